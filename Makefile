@@ -1,0 +1,83 @@
+# Copyright The auditkill Authors
+# SPDX-License-Identifier: Apache-2.0
+
+OTELCOL  := _build/otelcol-auditkill
+TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
+LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
+SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*')
+GENERATED = ':(glob)**/generated_*.go' documentation.md README.md
+FUZZTIME ?= 30s
+
+# Go turns cgo off by itself where there is no C compiler, and the race detector needs cgo.
+RACE     := $(if $(filter 1,$(shell go env CGO_ENABLED)),-race)
+
+# A newcomer's machine has no audit log that this user may read: the classic example stands in for it.
+AUDIT_LOG ?= $(or $(shell test -r /var/log/audit/audit.log && echo /var/log/audit/audit.log),testdata/seed.log)
+export AUDIT_LOG
+
+# The version comes from builder-config.yaml, and asking git fails in a checkout that belongs to somebody else (sudo).
+export GOFLAGS += -buildvcs=false
+
+.DEFAULT_GOAL := help
+.PHONY: help otelcol run test lint generate check-generated tidy check-tidy fuzz bench bench-file clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+otelcol: $(OTELCOL) ## build the collector with the receiver: _build/otelcol-auditkill
+
+# The checksum database does not know every module of the elasticsearch exporter, so their sums lie in the repository.
+$(OTELCOL): builder-config.yaml builder-config.sum go.mod $(SOURCES)
+	mkdir -p _build
+	cp builder-config.sum _build/go.sum
+	$(TOOL) builder --config builder-config.yaml
+
+run: $(OTELCOL) ## build and run it with configs/quickstart.yaml on AUDIT_LOG
+	$(OTELCOL) --config configs/quickstart.yaml
+
+test: ## run all tests, the end-to-end tests of the built collector last
+	@$(if $(RACE),,echo 'No C compiler found: testing without the race detector.')
+	go test $(RACE) -timeout 10m ./...
+	go vet ./...
+	$(MAKE) otelcol
+	$(if $(wildcard e2e/go.mod),cd e2e && go test -count=1 -timeout 20m ./...)
+
+lint: ## go vet and golangci-lint over every module with code of ours
+	for dir in . $(wildcard e2e); do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
+
+generate: ## regenerate code and documentation from metadata.yaml
+	go generate ./...
+	find . -name 'generated_*.go' -not -path './_build/*' -exec \
+		$(TOOL) goimports -w -local github.com/auditkill/auditkillreceiver {} +
+	chmod -R go+rX documentation.md generated_*.go internal/metadata*
+
+check-generated: generate ## fail if a generated file is not up to date
+	git diff --exit-code -- $(GENERATED)
+	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); test -z "$$new" || { echo "not committed: $$new"; exit 1; }
+
+# A collector module that go.mod does not pin is silently taken at its newest version: look at the diff.
+tidy: ## go mod tidy in every module, and the checksums of the distribution
+	for dir in $(MODULES); do (cd $$dir && go mod tidy) || exit 1; done
+	$(MAKE) otelcol
+	cmp -s _build/go.sum builder-config.sum || cp _build/go.sum builder-config.sum
+
+check-tidy: $(OTELCOL) ## fail if `make tidy` would change something
+	for dir in $(MODULES); do (cd $$dir && go mod tidy -diff) || exit 1; done
+	diff builder-config.sum _build/go.sum
+
+fuzz: ## run each fuzz target for FUZZTIME
+	@set -e; for dir in $$(grep -rl --include='*_test.go' '^func Fuzz' . | xargs -r -n 1 dirname | sort -u); do \
+		for name in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\).*/\1/p' $$dir/*_test.go); do \
+			echo "$$dir $$name"; go test -run '^$$' -fuzz "^$$name$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+bench: ## run the Go benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+bench-file: $(OTELCOL) ## measure the collector on a large audit log
+	bench/file.sh
+
+clean: ## remove what was built
+	rm -rf _build

@@ -1,0 +1,196 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/filter"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+const (
+	// maxRecords is how many log records are handed on at once at most. One
+	// event may strike every process of a host.
+	maxRecords = 512
+	// dataFormat is the value of the receiver metrics' attribute "format".
+	dataFormat = "audit"
+)
+
+// errStopping is returned for data that was not delivered because the receiver
+// is shutting down.
+var errStopping = errors.New("receiver is shutting down")
+
+// delivery filters and enriches events, converts them and hands them to the
+// next consumer until it takes them. It is used by one goroutine.
+type delivery struct {
+	next      consumer.Logs
+	filter    *filter.Filter
+	users     *process.Users
+	logs      *telemetry.Logs
+	retry     configretry.BackOffConfig
+	obsreport *receiverhelper.ObsReport
+	telemetry *metadata.TelemetryBuilder
+	logger    *zap.Logger
+	health    *health
+
+	// stopping is done once there is no time left to try again, context once
+	// there is none left at all.
+	stopping, context context.Context //nolint:containedctx // both span the whole life of the delivery
+}
+
+// deliver implements source.Deliver.
+func (d *delivery) deliver(events []*kill.Event) error {
+	now := time.Now()
+	var filtered, signals, abends int64
+	for _, e := range events {
+		if !d.filter.Apply(e) {
+			filtered++
+			continue
+		}
+		if e.Kind == kill.KindAbend {
+			abends++
+		} else {
+			signals++
+		}
+		d.users.Fill(e)
+		if err := d.append(e, now); err != nil {
+			return err
+		}
+	}
+	d.telemetry.ReceiverAuditKillFiltered.Add(d.context, filtered)
+	d.count(kill.KindSignal, signals)
+	d.count(kill.KindAbend, abends)
+	return d.flush()
+}
+
+func (d *delivery) count(kind kill.Kind, n int64) {
+	if n > 0 {
+		d.telemetry.ReceiverAuditKillEvents.Add(d.context, n,
+			metric.WithAttributes(attribute.String("event.name", string(kind))))
+	}
+}
+
+// append adds one log record for each target.
+func (d *delivery) append(e *kill.Event, now time.Time) error {
+	if len(e.Targets) == 0 {
+		d.logs.Append(e, nil, now)
+	}
+	for i := range e.Targets {
+		d.logs.Append(e, &e.Targets[i], now)
+		if d.logs.Len() >= maxRecords {
+			if err := d.flush(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// flush hands on what was gathered. It returns an error only if the receiver is
+// shutting down: everything else is settled here.
+func (d *delivery) flush() error {
+	if d.logs.Len() == 0 {
+		return nil
+	}
+	data := d.logs.Take()
+	ctx := d.obsreport.StartLogsOp(d.context)
+	count := data.LogRecordCount()
+	dropped, err := d.consume(ctx, data)
+	d.obsreport.EndLogsOp(ctx, dataFormat, count, err)
+	if errors.Is(err, errStopping) {
+		return err
+	}
+	if err != nil {
+		d.telemetry.ReceiverAuditKillDropped.Add(ctx, int64(dropped))
+		d.logger.Error("the next consumer refused log records for good; they are dropped",
+			zap.Int("log_records", dropped), zap.Error(err))
+	}
+	return nil
+}
+
+// consume hands data on until it is taken, refused for good, given up, or until
+// the receiver is shutting down. It returns how many log records were not taken.
+func (d *delivery) consume(ctx context.Context, data plog.Logs) (int, error) {
+	// contrib's consumerretry does this, but is internal to it, and sends the
+	// same object again, which a processor may have changed half-way.
+	wait := d.newBackOff()
+	start := time.Now()
+	defer d.health.delivery(nil)
+	for {
+		count := data.LogRecordCount()
+		err := d.next.ConsumeLogs(ctx, d.attempt(data))
+		if err == nil {
+			return 0, nil
+		}
+		if d.stopping.Err() != nil && !consumererror.IsPermanent(err) {
+			return count, errors.Join(errStopping, err)
+		}
+		pause := wait.NextBackOff()
+		if consumererror.IsPermanent(err) || !d.retry.Enabled || d.givenUp(start, pause) {
+			return count, err
+		}
+		var partial consumererror.Logs
+		if errors.As(err, &partial) {
+			data = partial.Data()
+		}
+		d.health.delivery(err)
+		d.logger.Warn("the next consumer did not take log records; reading waits until it does",
+			zap.Int("log_records", data.LogRecordCount()), zap.Duration("next_try_in", pause), zap.Error(err))
+		if !d.pause(pause) {
+			return data.LogRecordCount(), errors.Join(errStopping, err)
+		}
+	}
+}
+
+// attempt returns what to hand on so that data can be sent again: a copy where
+// a processor may change it.
+func (d *delivery) attempt(data plog.Logs) plog.Logs {
+	if !d.retry.Enabled || !d.next.Capabilities().MutatesData {
+		return data
+	}
+	attempt := plog.NewLogs()
+	data.CopyTo(attempt)
+	return attempt
+}
+
+func (d *delivery) givenUp(start time.Time, pause time.Duration) bool {
+	return d.retry.MaxElapsedTime > 0 && time.Since(start)+pause > d.retry.MaxElapsedTime
+}
+
+func (d *delivery) newBackOff() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval:     d.retry.InitialInterval,
+		MaxInterval:         d.retry.MaxInterval,
+		Multiplier:          d.retry.Multiplier,
+		RandomizationFactor: d.retry.RandomizationFactor,
+	}
+}
+
+// pause reports whether there is time to try again.
+func (d *delivery) pause(duration time.Duration) bool {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-d.stopping.Done():
+		return false
+	}
+}

@@ -1,0 +1,48 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"sync"
+
+	"go.opentelemetry.io/collector/component/componentstatus"
+)
+
+// health tells the collector how the receiver is. It reports only changes, and
+// nothing once the receiver is being shut down.
+type health struct {
+	report func(*componentstatus.Event)
+
+	mutex                      sync.Mutex
+	sourceError, deliveryError error
+	stopped                    bool
+}
+
+// source says that the source has trouble that may pass, or with nil that it
+// has passed.
+func (h *health) source(err error) { h.change(&h.sourceError, err) }
+
+// delivery says the same of the next consumer.
+func (h *health) delivery(err error) { h.change(&h.deliveryError, err) }
+
+func (h *health) change(which *error, err error) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	was := h.sourceError != nil || h.deliveryError != nil
+	*which = err
+	is := h.sourceError != nil || h.deliveryError != nil
+	switch {
+	case h.stopped || was == is:
+	case is:
+		h.report(componentstatus.NewRecoverableErrorEvent(err))
+	default:
+		h.report(componentstatus.NewEvent(componentstatus.StatusOK))
+	}
+}
+
+func (h *health) stop() {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.stopped = true
+}

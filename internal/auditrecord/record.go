@@ -1,0 +1,229 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrecord
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+)
+
+// Type is the number of a record type (include/uapi/linux/audit.h).
+type Type uint16
+
+const (
+	// TypeNone is what is no record at all.
+	TypeNone Type = 0
+	// TypeOther is any record that tells nothing of signals.
+	TypeOther Type = 1
+
+	TypeSyscall   Type = 1300
+	TypeObjPID    Type = 1318
+	TypeEOE       Type = 1320
+	TypeSeccomp   Type = 1326
+	TypeProctitle Type = 1327
+	TypeAnomAbend Type = 1701
+)
+
+// ErrMalformed is returned for bytes that are no audit record.
+var ErrMalformed = errors.New("malformed audit record")
+
+// Stamp identifies an event together with the node that wrote it. The serial
+// alone does not: it restarts at every boot.
+type Stamp struct {
+	// Milliseconds since 1970.
+	Milliseconds int64
+	// Serial is the kernel's event number.
+	Serial uint32
+}
+
+// Record is one line of an audit log, taken apart as far as every record is
+// alike.
+type Record struct {
+	Type  Type
+	Stamp Stamp
+	// Node is the value of node=, which auditd writes if name_format says so.
+	Node []byte
+	// Fields is everything behind "msg=audit(...):", with the interpretation
+	// that auditd appends under log_format=ENRICHED.
+	Fields []byte
+	// Cut is true if the end of the line is missing.
+	Cut bool
+}
+
+var (
+	nodePrefix = []byte("node=")
+	typePrefix = []byte("type=")
+	msgPrefix  = []byte("msg=audit(")
+)
+
+// TypeOf tells the type of a record without looking further into it. It is
+// called for every line of a log, of which few matter.
+func TypeOf(line []byte) Type {
+	t, _, _ := splitType(line)
+	return t
+}
+
+// Parse takes a line apart, without its line feed. It returns ErrMalformed if
+// the line is no audit record.
+func Parse(line []byte) (Record, error) {
+	t, node, rest := splitType(line)
+	if t == TypeNone {
+		return Record{}, ErrMalformed
+	}
+	return ParseMessage(t, node, rest)
+}
+
+// ParseMessage takes apart what follows the type: "msg=audit(...): fields", or
+// the same without "msg=" as it comes from the kernel.
+func ParseMessage(t Type, node, message []byte) (Record, error) {
+	if !bytes.HasPrefix(message, msgPrefix) {
+		if !bytes.HasPrefix(message, msgPrefix[len("msg="):]) {
+			return Record{}, ErrMalformed
+		}
+		message = message[len("audit("):]
+	} else {
+		message = message[len(msgPrefix):]
+	}
+	stamp, rest, ok := parseStamp(message)
+	if !ok {
+		return Record{}, ErrMalformed
+	}
+	return Record{Type: t, Stamp: stamp, Node: node, Fields: rest}, nil
+}
+
+// splitType splits "[node=N ]type=T rest". The type is TypeNone if the line
+// does not look like that.
+func splitType(line []byte) (t Type, node, rest []byte) {
+	if !bytes.HasPrefix(line, typePrefix) {
+		if !bytes.HasPrefix(line, nodePrefix) {
+			return TypeNone, nil, nil
+		}
+		space := bytes.IndexByte(line, ' ')
+		if space < 0 || !bytes.HasPrefix(line[space+1:], typePrefix) {
+			return TypeNone, nil, nil
+		}
+		node, line = line[len(nodePrefix):space], line[space+1:]
+	}
+	line = line[len(typePrefix):]
+	space := bytes.IndexByte(line, ' ')
+	if space <= 0 {
+		return TypeNone, nil, nil
+	}
+	return typeByName(line[:space]), node, line[space+1:]
+}
+
+func typeByName(name []byte) Type {
+	switch string(name) {
+	case "SYSCALL":
+		return TypeSyscall
+	case "PROCTITLE":
+		return TypeProctitle
+	case "OBJ_PID":
+		return TypeObjPID
+	case "EOE":
+		return TypeEOE
+	case "ANOM_ABEND":
+		return TypeAnomAbend
+	case "SECCOMP":
+		return TypeSeccomp
+	}
+	// An audit daemon older than the kernel writes UNKNOWN[1327].
+	if number, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {
+		if n, ok := parseUint(bytes.TrimSuffix(number, []byte("]"))); ok && n > uint64(TypeOther) && n < 1<<16 {
+			return Type(n)
+		}
+	}
+	return TypeOther
+}
+
+// parseStamp reads "1450214919.813:148): fields".
+func parseStamp(text []byte) (Stamp, []byte, bool) {
+	end := bytes.IndexByte(text, ')')
+	dot := bytes.IndexByte(text, '.')
+	if dot < 0 || end < dot+len(".000:0") || text[dot+4] != ':' {
+		return Stamp{}, nil, false
+	}
+	seconds, ok1 := parseUint(text[:dot])
+	millis, ok2 := parseUint(text[dot+1 : dot+4])
+	serial, ok3 := parseUint(text[dot+5 : end])
+	// Beyond the year 9999 a time has no meaning and would overflow OTLP's
+	// nanoseconds; it is the mark of a damaged line.
+	const latest = 253402300799
+	if !ok1 || !ok2 || !ok3 || seconds > latest || serial > 1<<32-1 {
+		return Stamp{}, nil, false
+	}
+	rest := text[end+1:]
+	if len(rest) > 0 && rest[0] == ':' {
+		rest = rest[1:]
+	}
+	return Stamp{Milliseconds: int64(seconds)*1000 + int64(millis), Serial: uint32(serial)}, rest, true
+}
+
+// parseUint reads a decimal number that fills the whole of text.
+func parseUint(text []byte) (uint64, bool) {
+	// 19 digits always fit into 64 bits.
+	if len(text) == 0 || len(text) > 19 {
+		return 0, false
+	}
+	var n uint64
+	for _, c := range text {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + uint64(c-'0')
+	}
+	return n, true
+}
+
+// parseInt reads a decimal number with an optional minus sign.
+func parseInt(text []byte) (int64, bool) {
+	if len(text) > 0 && text[0] == '-' {
+		n, ok := parseUint(text[1:])
+		return -int64(n), ok && n <= 1<<63-1
+	}
+	n, ok := parseUint(text)
+	return int64(n), ok && n <= 1<<63-1
+}
+
+// parseHex reads a hexadecimal number without 0x, as the kernel's %lx prints.
+func parseHex(text []byte) (uint64, bool) {
+	if len(text) == 0 || len(text) > 16 {
+		return 0, false
+	}
+	var n uint64
+	for _, c := range text {
+		d := hexDigit(c)
+		if d > 15 {
+			return 0, false
+		}
+		n = n<<4 | uint64(d)
+	}
+	return n, true
+}
+
+// parseID reads a user or session id. OBJ_PID writes an unset one as -1,
+// SYSCALL as 4294967295 (kernel/auditsc.c, audit_log_pid_context).
+func parseID(text []byte) (uint32, bool) {
+	n, ok := parseInt(text)
+	if !ok || n < -1 || n > 1<<32-1 {
+		return 0, false
+	}
+	return uint32(n), true
+}
+
+// parsePID reads a process id, which is never more than 2^22 (PID_MAX_LIMIT)
+// and always fits 31 bits.
+func parsePID(text []byte) (int, bool) {
+	n, ok := parseUint(text)
+	return int(n), ok && n <= 1<<31-1
+}
+
+// String returns the stamp as audit writes it: seconds.millis:serial.
+func (s Stamp) String() string {
+	buf := strconv.AppendInt(make([]byte, 0, 32), s.Milliseconds/1000, 10)
+	millis := strconv.Itoa(int(s.Milliseconds%1000) + 1000)
+	buf = append(append(buf, '.'), millis[1:]...)
+	return string(strconv.AppendUint(append(buf, ':'), uint64(s.Serial), 10))
+}

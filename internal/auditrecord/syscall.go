@@ -1,0 +1,170 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrecord
+
+// Syscall is a SYSCALL record (kernel/auditsc.c, audit_log_exit).
+type Syscall struct {
+	Arch   uint32
+	Number int
+	// Succeeded and Exit are both absent if the process did not return from
+	// the call.
+	Succeeded                             bool
+	Exit                                  int64
+	Args                                  [4]uint64
+	PPID, PID                             int
+	AUID, UID, EUID, SUID                 uint32
+	Session                               uint32
+	TTY, Comm, Exe, Subject, Key          []byte
+	AUIDName, UIDName, EUIDName, SUIDName []byte
+
+	present Field
+}
+
+// Field names a field of a SYSCALL record, to ask whether it was there.
+type Field uint32
+
+const (
+	FieldArg0 Field = 1 << iota
+	FieldArg1
+	FieldArg2
+	FieldArg3
+	FieldSuccess
+	FieldExit
+	FieldPPID
+	FieldPID
+	FieldAUID
+	FieldUID
+	FieldEUID
+	FieldSUID
+	FieldSession
+	FieldComm
+	FieldExe
+)
+
+// alwaysPresent are the fields that every kernel writes, so that one of them
+// missing means that the record was cut or damaged.
+const alwaysPresent = FieldArg0 | FieldArg1 | FieldArg2 | FieldArg3 | FieldPPID | FieldPID |
+	FieldAUID | FieldUID | FieldEUID | FieldSUID | FieldComm | FieldExe
+
+// Has reports whether all of the given fields were there and readable.
+func (s *Syscall) Has(wanted Field) bool { return s.present&wanted == wanted }
+
+// ParseSyscall reads the fields of a SYSCALL record. It reports false if a
+// field that every such record has is missing or unreadable; the others are
+// filled in nevertheless.
+func ParseSyscall(record []byte) (Syscall, bool) {
+	var s Syscall
+	whole := true
+	f := fields{rest: record}
+	for {
+		key, value, ok := f.next()
+		if !ok {
+			break
+		}
+		if field, readable := s.set(key, value); readable {
+			s.present |= field
+		} else {
+			whole = false
+		}
+	}
+	return s, whole && !f.unclosed && s.Has(alwaysPresent)
+}
+
+func (s *Syscall) set(key, value []byte) (field Field, ok bool) {
+	switch string(key) {
+	case "arch":
+		var n uint64
+		n, ok = parseHex(value)
+		s.Arch = uint32(n)
+	case "syscall":
+		var n uint64
+		n, ok = parseUint(value)
+		s.Number = int(n)
+	case "success":
+		s.Succeeded = string(value) == "yes"
+		if string(value) == "(none)" {
+			return 0, true
+		}
+		field, ok = FieldSuccess, s.Succeeded || string(value) == "no"
+	case "exit":
+		field = FieldExit
+		s.Exit, ok = parseInt(value)
+	case "a0", "a1", "a2", "a3":
+		i := key[1] - '0'
+		field = FieldArg0 << i
+		s.Args[i], ok = parseHex(value)
+	case "ppid":
+		field = FieldPPID
+		s.PPID, ok = parsePID(value)
+	case "pid":
+		field = FieldPID
+		s.PID, ok = parsePID(value)
+	case "auid":
+		field = FieldAUID
+		s.AUID, ok = parseID(value)
+	case "uid":
+		field = FieldUID
+		s.UID, ok = parseID(value)
+	case "euid":
+		field = FieldEUID
+		s.EUID, ok = parseID(value)
+	case "suid":
+		field = FieldSUID
+		s.SUID, ok = parseID(value)
+	case "ses":
+		field = FieldSession
+		s.Session, ok = parseID(value)
+	default:
+		return s.setText(key, value), true
+	}
+	return field, ok
+}
+
+func (s *Syscall) setText(key, value []byte) Field {
+	switch string(key) {
+	case "comm":
+		s.Comm = value
+		return FieldComm
+	case "exe":
+		s.Exe = value
+		return FieldExe
+	case "tty":
+		s.TTY = value
+	case "subj":
+		s.Subject = value
+	case "key":
+		s.Key = value
+	case "AUID":
+		s.AUIDName = value
+	case "UID":
+		s.UIDName = value
+	case "EUID":
+		s.EUIDName = value
+	case "SUID":
+		s.SUIDName = value
+	}
+	return 0
+}
+
+// CallOf reads only what identifies a call. It is asked of every SYSCALL
+// record of the host, of which few are signals.
+func CallOf(record []byte) (arch uint32, number int, ok bool) {
+	archKnown, numberKnown := false, false
+	f := fields{rest: record}
+	for !archKnown || !numberKnown {
+		key, value, more := f.next()
+		if !more {
+			return 0, 0, false
+		}
+		switch string(key) {
+		case "arch":
+			n, valid := parseHex(value)
+			arch, archKnown = uint32(n), valid && n <= 1<<32-1
+		case "syscall":
+			n, valid := parseUint(value)
+			number, numberKnown = int(n), valid && n < 1<<31
+		}
+	}
+	return arch, number, true
+}

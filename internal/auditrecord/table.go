@@ -1,0 +1,47 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrecord
+
+import "github.com/elastic/go-libaudit/v2/auparse"
+
+// riscv64 is AUDIT_ARCH_RISCV64 (include/uapi/linux/audit.h: EM_RISCV, 64 bit,
+// little endian), loongarch64 likewise; go-libaudit lacks their system calls,
+// and riscv64 altogether.
+const riscv64 = 0xc00000f3
+
+// ArchX8664 is AUDIT_ARCH_X86_64.
+const ArchX8664 = uint32(auparse.AUDIT_ARCH_X86_64)
+
+// tables says whose system call numbers go-libaudit's tables hold beside those
+// that they are named after: powerpc has the same numbers for all its kinds,
+// and riscv64 and loongarch64 use the kernel's generic table
+// (include/uapi/asm-generic/unistd.h), as aarch64 does.
+var tables = map[uint32]string{
+	uint32(auparse.AUDIT_ARCH_PPC64):       "ppc",
+	uint32(auparse.AUDIT_ARCH_PPC64LE):     "ppc",
+	uint32(auparse.AUDIT_ARCH_LOONGARCH64): "aarch64",
+	riscv64:                                "aarch64",
+}
+
+// ArchName returns the name of an AUDIT_ARCH value, such as "x86_64"; empty if
+// there is none.
+func ArchName(arch uint32) string {
+	if arch == riscv64 {
+		return "riscv64"
+	}
+	return auparse.AuditArchNames[auparse.AuditArch(arch)]
+}
+
+// ErrorName returns the name of an errno, such as "EPERM"; empty if there is
+// none.
+func ErrorName(errno int) string { return auparse.AuditErrnoToName[errno] }
+
+// SyscallName returns the name of a system call; empty if it is not known.
+func SyscallName(arch uint32, number int) string {
+	table, ok := tables[arch]
+	if !ok {
+		table = ArchName(arch)
+	}
+	return auparse.AuditSyscalls[table][number]
+}

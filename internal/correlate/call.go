@@ -1,0 +1,139 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// call is one of the system calls that send a signal.
+type call struct {
+	name string
+	// signal is the index of the argument that holds the signal.
+	signal int
+}
+
+func signalCalls() []call {
+	return []call{
+		{name: "kill", signal: 1},
+		{name: "tkill", signal: 1},
+		{name: "tgkill", signal: 2},
+		{name: "rt_sigqueueinfo", signal: 1},
+		{name: "rt_tgsigqueueinfo", signal: 2},
+		{name: "pidfd_send_signal", signal: 1},
+	}
+}
+
+// callTable finds the signal calls of one architecture by their number.
+type callTable [600]*call
+
+// callTables finds the signal calls of all architectures. Looking them up by
+// name in go-libaudit's tables would cost each SYSCALL record two maps.
+type callTables struct {
+	calls  []call
+	tables map[uint32]*callTable
+	// The architecture seldom changes from one record to the next.
+	lastArch  uint32
+	lastTable *callTable
+}
+
+func newCallTables() *callTables {
+	return &callTables{calls: signalCalls(), tables: map[uint32]*callTable{}}
+}
+
+func (t *callTables) lookup(arch uint32, number int) *call {
+	if arch == auditrecord.ArchX8664 {
+		number = fromX32(number)
+	}
+	if number < 0 || number >= len(callTable{}) {
+		return nil
+	}
+	if arch != t.lastArch || t.lastTable == nil {
+		t.lastArch, t.lastTable = arch, t.table(arch)
+	}
+	return t.lastTable[number]
+}
+
+// maxArchitectures bounds the tables; Linux has some forty architectures, a
+// damaged log may name any number.
+const maxArchitectures = 64
+
+func (t *callTables) table(arch uint32) *callTable {
+	if table, ok := t.tables[arch]; ok {
+		return table
+	}
+	table := new(callTable)
+	for number := range table {
+		name := auditrecord.SyscallName(arch, number)
+		for i := range t.calls {
+			if t.calls[i].name == name {
+				table[number] = &t.calls[i]
+			}
+		}
+	}
+	if len(t.tables) < maxArchitectures {
+		t.tables[arch] = table
+	}
+	return table
+}
+
+// fromX32 maps a number of the x32 ABI to that of x86_64
+// (arch/x86/entry/syscalls/syscall_64.tbl). The kernel reports both as x86_64;
+// without this, x32 would be a way to kill unseen.
+func fromX32(number int) int {
+	const bit = 0x40000000
+	if number&bit == 0 {
+		return number
+	}
+	switch number &^= bit; number {
+	case 524:
+		return 129 // rt_sigqueueinfo
+	case 536:
+		return 297 // rt_tgsigqueueinfo
+	}
+	return number
+}
+
+// scopeOf tells whom a call was addressed to, and the pid, thread id or group
+// that it named, in the sender's pid namespace.
+func scopeOf(c *call, s *auditrecord.Syscall) (kill.Scope, int) {
+	if !s.Has(auditrecord.FieldArg0) {
+		return kill.ScopeUnknown, 0
+	}
+	// A 64-bit kernel prints a negative pid with or without leading ones,
+	// depending on how the caller passed it (man 2 kill).
+	pid := int(int32(uint32(s.Args[0])))
+	switch c.name {
+	case "tkill", "tgkill", "rt_tgsigqueueinfo":
+		return kill.ScopeThread, pid
+	case "rt_sigqueueinfo":
+		return kill.ScopeProcess, pid
+	case "pidfd_send_signal":
+		return pidfdScope(s), 0
+	}
+	switch {
+	case pid > 0:
+		return kill.ScopeProcess, pid
+	case pid == 0:
+		return kill.ScopeOwnProcessGroup, 0
+	case pid == -1:
+		return kill.ScopeAll, 0
+	}
+	return kill.ScopeProcessGroup, -pid
+}
+
+// pidfdScope reads the flags of pidfd_send_signal (include/uapi/linux/pidfd.h).
+// Without flags the pidfd decides; it stands for a process unless it was opened
+// with PIDFD_THREAD, which the record does not tell.
+func pidfdScope(s *auditrecord.Syscall) kill.Scope {
+	const thread, processGroup = 1, 4
+	switch uint32(s.Args[3]) {
+	case thread:
+		return kill.ScopeThread
+	case processGroup:
+		return kill.ScopeProcessGroup
+	}
+	return kill.ScopeProcess
+}

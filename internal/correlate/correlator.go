@@ -1,0 +1,287 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const (
+	// quietTime is how long a settled event addressed to many waits for more
+	// targets. auditd writes an event's records in one go.
+	quietTime = 100 * time.Millisecond
+	// quietRecords is the same while catching up: so many records further on,
+	// nothing belongs to the event any more.
+	quietRecords = 4096
+	// maxBytes bounds the memory of all pending events together, however many
+	// targets they have. A kill(-1) on a host with 30,000 processes takes 8 MB.
+	maxBytes = 32 << 20
+	// targetBytes is what a target takes, beside its texts, which are shared.
+	targetBytes = 256
+)
+
+// Position is a place in the source's stream of records: it only grows.
+type Position int64
+
+// Config says how a Correlator works.
+type Config struct {
+	// Timeout is how long an event waits for its missing records.
+	Timeout time.Duration
+	// MaxPending is how many events may wait at once.
+	MaxPending int
+	// KeepOriginal keeps the records as they were read.
+	KeepOriginal bool
+	// Source is the value of Event.Source.
+	Source string
+}
+
+// Counts says what has happened so far.
+type Counts struct {
+	// Incomplete is how many events lacked something, Evicted how many of them
+	// had to make room for others.
+	Incomplete, Evicted int64
+}
+
+// Correlator joins records to events. It is not safe for concurrent use.
+type Correlator struct {
+	config  Config
+	emit    func(*kill.Event)
+	calls   *callTables
+	texts   texts
+	table   table
+	others  others
+	spans   spans
+	counts  Counts
+	records int64
+	// latest is the latest time that any record carried, in milliseconds.
+	latest int64
+
+	lastKey  string
+	lastKeys []string
+}
+
+// New returns a Correlator that hands each event to emit as soon as it is
+// closed. The event is emit's to keep.
+func New(config Config, emit func(*kill.Event)) *Correlator {
+	return &Correlator{
+		config: config,
+		emit:   emit,
+		calls:  newCallTables(),
+		table:  table{byKey: make(map[key]*pending)},
+	}
+}
+
+// Wants reports whether records of a type can matter. All others may be left
+// out.
+func Wants(t auditrecord.Type) bool { return t > auditrecord.TypeOther }
+
+// Add takes one record, the line that it was read from, where that line stands
+// and the present time. It keeps no reference to the line.
+func (c *Correlator) Add(record auditrecord.Record, line []byte, at Position, now time.Time) {
+	c.records++
+	c.latest = max(c.latest, record.Stamp.Milliseconds)
+	switch record.Type {
+	case auditrecord.TypeAnomAbend:
+		c.addAbend(record, line, kill.CauseCrash)
+	case auditrecord.TypeSeccomp:
+		c.addAbend(record, line, kill.CauseSeccomp)
+	case auditrecord.TypeSyscall:
+		arch, number, ok := auditrecord.CallOf(record.Fields)
+		called := c.calls.lookup(arch, number)
+		if !ok || called == nil {
+			c.reject(record)
+			return
+		}
+		c.addRecord(record, called, line, at, now)
+	case auditrecord.TypeObjPID, auditrecord.TypeProctitle, auditrecord.TypeEOE:
+		if !c.others.has(record) {
+			c.addRecord(record, nil, line, at, now)
+		}
+	}
+	c.expireWhileReading()
+}
+
+// reject notes that an event is not about a signal, so that its other records
+// are not taken for those of a signal whose SYSCALL record is missing.
+func (c *Correlator) reject(record auditrecord.Record) {
+	c.others.add(record)
+	if c.table.anonymous == 0 {
+		return
+	}
+	if p := c.table.byKey[c.keyOf(record)]; p != nil && p.call == nil {
+		c.table.remove(p)
+	}
+}
+
+func (c *Correlator) addAbend(record auditrecord.Record, line []byte, cause kill.Cause) {
+	if e := c.abend(record, cause); e != nil {
+		if c.config.KeepOriginal {
+			e.Original = string(line)
+		}
+		c.hand(e)
+	}
+}
+
+// addRecord adds a record to its event, which it opens if it is the first.
+func (c *Correlator) addRecord(record auditrecord.Record, called *call, line []byte, at Position, now time.Time) {
+	k := c.keyOf(record)
+	p := c.table.byKey[k]
+	if p == nil {
+		if record.Type == auditrecord.TypeEOE {
+			return // of an event that is closed already
+		}
+		c.makeRoom()
+		p = &pending{key: k, event: c.newEvent(kill.KindSignal, record), first: at}
+		p.event.Origin = kill.OriginUser
+		c.table.add(p)
+	}
+	p.last, p.record, p.touched = at, c.records, now
+	p.cut = p.cut || record.Cut
+	switch record.Type {
+	case auditrecord.TypeSyscall:
+		if p.call == nil {
+			c.table.anonymous--
+		}
+		c.addSyscall(p, record, called)
+	case auditrecord.TypeObjPID:
+		c.addTarget(p, record)
+		c.grow(p, targetBytes)
+	case auditrecord.TypeProctitle:
+		c.addTitle(p, record)
+	case auditrecord.TypeEOE:
+		if p.call != nil {
+			c.close(p, false)
+		}
+		return
+	}
+	if c.config.KeepOriginal {
+		p.original = append(append(p.original, line...), '\n')
+		c.grow(p, len(line))
+	}
+	switch {
+	case p.settled() && p.single():
+		c.close(p, false)
+	case c.table.bytes > maxBytes:
+		c.evict()
+	}
+}
+
+func (c *Correlator) grow(p *pending, bytes int) {
+	p.bytes += bytes
+	c.table.bytes += bytes
+}
+
+// makeRoom closes events until one more fits.
+func (c *Correlator) makeRoom() {
+	for len(c.table.byKey) >= c.config.MaxPending {
+		c.evict()
+	}
+}
+
+// evict closes the oldest settled event, or if there is none the oldest, which
+// is then incomplete.
+func (c *Correlator) evict() {
+	for p := c.table.oldest; p != nil; p = p.newer {
+		if p.settled() {
+			c.close(p, false)
+			return
+		}
+	}
+	if c.table.oldest != nil {
+		c.counts.Evicted++
+		c.close(c.table.oldest, true)
+	}
+}
+
+// expireWhileReading closes what is far behind the present record, by the
+// log's own time as well as by the number of records.
+func (c *Correlator) expireWhileReading() {
+	for p := c.table.oldest; p != nil && c.records-p.record > quietRecords; p = c.table.oldest {
+		if !p.settled() && c.latest-p.key.stamp.Milliseconds <= c.config.Timeout.Milliseconds() {
+			return
+		}
+		c.close(p, false)
+	}
+}
+
+// Expire closes what has waited long enough. It may only be called when every
+// record that was written up to now has been added. It returns how long the
+// caller may wait before it calls again; 0 if nothing is pending.
+func (c *Correlator) Expire(now time.Time) time.Duration {
+	var next time.Duration
+	for p := c.table.oldest; p != nil; {
+		newer := p.newer
+		limit := c.config.Timeout
+		if p.settled() {
+			limit = min(limit, quietTime)
+		}
+		if left := limit - now.Sub(p.touched); left <= 0 {
+			c.close(p, false)
+		} else if next == 0 || left < next {
+			next = left
+		}
+		p = newer
+	}
+	return next
+}
+
+// Flush closes everything, as at the end of a log that nobody writes to.
+func (c *Correlator) Flush() {
+	for c.table.oldest != nil {
+		c.close(c.table.oldest, false)
+	}
+}
+
+func (c *Correlator) close(p *pending, evicted bool) {
+	c.table.remove(p)
+	c.spans.add(p, c.table.oldest)
+	if p.call == nil && len(p.event.Targets) == 0 {
+		return // a command line alone, of an event that was none of ours
+	}
+	c.hand(p.finish(evicted))
+}
+
+func (c *Correlator) hand(e *kill.Event) {
+	if !e.Complete {
+		c.counts.Incomplete++
+	}
+	c.emit(e)
+}
+
+func (c *Correlator) keyOf(record auditrecord.Record) key {
+	return key{node: c.texts.plain(record.Node), stamp: record.Stamp}
+}
+
+// Pending returns how many events wait for records.
+func (c *Correlator) Pending() int { return len(c.table.byKey) }
+
+// Counts returns what has happened since New.
+func (c *Correlator) Counts() Counts { return c.counts }
+
+// Safe returns the latest position not beyond end from which reading may start
+// again without losing a record of an event that has not been emitted, or
+// seeing only a part of one that has.
+func (c *Correlator) Safe(end Position) Position { return c.spans.safe(c.table.oldest, end) }
+
+// others remembers the latest events that were not about signals.
+type others [1024]struct {
+	used  bool
+	stamp auditrecord.Stamp
+	node  []byte
+}
+
+func (o *others) add(record auditrecord.Record) {
+	slot := &o[record.Stamp.Serial%uint32(len(o))]
+	slot.used, slot.stamp = true, record.Stamp
+	slot.node = append(slot.node[:0], record.Node...)
+}
+
+func (o *others) has(record auditrecord.Record) bool {
+	slot := &o[record.Stamp.Serial%uint32(len(o))]
+	return slot.used && slot.stamp == record.Stamp && bytes.Equal(slot.node, record.Node)
+}

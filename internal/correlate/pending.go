@@ -1,0 +1,126 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// key identifies an event. The serial alone does not, since it restarts at
+// boot, nor do time and serial where several hosts write into one log.
+type key struct {
+	node  string
+	stamp auditrecord.Stamp
+}
+
+// pending is an event of which more records may come.
+type pending struct {
+	key   key
+	event *kill.Event
+	// call is nil until the SYSCALL record has come.
+	call   *call
+	titled bool
+	// cut is true if a record of the event was incomplete or contradictory.
+	cut      bool
+	original []byte
+	// bytes is roughly how much memory the event holds.
+	bytes int
+
+	// first and last are where its records stand in the log.
+	first, last Position
+	// record counts the records given to the correlator up to the last one of
+	// this event; touched is the time that it came.
+	record  int64
+	touched time.Time
+
+	older, newer *pending
+}
+
+// settled reports whether nothing more has to come. More may, if the call was
+// addressed to many.
+func (p *pending) settled() bool {
+	if p.call == nil || !p.titled {
+		return false
+	}
+	if p.event.Scope.Single() && p.event.Result.Failed() && !p.targetExpected() {
+		return true
+	}
+	return len(p.event.Targets) > 0
+}
+
+// single reports whether there can be no more targets than one.
+func (p *pending) single() bool { return p.event.Scope.Single() }
+
+// targetExpected reports whether the kernel must have written an OBJ_PID: it
+// does once it has found a process and before it checks the right to signal it
+// (kernel/signal.c, check_kill_permission). The calls that carry a siginfo
+// may be refused with EPERM before that.
+func (p *pending) targetExpected() bool {
+	r := p.event.Result
+	if r.Succeeded() {
+		return true
+	}
+	return r.Error == "EPERM" && (p.call.name == "kill" || p.call.name == "tkill" || p.call.name == "tgkill")
+}
+
+// finish completes the event when no more records are awaited.
+func (p *pending) finish(evicted bool) *kill.Event {
+	e := p.event
+	// The order in which the kernel names the targets means nothing (newest
+	// chunk first); sorted, an event is the same however it was read.
+	slices.SortStableFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
+	e.Targets = slices.CompactFunc(e.Targets, func(a, b kill.Process) bool { return a.PID == b.PID })
+	lost := p.call == nil || len(e.Targets) == 0 && p.targetExpected()
+	if !lost {
+		e.TargetCount = len(e.Targets)
+	}
+	e.Original = string(bytes.TrimSuffix(p.original, []byte("\n")))
+	e.Complete = !lost && !p.cut && !evicted
+	return e
+}
+
+// table holds the pending events, by key and in the order of their arrival.
+type table struct {
+	byKey          map[key]*pending
+	oldest, newest *pending
+	bytes          int
+	// anonymous counts those without a SYSCALL record yet.
+	anonymous int
+}
+
+func (t *table) add(p *pending) {
+	t.byKey[p.key] = p
+	p.older = t.newest
+	if t.newest != nil {
+		t.newest.newer = p
+	} else {
+		t.oldest = p
+	}
+	t.newest = p
+	t.anonymous++
+}
+
+func (t *table) remove(p *pending) {
+	delete(t.byKey, p.key)
+	if p.older != nil {
+		p.older.newer = p.newer
+	} else {
+		t.oldest = p.newer
+	}
+	if p.newer != nil {
+		p.newer.older = p.older
+	} else {
+		t.newest = p.older
+	}
+	p.older, p.newer = nil, nil
+	t.bytes -= p.bytes
+	if p.call == nil {
+		t.anonymous--
+	}
+}

@@ -1,0 +1,82 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"bytes"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+)
+
+const (
+	// maxTexts bounds how many texts are remembered. A host's programs, users
+	// and labels are few; the bound only holds off a log full of nonsense.
+	maxTexts = 4096
+	// maxTextLength is the longest text worth remembering.
+	maxTextLength = 256
+)
+
+// texts decodes the text fields of records and remembers the result, since
+// the same few commands, paths and users come again and again.
+type texts struct {
+	known  map[string]string
+	buffer []byte
+}
+
+// decode returns the text of an untrusted field. It reports false if the value
+// was cut short.
+func (t *texts) decode(value []byte) (string, bool) {
+	if len(value) == 0 {
+		return "", true
+	}
+	if text, ok := t.known[string(value)]; ok {
+		return text, true
+	}
+	text, whole := t.once(value)
+	if whole {
+		t.remember(value, text)
+	}
+	return text, whole
+}
+
+// once is decode for texts that seldom come twice, such as command lines.
+func (t *texts) once(value []byte) (string, bool) {
+	decoded, whole := auditrecord.Decode(t.buffer[:0], value)
+	t.buffer = decoded
+	return string(decoded), whole
+}
+
+// plain returns the text of a field that the kernel never encodes.
+func (t *texts) plain(value []byte) string {
+	if text, ok := t.known[string(value)]; ok {
+		return text
+	}
+	if bytes.Equal(value, []byte("(none)")) || bytes.Equal(value, []byte("(null)")) {
+		return ""
+	}
+	text := string(auditrecord.Unquote(value))
+	t.remember(value, text)
+	return text
+}
+
+// userName returns the name out of auditd's interpretation of a user id; empty
+// if auditd did not know it.
+func (t *texts) userName(value []byte) string {
+	name := t.plain(value)
+	if name == "unset" || strings.HasPrefix(name, "unknown(") {
+		return ""
+	}
+	return name
+}
+
+func (t *texts) remember(value []byte, text string) {
+	if len(value) > maxTextLength {
+		return
+	}
+	if len(t.known) >= maxTexts || t.known == nil {
+		t.known = make(map[string]string)
+	}
+	t.known[string(value)] = text
+}

@@ -1,0 +1,69 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package filter decides which events and targets are wanted.
+package filter
+
+import (
+	"slices"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// Config says what is wanted. An empty list of names wants all.
+type Config struct {
+	Signals       []kill.Signal
+	Targets       []string
+	Senders       []string
+	IncludeFailed bool
+}
+
+// Filter takes out what nobody asked for. What is not known is let through:
+// an event that lost a record may be just the one that matters.
+type Filter struct {
+	signals       map[kill.Signal]bool
+	targets       names
+	senders       names
+	includeFailed bool
+}
+
+// New compiles a filter. It returns an error if a name is no valid glob.
+func New(config Config) (*Filter, error) {
+	f := &Filter{signals: make(map[kill.Signal]bool), includeFailed: config.IncludeFailed}
+	for _, signal := range config.Signals {
+		f.signals[signal] = true
+	}
+	var err error
+	if f.targets, err = compile(config.Targets); err != nil {
+		return nil, err
+	}
+	f.senders, err = compile(config.Senders)
+	return f, err
+}
+
+// Apply reports whether an event is wanted, after taking the targets that are
+// not out of it.
+func (f *Filter) Apply(e *kill.Event) bool {
+	if e.SignalKnown && !f.signals[e.Signal] {
+		return false
+	}
+	if e.Result.Failed() && !f.includeFailed {
+		return false
+	}
+	if !f.wantsSender(e) {
+		return false
+	}
+	if len(f.targets) == 0 || len(e.Targets) == 0 {
+		return len(f.targets) == 0 || !e.Complete
+	}
+	e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !f.targets.match(&p) })
+	return len(e.Targets) > 0
+}
+
+// wantsSender refuses what the kernel sent if certain senders are asked for.
+func (f *Filter) wantsSender(e *kill.Event) bool {
+	if len(f.senders) == 0 {
+		return true
+	}
+	return e.Origin != kill.OriginKernel && (e.Sender.PID == 0 || f.senders.match(&e.Sender))
+}

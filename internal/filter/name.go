@@ -1,0 +1,94 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// commandLength is how much of a name the kernel keeps (include/linux/sched.h,
+// TASK_COMM_LEN less the NUL).
+const commandLength = 15
+
+// names is a list of globs, of which one has to match.
+type names []name
+
+// name is one glob as path.Match reads it.
+type name struct {
+	// command matches the kernel's name of a process.
+	command string
+	// executable matches the path of its program; empty if the glob has no
+	// slash.
+	executable string
+}
+
+// Check returns an error if a glob cannot be used.
+func Check(glob string) error {
+	_, err := compileName(glob)
+	return err
+}
+
+func compile(globs []string) (names, error) {
+	var compiled names
+	for _, glob := range globs {
+		n, err := compileName(glob)
+		if err != nil {
+			return nil, err
+		}
+		compiled = append(compiled, n)
+	}
+	return compiled, nil
+}
+
+func compileName(glob string) (name, error) {
+	if glob == "" {
+		return name{}, fmt.Errorf("empty name: use a command name such as mysqld, a glob such as \"postgres*\", " +
+			"or the path of a program")
+	}
+	if _, err := path.Match(glob, ""); err != nil {
+		return name{}, fmt.Errorf("%q is no valid glob (close every [ and escape nothing at the end): %w", glob, err)
+	}
+	if !strings.Contains(glob, "/") {
+		return name{command: shorten(glob)}, nil
+	}
+	return name{command: shorten(path.Base(glob)), executable: glob}, nil
+}
+
+// shorten cuts a glob to what the kernel keeps of a name, if that much of it is
+// plain text.
+func shorten(glob string) string {
+	if plain := strings.IndexAny(glob, `*?[\`); plain < 0 && len(glob) > commandLength || plain > commandLength {
+		return glob[:commandLength]
+	}
+	return glob
+}
+
+func (n names) match(p *kill.Process) bool {
+	if len(n) == 0 {
+		return true
+	}
+	for _, each := range n {
+		if each.match(p) {
+			return true
+		}
+	}
+	return false
+}
+
+// match compares the path with a glob that has one. Where the path is not
+// known, as of a target in an audit log, the name has to do.
+func (n name) match(p *kill.Process) bool {
+	if n.executable != "" && p.Executable != "" {
+		ok, _ := path.Match(n.executable, p.Executable) // checked when compiled
+		return ok
+	}
+	// A command may hold slashes (kworker/0:1), which no path.Match star
+	// crosses.
+	ok, _ := path.Match(n.command, strings.ReplaceAll(p.Command, "/", "\x00"))
+	return ok
+}

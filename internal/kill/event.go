@@ -1,0 +1,163 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package kill
+
+import "time"
+
+// Kind says what an Event reports. Its values are the OTLP event names.
+type Kind string
+
+const (
+	// KindSignal is a signal that was sent, or that somebody tried to send.
+	KindSignal Kind = "kill.signal"
+	// KindAbend is the kernel's report that a process died of a signal that
+	// dumps core.
+	KindAbend Kind = "kill.abend"
+)
+
+// Origin says whether a process or the kernel itself sent the signal.
+type Origin string
+
+const (
+	OriginUser   Origin = "user"
+	OriginKernel Origin = "kernel"
+)
+
+// Cause says why a signal came to be when it is more than a plain send.
+type Cause string
+
+const (
+	CauseNone    Cause = ""
+	CauseCrash   Cause = "crash"
+	CauseSeccomp Cause = "seccomp"
+)
+
+// Scope says whom the sender addressed, after the pid argument of kill(2).
+type Scope string
+
+const (
+	ScopeUnknown         Scope = ""
+	ScopeProcess         Scope = "process"
+	ScopeThread          Scope = "thread"
+	ScopeProcessGroup    Scope = "process_group"
+	ScopeOwnProcessGroup Scope = "own_process_group"
+	ScopeAll             Scope = "all"
+)
+
+// Single reports whether the scope addresses exactly one process, so that one
+// target is all there can be.
+func (s Scope) Single() bool { return s == ScopeProcess || s == ScopeThread }
+
+// Event is one signal call, or one report of the kernel, with everything that
+// is known of it. It looks the same whichever source made it.
+type Event struct {
+	Kind   Kind
+	Time   time.Time
+	Signal Signal
+	// SignalKnown is false if the record that names the signal was lost.
+	SignalKnown bool
+	// Syscall is the name of the call, such as "tgkill"; empty if the kernel
+	// sent the signal or the record that names the call was lost.
+	Syscall string
+	Origin  Origin
+	Cause   Cause
+	Scope   Scope
+	Result  Result
+	// Requested is the pid, thread id or process group that the sender named,
+	// in the sender's own pid namespace; 0 if none is known. It stands in for
+	// a target that does not exist.
+	Requested int
+
+	Sender  Process
+	Targets []Process
+	// TargetCount is how many processes the call addressed, including those
+	// that a filter has taken out of Targets; -1 if it is not known.
+	TargetCount int
+
+	Audit Audit
+	// Complete is false if a record of the event was lost, cut short or did
+	// not come in time.
+	Complete bool
+	// Source is the value of the attribute kill.source.
+	Source string
+	// File is the log file that the event was read from, if any.
+	File string
+	// Original holds the records as they were read, one each line; empty
+	// unless they were asked for.
+	Original string
+
+	// first holds the target of the usual event, so that it needs no
+	// allocation of its own.
+	first [1]Process
+}
+
+// AddTarget appends an empty target and returns it to be filled in.
+func (e *Event) AddTarget() *Process {
+	if e.Targets == nil {
+		e.Targets = e.first[:0]
+	}
+	e.Targets = append(e.Targets, Process{})
+	return &e.Targets[len(e.Targets)-1]
+}
+
+// Audit is what only the audit system knows of an event.
+type Audit struct {
+	// Serial is the kernel's event number: 32 bits, restarts at boot.
+	Serial uint32
+	// Keys are the -k names of the rules that matched.
+	Keys []string
+	// TTY is the sender's terminal without /dev/; empty if it has none.
+	TTY string
+	// Subject is the sender's security label.
+	Subject string
+	// Arch names the instruction set of the call, such as "x86_64".
+	Arch string
+	// Node is the host that wrote the record, if the log says so.
+	Node string
+}
+
+// Process is one of the two parties of an event.
+type Process struct {
+	// PID is the process id in the initial pid namespace; 0 if not known.
+	PID int
+	// ParentPID is the parent's process id; 0 if not known.
+	ParentPID int
+	// Command is the kernel's comm: at most 15 bytes, often the name of the
+	// program, sometimes of the thread.
+	Command string
+	// Executable is the path of the program; empty if not known.
+	Executable string
+	// Title is the command line with a NUL after each argument.
+	Title string
+	// User is the effective user of a sender, the real user of a target.
+	User      User
+	RealUser  User
+	SavedUser User
+	// Login is the audit user: who logged in, whatever su or sudo came after.
+	Login User
+	// Session is the audit session of that login.
+	Session ID
+	// Label is the security label (SELinux, AppArmor).
+	Label string
+}
+
+// User is a user id and, if known, its name.
+type User struct {
+	ID   ID
+	Name string
+}
+
+// ID is a numeric id that may be unset. The zero value is unset, so that a
+// field nobody filled in is never taken for root.
+type ID struct {
+	Value uint32
+	Known bool
+}
+
+// unset is (uid_t)-1, the kernel's value for "no login user" and "no session".
+// include/uapi/linux/audit.h: AUDIT_UID_UNSET, AUDIT_SID_UNSET.
+const unset = ^uint32(0)
+
+// NewID returns an ID that is known unless the kernel's value says unset.
+func NewID(value uint32) ID { return ID{Value: value, Known: value != unset} }

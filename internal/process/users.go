@@ -1,0 +1,126 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const (
+	// maxUsers bounds the table; a passwd file is seldom longer.
+	maxUsers = 1 << 16
+	// maxPasswdLine is the longest line worth reading.
+	maxPasswdLine = 4096
+	// passwdInterval is how long a change of the file may go unnoticed.
+	passwdInterval = time.Second
+)
+
+// Users names user ids after a passwd(5) file.
+//
+// It exists beside os/user because that one reads the whole file for each
+// question, or with cgo asks NSS, where a directory server that is down blocks
+// for minutes. Users asks nobody: who is not in the file has no name.
+type Users struct {
+	path string
+	// host is the name of this host, whose users these are.
+	host string
+	now  func() time.Time
+
+	names    map[uint32]string
+	checked  time.Time
+	modified time.Time
+	size     int64
+}
+
+// NewUsers returns a table that reads the file when it is first asked, and
+// again when the file has changed. It is not safe for concurrent use.
+func NewUsers(path string) *Users {
+	host, _ := os.Hostname() // without it, no other host can be told apart
+	return &Users{path: path, host: host, now: time.Now}
+}
+
+// Fill names the users of an event that have no name yet. It leaves out events
+// that another host wrote, where the same ids may be other people.
+func (u *Users) Fill(e *kill.Event) {
+	if e.Audit.Node != "" && !sameHost(e.Audit.Node, u.host) {
+		return
+	}
+	for _, user := range []*kill.User{
+		&e.Sender.User, &e.Sender.RealUser, &e.Sender.SavedUser, &e.Sender.Login,
+	} {
+		u.fill(user)
+	}
+	for i := range e.Targets {
+		u.fill(&e.Targets[i].User)
+	}
+}
+
+func (u *Users) fill(user *kill.User) {
+	if user.ID.Known && user.Name == "" {
+		user.Name = u.Name(user.ID.Value)
+	}
+}
+
+// sameHost compares a name that auditd wrote with the host's: either may be
+// fully qualified (auditd.conf(5), name_format).
+func sameHost(node, host string) bool {
+	node, _, _ = strings.Cut(node, ".")
+	host, _, _ = strings.Cut(host, ".")
+	return strings.EqualFold(node, host)
+}
+
+// Name returns the name of a user id; empty if it has none.
+func (u *Users) Name(id uint32) string {
+	if now := u.now(); now.Sub(u.checked) >= passwdInterval || u.checked.IsZero() {
+		u.checked = now
+		u.refresh()
+	}
+	return u.names[id]
+}
+
+// refresh reads the file if it is not the one that was read before. If it
+// cannot be read, the old names are better than none.
+func (u *Users) refresh() {
+	info, err := os.Stat(u.path)
+	if err != nil || !info.Mode().IsRegular() ||
+		u.names != nil && info.ModTime().Equal(u.modified) && info.Size() == u.size {
+		return
+	}
+	file, err := os.Open(u.path)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	if names, err := readPasswd(file); err == nil {
+		u.names, u.modified, u.size = names, info.ModTime(), info.Size()
+	}
+}
+
+// readPasswd reads name:password:uid:... lines. The first name of an id counts.
+func readPasswd(r io.Reader) (map[uint32]string, error) {
+	names := make(map[uint32]string)
+	scanner := bufio.NewScanner(r)
+	scanner.Buffer(make([]byte, 0, maxPasswdLine), maxPasswdLine)
+	for scanner.Scan() && len(names) < maxUsers {
+		fields := strings.SplitN(scanner.Text(), ":", 4)
+		if len(fields) < 4 || fields[0] == "" || fields[0][0] == '#' {
+			continue
+		}
+		id, err := strconv.ParseUint(fields[2], 10, 32)
+		if err != nil {
+			continue
+		}
+		if _, ok := names[uint32(id)]; !ok {
+			names[uint32(id)] = fields[0]
+		}
+	}
+	return names, scanner.Err()
+}

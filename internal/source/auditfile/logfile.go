@@ -1,0 +1,196 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditfile
+
+import (
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+)
+
+// errTruncated is returned when the bytes before the read offset are no longer
+// those that were read.
+var errTruncated = errors.New("file was truncated")
+
+// errDamaged is returned for a compressed file that cannot be read, or not to
+// its end.
+var errDamaged = errors.New("damaged gzip file")
+
+// logFile is one open file of the log.
+type logFile struct {
+	path string
+	file *os.File
+	// unzipped is nil unless the file is compressed; offsets are then those of
+	// the uncompressed text, so that they hold for the file before and after.
+	unzipped *gzip.Reader
+	// offset is where the next read begins.
+	offset int64
+	// base is the stream position of the file's first byte.
+	base correlate.Position
+	// prefix is what the file begins with, as far as it was seen.
+	prefix []byte
+
+	device, inode uint64
+}
+
+// openLogFile opens a file to be read from offset on.
+func openLogFile(path string, offset int64) (*logFile, error) {
+	if _, err := regular(path); err != nil {
+		return nil, err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, explain(err)
+	}
+	f := &logFile{path: path, file: file}
+	if err := f.begin(offset); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return f, nil
+}
+
+func (f *logFile) begin(offset int64) error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return explain(err)
+	}
+	f.device, f.inode = inodeOf(info)
+	if strings.HasSuffix(f.path, ".gz") {
+		if f.prefix, err = unzippedPrefix(f.file); err != nil {
+			return fmt.Errorf("%s: %w", f.path, err)
+		}
+		if f.unzipped, err = gzip.NewReader(f.file); err != nil {
+			return fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
+		}
+		if _, err = io.CopyN(io.Discard, f.unzipped, offset); err != nil {
+			return fmt.Errorf("%s: %w: skipping what was read before: %w", f.path, errDamaged, err)
+		}
+		f.offset = offset
+		return nil
+	}
+	f.offset = offset
+	f.prefix, err = readPrefix(f.file)
+	return explain(err)
+}
+
+// regular returns a file's information if it is one that can be read to its
+// end: reading a FIFO would block for ever.
+func regular(path string) (fs.FileInfo, error) {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return nil, explain(err)
+	case info.IsDir():
+		return nil, fmt.Errorf("%s is a directory: file::path must name the log file in it, such as %s/audit.log", path, path)
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a regular file (%s): file::path must name a log file", path, info.Mode().Type())
+	}
+	return info, nil
+}
+
+// explain adds to an error of the file system what mends it.
+func explain(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run the collector as root or with CAP_DAC_READ_SEARCH, "+
+			"or set log_group in auditd.conf to a group of its user", err)
+	}
+	return err
+}
+
+func readPrefix(file io.ReaderAt) ([]byte, error) {
+	prefix := make([]byte, prefixLength)
+	n, err := file.ReadAt(prefix, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return prefix[:n], nil
+}
+
+// unzippedPrefix leaves the file at its start.
+func unzippedPrefix(file *os.File) ([]byte, error) {
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	prefix := make([]byte, prefixLength)
+	n, err := io.ReadFull(unzipped, prefix)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return prefix[:n], err
+}
+
+// read fills buf from the present offset. It returns io.EOF if there is
+// nothing more now, and errTruncated, with no bytes, if what was read before
+// is no longer there.
+func (f *logFile) read(buf []byte) (int, error) {
+	if f.unzipped != nil {
+		n, err := f.unzipped.Read(buf)
+		f.offset += int64(n)
+		if err != nil && !errors.Is(err, io.EOF) {
+			err = fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
+		}
+		return n, err
+	}
+	n, err := f.file.ReadAt(buf, f.offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	// Asked only after reading: if the beginning is still what it was, the
+	// bytes in between were not from a file that was emptied and grew again.
+	if err := f.checkPrefix(); err != nil {
+		return 0, err
+	}
+	f.offset += int64(n)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (f *logFile) checkPrefix() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < f.offset {
+		return errTruncated
+	}
+	prefix, err := readPrefix(f.file)
+	if err != nil {
+		return err
+	}
+	if !extends(f.prefix, prefix) {
+		return errTruncated
+	}
+	f.prefix = prefix
+	return nil
+}
+
+// identity returns what recognises the file later.
+func (f *logFile) identity() identity {
+	return identity{Length: len(f.prefix), Sum: sumOf(f.prefix), Device: f.device, Inode: f.inode}
+}
+
+// position returns the stream position of the next read.
+func (f *logFile) position() correlate.Position { return f.base + correlate.Position(f.offset) }
+
+// behind returns how many bytes of the file are not read yet. Of a compressed
+// file that is not known.
+func (f *logFile) behind() int64 {
+	info, err := f.file.Stat()
+	if err != nil || f.unzipped != nil {
+		return 0
+	}
+	return max(0, info.Size()-f.offset)
+}
+
+func (f *logFile) close() error { return f.file.Close() }

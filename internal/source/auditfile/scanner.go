@@ -1,0 +1,119 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditfile
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
+)
+
+// scanner turns what was read into events. It is what a batch is made from.
+type scanner struct {
+	lines      lines
+	correlator *correlate.Correlator
+	events     []*kill.Event
+	telemetry  *metadata.TelemetryBuilder
+	path       string
+
+	// What has happened since the last report; a metric for each single line
+	// would cost more than the line.
+	records, bytes, malformed, tooLong int64
+	reported                           correlate.Counts
+}
+
+func newScanner(config correlate.Config, telemetry *metadata.TelemetryBuilder) *scanner {
+	s := &scanner{telemetry: telemetry}
+	s.correlator = correlate.New(config, func(e *kill.Event) {
+		e.File = s.path
+		s.events = append(s.events, e)
+	})
+	return s
+}
+
+// scan takes all whole lines. end is the stream position behind the last byte
+// that was read.
+func (s *scanner) scan(end correlate.Position, now time.Time) {
+	for {
+		at := end - correlate.Position(s.lines.waiting())
+		line, tooLong, ok := s.lines.next()
+		if !ok {
+			return
+		}
+		s.records++
+		if tooLong {
+			s.tooLong++
+		}
+		s.add(line, tooLong, at, now)
+	}
+}
+
+// finish takes a last line that has no end, of a file that will not grow.
+func (s *scanner) finish(end correlate.Position, now time.Time) {
+	at := end - correlate.Position(s.lines.waiting())
+	if line := s.lines.rest(); len(line) > 0 {
+		s.records++
+		s.add(line, !looksWhole(line), at, now)
+	}
+}
+
+func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
+	switch t := auditrecord.TypeOf(line); {
+	case correlate.Wants(t):
+	case t == auditrecord.TypeNone:
+		s.malformed++
+		return
+	default:
+		return
+	}
+	record, err := auditrecord.Parse(line)
+	if err != nil {
+		s.malformed++
+		return
+	}
+	record.Cut = cut
+	s.correlator.Add(record, line, at, now)
+}
+
+// looksWhole reports whether a line that has no line feed nevertheless seems to
+// be there to its end: the last field of each record that matters is in quotes
+// or absent.
+func looksWhole(line []byte) bool {
+	return bytes.HasSuffix(line, []byte("(null)")) ||
+		bytes.HasSuffix(line, []byte(`"`)) && bytes.Count(line, []byte(`"`))%2 == 0
+}
+
+// take returns the events gathered so far and forgets them.
+func (s *scanner) take() []*kill.Event {
+	events := s.events
+	s.events = nil
+	return events
+}
+
+// report moves the counts into the metrics.
+func (s *scanner) report(ctx context.Context) {
+	s.telemetry.ReceiverAuditKillRecordsRead.Add(ctx, s.records)
+	s.telemetry.ReceiverAuditKillFileBytesRead.Add(ctx, s.bytes)
+	counts := s.correlator.Counts()
+	s.telemetry.ReceiverAuditKillIncomplete.Add(ctx, counts.Incomplete-s.reported.Incomplete)
+	s.telemetry.ReceiverAuditKillEvicted.Add(ctx, counts.Evicted-s.reported.Evicted)
+	s.reject(ctx, "malformed", s.malformed)
+	s.reject(ctx, "too_long", s.tooLong)
+	s.reported = counts
+	s.records, s.bytes, s.malformed, s.tooLong = 0, 0, 0, 0
+}
+
+func (s *scanner) reject(ctx context.Context, reason string, n int64) {
+	if n > 0 {
+		s.telemetry.ReceiverAuditKillRejected.Add(ctx, n, metric.WithAttributes(attribute.String("reason", reason)))
+	}
+}

@@ -1,0 +1,92 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// attributes leaves out what is not known: an attribute that is there is true.
+type attributes struct{ m pcommon.Map }
+
+// text puts a string. OTLP's strings are UTF-8, a file name or a command may
+// hold any bytes.
+func (a attributes) text(key, value string) {
+	if value == "" {
+		return
+	}
+	if !utf8.ValidString(value) {
+		value = strings.ToValidUTF8(value, "\uFFFD")
+	}
+	a.m.PutStr(key, value)
+}
+
+// number puts a process id; there is no process 0.
+func (a attributes) number(key string, value int) {
+	if value != 0 {
+		a.m.PutInt(key, int64(value))
+	}
+}
+
+func (a attributes) id(key string, id kill.ID) {
+	if id.Known {
+		a.m.PutInt(key, int64(id.Value))
+	}
+}
+
+func (a attributes) user(idKey, nameKey string, user kill.User) {
+	a.id(idKey, user.ID)
+	a.text(nameKey, user.Name)
+}
+
+// actor puts the user behind the sender. Its id is a string in OpenTelemetry's
+// conventions, unlike the ids of a process.
+func (a attributes) actor(user kill.User) {
+	if user.ID.Known {
+		a.m.PutStr("user.id", strconv.FormatUint(uint64(user.ID.Value), 10))
+	}
+	a.text("user.name", user.Name)
+}
+
+func (a attributes) target(e *kill.Event, target *kill.Process) {
+	if e.TargetCount >= 0 {
+		a.m.PutInt("kill.target.count", int64(e.TargetCount))
+	}
+	if target == nil {
+		// Nobody was found, but the sender named a process.
+		if e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo" {
+			a.number("kill.target.pid", e.Requested)
+		}
+		return
+	}
+	a.number("kill.target.pid", target.PID)
+	a.text("kill.target.name", target.Command)
+	a.text("kill.target.executable.path", target.Executable)
+	a.user("kill.target.user.id", "kill.target.user.name", target.User)
+	a.id("kill.target.audit.user.id", target.Login.ID)
+	a.id("kill.target.audit.session.id", target.Session)
+	a.text("kill.target.selinux.label", target.Label)
+}
+
+func (a attributes) audit(e *kill.Event) {
+	a.m.PutInt("kill.audit.serial", int64(e.Audit.Serial))
+	a.id("kill.audit.session.id", e.Sender.Session)
+	if len(e.Audit.Keys) > 0 {
+		keys := a.m.PutEmptySlice("kill.audit.key")
+		keys.EnsureCapacity(len(e.Audit.Keys))
+		for _, key := range e.Audit.Keys {
+			keys.AppendEmpty().SetStr(strings.ToValidUTF8(key, "\uFFFD"))
+		}
+	}
+	a.text("kill.audit.tty", e.Audit.TTY)
+	a.text("kill.audit.subject", e.Audit.Subject)
+	a.text("kill.audit.arch", e.Audit.Arch)
+	a.text("kill.audit.node", e.Audit.Node)
+}

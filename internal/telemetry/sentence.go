@@ -1,0 +1,128 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+import (
+	"strconv"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// sentence appends what a person wants to read of an event. target is nil if
+// nobody was struck.
+func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	if e.Kind == kill.KindAbend {
+		buf = appendProcess(buf, target)
+		buf = appendDetails(buf, target)
+		if e.Cause == kill.CauseSeccomp {
+			return append(append(buf, " was killed by seccomp with "...), signalName(e)...)
+		}
+		return append(append(buf, " died of "...), signalName(e)...)
+	}
+	buf = appendProcess(buf, &e.Sender)
+	buf = appendDetails(buf, &e.Sender)
+	buf = append(append(buf, " sent "...), signalName(e)...)
+	buf = append(buf, " to "...)
+	if target != nil {
+		buf = appendProcess(buf, target)
+	} else {
+		buf = appendAddress(buf, e)
+	}
+	if e.Result.Failed() {
+		buf = append(append(buf, ": "...), e.Result.Error...)
+	}
+	return buf
+}
+
+func signalName(e *kill.Event) string {
+	if !e.SignalKnown {
+		return "an unknown signal"
+	}
+	return e.Signal.Name()
+}
+
+// appendProcess writes command[pid].
+func appendProcess(buf []byte, p *kill.Process) []byte {
+	if p.PID == 0 && p.Command == "" {
+		return append(buf, "an unknown process"...)
+	}
+	if p.Command == "" {
+		buf = append(buf, '?')
+	}
+	buf = appendVisible(buf, p.Command)
+	buf = append(buf, '[')
+	buf = strconv.AppendInt(buf, int64(p.PID), 10)
+	return append(buf, ']')
+}
+
+// appendDetails writes (path, uid n, login n), as far as they are known.
+func appendDetails(buf []byte, p *kill.Process) []byte {
+	open := " ("
+	if p.Executable != "" {
+		buf = appendVisible(append(buf, open...), p.Executable)
+		open = ", "
+	}
+	if p.User.ID.Known {
+		buf = strconv.AppendUint(append(append(buf, open...), "uid "...), uint64(p.User.ID.Value), 10)
+		open = ", "
+	}
+	if p.Login.ID.Known {
+		buf = strconv.AppendUint(append(append(buf, open...), "login "...), uint64(p.Login.ID.Value), 10)
+		open = ", "
+	}
+	if open == ", " {
+		buf = append(buf, ')')
+	}
+	return buf
+}
+
+// appendAddress says whom the sender meant where nobody was struck.
+func appendAddress(buf []byte, e *kill.Event) []byte {
+	switch e.Scope {
+	case kill.ScopeProcessGroup:
+		if e.Requested == 0 {
+			return append(buf, "a process group"...)
+		}
+		return strconv.AppendInt(append(buf, "process group "...), int64(e.Requested), 10)
+	case kill.ScopeOwnProcessGroup:
+		return append(buf, "its own process group"...)
+	case kill.ScopeAll:
+		return append(buf, "all processes"...)
+	}
+	if e.Requested == 0 {
+		return append(buf, "an unknown process"...)
+	}
+	if e.Scope == kill.ScopeThread {
+		return strconv.AppendInt(append(buf, "thread "...), int64(e.Requested), 10)
+	}
+	return strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
+}
+
+// appendVisible writes text so that it can do no harm on a terminal: a process
+// chooses its own name, escape sequences included.
+func appendVisible(buf []byte, text string) []byte {
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c >= 0x7f {
+			return appendEscaped(buf, text)
+		}
+	}
+	return append(buf, text...)
+}
+
+func appendEscaped(buf []byte, text string) []byte {
+	for _, r := range text {
+		switch {
+		case r == utf8.RuneError:
+			buf = append(buf, "\uFFFD"...)
+		case unicode.IsPrint(r):
+			buf = utf8.AppendRune(buf, r)
+		default:
+			quoted := strconv.QuoteRune(r)
+			buf = append(buf, quoted[1:len(quoted)-1]...)
+		}
+	}
+	return buf
+}

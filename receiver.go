@@ -1,0 +1,214 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/filter"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+)
+
+// shutdownGrace is how long a consumer may take for the last data at shutdown
+// before its context is cancelled. The service sets no deadline of its own.
+const shutdownGrace = 5 * time.Second
+
+// killReceiver runs one source and hands its events to the next consumer.
+type killReceiver struct {
+	config    *Config
+	set       receiver.Settings
+	next      consumer.Logs
+	filter    *filter.Filter
+	telemetry *metadata.TelemetryBuilder
+	obsreport *receiverhelper.ObsReport
+
+	source  source.Source
+	storage storage.Client
+	health  *health
+	// stopReading ends the source, stopDelivering also what it has in hand.
+	stopReading, stopDelivering context.CancelFunc
+	running                     sync.WaitGroup
+}
+
+func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) (*killReceiver, error) {
+	wanted, err := newFilter(config)
+	if err != nil {
+		return nil, err
+	}
+	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
+	if err != nil {
+		return nil, err
+	}
+	obsreport, err := receiverhelper.NewObsReport(receiverhelper.ObsReportSettings{
+		ReceiverID: set.ID, Transport: "audit", ReceiverCreateSettings: set,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &killReceiver{
+		config: config, set: set, next: next, filter: wanted, telemetry: builder, obsreport: obsreport,
+	}, nil
+}
+
+func newFilter(config *Config) (*filter.Filter, error) {
+	wanted := filter.Config{IncludeFailed: config.IncludeFailed}
+	for _, name := range config.Signals {
+		signal, err := kill.ParseSignal(string(name))
+		if err != nil {
+			return nil, err
+		}
+		wanted.Signals = append(wanted.Signals, signal)
+	}
+	for _, glob := range config.Targets {
+		wanted.Targets = append(wanted.Targets, string(glob))
+	}
+	for _, glob := range config.Senders {
+		wanted.Senders = append(wanted.Senders, string(glob))
+	}
+	return filter.New(wanted)
+}
+
+// Start implements component.Component.
+func (r *killReceiver) Start(ctx context.Context, host component.Host) error {
+	err := r.start(ctx, host)
+	if err != nil {
+		return errors.Join(err, r.Shutdown(ctx))
+	}
+	return nil
+}
+
+func (r *killReceiver) start(ctx context.Context, host component.Host) error {
+	var err error
+	if r.storage, err = storageClient(ctx, host, r.config.StorageID, r.set.ID); err != nil {
+		return err
+	}
+	r.health = &health{report: func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) }}
+	r.source = r.newSource()
+	if err := r.source.Start(ctx); err != nil {
+		return err
+	}
+	// Not ctx, which ends with Start.
+	reading, stopReading := context.WithCancel(context.Background())
+	delivering, stopDelivering := context.WithCancel(context.Background())
+	r.stopReading, r.stopDelivering = stopReading, stopDelivering
+	d := r.newDelivery(reading, delivering)
+	r.running.Go(func() { r.source.Run(reading, d.deliver) })
+	return nil
+}
+
+// newSource chooses the source of the events.
+func (r *killReceiver) newSource() source.Source {
+	file := r.config.File.Get()
+	if file == nil {
+		// The configuration names no source, and there is one kind so far.
+		chosen := defaultFileConfig()
+		file = &chosen
+		r.set.Logger.Info("reading the audit log, as no source is configured", zap.String("path", file.Path))
+	}
+	return auditfile.New(auditfile.Settings{
+		Path:          file.Path,
+		FromBeginning: file.fromBeginning(),
+		Follow:        file.Follow,
+		Correlation: correlate.Config{
+			Timeout:      r.config.Correlation.Timeout,
+			MaxPending:   r.config.Correlation.MaxPending,
+			KeepOriginal: r.config.IncludeOriginal,
+		},
+		Storage:   r.storage,
+		Telemetry: r.telemetry,
+		Logger:    r.set.Logger,
+		Report:    r.health.source,
+	})
+}
+
+func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delivery {
+	return &delivery{
+		next:      r.next,
+		filter:    r.filter,
+		users:     process.NewUsers(passwdPath),
+		logs:      newLogs(r.config, &r.set),
+		retry:     r.config.RetryOnFailure,
+		obsreport: r.obsreport,
+		telemetry: r.telemetry,
+		logger:    r.set.Logger,
+		health:    r.health,
+		stopping:  stopping,
+		context:   delivering,
+	}
+}
+
+// Shutdown implements component.Component. What has been read is still
+// delivered, unless the consumer does not take it.
+func (r *killReceiver) Shutdown(ctx context.Context) error {
+	var errs []error
+	if r.stopReading != nil {
+		r.health.stop()
+		r.stopReading()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			r.running.Wait()
+		}()
+		grace, cancel := context.WithTimeout(ctx, shutdownGrace)
+		defer cancel()
+		select {
+		case <-done:
+		case <-grace.Done():
+			r.stopDelivering()
+			<-done
+		}
+		r.stopDelivering()
+		r.stopReading = nil
+	}
+	if r.source != nil {
+		errs = append(errs, r.source.Close())
+		r.source = nil
+	}
+	if r.storage != nil {
+		errs = append(errs, r.storage.Close(ctx))
+		r.storage = nil
+	}
+	r.telemetry.Shutdown()
+	return errors.Join(errs...)
+}
+
+// storageClient returns the client of the storage extension, or one that
+// forgets everything if none is configured.
+func storageClient(
+	ctx context.Context, host component.Host, storageID *component.ID, receiverID component.ID,
+) (storage.Client, error) {
+	if storageID == nil {
+		return storage.NewNopClient(), nil
+	}
+	extension, ok := host.GetExtensions()[*storageID]
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q does not exist; configure it, and list it under service::extensions", storageID)
+	}
+	provider, ok := extension.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("storage: extension %q keeps no data; use one such as file_storage", storageID)
+	}
+	client, err := provider.GetClient(ctx, component.KindReceiver, receiverID, "")
+	if err != nil {
+		return nil, fmt.Errorf("storage: opening %q: %w", storageID, err)
+	}
+	return client, nil
+}
