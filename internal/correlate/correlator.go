@@ -92,12 +92,11 @@ func (c *Correlator) Add(record auditrecord.Record, line []byte, at Position, no
 		c.addAbend(record, line, kill.CauseSeccomp)
 	case auditrecord.TypeSyscall:
 		arch, number, ok := auditrecord.CallOf(record.Fields)
-		called := c.calls.lookup(arch, number)
-		if !ok || called == nil {
+		if called := c.calls.lookup(arch, number); ok && called != nil {
+			c.addRecord(record, called, line, at, now)
+		} else {
 			c.reject(record)
-			return
 		}
-		c.addRecord(record, called, line, at, now)
 	case auditrecord.TypeObjPID, auditrecord.TypeProctitle, auditrecord.TypeEOE:
 		if !c.others.has(record) {
 			c.addRecord(record, nil, line, at, now)

@@ -1,0 +1,45 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// BenchmarkOther is the cost of the records of an event that is not ours.
+func BenchmarkOther(b *testing.B) {
+	lines := [][]byte{[]byte(other(1)), []byte(title(1))}
+	c := New(Config{Timeout: time.Second, MaxPending: 8192}, func(*kill.Event) { b.Fatal("nothing to emit") })
+	add(b, c, lines)
+}
+
+// BenchmarkEvent is the cost from bytes to an event.
+func BenchmarkEvent(b *testing.B) {
+	lines := [][]byte{[]byte(syscall(1, "64", "9")), []byte(target(1, 100)), []byte(title(1))}
+	events := 0
+	c := New(Config{Timeout: time.Second, MaxPending: 8192}, func(*kill.Event) { events++ })
+	add(b, c, lines)
+	require.Positive(b, events)
+}
+
+func add(b *testing.B, c *Correlator, lines [][]byte) {
+	b.Helper()
+	now := time.Now()
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, line := range lines {
+			record, err := auditrecord.Parse(line)
+			if err != nil {
+				b.Fatal(err)
+			}
+			c.Add(record, line, 0, now)
+		}
+	}
+}

@@ -1,0 +1,63 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// FuzzCorrelator feeds any lines in any order. Nothing may panic or grow, and
+// the safe position may never pass what is pending.
+func FuzzCorrelator(f *testing.F) {
+	for _, name := range []string{"seed.log", "variants.log"} {
+		log, err := os.ReadFile("../../testdata/" + name)
+		require.NoError(f, err)
+		f.Add(log, uint64(0))
+		f.Add(log, uint64(1))
+	}
+	f.Add([]byte("type=OBJ_PID msg=audit(1.001:1): opid=1\ntype=SYSCALL msg=audit(1.001:1): arch=c000003e syscall=62"), uint64(2))
+	f.Fuzz(func(t *testing.T, log []byte, seed uint64) {
+		lines := bytes.Split(log, []byte("\n"))
+		if seed != 0 {
+			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // an order, no secret
+			random.Shuffle(len(lines), func(i, j int) { lines[i], lines[j] = lines[j], lines[i] })
+		}
+		const maxPending = 4
+		now := time.Unix(1450214919, 0)
+		targets, emitted := 0, 0
+		c := New(Config{Timeout: time.Second, MaxPending: maxPending, KeepOriginal: seed%2 == 1}, func(e *kill.Event) {
+			emitted += len(e.Targets)
+			require.LessOrEqual(t, e.TargetCount, len(e.Targets))
+			require.True(t, e.Kind == kill.KindSignal || e.Kind == kill.KindAbend)
+		})
+		for i, line := range lines {
+			record, err := auditrecord.Parse(line)
+			if err != nil || !Wants(record.Type) {
+				continue
+			}
+			if record.Type == auditrecord.TypeObjPID || record.Type == auditrecord.TypeAnomAbend || record.Type == auditrecord.TypeSeccomp {
+				targets++
+			}
+			c.Add(record, line, Position(i), now)
+			require.LessOrEqual(t, c.Pending(), maxPending)
+			require.LessOrEqual(t, len(c.texts.known), maxTexts)
+			require.LessOrEqual(t, c.Safe(Position(i+1)), Position(i+1))
+		}
+		c.Expire(now.Add(time.Hour))
+		require.Zero(t, c.Pending())
+		require.Zero(t, c.table.bytes)
+		require.Zero(t, c.table.anonymous)
+		require.LessOrEqual(t, emitted, targets)
+		require.Equal(t, Position(len(lines)), c.Safe(Position(len(lines))))
+	})
+}
