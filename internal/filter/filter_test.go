@@ -1,0 +1,142 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filter
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+func event(edit func(*kill.Event)) *kill.Event {
+	e := &kill.Event{
+		Kind: kill.KindSignal, Signal: kill.SIGKILL, SignalKnown: true, Origin: kill.OriginUser, Result: kill.Success(), Complete: true,
+		Sender: kill.Process{PID: 1, Command: "killer", Executable: "/bin/killer"},
+	}
+	*e.AddTarget() = kill.Process{PID: 2, Command: "mysqld"}
+	if edit != nil {
+		edit(e)
+	}
+	return e
+}
+
+func TestApply(t *testing.T) {
+	t.Parallel()
+	refused := func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }
+	nobody := func(e *kill.Event) { e.Targets = nil }
+	lost := func(e *kill.Event) { e.Targets, e.Complete = nil, false }
+	tests := map[string]struct {
+		config Config
+		event  *kill.Event
+		want   bool
+	}{
+		"everything":                 {Config{}, event(nil), true},
+		"other signal":               {Config{Signals: []kill.Signal{kill.SIGTERM}}, event(nil), false},
+		"signal lost":                {Config{}, event(func(e *kill.Event) { e.Signal, e.SignalKnown = 0, false }), true},
+		"signal 0":                   {Config{}, event(func(e *kill.Event) { e.Signal = 0 }), false},
+		"signal 0 listed":            {Config{Signals: []kill.Signal{0}}, event(func(e *kill.Event) { e.Signal = 0 }), true},
+		"failed":                     {Config{IncludeFailed: true}, event(refused), true},
+		"failed, unwanted":           {Config{}, event(refused), false},
+		"target":                     {Config{Targets: []string{"mysqld"}}, event(nil), true},
+		"target glob":                {Config{Targets: []string{"postgres", "my*"}}, event(nil), true},
+		"other target":               {Config{Targets: []string{"postgres*"}}, event(nil), false},
+		"nobody struck":              {Config{Targets: []string{"mysqld"}}, event(nobody), false},
+		"nobody struck, all wanted":  {Config{}, event(nobody), true},
+		"target lost":                {Config{Targets: []string{"mysqld"}}, event(lost), true},
+		"sender":                     {Config{Senders: []string{"kill*"}}, event(nil), true},
+		"sender's path":              {Config{Senders: []string{"/bin/*"}}, event(nil), true},
+		"other sender":               {Config{Senders: []string{"systemd"}}, event(nil), false},
+		"sender lost":                {Config{Senders: []string{"systemd"}}, event(func(e *kill.Event) { e.Sender = kill.Process{} }), true},
+		"kernel, if senders matter":  {Config{Senders: []string{"*"}}, event(func(e *kill.Event) { e.Origin, e.Sender = kill.OriginKernel, kill.Process{} }), false},
+		"kernel, if targets matter":  {Config{Targets: []string{"mysqld"}}, event(func(e *kill.Event) { e.Origin = kill.OriginKernel }), true},
+		"both have to match":         {Config{Targets: []string{"mysqld"}, Senders: []string{"nobody"}}, event(nil), false},
+		"path of unknown executable": {Config{Targets: []string{"/usr/sbin/mysqld"}}, event(nil), true},
+		"path of other executable": {
+			Config{Targets: []string{"/usr/sbin/mysqld"}},
+			event(func(e *kill.Event) { e.Targets[0].Executable = "/opt/mysqld" }), false,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tt.config.Signals == nil {
+				tt.config.Signals = kill.DefaultSignals()
+			}
+			f, err := New(tt.config)
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, f.Apply(tt.event))
+		})
+	}
+}
+
+// Of many targets only those that are wanted stay, but how many there were is
+// still told.
+func TestApplyTakesOutTargets(t *testing.T) {
+	t.Parallel()
+	f, err := New(Config{Signals: kill.DefaultSignals(), Targets: []string{"mysqld"}})
+	require.NoError(t, err)
+	e := event(func(e *kill.Event) {
+		e.AddTarget().Command = "sleep"
+		e.AddTarget().Command = "mysqld"
+		e.TargetCount = 3
+	})
+	require.True(t, f.Apply(e))
+	assert.Len(t, e.Targets, 2)
+	assert.Equal(t, 3, e.TargetCount)
+}
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		glob, command, executable string
+		want                      bool
+	}{
+		"literal":                       {"mysqld", "mysqld", "", true},
+		"case matters":                  {"MySQLd", "mysqld", "", false},
+		"no substring":                  {"sql", "mysqld", "", false},
+		"star":                          {"my*", "mysqld", "", true},
+		"question mark":                 {"mysql?", "mysqld", "", true},
+		"class":                         {"[mn]ysqld", "mysqld", "", true},
+		"kernel keeps 15 bytes":         {"postgres-exporter", "postgres-export", "", true},
+		"glob beyond 15 bytes":          {"postgres-exporter*", "postgres-export", "", true},
+		"15 bytes that differ":          {"postgres-exporter", "postgres-expory", "", false},
+		"slash in a command":            {"kworker*", "kworker/0:1", "", true},
+		"name against path":             {"mysqld", "other", "/usr/sbin/mysqld", false},
+		"path":                          {"/usr/sbin/mysqld", "x", "/usr/sbin/mysqld", true},
+		"path glob":                     {"/usr/*/mysqld", "x", "/usr/sbin/mysqld", true},
+		"star stays within a folder":    {"/usr/*", "x", "/usr/sbin/mysqld", false},
+		"path unknown, name fits":       {"/usr/sbin/mysqld", "mysqld", "", true},
+		"path unknown, long name":       {"/usr/bin/postgres-exporter", "postgres-export", "", true},
+		"path unknown, name differs":    {"/usr/sbin/mysqld", "sleep", "", false},
+		"path unknown, glob of a name":  {"/usr/sbin/my*", "mysqld", "", true},
+		"process without name or path":  {"mysqld", "", "", false},
+		"everything, nothing is known":  {"*", "", "", true},
+		"UTF-8":                         {"naïv?", "naïve", "", true},
+		"escaped star":                  {`a\*`, "a*", "", true},
+		"path with a space in the name": {"/opt/my app/run", "run", "/opt/my app/run", true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			compiled, err := compile([]string{tt.glob})
+			require.NoError(t, err)
+			assert.Equal(t, tt.want, compiled.match(&kill.Process{Command: tt.command, Executable: tt.executable}))
+		})
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	require.NoError(t, Check("my*"))
+	require.ErrorContains(t, Check(""), "empty name")
+	require.ErrorContains(t, Check("my["), `"my["`)
+	require.ErrorContains(t, Check(`my\`), "no valid glob")
+	_, err := New(Config{Targets: []string{"["}})
+	require.Error(t, err)
+	_, err = New(Config{Senders: []string{"["}})
+	require.Error(t, err)
+}
