@@ -6,7 +6,9 @@ package auditkillreceiver
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -80,6 +82,9 @@ const (
 
 	// maxPendingLimit keeps the table of pending events within some 100 MB.
 	maxPendingLimit = 100_000
+	// shortest is the least that makes sense for a time: 2 without a unit would
+	// be nanoseconds.
+	shortest = time.Millisecond
 )
 
 func createDefaultConfig() component.Config {
@@ -113,38 +118,59 @@ func defaultSignals() []SignalName {
 
 // Validate checks what concerns the configuration as a whole.
 func (c *Config) Validate() error {
-	var errs []error
+	var problems []string
 	if len(c.Signals) == 0 {
-		errs = append(errs, errors.New("signals: must name at least one; leave it out for those that end, stop or crash a process"))
+		problems = append(problems,
+			"signals: must name at least one; leave it out for those that end, stop or crash a process")
 	}
 	switch telemetry.CommandLine(c.CommandLine) {
 	case telemetry.CommandLineRedacted, telemetry.CommandLineFull, telemetry.CommandLineOff:
 	default:
-		errs = append(errs, fmt.Errorf("command_line: %q must be redacted, full or off", c.CommandLine))
+		problems = append(problems, fmt.Sprintf("command_line: %q must be redacted, full or off", c.CommandLine))
 	}
-	if c.RetryOnFailure.Enabled && c.RetryOnFailure.InitialInterval <= 0 {
-		errs = append(errs, errors.New("retry_on_failure::initial_interval: must be more than 0, such as 1s"))
+	return refuse(append(problems, checkRetry(c.RetryOnFailure)...))
+}
+
+// checkRetry refuses what the collector's own check lets through although it
+// would make the receiver try again without a pause.
+func checkRetry(retry configretry.BackOffConfig) []string {
+	if !retry.Enabled {
+		return nil
 	}
-	return errors.Join(errs...)
+	var problems []string
+	if retry.InitialInterval >= 0 && retry.InitialInterval < shortest {
+		problems = append(problems, fmt.Sprintf("retry_on_failure::initial_interval: %v must be at least %v, such as 1s",
+			retry.InitialInterval, shortest))
+	}
+	if retry.MaxInterval >= 0 && retry.MaxInterval < shortest {
+		problems = append(problems, fmt.Sprintf("retry_on_failure::max_interval: %v must be at least %v, such as 30s",
+			retry.MaxInterval, shortest))
+	}
+	if retry.Multiplier >= 0 && retry.Multiplier < 1 {
+		problems = append(problems, fmt.Sprintf("retry_on_failure::multiplier: %v must be at least 1, such as 1.5",
+			retry.Multiplier))
+	}
+	return problems
 }
 
 // Validate implements confmap.Validator.
 func (c *FileConfig) Validate() error {
-	var errs []error
+	var problems []string
 	if c.Path == "" {
-		errs = append(errs, errors.New("path: must name a log file, such as /var/log/audit/audit.log"))
-	} else if filepath.Base(c.Path) == "." || c.Path[len(c.Path)-1] == filepath.Separator {
-		errs = append(errs, fmt.Errorf("path: %q is a directory, it must name a log file", c.Path))
+		problems = append(problems, "path: must name a log file, such as /var/log/audit/audit.log")
+	} else if filepath.Base(c.Path) == "." || os.IsPathSeparator(c.Path[len(c.Path)-1]) {
+		problems = append(problems, fmt.Sprintf("path: %q is a directory, it must name a log file in it, such as %s",
+			c.Path, filepath.Join(c.Path, "audit.log")))
 	}
 	switch c.StartAt {
 	case "", startAtEnd, startAtBeginning:
 	default:
-		errs = append(errs, fmt.Errorf("start_at: %q must be end or beginning", c.StartAt))
+		problems = append(problems, fmt.Sprintf("start_at: %q must be end or beginning", c.StartAt))
 	}
 	if c.StartAt == startAtEnd && !c.Follow {
-		errs = append(errs, errors.New("start_at: end with follow: false would read nothing; use start_at: beginning"))
+		problems = append(problems, "start_at: end with follow: false would read nothing; use start_at: beginning")
 	}
-	return errors.Join(errs...)
+	return refuse(problems)
 }
 
 // fromBeginning resolves what an empty StartAt means.
@@ -154,14 +180,23 @@ func (c *FileConfig) fromBeginning() bool {
 
 // Validate implements confmap.Validator.
 func (c *CorrelationConfig) Validate() error {
-	var errs []error
-	if c.Timeout <= 0 {
-		errs = append(errs, fmt.Errorf("timeout: %v must be more than 0, such as 2s", c.Timeout))
+	var problems []string
+	if c.Timeout < shortest {
+		problems = append(problems, fmt.Sprintf("timeout: %v must be at least %v, such as 2s", c.Timeout, shortest))
 	}
 	if c.MaxPending < 1 || c.MaxPending > maxPendingLimit {
-		errs = append(errs, fmt.Errorf("max_pending: %d must be from 1 to %d", c.MaxPending, maxPendingLimit))
+		problems = append(problems, fmt.Sprintf("max_pending: %d must be from 1 to %d", c.MaxPending, maxPendingLimit))
 	}
-	return errors.Join(errs...)
+	return refuse(problems)
+}
+
+// refuse makes one line of all problems of a section, as the collector writes
+// the section's path only before the first.
+func refuse(problems []string) error {
+	if len(problems) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(problems, "; "))
 }
 
 // Validate implements confmap.Validator.

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -31,6 +32,8 @@ const (
 	maxRecords = 512
 	// dataFormat is the value of the receiver metrics' attribute "format".
 	dataFormat = "audit"
+	// logInterval is how often the same trouble is written to the log at most.
+	logInterval = time.Minute
 )
 
 // errStopping is returned for data that was not delivered because the receiver
@@ -115,11 +118,14 @@ func (d *delivery) flush() error {
 	dropped, err := d.consume(ctx, data)
 	d.obsreport.EndLogsOp(ctx, dataFormat, count, err)
 	if errors.Is(err, errStopping) {
+		d.logger.Warn("shutting down before the next consumer took log records; "+
+			"they come again after a restart if there is a storage extension",
+			zap.Int("log_records", dropped), zap.Error(err))
 		return err
 	}
 	if err != nil {
 		d.telemetry.ReceiverAuditKillDropped.Add(ctx, int64(dropped))
-		d.logger.Error("the next consumer refused log records for good; they are dropped",
+		d.logger.Error("dropped log records: the next consumer refused them for good, or retrying has ended",
 			zap.Int("log_records", dropped), zap.Error(err))
 	}
 	return nil
@@ -134,21 +140,19 @@ func (d *delivery) consume(ctx context.Context, data plog.Logs) (int, error) {
 	start := time.Now()
 	defer d.health.delivery(nil)
 	for {
-		count := data.LogRecordCount()
 		err := d.next.ConsumeLogs(ctx, d.attempt(data))
 		if err == nil {
 			return 0, nil
 		}
-		if d.stopping.Err() != nil && !consumererror.IsPermanent(err) {
-			return count, errors.Join(errStopping, err)
+		data = refused(data, err)
+		permanent := consumererror.IsPermanent(err)
+		// A consumer that was interrupted may call that permanent, too.
+		if d.context.Err() != nil || d.stopping.Err() != nil && !permanent {
+			return data.LogRecordCount(), errors.Join(errStopping, err)
 		}
 		pause := wait.NextBackOff()
-		if consumererror.IsPermanent(err) || !d.retry.Enabled || d.givenUp(start, pause) {
-			return count, err
-		}
-		var partial consumererror.Logs
-		if errors.As(err, &partial) {
-			data = partial.Data()
+		if permanent || !d.retry.Enabled || d.givenUp(start, pause) {
+			return data.LogRecordCount(), err
 		}
 		d.health.delivery(err)
 		d.logger.Warn("the next consumer did not take log records; reading waits until it does",
@@ -162,7 +166,7 @@ func (d *delivery) consume(ctx context.Context, data plog.Logs) (int, error) {
 // attempt returns what to hand on so that data can be sent again: a copy where
 // a processor may change it.
 func (d *delivery) attempt(data plog.Logs) plog.Logs {
-	if !d.retry.Enabled || !d.next.Capabilities().MutatesData {
+	if !d.next.Capabilities().MutatesData {
 		return data
 	}
 	attempt := plog.NewLogs()
@@ -193,4 +197,12 @@ func (d *delivery) pause(duration time.Duration) bool {
 	case <-d.stopping.Done():
 		return false
 	}
+}
+
+// occasional returns a logger that writes the same message once a logInterval;
+// the metrics count what it leaves out.
+func occasional(logger *zap.Logger) *zap.Logger {
+	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, logInterval, 1, 0)
+	}))
 }

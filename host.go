@@ -14,27 +14,30 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// passwdPath names the host's users.
-const passwdPath = "/etc/passwd"
-
-// newLogs returns the conversion to log records of this host.
-func newLogs(config *Config, set *receiver.Settings) *telemetry.Logs {
-	name, _ := os.Hostname() // an unknown name is left out
-	return telemetry.NewLogs(telemetry.Config{
-		HostName:     name,
-		HostID:       machineID(),
-		OSType:       runtime.GOOS,
-		ScopeName:    metadata.ScopeName,
-		ScopeVersion: set.BuildInfo.Version,
-		CommandLine:  telemetry.CommandLine(config.CommandLine),
-	})
+// machine is the host that the collector runs on.
+type machine struct {
+	// name and id are empty if they are not known.
+	name, id string
+	// passwd is the file that names its users.
+	passwd string
 }
 
-// machineID returns what identifies this installation (machine-id(5)); the
-// second path is where D-Bus keeps it on hosts without systemd. Empty if the
-// host has none.
-func machineID() string {
-	for _, path := range []string{"/etc/machine-id", "/var/lib/dbus/machine-id"} {
+// thisMachine asks the operating system.
+func thisMachine() machine {
+	name, _ := os.Hostname() // an unknown name is left out
+	// machine-id(5); the second path is where D-Bus keeps it on hosts without
+	// systemd.
+	return machine{
+		name:   name,
+		id:     machineID("/etc/machine-id", "/var/lib/dbus/machine-id"),
+		passwd: "/etc/passwd",
+	}
+}
+
+// machineID returns what identifies this installation: the first of the files
+// that says so. Empty if none does.
+func machineID(paths ...string) string {
+	for _, path := range paths {
 		if id, err := os.ReadFile(path); err == nil {
 			if id := strings.TrimSpace(string(id)); id != "" && id != "uninitialized" {
 				return id
@@ -42,4 +45,16 @@ func machineID() string {
 		}
 	}
 	return ""
+}
+
+// newLogs returns the conversion to log records of this host.
+func newLogs(config *Config, set *receiver.Settings, host machine) *telemetry.Logs {
+	return telemetry.NewLogs(telemetry.Config{
+		HostName:     host.name,
+		HostID:       host.id,
+		OSType:       runtime.GOOS,
+		ScopeName:    metadata.ScopeName,
+		ScopeVersion: set.BuildInfo.Version,
+		CommandLine:  telemetry.CommandLine(config.CommandLine),
+	})
 }

@@ -39,6 +39,8 @@ type killReceiver struct {
 	filter    *filter.Filter
 	telemetry *metadata.TelemetryBuilder
 	obsreport *receiverhelper.ObsReport
+	machine   machine
+	grace     time.Duration
 
 	source  source.Source
 	storage storage.Client
@@ -65,6 +67,7 @@ func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) 
 	}
 	return &killReceiver{
 		config: config, set: set, next: next, filter: wanted, telemetry: builder, obsreport: obsreport,
+		machine: thisMachine(), grace: shutdownGrace,
 	}, nil
 }
 
@@ -143,12 +146,12 @@ func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delive
 	return &delivery{
 		next:      r.next,
 		filter:    r.filter,
-		users:     process.NewUsers(passwdPath),
-		logs:      newLogs(r.config, &r.set),
+		users:     process.NewUsers(r.machine.passwd),
+		logs:      newLogs(r.config, &r.set, r.machine),
 		retry:     r.config.RetryOnFailure,
 		obsreport: r.obsreport,
 		telemetry: r.telemetry,
-		logger:    r.set.Logger,
+		logger:    occasional(r.set.Logger),
 		health:    r.health,
 		stopping:  stopping,
 		context:   delivering,
@@ -167,7 +170,7 @@ func (r *killReceiver) Shutdown(ctx context.Context) error {
 			defer close(done)
 			r.running.Wait()
 		}()
-		grace, cancel := context.WithTimeout(ctx, shutdownGrace)
+		grace, cancel := context.WithTimeout(ctx, r.grace)
 		defer cancel()
 		select {
 		case <-done:
