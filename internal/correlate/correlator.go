@@ -135,9 +135,9 @@ func (c *Correlator) addRecord(record auditrecord.Record, called *call, line []b
 			return // of an event that is closed already
 		}
 		c.makeRoom()
-		p = &pending{key: k, event: c.newEvent(kill.KindSignal, record), first: at}
+		p = c.table.open(k, at)
+		p.event = c.newEvent(kill.KindSignal, record)
 		p.event.Origin = kill.OriginUser
-		c.table.add(p)
 	}
 	p.last, p.record, p.touched = at, c.records, now
 	p.cut = p.cut || record.Cut
@@ -242,7 +242,9 @@ func (c *Correlator) close(p *pending, evicted bool) {
 	if p.call == nil && len(p.event.Targets) == 0 {
 		return // a command line alone, of an event that was none of ours
 	}
-	c.hand(p.finish(evicted))
+	e := p.finish(evicted)
+	c.table.free = p
+	c.hand(e)
 }
 
 func (c *Correlator) hand(e *kill.Event) {

@@ -92,6 +92,20 @@ type table struct {
 	bytes          int
 	// anonymous counts those without a SYSCALL record yet.
 	anonymous int
+	// free is one that was closed, to be used again.
+	free *pending
+}
+
+// open adds an empty pending event.
+func (t *table) open(k key, at Position) *pending {
+	p := t.free
+	if p == nil {
+		p = new(pending)
+	}
+	t.free = nil
+	*p = pending{key: k, first: at, original: p.original[:0]}
+	t.add(p)
+	return p
 }
 
 func (t *table) add(p *pending) {

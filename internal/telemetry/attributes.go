@@ -4,6 +4,7 @@
 package telemetry
 
 import (
+	"path"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -53,6 +54,37 @@ func (a attributes) actor(user kill.User) {
 		a.m.PutStr("user.id", strconv.FormatUint(uint64(user.ID.Value), 10))
 	}
 	a.text("user.name", user.Name)
+}
+
+func (a attributes) signal(e *kill.Event) {
+	if e.SignalKnown {
+		a.m.PutInt("kill.signal.number", int64(e.Signal))
+		a.text("kill.signal.name", e.Signal.Name())
+	}
+	a.text("kill.syscall", e.Syscall)
+	a.text("kill.origin", string(e.Origin))
+	a.text("kill.cause", string(e.Cause))
+	a.text("kill.scope", string(e.Scope))
+	if e.Result.Failed() {
+		a.text("kill.result", "failure")
+		a.text("error.type", e.Result.Error)
+	} else if e.Result.Known {
+		a.text("kill.result", "success")
+	}
+}
+
+func (a attributes) sender(p *kill.Process) {
+	a.number("process.pid", p.PID)
+	a.number("process.parent_pid", p.ParentPID)
+	a.text("process.command", p.Command)
+	if p.Executable != "" {
+		a.text("process.executable.path", p.Executable)
+		a.text("process.executable.name", path.Base(p.Executable))
+	}
+	a.user("process.user.id", "process.user.name", p.User)
+	a.user("process.real_user.id", "process.real_user.name", p.RealUser)
+	a.user("process.saved_user.id", "process.saved_user.name", p.SavedUser)
+	a.actor(p.Login)
 }
 
 func (a attributes) target(e *kill.Event, target *kill.Process) {

@@ -4,7 +4,6 @@
 package telemetry
 
 import (
-	"path"
 	"strings"
 	"time"
 
@@ -85,20 +84,21 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	record.SetTimestamp(pcommon.NewTimestampFromTime(e.Time))
 	record.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
 	record.SetSeverityNumber(severity(e))
-	l.buffer = sentence(l.buffer[:0], e, target)
-	record.Body().SetStr(string(l.buffer))
+	body, uid, title := l.texts(e, target)
+	record.Body().SetStr(body)
 
 	a := attributes{record.Attributes()}
 	a.m.EnsureCapacity(usualAttributes)
-	l.signal(a, e)
+	a.signal(e)
 	a.target(e, target)
 	if e.Kind == kill.KindSignal {
-		l.sender(a, &e.Sender)
+		a.sender(&e.Sender)
+		a.text("process.title", title)
 	}
 	a.audit(e)
 	a.m.PutBool("kill.complete", e.Complete)
 	a.text("kill.source", e.Source)
-	a.text("log.record.uid", l.uid.of(e, target))
+	a.text("log.record.uid", uid)
 	a.text("log.file.path", e.File)
 	if e.Original != "" {
 		original := e.Original
@@ -107,6 +107,36 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 		}
 		a.text("log.record.original", original)
 	}
+}
+
+// texts makes the texts that are new in each record. They are parts of one
+// string, so that they cost one allocation.
+func (l *Logs) texts(e *kill.Event, target *kill.Process) (body, uid, title string) {
+	b := sentence(l.buffer[:0], e, target)
+	bodyEnd := len(b)
+	b = l.uid.append(b, e, target)
+	uidEnd := len(b)
+	switch l.config.CommandLine {
+	case CommandLineFull:
+		b = appendTitle(b, e.Sender.Title)
+	case CommandLineRedacted:
+		b = appendTitle(b, redact(e.Sender.Title))
+	}
+	l.buffer = b
+	all := string(b)
+	return all[:bodyEnd], all[bodyEnd:uidEnd], all[uidEnd:]
+}
+
+// appendTitle writes a command line with spaces between the arguments.
+func appendTitle(buf []byte, title string) []byte {
+	start := len(buf)
+	buf = append(buf, strings.TrimRight(title, "\x00")...)
+	for i, c := range buf[start:] {
+		if c == 0 {
+			buf[start+i] = ' '
+		}
+	}
+	return buf
 }
 
 // usualAttributes is how many attributes most records have.
@@ -123,45 +153,4 @@ func severity(e *kill.Event) plog.SeverityNumber {
 		return plog.SeverityNumberInfo
 	}
 	return plog.SeverityNumberWarn
-}
-
-func (l *Logs) signal(a attributes, e *kill.Event) {
-	if e.SignalKnown {
-		a.m.PutInt("kill.signal.number", int64(e.Signal))
-		a.text("kill.signal.name", e.Signal.Name())
-	}
-	a.text("kill.syscall", e.Syscall)
-	a.text("kill.origin", string(e.Origin))
-	a.text("kill.cause", string(e.Cause))
-	a.text("kill.scope", string(e.Scope))
-	if e.Result.Failed() {
-		a.text("kill.result", "failure")
-		a.text("error.type", e.Result.Error)
-	} else if e.Result.Known {
-		a.text("kill.result", "success")
-	}
-}
-
-func (l *Logs) sender(a attributes, p *kill.Process) {
-	a.number("process.pid", p.PID)
-	a.number("process.parent_pid", p.ParentPID)
-	a.text("process.command", p.Command)
-	if p.Executable != "" {
-		a.text("process.executable.path", p.Executable)
-		a.text("process.executable.name", path.Base(p.Executable))
-	}
-	switch l.config.CommandLine {
-	case CommandLineFull:
-		a.text("process.title", titleText(p.Title))
-	case CommandLineRedacted:
-		a.text("process.title", titleText(redact(p.Title)))
-	}
-	a.user("process.user.id", "process.user.name", p.User)
-	a.user("process.real_user.id", "process.real_user.name", p.RealUser)
-	a.user("process.saved_user.id", "process.saved_user.name", p.SavedUser)
-	a.actor(p.Login)
-}
-
-func titleText(title string) string {
-	return strings.ReplaceAll(strings.TrimRight(title, "\x00"), "\x00", " ")
 }

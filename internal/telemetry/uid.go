@@ -22,7 +22,8 @@ type uids struct {
 
 func newUIDs(hostID string) *uids { return &uids{hash: fnv.New128a(), host: hostID} }
 
-func (u *uids) of(e *kill.Event, target *kill.Process) string {
+// append adds the uid in hexadecimal to buf.
+func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	pid := 0
 	if target != nil {
 		pid = target.PID
@@ -35,7 +36,6 @@ func (u *uids) of(e *kill.Event, target *kill.Process) string {
 	b = binary.BigEndian.AppendUint64(b, uint64(pid))
 	u.hash.Reset()
 	_, _ = u.hash.Write(b) // never fails
-	sum := u.hash.Sum(b[:0])
-	u.buffer = hex.AppendEncode(sum, sum)
-	return string(u.buffer[len(sum):])
+	u.buffer = u.hash.Sum(b[:0])
+	return hex.AppendEncode(buf, u.buffer)
 }
