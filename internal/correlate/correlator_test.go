@@ -146,7 +146,10 @@ func failed(line, exit string) string {
 
 func TestIncomplete(t *testing.T) {
 	t.Parallel()
-	cut := func(line, from string) string { return line[:strings.Index(line, from)] }
+	cut := func(line, from string) string {
+		before, _, _ := strings.Cut(line, from)
+		return before
+	}
 	for name, lines := range map[string][]string{
 		"no call":               {target(1, 100), title(1)},
 		"no target":             {syscall(1, "64", "9"), title(1)},

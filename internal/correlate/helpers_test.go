@@ -62,7 +62,7 @@ func (b *bench) only(t *testing.T) *kill.Event {
 }
 
 // recording reads the lines of a file in testdata.
-func recording(t testing.TB, name string) []string {
+func recording(t *testing.T, name string) []string {
 	t.Helper()
 	log, err := os.ReadFile("../../testdata/" + name)
 	require.NoError(t, err)

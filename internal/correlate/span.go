@@ -16,7 +16,7 @@ type span struct{ first, last Position }
 // whole or not at all.
 type spans struct{ closed []span }
 
-// maxSpans bounds the memory. Beyond it neighbours are taken together, which
+// maxSpans bounds the memory. Beyond it neighbors are taken together, which
 // only means that more is read again than needed.
 const maxSpans = 1024
 
@@ -51,7 +51,7 @@ func (s *spans) safe(oldest *pending, end Position) Position {
 	return at
 }
 
-// shrink drops what lies before the safe position and takes neighbours
+// shrink drops what lies before the safe position and takes neighbors
 // together until half of the room is free.
 func (s *spans) shrink(safe Position) {
 	s.closed = slices.DeleteFunc(s.closed, func(closed span) bool { return closed.last < safe })

@@ -4,6 +4,7 @@
 package filter
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"strings"
@@ -47,7 +48,7 @@ func compile(globs []string) (names, error) {
 
 func compileName(glob string) (name, error) {
 	if glob == "" {
-		return name{}, fmt.Errorf("empty name: use a command name such as mysqld, a glob such as \"postgres*\", " +
+		return name{}, errors.New("empty name: use a command name such as mysqld, a glob such as \"postgres*\", " +
 			"or the path of a program")
 	}
 	if _, err := path.Match(glob, ""); err != nil {

@@ -14,8 +14,8 @@ import (
 func TestParseSignal(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]Signal{
-		"SIGKILL": 9, "KILL": 9, "kill": 9, "sigterm": 15, " TERM ": 15, "9": 9, "0": 0, "64": 64,
-		"SIG0": 0, "SIG33": 33, "IOT": 6, "SIGPOLL": 29, "CLD": 17,
+		"SIGKILL": 9, "KILL": 9, "kill": 9, "sigterm": 15, "9": 9, "0": 0, "64": 64,
+		"SIGTERM\t": 15, "SIG0": 0, "SIG33": 33, "IOT": 6, "SIGPOLL": 29, "CLD": 17,
 		"SIGRTMIN": 34, "RTMIN+0": 34, "SIGRTMIN+3": 37, "rtmin+30": 64, "SIGRTMAX": 64, "RTMAX-1": 63, "SIGRTMAX-30": 34,
 	} {
 		t.Run(text, func(t *testing.T) {
@@ -36,7 +36,7 @@ func TestParseSignalRejects(t *testing.T) {
 			t.Parallel()
 			_, err := ParseSignal(text)
 			require.Error(t, err)
-			assert.ErrorContains(t, err, strconv.Quote(text))
+			require.ErrorContains(t, err, strconv.Quote(text))
 			assert.ErrorContains(t, err, "64", "the allowed values are named")
 		})
 	}

@@ -55,10 +55,10 @@ func (l *Logs) reset() {
 	l.logs = plog.NewLogs()
 	resource := l.logs.ResourceLogs().AppendEmpty()
 	resource.SetSchemaUrl(semconv.SchemaURL)
-	attributes := attributes{resource.Resource().Attributes()}
-	attributes.text("host.name", l.config.HostName)
-	attributes.text("host.id", l.config.HostID)
-	attributes.text("os.type", l.config.OSType)
+	a := attributes{resource.Resource().Attributes()}
+	a.text("host.name", l.config.HostName)
+	a.text("host.id", l.config.HostID)
+	a.text("os.type", l.config.OSType)
 	scope := resource.ScopeLogs().AppendEmpty()
 	scope.SetSchemaUrl(semconv.SchemaURL)
 	scope.Scope().SetName(l.config.ScopeName)

@@ -28,14 +28,16 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	if target != nil {
 		pid = target.PID
 	}
-	b := append(u.buffer[:0], u.host...)
-	b = append(append(b, 0), e.Audit.Node...)
-	b = append(append(b, 0), e.Kind...)
-	b = binary.BigEndian.AppendUint64(append(b, 0), uint64(e.Time.UnixMilli()))
-	b = binary.BigEndian.AppendUint32(b, e.Audit.Serial)
-	b = binary.BigEndian.AppendUint64(b, uint64(pid))
+	u.buffer = append(u.buffer[:0], u.host...)
+	u.buffer = append(u.buffer, 0)
+	u.buffer = append(u.buffer, e.Audit.Node...)
+	u.buffer = append(u.buffer, 0)
+	u.buffer = append(u.buffer, e.Kind...)
+	u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(e.Time.UnixMilli()))
+	u.buffer = binary.BigEndian.AppendUint32(u.buffer, e.Audit.Serial)
+	u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(pid))
 	u.hash.Reset()
-	_, _ = u.hash.Write(b) // never fails
-	u.buffer = u.hash.Sum(b[:0])
+	_, _ = u.hash.Write(u.buffer) // never fails
+	u.buffer = u.hash.Sum(u.buffer[:0])
 	return hex.AppendEncode(buf, u.buffer)
 }
