@@ -63,7 +63,7 @@ func checkSection(prefix string, present map[string]any, known map[string]reflec
 			errs = append(errs, fmt.Errorf("%s%s: unknown key, use one of %s",
 				prefix, key, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
 		} else if right := mismatch(present[key], field); right != "" {
-			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, key, present[key], right))
+			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, key, orNull(present[key]), right))
 		}
 	}
 	return errs
@@ -80,32 +80,53 @@ func keysOf(section reflect.Type) map[string]reflect.Type {
 	return keys
 }
 
-// mismatch returns what would be right for a field if a value is not, and the
-// collector would take it nevertheless (5 as 5ns, 1.5 as 1) or not say what it
-// expects.
+// mismatch returns what would be right for a field if a value is not, where the
+// collector would take it nevertheless (5 as 5ns, 1.5 as 1, null as false) or
+// not say what it expects.
 func mismatch(value any, field reflect.Type) string {
-	if value == nil {
-		return "" // stands for the default
-	}
-	switch kind := reflect.TypeOf(value).Kind(); {
+	kind := reflect.ValueOf(value).Kind()
+	switch {
 	case field == reflect.TypeFor[time.Duration]():
-		text, isText := value.(string)
-		if _, err := time.ParseDuration(text); isText && err == nil || reflect.TypeOf(value) == field {
-			return ""
+		if !isDuration(value) {
+			return "a duration with its unit, such as 2s"
 		}
-		return "a duration with its unit, such as 2s"
 	case field.Kind() == reflect.Bool && kind != reflect.Bool:
 		return "true or false"
-	case field.Kind() == reflect.Slice && kind != reflect.Slice:
-		return "a list, such as [" + fmt.Sprint(value) + "]"
-	case field.Kind() == reflect.Int && kind == reflect.Float64:
-		if number := value.(float64); number != math.Trunc(number) {
-			return "a whole number"
-		}
-	case field.Kind() == reflect.Int && !reflect.TypeOf(value).ConvertibleTo(field):
+	case field.Kind() == reflect.Int && !isWhole(value):
 		return "a whole number"
+	case field.Kind() == reflect.Slice && kind != reflect.Slice && value != nil:
+		return fmt.Sprintf("a list, such as [%v]", value)
 	}
 	return ""
+}
+
+func isDuration(value any) bool {
+	switch value := value.(type) {
+	case time.Duration: // as `print-config` has it
+		return true
+	case string:
+		_, err := time.ParseDuration(value)
+		return err == nil
+	}
+	return false
+}
+
+func isWhole(value any) bool {
+	switch value := value.(type) {
+	case int, int64, uint64:
+		return true
+	case float64: // as YAML reads 1e3
+		return value == math.Trunc(value)
+	}
+	return false
+}
+
+// orNull writes nothing as YAML does.
+func orNull(value any) any {
+	if value == nil {
+		return "null"
+	}
+	return value
 }
 
 // signalsToNames turns signals that YAML has read as numbers into text.
@@ -117,12 +138,12 @@ func signalsToNames(conf *confmap.Conf) error {
 	var errs []error
 	names := make([]any, len(list))
 	for i, element := range list {
-		switch element.(type) {
-		case string, int, int64, uint64:
+		switch reflect.ValueOf(element).Kind() {
+		case reflect.String, reflect.Int, reflect.Int64, reflect.Uint64:
 			names[i] = fmt.Sprint(element)
 		default:
 			errs = append(errs, fmt.Errorf("signals::%d: %v must be a name or a whole number, such as SIGTERM or 15",
-				i, element))
+				i, orNull(element)))
 		}
 	}
 	// Not merged over the old list: a feature gate of the collector appends.

@@ -1,0 +1,375 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
+)
+
+// TestDefaultConfig repeats what the documentation promises, value for value.
+func TestDefaultConfig(t *testing.T) {
+	t.Parallel()
+
+	assert.Equal(t, &Config{
+		File: configoptional.Default(FileConfig{Path: "/var/log/audit/audit.log", Follow: true}),
+		Signals: []SignalName{
+			"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV",
+			"SIGTERM", "SIGSTOP", "SIGXCPU", "SIGXFSZ", "SIGSYS",
+		},
+		IncludeFailed: true,
+		CommandLine:   "redacted",
+		Correlation:   CorrelationConfig{Timeout: 2 * time.Second, MaxPending: 8192},
+		RetryOnFailure: configretry.BackOffConfig{
+			Enabled:             true,
+			InitialInterval:     time.Second,
+			MaxInterval:         30 * time.Second,
+			Multiplier:          1.5,
+			RandomizationFactor: 0.5,
+		},
+	}, createDefaultConfig())
+	assert.NoError(t, confmap.Validate(createDefaultConfig()))
+}
+
+func TestLoadConfig(t *testing.T) {
+	t.Parallel()
+
+	storageID := component.MustNewIDWithName("file_storage", "checkpoints")
+	tests := map[string]func(*Config){
+		"null":  func(*Config) {},
+		"empty": func(*Config) {},
+		"null_file": func(c *Config) {
+			c.File = configoptional.Some(defaultFileConfig())
+		},
+		"empty_file": func(c *Config) {
+			c.File = configoptional.Some(defaultFileConfig())
+		},
+		"full": func(c *Config) {
+			c.File = configoptional.Some(FileConfig{Path: "/srv/audit/audit.log", StartAt: "beginning"})
+			c.Signals = []SignalName{"SIGKILL", "term", "1", "SIGRTMIN+3", "0"}
+			c.Targets = []NameGlob{"mysqld", "postgres*", "/usr/sbin/nginx"}
+			c.Senders = []NameGlob{"mykill"}
+			c.IncludeFailed = false
+			c.CommandLine = "full"
+			c.IncludeOriginal = true
+			c.Correlation = CorrelationConfig{Timeout: 500 * time.Millisecond, MaxPending: 100}
+			c.StorageID = &storageID
+			c.RetryOnFailure = configretry.BackOffConfig{
+				InitialInterval: 10 * time.Millisecond,
+				Multiplier:      2,
+				MaxInterval:     time.Minute,
+				MaxElapsedTime:  time.Hour,
+			}
+		},
+		"null_lists": func(*Config) {},
+		"backfill": func(c *Config) {
+			c.File = configoptional.Some(FileConfig{Path: "/var/log/audit/audit.log"})
+			c.Correlation.Timeout = 10 * time.Second
+			c.RetryOnFailure.MaxInterval = 5 * time.Second
+		},
+	}
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	require.Len(t, tests, len(conf.ToStringMap()), "each receiver in the file is a case")
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			section, err := conf.Sub(component.NewIDWithName(metadata.Type, name).String())
+			require.NoError(t, err)
+			want := createDefaultConfig().(*Config)
+			change(want)
+
+			got := NewFactory().CreateDefaultConfig()
+			require.NoError(t, section.Unmarshal(&got))
+			assert.Equal(t, want, got)
+			assert.NoError(t, confmap.Validate(got))
+		})
+	}
+}
+
+// TestConfigSurvivesPrinting covers `print-config`, whose output is a
+// configuration again.
+func TestConfigSurvivesPrinting(t *testing.T) {
+	t.Parallel()
+
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	for id := range conf.ToStringMap() {
+		t.Run(id, func(t *testing.T) {
+			t.Parallel()
+			section, err := conf.Sub(id)
+			require.NoError(t, err)
+			want := NewFactory().CreateDefaultConfig()
+			require.NoError(t, section.Unmarshal(&want))
+
+			printed := confmap.New()
+			require.NoError(t, printed.Marshal(want))
+			got := NewFactory().CreateDefaultConfig()
+			require.NoError(t, printed.Unmarshal(&got))
+			// A section that is not there is printed as one with nothing in it.
+			want.(*Config).File.GetOrInsertDefault()
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+func TestInvalidConfig(t *testing.T) {
+	t.Parallel()
+
+	const keys = "command_line, correlation, file, include_failed, include_original, retry_on_failure, " +
+		"senders, signals, storage, targets"
+	const unknownSignal = ": use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
+	tests := []struct {
+		name string
+		yaml string
+		want string
+	}{
+		{"unknown key", "signal: [SIGKILL]", "signal: unknown key, use one of " + keys},
+		{"unknown keys, always in the same order", "{z: 1, a: 1, file: {y: 1, b: 1}, correlation: {x: 1}}", "" +
+			"a: unknown key, use one of " + keys + "\n" +
+			"z: unknown key, use one of " + keys + "\n" +
+			"correlation::x: unknown key, use one of max_pending, timeout\n" +
+			"file::b: unknown key, use one of follow, path, start_at\n" +
+			"file::y: unknown key, use one of follow, path, start_at"},
+		{"unknown key of the retries", "retry_on_failure: {interval: 1s}", "retry_on_failure::interval: unknown key, " +
+			"use one of enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"},
+		{"a section that can be switched off elsewhere", "file: {enabled: false}",
+			"file::enabled: unknown key, use one of follow, path, start_at"},
+		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
+		{"later: netlink", "netlink: {}", "netlink: unknown key, use one of " + keys},
+		{"later: ebpf", "ebpf: {ring_buffer: 1}", "ebpf: unknown key, use one of " + keys},
+		{"later: rules", "rules: {manage: true}", "rules: unknown key, use one of " + keys},
+		{"later: outcome", "outcome: {enabled: true}", "outcome: unknown key, use one of " + keys},
+		{"later: root_path", "root_path: /host", "root_path: unknown key, use one of " + keys},
+
+		{"a scalar as section", "file: /var/log/audit/audit.log",
+			"file: /var/log/audit/audit.log must be a section with some of the keys follow, path, start_at"},
+		{"a list as section", "correlation: [1]",
+			"correlation: [1] must be a section with some of the keys max_pending, timeout"},
+		{"a scalar as list", "signals: SIGKILL", "signals: SIGKILL must be a list, such as [SIGKILL]"},
+		{"a number as list", "signals: 9", "signals: 9 must be a list, such as [9]"},
+		{"targets as scalar", "targets: mysqld", "targets: mysqld must be a list, such as [mysqld]"},
+		{"senders as scalar", "senders: mykill", "senders: mykill must be a list, such as [mykill]"},
+		{"no boolean", "{include_failed: 1, include_original: no, file: {follow: maybe}}", "" +
+			"include_failed: 1 must be true or false\n" +
+			"include_original: no must be true or false\n" +
+			"file::follow: maybe must be true or false"},
+		{"no duration", "{correlation: {timeout: 5}, retry_on_failure: {initial_interval: 1x, max_interval: true}}", "" +
+			"correlation::timeout: 5 must be a duration with its unit, such as 2s\n" +
+			"retry_on_failure::initial_interval: 1x must be a duration with its unit, such as 2s\n" +
+			"retry_on_failure::max_interval: true must be a duration with its unit, such as 2s"},
+		{"nothing where a value must be", "{include_failed: , correlation: {timeout: , max_pending: }, file: {follow: }}", "" +
+			"include_failed: null must be true or false\n" +
+			"correlation::max_pending: null must be a whole number\n" +
+			"correlation::timeout: null must be a duration with its unit, such as 2s\n" +
+			"file::follow: null must be true or false"},
+		{"no whole number", "correlation: {max_pending: 1.5}", "correlation::max_pending: 1.5 must be a whole number"},
+		{"text as number", "correlation: {max_pending: many}", "correlation::max_pending: many must be a whole number"},
+		{"signals that are neither name nor number", "signals: [9.0, SIGKILL, true, [9], {a: 1}, null]", "" +
+			"signals::0: 9 must be a name or a whole number, such as SIGTERM or 15\n" +
+			"signals::2: true must be a name or a whole number, such as SIGTERM or 15\n" +
+			"signals::3: [9] must be a name or a whole number, such as SIGTERM or 15\n" +
+			"signals::4: map[a:1] must be a name or a whole number, such as SIGTERM or 15\n" +
+			"signals::5: null must be a name or a whole number, such as SIGTERM or 15"},
+
+		{"no signals", "signals: []", "receivers::audit_kill: signals: must name at least one; " +
+			"leave it out for those that end, stop or crash a process"},
+		{"unknown signals", `signals: [SIGFOO, "", SIGRTMIN+31, "9.5"]`, "" +
+			`receivers::audit_kill::signals::0: unknown signal "SIGFOO"` + unknownSignal + "\n" +
+			`receivers::audit_kill::signals::1: unknown signal ""` + unknownSignal + "\n" +
+			`receivers::audit_kill::signals::2: unknown signal "SIGRTMIN+31"` + unknownSignal + "\n" +
+			`receivers::audit_kill::signals::3: unknown signal "9.5"` + unknownSignal},
+		{"signals out of range", "signals: [65, -1, 18446744073709551615]", "" +
+			`receivers::audit_kill::signals::0: signal "65" is out of range: use 0 to 64` + "\n" +
+			`receivers::audit_kill::signals::1: signal "-1" is out of range: use 0 to 64` + "\n" +
+			`receivers::audit_kill::signals::2: unknown signal "18446744073709551615"` + unknownSignal},
+		{"globs", `{targets: [mysqld, "[a"], senders: [""]}`, "" +
+			`receivers::audit_kill::targets::1: "[a" is no valid glob (close every [ and escape nothing at the end): ` +
+			"syntax error in pattern\n" +
+			`receivers::audit_kill::senders::0: empty name: use a command name such as mysqld, ` +
+			`a glob such as "postgres*", or the path of a program`},
+		{"no path", `file: {path: ""}`,
+			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
+		{"nothing as text", "{file: {path: }, command_line: }", "" +
+			`receivers::audit_kill: command_line: "" must be redacted, full or off` + "\n" +
+			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
+		{"a directory as path", "file: {path: /var/log/audit/}", "receivers::audit_kill::file: path: " +
+			`"/var/log/audit/" is a directory, it must name a log file in it, such as /var/log/audit/audit.log`},
+		{"this directory as path", "file: {path: .}", "receivers::audit_kill::file: path: " +
+			`"." is a directory, it must name a log file in it, such as audit.log`},
+		{"start_at", "file: {start_at: now}", `receivers::audit_kill::file: start_at: "now" must be end or beginning`},
+		{"nothing to read", "file: {follow: false, start_at: end}", "receivers::audit_kill::file: " +
+			"start_at: end with follow: false would read nothing; use start_at: beginning"},
+		{"several problems of one section", `file: {path: "", start_at: 7am}`, "receivers::audit_kill::file: " +
+			"path: must name a log file, such as /var/log/audit/audit.log; " +
+			`start_at: "7am" must be end or beginning`},
+		{"command_line", "command_line: hidden",
+			`receivers::audit_kill: command_line: "hidden" must be redacted, full or off`},
+		{"correlation", "correlation: {timeout: 0s, max_pending: 0}", "receivers::audit_kill::correlation: " +
+			"timeout: 0s must be at least 1ms, such as 2s; max_pending: 0 must be from 1 to 100000"},
+		{"too many pending", "correlation: {timeout: -1s, max_pending: 100001}", "receivers::audit_kill::correlation: " +
+			"timeout: -1s must be at least 1ms, such as 2s; max_pending: 100001 must be from 1 to 100000"},
+		{"retries without a pause", "retry_on_failure: {initial_interval: 0s, max_interval: 1us, multiplier: 0.5}",
+			"receivers::audit_kill: retry_on_failure::initial_interval: 0s must be at least 1ms, such as 1s; " +
+				"retry_on_failure::max_interval: 1µs must be at least 1ms, such as 30s; " +
+				"retry_on_failure::multiplier: 0.5 must be at least 1, such as 1.5"},
+		{"what the collector refuses is said once", "retry_on_failure: {initial_interval: -1s}",
+			"receivers::audit_kill::retry_on_failure: initial_interval value must be greater than or equal to 0"},
+		{"retries that end before they begin", "retry_on_failure: {max_elapsed_time: 100ms}",
+			"receivers::audit_kill::retry_on_failure: 'max_elapsed_time' must not be less than 'initial_interval'"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			for range 5 { // maps would give another order each time
+				assert.EqualError(t, check(t, test.yaml), test.want)
+			}
+		})
+	}
+}
+
+// TestForeignTypeErrors has errors that the collector words; they must at least
+// name the key.
+func TestForeignTypeErrors(t *testing.T) {
+	t.Parallel()
+
+	tests := map[string]struct{ yaml, want string }{
+		"path":         {"file: {path: [a, b]}", "'path' expected type 'string'"},
+		"start_at":     {"file: {start_at: 1}", "'start_at' expected type 'string'"},
+		"command_line": {"command_line: true", "'command_line' expected type 'string'"},
+		"targets":      {"targets: [1]", "'targets[0]' expected type"},
+		"storage":      {"storage: a b", `'storage' in "a b" id: invalid character(s) in type "a b"`},
+		"multiplier":   {"retry_on_failure: {multiplier: twice}", "'retry_on_failure.multiplier' expected type 'float64'"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.ErrorContains(t, check(t, test.yaml), test.want)
+		})
+	}
+}
+
+// TestEnvironment has values that the collector takes from the environment,
+// where YAML reads numbers and lists of them.
+func TestEnvironment(t *testing.T) {
+	t.Parallel()
+
+	environment := map[string]string{
+		"LOG": "/srv/audit.log", "NUMBER": "123", "SIG": "9", "SIGS": "[KILL, 15]", "NAME": "mysqld", "EMPTY": "",
+		"WAIT": "3s", "NO": "false", "UNITLESS": "3",
+	}
+	tests := map[string]struct {
+		yaml   string
+		change func(*Config)
+		want   string
+	}{
+		"path": {yaml: "file: {path: '${env:LOG}'}", change: func(c *Config) {
+			c.File = configoptional.Some(FileConfig{Path: "/srv/audit.log", Follow: true})
+		}},
+		"a path that looks like a number": {yaml: "file: {path: '${env:NUMBER}'}", change: func(c *Config) {
+			c.File = configoptional.Some(FileConfig{Path: "123", Follow: true})
+		}},
+		"part of a path": {yaml: "file: {path: '/srv/${env:NUMBER}/audit.log'}", change: func(c *Config) {
+			c.File = configoptional.Some(FileConfig{Path: "/srv/123/audit.log", Follow: true})
+		}},
+		"signal": {yaml: "signals: ['${env:SIG}', 'SIG${env:SIG}']", change: func(c *Config) {
+			c.Signals = []SignalName{"9", "SIG9"}
+		}},
+		"signals": {yaml: "signals: '${env:SIGS}'", change: func(c *Config) {
+			c.Signals = []SignalName{"KILL", "15"}
+		}},
+		"names": {yaml: "{targets: ['${env:NAME}', '${env:NUMBER}']}", change: func(c *Config) {
+			c.Targets = []NameGlob{"mysqld", "123"}
+		}},
+		"others": {yaml: "{include_failed: '${env:NO}', correlation: {timeout: '${env:WAIT}', max_pending: '${env:NUMBER}'}}",
+			change: func(c *Config) {
+				c.IncludeFailed = false
+				c.Correlation = CorrelationConfig{Timeout: 3 * time.Second, MaxPending: 123}
+			}},
+		"one signal as list": {yaml: "signals: '${env:SIG}'", want: "signals: 9 must be a list, such as [9]"},
+		"no path": {yaml: "file: {path: '${env:EMPTY}'}",
+			want: "receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
+		"no unit": {yaml: "correlation: {timeout: '${env:UNITLESS}'}",
+			want: "correlation::timeout: 3 must be a duration with its unit, such as 2s"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := load(resolve(t, test.yaml, environment))
+			if test.want != "" {
+				assert.EqualError(t, err, test.want)
+				return
+			}
+			require.NoError(t, err)
+			want := createDefaultConfig().(*Config)
+			test.change(want)
+			assert.Equal(t, want, got)
+		})
+	}
+}
+
+// check returns what the collector has against the keys of a receiver.
+func check(t *testing.T, yaml string) error {
+	t.Helper()
+	_, err := load(resolve(t, yaml, nil))
+	return err
+}
+
+// load does what the collector's configuration does: it decodes, then it
+// validates the whole.
+func load(conf *confmap.Conf) (component.Config, error) {
+	config := createDefaultConfig().(*Config)
+	if err := config.Unmarshal(conf); err != nil {
+		return nil, err
+	}
+	return config, confmap.Validate(struct {
+		Receivers map[component.ID]component.Config `mapstructure:"receivers"`
+	}{map[component.ID]component.Config{component.NewID(metadata.Type): config}})
+}
+
+// resolve reads YAML as the collector does, with ${env:...} out of a map.
+func resolve(t *testing.T, yaml string, environment map[string]string) *confmap.Conf {
+	t.Helper()
+	resolver, err := confmap.NewResolver(confmap.ResolverSettings{
+		URIs: []string{"test:" + yaml},
+		ProviderFactories: []confmap.ProviderFactory{
+			provide("test", func(uri string) string { return uri }),
+			provide("env", func(name string) string { return environment[name] }),
+		},
+	})
+	require.NoError(t, err)
+	conf, err := resolver.Resolve(t.Context())
+	require.NoError(t, err)
+	return conf
+}
+
+func provide(scheme string, get func(string) string) confmap.ProviderFactory {
+	return confmap.NewProviderFactory(func(confmap.ProviderSettings) confmap.Provider {
+		return provider{scheme: scheme, get: get}
+	})
+}
+
+type provider struct {
+	scheme string
+	get    func(string) string
+}
+
+func (p provider) Retrieve(_ context.Context, uri string, _ confmap.WatcherFunc) (*confmap.Retrieved, error) {
+	return confmap.NewRetrievedFromYAML([]byte(p.get(uri[len(p.scheme)+1:])))
+}
+
+func (p provider) Scheme() string                 { return p.scheme }
+func (p provider) Shutdown(context.Context) error { return nil }
