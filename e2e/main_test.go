@@ -1,0 +1,36 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+const (
+	// binary is the distribution under test.
+	binary = "../_build/otelcol-auditkill"
+	// roleVariable makes this program play another part than that of the tests.
+	roleVariable = "AUDITKILL_E2E_ROLE"
+)
+
+// roles are the parts that this program can play for a test.
+var roles = map[string]func(){}
+
+func TestMain(m *testing.M) {
+	if role := roles[os.Getenv(roleVariable)]; role != nil {
+		role()
+		return
+	}
+	if _, err := os.Stat(binary); err != nil {
+		path, _ := filepath.Abs(binary)
+		fmt.Fprintf(os.Stderr, "%s is missing: run `make otelcol` first\n", path)
+		os.Exit(1)
+	}
+	goleak.VerifyTestMain(m)
+}
