@@ -1,0 +1,180 @@
+#!/usr/bin/env bash
+# Copyright The auditkill Authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Measures the collector on a large audit log beside the other ways to find the kills in it, all in one run, and
+# prints a table for docs/performance.md, which says what the numbers hold. `make bench-file` builds the collector
+# first.
+#
+#   SIZE=1000000000        bytes of the log; 4000000000 shows that memory does not grow with it
+#   KILLS_SIZE=100000000   bytes of the log in which every event is a kill
+#   ROUNDS=5               rounds of the fast ones, in turn; the least time counts, since all that other programs on
+#                          the machine can do is add to it
+#   SLOW_ROUNDS=1          rounds of those that take minutes; 0 leaves them out
+#   SLICE=                 bytes that the slow ones read instead of all; their times are then scaled up
+#   BENCH_DIR=             where the log and the outputs go (twice SIZE is enough); a temporary folder by default
+#   KEEP=                  1 keeps them
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+SIZE=${SIZE:-1000000000}
+KILLS_SIZE=${KILLS_SIZE:-100000000}
+ROUNDS=${ROUNDS:-5}
+SLOW_ROUNDS=${SLOW_ROUNDS:-1}
+SLICE=${SLICE:-}
+KEEP=${KEEP:-}
+
+collector=_build/otelcol-auditkill
+filelog=_build/filelog/otelcol-filelog
+dir=${BENCH_DIR:-}
+if [[ -n $dir ]]; then mkdir -p "$dir"; else dir=$(mktemp -d); fi
+clean() { [[ -n $KEEP ]] || { rm -rf "$dir"/{bin,*.log,*.out}; rmdir --ignore-fail-on-non-empty "$dir"; }; }
+trap clean EXIT
+
+say() { echo "$*" >&2; }
+die() { say "bench/file.sh: $*"; exit 1; }
+
+declare -A best rounds memory   # by tool: least seconds, all seconds, most kB
+left_out=()
+
+# leave_out TOOL WHY: never silently, and never in CI.
+leave_out() {
+	[[ ${CI:-} != true ]] || die "$1 cannot be measured: $2"
+	left_out+=("$1: $2")
+	say "LEFT OUT: $1: $2"
+}
+
+# run TOOL EXPECTED PATTERN OPTION... -- COMMAND...: measures once, and counts what was found: the PATTERNs in $out,
+# or with an empty one the number that the command wrote there.
+run() {
+	local tool=$1 expected=$2 pattern=$3 measured seconds kilobytes found
+	shift 3
+	rm -f "$out"
+	measured=$("$dir/bin/measure" "$@") || die "$tool failed"
+	read -r seconds kilobytes <<<"$measured"
+	if [[ -n $pattern ]]; then found=$({ grep -aoF -- "$pattern" "$out" || true; } | wc -l); else found=$(<"$out"); fi
+	[[ $found == "$expected" ]] || die "$tool found $found kills of $expected"
+	rounds[$tool]+="$seconds "
+	best[$tool]=$(least "${best[$tool]:-$seconds}" "$seconds")
+	memory[$tool]=$(( kilobytes > ${memory[$tool]:-0} ? kilobytes : ${memory[$tool]:-0} ))
+	say "$tool: $seconds s, $kilobytes kB"
+}
+
+least() { awk -v a="$1" -v b="$2" 'BEGIN { print (a < b ? a : b) }'; }
+calc() { awk "BEGIN { printf \"$1\", $2 }"; }
+
+# collect TOOL EXPECTED LOG FORMAT OPTION...: one run of the collector, from its start until it has ended with
+# everything written.
+collect() {
+	LOG=$3 FORMAT=$4 OUT=$out run "$1" "$2" kill.source -until 'the log was read to its end' "${@:5}" -- \
+		"$collector" --config bench/auditkill.yaml
+}
+
+fast() {
+	run grep "$kills" '' -out "$out" -- grep -cF OBJ_PID "$dir/all.log"
+	collect json "$kills" "$dir/all.log" json
+	collect proto "$kills" "$dir/all.log" proto
+	collect kills "$only_kills" "$dir/kills.log" json
+	collect start 0 "$dir/empty.log" json -pause 50ms
+}
+
+slow() {
+	run libaudit "$slice_kills" '' -out "$out" -- "$dir/bin/libaudit" "$dir/$slice.log"
+	if [[ -x $(command -v ausearch) ]]; then
+		run ausearch "$slice_kills" OBJ_PID -out "$out" -- ausearch -k audit_kill -if "$dir/$slice.log"
+	fi
+	if [[ -x $filelog ]]; then
+		LOG=$dir/$slice.log OUT=$out run filelog "$slice_kills" '"opid"' -settled "$out" -- \
+			"$filelog" --config bench/filelog.yaml
+	fi
+}
+
+# The general receiver is built once; what it is made of is pinned.
+build_filelog() {
+	[[ bench/filelog-builder.yaml -nt $filelog ]] || return 0
+	say 'building a collector with the file_log receiver ...'
+	mkdir -p _build
+	go tool -modfile=tools/go.mod builder --config bench/filelog-builder.yaml >"$dir/builder.out" 2>&1 ||
+		{ tail -n 3 "$dir/builder.out" >&2; return 1; }
+}
+
+# row TITLE TOOL [SCALE]
+row() {
+	[[ -n ${best[$2]:-} ]] || return 0
+	local seconds
+	seconds=$(calc %.3f "${best[$2]} * ${3:-1}")
+	printf '| %s | %.2f s | %s | %s | %.0f MB |\n' "$1" "$seconds" "$(calc '%.3g' "$seconds / ${best[grep]}")" \
+		"$(calc '%.3g' "$seconds / ${best[json]}")" "$(calc %.0f "${memory[$2]} / 1024")"
+}
+
+# target TEXT VALUE LIMIT: whether a value is at least the limit, or at most one that begins with a minus.
+target() {
+	local verdict
+	verdict=$(awk -v v="$2" -v l="$3" 'BEGIN { print (l < 0 ? v <= -l : v >= l) ? "reached" : "MISSED" }')
+	printf '| %s | %.3g | %s |\n' "$1" "$2" "$verdict"
+}
+
+[[ -x $collector ]] || die "$collector is missing: run make bench-file, which builds it"
+go build -o "$dir/bin/" ./bench/...
+if (( SLOW_ROUNDS > 0 )); then
+	[[ -x $(command -v ausearch) ]] || leave_out ausearch 'it is not installed (Debian: apt-get install auditd)'
+	build_filelog || leave_out file_log "ocb could not build bench/filelog-builder.yaml"
+fi
+
+say "writing the logs to $dir ..."
+"$dir/bin/auditlog" -size "$SIZE" >"$dir/all.log"
+"$dir/bin/auditlog" -size "$KILLS_SIZE" -kills-only >"$dir/kills.log"
+: >"$dir/empty.log"
+slice=all scale=1
+if [[ -n $SLICE ]]; then
+	slice=slice
+	head -c "$SLICE" "$dir/all.log" | sed '$d' >"$dir/slice.log" # without the last line, which is cut
+	scale=$(calc %.6f "$(stat -c %s "$dir/all.log") / $(stat -c %s "$dir/slice.log")")
+fi
+# The counts that every tool must find; counting also brings the logs into the page cache.
+kills=$(cat "$dir/all.log" | grep -cF OBJ_PID)
+only_kills=$(cat "$dir/kills.log" | grep -cF OBJ_PID)
+slice_kills=$(cat "$dir/$slice.log" | grep -cF OBJ_PID)
+out=$dir/measured.out
+
+for (( round = 1; round <= ROUNDS || round <= SLOW_ROUNDS; round++ )); do
+	say "round $round"
+	if (( round <= ROUNDS )); then fast; fi
+	if (( round <= SLOW_ROUNDS )); then slow; fi
+done
+
+lines=$(wc -l <"$dir/all.log")
+bytes=$(stat -c %s "$dir/all.log")
+scaled=''
+[[ -z $SLICE ]] || scaled=", scaled up from $(stat -c %s "$dir/slice.log") bytes"
+echo
+echo "$(calc %.2f "$bytes / 1e9") GB, $lines records, $kills kills that hit a process; $(nproc) processors," \
+	"$(go env GOVERSION), $(grep --version | sed 's/ (GNU grep)//;1q')$(
+		! command -v dpkg-query >/dev/null || dpkg-query -W -f=', auditd ${Version}' auditd 2>/dev/null || true)"
+echo
+echo '| what | time | times grep | times ours | peak memory |'
+echo '|---|--:|--:|--:|--:|'
+row '`grep -cF OBJ_PID`' grep
+row '`otelcol-auditkill`, file exporter, `format: proto`' proto
+row '**`otelcol-auditkill`, file exporter, JSON (its default)**' json
+row "\`file_log\` with \`filter\`, \`regex_parser\` and \`recombine\`, file exporter, JSON$scaled" filelog "$scale"
+row "go-libaudit v2.6.2: parse, \`Reassembler\`, \`CoalesceMessages\`$scaled" libaudit "$scale"
+row "\`ausearch -k audit_kill\`$scaled" ausearch "$scale"
+echo
+echo '| target | measured | |'
+echo '|---|--:|---|'
+target 'at most 2.5 times the time of `grep`' "$(calc %f "${best[json]} / ${best[grep]}")" -2.5
+for pair in 'ausearch 150' 'libaudit 100'; do
+	read -r tool factor <<<"$pair"
+	[[ -z ${best[$tool]:-} ]] ||
+		target "at least $factor times as fast as $tool" "$(calc %f "${best[$tool]} * $scale / ${best[json]}")" "$factor"
+done
+target 'peak memory under 100 MB' "$(calc %f "(${memory[json]} > ${memory[kills]} ? ${memory[json]} : ${memory[kills]}) / 1024")" -100
+echo
+echo "Start and end of the collector with an empty log: $(calc %.0f "${best[start]} * 1000") ms (part of its times above)."
+echo "A log where every event is a kill, JSON: $(calc %.1f "(${best[kills]} - ${best[start]}) * 1e6 / $only_kills") us an event" \
+	"from end to end, $(calc %.0f "${memory[kills]} / 1024") MB."
+for tool in grep proto json filelog libaudit ausearch; do
+	[[ -z ${rounds[$tool]:-} ]] || echo "Rounds of $tool: ${rounds[$tool]}s."
+done
+for each in "${left_out[@]}"; do echo "LEFT OUT: $each"; done

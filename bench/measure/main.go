@@ -1,0 +1,135 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Command measure runs a program and prints how many seconds it took and how
+// many kB of memory it held at its peak.
+//
+// A collector does not end by itself. It is ended with SIGTERM once it says a
+// certain text (-until), and its time includes the shutdown, in which it
+// writes what is left; or, if it says nothing, once the file that it writes
+// has not grown for a while (-settled), and its time is that of the last byte.
+package main
+
+import (
+	"bufio"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// quiet is how long a file must not grow to be taken for complete; look is how
+// often to see.
+const (
+	quiet = 10 * time.Second
+	look  = 10 * time.Millisecond
+)
+
+func main() {
+	until := flag.String("until", "", "end the program once it writes this to its standard error")
+	settled := flag.String("settled", "", "end the program once this file, which it writes, grows no more")
+	pause := flag.Duration("pause", 0, "wait so long after -until; a program that has only just begun may not await a signal yet")
+	out := flag.String("out", os.DevNull, "where its standard output goes")
+	flag.Parse()
+	result, err := measure(flag.Args(), *out, *until, *settled, *pause)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "measure:", err)
+		os.Exit(1)
+	}
+	fmt.Println(result)
+}
+
+// result is what a run took.
+type result struct {
+	elapsed time.Duration
+	memory  int64 // kB
+}
+
+func (r result) String() string { return fmt.Sprintf("%.3f %d", r.elapsed.Seconds(), r.memory) }
+
+func measure(args []string, out, until, settled string, pause time.Duration) (result, error) {
+	if len(args) == 0 {
+		return result{}, errors.New("no program to run")
+	}
+	stdout, err := os.Create(out)
+	if err != nil {
+		return result{}, err
+	}
+	defer stdout.Close()
+	program := exec.Command(args[0], args[1:]...) //nolint:gosec // to run what it is told is its purpose
+	program.Stdout = stdout
+	stderr, err := program.StderrPipe()
+	if err != nil {
+		return result{}, err
+	}
+	start := time.Now()
+	if err := program.Start(); err != nil {
+		return result{}, err
+	}
+	end := func() {
+		time.Sleep(pause)
+		_ = program.Process.Signal(syscall.SIGTERM) // gone already is as good
+	}
+	var lastByte chan time.Time
+	if settled != "" {
+		lastByte = make(chan time.Time, 1)
+		go func() {
+			lastByte <- wait(settled)
+			end()
+		}()
+	}
+	said, found := follow(stderr, until, end)
+	err = program.Wait()
+	finished := time.Now()
+	switch {
+	case err != nil:
+		return result{}, fmt.Errorf("%s: %w:\n%s", args[0], err, said)
+	case until != "" && !found:
+		return result{}, fmt.Errorf("%s ended without saying %q:\n%s", args[0], until, said)
+	case lastByte != nil:
+		finished = <-lastByte
+	}
+	usage, ok := program.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return result{}, errors.New("this system does not tell how much memory a process held")
+	}
+	return result{elapsed: finished.Sub(start) - pause, memory: usage.Maxrss}, nil
+}
+
+// follow reads everything a program writes, and calls end when it says a text.
+// It returns the last lines, and whether the text was among all of them.
+func follow(r io.Reader, text string, end func()) (said string, found bool) {
+	var last []string
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		if text != "" && !found && strings.Contains(lines.Text(), text) {
+			found = true
+			end()
+		}
+		last = append(last, lines.Text())
+		last = last[max(0, len(last)-lastLines):]
+	}
+	_, _ = io.Copy(io.Discard, r) // behind a line that is too long
+	return strings.Join(last, "\n"), found
+}
+
+// lastLines is how much of a failed program's errors to show.
+const lastLines = 20
+
+// wait returns the time at which the file grew last, once it is complete.
+func wait(path string) time.Time {
+	var size int64
+	grown := time.Now()
+	for size == 0 || time.Since(grown) < quiet {
+		time.Sleep(look)
+		if info, err := os.Stat(path); err == nil && info.Size() != size {
+			size, grown = info.Size(), time.Now()
+		}
+	}
+	return grown
+}
