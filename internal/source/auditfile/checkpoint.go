@@ -6,6 +6,7 @@ package auditfile
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -23,7 +24,8 @@ type checkpoint struct {
 	// Offset is of the first byte not done yet, in the uncompressed file.
 	Offset int64 `json:"offset"`
 	// First is the stamp of the file's first record. If the file is gone, it
-	// tells which of the others are newer.
+	// tells which of the others are newer. While the file has no record, it is
+	// that of the file before.
 	First auditrecord.Stamp `json:"first"`
 }
 
@@ -49,16 +51,24 @@ func (c *checkpoints) load(ctx context.Context) (*checkpoint, error) {
 	}
 	var loaded checkpoint
 	if err := json.Unmarshal(data, &loaded); err != nil {
-		return nil, fmt.Errorf("checkpoint %q is damaged, remove the storage to start anew: %w", c.key, err)
+		return nil, c.damaged(err)
 	}
-	if loaded.Version != checkpointVersion || loaded.Offset < 0 || loaded.Length < 0 || loaded.Length > prefixLength {
+	if loaded.Version != checkpointVersion {
 		return nil, fmt.Errorf("checkpoint %q has version %d, this receiver reads version %d: "+
 			"use the receiver that wrote it, or remove the storage to start anew", c.key, loaded.Version, checkpointVersion)
+	}
+	if loaded.Offset < 0 || loaded.Length < 0 || loaded.Length > prefixLength {
+		return nil, c.damaged(errors.New("a number is out of range"))
 	}
 	c.saved = loaded
 	return &loaded, nil
 }
 
+func (c *checkpoints) damaged(err error) error {
+	return fmt.Errorf("checkpoint %q is damaged, remove the storage to start anew: %w", c.key, err)
+}
+
+// save stores a checkpoint unless it is stored already.
 func (c *checkpoints) save(ctx context.Context, at checkpoint) error {
 	if at == c.saved {
 		return nil

@@ -62,9 +62,9 @@ func (l *lines) next() (line []byte, tooLong, ok bool) {
 	return nil, false, false
 }
 
-// rest returns what is there of a line without an end, and forgets it.
-func (l *lines) rest() []byte {
-	data := l.buffer[l.start:l.end]
+// rest returns what was kept of a line without an end, and forgets it.
+func (l *lines) rest() (line []byte, tooLong bool) {
+	line, tooLong = l.buffer[l.start:l.end], l.skipped > 0
 	l.start, l.end, l.skipped = 0, 0, 0
-	return data
+	return line, tooLong
 }

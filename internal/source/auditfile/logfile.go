@@ -4,6 +4,7 @@
 package auditfile
 
 import (
+	"bytes"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -27,57 +28,70 @@ var errDamaged = errors.New("damaged gzip file")
 type logFile struct {
 	path string
 	file *os.File
+	info fs.FileInfo
+	// number is what it was rotated to when it was opened, 0 if it was live.
+	number int
 	// unzipped is nil unless the file is compressed; offsets are then those of
 	// the uncompressed text, so that they hold for the file before and after.
-	unzipped *gzip.Reader
+	unzipped io.Reader
+	// damage is why a compressed file ends before its time, until it was told.
+	damage error
+	// emptied is true once it was told that the rest of the file is gone.
+	emptied bool
 	// offset is where the next read begins.
 	offset int64
 	// base is the stream position of the file's first byte.
 	base correlate.Position
 	// prefix is what the file begins with, as far as it was seen.
 	prefix []byte
-
-	device, inode uint64
 }
 
-// openLogFile opens a file to be read from offset on.
-func openLogFile(path string, offset int64) (*logFile, error) {
-	if _, err := regular(path); err != nil {
-		return nil, err
-	}
-	file, err := os.Open(path)
+// openLogFile opens a file to be read from offset on. That a compressed file is
+// damaged shows when it is read.
+func openLogFile(e entry, offset int64) (*logFile, error) {
+	file, err := os.Open(e.path)
 	if err != nil {
 		return nil, explain(err)
 	}
-	f := &logFile{path: path, file: file}
-	if err := f.begin(offset); err != nil {
-		return nil, errors.Join(err, file.Close())
+	f := &logFile{path: e.path, file: file, number: e.number, offset: offset}
+	if err := f.begin(); err != nil {
+		return nil, errors.Join(explain(err), file.Close())
 	}
 	return f, nil
 }
 
-func (f *logFile) begin(offset int64) error {
-	info, err := f.file.Stat()
+func (f *logFile) begin() (err error) {
+	if f.info, err = f.file.Stat(); err != nil {
+		return err
+	}
+	if !compressed(f.path) {
+		f.prefix, err = readPrefix(f.file)
+		return err
+	}
+	if f.prefix, err = unzippedPrefix(f.file); err == nil {
+		err = f.unzip()
+	}
 	if err != nil {
-		return explain(err)
+		f.damaged(err)
 	}
-	f.device, f.inode = inodeOf(info)
-	if strings.HasSuffix(f.path, ".gz") {
-		if f.prefix, err = unzippedPrefix(f.file); err != nil {
-			return fmt.Errorf("%s: %w", f.path, err)
-		}
-		if f.unzipped, err = gzip.NewReader(f.file); err != nil {
-			return fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
-		}
-		if _, err = io.CopyN(io.Discard, f.unzipped, offset); err != nil {
-			return fmt.Errorf("%s: %w: skipping what was read before: %w", f.path, errDamaged, err)
-		}
-		f.offset = offset
-		return nil
+	return nil
+}
+
+// unzip begins to read a compressed file where it was left.
+func (f *logFile) unzip() (err error) {
+	if f.unzipped, err = gzip.NewReader(f.file); err != nil {
+		return err
 	}
-	f.offset = offset
-	f.prefix, err = readPrefix(f.file)
-	return explain(err)
+	if _, err = io.CopyN(io.Discard, f.unzipped, f.offset); errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// damaged makes the next read return the error, and the file end there.
+func (f *logFile) damaged(err error) {
+	f.damage = fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
+	f.unzipped = bytes.NewReader(nil)
 }
 
 // regular returns a file's information if it is one that can be read to its
@@ -104,6 +118,20 @@ func explain(err error) error {
 	return err
 }
 
+func compressed(path string) bool { return strings.HasSuffix(path, ".gz") }
+
+func prefixOf(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if compressed(path) {
+		return unzippedPrefix(file)
+	}
+	return readPrefix(file)
+}
+
 func readPrefix(file io.ReaderAt) ([]byte, error) {
 	prefix := make([]byte, prefixLength)
 	n, err := file.ReadAt(prefix, 0)
@@ -117,28 +145,23 @@ func readPrefix(file io.ReaderAt) ([]byte, error) {
 func unzippedPrefix(file *os.File) ([]byte, error) {
 	unzipped, err := gzip.NewReader(file)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, err
 	}
 	prefix := make([]byte, prefixLength)
 	n, err := io.ReadFull(unzipped, prefix)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+		return nil, err
 	}
 	_, err = file.Seek(0, io.SeekStart)
 	return prefix[:n], err
 }
 
 // read fills buf from the present offset. It returns io.EOF if there is
-// nothing more now, and errTruncated, with no bytes, if what was read before
-// is no longer there.
+// nothing more now, errTruncated, with no bytes, if what was read before is no
+// longer there, and errDamaged once if the rest cannot be read.
 func (f *logFile) read(buf []byte) (int, error) {
 	if f.unzipped != nil {
-		n, err := f.unzipped.Read(buf)
-		f.offset += int64(n)
-		if err != nil && !errors.Is(err, io.EOF) {
-			err = fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
-		}
-		return n, err
+		return f.readUnzipped(buf)
 	}
 	n, err := f.file.ReadAt(buf, f.offset)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -154,6 +177,23 @@ func (f *logFile) read(buf []byte) (int, error) {
 		return 0, io.EOF
 	}
 	return n, nil
+}
+
+func (f *logFile) readUnzipped(buf []byte) (int, error) {
+	if damage := f.damage; damage != nil {
+		f.damage = nil
+		return 0, damage
+	}
+	n, err := f.unzipped.Read(buf)
+	f.offset += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.damaged(err)
+		err = nil
+	}
+	if n == 0 && err == nil {
+		return f.readUnzipped(buf)
+	}
+	return n, err
 }
 
 func (f *logFile) checkPrefix() error {
@@ -175,9 +215,35 @@ func (f *logFile) checkPrefix() error {
 	return nil
 }
 
-// identity returns what recognises the file later.
+// seekEnd goes behind the last whole line, so that a line that is being written
+// is read whole later.
+func (f *logFile) seekEnd() error {
+	if f.unzipped != nil {
+		skipped, err := io.Copy(io.Discard, f.unzipped)
+		f.offset += skipped
+		if err != nil {
+			f.damaged(err)
+		}
+		return nil
+	}
+	info, err := f.file.Stat()
+	if err != nil {
+		return explain(err)
+	}
+	tail := make([]byte, min(info.Size(), maxLine))
+	f.offset = info.Size() - int64(len(tail))
+	n, err := f.file.ReadAt(tail, f.offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return explain(err)
+	}
+	f.offset += int64(bytes.LastIndexByte(tail[:n], '\n') + 1)
+	return nil
+}
+
+// identity returns what recognizes the file later.
 func (f *logFile) identity() identity {
-	return identity{Length: len(f.prefix), Sum: sumOf(f.prefix), Device: f.device, Inode: f.inode}
+	device, inode := inodeOf(f.info)
+	return identityOf(f.prefix, device, inode)
 }
 
 // position returns the stream position of the next read.

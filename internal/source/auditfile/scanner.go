@@ -60,21 +60,31 @@ func (s *scanner) scan(end correlate.Position, now time.Time) {
 // finish takes a last line that has no end, of a file that will not grow.
 func (s *scanner) finish(end correlate.Position, now time.Time) {
 	at := end - correlate.Position(s.lines.waiting())
-	if line := s.lines.rest(); len(line) > 0 {
-		s.records++
-		s.add(line, !looksWhole(line), at, now)
+	line, tooLong := s.lines.rest()
+	if len(line) == 0 {
+		return
 	}
+	s.records++
+	if tooLong {
+		s.tooLong++
+	}
+	s.add(line, tooLong || !looksWhole(line), at, now)
 }
 
 func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
-	switch t := auditrecord.TypeOf(line); {
-	case correlate.Wants(t):
-	case t == auditrecord.TypeNone:
+	t := auditrecord.TypeOf(line)
+	if t == auditrecord.TypeNone {
+		// After a power failure a file may hold NULs where the last lines should
+		// be, and the next good line right behind them.
 		s.malformed++
-		return
-	default:
+		line = bytes.TrimLeft(line, "\x00")
+		t = auditrecord.TypeOf(line)
+	}
+	if !correlate.Wants(t) {
 		return
 	}
+	// Lines that went through Windows end with a carriage return.
+	line = bytes.TrimSuffix(line, []byte("\r"))
 	record, err := auditrecord.Parse(line)
 	if err != nil {
 		s.malformed++

@@ -4,17 +4,33 @@
 package auditfile
 
 import (
-	"bytes"
 	"errors"
 	"io/fs"
 	"os"
 	"slices"
-	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
+)
+
+const (
+	// settleTries and settlePause limit how long to wait for a rotation in
+	// progress, which takes auditd less than a millisecond a file.
+	settleTries = 100
+	settlePause = time.Millisecond
+)
+
+var (
+	errUnsettled = errors.New("the files of the log are renamed faster than they can be looked at")
+
+	// What can be lost, in words for a person.
+	errGone    = errors.New("the file that was read last is gone, reading on with what is newer")
+	errRotated = errors.New("the log was rotated so often that files may have been removed before they were read: " +
+		"raise num_logs or max_log_file in auditd.conf")
+	errEmptied = errors.New("the log was emptied and no copy was kept: what was not read before is gone")
 )
 
 // trail is the log as one stream: the live file, those that were rotated away,
@@ -27,6 +43,12 @@ type trail struct {
 
 	// current is nil as long as there is no file to read.
 	current *logFile
+	// following comes after current, and is known once current cannot grow any
+	// more. It is held open, so that it is not lost even if it is removed.
+	following *logFile
+	// done is the first stamp of a file before current: what begins later has
+	// not been read.
+	done auditrecord.Stamp
 	// segments are the files since the last checkpoint, with the position at
 	// which the reading of each began.
 	segments []segment
@@ -35,86 +57,143 @@ type trail struct {
 type segment struct {
 	start correlate.Position
 	file  *logFile
+	// done is as in trail, at the time when the reading began.
+	done auditrecord.Stamp
+}
+
+// choice is the file to read next.
+type choice struct {
+	// file is nil if there is none yet.
+	file *logFile
+	// loss says what may have been lost before it, if anything.
+	loss error
+}
+
+// choose lets pick choose among the files of the log, until no file was renamed
+// meanwhile.
+func (t *trail) choose(pick func([]entry) (choice, error)) (choice, error) {
+	for range settleTries {
+		entries, err := list(t.path)
+		if err != nil {
+			return choice{}, err
+		}
+		chosen, err := pick(entries)
+		again, listErr := list(t.path)
+		if listErr == nil && sameEntries(entries, again) && !errors.Is(err, errUnsettled) {
+			return chosen, err
+		}
+		if chosen.file != nil {
+			_ = chosen.file.close() // was only read from
+		}
+		time.Sleep(settlePause)
+	}
+	return choice{}, errUnsettled
+}
+
+// openFirst opens the first of the given files. It passes over those without a
+// byte: a new one may mean that the one before is still written to, as with
+// logrotate until the daemon is told to reopen its log.
+func openFirst(entries []entry) (choice, error) {
+	for _, e := range entries {
+		if e.info.Size() > 0 {
+			file, err := openLogFile(e, 0)
+			return choice{file: file}, err
+		}
+	}
+	return choice{}, nil
+}
+
+// openAgain opens a file that was found by its identity, to go on in it.
+func openAgain(e entry, id identity, offset int64) (choice, error) {
+	file, err := openLogFile(e, offset)
+	if err == nil && !id.matches(file.prefix) {
+		return choice{}, errors.Join(errUnsettled, file.close())
+	}
+	return choice{file: file}, err
+}
+
+// begin makes what pick chooses the first file to read.
+func (t *trail) begin(pick func([]entry) (choice, error)) error {
+	chosen, err := t.choose(pick)
+	if err != nil {
+		return err
+	}
+	if chosen.loss != nil {
+		t.lose(chosen.loss)
+	}
+	if chosen.file != nil {
+		t.follow(chosen.file, 0)
+	}
+	return nil
 }
 
 // openAt begins where a checkpoint says.
 func (t *trail) openAt(at checkpoint) error {
-	entries, err := listing(t.path)
-	if err != nil {
-		return err
-	}
-	if i := find(entries, at.identity); i >= 0 {
-		return t.open(entries[i:], at.Offset)
-	}
-	i := firstNewer(entries, at.First)
-	if i < 0 {
-		t.logger.Warn("the file that was read last is gone, and there is no newer one yet", zap.String("path", t.path))
-		t.lost()
-		return nil
-	}
-	t.logger.Warn("the file that was read last is gone; reading on with the next one that is left",
-		zap.String("path", entries[i].path), zap.Stringer("last_file_began_at", at.First))
-	t.lost()
-	return t.open(entries[i:], 0)
+	t.done = at.First
+	return t.begin(func(entries []entry) (choice, error) {
+		if i := find(entries, at.identity); i >= 0 {
+			return openAgain(entries[i], at.identity, at.Offset)
+		}
+		chosen, err := openFirst(newer(entries, at.First))
+		if at.Length > 0 {
+			chosen.loss = errGone
+		}
+		return chosen, err
+	})
 }
 
 // openOldest begins at the very beginning of everything that is there.
-func (t *trail) openOldest() error {
-	entries, err := listing(t.path)
-	if err != nil {
-		return err
-	}
-	return t.open(entries, 0)
-}
+func (t *trail) openOldest() error { return t.begin(openFirst) }
 
-// openEnd begins behind the last whole line of the live file.
+// openEnd begins behind the last whole line that is there.
 func (t *trail) openEnd() error {
-	file, err := openLogFile(t.path, 0)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if file.offset, err = lastLineEnd(file.file); err != nil {
-		return errors.Join(err, file.close())
-	}
-	t.follow(file, 0)
-	return nil
+	return t.begin(func(entries []entry) (choice, error) {
+		for _, e := range slices.Backward(entries) {
+			if e.info.Size() == 0 {
+				continue
+			}
+			file, err := openLogFile(e, 0)
+			if err != nil {
+				return choice{}, err
+			}
+			if err := file.seekEnd(); err != nil {
+				return choice{}, errors.Join(err, file.close())
+			}
+			return choice{file: file}, nil
+		}
+		return choice{}, nil
+	})
 }
 
-// open begins with the first of the given files that can be read.
-func (t *trail) open(entries []entry, offset int64) error {
-	for _, e := range entries {
-		file, err := openLogFile(e.path, offset)
-		if errors.Is(err, errDamaged) {
-			t.skip(err)
-			offset = 0
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		t.follow(file, 0)
-		return nil
-	}
-	return nil
-}
-
-// skip says that a file could not be read, or not to its end.
-func (t *trail) skip(err error) {
-	t.logger.Warn("going on with the next file of the log; what is missing of this one is lost", zap.Error(err))
+// lose says that something may have gone before it was read.
+func (t *trail) lose(loss error) {
+	t.logger.Warn("a part of the log is lost", zap.String("path", t.path), zap.Error(loss))
 	t.lost()
 }
 
 // follow makes a file the one that is read now, at the given stream position.
 func (t *trail) follow(file *logFile, at correlate.Position) {
-	if t.current != nil {
-		_ = t.current.close() // was only read from
+	if t.following == file {
+		t.following = nil
 	}
+	_ = t.close() // was only read from
+	t.done = t.stamp()
 	file.base = at - correlate.Position(file.offset)
-	t.current = file
-	t.segments = append(t.segments, segment{start: at, file: file})
+	t.current, t.following = file, nil
+	t.segments = append(t.segments, segment{start: at, file: file, done: t.done})
+	// If it cannot be told now, it is asked again at the end of the file.
+	_ = t.lookAhead()
+}
+
+// stamp returns the one that current begins with, or that of a file before it
+// if current has no whole record.
+func (t *trail) stamp() auditrecord.Stamp {
+	if t.current != nil {
+		if stamp, ok := firstStamp(t.current.prefix); ok {
+			return stamp
+		}
+	}
+	return t.done
 }
 
 // position returns the stream position of the next read.
@@ -125,115 +204,106 @@ func (t *trail) position() correlate.Position {
 	return t.current.position()
 }
 
-// next returns the file that comes after the present one, opened, or nil if
-// the present one may still grow.
-func (t *trail) next() (*logFile, error) {
-	if t.current == nil {
-		file, err := openLogFile(t.path, 0)
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, nil
-		}
-		return file, err
+// lookAhead opens the file that comes after the present one, unless the present
+// one may still grow. It returns errTruncated if that was replaced by a copy.
+func (t *trail) lookAhead() error {
+	if t.following != nil {
+		return nil
 	}
-	live, err := os.Stat(t.path)
-	present, errPresent := t.current.file.Stat()
+	live, err := regular(t.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, nil // between two steps of a rotation
-	case err != nil || errPresent != nil:
-		return nil, explain(errors.Join(err, errPresent))
-	case os.SameFile(live, present):
-		return nil, nil
+		// Between two steps of a rotation; there may be older files to go on with.
+	case err != nil:
+		return err
+	case t.current != nil && os.SameFile(live, t.current.info):
+		return nil
 	}
-	return t.successor(present)
+	chosen, err := t.choose(t.successor)
+	if err != nil {
+		return err
+	}
+	if t.following = chosen.file; chosen.file != nil && chosen.loss != nil {
+		t.lose(chosen.loss)
+	}
+	return nil
 }
 
-func (t *trail) successor(present fs.FileInfo) (*logFile, error) {
-	entries, err := listing(t.path)
-	if err != nil {
-		return nil, err
+// successor chooses the file that comes after the present one.
+func (t *trail) successor(entries []entry) (choice, error) {
+	if t.current == nil {
+		return openFirst(newer(entries, t.done))
 	}
-	at := slices.IndexFunc(entries, func(e entry) bool { return os.SameFile(e.info, present) })
+	at := indexOf(entries, t.current)
 	if at < 0 {
 		// Perhaps it was compressed meanwhile.
 		at = find(entries, t.current.identity())
 	}
-	gone := at < 0
-	following := at + 1
-	if gone {
-		following = firstNewer(entries, firstStamp(t.current.prefix))
+	switch {
+	case at < 0:
+	case entries[at].number == 0 && !os.SameFile(entries[at].info, t.current.info):
+		return choice{}, errTruncated
+	default:
+		return openFirst(entries[at+1:])
 	}
-	if following < 0 || following >= len(entries) {
-		return nil, nil
+	chosen, err := openFirst(newer(entries, t.stamp()))
+	// If it was live when it was opened, and no other was rotated away, then
+	// somebody has removed it, and the new one begins where it ended.
+	if t.current.number > 0 || len(entries) > 1 {
+		chosen.loss = errRotated
 	}
-	file, err := t.openSuccessor(entries[following:])
-	if file != nil && gone && len(entries) > 1 {
-		t.logger.Warn("the log was rotated so often that files may have been removed before they were read: "+
-			"raise num_logs or max_log_file in auditd.conf", zap.String("next", file.path))
-		t.lost()
-	}
-	return file, err
+	return chosen, err
 }
 
-// openSuccessor opens the first of the given files that can be read. It returns
-// nil if a later look will know better.
-func (t *trail) openSuccessor(entries []entry) (*logFile, error) {
-	for _, following := range entries {
-		// A new file without a byte may mean that the old one is still written
-		// to, as with logrotate until the daemon is told to reopen its log.
-		if following.number == 0 && following.info.Size() == 0 {
-			return nil, nil
-		}
-		file, err := openLogFile(following.path, 0)
-		switch {
-		case errors.Is(err, errDamaged):
-			t.skip(err)
-			continue
-		case errors.Is(err, fs.ErrNotExist):
-			return nil, nil // renamed since
-		case err != nil:
-			return nil, err
-		}
-		if opened, err := file.file.Stat(); err != nil || !os.SameFile(opened, following.info) {
-			return nil, errors.Join(err, file.close())
-		}
-		return file, nil
+// resume opens the file in which to go on after the present one was emptied; it
+// returns nil if there is none yet. Copytruncate leaves a copy: that is opened
+// where the present one was left.
+func (t *trail) resume() (*logFile, error) {
+	chosen, err := t.choose(t.remains)
+	if chosen.loss != nil && !t.current.emptied {
+		t.lose(chosen.loss)
+		t.current.emptied = true
 	}
-	return nil, nil
+	return chosen.file, err
 }
 
-// recover finds what was read last after the file was emptied: copytruncate
-// leaves a copy, in which reading goes on at the same place. It returns nil if
-// there is none.
-func (t *trail) recover() (*logFile, error) {
-	entries, err := listing(t.path)
-	if err != nil {
-		return nil, err
+func (t *trail) remains(entries []entry) (choice, error) {
+	at := indexOf(entries, t.current)
+	copies := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {
+		return os.SameFile(e.info, t.current.info) || !compressed(e.path) && e.info.Size() < t.current.offset
+	})
+	if i := find(copies, t.current.identity()); i >= 0 {
+		return openAgain(copies[i], t.current.identity(), t.current.offset)
 	}
-	old := t.current
-	rotated := slices.DeleteFunc(entries, func(e entry) bool { return e.number == 0 })
-	if i := find(rotated, old.identity()); i >= 0 {
-		return openLogFile(rotated[i].path, old.offset)
+	rest := newer(entries, t.stamp())
+	if at >= 0 && entries[at].number > 0 {
+		rest = entries[at+1:]
 	}
-	return nil, nil
+	chosen, err := openFirst(rest)
+	chosen.loss = errEmptied
+	return chosen, err
 }
 
 // checkpoint translates a stream position into what can be found again. The
 // segments before it are not needed any more.
-func (t *trail) checkpoint(at correlate.Position) (checkpoint, bool) {
+func (t *trail) checkpoint(at correlate.Position) checkpoint {
 	for len(t.segments) > 1 && t.segments[1].start <= at {
 		t.segments = t.segments[1:]
 	}
 	if len(t.segments) == 0 {
-		return checkpoint{}, false
+		return checkpoint{Version: checkpointVersion, First: t.done}
 	}
-	file := t.segments[0].file
+	oldest := t.segments[0]
+	stamp, ok := firstStamp(oldest.file.prefix)
+	if !ok {
+		stamp = oldest.done
+	}
 	return checkpoint{
 		Version:  checkpointVersion,
-		identity: file.identity(),
-		Offset:   int64(at - file.base),
-		First:    firstStamp(file.prefix),
-	}, true
+		identity: oldest.file.identity(),
+		Offset:   int64(at - oldest.file.base),
+		First:    stamp,
+	}
 }
 
 // behind returns how many bytes are there to be read, compressed ones as they
@@ -243,100 +313,24 @@ func (t *trail) behind() int64 {
 		return 0
 	}
 	bytes := t.current.behind()
-	live, err := os.Stat(t.path)
-	present, errPresent := t.current.file.Stat()
-	if err != nil || errPresent != nil || os.SameFile(live, present) {
+	if t.following == nil {
 		return bytes
 	}
-	entries, err := list(t.path)
-	if err != nil {
-		return bytes
-	}
-	at := slices.IndexFunc(entries, func(e entry) bool { return os.SameFile(e.info, present) })
-	for _, following := range entries[at+1:] {
-		bytes += following.info.Size()
+	bytes += t.following.info.Size()
+	if entries, err := list(t.path); err == nil {
+		for _, e := range entries[indexOf(entries, t.following)+1:] {
+			bytes += e.info.Size()
+		}
 	}
 	return bytes
 }
 
 func (t *trail) close() error {
-	if t.current == nil {
-		return nil
-	}
-	return t.current.close()
-}
-
-// find returns the index of the file with the given identity, or -1. Where two
-// begin alike, as during copytruncate, the one with the same inode counts.
-func find(entries []entry, id identity) int {
-	found := -1
-	for i, e := range entries {
-		prefix, err := prefixOf(e.path)
-		if err != nil {
-			continue // unreadable or gone: not the one
-		}
-		device, inode := inodeOf(e.info)
-		if !id.matches(prefix, device, inode) {
-			continue
-		}
-		if found < 0 || device == id.Device && inode == id.Inode {
-			found = i
+	var errs []error
+	for _, file := range []*logFile{t.current, t.following} {
+		if file != nil {
+			errs = append(errs, file.close())
 		}
 	}
-	return found
-}
-
-// firstNewer returns the index of the oldest file that begins after the given
-// stamp, or -1. A file without a readable record counts as new.
-func firstNewer(entries []entry, stamp auditrecord.Stamp) int {
-	return slices.IndexFunc(entries, func(e entry) bool {
-		prefix, err := prefixOf(e.path)
-		if err != nil {
-			return false
-		}
-		first := firstStamp(prefix)
-		return first == auditrecord.Stamp{} || first.Milliseconds > stamp.Milliseconds ||
-			first.Milliseconds == stamp.Milliseconds && first.Serial > stamp.Serial
-	})
-}
-
-func prefixOf(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if strings.HasSuffix(path, ".gz") {
-		return unzippedPrefix(file)
-	}
-	return readPrefix(file)
-}
-
-// firstStamp returns the stamp of the first record, or the zero Stamp.
-func firstStamp(prefix []byte) auditrecord.Stamp {
-	line, _, _ := bytes.Cut(prefix, []byte("\n"))
-	record, err := auditrecord.Parse(line)
-	if err != nil {
-		return auditrecord.Stamp{}
-	}
-	return record.Stamp
-}
-
-// lastLineEnd returns the offset behind the last line feed, so that a line that
-// is being written is read whole later.
-func lastLineEnd(file *os.File) (int64, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return 0, err
-	}
-	tail := make([]byte, min(info.Size(), maxLine))
-	start := info.Size() - int64(len(tail))
-	n, err := file.ReadAt(tail, start)
-	if n < len(tail) {
-		return 0, err
-	}
-	if i := bytes.LastIndexByte(tail, '\n'); i >= 0 {
-		return start + int64(i) + 1, nil
-	}
-	return start, nil
+	return errors.Join(errs...)
 }
