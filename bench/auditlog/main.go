@@ -43,7 +43,7 @@ func run(from string, size int64, killsOnly bool) error {
 		return fmt.Errorf("%s: %w", from, err)
 	}
 	var text strings.Builder
-	if _, err := io.Copy(&text, io.LimitReader(unzipped, maxRecording)); err != nil {
+	if _, err = io.Copy(&text, io.LimitReader(unzipped, maxRecording)); err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
 	recorded, err := newRecording(text.String(), killsOnly)

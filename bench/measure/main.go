@@ -68,7 +68,8 @@ func measure(args []string, out, until, settled string, pause time.Duration) (re
 		return result{}, err
 	}
 	start := time.Now()
-	if err := program.Start(); err != nil {
+	err = program.Start()
+	if err != nil {
 		return result{}, err
 	}
 	end := func() {
