@@ -18,6 +18,8 @@ import (
 type machine struct {
 	// name and id are empty if they are not known.
 	name, id string
+	// os is the value of os.type.
+	os string
 	// passwd is the file that names its users.
 	passwd string
 }
@@ -29,6 +31,7 @@ func thisMachine() machine {
 	// systemd.
 	return machine{
 		name:   name,
+		os:     runtime.GOOS,
 		id:     machineID("/etc/machine-id", "/var/lib/dbus/machine-id"),
 		passwd: "/etc/passwd",
 	}
@@ -52,7 +55,7 @@ func newLogs(config *Config, set *receiver.Settings, host machine) *telemetry.Lo
 	return telemetry.NewLogs(telemetry.Config{
 		HostName:     host.name,
 		HostID:       host.id,
-		OSType:       runtime.GOOS,
+		OSType:       host.os,
 		ScopeName:    metadata.ScopeName,
 		ScopeVersion: set.BuildInfo.Version,
 		CommandLine:  telemetry.CommandLine(config.CommandLine),

@@ -1,0 +1,94 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+)
+
+// statusHost is a collector that remembers what it is told.
+type statusHost struct {
+	component.Host
+	mutex  sync.Mutex
+	events []*componentstatus.Event
+}
+
+// Report implements componentstatus.Reporter.
+func (h *statusHost) Report(event *componentstatus.Event) {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	h.events = append(h.events, event)
+}
+
+// statuses returns what was reported so far.
+func (h *statusHost) statuses() []componentstatus.Status {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	var statuses []componentstatus.Status
+	for _, event := range h.events {
+		statuses = append(statuses, event.Status())
+	}
+	return statuses
+}
+
+// TestStatus lets the consumer fail, recover and fail again, and is shut down
+// while it fails.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+
+	log := newAuditLog(t)
+	f := newFixture(t, log.path)
+	host := &statusHost{Host: f.host}
+	f.host = host
+	next := answering(errNotNow, errNotNow, errNotNow, nil, errNotNow)
+	f.next = next
+	stop := f.start(t)
+
+	log.kill(1)
+	troubled := []componentstatus.Status{componentstatus.StatusRecoverableError, componentstatus.StatusOK}
+	require.Eventually(t, func() bool { return len(host.statuses()) >= 2 }, soon, often)
+	assert.Equal(t, troubled, host.statuses())
+	log.kill(1)
+	require.Eventually(t, func() bool { return len(next.attempts()) > 6 }, soon, often)
+	stop()
+	assert.Equal(t, append(troubled, componentstatus.StatusRecoverableError), host.statuses())
+	assert.ErrorIs(t, host.events[0].Err(), errNotNow)
+}
+
+// TestHealth has trouble on both sides at once.
+func TestHealth(t *testing.T) {
+	t.Parallel()
+
+	const (
+		ok      = componentstatus.StatusOK
+		trouble = componentstatus.StatusRecoverableError
+	)
+	err := errors.New("trouble")
+	tests := map[string]struct {
+		happens func(*health)
+		want    []componentstatus.Status
+	}{
+		"nothing":   {func(h *health) { h.source(nil); h.delivery(nil) }, nil},
+		"source":    {func(h *health) { h.source(err); h.source(err); h.source(nil); h.source(nil) }, []componentstatus.Status{trouble, ok}},
+		"delivery":  {func(h *health) { h.delivery(err); h.delivery(nil); h.delivery(err) }, []componentstatus.Status{trouble, ok, trouble}},
+		"both":      {func(h *health) { h.source(err); h.delivery(err); h.source(nil) }, []componentstatus.Status{trouble}},
+		"both pass": {func(h *health) { h.delivery(err); h.source(err); h.delivery(nil); h.source(nil) }, []componentstatus.Status{trouble, ok}},
+		"stopped":   {func(h *health) { h.source(err); h.stop(); h.source(nil); h.delivery(err) }, []componentstatus.Status{trouble}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []componentstatus.Status
+			test.happens(&health{report: func(event *componentstatus.Event) { got = append(got, event.Status()) }})
+			assert.Equal(t, test.want, got)
+		})
+	}
+}

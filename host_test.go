@@ -1,0 +1,48 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestMachineID(t *testing.T) {
+	t.Parallel()
+
+	folder := t.TempDir()
+	file := func(name, content string) string {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+		return path
+	}
+	missing := filepath.Join(folder, "missing")
+	good := file("good", "0123456789abcdef0123456789abcdef\n")
+	other := file("other", "fedcba9876543210fedcba9876543210\n")
+	fresh := file("fresh", "uninitialized\n") // machine-id(5): the first boot is not over
+	empty := file("empty", "\n")
+
+	const id = "0123456789abcdef0123456789abcdef"
+	assert.Equal(t, id, machineID(good, other))
+	assert.Equal(t, id, machineID(missing, good))
+	assert.Equal(t, id, machineID(fresh, good))
+	assert.Equal(t, id, machineID(empty, good))
+	assert.Empty(t, machineID(missing, fresh, empty))
+}
+
+func TestThisMachine(t *testing.T) {
+	t.Parallel()
+
+	name, err := os.Hostname()
+	require.NoError(t, err)
+	got := thisMachine()
+	assert.Equal(t, name, got.name)
+	assert.Equal(t, runtime.GOOS, got.os)
+	assert.Equal(t, "/etc/passwd", got.passwd)
+}
