@@ -3,6 +3,8 @@
 
 package auditrecord
 
+import "bytes"
+
 // Syscall is a SYSCALL record (kernel/auditsc.c, audit_log_exit).
 type Syscall struct {
 	Arch   uint32
@@ -150,21 +152,44 @@ func (s *Syscall) setText(key, value []byte) Field {
 // CallOf reads only what identifies a call. It is asked of every SYSCALL
 // record of the host, of which few are signals.
 func CallOf(record []byte) (arch uint32, number int, ok bool) {
-	archKnown, numberKnown := false, false
+	// The kernel begins every record with these two.
+	if text, found := bytes.CutPrefix(record, []byte(" arch=")); found {
+		archEnd := bytes.IndexByte(text, ' ')
+		if archEnd > 0 && bytes.HasPrefix(text[archEnd:], []byte(" syscall=")) {
+			rest := text[archEnd+len(" syscall="):]
+			numberEnd := bytes.IndexByte(rest, ' ')
+			if numberEnd > 0 {
+				return callOf(text[:archEnd], rest[:numberEnd])
+			}
+		}
+	}
+	return findCall(record)
+}
+
+func callOf(archText, numberText []byte) (arch uint32, number int, ok bool) {
+	a, archOK := parseHex(archText)
+	n, numberOK := parseUint(numberText)
+	if !archOK || !numberOK || a > 1<<32-1 || n >= 1<<31 {
+		return 0, 0, false
+	}
+	return uint32(a), int(n), true
+}
+
+// findCall finds the two wherever they stand.
+func findCall(record []byte) (arch uint32, number int, ok bool) {
+	var archText, numberText []byte
 	f := fields{rest: record}
-	for !archKnown || !numberKnown {
+	for archText == nil || numberText == nil {
 		key, value, more := f.next()
 		if !more {
 			return 0, 0, false
 		}
 		switch string(key) {
 		case "arch":
-			n, valid := parseHex(value)
-			arch, archKnown = uint32(n), valid && n <= 1<<32-1
+			archText = value
 		case "syscall":
-			n, valid := parseUint(value)
-			number, numberKnown = int(n), valid && n < 1<<31
+			numberText = value
 		}
 	}
-	return arch, number, true
+	return callOf(archText, numberText)
 }
