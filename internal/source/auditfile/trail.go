@@ -268,18 +268,13 @@ func (t *trail) resume() (*logFile, error) {
 }
 
 func (t *trail) remains(entries []entry) (choice, error) {
-	at := indexOf(entries, t.current)
 	copies := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {
 		return os.SameFile(e.info, t.current.info) || !compressed(e.path) && e.info.Size() < t.current.offset
 	})
 	if i := find(copies, t.current.identity()); i >= 0 {
 		return openAgain(copies[i], t.current.identity(), t.current.offset)
 	}
-	rest := newer(entries, t.stamp())
-	if at >= 0 && entries[at].number > 0 {
-		rest = entries[at+1:]
-	}
-	chosen, err := openFirst(rest)
+	chosen, err := openFirst(newer(entries, t.stamp()))
 	chosen.loss = errEmptied
 	return chosen, err
 }
