@@ -146,8 +146,10 @@ func TestInvalidConfig(t *testing.T) {
 			"file::y: unknown key, use one of follow, path, start_at"},
 		{"unknown key of the retries", "retry_on_failure: {interval: 1s}", "retry_on_failure::interval: unknown key, " +
 			"use one of enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"},
-		{"a section that can be switched off elsewhere", "file: {enabled: false}",
-			"file::enabled: unknown key, use one of follow, path, start_at"},
+		{
+			"a section that can be switched off elsewhere", "file: {enabled: false}",
+			"file::enabled: unknown key, use one of follow, path, start_at",
+		},
 		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
 		{"later: netlink", "netlink: {}", "netlink: unknown key, use one of " + keys},
 		{"later: ebpf", "ebpf: {ring_buffer: 1}", "ebpf: unknown key, use one of " + keys},
@@ -155,10 +157,14 @@ func TestInvalidConfig(t *testing.T) {
 		{"later: outcome", "outcome: {enabled: true}", "outcome: unknown key, use one of " + keys},
 		{"later: root_path", "root_path: /host", "root_path: unknown key, use one of " + keys},
 
-		{"a scalar as section", "file: /var/log/audit/audit.log",
-			"file: /var/log/audit/audit.log must be a section with some of the keys follow, path, start_at"},
-		{"a list as section", "correlation: [1]",
-			"correlation: [1] must be a section with some of the keys max_pending, timeout"},
+		{
+			"a scalar as section", "file: /var/log/audit/audit.log",
+			"file: /var/log/audit/audit.log must be a section with some of the keys follow, path, start_at",
+		},
+		{
+			"a list as section", "correlation: [1]",
+			"correlation: [1] must be a section with some of the keys max_pending, timeout",
+		},
 		{"a scalar as list", "signals: SIGKILL", "signals: SIGKILL must be a list, such as [SIGKILL]"},
 		{"a number as list", "signals: 9", "signals: 9 must be a list, such as [9]"},
 		{"targets as scalar", "targets: mysqld", "targets: mysqld must be a list, such as [mysqld]"},
@@ -201,8 +207,10 @@ func TestInvalidConfig(t *testing.T) {
 			"syntax error in pattern\n" +
 			`receivers::audit_kill::senders::0: empty name: use a command name such as mysqld, ` +
 			`a glob such as "postgres*", or the path of a program`},
-		{"no path", `file: {path: ""}`,
-			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
+		{
+			"no path", `file: {path: ""}`,
+			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log",
+		},
 		{"nothing as text", "{file: {path: }, command_line: }", "" +
 			`receivers::audit_kill: command_line: "" must be redacted, full or off` + "\n" +
 			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
@@ -216,20 +224,28 @@ func TestInvalidConfig(t *testing.T) {
 		{"several problems of one section", `file: {path: "", start_at: 7am}`, "receivers::audit_kill::file: " +
 			"path: must name a log file, such as /var/log/audit/audit.log; " +
 			`start_at: "7am" must be end or beginning`},
-		{"command_line", "command_line: hidden",
-			`receivers::audit_kill: command_line: "hidden" must be redacted, full or off`},
+		{
+			"command_line", "command_line: hidden",
+			`receivers::audit_kill: command_line: "hidden" must be redacted, full or off`,
+		},
 		{"correlation", "correlation: {timeout: 0s, max_pending: 0}", "receivers::audit_kill::correlation: " +
 			"timeout: 0s must be at least 1ms, such as 2s; max_pending: 0 must be from 1 to 100000"},
 		{"too many pending", "correlation: {timeout: -1s, max_pending: 100001}", "receivers::audit_kill::correlation: " +
 			"timeout: -1s must be at least 1ms, such as 2s; max_pending: 100001 must be from 1 to 100000"},
-		{"retries without a pause", "retry_on_failure: {initial_interval: 0s, max_interval: 1us, multiplier: 0.5}",
+		{
+			"retries without a pause", "retry_on_failure: {initial_interval: 0s, max_interval: 1us, multiplier: 0.5}",
 			"receivers::audit_kill: retry_on_failure::initial_interval: 0s must be at least 1ms, such as 1s; " +
 				"retry_on_failure::max_interval: 1µs must be at least 1ms, such as 30s; " +
-				"retry_on_failure::multiplier: 0.5 must be at least 1, such as 1.5"},
-		{"what the collector refuses is said once", "retry_on_failure: {initial_interval: -1s}",
-			"receivers::audit_kill::retry_on_failure: initial_interval value must be greater than or equal to 0"},
-		{"retries that end before they begin", "retry_on_failure: {max_elapsed_time: 100ms}",
-			"receivers::audit_kill::retry_on_failure: 'max_elapsed_time' must not be less than 'initial_interval'"},
+				"retry_on_failure::multiplier: 0.5 must be at least 1, such as 1.5",
+		},
+		{
+			"what the collector refuses is said once", "retry_on_failure: {initial_interval: -1s}",
+			"receivers::audit_kill::retry_on_failure: initial_interval value must be greater than or equal to 0",
+		},
+		{
+			"retries that end before they begin", "retry_on_failure: {max_elapsed_time: 100ms}",
+			"receivers::audit_kill::retry_on_failure: 'max_elapsed_time' must not be less than 'initial_interval'",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -294,16 +310,22 @@ func TestEnvironment(t *testing.T) {
 		"names": {yaml: "{targets: ['${env:NAME}', '${env:NUMBER}']}", change: func(c *Config) {
 			c.Targets = []NameGlob{"mysqld", "123"}
 		}},
-		"others": {yaml: "{include_failed: '${env:NO}', correlation: {timeout: '${env:WAIT}', max_pending: '${env:NUMBER}'}}",
+		"others": {
+			yaml: "{include_failed: '${env:NO}', correlation: {timeout: '${env:WAIT}', max_pending: '${env:NUMBER}'}}",
 			change: func(c *Config) {
 				c.IncludeFailed = false
 				c.Correlation = CorrelationConfig{Timeout: 3 * time.Second, MaxPending: 123}
-			}},
+			},
+		},
 		"one signal as list": {yaml: "signals: '${env:SIG}'", want: "signals: 9 must be a list, such as [9]"},
-		"no path": {yaml: "file: {path: '${env:EMPTY}'}",
-			want: "receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
-		"no unit": {yaml: "correlation: {timeout: '${env:UNITLESS}'}",
-			want: "correlation::timeout: 3 must be a duration with its unit, such as 2s"},
+		"no path": {
+			yaml: "file: {path: '${env:EMPTY}'}",
+			want: "receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log",
+		},
+		"no unit": {
+			yaml: "correlation: {timeout: '${env:UNITLESS}'}",
+			want: "correlation::timeout: 3 must be a duration with its unit, such as 2s",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -14,24 +14,24 @@ import (
 type health struct {
 	report func(*componentstatus.Event)
 
-	mutex                      sync.Mutex
-	sourceError, deliveryError error
-	stopped                    bool
+	mutex                          sync.Mutex
+	sourceTrouble, deliveryTrouble bool
+	stopped                        bool
 }
 
 // source says that the source has trouble that may pass, or with nil that it
 // has passed.
-func (h *health) source(err error) { h.change(&h.sourceError, err) }
+func (h *health) source(err error) { h.change(&h.sourceTrouble, err) }
 
 // delivery says the same of the next consumer.
-func (h *health) delivery(err error) { h.change(&h.deliveryError, err) }
+func (h *health) delivery(err error) { h.change(&h.deliveryTrouble, err) }
 
-func (h *health) change(which *error, err error) {
+func (h *health) change(trouble *bool, err error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	was := h.sourceError != nil || h.deliveryError != nil
-	*which = err
-	is := h.sourceError != nil || h.deliveryError != nil
+	was := h.sourceTrouble || h.deliveryTrouble
+	*trouble = err != nil
+	is := h.sourceTrouble || h.deliveryTrouble
 	switch {
 	case h.stopped || was == is:
 	case is:

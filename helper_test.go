@@ -56,7 +56,8 @@ type fixture struct {
 func newFixture(t *testing.T, path string) *fixture {
 	t.Helper()
 	telemetry := componenttest.NewTelemetry()
-	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) }) //nolint:usetesting // t.Context is done by now
+	// Not with t.Context, which is done when cleaning up.
+	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })
 	f := &fixture{
 		config:    createDefaultConfig().(*Config),
 		set:       metadatatest.NewSettings(telemetry),
@@ -99,7 +100,7 @@ func (f *fixture) start(t *testing.T) (stop func()) {
 	r := f.new(t)
 	require.NoError(t, r.Start(t.Context(), f.host))
 	stop = sync.OnceFunc(func() {
-		require.NoError(t, r.Shutdown(context.Background())) //nolint:usetesting // t.Context is done when cleaning up
+		require.NoError(t, r.Shutdown(context.Background())) // t.Context may be done
 	})
 	t.Cleanup(stop)
 	return stop

@@ -104,13 +104,13 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	r.health = &health{report: func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) }}
-	r.source = r.newSource()
+	r.source = r.newSource() //nolint:contextcheck // its metrics need no context
 	if err := r.source.Start(ctx); err != nil {
 		return err
 	}
-	// Not ctx, which ends with Start.
-	reading, stopReading := context.WithCancel(context.Background())
-	delivering, stopDelivering := context.WithCancel(context.Background())
+	ctx = context.WithoutCancel(ctx) // which ends with Start
+	reading, stopReading := context.WithCancel(ctx)
+	delivering, stopDelivering := context.WithCancel(ctx)
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
 	d := r.newDelivery(reading, delivering)
 	r.running.Go(func() { r.source.Run(reading, d.deliver) })

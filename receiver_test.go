@@ -19,6 +19,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pipeline"
+	"go.uber.org/zap/zapcore"
 )
 
 func TestFactory(t *testing.T) {
@@ -189,6 +190,8 @@ func TestShutdownTwice(t *testing.T) {
 	f.sink.await(t, 1)
 	require.NoError(t, r.Shutdown(t.Context()))
 	assert.True(t, fake.closed)
+	_, err := f.telemetry.GetMetric("otelcol_receiver_audit_kill_pending")
+	require.ErrorContains(t, err, "not found", "nobody asks the old receiver any more")
 	require.NoError(t, r.Shutdown(t.Context()))
 }
 
@@ -206,20 +209,29 @@ func TestNoSource(t *testing.T) {
 	assert.Equal(t, map[string]any{"path": "/var/log/audit/audit.log"}, messages.All()[0].ContextMap())
 }
 
-// TestMissingLog starts before auditd has written anything.
+// TestMissingLog starts before auditd has written anything, or is installed.
 func TestMissingLog(t *testing.T) {
 	t.Parallel()
 
-	log := &auditLog{path: filepath.Join(t.TempDir(), "audit.log")}
-	f := newFixture(t, log.path)
-	f.config.File.Get().StartAt = startAtEnd
-	f.start(t)
-	assert.Equal(t, 1, f.logged.FilterMessageSnippet("does not exist yet, waiting for it").Len())
+	for name, folder := range map[string]string{"file": "", "folder": "audit"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			late := filepath.Join(t.TempDir(), folder, "audit.log")
+			f := newFixture(t, late)
+			f.config.File.Get().StartAt = startAtEnd
+			f.start(t)
+			waiting := f.logged.FilterMessageSnippet("does not exist yet, waiting for it").All()
+			require.Len(t, waiting, 1)
+			assert.Equal(t, zapcore.WarnLevel, waiting[0].Level)
+			assert.Equal(t, late, waiting[0].ContextMap()["path"])
 
-	other := newAuditLog(t)
-	first := other.kill(2)
-	require.NoError(t, os.Rename(other.path, log.path))
-	assert.Equal(t, sequence(first, 2), targetsOf(f.sink.await(t, 2)))
+			log := newAuditLog(t)
+			log.kill(2)
+			require.NoError(t, os.MkdirAll(filepath.Dir(late), 0o700))
+			require.NoError(t, os.Rename(log.path, late))
+			assert.Equal(t, sequence(1, 2), targetsOf(f.sink.await(t, 2)))
+		})
+	}
 }
 
 // TestReload stops a receiver and starts another one with the same settings, as
