@@ -127,10 +127,18 @@ type run struct {
 	done   chan struct{}
 }
 
+// newSource returns a source that is closed when the test ends.
+func newSource(t *testing.T, settings auditfile.Settings) *auditfile.Source {
+	t.Helper()
+	source := auditfile.New(settings)
+	t.Cleanup(func() { assert.NoError(t, source.Close()) })
+	return source
+}
+
 // prepare starts a source with the given settings, without letting it read.
 func prepare(t *testing.T, settings auditfile.Settings) *run {
 	t.Helper()
-	r := &run{t: t, source: auditfile.New(settings), sink: newSink(), done: make(chan struct{})}
+	r := &run{t: t, source: newSource(t, settings), sink: newSink(), done: make(chan struct{})}
 	require.NoError(t, r.source.Start(t.Context()))
 	return r
 }
@@ -155,13 +163,8 @@ func (r *run) read() {
 
 // stop shuts the source down as the receiver does.
 func (r *run) stop() {
-	if r.source == nil {
-		return
-	}
 	r.cancel()
 	<-r.done
-	assert.NoError(r.t, r.source.Close())
-	r.source = nil
 }
 
 // await waits until each of the given events was delivered, and checks that

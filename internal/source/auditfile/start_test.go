@@ -10,8 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
 func TestStartAtEnd(t *testing.T) {
@@ -333,7 +331,5 @@ func TestNothingToRead(t *testing.T) {
 	b := newBench(t)
 	settings := b.settings()
 	settings.Follow = false
-	source := auditfile.New(settings)
-	require.ErrorIs(t, source.Start(t.Context()), os.ErrNotExist)
-	require.NoError(t, source.Close())
+	require.ErrorIs(t, newSource(t, settings).Start(t.Context()), os.ErrNotExist)
 }

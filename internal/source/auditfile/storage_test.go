@@ -6,7 +6,6 @@ package auditfile_test
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"maps"
 	"sync"
 	"testing"
@@ -45,8 +44,6 @@ func (s *fakeStorage) Set(ctx context.Context, key string, value []byte) error {
 	s.content[key] = value
 	return s.Client.Set(ctx, key, value)
 }
-
-var errFull = errors.New("no space left on device")
 
 // fill makes the storage refuse everything, or with nil take it again.
 func (s *fakeStorage) fill(err error) {

@@ -274,7 +274,11 @@ func (t *trail) remains(entries []entry) (choice, error) {
 	if i := find(copies, t.current.identity()); i >= 0 {
 		return openAgain(copies[i], t.current.identity(), t.current.offset)
 	}
-	chosen, err := openFirst(newer(entries, t.stamp()))
+	rest := newer(entries, t.stamp())
+	if at := indexOf(entries, t.current); at >= 0 && len(entries[at:]) > len(rest) {
+		rest = entries[at:] // it was only shortened, and is read again
+	}
+	chosen, err := openFirst(rest)
 	chosen.loss = errEmptied
 	return chosen, err
 }
