@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -89,10 +90,11 @@ func (b *bench) report(err error) {
 	b.troubles = append(b.troubles, err)
 }
 
-func (b *bench) troubled() bool {
+// reported returns what the source has said about trouble.
+func (b *bench) reported() []error {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	return len(b.troubles) > 0 && b.troubles[len(b.troubles)-1] != nil
+	return slices.Clone(b.troubles)
 }
 
 // metric returns the value of one of the receiver's metrics, all attributes
