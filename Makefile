@@ -5,7 +5,7 @@ OTELCOL  := _build/otelcol-auditkill
 TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
 LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
-SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*')
+SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*' -not -path './bench/*')
 GENERATED = ':(glob)**/generated_*.go' documentation.md README.md
 FUZZTIME ?= 30s
 

@@ -8,12 +8,14 @@
 #
 #   SIZE=1000000000        bytes of the log; 4000000000 shows that memory does not grow with it
 #   KILLS_SIZE=100000000   bytes of the log in which every event is a kill
+#   PLAIN=                 1 repeats the recording as it stands, instead of moving its times and serials on
 #   ROUNDS=5               rounds of the fast ones, in turn; the least time counts, since all that other programs on
 #                          the machine can do is add to it
 #   SLOW_ROUNDS=1          rounds of those that take minutes; 0 leaves them out
 #   SLICE=                 bytes that the slow ones read instead of all; their times are then scaled up
 #   BENCH_DIR=             where the log and the outputs go (twice SIZE is enough); a temporary folder by default
 #   KEEP=                  1 keeps them
+#   COLLECTOR=             another build of the collector
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -22,9 +24,10 @@ KILLS_SIZE=${KILLS_SIZE:-100000000}
 ROUNDS=${ROUNDS:-5}
 SLOW_ROUNDS=${SLOW_ROUNDS:-1}
 SLICE=${SLICE:-}
+PLAIN=${PLAIN:-}
 KEEP=${KEEP:-}
 
-collector=_build/otelcol-auditkill
+collector=${COLLECTOR:-_build/otelcol-auditkill}
 filelog=_build/filelog/otelcol-filelog
 dir=${BENCH_DIR:-}
 if [[ -n $dir ]]; then mkdir -p "$dir"; else dir=$(mktemp -d); fi
@@ -122,8 +125,8 @@ if (( SLOW_ROUNDS > 0 )); then
 fi
 
 say "writing the logs to $dir ..."
-"$dir/bin/auditlog" -size "$SIZE" >"$dir/all.log"
-"$dir/bin/auditlog" -size "$KILLS_SIZE" -kills-only >"$dir/kills.log"
+"$dir/bin/auditlog" -size "$SIZE" ${PLAIN:+-plain} >"$dir/all.log"
+"$dir/bin/auditlog" -size "$KILLS_SIZE" ${PLAIN:+-plain} -kills-only >"$dir/kills.log"
 : >"$dir/empty.log"
 slice=all scale=1
 if [[ -n $SLICE ]]; then
@@ -148,7 +151,7 @@ bytes=$(stat -c %s "$dir/all.log")
 scaled=''
 [[ -z $SLICE ]] || scaled=", scaled up from $(stat -c %s "$dir/slice.log") bytes"
 echo
-echo "$(calc %.2f "$bytes / 1e9") GB, $lines records, $kills kills that hit a process; $(nproc) processors," \
+echo "$(calc %.2f "$bytes / 1e9") GB, $lines records, $kills kills that hit a process${PLAIN:+, repeated as recorded}; $(nproc) processors," \
 	"$(go env GOVERSION), $(grep --version | sed 's/ (GNU grep)//;1q')$(
 		! command -v dpkg-query >/dev/null || dpkg-query -W -f=', auditd ${Version}' auditd 2>/dev/null || true)"
 echo
