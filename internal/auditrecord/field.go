@@ -18,44 +18,35 @@ type fields struct {
 	unclosed bool
 }
 
-// next returns the next pair, the value with its quotes if it has any.
+// next returns the next pair, the value with its quotes if it has any. A word
+// without an equals sign is skipped.
 func (f *fields) next() (key, value []byte, ok bool) {
-	for len(f.rest) > 0 {
-		if c := f.rest[0]; c == ' ' || c == interpretationSeparator {
-			f.rest = f.rest[1:]
-			continue
-		}
-		key, ok = f.key()
-		if ok {
-			return key, f.value(), true
-		}
-	}
-	return nil, nil, false
-}
-
-// key takes "key=" off the front. A word without an equals sign is skipped.
-func (f *fields) key() ([]byte, bool) {
-	for i, c := range f.rest {
-		switch c {
-		case '=':
-			key := f.rest[:i]
-			f.rest = f.rest[i+1:]
-			return key, true
-		case ' ', interpretationSeparator:
-			f.rest = f.rest[i:]
-			return nil, false
+	text := f.rest
+	start := 0
+	for i, c := range text {
+		switch {
+		case c == '=':
+			f.rest = text[i+1:]
+			return text[start:i], f.value(), true
+		case separates(c):
+			start = i + 1
 		}
 	}
 	f.rest = nil
-	return nil, false
+	return nil, nil, false
 }
+
+// separates reports whether c ends a word. The first comparison settles it for
+// almost every byte.
+func separates(c byte) bool { return c <= ' ' && (c == ' ' || c == interpretationSeparator) }
 
 func (f *fields) value() []byte {
 	text := f.rest
 	if len(text) == 0 {
 		return nil
 	}
-	if quote := text[0]; quote == '"' || quote == '\'' {
+	switch quote := text[0]; quote {
+	case '"', '\'':
 		end := bytes.IndexByte(text[1:], quote)
 		if end < 0 {
 			f.rest, f.unclosed = nil, true
@@ -63,15 +54,16 @@ func (f *fields) value() []byte {
 		}
 		f.rest = text[end+2:]
 		return text[:end+2]
+	case '(':
+		// The separator may be missing behind this one: key=(null)ARCH=x86_64.
+		if bytes.HasPrefix(text, null) {
+			f.rest = text[len(null):]
+			return null
+		}
 	}
-	// The separator may be missing behind this one: key=(null)ARCH=x86_64.
-	if bytes.HasPrefix(text, null) {
-		f.rest = text[len(null):]
-		return null
-	}
-	end := f.wordEnd()
+	end := wordEnd(text)
 	// AppArmor's labels hold a space: subj=docker-default (enforce).
-	if end+1 < len(text) && text[end] == ' ' && text[end+1] == '(' {
+	if end+1 < len(text) && text[end+1] == '(' && text[end] == ' ' {
 		if closing := bytes.IndexByte(text[end:], ')'); closing > 0 {
 			end += closing + 1
 		}
@@ -80,13 +72,13 @@ func (f *fields) value() []byte {
 	return text[:end]
 }
 
-func (f *fields) wordEnd() int {
-	for i, c := range f.rest {
-		if c == ' ' || c == interpretationSeparator {
+func wordEnd(text []byte) int {
+	for i, c := range text {
+		if separates(c) {
 			return i
 		}
 	}
-	return len(f.rest)
+	return len(text)
 }
 
 var null = []byte("(null)")

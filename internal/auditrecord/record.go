@@ -58,17 +58,10 @@ var (
 	msgPrefix  = []byte("msg=audit(")
 )
 
-// TypeOf tells the type of a record without looking further into it. It is
-// called for every line of a log, of which few matter.
-func TypeOf(line []byte) Type {
-	t, _, _ := splitType(line)
-	return t
-}
-
 // Parse takes a line apart, without its line feed. It returns ErrMalformed if
 // the line is no audit record.
 func Parse(line []byte) (Record, error) {
-	t, node, rest := splitType(line)
+	t, node, rest := Split(line)
 	if t == TypeNone {
 		return Record{}, ErrMalformed
 	}
@@ -93,9 +86,10 @@ func ParseMessage(t Type, node, message []byte) (Record, error) {
 	return Record{Type: t, Stamp: stamp, Node: node, Fields: rest}, nil
 }
 
-// splitType splits "[node=N ]type=T rest". The type is TypeNone if the line
-// does not look like that.
-func splitType(line []byte) (t Type, node, rest []byte) {
+// Split splits "[node=N ]type=T message". The type is TypeNone if the line does
+// not look like that. It is called for every line of a log, of which few
+// matter; ParseMessage goes on from there.
+func Split(line []byte) (t Type, node, message []byte) {
 	if !bytes.HasPrefix(line, typePrefix) {
 		if !bytes.HasPrefix(line, nodePrefix) {
 			return TypeNone, nil, nil
@@ -140,31 +134,46 @@ func typeByName(name []byte) Type {
 
 // parseStamp reads "1450214919.813:148): fields".
 func parseStamp(text []byte) (Stamp, []byte, bool) {
-	end := bytes.IndexByte(text, ')')
-	dot := bytes.IndexByte(text, '.')
-	if dot < 0 || end < dot+len(".000:0") || text[dot+4] != ':' {
+	seconds, rest, ok1 := cutUint(text, '.')
+	if len(rest) < len("000:") || rest[len("000")] != ':' {
 		return Stamp{}, nil, false
 	}
-	seconds, ok1 := parseUint(text[:dot])
-	millis, ok2 := parseUint(text[dot+1 : dot+4])
-	serial, ok3 := parseUint(text[dot+5 : end])
+	millis, rest, ok2 := cutUint(rest, ':')
+	serial, rest, ok3 := cutUint(rest, ')')
 	// Beyond the year 9999 a time has no meaning and would overflow OTLP's
 	// nanoseconds; it is the mark of a damaged line.
 	const latest = 253402300799
 	if !ok1 || !ok2 || !ok3 || seconds > latest || serial > 1<<32-1 {
 		return Stamp{}, nil, false
 	}
-	rest := text[end+1:]
 	if len(rest) > 0 && rest[0] == ':' {
 		rest = rest[1:]
 	}
 	return Stamp{Milliseconds: int64(seconds)*1000 + int64(millis), Serial: uint32(serial)}, rest, true
 }
 
+// cutUint reads a decimal number up to the byte that must end it, and returns
+// what follows that byte.
+func cutUint(text []byte, end byte) (n uint64, rest []byte, ok bool) {
+	for i, c := range text {
+		switch {
+		case c >= '0' && c <= '9' && i < maxDigits:
+			n = n*10 + uint64(c-'0')
+		case c == end && i > 0:
+			return n, text[i+1:], true
+		default:
+			return 0, nil, false
+		}
+	}
+	return 0, nil, false
+}
+
+// maxDigits is how many decimal digits always fit into 64 bits.
+const maxDigits = 19
+
 // parseUint reads a decimal number that fills the whole of text.
 func parseUint(text []byte) (uint64, bool) {
-	// 19 digits always fit into 64 bits.
-	if len(text) == 0 || len(text) > 19 {
+	if len(text) == 0 || len(text) > maxDigits {
 		return 0, false
 	}
 	var n uint64

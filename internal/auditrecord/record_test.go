@@ -58,7 +58,8 @@ func TestParse(t *testing.T) {
 			assert.Equal(t, tt.stamp, record.Stamp)
 			assert.Equal(t, tt.node, string(record.Node))
 			assert.Equal(t, tt.fields, string(record.Fields))
-			assert.Equal(t, tt.typ, TypeOf([]byte(tt.line)))
+			typ, _, _ := Split([]byte(tt.line))
+			assert.Equal(t, tt.typ, typ)
 		})
 	}
 }
@@ -127,7 +128,8 @@ func FuzzParse(f *testing.F) {
 			require.ErrorIs(t, err, ErrMalformed)
 			return
 		}
-		require.Equal(t, TypeOf(line), record.Type)
+		typ, _, _ := Split(line)
+		require.Equal(t, typ, record.Type)
 		require.GreaterOrEqual(t, record.Stamp.Milliseconds, int64(0))
 		arch, number, ok := CallOf(record.Fields)
 		s, _ := ParseSyscall(record.Fields)
@@ -146,11 +148,11 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func BenchmarkTypeOf(b *testing.B) {
+func BenchmarkSplit(b *testing.B) {
 	line := []byte(`type=PATH msg=audit(1795358789.273:12): item=0 name="/usr/sbin/auditctl" inode=10706946`)
 	b.ReportAllocs()
 	for b.Loop() {
-		TypeOf(line)
+		Split(line)
 	}
 }
 

@@ -9,13 +9,19 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 // attributes leaves out what is not known: an attribute that is there is true.
-type attributes struct{ m pcommon.Map }
+//
+// The keys of a record are all different, so the map is not asked for each
+// whether it is there already, as pcommon.Map would.
+type attributes struct{ m *xpdata.MapBuilder }
+
+// known puts a string that is never empty and always valid.
+func (a attributes) known(key, value string) { a.m.AppendEmpty(key).SetStr(value) }
 
 // text puts a string. OTLP's strings are UTF-8, a file name or a command may
 // hold any bytes.
@@ -26,19 +32,21 @@ func (a attributes) text(key, value string) {
 	if !utf8.ValidString(value) {
 		value = strings.ToValidUTF8(value, "\uFFFD")
 	}
-	a.m.PutStr(key, value)
+	a.known(key, value)
 }
+
+func (a attributes) integer(key string, value int64) { a.m.AppendEmpty(key).SetInt(value) }
 
 // number puts a process id; there is no process 0.
 func (a attributes) number(key string, value int) {
 	if value != 0 {
-		a.m.PutInt(key, int64(value))
+		a.integer(key, int64(value))
 	}
 }
 
 func (a attributes) id(key string, id kill.ID) {
 	if id.Known {
-		a.m.PutInt(key, int64(id.Value))
+		a.integer(key, int64(id.Value))
 	}
 }
 
@@ -51,25 +59,25 @@ func (a attributes) user(idKey, nameKey string, user kill.User) {
 // conventions, unlike the ids of a process.
 func (a attributes) actor(user kill.User) {
 	if user.ID.Known {
-		a.m.PutStr("user.id", strconv.FormatUint(uint64(user.ID.Value), 10))
+		a.known("user.id", strconv.FormatUint(uint64(user.ID.Value), 10))
 	}
 	a.text("user.name", user.Name)
 }
 
 func (a attributes) signal(e *kill.Event) {
 	if e.SignalKnown {
-		a.m.PutInt("kill.signal.number", int64(e.Signal))
-		a.text("kill.signal.name", e.Signal.Name())
+		a.integer("kill.signal.number", int64(e.Signal))
+		a.known("kill.signal.name", e.Signal.Name())
 	}
 	a.text("kill.syscall", e.Syscall)
 	a.text("kill.origin", string(e.Origin))
 	a.text("kill.cause", string(e.Cause))
 	a.text("kill.scope", string(e.Scope))
 	if e.Result.Failed() {
-		a.text("kill.result", "failure")
+		a.known("kill.result", "failure")
 		a.text("error.type", e.Result.Error)
 	} else if e.Result.Known {
-		a.text("kill.result", "success")
+		a.known("kill.result", "success")
 	}
 }
 
@@ -89,7 +97,7 @@ func (a attributes) sender(p *kill.Process) {
 
 func (a attributes) target(e *kill.Event, target *kill.Process) {
 	if e.TargetCount >= 0 {
-		a.m.PutInt("kill.target.count", int64(e.TargetCount))
+		a.integer("kill.target.count", int64(e.TargetCount))
 	}
 	if target == nil {
 		// Nobody was found, but the sender named a process.
@@ -108,10 +116,10 @@ func (a attributes) target(e *kill.Event, target *kill.Process) {
 }
 
 func (a attributes) audit(e *kill.Event) {
-	a.m.PutInt("kill.audit.serial", int64(e.Audit.Serial))
+	a.integer("kill.audit.serial", int64(e.Audit.Serial))
 	a.id("kill.audit.session.id", e.Sender.Session)
 	if len(e.Audit.Keys) > 0 {
-		keys := a.m.PutEmptySlice("kill.audit.key")
+		keys := a.m.AppendEmpty("kill.audit.key").SetEmptySlice()
 		keys.EnsureCapacity(len(e.Audit.Keys))
 		for _, key := range e.Audit.Keys {
 			keys.AppendEmpty().SetStr(strings.ToValidUTF8(key, "\uFFFD"))

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/xpdata"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -39,6 +40,8 @@ type Logs struct {
 	config Config
 	uid    *uids
 	buffer []byte
+	// attributes gathers those of one record or resource at a time.
+	attributes xpdata.MapBuilder
 
 	logs    plog.Logs
 	records plog.LogRecordSlice
@@ -55,10 +58,11 @@ func (l *Logs) reset() {
 	l.logs = plog.NewLogs()
 	resource := l.logs.ResourceLogs().AppendEmpty()
 	resource.SetSchemaUrl(semconv.SchemaURL)
-	a := attributes{resource.Resource().Attributes()}
+	a := attributes{&l.attributes}
 	a.text("host.name", l.config.HostName)
 	a.text("host.id", l.config.HostID)
 	a.text("os.type", l.config.OSType)
+	a.m.UnsafeIntoMap(resource.Resource().Attributes())
 	scope := resource.ScopeLogs().AppendEmpty()
 	scope.SetSchemaUrl(semconv.SchemaURL)
 	scope.Scope().SetName(l.config.ScopeName)
@@ -87,7 +91,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	body, uid, title := l.texts(e, target)
 	record.Body().SetStr(body)
 
-	a := attributes{record.Attributes()}
+	a := attributes{&l.attributes}
 	a.m.EnsureCapacity(usualAttributes)
 	a.signal(e)
 	a.target(e, target)
@@ -96,9 +100,9 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 		a.text("process.title", title)
 	}
 	a.audit(e)
-	a.m.PutBool("kill.complete", e.Complete)
+	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
-	a.text("log.record.uid", uid)
+	a.known("log.record.uid", uid)
 	a.text("log.file.path", e.File)
 	if e.Original != "" {
 		original := e.Original
@@ -107,6 +111,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 		}
 		a.text("log.record.original", original)
 	}
+	a.m.UnsafeIntoMap(record.Attributes())
 }
 
 // texts makes the texts that are new in each record. They are parts of one

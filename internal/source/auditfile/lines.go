@@ -10,9 +10,11 @@ const (
 	// have at most 8970 bytes (audit.h, MAX_AUDIT_MESSAGE_LENGTH), to which
 	// auditd adds its interpretation; what is longer is damage.
 	maxLine = 64 << 10
-	// bufferSize holds a few lines of any length, and fits the processor's
-	// cache so that a line is still there when it is parsed.
-	bufferSize = 256 << 10
+	// bufferSize is how much is read at once while catching up. A smaller one
+	// is no faster, and makes the garbage collector run more often, which does
+	// so each time as much was allocated as is held; of a log that is followed
+	// only its first pages are ever touched.
+	bufferSize = 2 << 20
 )
 
 // lines cuts a stream of bytes into lines. It holds at most bufferSize bytes.

@@ -18,7 +18,7 @@ import (
 
 const (
 	// maxBatch is how many events are handed on at once at most.
-	maxBatch = 256
+	maxBatch = 128
 	// checkpointInterval is how often the checkpoint moves on while nothing in
 	// the log is an event.
 	checkpointInterval = time.Second
@@ -108,6 +108,10 @@ func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
 func (s *Source) read() error {
 	if s.trail.current == nil {
 		return io.EOF
+	}
+	if s.scanner.more {
+		s.scanner.scan(s.trail.position(), time.Now())
+		return nil
 	}
 	n, err := s.trail.current.read(s.scanner.lines.free())
 	if n > 0 {

@@ -24,6 +24,8 @@ type scanner struct {
 	events     []*kill.Event
 	telemetry  *metadata.TelemetryBuilder
 	path       string
+	// more is true if there may be whole lines that scan has not taken yet.
+	more bool
 
 	// What has happened since the last report; a metric for each single line
 	// would cost more than the line.
@@ -40,13 +42,15 @@ func newScanner(config correlate.Config, telemetry *metadata.TelemetryBuilder) *
 	return s
 }
 
-// scan takes all whole lines. end is the stream position behind the last byte
-// that was read.
+// scan takes whole lines, until there are enough events for a batch or no more
+// lines. end is the stream position behind the last byte that was read.
 func (s *scanner) scan(end correlate.Position, now time.Time) {
-	for {
+	s.more = true
+	for len(s.events) < maxBatch {
 		at := end - correlate.Position(s.lines.waiting())
 		line, tooLong, ok := s.lines.next()
 		if !ok {
+			s.more = false
 			return
 		}
 		s.records++
@@ -72,20 +76,20 @@ func (s *scanner) finish(end correlate.Position, now time.Time) {
 }
 
 func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
-	t := auditrecord.TypeOf(line)
+	t, node, message := auditrecord.Split(line)
 	if t == auditrecord.TypeNone {
 		// After a power failure a file may hold NULs where the last lines should
 		// be, and the next good line right behind them.
 		s.malformed++
 		line = bytes.TrimLeft(line, "\x00")
-		t = auditrecord.TypeOf(line)
+		t, node, message = auditrecord.Split(line)
 	}
 	if !correlate.Wants(t) {
 		return
 	}
 	// Lines that went through Windows end with a carriage return.
-	line = bytes.TrimSuffix(line, []byte("\r"))
-	record, err := auditrecord.Parse(line)
+	line, message = bytes.TrimSuffix(line, []byte("\r")), bytes.TrimSuffix(message, []byte("\r"))
+	record, err := auditrecord.ParseMessage(t, node, message)
 	if err != nil {
 		s.malformed++
 		return
