@@ -32,7 +32,7 @@ var (
 	targetPattern = regexp.MustCompile(`\bopid=(\d+)`)
 	victimPattern = regexp.MustCompile(`\bpid=(\d+)`)
 	killPattern   = regexp.MustCompile(`syscall=(62|37|200|234|129|297|424) .*\bkey="audit_kill"`)
-	signalPattern = regexp.MustCompile(`\ba([12])=(?:1|2|3|6|9|b|f) `)
+	signalPattern = regexp.MustCompile(`\ba([12])=[12369bf] `)
 )
 
 // loadEvents reads a recording. It knows of signals only what these recordings
@@ -153,7 +153,12 @@ type auditLog struct {
 
 func newAuditLog(t *testing.T) *auditLog {
 	t.Helper()
-	l := &auditLog{t: t, path: filepath.Join(t.TempDir(), "audit.log"), milliseconds: 1_795_000_000_000}
+	return auditLogAt(t, filepath.Join(t.TempDir(), "audit.log"))
+}
+
+func auditLogAt(t *testing.T, path string) *auditLog {
+	t.Helper()
+	l := &auditLog{t: t, path: path, milliseconds: 1_795_000_000_000}
 	l.create()
 	t.Cleanup(func() { _ = l.file.Close() })
 	return l

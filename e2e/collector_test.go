@@ -47,7 +47,9 @@ extensions: %s
 service:
   extensions: [%s]
   pipelines: {logs: {receivers: [audit_kill], exporters: [%s]}}
-  telemetry: {metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}}
+  telemetry:
+    logs: {disable_stacktrace: true}
+    metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
 `
 
 // write returns the path of a configuration file.
@@ -124,11 +126,11 @@ func start(t *testing.T, c config, options ...func(*exec.Cmd)) *collector {
 
 func startCommand(t *testing.T, metricsPort int, options ...func(*exec.Cmd)) *collector {
 	t.Helper()
-	path, err := filepath.Abs(binary)
+	path, err := filepath.Abs(distribution)
 	require.NoError(t, err)
 	c := &collector{
 		t:           t,
-		command:     exec.Command(path), //nolint:noctx // ended by its pid, also where a signal is what is tested
+		command:     exec.Command(path), //nolint:gosec // the program under test
 		output:      new(output),
 		metricsPort: metricsPort,
 		ended:       make(chan struct{}),

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// binary is the distribution under test.
-	binary = "../_build/otelcol-auditkill"
+	// distribution is the program under test.
+	distribution = "../_build/otelcol-auditkill"
 	// roleVariable makes this program play another part than that of the tests.
 	roleVariable = "AUDITKILL_E2E_ROLE"
 )
@@ -27,8 +27,8 @@ func TestMain(m *testing.M) {
 		role()
 		return
 	}
-	if _, err := os.Stat(binary); err != nil {
-		path, _ := filepath.Abs(binary)
+	if _, err := os.Stat(distribution); err != nil {
+		path, _ := filepath.Abs(distribution)
 		fmt.Fprintf(os.Stderr, "%s is missing: run `make otelcol` first\n", path)
 		os.Exit(1)
 	}

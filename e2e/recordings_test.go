@@ -114,19 +114,29 @@ func TestVariants(t *testing.T) {
 	}
 	const python = "python3[22519] (/usr/bin/python3.11, uid 0) sent "
 	assert.Equal(t, []variant{
-		{plog.SeverityNumberInfo, "bash[22453] (/usr/bin/bash, uid 0) sent SIGKILL to pid 999999: ESRCH",
-			"kill process failure ESRCH x86_64"},
-		{plog.SeverityNumberInfo, "bash[22516] (/usr/bin/bash, uid 65534) sent SIGTERM to systemd[1]: EPERM",
-			"kill process failure EPERM x86_64"},
-		{plog.SeverityNumberWarn, "i386kill[22518] (/opt/load/i386kill, uid 0) sent SIGKILL to sleep[22517]",
-			"kill process success  i386"},
+		{
+			plog.SeverityNumberInfo, "bash[22453] (/usr/bin/bash, uid 0) sent SIGKILL to pid 999999: ESRCH",
+			"kill process failure ESRCH x86_64",
+		},
+		{
+			plog.SeverityNumberInfo, "bash[22516] (/usr/bin/bash, uid 65534) sent SIGTERM to systemd[1]: EPERM",
+			"kill process failure EPERM x86_64",
+		},
+		{
+			plog.SeverityNumberWarn, "i386kill[22518] (/opt/load/i386kill, uid 0) sent SIGKILL to sleep[22517]",
+			"kill process success  i386",
+		},
 		{plog.SeverityNumberWarn, python + "SIGKILL to sleep[22560]", "pidfd_send_signal process success  x86_64"},
 		{plog.SeverityNumberWarn, python + "SIGTERM to sleep[22561]", "tgkill thread success  x86_64"},
 		{plog.SeverityNumberWarn, python + "SIGUSR2 to sleep[22562]", "rt_sigqueueinfo process success  x86_64"},
-		{plog.SeverityNumberWarn, "bash[22563] (/usr/bin/bash, uid 0) sent SIGKILL to bash[22563]",
-			"kill process success  x86_64"},
-		{plog.SeverityNumberWarn, "python3[22564] (/usr/bin/python3.11, uid 0) sent SIGABRT to python3[22564]",
-			"tgkill thread success  x86_64"},
+		{
+			plog.SeverityNumberWarn, "bash[22563] (/usr/bin/bash, uid 0) sent SIGKILL to bash[22563]",
+			"kill process success  x86_64",
+		},
+		{
+			plog.SeverityNumberWarn, "python3[22564] (/usr/bin/python3.11, uid 0) sent SIGABRT to python3[22564]",
+			"tgkill thread success  x86_64",
+		},
 		{plog.SeverityNumberError, "python3[22564] (/usr/bin/python3.11, uid 0) died of SIGABRT", "crash"},
 		{plog.SeverityNumberError, "python3[22565] (/usr/bin/python3.11, uid 0) died of SIGSEGV", "crash"},
 	}, got)

@@ -1,0 +1,66 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"compress/gzip"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// Memory does not depend on how long the log is.
+func TestMemoryOfABackfill(t *testing.T) {
+	t.Parallel()
+	const (
+		repeats      = 10 // of 25 MB with 1,500 kills
+		mostMemoryKB = 100_000
+	)
+	directory := t.TempDir()
+	path, out := filepath.Join(directory, "audit.log"), filepath.Join(directory, "out.json")
+	repeatLog(t, path, repeats)
+	c := start(t, config{
+		receiver: fmt.Sprintf("{file: {path: %q, follow: false}}", path),
+		exporter: toFile(out),
+	})
+	c.says("the log was read to its end")
+	eventually(t, func() bool { return c.metric("audit_kill_events") == repeats*1500 }, "every event is delivered")
+	peak := peakMemoryKB(t, c.command.Process.Pid)
+	t.Logf("peak memory: %d kB", peak)
+	assert.Less(t, peak, mostMemoryKB, "peak memory in kB")
+	c.stop()
+}
+
+// repeatLog writes the mixed recording several times over.
+func repeatLog(t *testing.T, path string, times int) {
+	t.Helper()
+	compressed, err := os.ReadFile("../testdata/mixed.log.gz")
+	require.NoError(t, err)
+	file, err := os.Create(path)
+	require.NoError(t, err)
+	for range times {
+		reader, err := gzip.NewReader(bytes.NewReader(compressed))
+		require.NoError(t, err)
+		_, err = file.ReadFrom(reader)
+		require.NoError(t, err)
+	}
+	require.NoError(t, file.Close())
+}
+
+var peakPattern = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
+
+func peakMemoryKB(t *testing.T, pid int) int {
+	t.Helper()
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	require.NoError(t, err)
+	match := peakPattern.FindSubmatch(status)
+	require.NotNil(t, match, string(status))
+	return number(string(match[1]))
+}

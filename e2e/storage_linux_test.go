@@ -1,0 +1,181 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The folder of the storage extension has no room left. That must not keep an
+// event from being delivered.
+
+func storageConfig(log *auditLog, sink *sink, directory string) config {
+	return config{
+		receiver:   fmt.Sprintf(`{file: {path: %q, start_at: beginning}, storage: file_storage}`, log.path),
+		exporter:   sink.exporter,
+		extensions: fileStorage(directory),
+	}
+}
+
+func TestStorageFull(t *testing.T) {
+	t.Parallel()
+	disk, log, sink := newSmallDisk(t), newAuditLog(t), newSink(t, "grpc")
+	kill := singleKill(t)
+	c := start(t, storageConfig(log, sink, disk.path))
+	log.add(kill)
+	awaitAll(t, sink, log.want)
+	disk.await(t, c)
+
+	disk.fill(t)
+	for range 20 {
+		log.add(kill)
+	}
+	awaitAll(t, sink, log.want)
+	eventually(t, func() bool { return c.metric("audit_kill_checkpoint_errors") > 0 }, "it is counted")
+	c.says("make room for the storage extension")
+	c.says("no space left on device")
+	log.add(kill)
+	awaitAll(t, sink, log.want)
+
+	disk.empty(t)
+	log.add(kill)
+	awaitAll(t, sink, log.want)
+	c.stop()
+	assert.Equal(t, log.want, keysOf(sink.records()), "each log record once")
+
+	// The checkpoint has moved on: nothing comes again.
+	c = start(t, storageConfig(log, sink, disk.path))
+	c.ready()
+	log.add(kill)
+	awaitAll(t, sink, log.want)
+	c.stop()
+	assert.Equal(t, log.want, keysOf(sink.records()), "each log record once")
+}
+
+// A crash while the storage is full costs duplicates, and nothing else.
+func TestKilledWhileStorageIsFull(t *testing.T) {
+	t.Parallel()
+	disk, log, sink := newSmallDisk(t), newAuditLog(t), newSink(t, "grpc")
+	kill := singleKill(t)
+	c := start(t, storageConfig(log, sink, disk.path))
+	log.add(kill)
+	awaitAll(t, sink, log.want)
+	disk.await(t, c)
+	disk.fill(t)
+	log.add(kill)
+	awaitAll(t, sink, log.want)
+	c.kill()
+	disk.empty(t)
+
+	log.add(kill)
+	c = start(t, storageConfig(log, sink, disk.path))
+	awaitAll(t, sink, log.want)
+	c.stop()
+	assertConsistent(t, sink.records(), log.want)
+}
+
+func TestStorageFullAtStart(t *testing.T) {
+	t.Parallel()
+	disk, log, sink := newSmallDisk(t), newAuditLog(t), newSink(t, "grpc")
+	disk.fill(t)
+	c := start(t, storageConfig(log, sink, disk.path))
+	assert.NotZero(t, c.wait())
+	assert.Contains(t, c.output.String(), `storage: opening "file_storage"`)
+	assert.Contains(t, c.output.String(), "no space left on device")
+}
+
+// smallDisk is a file system with room for little more than a checkpoint.
+type smallDisk struct{ path string }
+
+func newSmallDisk(t *testing.T) *smallDisk {
+	t.Helper()
+	d := &smallDisk{path: t.TempDir()}
+	if err := unix.Mount("none", d.path, "tmpfs", 0, "size=256k"); err != nil {
+		t.Skipf("SKIPPED: cannot mount a small file system (run the test as root): %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(d.path, unix.MNT_DETACH)) })
+	return d
+}
+
+func (d *smallDisk) database() string { return filepath.Join(d.path, "receiver_audit_kill_") }
+func (d *smallDisk) filler() string   { return filepath.Join(d.path, "filler") }
+
+// await waits until the collector has stored the checkpoint, after which it
+// writes no more until there is something new.
+func (d *smallDisk) await(t *testing.T, c *collector) {
+	t.Helper()
+	c.ready()
+	last := ""
+	eventually(t, func() bool {
+		data, err := os.ReadFile(d.database())
+		same := err == nil && last == string(data)
+		last = string(data)
+		return same
+	}, "the checkpoint rests")
+}
+
+// fill leaves no room. The database uses pages again that it has freed, so these
+// have to be given back first; on a file system that copies what it overwrites,
+// as btrfs and ZFS do, that is not needed.
+func (d *smallDisk) fill(t *testing.T) {
+	t.Helper()
+	if file, err := os.OpenFile(d.database(), os.O_RDWR, 0); err == nil {
+		for _, page := range freePages(t, file) {
+			require.NoError(t, unix.Fallocate(int(file.Fd()),
+				unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, page.offset, page.size))
+		}
+		require.NoError(t, file.Close())
+	}
+	filler, err := os.Create(d.filler())
+	require.NoError(t, err)
+	for err == nil {
+		_, err = filler.Write(make([]byte, 4096))
+	}
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoError(t, filler.Close())
+}
+
+func (d *smallDisk) empty(t *testing.T) {
+	t.Helper()
+	require.NoError(t, os.Remove(d.filler()))
+}
+
+type page struct{ offset, size int64 }
+
+// freePages returns the pages of a bbolt database that hold nothing: all but
+// the two with its metadata and the one with its only value (bbolt, db.go, type
+// meta; the storage extension does not store a list of free pages).
+func freePages(t *testing.T, file *os.File) []page {
+	t.Helper()
+	info, err := file.Stat()
+	require.NoError(t, err)
+	header := make([]byte, 80)
+	var size, root int64
+	var newest uint64
+	for i := range int64(2) {
+		_, err := file.ReadAt(header, i*max(size, int64(os.Getpagesize())))
+		require.NoError(t, err)
+		require.Equal(t, uint32(0xED0CDAED), binary.NativeEndian.Uint32(header[16:]), "bbolt's magic number")
+		size = int64(binary.NativeEndian.Uint32(header[24:]))
+		if transaction := binary.NativeEndian.Uint64(header[64:]); transaction >= newest {
+			newest, root = transaction, int64(binary.NativeEndian.Uint64(header[32:]))
+		}
+	}
+	var free []page
+	for i := int64(2); i*size < info.Size(); i++ {
+		if i != root {
+			free = append(free, page{i * size, size})
+		}
+	}
+	return free
+}
