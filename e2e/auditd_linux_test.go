@@ -69,11 +69,11 @@ func startAuditd(t *testing.T, settings string) *auditd {
 	before := auditStatus(t)
 	switch {
 	case before["pid"] != "0":
-		t.Skipf("SKIPPED: an audit daemon is running already (pid %s); stop it to run this test", before["pid"])
+		skip(t, "an audit daemon is running already (pid %s); stop it to run this test", before["pid"])
 	case before["enabled"] == "2":
-		t.Skip("SKIPPED: the audit configuration is locked until the next boot (auditctl -e 2)")
+		skip(t, "the audit configuration is locked until the next boot (auditctl -e 2)")
 	case strings.Contains(auditctl(t, "-l"), "never"):
-		t.Skip("SKIPPED: an audit rule suppresses records (auditctl -l says never)")
+		skip(t, "an audit rule suppresses records (auditctl -l says never)")
 	}
 	restoreAudit(t, before)
 
@@ -86,6 +86,7 @@ func startAuditd(t *testing.T, settings string) *auditd {
 	said := new(output)
 	a.command = exec.Command(path, "-n", "-c", directory) //nolint:gosec // the path was looked up
 	a.command.Stdout, a.command.Stderr = said, said
+	a.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
 	require.NoError(t, a.command.Start())
 	go func() {
 		defer close(a.ended)
@@ -133,7 +134,7 @@ func (a *auditd) stop() {
 func needAudit(t *testing.T) string {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("SKIPPED: only root may start an audit daemon; run the test with sudo")
+		skip(t, "only root may start an audit daemon; run the test with sudo")
 	}
 	var paths []string
 	for _, name := range []string{"auditd", "auditctl"} {
@@ -148,7 +149,7 @@ func needAudit(t *testing.T) string {
 	}
 	said, err := exec.CommandContext(t.Context(), paths[1], "-s").CombinedOutput() //nolint:gosec // the path was looked up
 	if err != nil {
-		t.Skipf("SKIPPED: the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, "+
+		skip(t, "the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, "+
 			"or is this a container?): %v: %s", err, said)
 	}
 	return paths[0]
@@ -160,7 +161,7 @@ func missing(t *testing.T, what string) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal(what)
 	}
-	t.Skip("SKIPPED: " + what)
+	skip(t, "%s", what)
 }
 
 func lockAudit(t *testing.T) {

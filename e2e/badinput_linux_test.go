@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// nobodyID is a user that owns nothing.
+// nobodyID is a user without rights.
 const nobodyID = 65534
 
 // What cannot be read is refused at the start, with its name and what to do.
@@ -29,7 +29,7 @@ func TestRefusesToStart(t *testing.T) {
 	tests := map[string]struct {
 		// make returns the path of what it has made in a folder.
 		make func(t *testing.T, directory string) string
-		// user runs the collector as somebody who is not root.
+		// user runs the collector as anybody but root, who may read everything.
 		user bool
 		says string
 	}{
@@ -54,7 +54,7 @@ func TestRefusesToStart(t *testing.T) {
 			make: func(t *testing.T, directory string) string {
 				t.Helper()
 				path := filepath.Join(directory, "audit.log")
-				require.NoError(t, os.WriteFile(path, []byte("type=DAEMON_START\n"), 0o600))
+				require.NoError(t, os.WriteFile(path, []byte("type=DAEMON_START\n"), 0o000))
 				return path
 			},
 			user: true,
@@ -64,7 +64,7 @@ func TestRefusesToStart(t *testing.T) {
 			make: func(t *testing.T, directory string) string {
 				t.Helper()
 				path := filepath.Join(directory, "audit.log")
-				require.NoError(t, os.WriteFile(path, nil, 0o600))
+				require.NoError(t, os.WriteFile(path, nil, 0o000))
 				return path
 			},
 			user: true,
@@ -73,10 +73,9 @@ func TestRefusesToStart(t *testing.T) {
 		"no permission for the folder": {
 			make: func(t *testing.T, directory string) string {
 				t.Helper()
-				require.NoError(t, os.Mkdir(filepath.Join(directory, "audit"), 0o700))
-				path := filepath.Join(directory, "audit", "audit.log")
-				require.NoError(t, os.WriteFile(path, nil, 0o600))
-				return path
+				folder := filepath.Join(directory, "audit")
+				require.NoError(t, os.Mkdir(folder, 0o000))
+				return filepath.Join(folder, "audit.log")
 			},
 			user: true,
 			says: "stat PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
@@ -132,6 +131,9 @@ func TestLogAppears(t *testing.T) {
 // auditd makes the next file unreadable, as with a log_group that was removed.
 func TestPermissionIsLost(t *testing.T) {
 	t.Parallel()
+	if os.Getuid() != 0 {
+		skip(t, "only root can own a log that the collector may not read; run the test with sudo")
+	}
 	nobody := asNobody(t)
 	log, sink := auditLogAt(t, filepath.Join(publicDir(t), "audit.log")), newSink(t, "grpc")
 	require.NoError(t, log.file.Chmod(0o644))
@@ -220,11 +222,12 @@ func TestSerialRepeats(t *testing.T) {
 	assertConsistent(t, sink.records(), log.want)
 }
 
-// asNobody runs the collector as a user that may read only what all may.
+// asNobody runs the collector as a user without rights if the test runs as
+// root.
 func asNobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		t.Skip("SKIPPED: only root can run the collector as somebody else; run the test with sudo")
+		return func(*exec.Cmd) {}
 	}
 	// The folders above the original may be closed to others.
 	directory := publicDir(t)

@@ -98,8 +98,13 @@ func TestConsumerRefusesForAWhile(t *testing.T) {
 			t.Parallel()
 			p := newPipeline(t, protocol, 10_000, func(int, []record) answer { return answer{err: errBusy} })
 			eventually(t, func() bool { return p.sink.asked() >= 5 }, "the receiver tries again and again")
-			read := p.metric("audit_kill_records_read")
-			assert.Less(t, read, 10_000, "reading waits")
+			read := -1
+			require.Eventually(t, func() bool {
+				before := read
+				read = p.metric("audit_kill_records_read")
+				return read > 0 && read == before
+			}, patience, 500*time.Millisecond, "reading waits")
+			assert.Less(t, read, 10_000, "records read")
 			behind := p.metric("audit_kill_file_bytes_behind")
 			assert.Positive(t, behind)
 
@@ -198,6 +203,7 @@ func TestShutdownWhileConsumerRefuses(t *testing.T) {
 
 	p.sink.answers(func(int, []record) answer { return answer{} })
 	p.collector = start(t, p.config)
-	p.arrived(t)
+	awaitAll(t, p.sink, p.log.want)
 	p.stop()
+	assertConsistent(t, p.sink.records(), p.log.want)
 }

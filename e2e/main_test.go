@@ -22,6 +22,14 @@ const (
 // roles are the parts that this program can play for a test.
 var roles = map[string]func(){}
 
+// skip skips a test loudly: without -v, go test keeps its reason to itself.
+func skip(t *testing.T, format string, arguments ...any) {
+	t.Helper()
+	reason := fmt.Sprintf(format, arguments...)
+	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
+	t.Skip(reason)
+}
+
 func TestMain(m *testing.M) {
 	if role := roles[os.Getenv(roleVariable)]; role != nil {
 		role()
