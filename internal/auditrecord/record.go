@@ -45,6 +45,9 @@ type Record struct {
 	Stamp Stamp
 	// Node is the value of node=, which auditd writes if name_format says so.
 	Node []byte
+	// Head is what all records of the event begin with behind the type:
+	// "msg=audit(...):", without msg= if it comes from the kernel.
+	Head []byte
 	// Fields is everything behind "msg=audit(...):", with the interpretation
 	// that auditd appends under log_format=ENRICHED.
 	Fields []byte
@@ -71,6 +74,7 @@ func Parse(line []byte) (Record, error) {
 // ParseMessage takes apart what follows the type: "msg=audit(...): fields", or
 // the same without "msg=" as it comes from the kernel.
 func ParseMessage(t Type, node, message []byte) (Record, error) {
+	whole := message
 	if !bytes.HasPrefix(message, msgPrefix) {
 		if !bytes.HasPrefix(message, msgPrefix[len("msg="):]) {
 			return Record{}, ErrMalformed
@@ -83,7 +87,7 @@ func ParseMessage(t Type, node, message []byte) (Record, error) {
 	if !ok {
 		return Record{}, ErrMalformed
 	}
-	return Record{Type: t, Stamp: stamp, Node: node, Fields: rest}, nil
+	return Record{Type: t, Stamp: stamp, Node: node, Head: whole[:len(whole)-len(rest)], Fields: rest}, nil
 }
 
 // Split splits "[node=N ]type=T message". The type is TypeNone if the line does
@@ -106,6 +110,32 @@ func Split(line []byte) (t Type, node, message []byte) {
 		return TypeNone, nil, nil
 	}
 	return typeByName(line[:space]), node, line[space+1:]
+}
+
+// IsOther tells by the first two letters of its type that a line is of
+// TypeOther. Most lines of a log need no closer look; if it reports false,
+// Split knows more.
+func IsOther(line []byte) bool {
+	const first = len("type=")
+	if len(line) < first+2 || !bytes.HasPrefix(line, typePrefix) {
+		return false
+	}
+	second := line[first+1]
+	switch line[first] {
+	case 'S': // SYSCALL, SECCOMP
+		return second != 'Y' && second != 'E'
+	case 'P': // PROCTITLE
+		return second != 'R'
+	case 'O': // OBJ_PID
+		return second != 'B'
+	case 'E': // EOE
+		return second != 'O'
+	case 'A', 'U': // ANOM_ABEND, UNKNOWN
+		return second != 'N'
+	case ' ':
+		return false // no type at all
+	}
+	return true
 }
 
 func typeByName(name []byte) Type {

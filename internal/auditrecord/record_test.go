@@ -60,6 +60,7 @@ func TestParse(t *testing.T) {
 			assert.Equal(t, tt.fields, string(record.Fields))
 			typ, _, _ := Split([]byte(tt.line))
 			assert.Equal(t, tt.typ, typ)
+			assert.Equal(t, tt.typ == TypeOther && tt.line[len("type=")] != 'U', IsOther([]byte(tt.line)))
 		})
 	}
 }
@@ -101,7 +102,8 @@ func TestParseMessage(t *testing.T) {
 	record, err := ParseMessage(TypeObjPID, nil, []byte("audit(1450214919.813:148): opid=1"))
 	require.NoError(t, err)
 	assert.Equal(t, Record{
-		Type: TypeObjPID, Stamp: Stamp{1450214919813, 148}, Fields: []byte(" opid=1"),
+		Type: TypeObjPID, Stamp: Stamp{1450214919813, 148},
+		Head: []byte("audit(1450214919.813:148):"), Fields: []byte(" opid=1"),
 	}, record)
 }
 
@@ -128,8 +130,12 @@ func FuzzParse(f *testing.F) {
 			require.ErrorIs(t, err, ErrMalformed)
 			return
 		}
-		typ, _, _ := Split(line)
+		typ, _, message := Split(line)
 		require.Equal(t, typ, record.Type)
+		require.True(t, bytes.HasPrefix(message, record.Head))
+		if IsOther(line) {
+			require.Equal(t, TypeOther, typ)
+		}
 		require.GreaterOrEqual(t, record.Stamp.Milliseconds, int64(0))
 		arch, number, ok := CallOf(record.Fields)
 		s, _ := ParseSyscall(record.Fields)

@@ -58,6 +58,9 @@ type Correlator struct {
 	spans   spans
 	counts  Counts
 	records int64
+	// passed is what the records of the latest event begin with that was not
+	// about a signal.
+	passed []byte
 	// latest is the latest time that any record carried, in milliseconds.
 	latest int64
 
@@ -105,10 +108,21 @@ func (c *Correlator) Add(record auditrecord.Record, line []byte, at Position, no
 	c.expireWhileReading()
 }
 
+// Passes tells at a glance whether a record, as auditrecord.Split returns it,
+// only adds to the event that was last found not to be about a signal, as most
+// records of a log do. It need not be added then.
+func (c *Correlator) Passes(t auditrecord.Type, node, message []byte) bool {
+	return t == auditrecord.TypeProctitle && len(c.passed) > 0 && len(node) == 0 && bytes.HasPrefix(message, c.passed)
+}
+
 // reject notes that an event is not about a signal, so that its other records
 // are not taken for those of a signal whose SYSCALL record is missing.
 func (c *Correlator) reject(record auditrecord.Record) {
 	c.others.add(record)
+	c.passed = c.passed[:0]
+	if len(record.Node) == 0 {
+		c.passed = append(c.passed, record.Head...)
+	}
 	if c.table.anonymous == 0 {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -209,6 +210,23 @@ func TestNotOurs(t *testing.T) {
 			assert.Zero(t, b.Counts())
 		})
 	}
+}
+
+// A record that only adds to an event that is not ours is passed by, unless it
+// can stand for itself.
+func TestPasses(t *testing.T) {
+	t.Parallel()
+	b := newBench(Config{})
+	passes := func(line string) bool { return b.Passes(auditrecord.Split([]byte(line))) }
+	assert.False(t, passes(title(1)), "nothing is known yet")
+	b.feed(other(1))
+	assert.True(t, passes(title(1)))
+	assert.False(t, passes(title(2)))
+	assert.False(t, passes("node=db1 "+title(1)))
+	assert.False(t, passes(strings.Replace(title(1), "PROCTITLE", "SECCOMP", 1)))
+	b.feed("node=db1 " + other(1))
+	assert.False(t, passes(title(1)))
+	assert.False(t, passes("node=db1 "+title(1)))
 }
 
 // The serial restarts at boot and other hosts have serials of their own.
