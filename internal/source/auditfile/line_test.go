@@ -150,10 +150,19 @@ func TestHalfALine(t *testing.T) {
 		t.Run(name+", followed", func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t)
+			text := event(1) + event(2)[:cut]
+			b.append(t, text)
+			r := start(t, b.settings())
+			require.Eventually(t, func() bool { return b.metric(t, "file_bytes_read") == int64(len(text)) }, patience, look)
+			r.check(1)
+			b.append(t, event(2)[cut:])
+			r.await(1, 2)
+		})
+		t.Run(name+", nothing else in the log", func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
 			b.append(t, event(1)[:cut])
 			r := start(t, b.settings())
-			require.Eventually(t, func() bool { return b.metric(t, "file_bytes_read") == int64(cut) }, patience, look)
-			assert.Empty(t, r.sink.events())
 			b.append(t, event(1)[cut:])
 			r.await(1)
 		})

@@ -109,6 +109,18 @@ func regular(path string) (fs.FileInfo, error) {
 	return info, nil
 }
 
+// readable returns an error if a log cannot be read, also if it is empty so far.
+func readable(path string) error {
+	if _, err := regular(path); err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return explain(err)
+	}
+	return file.Close()
+}
+
 // explain adds to an error of the file system what mends it.
 func explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
@@ -245,6 +257,9 @@ func (f *logFile) identity() identity {
 	device, inode := inodeOf(f.info)
 	return identityOf(f.prefix, device, inode)
 }
+
+// begun reports whether the file holds a whole line.
+func (f *logFile) begun() bool { return f.identity().Length > 0 }
 
 // position returns the stream position of the next read.
 func (f *logFile) position() correlate.Position { return f.base + correlate.Position(f.offset) }

@@ -24,6 +24,8 @@ type entry struct {
 	number int
 }
 
+func (e entry) empty() bool { return e.info.Size() == 0 }
+
 const (
 	// maxNumber is the highest number of a rotated file. auditd keeps at most
 	// 999 (auditd.conf(5), num_logs), but counts on under keep_logs. What is
@@ -131,9 +133,11 @@ func isCopy(compressed, plain string) bool {
 	return err == nil && extends(begun, whole)
 }
 
+// sameEntries reports whether nothing was renamed between two looks, and no copy
+// begun.
 func sameEntries(a, b []entry) bool {
 	return slices.EqualFunc(a, b, func(a, b entry) bool {
-		return a.path == b.path && os.SameFile(a.info, b.info)
+		return a.path == b.path && os.SameFile(a.info, b.info) && a.empty() == b.empty()
 	})
 }
 
@@ -147,15 +151,16 @@ func indexOf(entries []entry, file *logFile) int {
 // else the oldest: what is read twice does less harm than what is left out.
 func find(entries []entry, id identity) int {
 	found := -1
-	for i, e := range entries {
+	// The live file first: if that was emptied already, its copy is finished.
+	for i, e := range slices.Backward(entries) {
 		prefix, err := prefixOf(e.path)
 		if err != nil || !id.matches(prefix) {
 			continue // what cannot be read, or has gone, is not the one
 		}
-		device, inode := inodeOf(e.info)
-		if found < 0 || device == id.Device && inode == id.Inode {
-			found = i
+		if device, inode := inodeOf(e.info); device == id.Device && inode == id.Inode {
+			return i
 		}
+		found = i
 	}
 	return found
 }

@@ -115,7 +115,7 @@ func (s *Source) read() error {
 	}
 	n, err := s.trail.current.read(s.scanner.lines.free())
 	if n > 0 {
-		s.scanner.bytes += int64(n)
+		s.scanner.buffered += int64(n)
 		s.scanner.lines.filled(n)
 		s.scanner.path = s.trail.current.path
 		s.scanner.scan(s.trail.position(), time.Now())
@@ -226,11 +226,31 @@ func (s *Source) send(ctx context.Context, batches chan<- batch, at correlate.Po
 	s.pending.Store(int64(s.scanner.correlator.Pending()))
 	// While there are files to catch up with, it takes a look at all of them.
 	if s.trail.following == nil || time.Since(s.lastBehind) > checkpointInterval {
-		s.behind.Store(s.trail.behind())
-		s.lastBehind = time.Now()
+		s.observeBehind()
 	}
-	batches <- b
+	s.handOver(batches, b)
 	s.lastBatch = time.Now()
+}
+
+// handOver waits until there is room for a batch. How far the log runs ahead
+// meanwhile is what tells that the pipeline is stuck.
+func (s *Source) handOver(batches chan<- batch, b batch) {
+	ticker := time.NewTicker(checkpointInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case batches <- b:
+			return
+		case <-ticker.C:
+			_ = s.trail.lookAhead() // also holds on to the next file before it is rotated away
+			s.observeBehind()
+		}
+	}
+}
+
+func (s *Source) observeBehind() {
+	s.behind.Store(s.trail.behind() + s.scanner.buffered)
+	s.lastBehind = time.Now()
 }
 
 func (s *Source) trouble(err error) {

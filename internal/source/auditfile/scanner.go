@@ -24,8 +24,11 @@ type scanner struct {
 	events     []*kill.Event
 	telemetry  *metadata.TelemetryBuilder
 	path       string
-	// more is true if there may be whole lines that scan has not taken yet.
-	more bool
+	// more is true if there may be whole lines that scan has not taken yet. The
+	// bytes that they are among do not count as read before it has: at shutdown
+	// they are forgotten.
+	more     bool
+	buffered int64
 
 	// What has happened since the last report; a metric for each single line
 	// would cost more than the line.
@@ -51,6 +54,7 @@ func (s *scanner) scan(end correlate.Position, now time.Time) {
 		line, tooLong, ok := s.lines.next()
 		if !ok {
 			s.more = false
+			s.bytes, s.buffered = s.bytes+s.buffered, 0
 			return
 		}
 		s.records++
@@ -72,10 +76,18 @@ func (s *scanner) finish(end correlate.Position, now time.Time) {
 	if tooLong {
 		s.tooLong++
 	}
-	s.add(line, tooLong || !looksWhole(line), at, now)
+	cut := !looksWhole(line)
+	if cut {
+		// What stands last may be half a number.
+		line = line[:bytes.LastIndexByte(line, ' ')+1]
+	}
+	s.add(line, cut || tooLong, at, now)
 }
 
 func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
+	if auditrecord.IsOther(line) {
+		return
+	}
 	t, node, message := auditrecord.Split(line)
 	if t == auditrecord.TypeNone {
 		// After a power failure a file may hold NULs where the last lines should
@@ -84,7 +96,7 @@ func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 		line = bytes.TrimLeft(line, "\x00")
 		t, node, message = auditrecord.Split(line)
 	}
-	if !correlate.Wants(t) {
+	if !correlate.Wants(t) || s.correlator.Passes(t, node, message) {
 		return
 	}
 	// Lines that went through Windows end with a carriage return.

@@ -77,7 +77,7 @@ func New(settings Settings) *Source {
 		checkpoints: newCheckpoints(settings.Storage, settings.Path),
 		watcher:     &watcher{},
 	}
-	s.trail = &trail{path: settings.Path, logger: s.occasional, lost: func() {
+	s.trail = &trail{path: settings.Path, toEnd: !settings.Follow, logger: s.occasional, lost: func() {
 		settings.Telemetry.ReceiverAuditKillFileLost.Add(context.Background(), 1)
 	}}
 	return s
@@ -94,7 +94,7 @@ func occasional(logger *zap.Logger) *zap.Logger {
 // Start opens the log where reading has to begin. A log that does not exist is
 // waited for; one that cannot be read is an error.
 func (s *Source) Start(ctx context.Context) error {
-	if _, err := regular(s.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := readable(s.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	at, err := s.checkpoints.load(ctx)

@@ -18,9 +18,10 @@ import (
 
 const (
 	// settleTries and settlePause limit how long to wait for a rotation in
-	// progress, which takes auditd less than a millisecond a file.
+	// progress, which takes auditd less than a millisecond, and logrotate as
+	// long as it takes to copy a file.
 	settleTries = 100
-	settlePause = time.Millisecond
+	settlePause = 10 * time.Millisecond
 )
 
 var (
@@ -36,7 +37,9 @@ var (
 // trail is the log as one stream: the live file, those that were rotated away,
 // and the way from one to the next.
 type trail struct {
-	path   string
+	path string
+	// toEnd is true if the log is only read to its end, not followed.
+	toEnd  bool
 	logger *zap.Logger
 	// lost is called when something may have gone before it was read.
 	lost func()
@@ -69,36 +72,56 @@ type choice struct {
 	loss error
 }
 
-// choose lets pick choose among the files of the log, until no file was renamed
-// meanwhile.
+// choose lets pick choose among the files of the log, until nothing was renamed
+// or copied meanwhile.
 func (t *trail) choose(pick func([]entry) (choice, error)) (choice, error) {
-	for range settleTries {
+	for try := range settleTries {
+		if try > 0 {
+			time.Sleep(settlePause)
+		}
 		entries, err := list(t.path)
 		if err != nil {
 			return choice{}, err
 		}
 		chosen, err := pick(entries)
 		again, listErr := list(t.path)
-		if listErr == nil && sameEntries(entries, again) && !errors.Is(err, errUnsettled) {
+		settled := listErr == nil && sameEntries(entries, again) && !errors.Is(err, errUnsettled)
+		// Files that begin alike for long are no copy in progress.
+		if settled && (try == settleTries-1 || !beingCopied(chosen.file, entries)) {
 			return chosen, err
 		}
 		if chosen.file != nil {
 			_ = chosen.file.close() // was only read from
 		}
-		time.Sleep(settlePause)
 	}
 	return choice{}, errUnsettled
 }
 
-// openFirst opens the first of the given files. It passes over those without a
-// byte: a new one may mean that the one before is still written to, as with
-// logrotate until the daemon is told to reopen its log.
-func openFirst(entries []entry) (choice, error) {
+// beingCopied reports whether a file seems to be the copy that logrotate makes
+// of the live file before it empties that.
+func beingCopied(file *logFile, entries []entry) bool {
+	if file == nil || file.number == 0 || file.unzipped != nil {
+		return false
+	}
+	live := entries[len(entries)-1]
+	prefix, err := prefixOf(live.path)
+	return err == nil && live.number == 0 && extends(file.prefix, prefix)
+}
+
+// openFirst opens the first of the given files that holds a line. A new live
+// file without one may mean that the file before is still written to, as with
+// logrotate until the daemon is told to reopen its log; and nothing would tell
+// it from what comes after it, should it be emptied.
+func (t *trail) openFirst(entries []entry) (choice, error) {
 	for _, e := range entries {
-		if e.info.Size() > 0 {
-			file, err := openLogFile(e, 0)
-			return choice{file: file}, err
+		if e.empty() {
+			continue
 		}
+		file, err := openLogFile(e, 0)
+		if err == nil && e.number == 0 && !file.begun() && !t.toEnd {
+			return choice{}, file.close()
+		}
+		return choice{file: file}, err
 	}
 	return choice{}, nil
 }
@@ -134,7 +157,7 @@ func (t *trail) openAt(at checkpoint) error {
 		if i := find(entries, at.identity); i >= 0 {
 			return openAgain(entries[i], at.identity, at.Offset)
 		}
-		chosen, err := openFirst(newer(entries, at.First))
+		chosen, err := t.openFirst(newer(entries, at.First))
 		if at.Length > 0 {
 			chosen.loss = errGone
 		}
@@ -143,15 +166,12 @@ func (t *trail) openAt(at checkpoint) error {
 }
 
 // openOldest begins at the very beginning of everything that is there.
-func (t *trail) openOldest() error { return t.begin(openFirst) }
+func (t *trail) openOldest() error { return t.begin(t.openFirst) }
 
 // openEnd begins behind the last whole line that is there.
 func (t *trail) openEnd() error {
 	return t.begin(func(entries []entry) (choice, error) {
 		for _, e := range slices.Backward(entries) {
-			if e.info.Size() == 0 {
-				continue
-			}
 			file, err := openLogFile(e, 0)
 			if err != nil {
 				return choice{}, err
@@ -159,7 +179,10 @@ func (t *trail) openEnd() error {
 			if err := file.seekEnd(); err != nil {
 				return choice{}, errors.Join(err, file.close())
 			}
-			return choice{file: file}, nil
+			if file.begun() {
+				return choice{file: file}, nil
+			}
+			_ = file.close() // was only read from
 		}
 		return choice{}, nil
 	})
@@ -232,7 +255,7 @@ func (t *trail) lookAhead() error {
 // successor chooses the file that comes after the present one.
 func (t *trail) successor(entries []entry) (choice, error) {
 	if t.current == nil {
-		return openFirst(newer(entries, t.done))
+		return t.openFirst(newer(entries, t.done))
 	}
 	at := indexOf(entries, t.current)
 	if at < 0 {
@@ -244,9 +267,9 @@ func (t *trail) successor(entries []entry) (choice, error) {
 	case entries[at].number == 0 && !os.SameFile(entries[at].info, t.current.info):
 		return choice{}, errTruncated
 	default:
-		return openFirst(entries[at+1:])
+		return t.openFirst(entries[at+1:])
 	}
-	chosen, err := openFirst(newer(entries, t.stamp()))
+	chosen, err := t.openFirst(newer(entries, t.stamp()))
 	// If it was live when it was opened, and no other was rotated away, then
 	// somebody has removed it, and the new one begins where it ended.
 	if t.current.number > 0 || len(entries) > 1 {
@@ -278,7 +301,7 @@ func (t *trail) remains(entries []entry) (choice, error) {
 	if at := indexOf(entries, t.current); at >= 0 && len(entries[at:]) > len(rest) {
 		rest = entries[at:] // it was only shortened, and is read again
 	}
-	chosen, err := openFirst(rest)
+	chosen, err := t.openFirst(rest)
 	chosen.loss = errEmptied
 	return chosen, err
 }
