@@ -17,7 +17,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -32,8 +31,6 @@ const (
 	maxRecords = 512
 	// dataFormat is the value of the receiver metrics' attribute "format".
 	dataFormat = "audit"
-	// logInterval is how often the same trouble is written to the log at most.
-	logInterval = time.Minute
 )
 
 // errStopping is returned for data that was not delivered because the receiver
@@ -197,12 +194,4 @@ func (d *delivery) pause(duration time.Duration) bool {
 	case <-d.stopping.Done():
 		return false
 	}
-}
-
-// occasional returns a logger that writes the same message once a logInterval;
-// the metrics count what it leaves out.
-func occasional(logger *zap.Logger) *zap.Logger {
-	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, logInterval, 1, 0)
-	}))
 }

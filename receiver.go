@@ -22,6 +22,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
@@ -151,7 +152,7 @@ func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delive
 		retry:     r.config.RetryOnFailure,
 		obsreport: r.obsreport,
 		telemetry: r.telemetry,
-		logger:    occasional(r.set.Logger),
+		logger:    occasional.Logger(r.set.Logger),
 		health:    r.health,
 		stopping:  stopping,
 		context:   delivering,

@@ -15,18 +15,15 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // SourceName is the value of kill.source for events from a file.
 const SourceName = "audit_file"
-
-// logInterval is how often the same trouble is written to the log at most.
-const logInterval = time.Minute
 
 // Settings says which log to follow, and how.
 type Settings struct {
@@ -72,7 +69,7 @@ func New(settings Settings) *Source {
 	settings.Correlation.Source = SourceName
 	s := &Source{
 		settings:    settings,
-		occasional:  occasional(settings.Logger),
+		occasional:  occasional.Logger(settings.Logger),
 		scanner:     newScanner(settings.Correlation, settings.Telemetry),
 		checkpoints: newCheckpoints(settings.Storage, settings.Path),
 		watcher:     &watcher{},
@@ -81,14 +78,6 @@ func New(settings Settings) *Source {
 		settings.Telemetry.ReceiverAuditKillFileLost.Add(context.Background(), 1)
 	}}
 	return s
-}
-
-// occasional returns a logger that writes the same message once a logInterval;
-// the metrics count what it leaves out.
-func occasional(logger *zap.Logger) *zap.Logger {
-	return logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, logInterval, 1, 0)
-	}))
 }
 
 // Start opens the log where reading has to begin. A log that does not exist is
