@@ -68,8 +68,23 @@ func (f *fields) value() []byte {
 			end += closing + 1
 		}
 	}
+	end = beforeInterpretation(text[:end])
 	f.rest = text[end:]
 	return text[:end]
+}
+
+// beforeInterpretation returns where a bare value ends if the separator behind
+// it was lost: ocomm=6D79OAUID="unset". Only these two keys can follow one.
+func beforeInterpretation(word []byte) int {
+	if bytes.IndexByte(word, '=') < 0 {
+		return len(word)
+	}
+	for _, key := range [][]byte{[]byte("OAUID="), []byte("ARCH=")} {
+		if i := bytes.Index(word, key); i > 0 {
+			return i
+		}
+	}
+	return len(word)
 }
 
 func wordEnd(text []byte) int {

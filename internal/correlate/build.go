@@ -89,7 +89,7 @@ func (c *Correlator) keys(p *pending, value []byte) []string {
 	return strings.Split(text, "\x01")
 }
 
-func (c *Correlator) addTarget(p *pending, record auditrecord.Record) {
+func (c *Correlator) addTarget(p *pending, record auditrecord.Record) *kill.Process {
 	o, whole := auditrecord.ParseObjPID(record.Fields)
 	p.cut = p.cut || !whole
 	t := p.event.AddTarget()
@@ -99,6 +99,7 @@ func (c *Correlator) addTarget(p *pending, record auditrecord.Record) {
 	t.Login = c.user(o.AUID, true, o.AUIDName)
 	t.Session = kill.NewID(o.Session)
 	t.Label = c.texts.plain(o.Label)
+	return t
 }
 
 func (c *Correlator) addTitle(p *pending, record auditrecord.Record) {

@@ -21,7 +21,7 @@ const (
 	// maxBytes bounds the memory of all pending events together, however many
 	// targets they have. A kill(-1) on a host with 30,000 processes takes 8 MB.
 	maxBytes = 32 << 20
-	// targetBytes is what a target takes, beside its texts, which are shared.
+	// targetBytes is what a target takes, beside its texts.
 	targetBytes = 256
 )
 
@@ -45,19 +45,23 @@ type Counts struct {
 	// Incomplete is how many events lacked something, Evicted how many of them
 	// had to make room for others.
 	Incomplete, Evicted int64
+	// Damaged is how many records could not be told to be of a signal or not.
+	Damaged int64
 }
 
 // Correlator joins records to events. It is not safe for concurrent use.
 type Correlator struct {
-	config  Config
-	emit    func(*kill.Event)
-	calls   *callTables
-	texts   texts
-	table   table
-	others  others
-	spans   spans
-	counts  Counts
-	records int64
+	config Config
+	emit   func(*kill.Event)
+	calls  *callTables
+	texts  texts
+	table  table
+	// others are events that are not about signals, done those addressed to
+	// one process that have their target already.
+	others, done recent
+	spans        spans
+	counts       Counts
+	records      int64
 	// passed is what the records of the latest event begin with that was not
 	// about a signal.
 	passed []byte
@@ -95,13 +99,18 @@ func (c *Correlator) Add(record auditrecord.Record, line []byte, at Position, no
 		c.addAbend(record, line, kill.CauseSeccomp)
 	case auditrecord.TypeSyscall:
 		arch, number, ok := auditrecord.CallOf(record.Fields)
-		if called := c.calls.lookup(arch, number); ok && called != nil {
-			c.addRecord(record, called, line, at, now)
-		} else {
+		called := c.calls.lookup(arch, number)
+		switch {
+		case !ok:
+			c.counts.Damaged++
+		case called == nil:
 			c.reject(record)
+		default:
+			c.done.remove(record)
+			c.addRecord(record, called, line, at, now)
 		}
 	case auditrecord.TypeObjPID, auditrecord.TypeProctitle, auditrecord.TypeEOE:
-		if !c.others.has(record) {
+		if !c.others.has(record) && !c.done.has(record) {
 			c.addRecord(record, nil, line, at, now)
 		}
 	}
@@ -118,7 +127,7 @@ func (c *Correlator) Passes(t auditrecord.Type, node, message []byte) bool {
 // reject notes that an event is not about a signal, so that its other records
 // are not taken for those of a signal whose SYSCALL record is missing.
 func (c *Correlator) reject(record auditrecord.Record) {
-	c.others.add(record)
+	c.others.put(record.Stamp, c.texts.plain(record.Node))
 	c.passed = c.passed[:0]
 	if len(record.Node) == 0 {
 		c.passed = append(c.passed, record.Head...)
@@ -162,7 +171,10 @@ func (c *Correlator) addRecord(record auditrecord.Record, called *call, line []b
 		}
 		c.addSyscall(p, record, called)
 	case auditrecord.TypeObjPID:
-		c.addTarget(p, record)
+		t := c.addTarget(p, record)
+		if c.config.KeepOriginal {
+			t.Original = string(line)
+		}
 		c.grow(p, targetBytes)
 	case auditrecord.TypeProctitle:
 		c.addTitle(p, record)
@@ -172,10 +184,11 @@ func (c *Correlator) addRecord(record auditrecord.Record, called *call, line []b
 		}
 		return
 	}
-	if c.config.KeepOriginal {
+	c.grow(p, len(line))
+	if c.config.KeepOriginal && record.Type != auditrecord.TypeObjPID {
 		p.original = append(append(p.original, line...), '\n')
-		c.grow(p, len(line))
 	}
+	c.table.settle(p)
 	switch {
 	case p.settled() && p.single():
 		c.close(p, false)
@@ -199,8 +212,8 @@ func (c *Correlator) makeRoom() {
 // evict closes the oldest settled event, or if there is none the oldest, which
 // is then incomplete.
 func (c *Correlator) evict() {
-	for p := c.table.oldest; p != nil; p = p.newer {
-		if p.settled() {
+	for p := c.table.oldest; p != nil && c.table.settled > 0; p = p.newer {
+		if p.counted {
 			c.close(p, false)
 			return
 		}
@@ -256,6 +269,9 @@ func (c *Correlator) close(p *pending, evicted bool) {
 	if p.call == nil && len(p.event.Targets) == 0 {
 		return // a command line alone, of an event that was none of ours
 	}
+	if p.single() && p.settled() && len(p.event.Targets) > 0 {
+		c.done.put(p.key.stamp, p.event.Audit.Node)
+	}
 	e := p.finish(evicted)
 	c.table.free = p
 	c.hand(e)
@@ -283,20 +299,26 @@ func (c *Correlator) Counts() Counts { return c.counts }
 // seeing only a part of one that has.
 func (c *Correlator) Safe(end Position) Position { return c.spans.safe(c.table.oldest, end) }
 
-// others remembers the latest events that were not about signals.
-type others [1024]struct {
+// recent remembers the latest events of which further records mean nothing.
+type recent [1024]struct {
 	used  bool
 	stamp auditrecord.Stamp
-	node  []byte
+	node  string
 }
 
-func (o *others) add(record auditrecord.Record) {
-	slot := &o[record.Stamp.Serial%uint32(len(o))]
-	slot.used, slot.stamp = true, record.Stamp
-	slot.node = append(slot.node[:0], record.Node...)
+func (r *recent) put(stamp auditrecord.Stamp, node string) {
+	slot := &r[stamp.Serial%uint32(len(r))]
+	slot.used, slot.stamp, slot.node = true, stamp, node
 }
 
-func (o *others) has(record auditrecord.Record) bool {
-	slot := &o[record.Stamp.Serial%uint32(len(o))]
-	return slot.used && slot.stamp == record.Stamp && bytes.Equal(slot.node, record.Node)
+func (r *recent) has(record auditrecord.Record) bool {
+	slot := &r[record.Stamp.Serial%uint32(len(r))]
+	return slot.used && slot.stamp == record.Stamp && slot.node == string(record.Node)
+}
+
+// remove is for an event that comes once more, as in two logs put together.
+func (r *recent) remove(record auditrecord.Record) {
+	if r.has(record) {
+		r[record.Stamp.Serial%uint32(len(r))].used = false
+	}
 }

@@ -29,6 +29,8 @@ type pending struct {
 	// cut is true if a record of the event was incomplete or contradictory.
 	cut      bool
 	original []byte
+	// counted is true once it was settled and counted as such.
+	counted bool
 	// bytes is roughly how much memory the event holds.
 	bytes int
 
@@ -48,14 +50,22 @@ func (p *pending) settled() bool {
 	if p.call == nil || !p.titled {
 		return false
 	}
-	if p.event.Scope.Single() && p.event.Result.Failed() && !p.targetExpected() {
-		return true
-	}
-	return len(p.event.Targets) > 0
+	return len(p.event.Targets) > 0 || p.single() && p.nobody()
 }
 
 // single reports whether there can be no more targets than one.
 func (p *pending) single() bool { return p.event.Scope.Single() }
+
+// nobody reports whether the call failed because there is no such target, so
+// that none will be named. Other errors may come before or after the kernel has
+// found it.
+func (p *pending) nobody() bool {
+	switch p.event.Result.Error {
+	case "ESRCH", "EINVAL", "EBADF":
+		return true
+	}
+	return false
+}
 
 // targetExpected reports whether the kernel must have written an OBJ_PID: it
 // does once it has found a process and before it checks the right to signal it
@@ -66,7 +76,7 @@ func (p *pending) targetExpected() bool {
 	if r.Succeeded() {
 		return true
 	}
-	return r.Error == "EPERM" && (p.call.name == "kill" || p.call.name == "tkill" || p.call.name == "tgkill")
+	return r.Error == "EAGAIN" || r.Error == "EPERM" && (p.call.name == "kill" || p.call.name == "tkill" || p.call.name == "tgkill")
 }
 
 // finish completes the event when no more records are awaited.
@@ -90,8 +100,9 @@ type table struct {
 	byKey          map[key]*pending
 	oldest, newest *pending
 	bytes          int
-	// anonymous counts those without a SYSCALL record yet.
-	anonymous int
+	// anonymous counts those without a SYSCALL record yet, settled those that
+	// need nothing more, though more may come.
+	anonymous, settled int
 	// free is one that was closed, to be used again.
 	free *pending
 }
@@ -120,6 +131,14 @@ func (t *table) add(p *pending) {
 	t.anonymous++
 }
 
+// settle counts an event once it is settled.
+func (t *table) settle(p *pending) {
+	if !p.counted && p.settled() {
+		p.counted = true
+		t.settled++
+	}
+}
+
 func (t *table) remove(p *pending) {
 	delete(t.byKey, p.key)
 	if p.older != nil {
@@ -136,5 +155,8 @@ func (t *table) remove(p *pending) {
 	t.bytes -= p.bytes
 	if p.call == nil {
 		t.anonymous--
+	}
+	if p.counted {
+		t.settled--
 	}
 }

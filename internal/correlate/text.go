@@ -21,8 +21,9 @@ const (
 // texts decodes the text fields of records and remembers the result, since
 // the same few commands, paths and users come again and again.
 type texts struct {
-	known  map[string]string
-	buffer []byte
+	// decoded are untrusted fields, plainly those that are never encoded.
+	decoded, plainly map[string]string
+	buffer           []byte
 }
 
 // decode returns the text of an untrusted field. It reports false if the value
@@ -31,12 +32,12 @@ func (t *texts) decode(value []byte) (string, bool) {
 	if len(value) == 0 {
 		return "", true
 	}
-	if text, ok := t.known[string(value)]; ok {
+	if text, ok := t.decoded[string(value)]; ok {
 		return text, true
 	}
 	text, whole := t.once(value)
 	if whole {
-		t.remember(value, text)
+		remember(&t.decoded, value, text)
 	}
 	return text, whole
 }
@@ -50,14 +51,14 @@ func (t *texts) once(value []byte) (string, bool) {
 
 // plain returns the text of a field that the kernel never encodes.
 func (t *texts) plain(value []byte) string {
-	if text, ok := t.known[string(value)]; ok {
+	if text, ok := t.plainly[string(value)]; ok {
 		return text
 	}
 	if bytes.Equal(value, []byte("(none)")) || bytes.Equal(value, []byte("(null)")) {
 		return ""
 	}
 	text := string(auditrecord.Unquote(value))
-	t.remember(value, text)
+	remember(&t.plainly, value, text)
 	return text
 }
 
@@ -71,12 +72,12 @@ func (t *texts) userName(value []byte) string {
 	return name
 }
 
-func (t *texts) remember(value []byte, text string) {
+func remember(known *map[string]string, value []byte, text string) {
 	if len(value) > maxTextLength {
 		return
 	}
-	if len(t.known) >= maxTexts || t.known == nil {
-		t.known = make(map[string]string)
+	if len(*known) >= maxTexts || *known == nil {
+		*known = make(map[string]string)
 	}
-	t.known[string(value)] = text
+	(*known)[string(value)] = text
 }

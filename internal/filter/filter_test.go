@@ -113,7 +113,7 @@ func TestMatch(t *testing.T) {
 		"path unknown, long name":       {"/usr/bin/postgres-exporter", "postgres-export", "", true},
 		"path unknown, name differs":    {"/usr/sbin/mysqld", "sleep", "", false},
 		"path unknown, glob of a name":  {"/usr/sbin/my*", "mysqld", "", true},
-		"process without name or path":  {"mysqld", "", "", false},
+		"process without name or path":  {"mysqld", "", "", true},
 		"everything, nothing is known":  {"*", "", "", true},
 		"UTF-8":                         {"naïv?", "naïve", "", true},
 		"escaped star":                  {`a\*`, "a*", "", true},

@@ -70,8 +70,8 @@ func shorten(glob string) string {
 }
 
 func (n names) match(p *kill.Process) bool {
-	if len(n) == 0 {
-		return true
+	if len(n) == 0 || p.Command == "" && p.Executable == "" {
+		return true // all are wanted, or nothing is known
 	}
 	for _, each := range n {
 		if each.match(p) {

@@ -83,8 +83,8 @@ type Event struct {
 	Source string
 	// File is the log file that the event was read from, if any.
 	File string
-	// Original holds the records as they were read, one each line; empty
-	// unless they were asked for.
+	// Original holds the records as they were read, one each line, but for
+	// those that are in the targets' Original; empty unless they were asked for.
 	Original string
 
 	// first holds the target of the usual event, so that it needs no
@@ -140,6 +140,9 @@ type Process struct {
 	Session ID
 	// Label is the security label (SELinux, AppArmor).
 	Label string
+	// Original is the record of a target as it was read; empty unless it was
+	// asked for.
+	Original string
 }
 
 // User is a user id and, if known, its name.

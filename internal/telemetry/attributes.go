@@ -100,8 +100,9 @@ func (a attributes) target(e *kill.Event, target *kill.Process) {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}
 	if target == nil {
-		// Nobody was found, but the sender named a process.
-		if e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo" {
+		// Nobody was found, but the sender named a process. If the call did not
+		// fail, a record was lost, and the name may be one of another namespace.
+		if e.Result.Failed() && (e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo") {
 			a.number("kill.target.pid", e.Requested)
 		}
 		return

@@ -104,14 +104,20 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.text("kill.source", e.Source)
 	a.known("log.record.uid", uid)
 	a.text("log.file.path", e.File)
-	if e.Original != "" {
-		original := e.Original
-		if l.config.CommandLine != CommandLineFull {
-			original = redactOriginal(original)
-		}
-		a.text("log.record.original", original)
-	}
+	a.text("log.record.original", l.original(e, target))
 	a.m.UnsafeIntoMap(record.Attributes())
+}
+
+// original returns the records that concern one target.
+func (l *Logs) original(e *kill.Event, target *kill.Process) string {
+	original := e.Original
+	if target != nil && target.Original != "" {
+		original = strings.TrimPrefix(original+"\n"+target.Original, "\n")
+	}
+	if l.config.CommandLine != CommandLineFull {
+		original = redactOriginal(original)
+	}
+	return original
 }
 
 // texts makes the texts that are new in each record. They are parts of one

@@ -214,6 +214,7 @@ func TestUID(t *testing.T) {
 		"incomplete":       func(e *kill.Event) { e.Complete, e.Sender = false, kill.Process{} },
 		"user name known":  func(e *kill.Event) { e.Sender.User.Name = "toor" },
 		"fewer wanted":     func(e *kill.Event) { e.TargetCount = 7 },
+		"target learned":   func(e *kill.Event) { e.Targets = nil },
 		"without original": func(e *kill.Event) { e.Original = "" },
 	} {
 		assert.Equal(t, first, uid(testConfig(), edit), name)
@@ -225,8 +226,8 @@ func TestUID(t *testing.T) {
 		"another serial": func(e *kill.Event) { e.Audit.Serial++ },
 		"after a reboot": func(e *kill.Event) { e.Time = e.Time.Add(time.Millisecond) },
 		"another node":   func(e *kill.Event) { e.Audit.Node = "n2" },
-		"another target": func(e *kill.Event) { e.Targets[0].PID++ },
-		"no target":      func(e *kill.Event) { e.Targets = nil },
+		"another of it":  func(e *kill.Event) { e.Scope = kill.ScopeProcessGroup; e.Targets[0].PID++ },
+		"two, oddly":     func(e *kill.Event) { e.AddTarget() },
 		"another kind":   func(e *kill.Event) { e.Kind = kill.KindAbend },
 	} {
 		got := uid(testConfig(), edit)

@@ -21,89 +21,149 @@ var secretWords = []string{
 var urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 
 // redact hides the values of options whose name says password, token, secret or
-// key, -pSECRET as mysql has it, "Bearer" tokens, and passwords in URLs.
+// key, -pSECRET as mysql has it, bearer tokens, and passwords in URLs. Where it
+// cannot be sure how much is a secret it hides more rather than less.
 func redact(title string) string {
 	if !suspicious(title) {
 		return title
 	}
-	separator := "\x00"
-	if !strings.Contains(title, separator) {
-		separator = " "
-	}
-	return strings.Join(redactArguments(strings.Split(title, separator)), separator)
-}
-
-// suspicious tells quickly whether there can be anything to hide.
-func suspicious(title string) bool {
-	if strings.Contains(title, "-p") || strings.Contains(title, "://") {
-		return true
-	}
-	return namesSecret(title) || containsFold(title, "bearer")
-}
-
-func redactArguments(arguments []string) []string {
+	const separator = "\x00"
+	arguments := strings.Split(title, separator)
 	valueComes := false
 	for i, argument := range arguments {
 		switch {
 		case argument == "":
-		case valueComes && !strings.HasPrefix(argument, "-"):
-			arguments[i] = redacted
-			valueComes = false
+		case valueComes:
+			arguments[i], valueComes = redacted, anotherComes(argument)
 		default:
 			arguments[i], valueComes = redactArgument(argument)
 		}
 	}
-	return arguments
+	return strings.Join(arguments, separator)
+}
+
+// suspicious tells quickly whether there can be anything to hide.
+func suspicious(title string) bool {
+	return strings.Contains(title, "-p") || strings.Contains(title, "://") ||
+		secretIndex(title) >= 0 || indexFold(title, "bearer") >= 0
 }
 
 // redactArgument returns an argument without its secret, and whether the next
 // one is a secret.
 func redactArgument(argument string) (string, bool) {
-	// A whole command in one argument: sh -c "mysql -pSECRET".
-	if strings.Contains(argument, " ") {
-		words := strings.Split(argument, " ")
-		return strings.Join(redactArguments(words), " "), false
+	first, _, several := strings.Cut(argument, " ")
+	if end := valueIndex(first); end >= 0 && (several || end < len(first)) {
+		return hideURLPassword(argument[:end]) + redacted, false // --password=with spaces in it
 	}
-	if name, _, ok := strings.Cut(argument, "="); ok && namesSecret(name) {
-		return name + "=" + redacted, false
+	if strings.ContainsAny(argument, " \t\n") {
+		return redactCommand(argument)
 	}
-	if name, value, ok := strings.Cut(argument, ":"); ok && namesSecret(name) && !strings.HasPrefix(value, "//") {
-		if value == "" {
-			return argument, true
+	return redactWord(argument)
+}
+
+// redactCommand redacts a whole command in one argument: sh -c "mysql -pSECRET".
+func redactCommand(command string) (string, bool) {
+	var kept []string
+	valueComes, quote := false, ""
+	for _, word := range strings.Fields(command) {
+		switch {
+		case quote != "": // still in a secret that began with a quote
+			if strings.HasSuffix(word, quote) {
+				quote = ""
+			}
+			continue
+		case valueComes:
+			quote, valueComes = openQuote(word), anotherComes(word)
+			word = redacted
+		default:
+			whole := word
+			if word, valueComes = redactWord(word); word != whole {
+				quote = openQuote(whole[len(word)-len(redacted):])
+			}
 		}
-		return name + ":" + redacted, false
+		kept = append(kept, word)
 	}
+	return strings.Join(kept, " "), valueComes
+}
+
+// anotherComes reports whether what was hidden as a value was none, so that the
+// next one is: --token Bearer X, --key -- X, or an option without its value.
+func anotherComes(hidden string) bool {
+	_, another := redactWord(hidden)
+	return another || hidden == "--"
+}
+
+// openQuote returns the quote that a text begins with but does not end with.
+func openQuote(text string) string {
+	for _, quote := range []string{"'", `"`} {
+		if strings.HasPrefix(text, quote) && (len(text) == 1 || !strings.HasSuffix(text, quote)) {
+			return quote
+		}
+	}
+	return ""
+}
+
+// redactWord is redactArgument for a text without spaces.
+func redactWord(word string) (string, bool) {
+	if end := valueIndex(word); end >= 0 {
+		kept := hideURLPassword(word[:end])
+		if end == len(word) {
+			return kept, true // "X-Api-Key:" and its value
+		}
+		return kept + redacted, false
+	}
+	bare := strings.TrimLeft(word, `'"`)
 	switch {
-	case strings.HasPrefix(argument, "-") && namesSecret(argument), strings.EqualFold(argument, "bearer"):
-		return argument, true
-	case len(argument) > 2 && strings.HasPrefix(argument, "-p"):
-		return "-p" + redacted, false
+	case strings.HasPrefix(bare, "-") && secretIndex(bare) >= 0, strings.EqualFold(bare, "bearer"):
+		return word, true
+	case len(bare) > len("-p") && strings.HasPrefix(bare, "-p"):
+		return word[:len(word)-len(bare)] + "-p" + redacted, false
 	}
-	return urlPassword.ReplaceAllString(argument, "${1}"+redacted+"@"), false
+	return hideURLPassword(word), false
 }
 
-func namesSecret(text string) bool {
+func hideURLPassword(text string) string {
+	return urlPassword.ReplaceAllString(text, "${1}"+redacted+"@")
+}
+
+// valueIndex returns where the value begins of a name that says it is secret,
+// or -1: name=value, name:value, also within other text.
+func valueIndex(text string) int {
+	name := secretIndex(text)
+	if name < 0 {
+		return -1
+	}
+	separator := strings.IndexAny(text[name:], "=:")
+	if separator < 0 {
+		return -1
+	}
+	return name + separator + 1
+}
+
+// secretIndex returns where the first word stands that names a secret, or -1.
+func secretIndex(text string) int {
+	first := -1
 	for _, word := range secretWords {
-		if containsFold(text, word) {
-			return true
+		if i := indexFold(text, word); i >= 0 && (first < 0 || i < first) {
+			first = i
 		}
 	}
-	return false
+	return first
 }
 
-// containsFold is strings.Contains for a lower-case ASCII word in any case.
-func containsFold(text, word string) bool {
+// indexFold is strings.Index for a lower-case ASCII word in any case.
+func indexFold(text, word string) int {
 	for i := 0; i+len(word) <= len(text); i++ {
 		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
-			return true
+			return i
 		}
 	}
-	return false
+	return -1
 }
 
 // redactOriginal hides the command line in the records themselves.
 func redactOriginal(records string) string {
-	const field = " proctitle="
+	const field = "proctitle="
 	var out strings.Builder
 	for {
 		before, after, ok := strings.Cut(records, field)

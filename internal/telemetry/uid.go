@@ -25,7 +25,9 @@ func newUIDs(hostID string) *uids { return &uids{hash: fnv.New128a(), host: host
 // append adds the uid in hexadecimal to buf.
 func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	pid := 0
-	if target != nil {
+	// A call addressed to one process needs no pid to be told apart; and so it
+	// has the same uid if its target is learned only when it is read again.
+	if target != nil && (len(e.Targets) > 1 || !e.Scope.Single()) {
 		pid = target.PID
 	}
 	u.buffer = append(u.buffer[:0], u.host...)

@@ -103,7 +103,9 @@ func TestCarriageReturns(t *testing.T) {
 	r := start(t, settings)
 	r.await(1)
 	assert.Equal(t, "killer\x00-9", r.sink.events()[0].Sender.Title)
-	assert.Equal(t, strings.Join(records(1), "\n"), r.sink.events()[0].Original)
+	lines := records(1)
+	assert.Equal(t, lines[0]+"\n"+lines[2], r.sink.events()[0].Original)
+	assert.Equal(t, lines[1], r.sink.events()[0].Targets[0].Original)
 }
 
 // TestLongestLine takes a line whole up to maxLine, and cuts it beyond.
@@ -191,6 +193,7 @@ func TestHalfALineAtTheEnd(t *testing.T) {
 	}{
 		"a line that lacks only its line feed": {cut: len(records(2)[0]) + 1 + len(records(2)[1]), complete: true},
 		"a line that was cut":                  {cut: len(records(2)[0]) + 1 + len(records(2)[1]) - 3},
+		"a line that was cut in its pid":       {cut: len(records(2)[0]) + len("\n"+strings.Split(records(2)[1], " oauid")[0]) - 2},
 		"the first line of an event":           {cut: len(records(2)[0]) - 30},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -204,6 +207,9 @@ func TestHalfALineAtTheEnd(t *testing.T) {
 			r.stop()
 			assert.True(t, r.sink.events()[0].Complete)
 			assert.Equal(t, test.complete, r.sink.events()[1].Complete)
+			for _, target := range r.sink.events()[1].Targets {
+				assert.Contains(t, []int{0, targetPID + 2}, target.PID, "half a number is none")
+			}
 			assert.Equal(t, int64(len(event(1))), b.storage.checkpoint(t, b.path).Offset, "before the event")
 
 			b.append(t, event(2)[test.cut:])

@@ -132,7 +132,7 @@ func (s *scanner) report(ctx context.Context) {
 	counts := s.correlator.Counts()
 	s.telemetry.ReceiverAuditKillIncomplete.Add(ctx, counts.Incomplete-s.reported.Incomplete)
 	s.telemetry.ReceiverAuditKillEvicted.Add(ctx, counts.Evicted-s.reported.Evicted)
-	s.reject(ctx, "malformed", s.malformed)
+	s.reject(ctx, "malformed", s.malformed+counts.Damaged-s.reported.Damaged)
 	s.reject(ctx, "too_long", s.tooLong)
 	s.reported = counts
 	s.records, s.bytes, s.malformed, s.tooLong = 0, 0, 0, 0
