@@ -53,7 +53,7 @@ func FuzzCorrelator(f *testing.F) {
 			}
 			c.Add(record, line, Position(i), now)
 			require.LessOrEqual(t, c.Pending(), maxPending)
-			require.LessOrEqual(t, len(c.texts.decoded)+len(c.texts.plainly), 2*maxTexts)
+			require.LessOrEqual(t, len(c.texts.decoded.texts)+len(c.texts.plainly.texts), 2*maxTexts)
 			require.LessOrEqual(t, c.Safe(Position(i+1)), Position(i+1))
 		}
 		c.Expire(now.Add(time.Hour))

@@ -22,7 +22,7 @@ const (
 // the same few commands, paths and users come again and again.
 type texts struct {
 	// decoded are untrusted fields, plainly those that are never encoded.
-	decoded, plainly map[string]string
+	decoded, plainly memory
 	buffer           []byte
 }
 
@@ -32,12 +32,12 @@ func (t *texts) decode(value []byte) (string, bool) {
 	if len(value) == 0 {
 		return "", true
 	}
-	if text, ok := t.decoded[string(value)]; ok {
+	if text, ok := t.decoded.texts[string(value)]; ok {
 		return text, true
 	}
 	text, whole := t.once(value)
 	if whole {
-		remember(&t.decoded, value, text)
+		t.decoded.keep(value, text)
 	}
 	return text, whole
 }
@@ -51,14 +51,14 @@ func (t *texts) once(value []byte) (string, bool) {
 
 // plain returns the text of a field that the kernel never encodes.
 func (t *texts) plain(value []byte) string {
-	if text, ok := t.plainly[string(value)]; ok {
+	if text, ok := t.plainly.texts[string(value)]; ok {
 		return text
 	}
 	if bytes.Equal(value, []byte("(none)")) || bytes.Equal(value, []byte("(null)")) {
 		return ""
 	}
 	text := string(auditrecord.Unquote(value))
-	remember(&t.plainly, value, text)
+	t.plainly.keep(value, text)
 	return text
 }
 
@@ -72,12 +72,16 @@ func (t *texts) userName(value []byte) string {
 	return name
 }
 
-func remember(known *map[string]string, value []byte, text string) {
+// memory holds the texts of values that came before. It forgets all of them
+// when there are too many.
+type memory struct{ texts map[string]string }
+
+func (m *memory) keep(value []byte, text string) {
 	if len(value) > maxTextLength {
 		return
 	}
-	if len(*known) >= maxTexts || *known == nil {
-		*known = make(map[string]string)
+	if len(m.texts) >= maxTexts || m.texts == nil {
+		m.texts = make(map[string]string)
 	}
-	(*known)[string(value)] = text
+	m.texts[string(value)] = text
 }
