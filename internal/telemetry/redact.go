@@ -65,7 +65,7 @@ func redactArgument(argument string) (string, bool) {
 func redactCommand(command string) (string, bool) {
 	var kept []string
 	valueComes, quote := false, ""
-	for _, word := range strings.FieldsSeq(command) {
+	for word := range strings.FieldsSeq(command) {
 		switch {
 		case quote != "": // still in a secret that began with a quote
 			if strings.HasSuffix(word, quote) {
