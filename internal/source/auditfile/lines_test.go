@@ -103,12 +103,10 @@ func TestLines(t *testing.T) {
 // the buffer.
 func TestLinesAtTheEndOfTheBuffer(t *testing.T) {
 	t.Parallel()
-	const short = 100
-	for length := bufferSize - 3*short; length <= bufferSize+3; length++ {
-		stream := bytes.Repeat([]byte("x"), length)
-		for i := short - 1; i < len(stream); i += short {
-			stream[i] = '\n'
-		}
+	const long, around = maxLine / 2, 50
+	before := bytes.Repeat(append(bytes.Repeat([]byte("x"), long-1), '\n'), bufferSize/long-1)
+	for length := long - around; length <= long+around; length++ {
+		stream := append(bytes.Clone(before), bytes.Repeat([]byte("y"), length)...)
 		stream = append(stream, "\nlast line\n"...)
 		want, _ := expected(stream)
 		got, tooLong := split(t, stream, bytes.NewReader(stream))

@@ -90,7 +90,7 @@ func TestTrouble(t *testing.T) {
 	b.append(t, records(2)[1]+"\n"+records(2)[2]+"\n")
 	r.await(1, 2)
 	reported := b.reported()
-	assert.NoError(t, reported[len(reported)-1])
+	require.NoError(t, reported[len(reported)-1])
 	assert.Len(t, b.logs.FilterMessageSnippet("the log can be read again").All(), 1)
 }
 

@@ -65,8 +65,6 @@ func TestAnything(t *testing.T) {
 			assert.Equal(t, want, c.delivered())
 			assert.Zero(t, c.metric(t, "file_lost"))
 			assert.Zero(t, c.metric(t, "rejected"))
-			if t.Failed() {
-			}
 		})
 	}
 }

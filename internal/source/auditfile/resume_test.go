@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -255,13 +256,13 @@ func (l *auditLog) everything(t *testing.T) string {
 	t.Helper()
 	files, err := filepath.Glob(l.path + "*")
 	require.NoError(t, err)
-	var text string
+	var text strings.Builder
 	for _, file := range files {
 		content, err := os.ReadFile(file)
 		require.NoError(t, err)
-		text += string(content)
+		text.Write(content)
 	}
-	return text
+	return text.String()
 }
 
 func TestCheckpointOfNoUse(t *testing.T) {
@@ -377,8 +378,8 @@ func TestStorageFull(t *testing.T) {
 	require.Eventually(t, func() bool { return b.metric(t, "checkpoint_errors") >= 4 }, patience, look)
 	failed := b.logs.FilterMessageSnippet("will be delivered again after a restart").All()
 	require.Len(t, failed, 1, "told once, not each time")
-	assert.ErrorIs(t, failed[0].Context[0].Interface.(error), errFull)
-	assert.ErrorContains(t, failed[0].Context[0].Interface.(error), "file:"+b.path)
+	require.ErrorIs(t, failed[0].Context[0].Interface.(error), errFull)
+	require.ErrorContains(t, failed[0].Context[0].Interface.(error), "file:"+b.path)
 	assert.Nil(t, b.storage.checkpoint(t, b.path))
 
 	b.storage.fill(nil) // without anything new in the log
