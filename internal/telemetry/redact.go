@@ -11,8 +11,9 @@ import (
 // redacted stands in for a value that nobody should see.
 const redacted = "***"
 
-// secretWords name options whose value is a secret. An option that merely
-// sounds like one loses its value as well: better so than the other way round.
+// secretWords begin with one of the letters that secretIndex looks for. They
+// name options whose value is a secret. An option that merely sounds like one
+// loses its value as well: better so than the other way round.
 var secretWords = []string{
 	"password", "passwd", "passphrase", "pwd", "token", "secret", "key", "credential",
 }
@@ -45,7 +46,7 @@ func redact(title string) string {
 // suspicious tells quickly whether there can be anything to hide.
 func suspicious(title string) bool {
 	return strings.Contains(title, "-p") || strings.Contains(title, "://") ||
-		secretIndex(title) >= 0 || indexFold(title, "bearer") >= 0
+		secretIndex(title) >= 0 || containsFold(title, "bearer")
 }
 
 // redactArgument returns an argument without its secret, and whether the next
@@ -141,24 +142,34 @@ func valueIndex(text string) int {
 }
 
 // secretIndex returns where the first word stands that names a secret, or -1.
+// It is asked of every command line.
 func secretIndex(text string) int {
-	first := -1
-	for _, word := range secretWords {
-		if i := indexFold(text, word); i >= 0 && (first < 0 || i < first) {
-			first = i
-		}
-	}
-	return first
-}
-
-// indexFold is strings.Index for a lower-case ASCII word in any case.
-func indexFold(text, word string) int {
-	for i := 0; i+len(word) <= len(text); i++ {
-		if text[i]|0x20 == word[0] && strings.EqualFold(text[i:i+len(word)], word) {
-			return i
+	for i := range len(text) {
+		switch text[i] | 0x20 { // in lower case, if it is a letter
+		case 'c', 'k', 'p', 's', 't':
+			for _, word := range secretWords {
+				if hasPrefixFold(text[i:], word) {
+					return i
+				}
+			}
 		}
 	}
 	return -1
+}
+
+// hasPrefixFold is strings.HasPrefix for an ASCII word in any case.
+func hasPrefixFold(text, word string) bool {
+	return len(text) >= len(word) && strings.EqualFold(text[:len(word)], word)
+}
+
+// containsFold is strings.Contains for a lower-case ASCII word in any case.
+func containsFold(text, word string) bool {
+	for i := range len(text) {
+		if text[i]|0x20 == word[0] && hasPrefixFold(text[i:], word) {
+			return true
+		}
+	}
+	return false
 }
 
 // redactOriginal hides the command line in the records themselves.
