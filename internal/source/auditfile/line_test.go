@@ -156,7 +156,7 @@ func TestHalfALine(t *testing.T) {
 			b.append(t, text)
 			r := start(t, b.settings())
 			require.Eventually(t, func() bool { return b.metric(t, "file_bytes_read") == int64(len(text)) }, patience, look)
-			r.check(1)
+			r.await(1)
 			b.append(t, event(2)[cut:])
 			r.await(1, 2)
 		})
