@@ -83,7 +83,7 @@ func TestResume(t *testing.T) {
 		"the file was compressed, and cut before the place": {
 			change: func(t *testing.T, b *bench) {
 				b.rotate(t, 5)
-				b.write(t, b.number(1)+".gz", zipped(t, event(1, 2)))
+				b.write(t, b.number(1)+".gz", zipped(t, event(1, 2, 3)[:1100]))
 				require.NoError(t, os.Remove(b.number(1)))
 				b.append(t, event(12))
 			},
