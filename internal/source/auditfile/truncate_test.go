@@ -125,8 +125,9 @@ func TestTruncateWhileReading(t *testing.T) {
 				require.NoError(t, os.Truncate(b.number(1), 1100))
 				b.append(t, event(11))
 			},
-			want: upTo(11, 11),
-			lost: 1,
+			want:   upTo(11, 11),
+			lost:   1,
+			unseen: true, // or it would go on in the copy while that is whole
 		},
 		"a damaged compressed copy": {
 			change: func(t *testing.T, b *bench) {
@@ -136,8 +137,9 @@ func TestTruncateWhileReading(t *testing.T) {
 				require.NoError(t, os.Remove(b.number(1)))
 				b.append(t, event(11))
 			},
-			want: upTo(11, 11),
-			lost: 1,
+			want:   upTo(11, 11),
+			lost:   1,
+			unseen: true, // or it would go on in the copy while that is whole
 		},
 		"shortened": {
 			change: func(t *testing.T, b *bench) {
