@@ -218,3 +218,15 @@ func TestHalfALineAtTheEnd(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyHalfALine reads a log to its end that holds nothing else.
+func TestOnlyHalfALine(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.append(t, records(1)[0])
+	settings := b.settings()
+	settings.Follow = false
+	r := start(t, settings)
+	require.Eventually(t, func() bool { return len(r.sink.events()) == 1 }, patience, look)
+	assert.False(t, r.sink.events()[0].Complete)
+}

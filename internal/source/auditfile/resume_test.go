@@ -204,6 +204,14 @@ func TestResume(t *testing.T) {
 			},
 			want: upTo(11, 12),
 		},
+		"the last file held half a line": {
+			before: func(t *testing.T, b *bench) {
+				b.write(t, b.number(2), event(1, 2, 3))
+				b.write(t, b.number(1), event(11)[:20])
+			},
+			change: func(t *testing.T, b *bench) { b.append(t, event(11)) },
+			want:   upTo(11, 11),
+		},
 	} {
 		for _, how := range []string{"stopped", "killed"} {
 			t.Run(name+", "+how, func(t *testing.T) {
@@ -249,6 +257,23 @@ func TestResume(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestResumeBesideOlderFiles waits for a log of which only files are left that
+// were read before.
+func TestResumeBesideOlderFiles(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	b.write(t, b.number(1), event(1))
+	b.append(t, event(2))
+	r := start(t, b.settings())
+	r.await(1, 2)
+	r.stop()
+	require.NoError(t, os.Remove(b.path))
+	r = start(t, b.settings())
+	b.append(t, event(3))
+	r.await(3)
+	assert.Equal(t, int64(1), b.metric(t, "file_lost"))
 }
 
 // everything returns all that the uncompressed files of the log hold.
