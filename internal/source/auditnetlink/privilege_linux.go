@@ -1,0 +1,108 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditnetlink
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
+)
+
+// need is what an operation takes.
+type need struct {
+	capability capability.Cap
+	// initialPID is true if it works from the initial pid namespace only
+	// (kernel/audit.c, audit_netlink_ok).
+	initialPID bool
+}
+
+var (
+	needRead    = need{capability: capability.CAP_AUDIT_READ}
+	needControl = need{capability: capability.CAP_AUDIT_CONTROL, initialPID: true}
+)
+
+// The numbers of the initial namespaces (include/uapi/linux/nsfs.h; before 6.18
+// include/linux/proc_ns.h).
+const (
+	initialUser = "user:[4026531837]"
+	initialPID  = "pid:[4026531836]"
+)
+
+// explain says what the process lacks, and what gives it.
+func explain(operation string, needed need, err error) error {
+	if err == nil {
+		return nil
+	}
+	if lacking := needed.lacking(); lacking != "" {
+		return fmt.Errorf("%s: %w: %s", operation, err, lacking)
+	}
+	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ECONNREFUSED) {
+		return fmt.Errorf("%s: %w: the kernel has no audit system (CONFIG_AUDIT), or it was turned off at boot; "+
+			"remove audit=0 from the kernel's command line", operation, err)
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
+
+// lacking names what is missing for an operation; empty if nothing is known to
+// be.
+func (n need) lacking() string {
+	if in := namespace("user"); in != "" && in != initialUser {
+		return "the collector is not in the initial user namespace, the only one that the kernel's audit system serves; " +
+			"with systemd set PrivateUsers=no, in Kubernetes hostUsers: true, with rootless Docker or Podman run as root"
+	}
+	if in := namespace("pid"); n.initialPID && in != "" && in != initialPID {
+		return "the collector is not in the initial pid namespace; in Kubernetes set hostPID: true, " +
+			"with Docker --pid=host, with systemd PrivatePIDs=no"
+	}
+	if has, err := hasCapability(n.capability); err != nil || has {
+		return ""
+	}
+	name := strings.ToUpper(n.capability.String())
+	return fmt.Sprintf("the collector lacks CAP_%[1]s; with systemd set AmbientCapabilities=CAP_%[1]s "+
+		"(and add it to CapabilityBoundingSet=), in Kubernetes securityContext.capabilities.add: [%[1]s] "+
+		"and runAsUser: 0, with Docker --cap-add %[1]s", name)
+}
+
+// errNetwork is returned where multicast would bring nothing.
+var errNetwork = errors.New("the collector is not in the initial network namespace, the only one that the kernel sends " +
+	"audit records to by multicast; in Kubernetes set hostNetwork: true, with systemd PrivateNetwork=no, " +
+	"with Docker --network=host")
+
+// checkNetwork returns an error outside the initial network namespace. Listening
+// works there, but nothing is ever sent (kernel/audit.c, audit_log_multicast).
+func checkNetwork() error {
+	// The number of the initial one differs between kernels, but this setting
+	// exists nowhere else (net/core/sysctl_net_core.c, net_core_table).
+	_, err := os.Stat("/proc/sys/net/core/dev_weight")
+	if errors.Is(err, os.ErrNotExist) {
+		if _, err := os.Stat("/proc/sys/net/core"); err == nil {
+			return errNetwork
+		}
+	}
+	return nil
+}
+
+// namespace returns a name such as "pid:[4026531836]"; empty if it is not known.
+func namespace(kind string) string {
+	name, err := os.Readlink("/proc/self/ns/" + kind)
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+func hasCapability(c capability.Cap) (bool, error) {
+	own, err := capability.NewPid2(0)
+	if err != nil {
+		return false, err
+	}
+	if err := own.Load(); err != nil {
+		return false, err
+	}
+	return own.Get(capability.EFFECTIVE, c), nil
+}
