@@ -36,10 +36,11 @@ var auditRules = []string{
 
 // auditd is a real audit daemon with a log and a configuration of its own.
 type auditd struct {
-	t       *testing.T
-	log     string
-	command *exec.Cmd
-	ended   chan struct{}
+	t              *testing.T
+	log, directory string
+	command        *exec.Cmd
+	ended          chan struct{}
+	said           *output
 }
 
 const auditdConfig = `
@@ -64,7 +65,17 @@ plugin_dir = %s
 // leaves everything as it was.
 func startAuditd(t *testing.T, settings string) *auditd {
 	t.Helper()
-	path := needAudit(t)
+	useAudit(t)
+	a := newAuditd(t, settings)
+	a.run()
+	a.load()
+	return a
+}
+
+// useAudit takes the audit system, or skips the test, and leaves it as it was.
+func useAudit(t *testing.T) {
+	t.Helper()
+	needAudit(t)
 	lockAudit(t)
 	before := auditStatus(t)
 	switch {
@@ -76,42 +87,79 @@ func startAuditd(t *testing.T, settings string) *auditd {
 		skip(t, "an audit rule suppresses records (auditctl -l says never)")
 	}
 	restoreAudit(t, before)
+}
 
+// newAuditd prepares an audit daemon that does not run yet.
+func newAuditd(t *testing.T, settings string) *auditd {
+	t.Helper()
 	directory := t.TempDir()
-	a := &auditd{t: t, log: filepath.Join(directory, "log", "audit.log"), ended: make(chan struct{})}
+	a := &auditd{t: t, log: filepath.Join(directory, "log", "audit.log"), directory: directory, said: new(output)}
 	require.NoError(t, os.Mkdir(filepath.Dir(a.log), 0o700))
 	require.NoError(t, os.Mkdir(filepath.Join(directory, "plugins.d"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "auditd.conf"),
 		fmt.Appendf(nil, auditdConfig, a.log, filepath.Join(directory, "plugins.d"), settings), 0o640))
-	said := new(output)
-	a.command = exec.Command(path, "-n", "-c", directory) //nolint:gosec // the path was looked up
-	a.command.Stdout, a.command.Stderr = said, said
-	a.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
-	require.NoError(t, a.command.Start())
-	go func() {
-		defer close(a.ended)
-		_ = a.command.Wait() // the state tells
-	}()
 	t.Cleanup(func() {
 		a.stop()
 		if t.Failed() {
-			t.Logf("auditd said:\n%s", said.tail())
+			t.Logf("auditd said:\n%s", a.said.tail())
 		}
 	})
-	pid := strconv.Itoa(a.command.Process.Pid)
-	eventually(t, func() bool { return auditStatus(t)["pid"] == pid }, "auditd is registered")
-	a.load()
 	return a
 }
 
-// load installs our rules and gives the kernel room for a burst.
-func (a *auditd) load() {
+// run starts the daemon until it is registered with the kernel, and gives the
+// kernel room for a burst.
+func (a *auditd) run() {
+	a.t.Helper()
+	require.True(a.t, a.attempt(), "auditd is registered")
 	auditctl(a.t, "-b", "32768")
 	auditctl(a.t, "-f", "1")
-	for _, rule := range auditRules {
-		auditctl(a.t, append([]string{"-a"}, strings.Fields(rule)...)...)
-		a.t.Cleanup(func() { auditctl(a.t, append([]string{"-d"}, strings.Fields(rule)...)...) })
+}
+
+// attempt starts the daemon and reports whether it could register.
+func (a *auditd) attempt() bool {
+	a.t.Helper()
+	a.command = exec.Command(needAudit(a.t), "-n", "-c", a.directory) //nolint:gosec // the path was looked up
+	a.command.Stdout, a.command.Stderr = a.said, a.said
+	a.command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
+	require.NoError(a.t, a.command.Start())
+	ended := make(chan struct{})
+	a.ended = ended
+	go func(command *exec.Cmd) {
+		defer close(ended)
+		_ = command.Wait() // the state tells
+	}(a.command)
+	pid, registered := a.pid(), false
+	eventually(a.t, func() bool {
+		registered = auditStatus(a.t)["pid"] == pid
+		return registered || a.gone()
+	}, "auditd registers or ends")
+	return registered
+}
+
+func (a *auditd) pid() string { return strconv.Itoa(a.command.Process.Pid) }
+
+func (a *auditd) gone() bool {
+	select {
+	case <-a.ended:
+		return true
+	default:
+		return false
 	}
+}
+
+// load installs our rules.
+func (a *auditd) load() {
+	for _, rule := range auditRules {
+		addRule(a.t, rule)
+	}
+}
+
+// addRule installs a rule until the test ends.
+func addRule(t *testing.T, rule string) {
+	t.Helper()
+	auditctl(t, append([]string{"-a"}, strings.Fields(rule)...)...)
+	t.Cleanup(func() { auditctl(t, append([]string{"-d"}, strings.Fields(rule)...)...) })
 }
 
 // rotate makes the daemon begin a new file, as logrotate and cron do.
@@ -120,6 +168,9 @@ func (a *auditd) rotate() {
 }
 
 func (a *auditd) stop() {
+	if a.command == nil {
+		return // it never ran
+	}
 	_ = a.command.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-a.ended:
@@ -173,18 +224,24 @@ func lockAudit(t *testing.T) {
 		"nobody else uses the audit system (%s)", auditLock)
 }
 
-// restoreAudit puts the kernel's settings back at the end, and checks that
-// nothing else has stayed.
+// restoreAudit puts the kernel's settings and rules back at the end, and checks
+// that nothing else has stayed.
 func restoreAudit(t *testing.T, before map[string]string) {
 	t.Helper()
 	rules := auditctl(t, "-l")
 	t.Cleanup(func() {
-		eventually(t, func() bool { return auditStatus(t)["pid"] == "0" }, "no daemon is left")
+		if !assert.Equal(t, rules, auditctl(t, "-l"), "the audit rules are as they were") {
+			auditctl(t, "-D")
+			for rule := range strings.Lines(strings.TrimPrefix(rules, "No rules\n")) {
+				auditctl(t, strings.Fields(rule)...)
+			}
+		}
 		auditctl(t, "-b", before["backlog_limit"])
+		auditctl(t, "--backlog_wait_time", before["backlog_wait_time"])
 		auditctl(t, "-f", before["failure"])
 		auditctl(t, "-e", before["enabled"])
+		eventually(t, func() bool { return auditStatus(t)["pid"] == "0" }, "no daemon is left")
 		assert.Equal(t, before, auditStatus(t), "the audit system is as it was")
-		assert.Equal(t, rules, auditctl(t, "-l"), "the audit rules are as they were")
 	})
 }
 

@@ -62,8 +62,7 @@ func follow(t *testing.T, daemon *auditd, busy func(*load, *keeper, *sink)) {
 		exporter: sink.exporter,
 	})
 	c.ready()
-	keeper := &keeper{t: t, log: daemon.log, files: make(map[uint64]*os.File)}
-	t.Cleanup(keeper.close)
+	keeper := newKeeper(t, daemon.log)
 	load := newLoad(t)
 	busy(load, keeper, sink)
 	load.stop()
@@ -88,6 +87,13 @@ type keeper struct {
 	t     *testing.T
 	log   string
 	files map[uint64]*os.File
+}
+
+func newKeeper(t *testing.T, log string) *keeper {
+	t.Helper()
+	k := &keeper{t: t, log: log, files: make(map[uint64]*os.File)}
+	t.Cleanup(k.close)
+	return k
 }
 
 // look opens what is new.
@@ -131,29 +137,43 @@ type recordedCall struct {
 // calls reads all files, in any order. Where auditd got no time to run, the
 // kernel has dropped records, also some of an event; the rest counts.
 func (k *keeper) calls() map[key]*recordedCall {
-	k.look()
 	calls := make(map[key]*recordedCall)
 	at := func(match []string) *recordedCall {
-		stamp := key{milliseconds: int64(number(match[1]))*1000 + int64(number(match[2])), serial: number(match[3])}
+		stamp := key{milliseconds: stampOf(match), serial: number(match[3])}
 		if calls[stamp] == nil {
 			calls[stamp] = new(recordedCall)
 		}
 		return calls[stamp]
 	}
-	for _, file := range k.files {
-		reader := bufio.NewReader(io.NewSectionReader(file, 0, math.MaxInt64))
-		for line, err := reader.ReadString('\n'); err == nil; line, err = reader.ReadString('\n') {
-			if match := objectPattern.FindStringSubmatch(line); match != nil {
-				call := at(match)
-				call.targets = append(call.targets, number(match[4]))
-			} else if match := killCallPattern.FindStringSubmatch(line); match != nil {
-				call := at(match)
-				requested, _ := strconv.ParseUint(match[4], 16, 64)
-				call.requested, call.sender = int(max(0, int32(uint32(requested)))), number(match[5])
-			}
+	for line := range k.lines() {
+		if match := objectPattern.FindStringSubmatch(line); match != nil {
+			call := at(match)
+			call.targets = append(call.targets, number(match[4]))
+		} else if match := killCallPattern.FindStringSubmatch(line); match != nil {
+			call := at(match)
+			requested, _ := strconv.ParseUint(match[4], 16, 64)
+			call.requested, call.sender = int(max(0, int32(uint32(requested)))), number(match[5])
 		}
 	}
 	return calls
+}
+
+// stampOf returns the milliseconds that a pattern has found first.
+func stampOf(match []string) int64 { return int64(number(match[1]))*1000 + int64(number(match[2])) }
+
+// lines yields the lines of all files.
+func (k *keeper) lines() func(func(string) bool) {
+	return func(yield func(string) bool) {
+		k.look()
+		for _, file := range k.files {
+			reader := bufio.NewReader(io.NewSectionReader(file, 0, math.MaxInt64))
+			for line, err := reader.ReadString('\n'); err == nil; line, err = reader.ReadString('\n') {
+				if !yield(line) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // awaitQuiet waits until auditd has written down all that the kernel holds.

@@ -22,8 +22,10 @@ func TestValidateRefuses(t *testing.T) {
 	const (
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 		globRules   = "is no valid glob (close every [ and escape nothing at the end)"
-		keys        = "command_line, correlation, file, include_failed, include_original, " +
-			"retry_on_failure, senders, signals, storage, targets"
+		keys        = "command_line, correlation, file, include_failed, include_original, netlink, " +
+			"retry_on_failure, rules, senders, signals, storage, targets"
+		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
+			"equals signs, such as audit_kill"
 		retryKeys = "enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"
 	)
 	tests := map[string]struct {
@@ -79,6 +81,50 @@ func TestValidateRefuses(t *testing.T) {
 		"follow": {
 			`{file: {follow: forever}}`,
 			reading, "file::follow: forever must be true or false",
+		},
+		"two sources": {
+			`{file: {}, netlink: {}}`,
+			checking, ": file, netlink: only one source is possible; use a second audit_kill receiver for the other",
+		},
+		"unknown key of netlink": {
+			`{netlink: {group: 1}}`,
+			reading, "netlink::group: unknown key, use one of mode, receive_buffer",
+		},
+		"mode": {
+			`{netlink: {mode: broadcast}}`,
+			checking, `::netlink: mode: "broadcast" must be auto, multicast or unicast`,
+		},
+		"receive buffer too small": {
+			`{netlink: {receive_buffer: 8}}`,
+			checking, "::netlink: receive_buffer: 8 must be from 65536 to 1073741823 bytes, such as 8388608",
+		},
+		"receive buffer too large": {
+			`{netlink: {receive_buffer: 1073741824}}`,
+			checking, "::netlink: receive_buffer: 1073741824 must be from 65536 to 1073741823 bytes, such as 8388608",
+		},
+		"receive buffer with a unit": {
+			`{netlink: {receive_buffer: 8MiB}}`,
+			reading, "netlink::receive_buffer: 8MiB must be a whole number",
+		},
+		"unknown key of rules": {
+			`{rules: {prefix: x}}`,
+			reading, "rules::prefix: unknown key, use one of key, manage",
+		},
+		"manage": {
+			`{rules: {manage: sometimes}}`,
+			reading, "rules::manage: sometimes must be true or false",
+		},
+		"no key of rules": {
+			`{rules: {key: ""}}`,
+			checking, `::rules: key: "" ` + keyRules,
+		},
+		"key of rules with a space": {
+			`{rules: {key: "audit kill"}}`,
+			checking, `::rules: key: "audit kill" ` + keyRules,
+		},
+		"key of rules too long": {
+			`{rules: {key: a123456789012345678901234567890b}}`,
+			checking, `::rules: key: "a123456789012345678901234567890b" ` + keyRules,
 		},
 		"unknown signal": {
 			`{signals: [SIGTERM, SIGFOO]}`,
@@ -193,6 +239,9 @@ func TestValidateAccepts(t *testing.T) {
 		"empty file":         `{file: {}}`,
 		"file without value": `{file: }`,
 		"backfill":           `{file: {path: /var/log/audit/audit.log, follow: false}}`,
+		"empty netlink":      `{netlink: {}}`,
+		"netlink":            `{netlink: {mode: multicast, receive_buffer: 65536}, rules: {manage: false, key: my-key}}`,
+		"rules and file":     `{file: {}, rules: {manage: true}}`,
 		"names of signals":   `{signals: [SIGKILL, TERM, sighup, int, SIGRTMIN, SIGRTMIN+3, rtmax-1]}`,
 		"numbers of signals": `{signals: [9, "15", 0, 64]}`,
 		"globs":              `{targets: [mysqld, "postgres*", /usr/sbin/nginx], senders: ["[a-z]*", "/opt/*/bin/*"]}`,

@@ -1,0 +1,178 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command sender sends signals in every way that the kernel knows, as the tests
+// order, and says what came of each call. It is a program of its own so that it
+// can be built for 32 bits as well.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+)
+
+// The command name and the parent that a victim lives no longer than are those
+// of a thread; init runs on the first.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	ignoreSignals()
+	if len(os.Args) > 1 {
+		beVictim()
+	}
+	output := bufio.NewWriter(os.Stdout)
+	s := sender{output: json.NewEncoder(output)}
+	s.say(orders.Truth{Done: true})
+	for input := json.NewDecoder(bufio.NewReader(os.Stdin)); ; {
+		check(output.Flush())
+		var order orders.Order
+		if input.Decode(&order) != nil {
+			return // no more orders
+		}
+		s.obey(order)
+		s.say(orders.Truth{Done: true})
+	}
+}
+
+// ignoreSignals ignores what can be ignored, except for the signal without
+// which a dead victim would vanish.
+func ignoreSignals() {
+	for number := syscall.Signal(1); number <= 64; number++ {
+		if number != syscall.SIGCHLD {
+			signal.Ignore(number)
+		}
+	}
+}
+
+// beVictim tells by closing its output that it is ready, and waits for its end.
+func beVictim() {
+	check(os.Stdout.Close())
+	for {
+		_ = unix.Pause() // until any signal
+	}
+}
+
+type sender struct{ output *json.Encoder }
+
+func (s *sender) say(truth orders.Truth) {
+	truth.PID = os.Getpid()
+	check(s.output.Encode(truth))
+}
+
+func (s *sender) obey(order orders.Order) {
+	switch order.Call {
+	case orders.Start:
+		s.say(orders.Truth{Victims: start(order.Count, order.Group)})
+	case orders.Rename:
+		check(os.WriteFile("/proc/thread-self/comm", []byte(order.Name), 0))
+	default:
+		s.send(order)
+	}
+}
+
+// start returns the victims once they are ready. Nobody waits for their end, so
+// that a dead one stays a process that a signal can be sent to.
+func start(count int, group bool) []int {
+	ready, stdout, err := os.Pipe()
+	check(err)
+	path, err := os.Executable()
+	check(err)
+	var pids []int
+	for range count {
+		victim := exec.Command(path, "victim") //nolint:gosec // this program
+		victim.Stdout = stdout
+		victim.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: group}
+		if len(pids) > 0 && group {
+			victim.SysProcAttr.Pgid = pids[0]
+		}
+		check(victim.Start())
+		pids = append(pids, victim.Process.Pid)
+	}
+	check(stdout.Close())
+	_, _ = ready.Read(make([]byte, 1)) // ends when the last victim has closed its output
+	check(ready.Close())
+	return pids
+}
+
+func (s *sender) send(order orders.Order) {
+	call := prepare(order)
+	began := time.Now()
+	for i := range max(1, order.Times) {
+		if order.Rate > 0 {
+			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(order.Rate))))
+		}
+		before := time.Now()
+		errno := call()
+		s.say(orders.Truth{Errno: int(errno), Nanoseconds: time.Since(before).Nanoseconds()})
+	}
+}
+
+// info is the beginning of siginfo_t (asm-generic/siginfo.h), of which the
+// kernel reads all.
+var info siginfo
+
+type siginfo struct {
+	signal, errno, code int32
+	rest                [128 - 3*4]byte
+}
+
+const userQueue = -1 // SI_QUEUE
+
+// prepare returns the call to make.
+func prepare(order orders.Order) func() syscall.Errno {
+	pid, number := uintptr(order.PID), uintptr(order.Signal)
+	info = siginfo{signal: int32(order.Signal), code: userQueue}
+	if order.Forged {
+		info.code = 0 // SI_USER, which only the kernel may say
+	}
+	address := uintptr(unsafe.Pointer(&info)) //nolint:gosec // a global variable stays where it is
+	switch order.Call {
+	case "kill":
+		return func() syscall.Errno { return raw(unix.SYS_KILL, pid, number, 0, 0) }
+	case "tkill":
+		return func() syscall.Errno { return raw(unix.SYS_TKILL, pid, number, 0, 0) }
+	case "tgkill":
+		return func() syscall.Errno { return raw(unix.SYS_TGKILL, pid, uintptr(order.Thread), number, 0) }
+	case "rt_sigqueueinfo":
+		return func() syscall.Errno {
+			return raw(unix.SYS_RT_SIGQUEUEINFO, pid, number, address, 0)
+		}
+	case "rt_tgsigqueueinfo":
+		return func() syscall.Errno {
+			return raw(unix.SYS_RT_TGSIGQUEUEINFO, pid, uintptr(order.Thread), number, address)
+		}
+	case "pidfd_send_signal":
+		fd, err := unix.PidfdOpen(order.PID, 0)
+		if err != nil {
+			fd = -1 // the call will say so
+		}
+		return func() syscall.Errno {
+			return raw(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(fd), number, 0, uintptr(order.Flags))
+		}
+	}
+	panic("no such call: " + order.Call)
+}
+
+func raw(trap, a0, a1, a2, a3 uintptr) syscall.Errno {
+	_, _, errno := unix.Syscall6(trap, a0, a1, a2, a3, 0, 0)
+	return errno
+}
+
+func check(err error) {
+	if err != nil {
+		panic(err)
+	}
+}

@@ -1,0 +1,142 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"regexp"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+)
+
+// The host comes first: no system call waits for the collector, whatever
+// happens to it, and what is lost meanwhile is told.
+
+// flood is more than the kernel and the collector can hold.
+var flood = orders.Order{Call: "kill", Signal: int(unix.SIGTERM), Times: 25_000}
+
+func TestStoppedCollectorStallsNobody(t *testing.T) {
+	tests := map[string]struct {
+		receiver string
+		daemon   bool
+		// rate is what auditd can cope with.
+		rate int
+	}{
+		"unicast":   {receiver: `{netlink: {mode: unicast}}`},
+		"multicast": {receiver: `{netlink: {mode: multicast}}`, daemon: true, rate: 7000},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			useAudit(t)
+			if test.daemon {
+				newAuditd(t, "log_format = RAW").run()
+			}
+			sink := newSink(t, "grpc")
+			c := startLive(t, test.receiver, sink)
+			senders, victims := twoSenders(t)
+			if !test.daemon {
+				assert.Equal(t, "0", auditStatus(t)["backlog_wait_time"])
+			}
+			waited := waitedInKernel(t)
+
+			require.NoError(t, c.command.Process.Signal(syscall.SIGSTOP))
+			order := flood
+			order.Rate = test.rate
+			burst(t, senders, victims, order, "while the collector is stopped")
+			assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
+			require.NoError(t, c.command.Process.Signal(syscall.SIGCONT))
+
+			eventually(t, func() bool {
+				return c.metric("audit_kill_kernel_lost")+c.metric("audit_kill_receive_overruns") > 0
+			}, "the loss is told")
+			goesOn(t, c, sink)
+		})
+	}
+}
+
+func TestBlockedPipelineStallsNobody(t *testing.T) {
+	useAudit(t)
+	sink := newSink(t, "grpc")
+	c := startLive(t, `{netlink: {}}`, sink)
+	senders, victims := twoSenders(t)
+	blocked := make(chan struct{})
+	release := sync.OnceFunc(func() { close(blocked) })
+	defer release()
+	sink.answers(func(int, []record) answer {
+		<-blocked
+		return answer{}
+	})
+	waited := waitedInKernel(t)
+	eventually(t, func() bool {
+		burst(t, senders, victims, flood, "while the pipeline is blocked")
+		return c.metric("audit_kill_queue_dropped") > 0
+	}, "what does not fit is dropped and counted")
+	assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
+	release()
+	goesOn(t, c, sink)
+}
+
+func twoSenders(t *testing.T) (senders []*sender, victims []int) {
+	t.Helper()
+	program := nativeSender(t)
+	for range 2 {
+		s := newSender(t, program)
+		senders, victims = append(senders, s), append(victims, s.start(1, false)[0])
+	}
+	return senders, victims
+}
+
+// burst lets all senders send as fast as they can, and tells how long their
+// calls took.
+func burst(t *testing.T, senders []*sender, victims []int, order orders.Order, when string) {
+	t.Helper()
+	var running sync.WaitGroup
+	for i, s := range senders {
+		s.took = nil
+		own := order
+		own.PID = victims[i]
+		running.Go(func() { s.send(own, own.PID) })
+	}
+	running.Wait()
+	var took []int64
+	for _, s := range senders {
+		took = append(took, s.took...)
+	}
+	require.Len(t, took, len(senders)*order.Times, "calls that came back")
+	slices.Sort(took)
+	t.Logf("kill(2) %s: median %v, slowest %v", when,
+		time.Duration(took[len(took)/2]), time.Duration(took[len(took)-1]))
+}
+
+var waitedPattern = regexp.MustCompile(`(?m)^backlog_wait_time_actual (\d+)$`)
+
+// waitedInKernel is for how long system calls have waited since the kernel was
+// booted, because its queue for the audit daemon was full.
+func waitedInKernel(t *testing.T) string {
+	t.Helper()
+	match := waitedPattern.FindStringSubmatch(auditctl(t, "-s"))
+	require.NotNil(t, match, "the kernel (5.9 or later) tells how long system calls have waited")
+	return match[1]
+}
+
+// goesOn checks that what happens from now on is delivered again.
+func goesOn(t *testing.T, c *collector, sink *sink) {
+	t.Helper()
+	c.running()
+	s := newSender(t, nativeSender(t))
+	victim := s.start(1, false)[0]
+	eventually(t, func() bool {
+		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
+		return len(delivered(sink.records(), []*sender{s})) > 0
+	}, "the collector goes on")
+	c.stop()
+}
