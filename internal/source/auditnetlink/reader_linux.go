@@ -43,6 +43,8 @@ type reader struct {
 	// daemon. Both are read by the supervisor.
 	answers chan reply
 	replace chan struct{}
+	// doubt holds a token while there are events in doubtful.
+	doubt chan struct{}
 
 	// mutex guards what follows; it is held for as long as a few hundred messages
 	// take.
@@ -52,6 +54,12 @@ type reader struct {
 	gaps       gaps
 	// gathered are the events of one batch of messages.
 	gathered []*kill.Event
+	// doubtful are events with any number of targets: only if the kernel has lost
+	// nothing meanwhile are they whole. They wait until the supervisor has asked, if
+	// it can; together they are no more than the queue holds.
+	doubtful       []*kill.Event
+	doubtfulWeight int
+	asks           bool
 	// multicast is how the last record came.
 	multicast bool
 	original  bool
@@ -70,6 +78,8 @@ type reader struct {
 // counts is what has happened since it was last reported.
 type counts struct {
 	records, malformed, overruns int64
+	// incomplete are events that the correlator took for whole.
+	incomplete int64
 }
 
 // reply is the kernel's answer to a request.
@@ -84,12 +94,13 @@ func newReader(transport transport, config correlate.Config) *reader {
 		queue:     newQueue(),
 		answers:   make(chan reply, 1),
 		replace:   make(chan struct{}, 1),
+		doubt:     make(chan struct{}, 1),
 		original:  config.KeepOriginal,
 		now:       time.Now(),
 	}
 	r.lastTick = r.now
 	config.Source = sourceName(r.multicast)
-	r.correlator = correlate.New(config, func(e *kill.Event) { r.gathered = append(r.gathered, e) })
+	r.correlator = correlate.New(config, r.emit)
 	return r
 }
 
@@ -147,6 +158,52 @@ func (r *reader) process(messages []message, emptied bool, err error) (time.Time
 	}
 	r.hand()
 	return r.now.Add(wait), nil
+}
+
+// emit takes an event from the correlator.
+func (r *reader) emit(e *kill.Event) {
+	switch {
+	case !r.asks || e.Kind != kill.KindSignal || e.Scope.Single():
+		r.gathered = append(r.gathered, e)
+	case r.doubtfulWeight+weight(e) > maxQueued:
+		r.gathered = append(r.gathered, e)
+		r.suspect(e)
+	default:
+		r.doubtful = append(r.doubtful, e)
+		r.doubtfulWeight += weight(e)
+		offer(r.doubt, struct{}{})
+	}
+}
+
+// suspect says of an event that records of it may have been lost.
+func (r *reader) suspect(e *kill.Event) {
+	if e.Complete {
+		e.Complete = false
+		r.counts.incomplete++
+	}
+}
+
+// takeDoubtful returns the events of which it is to be asked whether they are
+// whole; settle hands them on afterwards.
+func (r *reader) takeDoubtful() []*kill.Event {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	events := r.doubtful
+	r.doubtful, r.doubtfulWeight = nil, 0
+	return events
+}
+
+// settle hands on what was doubtful.
+func (r *reader) settle(events []*kill.Event, lost bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for _, e := range events {
+		if lost {
+			r.suspect(e)
+		}
+	}
+	r.gathered = append(r.gathered, events...)
+	r.hand()
 }
 
 // hand moves the events on.
@@ -234,6 +291,13 @@ func (r *reader) asLine(kind auditrecord.Type, text []byte) []byte {
 	return r.line
 }
 
+// ask says whether the supervisor can tell what the kernel has lost.
+func (r *reader) ask(can bool) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.asks = can
+}
+
 // change makes the reader take other messages from now on.
 func (r *reader) change(to state) {
 	r.mutex.Lock()
@@ -261,6 +325,8 @@ func (r *reader) finish() {
 	defer r.mutex.Unlock()
 	r.handover.release(r.record)
 	r.correlator.Flush()
+	r.gathered = append(r.gathered, r.doubtful...)
+	r.doubtful = nil
 	r.hand()
 	r.stopped = true
 }

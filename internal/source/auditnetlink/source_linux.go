@@ -29,6 +29,10 @@ const (
 	// kernel records a signal a moment after it was sent, and that may be the one
 	// that stops the collector.
 	linger = 100 * time.Millisecond
+	// lookInterval is how often the kernel is asked for its state at most, however
+	// many groups of processes are signalled: each time it starts a thread to answer
+	// (kernel/audit.c, audit_send_reply).
+	lookInterval = 50 * time.Millisecond
 )
 
 // Settings says how to listen.
@@ -120,10 +124,22 @@ func (s *Source) supervise(ctx context.Context) {
 			return
 		case <-s.reader.replace:
 			s.supervisor.yield(ctx)
+		case <-s.reader.doubt:
+			s.supervisor.look(ctx)
+			sleep(ctx, lookInterval)
 		case <-ticker.C:
 			s.supervisor.look(ctx)
 			s.report(ctx)
 		}
+	}
+}
+
+func sleep(ctx context.Context, duration time.Duration) {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -175,7 +191,7 @@ func (s *Source) report(ctx context.Context) {
 	t.ReceiverAuditKillReceiveOverruns.Add(ctx, now.overruns)
 	t.ReceiverAuditKillSequenceGaps.Add(ctx, now.gaps)
 	t.ReceiverAuditKillQueueDropped.Add(ctx, now.dropped)
-	t.ReceiverAuditKillIncomplete.Add(ctx, now.correlated.Incomplete-s.reported.Incomplete)
+	t.ReceiverAuditKillIncomplete.Add(ctx, now.incomplete+now.correlated.Incomplete-s.reported.Incomplete)
 	t.ReceiverAuditKillEvicted.Add(ctx, now.correlated.Evicted-s.reported.Evicted)
 	if malformed := now.malformed + now.correlated.Damaged - s.reported.Damaged; malformed > 0 {
 		t.ReceiverAuditKillRejected.Add(ctx, malformed, metric.WithAttributes(attribute.String("reason", "malformed")))

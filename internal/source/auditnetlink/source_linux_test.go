@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/elastic/go-libaudit/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
@@ -57,7 +58,7 @@ func TestEvent(t *testing.T) {
 }
 
 // A group is handed on when its last record has come, not some time later.
-func TestGroupEndsWithItsLastRecord(t *testing.T) {
+func TestGroup(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
 	records := recordsOf(7, 10, 20)
@@ -68,9 +69,21 @@ func TestGroupEndsWithItsLastRecord(t *testing.T) {
 	b.settled()
 	assert.Empty(t, b.reader.queue.take(1))
 	b.transport.send(true, records[3])
+	<-b.reader.doubt
+	assert.Empty(t, b.reader.queue.take(1), "the kernel has not been asked yet")
+	b.look(0)
 	e := b.take(1)[0]
 	assert.Len(t, e.Targets, 2)
 	assert.True(t, e.Complete)
+
+	// Nothing in the records of a group tells that one is missing.
+	b.transport.send(true, records...)
+	<-b.reader.doubt
+	b.kernel.change(func(s *libaudit.AuditStatus) { s.Lost++ })
+	b.look(0)
+	assert.False(t, b.take(1)[0].Complete)
+	b.report(t.Context())
+	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_incomplete"))
 }
 
 func TestOriginalIsWrittenAsAuditdDoes(t *testing.T) {

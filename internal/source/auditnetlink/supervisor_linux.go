@@ -53,8 +53,7 @@ type supervisor struct {
 	// listens beside one.
 	registered, joined bool
 	// lost is how many records the kernel has lost since it was booted.
-	lost      uint32
-	lostKnown bool
+	lost uint32
 	// alone is when the daemon was first found missing, patience how long that may
 	// last before its place is taken.
 	alone     time.Time
@@ -91,7 +90,8 @@ func (s *supervisor) begin(ctx context.Context) error {
 	if err != nil {
 		return s.beginBlind(ctx, err)
 	}
-	s.lost, s.lostKnown = status.Lost, true
+	s.lost = status.Lost
+	s.reader.ask(true)
 	switch {
 	case s.mode == ModeUnicast || s.mode == ModeAuto && status.PID == 0:
 		err = s.register(ctx, status)
@@ -200,7 +200,9 @@ func (s *supervisor) look(ctx context.Context) {
 	if s.blind {
 		return
 	}
+	doubtful := s.reader.takeDoubtful()
 	status, err := s.state()
+	s.reader.settle(doubtful, err != nil || status.Lost != s.lost)
 	if err != nil {
 		s.often.Warn("cannot ask the kernel for the state of its audit system", zap.Error(err))
 		return
