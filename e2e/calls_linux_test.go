@@ -30,8 +30,8 @@ const (
 	lastRealtime = 64
 	notListed    = 40
 
-	// listedSignals are the default ones and two more.
-	listedSignals = `[HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, TERM, STOP, XCPU, XFSZ, SYS, SIGRTMIN+3, 64]`
+	// moreSignals are the default ones and two more.
+	moreSignals = `, signals: [HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, TERM, STOP, XCPU, XFSZ, SYS, SIGRTMIN+3, 64]}`
 )
 
 var (
@@ -52,28 +52,28 @@ func TestDeliversWhatWasSent(t *testing.T) {
 		receiver string
 		source   string
 	}{
-		"unicast":             {receiver: `netlink: {mode: unicast}`, source: "audit_unicast"},
-		"multicast":           {receiver: `netlink: {mode: multicast}`, source: "audit_multicast", daemon: true},
-		"auto without auditd": {receiver: `netlink: {}`, source: "audit_unicast"},
-		"auto beside auditd":  {receiver: `netlink: {mode: auto}`, source: "audit_multicast", daemon: true},
-		"auditd's log":        {receiver: `file: {path: %q}`, source: "audit_file", daemon: true},
+		"unicast":             {receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast"},
+		"multicast":           {receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true},
+		"auto without auditd": {receiver: `{netlink: {}` + moreSignals, source: "audit_unicast"},
+		"auto beside auditd":  {receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true},
+		"auditd's log":        {receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			useAudit(t)
 			sink := newSink(t, "grpc")
-			receiver := test.receiver
+			receiver, listed := test.receiver, slices.Concat(defaultSignals, []syscall.Signal{realtime, lastRealtime})
 			var daemon *auditd
 			if test.daemon {
 				daemon = newAuditd(t, "log_format = RAW\nnum_logs = 99")
 				daemon.run()
 			}
 			if test.source == "audit_file" {
-				receiver = fmt.Sprintf(receiver, daemon.log)
+				receiver, listed = fmt.Sprintf(receiver, daemon.log), defaultSignals
 				loadRules(t, "../deploy/audit_kill.rules")
 			}
-			c := startLive(t, fmt.Sprintf("{%s, signals: %s}", receiver, listedSignals), sink)
-			senders := playAll(t)
+			c := startLive(t, receiver, sink)
+			senders := playAll(t, listed)
 			awaitSent(t, sink, senders)
 			c.stop()
 			assertSent(t, sink.records(), senders)
@@ -212,12 +212,12 @@ func newPlayers(t *testing.T) *players {
 }
 
 // playAll plays every scene once.
-func playAll(t *testing.T) []*sender {
+func playAll(t *testing.T, listed []syscall.Signal) []*sender {
 	t.Helper()
 	p := newPlayers(t)
 	senders := slices.Concat(
 		p.everyCall(p.program),
-		p.everySignal(),
+		p.everySignal(listed),
 		p.threads(),
 		p.groups(),
 		p.namespace(),
@@ -243,13 +243,13 @@ func (p *players) everyCall(program string) []*sender {
 }
 
 // everySignal sends all that is listed and some that is not.
-func (p *players) everySignal() []*sender {
+func (p *players) everySignal(listed []syscall.Signal) []*sender {
 	s := newSender(p.t, p.program)
-	for _, listed := range append(slices.Clone(defaultSignals), realtime, lastRealtime) {
+	for _, signal := range listed {
 		victim := s.start(1, false)[0]
-		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(listed)}, victim)
+		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(signal)}, victim)
 		victim = s.start(1, false)[0]
-		s.send(orders.Order{Call: "tgkill", PID: victim, Thread: victim, Signal: int(listed)}, victim)
+		s.send(orders.Order{Call: "tgkill", PID: victim, Thread: victim, Signal: int(signal)}, victim)
 	}
 	victim := s.start(1, false)[0]
 	for _, other := range []syscall.Signal{

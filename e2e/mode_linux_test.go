@@ -98,6 +98,7 @@ func TestUnicastEvictsNobody(t *testing.T) {
 		"another collector": func(t *testing.T) (string, int) {
 			t.Helper()
 			c := startLive(t, `{netlink: {mode: unicast}}`, newSink(t, "grpc"))
+			t.Cleanup(c.stop)
 			return "otelcol-auditki", c.command.Process.Pid
 		},
 	}
