@@ -1,0 +1,40 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrules
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// maxRestorations is how many times within restorationWindow rules are put back.
+// Whoever reloads the rules of the host removes ours once; who does it more often
+// is at odds with us, perhaps a configuration management, and would have both of
+// us fill the audit trail with changes.
+const (
+	maxRestorations   = 3
+	restorationWindow = time.Minute
+)
+
+// ErrTooOften is returned by Restore when rules were put back so often that
+// nothing was done this time. A later call will.
+var ErrTooOften = fmt.Errorf("not put back, as that was done %d times within %v; "+
+	"find out who removes it, or set rules::manage to false", maxRestorations, restorationWindow)
+
+// limit allows something a few times within a sliding window.
+type limit struct {
+	now   func() time.Time
+	taken []time.Time
+}
+
+func (l *limit) allow() bool {
+	now := l.now()
+	l.taken = slices.DeleteFunc(l.taken, func(at time.Time) bool { return now.Sub(at) >= restorationWindow })
+	if len(l.taken) >= maxRestorations {
+		return false
+	}
+	l.taken = append(l.taken, now)
+	return true
+}

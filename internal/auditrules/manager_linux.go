@@ -1,0 +1,239 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrules
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// Settings say what a Manager is to keep loaded.
+type Settings struct {
+	Signals []kill.Signal
+	// Key is the key of the rules: printable ASCII without spaces and quotes.
+	Key string
+	// Logger is told what the Manager changes; nil for nobody.
+	Logger *zap.Logger
+
+	// The rest is for tests.
+
+	// Kernel is the running one if nil.
+	Kernel Kernel
+	// Self is the process that the rules leave out; the current one if 0.
+	Self int
+	// Proc is where the processes are; /proc if empty.
+	Proc string
+	// Now is the clock; time.Now if nil.
+	Now func() time.Time
+}
+
+// Manager keeps rules loaded. Its methods may be called from any goroutine.
+type Manager struct {
+	kernel  Kernel
+	signals []kill.Signal
+	key     string
+	self    int
+	proc    procfs
+	logger  *zap.Logger
+	limit   limit
+	// own is what is known of the collector, and ownCalls what it does.
+	own      caller
+	ownCalls []call
+
+	mutex sync.Mutex
+	// active is true from Install to Remove, and looked once the kernel has told
+	// what is loaded.
+	active, looked bool
+	rules          []*managed
+	shield         *managed
+	// added are the rules that the kernel has from this Manager.
+	added []loaded
+	power power
+	// told are the problems that somebody knows of.
+	told map[string]bool
+}
+
+// New returns a Manager that has not touched anything yet.
+func New(s Settings) *Manager {
+	m := &Manager{
+		kernel: s.Kernel, signals: s.Signals, key: s.Key, self: s.Self, proc: procfs(s.Proc), logger: s.Logger,
+		limit: limit{now: s.Now},
+	}
+	if m.kernel == nil {
+		m.kernel = client{}
+	}
+	if m.self == 0 {
+		m.self = os.Getpid()
+	}
+	if m.proc == "" {
+		m.proc = "/proc"
+	}
+	if m.logger == nil {
+		m.logger = zap.NewNop()
+	}
+	if m.limit.now == nil {
+		m.limit.now = time.Now
+	}
+	m.own = m.proc.caller(m.self)
+	m.ownCalls = ownCalls(m.own)
+	return m
+}
+
+// Install loads the rules that are missing, after removing those that a crashed
+// collector has left behind, and turns audit on. It returns what keeps signals
+// from being recorded nevertheless.
+func (m *Manager) Install() []Problem {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.active = true
+	return m.news(m.install())
+}
+
+func (m *Manager) install() []Problem {
+	if m.rules == nil {
+		if err := m.build(); err != nil {
+			return []Problem{m.cannotBuild(err)}
+		}
+	}
+	status, list, err := m.look()
+	if err != nil {
+		return []Problem{m.refused(err)}
+	}
+	if !m.looked {
+		m.looked = true
+		m.power.found(status)
+	}
+	var problems []Problem
+	if status.Enabled != locked {
+		if list, err = m.removeLeftovers(list); err != nil {
+			problems = append(problems, m.refused(err))
+		}
+	}
+	if missing := m.missing(list); len(missing) > 0 && status.Enabled == locked {
+		problems = append(problems, m.isLocked(len(missing)))
+	} else if err := m.add(missing); err != nil {
+		problems = append(problems, m.refused(err))
+	}
+	if status.Enabled == 0 && m.anySeen() {
+		if err := m.turnOn(); err != nil {
+			problems = append(problems, m.refused(err))
+		} else if !m.proc.bootParameter("audit=1") {
+			problems = append(problems, neverOn())
+		}
+	}
+	if _, err := m.keepShield(list, status.Enabled != locked); err != nil {
+		problems = append(problems, *err)
+	}
+	return append(problems, m.obstacles(list)...)
+}
+
+// Tampering is what somebody has done since the last look that keeps signals
+// from being recorded.
+type Tampering struct {
+	// Removed are the rules that were gone.
+	Removed []Rule
+	// Disabled is true if audit was turned off (auditctl -e 0), and Locked if it
+	// has been locked (auditctl -e 2).
+	Disabled, Locked bool
+	// Obstacles are the problems that have come up.
+	Obstacles []Problem
+}
+
+// Any reports whether there was any.
+func (t Tampering) Any() bool {
+	return len(t.Removed) > 0 || t.Disabled || t.Locked || len(t.Obstacles) > 0
+}
+
+// Restore checks that what Install has found or made is still there, and puts it
+// back. The error says why something could not be put back; it is ErrTooOften if
+// that happens all the time.
+func (m *Manager) Restore() (Tampering, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if !m.active {
+		return Tampering{}, nil
+	}
+	if !m.looked { // Install could not
+		return Tampering{Obstacles: m.news(m.install())}, nil
+	}
+	status, list, err := m.look()
+	if err != nil {
+		return Tampering{}, err
+	}
+	gone, late := m.gone(list)
+	found := Tampering{Disabled: status.Enabled == 0 && m.anySeen(), Locked: m.power.changed(status) == locked}
+	problems := m.obstacles(list)
+	lost, problem := m.keepShield(list, status.Enabled != locked)
+	if problem != nil {
+		problems = append(problems, *problem)
+	}
+	if lost {
+		gone = append(gone, m.shield)
+	}
+	for _, r := range gone {
+		found.Removed = append(found.Removed, r.Rule)
+	}
+	found.Obstacles = m.news(problems)
+	return found, m.putBack(gone, late, found.Disabled, status.Enabled == locked)
+}
+
+// putBack adds the rules that are gone and those that could not be added so far.
+func (m *Manager) putBack(gone, late []*managed, off, isLocked bool) error {
+	if isLocked {
+		if len(gone) > 0 {
+			return errors.New("not put back, as the audit rules are locked until the next boot")
+		}
+		return nil
+	}
+	errs := []error{m.add(late)}
+	if len(gone) > 0 || off {
+		if !m.limit.allow() {
+			return errors.Join(append(errs, ErrTooOften)...)
+		}
+		errs = append(errs, m.add(gone))
+		if off {
+			errs = append(errs, m.turnOn())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Remove removes the rules that this Manager has added, and turns audit off if
+// it was off before.
+func (m *Manager) Remove() error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.active = false
+	var errs []error
+	if len(m.added) > 0 {
+		if err := m.removeAdded(); err != nil {
+			errs = append(errs, fmt.Errorf("removing our audit rules: %w; auditctl -l lists them", err))
+		}
+	}
+	if err := m.turnOff(); err != nil {
+		errs = append(errs, fmt.Errorf("turning audit off again, as it was before: %w; auditctl -e 0 does it", err))
+	}
+	return errors.Join(errs...)
+}
+
+// news returns the problems that nobody has been told of.
+func (m *Manager) news(problems []Problem) []Problem {
+	var fresh []Problem
+	now := make(map[string]bool)
+	for _, p := range problems {
+		if !m.told[p.What] {
+			fresh = append(fresh, p)
+		}
+		now[p.What] = true
+	}
+	m.told = now
+	return fresh
+}

@@ -1,0 +1,74 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrules
+
+import (
+	"fmt"
+
+	"github.com/elastic/go-libaudit/v2"
+)
+
+// locked is what the kernel calls enabled after auditctl -e 2.
+const locked = 2
+
+// power is what the Manager knows of the switch that turns audit on.
+type power struct {
+	// wasOff is true if audit was off at the start.
+	wasOff bool
+	// daemon is the audit daemon that was there at the start; 0 if none.
+	daemon uint32
+	// ours is true if audit is on because we have turned it on.
+	ours bool
+	// last is how it was the last time that somebody looked.
+	last uint32
+}
+
+func (p *power) found(status *libaudit.AuditStatus) {
+	p.wasOff, p.daemon, p.last = status.Enabled == 0, status.PID, status.Enabled
+}
+
+// changed returns the new state of the switch if it is another one, else 1, the
+// usual state, and remembers it.
+func (p *power) changed(status *libaudit.AuditStatus) uint32 {
+	before := p.last
+	p.last = status.Enabled
+	if status.Enabled == 0 {
+		p.ours = false // if it comes on again without us, somebody wants it on
+	}
+	if before == p.last {
+		return 1
+	}
+	return p.last
+}
+
+func (m *Manager) turnOn() error {
+	if err := m.kernel.SetEnabled(true, libaudit.WaitForReply); err != nil {
+		return fmt.Errorf("turning audit on: %w", err)
+	}
+	m.power.ours, m.power.last = true, 1
+	m.logger.Info("turned audit on, as it was off")
+	return nil
+}
+
+// turnOff turns audit off again, unless somebody else has come to rely on it.
+func (m *Manager) turnOff() error {
+	if !m.power.wasOff || !m.power.ours {
+		return nil
+	}
+	status, err := m.kernel.GetStatus()
+	if err != nil {
+		return err
+	}
+	newDaemon := status.PID != 0 && status.PID != m.power.daemon && status.PID != uint32(m.self)
+	if status.Enabled != 1 || newDaemon {
+		m.power.ours = false
+		return nil
+	}
+	if err := m.kernel.SetEnabled(false, libaudit.WaitForReply); err != nil {
+		return err
+	}
+	m.power.ours = false
+	m.logger.Info("turned audit off again, as it was before")
+	return nil
+}

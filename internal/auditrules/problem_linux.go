@@ -1,0 +1,178 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrules
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Problem is something that keeps signals from being recorded, which a person
+// has to mend. The collector goes on without.
+type Problem struct {
+	// What is in the way, and what that means.
+	What string
+	// Mend says what to do, with the exact Lines if there are some.
+	Mend  string
+	Lines []string
+	// Err is the error behind it; nil if there is none.
+	Err error
+}
+
+// Error returns all of it, each of the lines on a line of its own.
+func (p Problem) Error() string {
+	text := p.What
+	if p.Err != nil {
+		text += ": " + p.Err.Error()
+	}
+	text += "; " + p.Mend
+	if len(p.Lines) > 0 {
+		text += ":\n" + strings.Join(p.Lines, "\n")
+	}
+	return text
+}
+
+// Unwrap returns the error behind the problem.
+func (p Problem) Unwrap() error { return p.Err }
+
+// byHand returns the commands that do what the Manager cannot; none if they are
+// not known.
+func (m *Manager) byHand() []string {
+	rules := For(m.signals, m.key, 0)
+	if len(rules) == 0 {
+		return nil
+	}
+	var lines []string
+	for _, r := range rules {
+		lines = append(lines, r.Command())
+	}
+	return append(lines, command("-e", "1"))
+}
+
+// refused explains why the kernel does not let us manage rules.
+func (m *Manager) refused(err error) Problem {
+	p := Problem{What: "the audit rules that record signals cannot be managed", Err: err, Lines: m.byHand()}
+	switch {
+	case errors.Is(err, unix.EPERM):
+		p.Mend = "that takes CAP_AUDIT_CONTROL in the initial pid namespace: with systemd set " +
+			"AmbientCapabilities=CAP_AUDIT_CONTROL, in Kubernetes securityContext.capabilities.add: [AUDIT_CONTROL], " +
+			"runAsUser: 0 and hostPID: true; or set rules::manage to false and load them as root"
+	case errors.Is(err, unix.ECONNREFUSED) && m.proc.bootParameter("audit=0"):
+		p.Mend = "remove audit=0 from the kernel's command line and reboot"
+		p.Lines = nil
+	case errors.Is(err, unix.ECONNREFUSED):
+		p.Mend = "that works only in the initial user namespace: with systemd set PrivateUsers=no, in Kubernetes " +
+			"hostUsers: true, and with Docker or Podman use a container that is not rootless; " +
+			"or set rules::manage to false and load them as root of the host"
+	default:
+		p.Mend = "set rules::manage to false and load them as root"
+	}
+	return p
+}
+
+func (m *Manager) isLocked(missing int) Problem {
+	return Problem{
+		What: fmt.Sprintf("the audit rules are locked until the next boot (auditctl -s says enabled 2), and %d of the %d "+
+			"that record signals are not loaded", missing, len(m.rules)),
+		Mend:  "put these lines into " + Path + " and reboot",
+		Lines: strings.Split(strings.TrimSpace(File(For(m.signals, m.key, 0))), "\n"),
+	}
+}
+
+// cannotBuild is for machines whose rules are not known, to us or to go-libaudit.
+func (m *Manager) cannotBuild(err error) Problem {
+	return Problem{
+		What:  "the audit rules that record signals cannot be managed on this machine",
+		Err:   err,
+		Mend:  "set rules::manage to false and load rules as root",
+		Lines: m.byHand(),
+	}
+}
+
+// neverOn tells of the processes that were there before audit was turned on for
+// the first time: the kernel does not follow them (kernel/auditsc.c,
+// audit_alloc, audit_ever_enabled).
+func neverOn() Problem {
+	return Problem{
+		What: "audit was off and has been turned on: if that was the first time since boot, signals sent by processes " +
+			"that were running already stay unseen until these are restarted",
+		Mend: "restart them, or add audit=1 to the kernel's command line and reboot",
+	}
+}
+
+// obstacles returns what else in the kernel's lists keeps signals of the given
+// rules from being recorded.
+func (m *Manager) obstacles(list []loaded) []Problem {
+	var problems []Problem
+	for i, l := range list {
+		if p, found := m.obstacle(list, i, l); found {
+			problems = append(problems, p)
+		}
+	}
+	return problems
+}
+
+func (m *Manager) obstacle(list []loaded, i int, l loaded) (Problem, bool) {
+	switch {
+	case l.list == unix.AUDIT_FILTER_TASK && l.action == unix.AUDIT_NEVER:
+		return Problem{
+			What: fmt.Sprintf("the audit rule %q keeps the kernel from following the processes that it applies to: "+
+				"signals that they send stay unseen", taskRule(l)),
+			Mend: "remove it, also from /etc/audit/rules.d (10-no-audit.rules), and restart the processes that were " +
+				"started while it was loaded, or reboot",
+			Lines: []string{removal(taskRule(l))},
+		}, true
+	case l.list == unix.AUDIT_FILTER_EXCLUDE && (l.drops(unix.AUDIT_SYSCALL) || l.drops(unix.AUDIT_OBJ_PID)):
+		return Problem{
+			What:  fmt.Sprintf("the audit rule %q suppresses records that say who sent a signal to whom", l),
+			Mend:  "remove it, also from /etc/audit/rules.d",
+			Lines: []string{removal(l.String())},
+		}, true
+	case l.list == unix.AUDIT_FILTER_EXIT && l.action == unix.AUDIT_NEVER && m.hides(list, i, l):
+		return Problem{
+			What:  fmt.Sprintf("the audit rule %q comes before those that record signals: what it applies to stays unseen", l),
+			Mend:  "if that is not meant, remove it, also from /etc/audit/rules.d, or let it name the system calls it is for",
+			Lines: []string{removal(l.String())},
+		}, true
+	}
+	return Problem{}, false
+}
+
+// hides reports whether a rule may suppress what one of ours behind it is to
+// record. That the collector itself is left out is meant.
+func (m *Manager) hides(list []loaded, at int, l loaded) bool {
+	if pid, ours := m.owner(l); ours && (pid == m.self || m.proc.sameProgram(pid, m.self)) {
+		return false
+	}
+	return slices.ContainsFunc(m.rules, func(r *managed) bool {
+		position := m.find(list, r)
+		return (position < 0 || position > at) && slices.ContainsFunc(r.calls, l.mayCover)
+	})
+}
+
+// drops reports whether a rule of the exclude list may drop records of a type.
+func (l loaded) drops(record uint32) bool {
+	c := call{caller: caller{values: map[uint32]uint32{unix.AUDIT_MSGTYPE: record}}}
+	return !slices.ContainsFunc(l.fields, func(f field) bool {
+		holds, known := f.holds(c)
+		return known && !holds
+	})
+}
+
+// taskRule returns a rule of the task list the way it stands in the files of
+// those who have it.
+func taskRule(l loaded) string {
+	return strings.Replace(l.String(), "-a never,task", "-a task,never", 1)
+}
+
+// removal returns the command that removes a rule.
+func removal(rule string) string {
+	words := strings.Fields(rule)
+	words[0] = "-d"
+	return command(words...)
+}

@@ -1,0 +1,157 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrules
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// Path is where the rules belong that are to be loaded at boot.
+const Path = "/etc/audit/rules.d/audit_kill.rules"
+
+// maxComparisons is how many fields a rule may have (include/uapi/linux/audit.h,
+// AUDIT_MAX_FIELDS), less the architecture, our process and the key.
+const maxComparisons = 64 - 3
+
+// Rule is a rule for what the kernel does at the exit of a system call.
+type Rule struct {
+	// never is true for a rule that suppresses records and comes first.
+	never bool
+	// arch is empty for all.
+	arch arch
+	// syscalls is empty for all.
+	syscalls []string
+	// argument is where these calls have the signal: a1 or a2.
+	argument    string
+	comparisons []comparison
+	key         string
+}
+
+// comparison is one that must hold for a rule to apply, such as a1>=1.
+type comparison struct {
+	field, operator string
+	value           int
+}
+
+func (c comparison) String() string { return c.field + c.operator + strconv.Itoa(c.value) }
+
+// kinds are the system calls that send signals, by where the signal stands.
+var kinds = []struct {
+	argument string
+	syscalls []string
+}{
+	{"a1", []string{"kill", "tkill", "rt_sigqueueinfo", "pidfd_send_signal"}},
+	{"a2", []string{"tgkill", "rt_tgsigqueueinfo"}},
+}
+
+// For returns the rules that let the given signals, and as few others as these
+// rules can tell apart, out of the kernel. self is the process whose own signals
+// they leave out; 0 if none.
+func For(signals []kill.Signal, key string, self int) []Rule {
+	return rulesFor(arches(machine()), signals, key, self)
+}
+
+func rulesFor(arches []arch, signals []kill.Signal, key string, self int) []Rule {
+	if len(signals) == 0 {
+		return nil
+	}
+	var rules []Rule
+	for _, a := range arches {
+		for _, kind := range kinds {
+			r := Rule{arch: a, syscalls: kind.syscalls, argument: kind.argument, key: key}
+			if self != 0 {
+				r.comparisons = append(r.comparisons, comparison{"pid", "!=", self})
+			}
+			r.comparisons = append(r.comparisons, oneOf(kind.argument, signals)...)
+			rules = append(rules, r)
+		}
+	}
+	return rules
+}
+
+// oneOf says in comparisons that an argument is one of the given signals. If
+// there are more gaps than a rule has room for, the last ones stay: they are
+// realtime signals, which are rare.
+func oneOf(argument string, signals []kill.Signal) []comparison {
+	wanted := slices.Compact(slices.Sorted(slices.Values(signals)))
+	lowest, highest := wanted[0], wanted[len(wanted)-1]
+	if lowest == highest {
+		return []comparison{{argument, "=", int(lowest)}}
+	}
+	var comparisons []comparison
+	if lowest > 0 { // the kernel compares without sign
+		comparisons = append(comparisons, comparison{argument, ">=", int(lowest)})
+	}
+	comparisons = append(comparisons, comparison{argument, "<=", int(highest)})
+	for signal := lowest + 1; signal < highest && len(comparisons) < maxComparisons; signal++ {
+		if _, found := slices.BinarySearch(wanted, signal); !found {
+			comparisons = append(comparisons, comparison{argument, "!=", int(signal)})
+		}
+	}
+	return comparisons
+}
+
+// shieldFor returns the rule that leaves out all that a process does.
+func shieldFor(key string, self int) Rule {
+	return Rule{never: true, comparisons: []comparison{{"pid", "=", self}}, key: key}
+}
+
+// String returns the rule as a file in rules.d takes it.
+func (r Rule) String() string { return strings.Join(r.words(), " ") }
+
+// Command returns the command that loads the rule, for a shell.
+func (r Rule) Command() string { return command(r.words()...) }
+
+// File returns the content of a file in rules.d with the given rules.
+func File(rules []Rule) string {
+	var text strings.Builder
+	for _, r := range rules {
+		fmt.Fprintln(&text, r)
+	}
+	return text.String()
+}
+
+func (r Rule) words() []string {
+	words := []string{"-a", "always,exit"}
+	if r.never {
+		words = []string{"-A", "never,exit"}
+	}
+	if r.arch.bits != "" {
+		words = append(words, "-F", "arch="+r.arch.bits)
+	}
+	if len(r.syscalls) > 0 {
+		words = append(words, "-S", strings.Join(r.syscalls, ","))
+	}
+	for _, c := range r.comparisons {
+		words = append(words, "-F", c.String())
+	}
+	return append(words, "-k", r.key)
+}
+
+// command returns a call of auditctl as one types it.
+func command(words ...string) string {
+	line := []string{"auditctl"}
+	for _, word := range words {
+		// A shell that remembers its history looks at a "!", but not before a "=".
+		if strings.ContainsFunc(strings.ReplaceAll(word, "!=", "="), special) {
+			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+		}
+		line = append(line, word)
+	}
+	return strings.Join(line, " ")
+}
+
+// special reports whether a shell may give the character a meaning.
+func special(c rune) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return false
+	}
+	return !strings.ContainsRune("-_=,./:@%+", c)
+}
