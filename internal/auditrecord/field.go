@@ -74,12 +74,12 @@ func (f *fields) value() []byte {
 }
 
 // beforeInterpretation returns where a bare value ends if the separator behind
-// it was lost: ocomm=6D79OAUID="unset". Only these two keys can follow one.
+// it was lost: ocomm=6D79OAUID="unset". Only these keys can follow one.
 func beforeInterpretation(word []byte) int {
 	if bytes.IndexByte(word, '=') < 0 {
 		return len(word)
 	}
-	for _, key := range [][]byte{[]byte("OAUID="), []byte("ARCH=")} {
+	for _, key := range [][]byte{[]byte("OAUID="), []byte("AUID="), []byte("ARCH=")} {
 		if i := bytes.Index(word, key); i > 0 {
 			return i
 		}

@@ -26,6 +26,7 @@ func TestFields(t *testing.T) {
 		"separator lost":        {`key="k"ARCH=x86_64`, []pair{{"key", `"k"`}, {"ARCH", "x86_64"}}, false},
 		"separator lost, null":  {"key=(null)ARCH=x86_64", []pair{{"key", "(null)"}, {"ARCH", "x86_64"}}, false},
 		"separator lost, bare":  {`ocomm=6D79OAUID="unset"`, []pair{{"ocomm", "6D79"}, {"OAUID", `"unset"`}}, false},
+		"separator lost, word":  {`res=1AUID="root"`, []pair{{"res", "1"}, {"AUID", `"root"`}}, false},
 		"apparmor label":        {"subj=docker-default (enforce) key=(null)", []pair{{"subj", "docker-default (enforce)"}, {"key", "(null)"}}, false},
 		"unclosed parenthesis":  {"subj=x (enforce key=1", []pair{{"subj", "x"}, {"key", "1"}}, false},
 		"unclosed quote":        {`a=1 comm="my`, []pair{{"a", "1"}, {"comm", `"my`}}, true},

@@ -18,12 +18,14 @@ const (
 	// TypeOther is any record that tells nothing of signals.
 	TypeOther Type = 1
 
-	TypeSyscall   Type = 1300
-	TypeObjPID    Type = 1318
-	TypeEOE       Type = 1320
-	TypeSeccomp   Type = 1326
-	TypeProctitle Type = 1327
-	TypeAnomAbend Type = 1701
+	TypeDaemonEnd    Type = 1201
+	TypeSyscall      Type = 1300
+	TypeConfigChange Type = 1305
+	TypeObjPID       Type = 1318
+	TypeEOE          Type = 1320
+	TypeSeccomp      Type = 1326
+	TypeProctitle    Type = 1327
+	TypeAnomAbend    Type = 1701
 )
 
 // ErrMalformed is returned for bytes that are no audit record.
@@ -128,8 +130,10 @@ func IsOther(line []byte) bool {
 		return second != 'R'
 	case 'O': // OBJ_PID
 		return second != 'B'
-	case 'E': // EOE
+	case 'E', 'C': // EOE, CONFIG_CHANGE
 		return second != 'O'
+	case 'D': // DAEMON_END
+		return second != 'A'
 	case 'A', 'U': // ANOM_ABEND, UNKNOWN
 		return second != 'N'
 	case ' ':
@@ -152,6 +156,10 @@ func typeByName(name []byte) Type {
 		return TypeAnomAbend
 	case "SECCOMP":
 		return TypeSeccomp
+	case "CONFIG_CHANGE":
+		return TypeConfigChange
+	case "DAEMON_END":
+		return TypeDaemonEnd
 	}
 	// An audit daemon older than the kernel writes UNKNOWN[1327].
 	if number, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {

@@ -35,6 +35,8 @@ func TestParse(t *testing.T) {
 		"title":   {"type=PROCTITLE msg=audit(1450214919.813:148): proctitle=41", TypeProctitle, stamp, "", " proctitle=41"},
 		"crash":   {"type=ANOM_ABEND msg=audit(1450214919.813:148): sig=6", TypeAnomAbend, stamp, "", " sig=6"},
 		"seccomp": {"type=SECCOMP msg=audit(1450214919.813:148): sig=31", TypeSeccomp, stamp, "", " sig=31"},
+		"change":  {"type=CONFIG_CHANGE msg=audit(1450214919.813:148): op=set", TypeConfigChange, stamp, "", " op=set"},
+		"daemon":  {"type=DAEMON_END msg=audit(1450214919.813:148): op=terminate", TypeDaemonEnd, stamp, "", " op=terminate"},
 		"end":     {"type=EOE msg=audit(1450214919.813:148): ", TypeEOE, stamp, "", " "},
 		"other":   {"type=CWD msg=audit(1450214919.813:148): cwd=\"/\"", TypeOther, stamp, "", " cwd=\"/\""},
 		"older daemon than kernel": {
@@ -114,7 +116,7 @@ func TestStampString(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, name := range []string{"seed.log", "variants.log"} {
+	for _, name := range []string{"seed.log", "variants.log", "tamper.log"} {
 		log, err := os.ReadFile("../../testdata/" + name)
 		require.NoError(f, err)
 		for line := range bytes.Lines(log) {
@@ -144,9 +146,11 @@ func FuzzParse(f *testing.F) {
 			require.Equal(t, number, s.Number)
 		}
 		o, _ := ParseObjPID(record.Fields)
+		change, whole := ParseChange(record.Fields)
+		require.True(t, change.DoneKnown || !whole)
 		v, _ := ParseVictim(record.Fields)
 		title, _ := Proctitle(record.Fields)
-		for _, value := range [][]byte{s.Comm, s.Exe, s.Key, o.Comm, v.Comm, v.Exe, title, record.Node} {
+		for _, value := range [][]byte{s.Comm, s.Exe, s.Key, change.Key, o.Comm, v.Comm, v.Exe, title, record.Node} {
 			decoded, _ := Decode(nil, value)
 			require.LessOrEqual(t, len(decoded), len(value))
 		}

@@ -14,6 +14,8 @@ const (
 	// KindAbend is the kernel's report that a process died of a signal that
 	// dumps core.
 	KindAbend Kind = "kill.abend"
+	// KindTamper is something that blinds the monitor.
+	KindTamper Kind = "kill.tamper"
 )
 
 // Origin says whether a process or the kernel itself sent the signal.
@@ -74,6 +76,10 @@ type Event struct {
 	// TargetCount is how many processes the call addressed, including those
 	// that a filter has taken out of Targets; -1 if it is not known.
 	TargetCount int
+
+	// Tamper is what a KindTamper reports, nil for any other. Sender is who did
+	// it, the target is the audit daemon that was stopped.
+	Tamper *Tamper
 
 	Audit Audit
 	// Complete is false if a record of the event was lost, cut short or did
