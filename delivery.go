@@ -6,6 +6,7 @@ package auditkillreceiver
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -38,8 +39,12 @@ const (
 var errStopping = errors.New("receiver is shutting down")
 
 // delivery filters and enriches events, converts them and hands them to the
-// next consumer until it takes them. It is used by one goroutine.
+// next consumer until it takes them.
 type delivery struct {
+	// busy is held while events are delivered: what it uses is made for one
+	// goroutine, and beside the source's there is the one that guards the rules.
+	busy sync.Mutex
+
 	next      consumer.Logs
 	filter    *filter.Filter
 	users     *process.Users
@@ -57,16 +62,21 @@ type delivery struct {
 
 // deliver implements source.Deliver.
 func (d *delivery) deliver(events []*kill.Event) error {
+	d.busy.Lock()
+	defer d.busy.Unlock()
 	now := time.Now()
-	var filtered, signals, abends int64
+	var filtered, signals, abends, tampers int64
 	for _, e := range events {
 		if !d.filter.Apply(e) {
 			filtered++
 			continue
 		}
-		if e.Kind == kill.KindAbend {
+		switch e.Kind {
+		case kill.KindAbend:
 			abends++
-		} else {
+		case kill.KindTamper:
+			tampers++
+		default:
 			signals++
 		}
 		d.users.Fill(e)
@@ -77,6 +87,7 @@ func (d *delivery) deliver(events []*kill.Event) error {
 	d.telemetry.ReceiverAuditKillFiltered.Add(d.context, filtered)
 	d.count(kill.KindSignal, signals)
 	d.count(kill.KindAbend, abends)
+	d.count(kill.KindTamper, tampers)
 	return d.flush()
 }
 

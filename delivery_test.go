@@ -7,7 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -337,20 +340,51 @@ func TestEventMetrics(t *testing.T) {
 	unwanted := signal(8)
 	unwanted.Signal = 0
 	nobody := signal()
+	tamper := kill.RestoredRule(time.UnixMilli(1700000000000), "-a never", "audit_kill")
 	f := newDeliveryFixture(t, answering(nil), asItIs)
-	require.NoError(t, f.deliver([]*kill.Event{signal(1, 2, 3), abend, unwanted, nobody}))
+	require.NoError(t, f.deliver([]*kill.Event{signal(1, 2, 3), abend, unwanted, nobody, tamper}))
 
 	named := func(name string) attribute.Set { return attribute.NewSet(attribute.String("event.name", name)) }
 	metadatatest.AssertEqualReceiverAuditKillEvents(t, f.fixture.telemetry, []metricdata.DataPoint[int64]{
 		{Attributes: named("kill.signal"), Value: 2},
 		{Attributes: named("kill.abend"), Value: 1},
+		{Attributes: named("kill.tamper"), Value: 1},
 	}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualReceiverAuditKillFiltered(t, f.fixture.telemetry, []metricdata.DataPoint[int64]{
 		{Value: 1},
 	}, metricdatatest.IgnoreTimestamp())
-	assert.EqualValues(t, 5, f.metric(t, "otelcol_receiver_accepted_log_records"))
+	assert.EqualValues(t, 6, f.metric(t, "otelcol_receiver_accepted_log_records"))
 	assert.Zero(t, f.metric(t, "otelcol_receiver_refused_log_records"))
 	require.Len(t, f.fixture.telemetry.SpanRecorder.Ended(), 1)
+}
+
+// TestDeliverInTurn has two goroutines that deliver. There is no bubble: in one,
+// no time passes while somebody waits for a mutex.
+func TestDeliverInTurn(t *testing.T) {
+	t.Parallel()
+	var inside atomic.Int32
+	next := &stub{answer: func(context.Context, int, plog.Logs) error {
+		assert.EqualValues(t, 1, inside.Add(1), "one at a time")
+		runtime.Gosched()
+		inside.Add(-1)
+		return nil
+	}}
+	f := newDeliveryFixture(t, next, asItIs)
+	const times = 500
+	var both sync.WaitGroup
+	for _, pid := range []int{1, 2} {
+		both.Go(func() {
+			for range times {
+				assert.NoError(t, f.deliver([]*kill.Event{signal(pid)}))
+			}
+		})
+	}
+	both.Wait()
+	counts := make(map[string]int)
+	for _, targets := range shownTargets(next) {
+		counts[fmt.Sprint(targets)]++
+	}
+	assert.Equal(t, map[string]int{"[1]": times, "[2]": times}, counts)
 }
 
 func TestNothingWanted(t *testing.T) {

@@ -12,25 +12,36 @@ import (
 )
 
 // addSyscall fills in everything that a SYSCALL record tells.
-func (c *Correlator) addSyscall(p *pending, record auditrecord.Record, called *call) {
+func (c *Correlator) addSyscall(p *pending, record *auditrecord.Record, called *call) {
 	if p.call != nil {
 		return // the same record twice, as in a log that was copied together
 	}
 	s, whole := auditrecord.ParseSyscall(record.Fields)
 	p.call = called
 	p.cut = p.cut || !whole
-	e := p.event
+	c.addSender(p, &s)
+	if called.signal != noSignal {
+		c.addSignal(p, &s)
+	}
+}
+
+func (c *Correlator) addSignal(p *pending, s *auditrecord.Syscall) {
+	e, called := p.event, p.call
 	e.Syscall = called.name
 	if s.Has(auditrecord.FieldArg0 << called.signal) {
 		// The kernel takes the signal as an int, whatever the register holds.
 		e.Signal, e.SignalKnown = kill.Signal(int32(uint32(s.Args[called.signal]))), true
 	}
-	e.Scope, e.Requested = scopeOf(called, &s)
-	e.Result = p.result(&s)
+	e.Scope, e.Requested = scopeOf(called, s)
+	e.Result = p.result(s)
+	e.Audit.Keys = c.keys(p, s.Key)
+}
+
+func (c *Correlator) addSender(p *pending, s *auditrecord.Syscall) {
+	e := p.event
 	e.Audit.Arch = auditrecord.ArchName(s.Arch)
 	e.Audit.TTY = c.texts.plain(s.TTY)
 	e.Audit.Subject = c.texts.plain(s.Subject)
-	e.Audit.Keys = c.keys(p, s.Key)
 	e.Sender.PID = s.PID
 	e.Sender.ParentPID = s.PPID
 	e.Sender.Command = c.text(p, s.Comm)
@@ -73,23 +84,30 @@ func errorName(errno int) string {
 	return "_OTHER"
 }
 
-// keys splits the rule keys, which are untrusted text with 0x01 in between
-// (kernel/auditsc.c, audit_log_key).
+// keys returns the rule keys of a field, and notes in p if it was cut.
 func (c *Correlator) keys(p *pending, value []byte) []string {
-	text := c.text(p, value)
+	keys, whole := c.splitKeys(value)
+	p.cut = p.cut || !whole
+	return keys
+}
+
+// splitKeys splits the rule keys, which are untrusted text with 0x01 in between
+// (kernel/auditsc.c, audit_log_key).
+func (c *Correlator) splitKeys(value []byte) (keys []string, whole bool) {
+	text, whole := c.texts.decode(value)
 	switch {
 	case text == "":
-		return nil
+		return nil, whole
 	case !strings.Contains(text, "\x01"):
 		if text != c.lastKey {
 			c.lastKey, c.lastKeys = text, []string{text}
 		}
-		return c.lastKeys
+		return c.lastKeys, whole
 	}
-	return strings.Split(text, "\x01")
+	return strings.Split(text, "\x01"), whole
 }
 
-func (c *Correlator) addTarget(p *pending, record auditrecord.Record) *kill.Process {
+func (c *Correlator) addTarget(p *pending, record *auditrecord.Record) *kill.Process {
 	o, whole := auditrecord.ParseObjPID(record.Fields)
 	p.cut = p.cut || !whole
 	t := p.event.AddTarget()
@@ -102,7 +120,7 @@ func (c *Correlator) addTarget(p *pending, record auditrecord.Record) *kill.Proc
 	return t
 }
 
-func (c *Correlator) addTitle(p *pending, record auditrecord.Record) {
+func (c *Correlator) addTitle(p *pending, record *auditrecord.Record) {
 	if p.titled {
 		return
 	}
@@ -114,7 +132,7 @@ func (c *Correlator) addTitle(p *pending, record auditrecord.Record) {
 
 // abend makes an event of an ANOM_ABEND or SECCOMP record, which stands for
 // itself.
-func (c *Correlator) abend(record auditrecord.Record, cause kill.Cause) *kill.Event {
+func (c *Correlator) abend(record *auditrecord.Record, cause kill.Cause) *kill.Event {
 	v, whole := auditrecord.ParseVictim(record.Fields)
 	if cause == kill.CauseSeccomp && v.Signal == 0 && whole {
 		return nil // seccomp logged or refused the call, and killed nobody
@@ -140,7 +158,7 @@ func (c *Correlator) abend(record auditrecord.Record, cause kill.Cause) *kill.Ev
 	return e
 }
 
-func (c *Correlator) newEvent(kind kill.Kind, record auditrecord.Record) *kill.Event {
+func (c *Correlator) newEvent(kind kill.Kind, record *auditrecord.Record) *kill.Event {
 	e := &kill.Event{Kind: kind, Source: c.config.Source, TargetCount: -1}
 	e.Time = time.UnixMilli(record.Stamp.Milliseconds)
 	e.Audit.Serial = record.Stamp.Serial

@@ -8,14 +8,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// call is one of the system calls that send a signal.
+// call is one of the system calls that matter: those that send a signal, and
+// those by which the audit system is told to change.
 type call struct {
 	name string
-	// signal is the index of the argument that holds the signal.
+	// signal is the index of the argument that holds the signal, or noSignal.
 	signal int
 }
 
-func signalCalls() []call {
+// noSignal is for a call that sends none.
+const noSignal = -1
+
+func knownCalls() []call {
 	return []call{
 		{name: "kill", signal: 1},
 		{name: "tkill", signal: 1},
@@ -23,13 +27,16 @@ func signalCalls() []call {
 		{name: "rt_sigqueueinfo", signal: 1},
 		{name: "rt_tgsigqueueinfo", signal: 2},
 		{name: "pidfd_send_signal", signal: 1},
+		{name: "sendto", signal: noSignal},
+		{name: "sendmsg", signal: noSignal},
+		{name: "socketcall", signal: noSignal},
 	}
 }
 
-// callTable finds the signal calls of one architecture by their number.
+// callTable finds the calls of one architecture by their number.
 type callTable [600]*call
 
-// callTables finds the signal calls of all architectures. Looking them up by
+// callTables finds the calls of all architectures. Looking them up by
 // name in go-libaudit's tables would cost each SYSCALL record two maps.
 type callTables struct {
 	calls  []call
@@ -40,7 +47,7 @@ type callTables struct {
 }
 
 func newCallTables() *callTables {
-	return &callTables{calls: signalCalls(), tables: map[uint32]*callTable{}}
+	return &callTables{calls: knownCalls(), tables: map[uint32]*callTable{}}
 }
 
 func (t *callTables) lookup(arch uint32, number int) *call {

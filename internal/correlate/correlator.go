@@ -5,6 +5,7 @@ package correlate
 
 import (
 	"bytes"
+	"cmp"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
@@ -38,6 +39,12 @@ type Config struct {
 	KeepOriginal bool
 	// Source is the value of Event.Source.
 	Source string
+	// Key is that of our audit rules; empty means audit_kill.
+	Key string
+	// Executable is the collector's own program, and PID the collector itself if
+	// the records are of now. What they do to the audit system is no tampering.
+	Executable string
+	PID        int
 }
 
 // Counts says what has happened so far.
@@ -59,6 +66,7 @@ type Correlator struct {
 	// others are events that are not about signals, done those addressed to
 	// one process that have their target already.
 	others, done recent
+	early        early
 	spans        spans
 	counts       Counts
 	records      int64
@@ -75,6 +83,7 @@ type Correlator struct {
 // New returns a Correlator that hands each event to emit as soon as it is
 // closed. The event is emit's to keep.
 func New(config Config, emit func(*kill.Event)) *Correlator {
+	config.Key = cmp.Or(config.Key, defaultKey)
 	return &Correlator{
 		config: config,
 		emit:   emit,
@@ -89,32 +98,50 @@ func Wants(t auditrecord.Type) bool { return t > auditrecord.TypeOther }
 
 // Add takes one record, the line that it was read from, where that line stands
 // and the present time. It keeps no reference to the line.
-func (c *Correlator) Add(record auditrecord.Record, line []byte, at Position, now time.Time) {
+func (c *Correlator) Add(added auditrecord.Record, line []byte, at Position, now time.Time) {
+	record := &added // it is too large to be copied from one function to the next
 	c.records++
 	c.latest = max(c.latest, record.Stamp.Milliseconds)
 	switch record.Type {
 	case auditrecord.TypeAnomAbend:
-		c.addAbend(record, line, kill.CauseCrash)
+		c.addAlone(c.abend(record, kill.CauseCrash), line)
 	case auditrecord.TypeSeccomp:
-		c.addAbend(record, line, kill.CauseSeccomp)
+		c.addAlone(c.abend(record, kill.CauseSeccomp), line)
+	case auditrecord.TypeDaemonEnd:
+		c.addAlone(c.daemonEnd(record), line)
+	case auditrecord.TypeConfigChange:
+		c.addChange(record, line, at, now)
 	case auditrecord.TypeSyscall:
-		arch, number, ok := auditrecord.CallOf(record.Fields)
-		called := c.calls.lookup(arch, number)
-		switch {
-		case !ok:
-			c.counts.Damaged++
-		case called == nil:
-			c.reject(record)
-		default:
-			c.done.remove(record)
-			c.addRecord(record, called, line, at, now)
-		}
+		c.addCall(record, line, at, now)
 	case auditrecord.TypeObjPID, auditrecord.TypeProctitle, auditrecord.TypeEOE:
-		if !c.others.has(record) && !c.done.has(record) {
+		switch {
+		case c.others.has(record):
+			c.rememberTitle(record, line)
+		case !c.done.has(record):
 			c.addRecord(record, nil, line, at, now)
 		}
 	}
 	c.expireWhileReading()
+}
+
+// addCall takes a SYSCALL record. Most of them send no signal.
+func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Position, now time.Time) {
+	arch, number, ok := auditrecord.CallOf(record.Fields)
+	called := c.calls.lookup(arch, number)
+	switch {
+	case called != nil && called.signal != noSignal:
+		c.done.remove(record)
+		c.addRecord(record, called, line, at, now)
+	case c.ofTamper(record):
+		c.addRecord(record, &otherCall, line, at, now)
+	case !ok:
+		c.counts.Damaged++
+	default:
+		p := c.reject(record)
+		if called != nil {
+			c.remember(p, record, called, line)
+		}
+	}
 }
 
 // Passes tells at a glance whether a record, as auditrecord.Split returns it,
@@ -125,45 +152,46 @@ func (c *Correlator) Passes(t auditrecord.Type, node, message []byte) bool {
 }
 
 // reject notes that an event is not about a signal, so that its other records
-// are not taken for those of a signal whose SYSCALL record is missing.
-func (c *Correlator) reject(record auditrecord.Record) {
+// are not taken for those of a signal whose SYSCALL record is missing. It
+// returns what was pending of it, if anything.
+func (c *Correlator) reject(record *auditrecord.Record) *pending {
 	c.others.put(record.Stamp, c.texts.plain(record.Node))
 	c.passed = c.passed[:0]
 	if len(record.Node) == 0 {
 		c.passed = append(c.passed, record.Head...)
 	}
 	if c.table.anonymous == 0 {
-		return
+		return nil
 	}
-	if p := c.table.byKey[c.keyOf(record)]; p != nil && p.call == nil {
-		c.table.remove(p)
+	p := c.table.byKey[c.keyOf(record)]
+	if p == nil || p.call != nil {
+		return nil
 	}
+	c.table.remove(p)
+	return p
 }
 
-func (c *Correlator) addAbend(record auditrecord.Record, line []byte, cause kill.Cause) {
-	if e := c.abend(record, cause); e != nil {
-		if c.config.KeepOriginal {
-			e.Original = string(line)
-		}
-		c.hand(e)
+// addAlone hands on an event that is one record; nil is none.
+func (c *Correlator) addAlone(e *kill.Event, line []byte) {
+	if e == nil {
+		return
 	}
+	if c.config.KeepOriginal {
+		e.Original = string(line)
+	}
+	c.hand(e)
 }
 
 // addRecord adds a record to its event, which it opens if it is the first.
-func (c *Correlator) addRecord(record auditrecord.Record, called *call, line []byte, at Position, now time.Time) {
-	k := c.keyOf(record)
-	p := c.table.byKey[k]
-	if p == nil {
-		if record.Type == auditrecord.TypeEOE {
-			return // of an event that is closed already
+func (c *Correlator) addRecord(record *auditrecord.Record, called *call, line []byte, at Position, now time.Time) {
+	if record.Type == auditrecord.TypeEOE {
+		if p := c.table.byKey[c.keyOf(record)]; p != nil && (p.call != nil || p.tamper()) {
+			p.last = at
+			c.close(p, false)
 		}
-		c.makeRoom()
-		p = c.table.open(k, at)
-		p.event = c.newEvent(kill.KindSignal, record)
-		p.event.Origin = kill.OriginUser
+		return
 	}
-	p.last, p.record, p.touched = at, c.records, now
-	p.cut = p.cut || record.Cut
+	p := c.gather(record, at, now)
 	switch record.Type {
 	case auditrecord.TypeSyscall:
 		if p.call == nil {
@@ -178,22 +206,43 @@ func (c *Correlator) addRecord(record auditrecord.Record, called *call, line []b
 		c.grow(p, targetBytes)
 	case auditrecord.TypeProctitle:
 		c.addTitle(p, record)
-	case auditrecord.TypeEOE:
-		if p.call != nil {
-			c.close(p, false)
-		}
-		return
 	}
+	c.added(p, record, line)
+}
+
+// gather returns the pending event of a record.
+func (c *Correlator) gather(record *auditrecord.Record, at Position, now time.Time) *pending {
+	k := c.keyOf(record)
+	p := c.table.byKey[k]
+	if p == nil {
+		c.makeRoom()
+		p = c.table.open(k, at)
+		p.event = c.newEvent(kill.KindSignal, record)
+		p.event.Origin = kill.OriginUser
+	}
+	p.last, p.record, p.touched = at, c.records, now
+	p.cut = p.cut || record.Cut
+	return p
+}
+
+// added closes an event if the record that was added is its last.
+func (c *Correlator) added(p *pending, record *auditrecord.Record, line []byte) {
 	c.grow(p, len(line))
-	if c.config.KeepOriginal && record.Type != auditrecord.TypeObjPID {
-		p.original = append(append(p.original, line...), '\n')
+	if record.Type != auditrecord.TypeObjPID {
+		c.keepOriginal(p, line)
 	}
 	c.table.settle(p)
 	switch {
-	case p.settled() && p.single():
+	case p.whole():
 		c.close(p, false)
 	case c.table.bytes > maxBytes:
 		c.evict()
+	}
+}
+
+func (c *Correlator) keepOriginal(p *pending, line []byte) {
+	if c.config.KeepOriginal {
+		p.original = append(append(p.original, line...), '\n')
 	}
 }
 
@@ -256,6 +305,18 @@ func (c *Correlator) Expire(now time.Time) time.Duration {
 	return next
 }
 
+// Lost is to be called when records may have been lost: any event that is
+// pending may lack one.
+func (c *Correlator) Lost() {
+	for p := c.table.oldest; p != nil; p = p.newer {
+		p.cut = true
+	}
+}
+
+// SetSource changes the value of Event.Source for the events that begin from
+// now on.
+func (c *Correlator) SetSource(name string) { c.config.Source = name }
+
 // Flush closes everything, as at the end of a log that nobody writes to.
 func (c *Correlator) Flush() {
 	for c.table.oldest != nil {
@@ -266,25 +327,33 @@ func (c *Correlator) Flush() {
 func (c *Correlator) close(p *pending, evicted bool) {
 	c.table.remove(p)
 	c.spans.add(p, c.table.oldest)
-	if p.call == nil && len(p.event.Targets) == 0 {
+	if p.call == nil && len(p.event.Targets) == 0 && !p.tamper() {
 		return // a command line alone, of an event that was none of ours
 	}
-	if p.single() && p.settled() && len(p.event.Targets) > 0 {
+	if p.tamper() || p.whole() && len(p.event.Targets) > 0 {
 		c.done.put(p.key.stamp, p.event.Audit.Node)
 	}
 	e := p.finish(evicted)
 	c.table.free = p
 	c.hand(e)
+	for _, other := range p.also {
+		e := *e
+		other.apply(&e)
+		c.hand(&e)
+	}
 }
 
 func (c *Correlator) hand(e *kill.Event) {
+	if e.Kind == kill.KindTamper && c.byUs(&e.Sender) {
+		return
+	}
 	if !e.Complete {
 		c.counts.Incomplete++
 	}
 	c.emit(e)
 }
 
-func (c *Correlator) keyOf(record auditrecord.Record) key {
+func (c *Correlator) keyOf(record *auditrecord.Record) key {
 	return key{node: c.texts.plain(record.Node), stamp: record.Stamp}
 }
 
@@ -311,13 +380,13 @@ func (r *recent) put(stamp auditrecord.Stamp, node string) {
 	slot.used, slot.stamp, slot.node = true, stamp, node
 }
 
-func (r *recent) has(record auditrecord.Record) bool {
+func (r *recent) has(record *auditrecord.Record) bool {
 	slot := &r[record.Stamp.Serial%uint32(len(r))]
 	return slot.used && slot.stamp == record.Stamp && slot.node == string(record.Node)
 }
 
 // remove is for an event that comes once more, as in two logs put together.
-func (r *recent) remove(record auditrecord.Record) {
+func (r *recent) remove(record *auditrecord.Record) {
 	if r.has(record) {
 		r[record.Stamp.Serial%uint32(len(r))].used = false
 	}

@@ -60,7 +60,7 @@ func TestAnyOrder(t *testing.T) {
 	in.feed(lines...)
 	in.Flush()
 	want := byKey(in.take())
-	require.Len(t, want, 57+2, "57 of the 62 calls send a signal, and two processes crash")
+	require.Len(t, want, 57+2+3, "57 of the 62 calls send a signal, two processes crash, two rules go, and the daemon ends")
 
 	reversed := make([]string, len(lines))
 	for i, line := range lines {
@@ -94,7 +94,7 @@ func byKey(events []*kill.Event) map[string][]any {
 	keyed := make(map[string][]any)
 	for _, e := range events {
 		keyed[fmt.Sprint(e.Kind, e.Time.UnixMilli(), e.Audit.Serial)] = []any{
-			e.Signal, e.Syscall, e.Scope, e.Result, e.Requested, e.Sender, e.Targets, e.TargetCount, e.Audit, e.Complete,
+			e.Signal, e.Syscall, e.Scope, e.Result, e.Requested, e.Sender, e.Targets, e.TargetCount, e.Tamper, e.Audit, e.Complete,
 		}
 	}
 	return keyed

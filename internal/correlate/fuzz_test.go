@@ -20,7 +20,7 @@ import (
 // FuzzCorrelator feeds any lines in any order. Nothing may panic or grow, and
 // the safe position may never pass what is pending.
 func FuzzCorrelator(f *testing.F) {
-	for _, name := range []string{"seed.log", "variants.log"} {
+	for _, name := range []string{"seed.log", "variants.log", "tamper.log"} {
 		log, err := os.ReadFile("../../testdata/" + name)
 		require.NoError(f, err)
 		// A few records each: the fuzzer is slow with long inputs.
@@ -39,9 +39,16 @@ func FuzzCorrelator(f *testing.F) {
 		now := time.Unix(1450214919, 0)
 		targets, emitted := 0, 0
 		c := New(Config{Timeout: time.Second, MaxPending: maxPending, KeepOriginal: seed%2 == 1}, func(e *kill.Event) {
-			emitted += len(e.Targets)
 			require.LessOrEqual(t, e.TargetCount, len(e.Targets))
-			require.True(t, e.Kind == kill.KindSignal || e.Kind == kill.KindAbend)
+			switch e.Kind {
+			case kill.KindSignal, kill.KindAbend:
+				emitted += len(e.Targets)
+				require.Nil(t, e.Tamper)
+			case kill.KindTamper:
+				require.NotEmpty(t, e.Tamper.Action)
+			default:
+				require.Fail(t, "an event of no kind", e.Kind)
+			}
 		})
 		for i, line := range lines {
 			record, err := auditrecord.Parse(line)
@@ -60,6 +67,8 @@ func FuzzCorrelator(f *testing.F) {
 		require.Zero(t, c.Pending())
 		require.Zero(t, c.table.bytes)
 		require.Zero(t, c.table.anonymous)
+		require.Zero(t, c.table.settled)
+		require.Zero(t, c.table.tampers)
 		require.LessOrEqual(t, emitted, targets)
 		require.Equal(t, Position(len(lines)), c.Safe(Position(len(lines))))
 	})

@@ -29,6 +29,8 @@ type pending struct {
 	// cut is true if a record of the event was incomplete or contradictory.
 	cut      bool
 	original []byte
+	// also is what else was done to the audit system by the same call.
+	also []tampering
 	// counted is true once it was settled and counted as such.
 	counted bool
 	// bytes is roughly how much memory the event holds.
@@ -44,13 +46,28 @@ type pending struct {
 	older, newer *pending
 }
 
+// tamper reports whether the event is about the audit system, not a signal.
+func (p *pending) tamper() bool { return p.event.Kind == kill.KindTamper }
+
 // settled reports whether nothing more has to come. More may, if the call was
-// addressed to many.
+// addressed to many, or if it changed the audit system: the kernel does not
+// always tell who did.
 func (p *pending) settled() bool {
-	if p.call == nil || !p.titled {
+	switch {
+	case p.tamper():
+		return true
+	case p.call == nil || !p.titled:
 		return false
 	}
 	return len(p.event.Targets) > 0 || p.single() && p.nobody()
+}
+
+// whole reports whether nothing more can come.
+func (p *pending) whole() bool {
+	if p.tamper() {
+		return p.call != nil && p.titled
+	}
+	return p.settled() && p.single()
 }
 
 // single reports whether there can be no more targets than one.
@@ -86,8 +103,8 @@ func (p *pending) finish(evicted bool) *kill.Event {
 	// chunk first); sorted, an event is the same however it was read.
 	slices.SortStableFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.Targets = slices.CompactFunc(e.Targets, func(a, b kill.Process) bool { return a.PID == b.PID })
-	lost := p.call == nil || len(e.Targets) == 0 && p.targetExpected()
-	if !lost {
+	lost := !p.tamper() && (p.call == nil || len(e.Targets) == 0 && p.targetExpected())
+	if !lost && !p.tamper() {
 		e.TargetCount = len(e.Targets)
 	}
 	e.Original = string(bytes.TrimSuffix(p.original, []byte("\n")))
@@ -101,8 +118,9 @@ type table struct {
 	oldest, newest *pending
 	bytes          int
 	// anonymous counts those without a SYSCALL record yet, settled those that
-	// need nothing more, though more may come.
-	anonymous, settled int
+	// need nothing more, though more may come, tampers those that are about the
+	// audit system.
+	anonymous, settled, tampers int
 	// free is one that was closed, to be used again.
 	free *pending
 }
@@ -128,7 +146,10 @@ func (t *table) add(p *pending) {
 		t.oldest = p
 	}
 	t.newest = p
-	t.anonymous++
+	t.bytes += p.bytes
+	if p.call == nil {
+		t.anonymous++
+	}
 }
 
 // settle counts an event once it is settled.
@@ -158,5 +179,8 @@ func (t *table) remove(p *pending) {
 	}
 	if p.counted {
 		t.settled--
+	}
+	if p.tamper() {
+		t.tampers--
 	}
 }

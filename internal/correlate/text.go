@@ -4,7 +4,6 @@
 package correlate
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
@@ -49,12 +48,14 @@ func (t *texts) once(value []byte) (string, bool) {
 	return string(decoded), whole
 }
 
-// plain returns the text of a field that the kernel never encodes.
+// plain returns the text of a field that the kernel never encodes. A question
+// mark is what it writes for a label if there are several, or none.
 func (t *texts) plain(value []byte) string {
 	if text, ok := t.plainly.texts[string(value)]; ok {
 		return text
 	}
-	if bytes.Equal(value, []byte("(none)")) || bytes.Equal(value, []byte("(null)")) {
+	switch string(value) {
+	case "(none)", "(null)", "?":
 		return ""
 	}
 	text := string(auditrecord.Unquote(value))

@@ -42,8 +42,11 @@ func New(config Config) (*Filter, error) {
 }
 
 // Apply reports whether an event is wanted, after taking the targets that are
-// not out of it.
+// not out of it. Whoever blinds the monitor is always of interest.
 func (f *Filter) Apply(e *kill.Event) bool {
+	if e.Kind == kill.KindTamper {
+		return true
+	}
 	if e.SignalKnown && !f.signals[e.Signal] {
 		return false
 	}

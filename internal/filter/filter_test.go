@@ -55,6 +55,13 @@ func TestApply(t *testing.T) {
 		"kernel, if targets matter":  {Config{Targets: []string{"mysqld"}}, event(func(e *kill.Event) { e.Origin = kill.OriginKernel }), true},
 		"both have to match":         {Config{Targets: []string{"mysqld"}, Senders: []string{"nobody"}}, event(nil), false},
 		"path of unknown executable": {Config{Targets: []string{"/usr/sbin/mysqld"}}, event(nil), true},
+		"tampering, whatever is asked for": {
+			Config{Targets: []string{"mysqld"}, Senders: []string{"systemd"}},
+			event(func(e *kill.Event) {
+				e.Kind, e.SignalKnown, e.Targets, e.Result = kill.KindTamper, false, nil, kill.Result{Known: true, Errno: -1}
+				e.Tamper = &kill.Tamper{Action: kill.TamperRuleRemoved}
+			}), true,
+		},
 		"path of other executable": {
 			Config{Targets: []string{"/usr/sbin/mysqld"}},
 			event(func(e *kill.Event) { e.Targets[0].Executable = "/opt/mysqld" }), false,

@@ -73,6 +73,10 @@ func (a attributes) signal(e *kill.Event) {
 	a.text("kill.origin", string(e.Origin))
 	a.text("kill.cause", string(e.Cause))
 	a.text("kill.scope", string(e.Scope))
+	if e.Tamper != nil {
+		a.known("kill.tamper.action", string(e.Tamper.Action))
+		a.text("kill.tamper.rule", e.Tamper.Rule)
+	}
 	if e.Result.Failed() {
 		a.known("kill.result", "failure")
 		a.text("error.type", e.Result.Error)
@@ -117,7 +121,9 @@ func (a attributes) target(e *kill.Event, target *kill.Process) {
 }
 
 func (a attributes) audit(e *kill.Event) {
-	a.integer("kill.audit.serial", int64(e.Audit.Serial))
+	if e.Tamper == nil || e.Tamper.Action != kill.TamperRuleRestored { // which no record tells of
+		a.integer("kill.audit.serial", int64(e.Audit.Serial))
+	}
 	a.id("kill.audit.session.id", e.Sender.Session)
 	if len(e.Audit.Keys) > 0 {
 		keys := a.m.AppendEmpty("kill.audit.key").SetEmptySlice()

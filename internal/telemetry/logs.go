@@ -95,7 +95,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.m.EnsureCapacity(usualAttributes)
 	a.signal(e)
 	a.target(e, target)
-	if e.Kind == kill.KindSignal {
+	if e.Kind != kill.KindAbend {
 		a.sender(&e.Sender)
 		a.text("process.title", title)
 	}
@@ -153,10 +153,11 @@ func appendTitle(buf []byte, title string) []byte {
 // usualAttributes is how many attributes most records have.
 const usualAttributes = 34
 
-// severity is told by what the signal does, not by who is concerned.
+// severity is told by what the signal does, not by who is concerned. Even a
+// failed attempt to blind the monitor is one.
 func severity(e *kill.Event) plog.SeverityNumber {
 	switch {
-	case e.Kind == kill.KindAbend:
+	case e.Kind == kill.KindAbend, e.Kind == kill.KindTamper:
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug

@@ -14,7 +14,10 @@ import (
 // sentence appends what a person wants to read of an event. target is nil if
 // nobody was struck.
 func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
-	if e.Kind == kill.KindAbend {
+	switch e.Kind {
+	case kill.KindTamper:
+		return tamperSentence(buf, e)
+	case kill.KindAbend:
 		buf = appendProcess(buf, target)
 		buf = appendDetails(buf, target)
 		if e.Cause == kill.CauseSeccomp {

@@ -38,6 +38,10 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(e.Time.UnixMilli()))
 	u.buffer = binary.BigEndian.AppendUint32(u.buffer, e.Audit.Serial)
 	u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(pid))
+	if e.Tamper != nil {
+		u.buffer = append(u.buffer, e.Tamper.Action...)
+		u.buffer = append(u.buffer, e.Tamper.Rule...)
+	}
 	u.hash.Reset()
 	_, _ = u.hash.Write(u.buffer) // never fails
 	u.buffer = u.hash.Sum(u.buffer[:0])

@@ -1,0 +1,205 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package correlate
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// defaultKey is the key of our rules unless the configuration names another.
+const defaultKey = "audit_kill"
+
+// otherCall stands for any call by which the audit system may be changed.
+var otherCall = call{signal: noSignal}
+
+// tampering is one thing that was done to the audit system, or tried.
+type tampering struct {
+	action kill.TamperAction
+	result kill.Result
+	// keys are those of the rule.
+	keys []string
+	// daemon is the process id of the daemon that was stopped.
+	daemon int
+}
+
+// addChange takes a CONFIG_CHANGE record. Most of them blind nobody.
+func (c *Correlator) addChange(record *auditrecord.Record, line []byte, at Position, now time.Time) {
+	change, whole := auditrecord.ParseChange(record.Fields)
+	whole = whole && !record.Cut
+	found := c.tamperingOf(&change, whole)
+	if found.action == "" {
+		return
+	}
+	c.done.remove(record)
+	c.adopt(record, at)
+	p := c.gather(record, at, now)
+	p.cut = p.cut || !whole
+	switch {
+	case !p.tamper():
+		c.table.tampers++
+		p.event.Kind, p.event.Origin = kill.KindTamper, ""
+		if p.call == nil {
+			c.addChanger(p.event, &change)
+		}
+		found.apply(p.event)
+	case p.event.Tamper.Action != found.action:
+		p.also = append(p.also, found)
+	}
+	c.added(p, record, line)
+}
+
+// tamperingOf tells what a change does to the monitor. The action is empty if
+// it does nothing. Of a damaged record what is not known is taken for ours.
+func (c *Correlator) tamperingOf(change *auditrecord.Change, whole bool) tampering {
+	const off, locked = 0, 2
+	reset := change.Sets() && (!change.OldKnown || change.Old != change.New)
+	switch {
+	case change.RemovesRule():
+		refused := change.Setting == auditrecord.SettingEnabled && change.New == locked
+		keys, keysWhole := c.splitKeys(change.Key)
+		if !keysWhole {
+			keys = nil
+		}
+		if slices.Contains(keys, c.config.Key) || len(keys) == 0 && (refused || !whole) {
+			reason := ""
+			if refused {
+				reason = "EPERM"
+			}
+			return tampering{action: kill.TamperRuleRemoved, keys: keys, result: resultOf(change, reason)}
+		}
+	case reset && change.Setting == auditrecord.SettingEnabled && change.New == off:
+		return tampering{action: kill.TamperAuditDisabled, result: resultOf(change, "EPERM")}
+	case reset && change.Setting == auditrecord.SettingEnabled && change.New == locked:
+		return tampering{action: kill.TamperAuditLocked, result: resultOf(change, "EPERM")}
+	case reset && change.Setting == auditrecord.SettingPID && change.New == 0:
+		return tampering{action: kill.TamperDaemonStopped, daemon: change.Old, result: resultOf(change, "EACCES")}
+	}
+	return tampering{}
+}
+
+// resultOf tells how a change ended. The record has no error; it is named where
+// the kernel has only one reason to refuse that change (kernel/audit.c,
+// audit_do_config_change and audit_receive_msg).
+func resultOf(change *auditrecord.Change, errorName string) kill.Result {
+	switch {
+	case !change.DoneKnown:
+		return kill.Result{}
+	case change.Done:
+		return kill.Success()
+	}
+	return kill.Result{Known: true, Errno: -1, Error: errorName}
+}
+
+// apply fills in what was done.
+func (t tampering) apply(e *kill.Event) {
+	e.Tamper = &kill.Tamper{Action: t.action}
+	e.Result, e.Audit.Keys, e.Targets = t.result, t.keys, nil
+	if t.daemon == 0 {
+		return
+	}
+	e.AddTarget().PID = t.daemon
+	if e.Sender.PID == 0 && t.result.Succeeded() {
+		// Only the daemon itself may sign off, and the kernel writes no SYSCALL
+		// record of a daemon's calls (kernel/audit.c, auditd_test_task).
+		e.Sender.PID = t.daemon
+	}
+}
+
+// addChanger fills in what the record itself tells of who made the change. A
+// SYSCALL record, which older kernels do not write, tells more.
+func (c *Correlator) addChanger(e *kill.Event, change *auditrecord.Change) {
+	e.Audit.Subject = c.texts.plain(change.Subject)
+	e.Sender.PID = change.PID
+	e.Sender.RealUser = c.user(change.UID, true, change.UIDName)
+	e.Sender.Login = c.user(change.AUID, true, change.AUIDName)
+	e.Sender.Session = kill.NewID(change.Session)
+	e.Sender.Label = e.Audit.Subject
+}
+
+// daemonEnd makes an event of a DAEMON_END record, which stands for itself:
+// auditd writes it when it is told to stop, and by whom.
+func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
+	change, whole := auditrecord.ParseChange(record.Fields)
+	e := c.newEvent(kill.KindTamper, record)
+	c.addChanger(e, &change)
+	// Its uid is the owner of the sender's folder in /proc, the effective user.
+	e.Sender.User, e.Sender.RealUser = e.Sender.RealUser, kill.User{}
+	if change.AUID == 0 && !e.Sender.Session.Known {
+		// Its auid is the login user, or the user if there was no login
+		// (kernel/audit.c, audit_signal_info). Of root nothing tells which.
+		e.Sender.Login = kill.User{}
+	}
+	e.Tamper = &kill.Tamper{Action: kill.TamperDaemonStopped}
+	e.Result = resultOf(&change, "")
+	e.Complete = whole && !record.Cut
+	return e
+}
+
+// byUs reports whether it was the collector itself that changed the audit
+// system, as it does when it starts and stops.
+func (c *Correlator) byUs(sender *kill.Process) bool {
+	if c.config.PID != 0 && sender.PID == c.config.PID {
+		return true
+	}
+	// An upgrade may have replaced the program while it runs.
+	executable := strings.TrimSuffix(sender.Executable, " (deleted)")
+	return executable != "" && executable == c.config.Executable
+}
+
+// ofTamper reports whether a record belongs to a tamper that is pending.
+func (c *Correlator) ofTamper(record *auditrecord.Record) bool {
+	if c.table.tampers == 0 {
+		return false
+	}
+	p := c.table.byKey[c.keyOf(record)]
+	return p != nil && p.tamper()
+}
+
+// early holds the latest calls by which somebody may have changed the audit
+// system, for a log in which the record of the change comes behind the call.
+// The kernel writes it before.
+type early [16]*pending
+
+func (e *early) slot(stamp auditrecord.Stamp) **pending { return &e[stamp.Serial%uint32(len(e))] }
+
+// remember keeps a call. p is what has come of its event already, if anything.
+func (c *Correlator) remember(p *pending, record *auditrecord.Record, called *call, line []byte) {
+	slot := c.early.slot(record.Stamp)
+	if p == nil {
+		p = &pending{key: c.keyOf(record), event: c.newEvent(kill.KindSignal, record)}
+	}
+	p.cut = p.cut || record.Cut
+	c.addSyscall(p, record, called)
+	c.keepOriginal(p, line)
+	*slot = p
+	// Its command line must not be passed by.
+	c.passed = c.passed[:0]
+}
+
+// rememberTitle adds a command line to a call that was remembered.
+func (c *Correlator) rememberTitle(record *auditrecord.Record, line []byte) {
+	if p := *c.early.slot(record.Stamp); p != nil && record.Type == auditrecord.TypeProctitle && p.key == c.keyOf(record) {
+		p.cut = p.cut || record.Cut
+		c.addTitle(p, record)
+		c.keepOriginal(p, line)
+	}
+}
+
+// adopt makes a call that was remembered a pending event.
+func (c *Correlator) adopt(record *auditrecord.Record, at Position) {
+	slot := c.early.slot(record.Stamp)
+	if p := *slot; p != nil && p.key == c.keyOf(record) && c.others.has(record) {
+		c.others.remove(record)
+		*slot = nil
+		c.makeRoom()
+		// Reading never starts again before the record that comes first now.
+		p.first = at
+		c.table.add(p)
+	}
+}
