@@ -169,7 +169,7 @@ func (m *Manager) Restore() (Tampering, error) {
 		return Tampering{}, err
 	}
 	gone, late := m.gone(list)
-	found := Tampering{Disabled: status.Enabled == 0 && m.anySeen(), Locked: m.power.changed(status) == locked}
+	found := Tampering{Disabled: status.Enabled == 0 && m.power.seenOn, Locked: m.power.changed(status) == locked}
 	problems := m.obstacles(list)
 	lost, problem := m.keepShield(list, status.Enabled != locked)
 	if problem != nil {
@@ -182,28 +182,37 @@ func (m *Manager) Restore() (Tampering, error) {
 		found.Removed = append(found.Removed, r.Rule)
 	}
 	found.Obstacles = m.news(problems)
-	return found, m.putBack(gone, late, found.Disabled, status.Enabled == locked)
+	switch {
+	case status.Enabled != locked:
+		return found, errors.Join(m.catchUp(late), m.putBack(gone, found.Disabled))
+	case len(gone) > 0:
+		return found, errors.New("not put back, as the audit rules are locked until the next boot")
+	}
+	return found, nil
 }
 
-// putBack adds the rules that are gone and those that could not be added so far.
-func (m *Manager) putBack(gone, late []*managed, off, isLocked bool) error {
-	if isLocked {
-		if len(gone) > 0 {
-			return errors.New("not put back, as the audit rules are locked until the next boot")
-		}
+// catchUp does what Install could not do.
+func (m *Manager) catchUp(late []*managed) error {
+	err := m.add(late)
+	if m.anySeen() && !m.power.seenOn {
+		err = errors.Join(err, m.turnOn())
+	}
+	return err
+}
+
+// putBack undoes what somebody has done.
+func (m *Manager) putBack(gone []*managed, off bool) error {
+	if len(gone) == 0 && !off {
 		return nil
 	}
-	errs := []error{m.add(late)}
-	if len(gone) > 0 || off {
-		if !m.limit.allow() {
-			return errors.Join(append(errs, ErrTooOften)...)
-		}
-		errs = append(errs, m.add(gone))
-		if off {
-			errs = append(errs, m.turnOn())
-		}
+	if !m.limit.allow() {
+		return ErrTooOften
 	}
-	return errors.Join(errs...)
+	err := m.add(gone)
+	if off {
+		err = errors.Join(err, m.turnOn())
+	}
+	return err
 }
 
 // Remove removes the rules that this Manager has added, and turns audit off if

@@ -20,19 +20,21 @@ type power struct {
 	daemon uint32
 	// ours is true if audit is on because we have turned it on.
 	ours bool
-	// last is how it was the last time that somebody looked.
-	last uint32
+	// last is how it was the last time that somebody looked, and seenOn is true
+	// once it was on: from then on somebody must have turned it off.
+	last   uint32
+	seenOn bool
 }
 
 func (p *power) found(status *libaudit.AuditStatus) {
-	p.wasOff, p.daemon, p.last = status.Enabled == 0, status.PID, status.Enabled
+	p.wasOff, p.daemon, p.last, p.seenOn = status.Enabled == 0, status.PID, status.Enabled, status.Enabled != 0
 }
 
 // changed returns the new state of the switch if it is another one, else 1, the
 // usual state, and remembers it.
 func (p *power) changed(status *libaudit.AuditStatus) uint32 {
 	before := p.last
-	p.last = status.Enabled
+	p.last, p.seenOn = status.Enabled, p.seenOn || status.Enabled != 0
 	if status.Enabled == 0 {
 		p.ours = false // if it comes on again without us, somebody wants it on
 	}
@@ -46,7 +48,7 @@ func (m *Manager) turnOn() error {
 	if err := m.kernel.SetEnabled(true, libaudit.WaitForReply); err != nil {
 		return fmt.Errorf("turning audit on: %w", err)
 	}
-	m.power.ours, m.power.last = true, 1
+	m.power.ours, m.power.last, m.power.seenOn = true, 1, true
 	m.logger.Info("turned audit on, as it was off")
 	return nil
 }

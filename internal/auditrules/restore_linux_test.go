@@ -161,6 +161,29 @@ func TestRestore(t *testing.T) {
 		assert.False(t, found.Any())
 		assertLoaded(t, k, ours(self)...)
 	})
+	t.Run("audit that could not be turned on is no tampering", func(t *testing.T) {
+		t.Parallel()
+		for _, request := range []string{"add", "enable"} {
+			k := newKernel(t)
+			k.status.Enabled = 0
+			k.refuse[request] = syscall.ENOMEM
+			m, _ := newManager(t, k)
+			assert.Len(t, m.Install(), 1)
+			found, err := m.Restore()
+			require.ErrorIs(t, err, syscall.ENOMEM)
+			assert.False(t, found.Any(), "%+v", found)
+			delete(k.refuse, request)
+			for range 2 {
+				found, err = m.Restore()
+				require.NoError(t, err)
+				assert.False(t, found.Any(), "%+v", found)
+				assertLoaded(t, k, ours(self)...)
+				assert.Equal(t, uint32(1), k.status.Enabled)
+			}
+			require.NoError(t, m.Remove())
+			assert.Equal(t, uint32(0), k.status.Enabled)
+		}
+	})
 	t.Run("after the kernel could not be asked", func(t *testing.T) {
 		t.Parallel()
 		k := newKernel(t)
