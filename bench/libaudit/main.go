@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !windows
+
 // Command libaudit reads an audit log the way go-libaudit's own command does
 // (cmd/auparse -i): parse each line, reassemble the events, coalesce each. It
 // prints how many of them are signals that hit a process.

@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build unix
+
 // Command measure runs a program and prints how many seconds it took and how
 // many kB of memory it held at its peak.
 //

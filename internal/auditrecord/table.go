@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build !windows
+
 package auditrecord
 
 import "github.com/elastic/go-libaudit/v2/auparse"
