@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -24,6 +26,10 @@ import (
 type Config struct {
 	// File reads the log that auditd writes.
 	File configoptional.Optional[FileConfig] `mapstructure:"file"`
+	// Netlink listens to the kernel. Without either, the receiver chooses.
+	Netlink configoptional.Optional[NetlinkConfig] `mapstructure:"netlink"`
+	// Rules are what makes the kernel record signals.
+	Rules RulesConfig `mapstructure:"rules"`
 
 	// Signals are those to report: names with or without SIG, numbers,
 	// SIGRTMIN+n.
@@ -61,6 +67,27 @@ type FileConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
+// NetlinkConfig says how to listen to the kernel.
+type NetlinkConfig struct {
+	// Mode is auto, multicast or unicast.
+	Mode string `mapstructure:"mode"`
+	// ReceiveBuffer is the size of the socket's buffer in bytes.
+	ReceiveBuffer int `mapstructure:"receive_buffer"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
+// RulesConfig says whether to load the audit rules that are needed.
+type RulesConfig struct {
+	// Manage loads what is missing and removes it at shutdown. If it is not set,
+	// it is true for netlink and false for file.
+	Manage *bool `mapstructure:"manage"`
+	// Key marks our rules.
+	Key string `mapstructure:"key"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
 // CorrelationConfig says how long and for how many events to wait for records.
 type CorrelationConfig struct {
 	Timeout    time.Duration `mapstructure:"timeout"`
@@ -85,11 +112,22 @@ const (
 	// shortest is the least that makes sense for a time: 2 without a unit would
 	// be nanoseconds.
 	shortest = time.Millisecond
+
+	defaultReceiveBuffer = 8 << 20
+	// smallestBuffer holds some 30 records, largestBuffer is what the kernel can
+	// double in an int (net/core/sock.c, __sock_set_rcvbuf).
+	smallestBuffer, largestBuffer = 64 << 10, 1<<30 - 1
+	// longestKey leaves room in the kernel's 256 bytes for a second key
+	// (include/uapi/linux/audit.h, AUDIT_MAX_KEY_LEN); auditctl refuses more than
+	// 31 on the command line.
+	longestKey = 31
 )
 
 func createDefaultConfig() component.Config {
 	return &Config{
 		File:          configoptional.Default(defaultFileConfig()),
+		Netlink:       configoptional.Default(defaultNetlinkConfig()),
+		Rules:         RulesConfig{Key: "audit_kill"},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
 		CommandLine:   string(telemetry.CommandLineRedacted),
@@ -108,6 +146,10 @@ func defaultFileConfig() FileConfig {
 	return FileConfig{Path: "/var/log/audit/audit.log", Follow: true}
 }
 
+func defaultNetlinkConfig() NetlinkConfig {
+	return NetlinkConfig{Mode: string(auditnetlink.ModeAuto), ReceiveBuffer: defaultReceiveBuffer}
+}
+
 func defaultSignals() []SignalName {
 	var names []SignalName
 	for _, signal := range kill.DefaultSignals() {
@@ -119,6 +161,9 @@ func defaultSignals() []SignalName {
 // Validate checks what concerns the configuration as a whole.
 func (c *Config) Validate() error {
 	var problems []string
+	if c.File.HasValue() && c.Netlink.HasValue() {
+		problems = append(problems, "file, netlink: only one source is possible; use a second audit_kill receiver for the other")
+	}
 	if len(c.Signals) == 0 {
 		problems = append(problems,
 			"signals: must name at least one; leave it out for those that end, stop or crash a process")
@@ -171,6 +216,30 @@ func (c *FileConfig) Validate() error {
 		problems = append(problems, "start_at: end with follow: false would read nothing; use start_at: beginning")
 	}
 	return refuse(problems)
+}
+
+// Validate implements confmap.Validator.
+func (c *NetlinkConfig) Validate() error {
+	var problems []string
+	if !slices.Contains(auditnetlink.Modes(), auditnetlink.Mode(c.Mode)) {
+		problems = append(problems, fmt.Sprintf("mode: %q must be auto, multicast or unicast", c.Mode))
+	}
+	if c.ReceiveBuffer < smallestBuffer || c.ReceiveBuffer > largestBuffer {
+		problems = append(problems, fmt.Sprintf("receive_buffer: %d must be from %d to %d bytes, such as %d",
+			c.ReceiveBuffer, smallestBuffer, largestBuffer, defaultReceiveBuffer))
+	}
+	return refuse(problems)
+}
+
+// Validate implements confmap.Validator. auditctl, ausearch and rules.d split
+// at spaces and know quotes in part only.
+func (c *RulesConfig) Validate() error {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
+	if c.Key == "" || len(c.Key) > longestKey || strings.ContainsFunc(c.Key, odd) {
+		return fmt.Errorf("key: %q must be 1 to %d printable ASCII characters without spaces, quotes, commas, "+
+			"backslashes and equals signs, such as audit_kill", c.Key, longestKey)
+	}
+	return nil
 }
 
 // fromBeginning resolves what an empty StartAt means.

@@ -25,7 +25,9 @@ func TestDefaultConfig(t *testing.T) {
 	t.Parallel()
 
 	assert.Equal(t, &Config{
-		File: configoptional.Default(FileConfig{Path: "/var/log/audit/audit.log", Follow: true}),
+		File:    configoptional.Default(FileConfig{Path: "/var/log/audit/audit.log", Follow: true}),
+		Netlink: configoptional.Default(NetlinkConfig{Mode: "auto", ReceiveBuffer: 8388608}),
+		Rules:   RulesConfig{Key: "audit_kill"},
 		Signals: []SignalName{
 			"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV",
 			"SIGTERM", "SIGSTOP", "SIGXCPU", "SIGXFSZ", "SIGSYS",
@@ -81,6 +83,17 @@ func TestLoadConfig(t *testing.T) {
 			c.RetryOnFailure.MaxInterval = 5 * time.Second
 		},
 	}
+	yes, no := true, false
+	tests["null_netlink"] = func(c *Config) { c.Netlink = configoptional.Some(defaultNetlinkConfig()) }
+	tests["netlink"] = func(c *Config) {
+		c.Netlink = configoptional.Some(NetlinkConfig{Mode: "unicast", ReceiveBuffer: 1048576})
+		c.Rules = RulesConfig{Manage: &no, Key: "who_did_it"}
+	}
+	tests["managed_file"] = func(c *Config) {
+		c.File = configoptional.Some(defaultFileConfig())
+		c.Rules.Manage = &yes
+	}
+	tests["printed"] = func(*Config) {}
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
 	require.Len(t, tests, len(conf.ToStringMap()), "each receiver in the file is a case")
@@ -119,8 +132,6 @@ func TestConfigSurvivesPrinting(t *testing.T) {
 			require.NoError(t, printed.Marshal(want))
 			got := NewFactory().CreateDefaultConfig()
 			require.NoError(t, printed.Unmarshal(&got))
-			// A section that is not there is printed as one with nothing in it.
-			want.(*Config).File.GetOrInsertDefault()
 			assert.Equal(t, want, got)
 		})
 	}
@@ -129,8 +140,8 @@ func TestConfigSurvivesPrinting(t *testing.T) {
 func TestInvalidConfig(t *testing.T) {
 	t.Parallel()
 
-	const keys = "command_line, correlation, file, include_failed, include_original, retry_on_failure, " +
-		"senders, signals, storage, targets"
+	const keys = "command_line, correlation, file, include_failed, include_original, netlink, retry_on_failure, " +
+		"rules, senders, signals, storage, targets"
 	const unknownSignal = ": use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 	tests := []struct {
 		name string
@@ -151,11 +162,23 @@ func TestInvalidConfig(t *testing.T) {
 			"file::enabled: unknown key, use one of follow, path, start_at",
 		},
 		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
-		{"later: netlink", "netlink: {}", "netlink: unknown key, use one of " + keys},
 		{"later: ebpf", "ebpf: {ring_buffer: 1}", "ebpf: unknown key, use one of " + keys},
-		{"later: rules", "rules: {manage: true}", "rules: unknown key, use one of " + keys},
 		{"later: outcome", "outcome: {enabled: true}", "outcome: unknown key, use one of " + keys},
 		{"later: root_path", "root_path: /host", "root_path: unknown key, use one of " + keys},
+
+		{"unknown key of netlink", "netlink: {path: /a}", "netlink::path: unknown key, use one of mode, receive_buffer"},
+		{"unknown key of rules", "rules: {keys: a}", "rules::keys: unknown key, use one of key, manage"},
+		{"text as size", "netlink: {receive_buffer: 8MB}", "netlink::receive_buffer: 8MB must be a whole number"},
+		{"manage", "rules: {manage: yes please}", "rules::manage: yes please must be true or false"},
+		{"two sources", "{file: {}, netlink: {}}", "receivers::audit_kill: file, netlink: only one source is possible; " +
+			"use a second audit_kill receiver for the other"},
+		{"mode", "netlink: {mode: broadcast}", `receivers::audit_kill::netlink: mode: "broadcast" must be auto, multicast or unicast`},
+		{"receive_buffer", "netlink: {receive_buffer: 0}", "receivers::audit_kill::netlink: " +
+			"receive_buffer: 0 must be from 65536 to 1073741823 bytes, such as 8388608"},
+		{"no key", `rules: {key: ""}`, `receivers::audit_kill::rules: key: "" must be 1 to 31 printable ASCII characters ` +
+			"without spaces, quotes, commas, backslashes and equals signs, such as audit_kill"},
+		{"odd key", `rules: {key: "my key"}`, `receivers::audit_kill::rules: key: "my key" must be 1 to 31 printable ASCII ` +
+			"characters without spaces, quotes, commas, backslashes and equals signs, such as audit_kill"},
 
 		{
 			"a scalar as section", "file: /var/log/audit/audit.log",

@@ -26,7 +26,24 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := signalsToNames(conf); err != nil {
 		return err
 	}
+	dropEmptySources(conf)
 	return conf.Unmarshal(c)
+}
+
+// dropEmptySources takes away sources with nothing behind the colon where there
+// are several: `print-config` writes those so that are not configured. A single
+// one is a choice.
+func dropEmptySources(conf *confmap.Conf) {
+	sources := []string{"file", "netlink"}
+	sources = slices.DeleteFunc(sources, func(key string) bool { return !conf.IsSet(key) })
+	if len(sources) < 2 {
+		return
+	}
+	for _, key := range sources {
+		if conf.Get(key) == nil {
+			conf.Delete(key)
+		}
+	}
 }
 
 // sections are the parts of the configuration that hold keys of their own.
@@ -36,7 +53,9 @@ var sections = []struct {
 }{
 	{"correlation", reflect.TypeFor[CorrelationConfig]()},
 	{"file", reflect.TypeFor[FileConfig]()},
+	{"netlink", reflect.TypeFor[NetlinkConfig]()},
 	{"retry_on_failure", reflect.TypeFor[configretry.BackOffConfig]()},
+	{"rules", reflect.TypeFor[RulesConfig]()},
 }
 
 // checkKeys refuses keys that do not exist, and values that cannot be meant.
@@ -89,6 +108,10 @@ func mismatch(value any, field reflect.Type) string {
 	case field == reflect.TypeFor[time.Duration]():
 		if !isDuration(value) {
 			return "a duration with its unit, such as 2s"
+		}
+	case field == reflect.TypeFor[*bool]():
+		if value != nil && kind != reflect.Bool { // null is as `print-config` has it
+			return "true or false"
 		}
 	case field.Kind() == reflect.Bool && kind != reflect.Bool:
 		return "true or false"

@@ -25,5 +25,9 @@ func NewFactory() receiver.Factory {
 func createLogs(
 	_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
 ) (receiver.Logs, error) {
-	return newKillReceiver(cfg.(*Config), set, next)
+	config := cfg.(*Config)
+	if err := checkPlatform(config); err != nil {
+		return nil, err
+	}
+	return newKillReceiver(config, set, next)
 }

@@ -22,11 +22,14 @@ type machine struct {
 	os string
 	// passwd is the file that names its users.
 	passwd string
+	// executable is the program that the collector runs; empty if not known.
+	executable string
 }
 
 // thisMachine asks the operating system.
 func thisMachine() machine {
 	name, _ := os.Hostname() // an unknown name is left out
+	executable, _ := os.Executable()
 	// machine-id(5); the second path is where D-Bus keeps it on hosts without
 	// systemd.
 	return machine{
@@ -34,6 +37,8 @@ func thisMachine() machine {
 		os:     runtime.GOOS,
 		id:     machineID("/etc/machine-id", "/var/lib/dbus/machine-id"),
 		passwd: "/etc/passwd",
+
+		executable: executable,
 	}
 }
 

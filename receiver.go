@@ -16,16 +16,13 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.uber.org/zap"
 
-	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
 // shutdownGrace is how long a consumer may take for the last data at shutdown
@@ -43,7 +40,9 @@ type killReceiver struct {
 	machine   machine
 	grace     time.Duration
 
-	source  source.Source
+	source source.Source
+	// guard keeps the audit rules loaded; nil if that is not our business.
+	guard   *guard
 	storage storage.Client
 	health  *health
 	// stopReading ends the source, stopDelivering also what it has in hand.
@@ -74,12 +73,9 @@ func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) 
 
 func newFilter(config *Config) (*filter.Filter, error) {
 	wanted := filter.Config{IncludeFailed: config.IncludeFailed}
-	for _, name := range config.Signals {
-		signal, err := kill.ParseSignal(string(name))
-		if err != nil {
-			return nil, err
-		}
-		wanted.Signals = append(wanted.Signals, signal)
+	var err error
+	if wanted.Signals, err = parseSignals(config.Signals); err != nil {
+		return nil, err
 	}
 	for _, glob := range config.Targets {
 		wanted.Targets = append(wanted.Targets, string(glob))
@@ -88,6 +84,18 @@ func newFilter(config *Config) (*filter.Filter, error) {
 		wanted.Senders = append(wanted.Senders, string(glob))
 	}
 	return filter.New(wanted)
+}
+
+func parseSignals(names []SignalName) ([]kill.Signal, error) {
+	var signals []kill.Signal
+	for _, name := range names {
+		signal, err := kill.ParseSignal(string(name))
+		if err != nil {
+			return nil, err
+		}
+		signals = append(signals, signal)
+	}
+	return signals, nil
 }
 
 // Start implements component.Component.
@@ -105,8 +113,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	r.health = &health{report: func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) }}
-	r.source = r.newSource() //nolint:contextcheck // its metrics need no context
-	if err := r.source.Start(ctx); err != nil {
+	if err := r.openSource(ctx); err != nil {
 		return err
 	}
 	ctx = context.WithoutCancel(ctx) // which ends with Start
@@ -114,33 +121,13 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	delivering, stopDelivering := context.WithCancel(ctx)
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
 	d := r.newDelivery(reading, delivering)
-	r.running.Go(func() { r.source.Run(reading, d.deliver) })
-	return nil
-}
-
-// newSource chooses the source of the events.
-func (r *killReceiver) newSource() source.Source {
-	file := r.config.File.Get()
-	if file == nil {
-		// The configuration names no source, and there is one kind so far.
-		chosen := defaultFileConfig()
-		file = &chosen
-		r.set.Logger.Info("reading the audit log, as no source is configured", zap.String("path", file.Path))
+	deliver := d.deliver
+	if r.guard != nil {
+		deliver = r.guard.watch(deliver)
+		r.running.Go(func() { r.guard.run(reading, d.deliver) })
 	}
-	return auditfile.New(auditfile.Settings{
-		Path:          file.Path,
-		FromBeginning: file.fromBeginning(),
-		Follow:        file.Follow,
-		Correlation: correlate.Config{
-			Timeout:      r.config.Correlation.Timeout,
-			MaxPending:   r.config.Correlation.MaxPending,
-			KeepOriginal: r.config.IncludeOriginal,
-		},
-		Storage:   r.storage,
-		Telemetry: r.telemetry,
-		Logger:    r.set.Logger,
-		Report:    r.health.source,
-	})
+	r.running.Go(func() { r.source.Run(reading, deliver) })
+	return nil
 }
 
 func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delivery {
@@ -182,10 +169,7 @@ func (r *killReceiver) Shutdown(ctx context.Context) error {
 		r.stopDelivering()
 		r.stopReading = nil
 	}
-	if r.source != nil {
-		errs = append(errs, r.source.Close())
-		r.source = nil
-	}
+	errs = append(errs, r.close())
 	if r.storage != nil {
 		errs = append(errs, r.storage.Close(ctx))
 		r.storage = nil

@@ -195,20 +195,6 @@ func TestShutdownTwice(t *testing.T) {
 	require.NoError(t, r.Shutdown(t.Context()))
 }
 
-// TestNoSource reads the log where auditd writes it by default, which need not
-// be there.
-func TestNoSource(t *testing.T) {
-	t.Parallel()
-
-	f := newFixture(t, "")
-	f.config.File = configoptional.Default(defaultFileConfig())
-	source := f.new(t).newSource()
-	require.NotNil(t, source)
-	messages := f.logged.FilterMessage("reading the audit log, as no source is configured")
-	require.Equal(t, 1, messages.Len())
-	assert.Equal(t, map[string]any{"path": "/var/log/audit/audit.log"}, messages.All()[0].ContextMap())
-}
-
 // TestMissingLog starts before auditd has written anything, or is installed.
 func TestMissingLog(t *testing.T) {
 	t.Parallel()

@@ -20,7 +20,7 @@ func (c *Correlator) addSyscall(p *pending, record *auditrecord.Record, called *
 	p.call = called
 	p.cut = p.cut || !whole
 	c.addSender(p, &s)
-	if called.signal != noSignal {
+	if called.signal != noSignal && !p.tamper() {
 		c.addSignal(p, &s)
 	}
 }

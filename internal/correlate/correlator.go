@@ -335,12 +335,12 @@ func (c *Correlator) close(p *pending, evicted bool) {
 	}
 	e := p.finish(evicted)
 	c.table.free = p
-	c.hand(e)
-	for _, other := range p.also {
-		e := *e
-		other.apply(&e)
-		c.hand(&e)
+	for _, more := range p.also {
+		other := *e
+		more.apply(&other)
+		c.hand(&other)
 	}
+	c.hand(e) // last, since it is no longer ours
 }
 
 func (c *Correlator) hand(e *kill.Event) {

@@ -29,6 +29,9 @@ func FuzzCorrelator(f *testing.F) {
 		}
 	}
 	f.Add([]byte("type=OBJ_PID msg=audit(1.001:1): opid=1\ntype=SYSCALL msg=audit(1.001:1): arch=c000003e syscall=62"), uint64(2))
+	call := "type=SYSCALL msg=audit(1.001:1): arch=c000003e syscall="
+	f.Add([]byte(call+"44\n"+call+"62\ntype=OBJ_PID msg=audit(1.001:1): opid=1\n"+
+		"type=CONFIG_CHANGE msg=audit(1.001:1): audit_enabled=0 res=1\n"+call+"62"), uint64(1))
 	f.Fuzz(func(t *testing.T, log []byte, seed uint64) {
 		lines := bytes.Split(log, []byte("\n"))
 		if seed != 0 {

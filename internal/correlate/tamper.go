@@ -194,12 +194,14 @@ func (c *Correlator) rememberTitle(record *auditrecord.Record, line []byte) {
 // adopt makes a call that was remembered a pending event.
 func (c *Correlator) adopt(record *auditrecord.Record, at Position) {
 	slot := c.early.slot(record.Stamp)
-	if p := *slot; p != nil && p.key == c.keyOf(record) && c.others.has(record) {
-		c.others.remove(record)
-		*slot = nil
-		c.makeRoom()
-		// Reading never starts again before the record that comes first now.
-		p.first = at
-		c.table.add(p)
+	p := *slot
+	if p == nil || p.key != c.keyOf(record) || c.table.byKey[p.key] != nil {
+		return
 	}
+	*slot = nil
+	c.others.remove(record)
+	c.makeRoom()
+	// Reading never starts again before the record that comes first now.
+	p.first = at
+	c.table.add(p)
 }

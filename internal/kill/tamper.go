@@ -15,6 +15,8 @@ const (
 	TamperRuleRestored TamperAction = "rule_restored"
 	// TamperAuditDisabled is auditing turned off.
 	TamperAuditDisabled TamperAction = "audit_disabled"
+	// TamperAuditRestored is auditing turned on again by the receiver.
+	TamperAuditRestored TamperAction = "audit_restored"
 	// TamperAuditLocked is the configuration made immutable until the next boot,
 	// so that nobody can put back what is missing.
 	TamperAuditLocked TamperAction = "audit_locked"
@@ -32,8 +34,21 @@ type Tamper struct {
 // RestoredRule returns the event of a rule that the receiver has put back. No
 // record stands behind it, so that it has no serial number.
 func RestoredRule(at time.Time, rule, key string) *Event {
-	return &Event{
-		Kind: KindTamper, Time: at, Tamper: &Tamper{Action: TamperRuleRestored, Rule: rule}, Result: Success(),
-		TargetCount: -1, Audit: Audit{Keys: []string{key}}, Complete: true,
-	}
+	e := restored(at, Tamper{Action: TamperRuleRestored, Rule: rule})
+	e.Audit.Keys = []string{key}
+	return e
+}
+
+// RestoredAudit returns the event of auditing that the receiver has turned on
+// again.
+func RestoredAudit(at time.Time) *Event { return restored(at, Tamper{Action: TamperAuditRestored}) }
+
+func restored(at time.Time, tamper Tamper) *Event {
+	return &Event{Kind: KindTamper, Time: at, Tamper: &tamper, Result: Success(), TargetCount: -1, Complete: true}
+}
+
+// ByReceiver reports whether the receiver itself has done it, so that there is no
+// sender.
+func (t *Tamper) ByReceiver() bool {
+	return t.Action == TamperRuleRestored || t.Action == TamperAuditRestored
 }

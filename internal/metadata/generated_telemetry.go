@@ -37,9 +37,13 @@ type TelemetryBuilder struct {
 	ReceiverAuditKillFileLost         metric.Int64Counter
 	ReceiverAuditKillFiltered         metric.Int64Counter
 	ReceiverAuditKillIncomplete       metric.Int64Counter
+	ReceiverAuditKillKernelLost       metric.Int64Counter
 	ReceiverAuditKillPending          metric.Int64ObservableGauge
+	ReceiverAuditKillQueueDropped     metric.Int64Counter
+	ReceiverAuditKillReceiveOverruns  metric.Int64Counter
 	ReceiverAuditKillRecordsRead      metric.Int64Counter
 	ReceiverAuditKillRejected         metric.Int64Counter
+	ReceiverAuditKillSequenceGaps     metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -165,10 +169,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillKernelLost, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_kernel_lost",
+		metric.WithDescription("Number of audit records that the kernel says it has lost (its queue was full, or over the rate limit). [Alpha]"),
+		metric.WithUnit("{record}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillPending, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_pending",
 		metric.WithDescription("Number of events that wait for more of their records. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillQueueDropped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_queue_dropped",
+		metric.WithDescription("Number of events dropped because the pipeline did not take them as fast as signals were sent. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillReceiveOverruns, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_receive_overruns",
+		metric.WithDescription("Number of times that the kernel found no room in the socket, so that records were lost (ENOBUFS). [Alpha]"),
+		metric.WithUnit("{overrun}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillRecordsRead, err = builder.meter.Int64Counter(
@@ -181,6 +203,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_audit_kill_rejected",
 		metric.WithDescription("Number of lines that are no usable audit record. [Alpha]"),
 		metric.WithUnit("{line}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillSequenceGaps, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_sequence_gaps",
+		metric.WithDescription("Number of audit events that never came, as told by the gaps in their serial numbers. [Alpha]"),
+		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

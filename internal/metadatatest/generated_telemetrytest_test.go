@@ -37,8 +37,12 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverAuditKillFileLost.Add(context.Background(), 1)
 	tb.ReceiverAuditKillFiltered.Add(context.Background(), 1)
 	tb.ReceiverAuditKillIncomplete.Add(context.Background(), 1)
+	tb.ReceiverAuditKillKernelLost.Add(context.Background(), 1)
+	tb.ReceiverAuditKillQueueDropped.Add(context.Background(), 1)
+	tb.ReceiverAuditKillReceiveOverruns.Add(context.Background(), 1)
 	tb.ReceiverAuditKillRecordsRead.Add(context.Background(), 1)
 	tb.ReceiverAuditKillRejected.Add(context.Background(), 1)
+	tb.ReceiverAuditKillSequenceGaps.Add(context.Background(), 1)
 	AssertEqualReceiverAuditKillCheckpointErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -66,13 +70,25 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualReceiverAuditKillIncomplete(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillKernelLost(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillPending(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillQueueDropped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillReceiveOverruns(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillRecordsRead(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillRejected(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillSequenceGaps(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

@@ -11,7 +11,7 @@ import (
 
 // tamperSentence appends who did what to blind the monitor.
 func tamperSentence(buf []byte, e *kill.Event) []byte {
-	if e.Tamper.Action != kill.TamperRuleRestored { // which the receiver itself has
+	if !e.Tamper.ByReceiver() {
 		buf = append(appendDetails(appendProcess(buf, &e.Sender), &e.Sender), ' ')
 	}
 	did, toDo := deed(e)
@@ -36,6 +36,8 @@ func deed(e *kill.Event) (did, toDo string) {
 		return "put back an audit rule that was missing", "put back an audit rule that was missing"
 	case kill.TamperAuditDisabled:
 		return "turned auditing off", "turn auditing off"
+	case kill.TamperAuditRestored:
+		return "turned auditing on again, as it was off", "turn auditing on again"
 	case kill.TamperAuditLocked:
 		return "locked the audit configuration until the next boot", "lock the audit configuration until the next boot"
 	}

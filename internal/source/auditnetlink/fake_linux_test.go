@@ -165,8 +165,6 @@ func (f *fakeKernel) SetFailure(action libaudit.FailureMode, _ libaudit.WaitMode
 	return f.err
 }
 
-func (f *fakeKernel) Close() error { return nil }
-
 // bench is a source whose kernel is played, and whose supervisor acts when the
 // test says so.
 type bench struct {

@@ -11,17 +11,51 @@ import (
 	"go.uber.org/zap"
 )
 
-// kernel is the part of go-libaudit's AuditClient that the supervisor needs.
-// It has a socket of its own; tests put another in its place.
+// kernel is the part of go-libaudit's AuditClient that the supervisor needs;
+// tests put another in its place.
 type kernel interface {
 	GetStatus() (*libaudit.AuditStatus, error)
 	SetBacklogLimit(limit uint32, mode libaudit.WaitMode) error
 	SetBacklogWaitTime(jiffies int32, mode libaudit.WaitMode) error
 	SetFailure(action libaudit.FailureMode, mode libaudit.WaitMode) error
-	Close() error
 }
 
-func openKernel() (kernel, error) { return libaudit.NewAuditClient(nil) }
+// client asks the running kernel. Each request has a socket of its own, apart
+// from the records: go-libaudit may give up waiting for an answer, which would
+// then be taken for that to the next request.
+type client struct{}
+
+// GetStatus implements kernel.
+func (client) GetStatus() (status *libaudit.AuditStatus, err error) {
+	err = ask(func(c *libaudit.AuditClient) error {
+		status, err = c.GetStatus()
+		return err
+	})
+	return status, err
+}
+
+// SetBacklogLimit implements kernel.
+func (client) SetBacklogLimit(limit uint32, mode libaudit.WaitMode) error {
+	return ask(func(c *libaudit.AuditClient) error { return c.SetBacklogLimit(limit, mode) })
+}
+
+// SetBacklogWaitTime implements kernel.
+func (client) SetBacklogWaitTime(jiffies int32, mode libaudit.WaitMode) error {
+	return ask(func(c *libaudit.AuditClient) error { return c.SetBacklogWaitTime(jiffies, mode) })
+}
+
+// SetFailure implements kernel.
+func (client) SetFailure(action libaudit.FailureMode, mode libaudit.WaitMode) error {
+	return ask(func(c *libaudit.AuditClient) error { return c.SetFailure(action, mode) })
+}
+
+func ask(request func(*libaudit.AuditClient) error) error {
+	c, err := libaudit.NewAuditClient(nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(request(c), c.Close())
+}
 
 // minBacklog is how many records the kernel may hold for us, as its own limit of
 // 64 is less than one kill(-1) makes. 16,384 take some 40 MB if the collector

@@ -82,11 +82,7 @@ func (s *Source) Start(ctx context.Context) error {
 		return explain("opening an audit netlink socket", needRead, err)
 	}
 	s.checkBuffer(socket)
-	kernel, err := openKernel()
-	if err != nil {
-		return errors.Join(explain("opening an audit netlink socket", needControl, err), socket.close())
-	}
-	return s.begin(ctx, socket, kernel)
+	return s.begin(ctx, socket, client{})
 }
 
 // begin starts to listen.

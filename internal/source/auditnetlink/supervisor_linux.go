@@ -332,6 +332,5 @@ func (s *supervisor) end() error {
 			errs = append(errs, fmt.Errorf("giving up the place of the audit daemon: %w", err))
 		}
 	}
-	errs = append(errs, s.backlog.restore())
-	return errors.Join(append(errs, s.kernel.Close())...)
+	return errors.Join(append(errs, s.backlog.restore())...)
 }

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Copyright The auditkill Authors
+# SPDX-License-Identifier: Apache-2.0
+#
+# Measures the netlink source beside auditd on this machine's kernel, all in one run, and prints tables for
+# docs/performance.md. It takes root, auditd, and an audit system that nobody else uses. `make bench-netlink` builds
+# the collector first. Options are those of bench/netlink: -seconds, -rounds, -collector.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+go build -o "$dir/netlink" ./bench/netlink
+"$dir/netlink" "$@"

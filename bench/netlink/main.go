@@ -1,0 +1,184 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+// Command netlink measures the live source beside auditd, on the kernel that it
+// runs on: how many signals a second it takes without losing one, what that
+// costs, what the audit rules cost those who make system calls, and how long
+// after kill(2) the log record is at a backend. bench/netlink.sh runs it.
+//
+// It needs root, auditd and auditctl, and a kernel whose audit system nobody
+// else uses; it leaves that as it was.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"time"
+)
+
+// options are what can be chosen.
+type options struct {
+	collector string
+	seconds   float64
+	rounds    int
+}
+
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == senderRole {
+		if err := send(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "sender:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	var o options
+	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector to measure")
+	flag.Float64Var(&o.seconds, "seconds", 3, "how long each rate must be held")
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds of the timings, in turn; the least counts")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench/netlink:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) (err error) {
+	if os.Getuid() != 0 {
+		return errors.New("only root may use the kernel's audit system; run it with sudo")
+	}
+	restore, err := prepare()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, restore()) }()
+	for _, part := range []func(options) error{callTimes, loads, latencies} {
+		if err := part(o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// loads measures who takes how many signals a second, and what that costs.
+func loads(o options) error {
+	type row struct {
+		name   string
+		start  func() (taker, error)
+		rate   float64 // most a second without loss
+		waited bool    // whether the senders were made to wait
+		cpu    float64 // seconds for 100,000 signals
+	}
+	rows := []*row{
+		{name: "auditd, raw", start: func() (taker, error) { return startAuditd("RAW") }, waited: true},
+		{name: "auditd, enriched", start: func() (taker, error) { return startAuditd("ENRICHED") }, waited: true},
+		{name: "receiver, unicast", start: func() (taker, error) { return startCollector(o.collector, "unicast", "") }},
+		{name: "receiver, multicast", start: func() (taker, error) { return startBoth(o.collector) }},
+	}
+	for _, r := range rows {
+		taker, err := r.start()
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		r.cpu, err = cost(taker)
+		if err == nil && r.waited {
+			r.rate, err = waitedRate(taker)
+		} else if err == nil {
+			r.rate, err = highestRate(taker, time.Duration(o.seconds*float64(time.Second)))
+		}
+		if err = errors.Join(err, taker.stop()); err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		fmt.Fprintf(os.Stderr, "%s: %.0f/s, %.2f s for 100,000\n", r.name, r.rate, r.cpu)
+	}
+	fmt.Println("\n| | signals a second without loss | compared | CPU seconds for 100,000 signals | compared |")
+	fmt.Println("|---|--:|--:|--:|--:|")
+	for _, r := range rows {
+		note := ""
+		if r.waited {
+			note = " (senders made to wait)"
+		}
+		fmt.Printf("| %s | %.0f%s | %.2f | %.2f | %.2f |\n", r.name, r.rate, note, r.rate/rows[0].rate, r.cpu, r.cpu/rows[1].cpu)
+	}
+	return nil
+}
+
+// cost returns the CPU seconds for 100,000 signals, at a rate that everybody
+// holds.
+func cost(t taker) (float64, error) {
+	const rate, seconds = 10_000, 10
+	before, count := t.cpu(), t.count()
+	sent, err := startSender("rate", rate, seconds*time.Second).wait()
+	if err != nil {
+		return 0, err
+	}
+	settled(t, count+sent.signals)
+	taken := t.count() - count
+	if taken < sent.signals*99/100 {
+		return 0, fmt.Errorf("took %d signals of %d at %d a second", taken, sent.signals, rate)
+	}
+	return (t.cpu() - before).Seconds() / float64(taken) * 100_000, nil
+}
+
+// waitedRate returns how many signals a second there are where the kernel makes
+// the senders wait for the daemon.
+func waitedRate(t taker) (float64, error) {
+	const signals = 200_000
+	count := t.count()
+	sent, err := startSender("flood", signals, 0).wait()
+	if err != nil {
+		return 0, err
+	}
+	settled(t, count+signals)
+	taken := t.count() - count
+	if taken < signals*99/100 {
+		return 0, fmt.Errorf("took %d signals of %d", taken, signals)
+	}
+	return float64(taken) / sent.elapsed.Seconds(), nil
+}
+
+// highestRate raises the rate until a signal is lost, three times in a row, as
+// another program on the machine may be the cause.
+func highestRate(t taker, hold time.Duration) (float64, error) {
+	highest := 0.0
+	failed := 0
+	for rate := 20_000; rate < 2_000_000 && failed < 3; {
+		count, lost := t.count(), kernelLost()
+		sent, err := startSender("rate", rate, hold).wait()
+		if err != nil {
+			return 0, err
+		}
+		real := float64(sent.signals) / sent.elapsed.Seconds()
+		if settled(t, count+sent.signals) && kernelLost() == lost {
+			highest, failed = max(highest, real), 0
+			if real < 0.9*float64(rate) {
+				break // the sender can no more
+			}
+			rate += rate / 5
+			continue
+		}
+		failed++
+	}
+	return highest, nil
+}
+
+// settled waits until so many signals have been taken, and reports false if
+// they do not come.
+func settled(t taker, count int) bool {
+	last, since := -1, time.Now()
+	for {
+		now := t.count()
+		switch {
+		case now >= count:
+			return now == count
+		case now != last:
+			last, since = now, time.Now()
+		case time.Since(since) > 3*time.Second:
+			return false
+		}
+		time.Sleep(250 * time.Millisecond) // asking costs the collector time, too
+	}
+}

@@ -1,0 +1,170 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// senderRole makes this program send signals. It is a process of its own, as the
+// kernel records only what was started after audit was turned on.
+const senderRole = "-send"
+
+// signal is what is sent: it does nothing to a process that runs.
+const signal = unix.SIGCONT
+
+// sender is a process that sends signals.
+type sender struct {
+	command *exec.Cmd
+	output  bytes.Buffer
+	err     error
+}
+
+// sent is what it has done.
+type sent struct {
+	signals int
+	elapsed time.Duration
+	// least is the least time of one call; 0 if calls were not timed.
+	least time.Duration
+	// times are when each signal was sent (CLOCK_MONOTONIC, nanoseconds), if that
+	// was asked for.
+	times []int64
+}
+
+// startSender starts what a program is to do, with a number and a time.
+func startSender(what string, number int, duration time.Duration) *sender {
+	s := &sender{command: exec.Command(os.Args[0], senderRole, what, strconv.Itoa(number), duration.String())} //nolint:gosec // this program
+	s.command.Stdout, s.command.Stderr = &s.output, os.Stderr
+	s.err = s.command.Start()
+	return s
+}
+
+func (s *sender) wait() (sent, error) {
+	if s.err != nil {
+		return sent{}, s.err
+	}
+	if err := s.command.Wait(); err != nil {
+		return sent{}, err
+	}
+	var result sent
+	var elapsed, least int64
+	if _, err := fmt.Fscanf(&s.output, "%d %d %d\n", &result.signals, &elapsed, &least); err != nil {
+		return sent{}, fmt.Errorf("sender: %w", err)
+	}
+	result.elapsed, result.least = time.Duration(elapsed), time.Duration(least)
+	for {
+		var at int64
+		if err := binary.Read(&s.output, binary.NativeEndian, &at); err == io.EOF { //nolint:errorlint // as documented
+			return result, nil
+		} else if err != nil {
+			return sent{}, err
+		}
+		result.times = append(result.times, at)
+	}
+}
+
+// send is the program of the sender.
+func send(args []string) error {
+	number, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	duration, err := time.ParseDuration(args[2])
+	if err != nil {
+		return err
+	}
+	target := exec.Command("sleep", "1000")
+	if err := target.Start(); err != nil {
+		return err
+	}
+	defer func() { _, _ = target.Process.Kill(), target.Wait() }()
+	pid := target.Process.Pid
+	var result sent
+	switch args[0] {
+	case "flood":
+		result = flood(pid, number)
+	case "rate":
+		result = paced(pid, number, duration, false)
+	case "times":
+		result = paced(pid, number, duration, true)
+	case "kill":
+		result = timed(number, func() { _ = unix.Kill(pid, signal) })
+	case "kill0":
+		result = timed(number, func() { _ = unix.Kill(pid, 0) })
+	case "getppid":
+		result = timed(number, func() { unix.Getppid() })
+	default:
+		return fmt.Errorf("%q is nothing that can be sent", args[0])
+	}
+	out := bufio.NewWriter(os.Stdout)
+	fmt.Fprintln(out, result.signals, int64(result.elapsed), int64(result.least))
+	if err := binary.Write(out, binary.NativeEndian, result.times); err != nil {
+		return err
+	}
+	return out.Flush()
+}
+
+// flood sends as fast as it can.
+func flood(pid, signals int) sent {
+	start := time.Now()
+	for range signals {
+		_ = unix.Kill(pid, signal)
+	}
+	return sent{signals: signals, elapsed: time.Since(start)}
+}
+
+// paced sends so many a second, some each millisecond.
+func paced(pid, rate int, duration time.Duration, keep bool) sent {
+	var result sent
+	start := time.Now()
+	for {
+		elapsed := time.Since(start)
+		if elapsed >= duration {
+			result.elapsed = elapsed
+			return result
+		}
+		for due := int(float64(rate) * elapsed.Seconds()); result.signals < due; result.signals++ {
+			if keep {
+				result.times = append(result.times, monotonic())
+			}
+			_ = unix.Kill(pid, signal)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// timed returns the least time of a call, of many batches.
+func timed(calls int, call func()) sent {
+	const batch = 1000
+	var times []time.Duration
+	start := time.Now()
+	for range calls / batch {
+		begin := time.Now()
+		for range batch {
+			call()
+		}
+		times = append(times, time.Since(begin)/batch)
+	}
+	return sent{signals: calls, elapsed: time.Since(start), least: slices.Min(times)}
+}
+
+// monotonic is a clock that all processes share.
+func monotonic() int64 {
+	var now unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail for this clock
+	return now.Nano()
+}

@@ -1,0 +1,247 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// taker is a program that takes signals from the kernel.
+type taker interface {
+	// count returns how many it has taken.
+	count() int
+	// cpu returns the CPU time that it has used.
+	cpu() time.Duration
+	stop() error
+}
+
+const patience = 30 * time.Second
+
+// await returns an error if something does not come about.
+func await(what string, condition func() bool) error {
+	for start := time.Now(); !condition(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(start) > patience {
+			return fmt.Errorf("waited in vain until %s", what)
+		}
+	}
+	return nil
+}
+
+// program is one that runs.
+type program struct {
+	command *exec.Cmd
+	said    bytes.Buffer
+	folder  string
+}
+
+func start(folder, path string, args ...string) (*program, error) {
+	p := &program{command: exec.Command(path, args...), folder: folder} //nolint:gosec // to run it is the purpose
+	p.command.Stderr = &p.said
+	p.command.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
+	return p, p.command.Start()
+}
+
+func (p *program) cpu() time.Duration {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+2:]))
+	user, _ := strconv.Atoi(fields[11])
+	system, _ := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * (time.Second / 100) // USER_HZ
+}
+
+func (p *program) stop() error {
+	err := p.command.Process.Signal(unix.SIGTERM)
+	if err == nil {
+		err = p.command.Wait()
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w: %s", p.command.Path, err, p.said.String())
+	}
+	return errors.Join(err, os.RemoveAll(p.folder))
+}
+
+// auditd is a real audit daemon, with the rule that people usually have.
+type auditd struct {
+	*program
+	log      string
+	seen     int
+	position int64
+}
+
+var usualRule = []string{"exit,always", "-F", "arch=b64", "-S", "kill", "-F", "a1!=0", "-k", "audit_kill"}
+
+// startAuditd starts one that records the signals that are sent.
+func startAuditd(format string) (*auditd, error) {
+	a, err := startQuietAuditd(format)
+	if err != nil {
+		return nil, err
+	}
+	return a, auditctl(append([]string{"-a"}, usualRule...)...)
+}
+
+func startQuietAuditd(format string) (*auditd, error) {
+	folder, err := os.MkdirTemp("", "auditd")
+	if err != nil {
+		return nil, err
+	}
+	a := &auditd{log: filepath.Join(folder, "audit.log")}
+	config := fmt.Sprintf("local_events = yes\nlog_file = %s\nlog_format = %s\nlog_group = root\nflush = INCREMENTAL_ASYNC\n"+
+		"freq = 50\nmax_log_file = 10000\nmax_log_file_action = IGNORE\nspace_left = 2\nspace_left_action = IGNORE\n"+
+		"admin_space_left = 1\nadmin_space_left_action = IGNORE\ndisk_full_action = IGNORE\ndisk_error_action = IGNORE\n"+
+		"plugin_dir = %s\n", a.log, format, folder)
+	if err := os.WriteFile(filepath.Join(folder, "auditd.conf"), []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	if a.program, err = start(folder, tool("auditd"), "-n", "-c", folder); err != nil {
+		return nil, err
+	}
+	pid := strconv.Itoa(a.command.Process.Pid)
+	if err := await("auditd is registered", func() bool { return status()["pid"] == pid }); err != nil {
+		return nil, err
+	}
+	return a, errors.Join(auditctl("-b", "8192"), auditctl("-e", "1"))
+}
+
+// count looks at what has been written since the last time.
+func (a *auditd) count() int {
+	file, err := os.Open(a.log)
+	if err != nil {
+		return a.seen
+	}
+	defer func() { _ = file.Close() }() // was only read from
+	buffer := make([]byte, 1<<20)
+	for {
+		n, err := file.ReadAt(buffer, a.position)
+		whole := bytes.LastIndexByte(buffer[:n], '\n') + 1
+		a.seen += bytes.Count(buffer[:whole], []byte("type=OBJ_PID"))
+		a.position += int64(whole)
+		if err != nil || whole == 0 {
+			return a.seen
+		}
+	}
+}
+
+func (a *auditd) stop() error {
+	err := auditctl(append([]string{"-d"}, usualRule...)...)
+	return errors.Join(err, a.program.stop())
+}
+
+// collector is the receiver in its distribution.
+type collector struct {
+	*program
+	metrics string
+}
+
+const collectorConfig = `
+receivers:
+  audit_kill:
+    netlink: {mode: %s}
+    signals: [CONT]
+exporters:
+  debug: {verbosity: basic}
+  otlp_http: {endpoint: "http://%s", compression: none, sending_queue: {enabled: false}}
+service:
+  pipelines:
+    logs: {receivers: [audit_kill], exporters: [%s]}
+  telemetry:
+    metrics:
+      readers: [{pull: {exporter: {prometheus: {host: localhost, port: %d}}}}]
+`
+
+// startCollector starts it with a backend, or with one that takes everything.
+func startCollector(path, mode, backend string) (*collector, error) {
+	folder, err := os.MkdirTemp("", "collector")
+	if err != nil {
+		return nil, err
+	}
+	listener, err := net.Listen("tcp", "localhost:0") //nolint:noctx // at once
+	if err != nil {
+		return nil, err
+	}
+	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
+	if err := listener.Close(); err != nil {
+		return nil, err
+	}
+	exporter := "otlp_http"
+	if backend == "" {
+		exporter, backend = "debug", "localhost:1"
+	}
+	config := filepath.Join(folder, "config.yaml")
+	if err := os.WriteFile(config, fmt.Appendf(nil, collectorConfig, mode, backend, exporter, port), 0o600); err != nil {
+		return nil, err
+	}
+	c := &collector{metrics: fmt.Sprintf("http://localhost:%d/metrics", port)}
+	if c.program, err = start(folder, path, "--config", config); err != nil {
+		return nil, err
+	}
+	return c, await("the collector is ready", func() bool {
+		_, err := c.metric("otelcol_process_uptime")
+		return err == nil && strings.Contains(rules(), "audit_kill")
+	})
+}
+
+// metric returns the sum of a metric's values.
+func (c *collector) metric(name string) (float64, error) {
+	response, err := http.Get(c.metrics) //nolint:noctx // at once
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = response.Body.Close() }() // was only read from
+	var text bytes.Buffer
+	if _, err := text.ReadFrom(response.Body); err != nil {
+		return 0, err
+	}
+	sum := 0.0
+	for _, match := range regexp.MustCompile(`(?m)^`+name+`\S*(?:\{.*\})? (\S+)$`).FindAllStringSubmatch(text.String(), -1) {
+		value, err := strconv.ParseFloat(match[1], 64)
+		if err != nil {
+			return 0, err
+		}
+		sum += value
+	}
+	return sum, nil
+}
+
+// count asks the collector how many log records it has handed on.
+func (c *collector) count() int {
+	count, _ := c.metric("otelcol_receiver_accepted_log_records") // asked again
+	return int(count)
+}
+
+// both is the collector beside auditd.
+type both struct {
+	*collector
+	daemon *auditd
+}
+
+// startBoth starts the collector beside an auditd that writes nothing, as its
+// rules are the collector's.
+func startBoth(path string) (*both, error) {
+	daemon, err := startQuietAuditd("RAW")
+	if err != nil {
+		return nil, err
+	}
+	c, err := startCollector(path, "multicast", "")
+	return &both{c, daemon}, err
+}
+
+func (b *both) stop() error { return errors.Join(b.collector.stop(), b.daemon.program.stop()) }

@@ -1,0 +1,23 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
+)
+
+func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
+	return auditnetlink.New(auditnetlink.Settings{
+		Mode:          auditnetlink.Mode(config.Mode),
+		ReceiveBuffer: config.ReceiveBuffer,
+		Correlation:   r.correlation(),
+		Telemetry:     r.telemetry,
+		Logger:        r.set.Logger,
+		Report:        r.health.source,
+	})
+}
+
+// checkPlatform refuses what does not exist on this operating system.
+func checkPlatform(*Config) error { return nil }

@@ -1,0 +1,46 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package auditkillreceiver
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// nowhere is the source where there is no kernel to listen to.
+type nowhere struct{}
+
+func (nowhere) Start(context.Context) error { return errOnlyLinux }
+
+func (nowhere) Run(context.Context, source.Deliver) {}
+
+func (nowhere) Close() error { return nil }
+
+func (*killReceiver) newNetlink(*NetlinkConfig) source.Source { return nowhere{} }
+
+// guard exists on Linux only.
+type guard struct{}
+
+func (*guard) watch(deliver source.Deliver) source.Deliver { return deliver }
+
+func (*guard) run(context.Context, source.Deliver) {}
+
+func (*guard) close() error { return nil }
+
+func (*killReceiver) newGuard() (*guard, error) { return nil, errOnlyLinux }
+
+// checkPlatform refuses what exists on Linux only.
+func checkPlatform(config *Config) error {
+	switch {
+	case config.Netlink.HasValue():
+		return fmt.Errorf("netlink: %w; use file to read an audit log that was copied here", errOnlyLinux)
+	case config.Rules.Manage != nil && *config.Rules.Manage:
+		return fmt.Errorf("rules::manage: %w", errOnlyLinux)
+	}
+	return nil
+}
