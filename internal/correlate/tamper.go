@@ -48,37 +48,49 @@ func (c *Correlator) addChange(record *auditrecord.Record, line []byte, at Posit
 			c.addChanger(p.event, &change)
 		}
 		found.apply(p.event)
-	case p.event.Tamper.Action != found.action:
+	case p.event.Tamper.Action != found.action && !slices.ContainsFunc(p.also, found.alike):
 		p.also = append(p.also, found)
 	}
 	c.added(p, record, line)
 }
 
 // tamperingOf tells what a change does to the monitor. The action is empty if
-// it does nothing. Of a damaged record what is not known is taken for ours.
+// it does nothing.
 func (c *Correlator) tamperingOf(change *auditrecord.Change, whole bool) tampering {
 	const off, locked = 0, 2
-	reset := change.Sets() && (!change.OldKnown || change.Old != change.New)
+	if change.RemovesRule() {
+		return c.removal(change, whole)
+	}
+	if !change.Sets() || change.OldKnown && change.Old == change.New {
+		return tampering{}
+	}
 	switch {
-	case change.RemovesRule():
-		refused := change.Setting == auditrecord.SettingEnabled && change.New == locked
-		keys, keysWhole := c.splitKeys(change.Key)
-		if !keysWhole {
-			keys = nil
-		}
-		if slices.Contains(keys, c.config.Key) || len(keys) == 0 && (refused || !whole) {
-			reason := ""
-			if refused {
-				reason = "EPERM"
-			}
-			return tampering{action: kill.TamperRuleRemoved, keys: keys, result: resultOf(change, reason)}
-		}
-	case reset && change.Setting == auditrecord.SettingEnabled && change.New == off:
+	case change.Setting == auditrecord.SettingEnabled && change.New == off:
 		return tampering{action: kill.TamperAuditDisabled, result: resultOf(change, "EPERM")}
-	case reset && change.Setting == auditrecord.SettingEnabled && change.New == locked:
+	case change.Setting == auditrecord.SettingEnabled && change.New == locked:
 		return tampering{action: kill.TamperAuditLocked, result: resultOf(change, "EPERM")}
-	case reset && change.Setting == auditrecord.SettingPID && change.New == 0:
+	case change.Setting == auditrecord.SettingPID && change.New == 0:
 		return tampering{action: kill.TamperDaemonStopped, daemon: change.Old, result: resultOf(change, "EACCES")}
+	}
+	return tampering{}
+}
+
+// removal tells whether a rule that was removed is ours. It may be if the key is
+// lost, or if the kernel does not tell it, as while the configuration is locked.
+func (c *Correlator) removal(change *auditrecord.Change, whole bool) tampering {
+	keys, keysWhole := c.splitKeys(change.Key)
+	if !keysWhole {
+		keys = nil
+	}
+	removed := tampering{action: kill.TamperRuleRemoved, keys: keys, result: resultOf(change, "")}
+	switch {
+	case slices.Contains(keys, c.config.Key):
+		return removed
+	case len(keys) == 0 && change.Setting == auditrecord.SettingEnabled:
+		removed.result = resultOf(change, "EPERM")
+		return removed
+	case len(keys) == 0 && (!whole || !keysWhole):
+		return removed
 	}
 	return tampering{}
 }
@@ -95,6 +107,9 @@ func resultOf(change *auditrecord.Change, errorName string) kill.Result {
 	}
 	return kill.Result{Known: true, Errno: -1, Error: errorName}
 }
+
+// alike reports whether the same was done.
+func (t tampering) alike(other tampering) bool { return t.action == other.action }
 
 // apply fills in what was done.
 func (t tampering) apply(e *kill.Event) {

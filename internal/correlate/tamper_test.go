@@ -276,7 +276,8 @@ func TestCallsThatChangeNothing(t *testing.T) {
 func TestTamperTwofold(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
-	b.feed(change(1, removed), change(1, removed), change(1, "op=set audit_pid=0 old=77 res=0"), change(1, disabled), changer(1), title(1))
+	b.feed(change(1, removed), change(1, removed), change(1, "op=set audit_pid=0 old=77 res=0"), change(1, disabled), change(1, disabled),
+		changer(1), title(1))
 	assert.ElementsMatch(t, []string{
 		"rule_removed [audit_kill] true by auditctl[100] of 1000",
 		"daemon_stopped [] falseEACCES by auditctl[100] of 1000 to [77]",
