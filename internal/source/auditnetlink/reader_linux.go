@@ -5,6 +5,7 @@ package auditnetlink
 
 import (
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -64,8 +65,10 @@ type reader struct {
 	// multicast is how the last record came.
 	multicast bool
 	original  bool
-	line      []byte
-	at        correlate.Position
+	// self is this process as the records name it; 0 if that is not known.
+	self int
+	line []byte
+	at   correlate.Position
 	// overrun is true from the moment that the kernel found no room in the socket
 	// until all that was in it has been read.
 	overrun bool
@@ -98,6 +101,9 @@ func newReader(transport transport, config correlate.Config) *reader {
 		doubt:     make(chan struct{}, 1),
 		original:  config.KeepOriginal,
 		now:       time.Now(),
+	}
+	if namespace("pid") == initialPID {
+		r.self = os.Getpid()
 	}
 	r.lastTick = r.now
 	config.Source = sourceName(r.multicast)
@@ -174,6 +180,8 @@ func (r *reader) process(messages []message, emptied bool, err error) (time.Time
 // emit takes an event from the correlator.
 func (r *reader) emit(e *kill.Event) {
 	switch {
+	case e.Kind == kill.KindSignal && e.Sender.PID == r.self && r.self != 0:
+		// What we do must not feed what we read, whatever others have made a rule of.
 	case !r.asks || e.Kind != kill.KindSignal || e.Scope.Single():
 		r.gathered = append(r.gathered, e)
 	case r.doubtfulWeight+weight(e) > maxQueued:

@@ -6,6 +6,7 @@ package auditnetlink
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -55,6 +56,15 @@ func TestEvent(t *testing.T) {
 	assert.Equal(t, 20, e.Targets[0].PID)
 	assert.True(t, e.Complete)
 	assert.Equal(t, time.UnixMilli(1450214919813), e.Time)
+}
+
+func TestOwnSignalsAreLeftOut(t *testing.T) {
+	t.Parallel()
+	b := startBench(t)
+	b.reader.self = os.Getpid() // wherever the test runs
+	b.transport.send(true, recordsOf(1, os.Getpid(), 20)...)
+	b.transport.send(true, recordsOf(2, 10, os.Getpid())...)
+	assert.EqualValues(t, 2, b.take(1)[0].Audit.Serial, "those that others send us are not")
 }
 
 // A group is handed on when its last record has come, not some time later.
