@@ -167,6 +167,11 @@ func (a *auditd) rotate() {
 	assert.NoError(a.t, a.command.Process.Signal(syscall.SIGUSR1))
 }
 
+func (a *auditd) kill() {
+	_ = a.command.Process.Kill()
+	<-a.ended
+}
+
 func (a *auditd) stop() {
 	if a.command == nil {
 		return // it never ran

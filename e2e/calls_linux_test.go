@@ -51,12 +51,27 @@ func TestDeliversWhatWasSent(t *testing.T) {
 		daemon   bool
 		receiver string
 		source   string
+		// rules are loaded by hand; they cover the default signals only.
+		rules string
 	}{
-		"unicast":             {receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast"},
-		"multicast":           {receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true},
-		"auto without auditd": {receiver: `{netlink: {}` + moreSignals, source: "audit_unicast"},
-		"auto beside auditd":  {receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true},
-		"auditd's log":        {receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true},
+		"unicast": {
+			receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast",
+		},
+		"multicast": {
+			receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true,
+		},
+		"auto without auditd": {
+			receiver: `{netlink: {}` + moreSignals, source: "audit_unicast",
+		},
+		"auto beside auditd": {
+			receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true,
+		},
+		"auditd's log": {
+			receiver: `{file: {path: %q}, rules: {manage: true}` + moreSignals, source: "audit_file", daemon: true,
+		},
+		"auditd's log, rules by hand": {
+			receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true, rules: "../deploy/audit_kill.rules",
+		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -69,8 +84,11 @@ func TestDeliversWhatWasSent(t *testing.T) {
 				daemon.run()
 			}
 			if test.source == "audit_file" {
-				receiver, listed = fmt.Sprintf(receiver, daemon.log), defaultSignals
-				loadRules(t, "../deploy/audit_kill.rules")
+				receiver = fmt.Sprintf(receiver, daemon.log)
+			}
+			if test.rules != "" {
+				loadRules(t, test.rules)
+				listed = defaultSignals
 			}
 			c := startLive(t, receiver, sink)
 			senders := playAll(t, listed)
@@ -85,6 +103,35 @@ func TestDeliversWhatWasSent(t *testing.T) {
 				assertSameEvents(t, daemon, delivered(sink.records(), senders))
 			}
 		})
+	}
+}
+
+// The records are kept as auditd writes them.
+func TestKeepsTheOriginalRecords(t *testing.T) {
+	useAudit(t)
+	daemon, sink := newAuditd(t, "log_format = RAW\nnum_logs = 99"), newSink(t, "grpc")
+	daemon.run()
+	c := startLive(t, `{netlink: {}, include_original: true, command_line: full, rules: {key: my-key}}`, sink)
+	s := newSender(t, nativeSender(t))
+	s.rename("two\nlines")
+	victim := s.start(1, false)[0]
+	for _, call := range signalCalls {
+		s.send(orders.Order{Call: call, PID: victim, Thread: victim, Signal: int(unix.SIGTERM)}, victim)
+	}
+	awaitSent(t, sink, []*sender{s})
+	c.stop()
+
+	keeper := newKeeper(t, daemon.log)
+	keeper.awaitQuiet()
+	written := make(map[string]string)
+	for line := range keeper.lines() {
+		written[stampPattern.FindString(line)] += line
+	}
+	for _, r := range delivered(sink.records(), []*sender{s}) {
+		original, _ := r.Attributes["log.record.original"].(string)
+		assert.ElementsMatch(t, strings.Split(strings.TrimSpace(written[stampPattern.FindString(original)]), "\n"),
+			strings.Split(original, "\n"))
+		assert.Equal(t, []any{"my-key"}, r.Attributes["kill.audit.key"])
 	}
 }
 

@@ -55,34 +55,42 @@ func from(sink *sink, source string) func() bool {
 // In mode auto nothing is lost and nothing comes twice, whoever is the audit
 // daemon.
 func TestFollowsAuditdThatComesAndGoes(t *testing.T) {
-	useAudit(t)
-	sink := newSink(t, "grpc")
-	daemon := newAuditd(t, "log_format = RAW\nnum_logs = 99")
-	daemon.run()
-	c := startLive(t, `{netlink: {}}`, sink)
-	s := newSender(t, nativeSender(t))
-	stop := keepSending(s)
-	eventually(t, from(sink, "audit_multicast"), "it listens beside auditd")
+	for name, end := range map[string]func(*auditd){"stopped": (*auditd).stop, "killed": (*auditd).kill} {
+		t.Run(name, func(t *testing.T) {
+			useAudit(t)
+			sink := newSink(t, "grpc")
+			daemon := newAuditd(t, "log_format = RAW\nnum_logs = 99")
+			daemon.run()
+			c := startLive(t, `{netlink: {}}`, sink)
+			s := newSender(t, nativeSender(t))
+			stop := keepSending(s)
+			eventually(t, from(sink, "audit_multicast"), "it listens beside auditd")
 
-	daemon.stop()
-	eventually(t, from(sink, "audit_unicast"), "it takes auditd's place")
-	assert.Equal(t, "0", auditStatus(t)["backlog_wait_time"])
+			end(daemon)
+			daemon.run()
+			eventually(t, from(sink, "audit_multicast"), "it leaves auditd the time to come back")
 
-	// The kernel refuses auditd as long as its place is taken; then it is free.
-	attempts := 1
-	for ; !daemon.attempt(); attempts++ {
-		require.Less(t, attempts, 10, "attempts to start auditd again")
+			end(daemon)
+			eventually(t, from(sink, "audit_unicast"), "it takes auditd's place")
+			assert.Equal(t, "0", auditStatus(t)["backlog_wait_time"])
+
+			// The kernel refuses auditd as long as its place is taken; then it is free.
+			attempts := 1
+			for ; !daemon.attempt(); attempts++ {
+				require.Less(t, attempts, 10, "attempts to start auditd again")
+			}
+			t.Logf("auditd has registered at attempt %d", attempts)
+			eventually(t, from(sink, "audit_multicast"), "it listens beside auditd again")
+			assert.NotEqual(t, "0", auditStatus(t)["backlog_wait_time"])
+			stop()
+
+			awaitSent(t, sink, []*sender{s})
+			c.running()
+			c.stop()
+			assertSent(t, sink.records(), []*sender{s})
+			assert.Equal(t, daemon.pid(), auditStatus(t)["pid"], "auditd keeps its place")
+		})
 	}
-	t.Logf("auditd has registered at attempt %d", attempts)
-	eventually(t, from(sink, "audit_multicast"), "it listens beside auditd again")
-	assert.NotEqual(t, "0", auditStatus(t)["backlog_wait_time"])
-	stop()
-
-	awaitSent(t, sink, []*sender{s})
-	c.running()
-	c.stop()
-	assertSent(t, sink.records(), []*sender{s})
-	assert.Equal(t, daemon.pid(), auditStatus(t)["pid"], "auditd keeps its place")
 }
 
 // Where somebody is the audit daemon already, mode unicast says who, and what

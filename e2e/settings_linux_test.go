@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strconv"
@@ -120,6 +121,23 @@ func TestRecognizesItsRulesAfterACrash(t *testing.T) {
 			assert.LessOrEqual(t, len(ruleLines(t)), len(foreign)+mostRules)
 			c.stop()
 			assert.Equal(t, foreign, ruleLines(t))
+		})
+	}
+}
+
+// A collector that was killed is not taken for an audit daemon, also if nothing
+// has happened since that would have made the kernel notice.
+func TestTakesThePlaceOfADeadCollector(t *testing.T) {
+	for name, mode := range map[string]string{"auto": "auto", "unicast": "unicast"} {
+		t.Run(name, func(t *testing.T) {
+			useAudit(t)
+			receiver := fmt.Sprintf(`{netlink: {mode: %s}, rules: {manage: false}}`, mode)
+			c := startLive(t, receiver, newSink(t, "grpc"))
+			c.kill()
+			c = startLive(t, receiver, newSink(t, "grpc"))
+			pid := strconv.Itoa(c.command.Process.Pid)
+			eventually(t, func() bool { return auditStatus(t)["pid"] == pid }, "it takes the place of the dead one")
+			c.stop()
 		})
 	}
 }

@@ -59,6 +59,48 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 				return c.metric("audit_kill_kernel_lost")+c.metric("audit_kill_receive_overruns") > 0
 			}, "the loss is told")
 			goesOn(t, c, sink)
+			assertTrue(t, sink.records(), senders)
+		})
+	}
+}
+
+// Where the kernel loses some of the records of a call that strikes many, what is
+// left says so.
+func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
+	for name, daemon := range map[string]bool{"unicast": false, "multicast": true} {
+		t.Run(name, func(t *testing.T) {
+			useAudit(t)
+			if daemon {
+				newAuditd(t, "log_format = RAW").run()
+			}
+			sink := newSink(t, "grpc")
+			// A small buffer, so that multicast loses something as well.
+			c := startLive(t, `{netlink: {receive_buffer: 65536}}`, sink)
+			s := newSender(t, nativeSender(t))
+			group := s.start(members, true)
+			s.send(orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGTERM), Times: 3000}, group...)
+			eventually(t, func() bool {
+				return c.metric("audit_kill_kernel_lost")+c.metric("audit_kill_receive_overruns") > 0
+			}, "there is a loss")
+			goesOn(t, c, sink)
+
+			targets := make(map[int]int)
+			for _, r := range delivered(sink.records(), []*sender{s}) {
+				targets[r.key().serial]++
+			}
+			whole, part := 0, 0
+			for _, r := range delivered(sink.records(), []*sender{s}) {
+				if r.Attributes["kill.complete"] == false {
+					part++
+					continue
+				}
+				whole++
+				require.EqualValues(t, members, r.Attributes["kill.target.count"])
+				require.Equal(t, members, targets[r.key().serial], "%+v", r)
+			}
+			t.Logf("of %d targets %d are delivered of whole groups, and %d of others", len(s.want), whole, part)
+			assert.Positive(t, whole)
+			assert.Less(t, whole, len(s.want))
 		})
 	}
 }
@@ -83,6 +125,26 @@ func TestBlockedPipelineStallsNobody(t *testing.T) {
 	assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
 	release()
 	goesOn(t, c, sink)
+	assertTrue(t, sink.records(), senders)
+}
+
+// assertTrue checks that what is delivered of senders that always do the same is
+// complete, or says that it is not.
+func assertTrue(t *testing.T, records []record, senders []*sender) {
+	t.Helper()
+	for _, s := range senders {
+		own := delivered(records, []*sender{s})
+		assert.LessOrEqual(t, len(own), len(s.want), "nothing comes twice")
+		incomplete := 0
+		for _, r := range own {
+			if r.Attributes["kill.complete"] == false {
+				incomplete++
+				continue
+			}
+			require.Equal(t, s.want[0], said(r))
+		}
+		t.Logf("of %d signals %d are delivered, %d of these incomplete", len(s.want), len(own), incomplete)
+	}
 }
 
 func twoSenders(t *testing.T) (senders []*sender, victims []int) {
