@@ -91,7 +91,7 @@ func TestSeed(t *testing.T) {
 func TestVariants(t *testing.T) {
 	t.Parallel()
 	records := replay(t, "../testdata/variants.log", `signals: [HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, TERM, USR2]`)
-	require.Len(t, keysOf(records), 51)
+	require.Len(t, keysOf(records), 54)
 
 	targets := make(map[any]bool)
 	var others []record
@@ -112,7 +112,10 @@ func TestVariants(t *testing.T) {
 		assert.Equal(t, true, r.Attributes["kill.complete"], r.Body)
 		got = append(got, variantOf(r))
 	}
-	const python = "python3[22519] (/usr/bin/python3.11, uid 0) sent "
+	const (
+		python  = "python3[22519] (/usr/bin/python3.11, uid 0) sent "
+		removed = "auditctl[22669] (/usr/sbin/auditctl, uid 0) removed an audit rule with the key audit_kill"
+	)
 	assert.Equal(t, []variant{
 		{
 			plog.SeverityNumberInfo, "bash[22453] (/usr/bin/bash, uid 0) sent SIGKILL to pid 999999: ESRCH",
@@ -139,6 +142,9 @@ func TestVariants(t *testing.T) {
 		},
 		{plog.SeverityNumberError, "python3[22564] (/usr/bin/python3.11, uid 0) died of SIGABRT", "crash"},
 		{plog.SeverityNumberError, "python3[22565] (/usr/bin/python3.11, uid 0) died of SIGSEGV", "crash"},
+		{plog.SeverityNumberError, removed, "rule_removed"},
+		{plog.SeverityNumberError, removed, "rule_removed"},
+		{plog.SeverityNumberError, "?[22667] (uid 0) stopped the audit daemon", "daemon_stopped"},
 	}, got)
 }
 
@@ -154,8 +160,11 @@ func variantOf(r record) variant {
 		value, _ := r.Attributes[name].(string)
 		return value
 	}
-	if r.Event == "kill.abend" {
+	switch r.Event {
+	case "kill.abend":
 		return variant{r.Severity, r.Body, text("kill.cause")}
+	case "kill.tamper":
+		return variant{r.Severity, r.Body, text("kill.tamper.action")}
 	}
 	return variant{r.Severity, r.Body, strings.Join([]string{
 		text("kill.syscall"), text("kill.scope"), text("kill.result"), text("error.type"), text("kill.audit.arch"),
