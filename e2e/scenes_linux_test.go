@@ -1,0 +1,210 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+)
+
+// What the senders do, each scene with senders of its own.
+
+// players are the programs that send.
+type players struct {
+	t *testing.T
+	// program and program32 are those for 64 and for 32 bits; the latter is
+	// empty if the kernel cannot run it.
+	program, program32 string
+}
+
+func newPlayers(t *testing.T) *players {
+	t.Helper()
+	p := &players{t: t, program: nativeSender(t)}
+	architecture, ok := other32[runtime.GOARCH]
+	if !ok {
+		return p
+	}
+	p.program32 = buildSender(t, architecture)
+	if err := exec.CommandContext(t.Context(), p.program32).Run(); err != nil { //nolint:gosec // was just built
+		fmt.Fprintf(os.Stderr, "SKIPPED a part of %s: the kernel runs no 32-bit programs (CONFIG_IA32_EMULATION): %v\n",
+			t.Name(), err)
+		p.program32 = ""
+	}
+	return p
+}
+
+// playAll plays every scene once.
+func playAll(t *testing.T, listed []syscall.Signal) []*sender {
+	t.Helper()
+	p := newPlayers(t)
+	senders := slices.Concat(
+		p.everyCall(p.program),
+		p.everySignal(listed),
+		p.threads(),
+		p.groups(),
+		p.namespace(),
+		p.failures(),
+		p.names(),
+		p.selfKill(),
+		p.parallel(),
+	)
+	if p.program32 != "" {
+		senders = append(senders, p.everyCall(p.program32)...)
+	}
+	return senders
+}
+
+// everyCall sends by every call that the kernel has.
+func (p *players) everyCall(program string) []*sender {
+	s := newSender(p.t, program)
+	victim := s.start(1, false)[0]
+	for _, call := range signalCalls {
+		s.send(orders.Order{Call: call, PID: victim, Thread: victim, Signal: int(unix.SIGTERM)}, victim)
+	}
+	return []*sender{s}
+}
+
+// everySignal sends all that is listed and some that is not.
+func (p *players) everySignal(listed []syscall.Signal) []*sender {
+	s := newSender(p.t, p.program)
+	for _, signal := range listed {
+		victim := s.start(1, false)[0]
+		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(signal)}, victim)
+		victim = s.start(1, false)[0]
+		s.send(orders.Order{Call: "tgkill", PID: victim, Thread: victim, Signal: int(signal)}, victim)
+	}
+	victim := s.start(1, false)[0]
+	for _, other := range []syscall.Signal{
+		0, unix.SIGUSR1, unix.SIGCONT, unix.SIGURG, unix.SIGWINCH, notListed, lastRealtime + 1, -1,
+	} {
+		for _, call := range signalCalls {
+			s.unreported(orders.Order{Call: call, PID: victim, Thread: victim, Signal: int(other)})
+		}
+	}
+	return []*sender{s}
+}
+
+// threads names a thread that is not the first of its process.
+func (p *players) threads() []*sender {
+	s := newSender(p.t, p.program)
+	victim := s.start(1, false)[0]
+	thread := 0
+	eventually(p.t, func() bool {
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", victim))
+		require.NoError(p.t, err)
+		thread = number(tasks[len(tasks)-1].Name())
+		return thread != victim
+	}, "the victim has a second thread")
+	s.send(orders.Order{Call: "tkill", PID: thread, Signal: int(unix.SIGTERM)}, victim)
+	for _, call := range []string{"tgkill", "rt_tgsigqueueinfo"} {
+		s.send(orders.Order{Call: call, PID: victim, Thread: thread, Signal: int(unix.SIGTERM)}, victim)
+	}
+	return []*sender{s}
+}
+
+// groups strikes many with one call.
+func (p *players) groups() []*sender {
+	s, own := newSender(p.t, p.program), newSender(p.t, p.program)
+	members := s.start(100, true)
+	s.send(orders.Order{Call: "kill", PID: -members[0], Signal: int(unix.SIGTERM)}, members...)
+	s.send(orders.Order{Call: "kill", PID: -members[0], Signal: int(unix.SIGKILL)}, members...)
+
+	members = append(own.start(3, false), own.inside)
+	own.send(orders.Order{Call: "kill", PID: 0, Signal: int(unix.SIGINT)}, members...)
+	return []*sender{s, own}
+}
+
+// namespace sends into a pid namespace, and within one.
+func (p *players) namespace() []*sender {
+	inside, outside := newSender(p.t, p.program, inPIDNamespace), newSender(p.t, p.program)
+	require.Equal(p.t, 1, inside.inside)
+	all := inside.start(10, false)
+	inside.send(orders.Order{Call: "kill", PID: all[0], Signal: int(unix.SIGTERM)}, all[0])
+	inside.send(orders.Order{Call: "tgkill", PID: all[1], Thread: all[1], Signal: int(unix.SIGTERM)}, all[1])
+	inside.send(orders.Order{Call: "kill", PID: -1, Signal: int(unix.SIGKILL)}, all...)
+	// A process has one number outside, and another inside.
+	victim := inside.victims[inside.start(1, false)[0]]
+	outside.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGKILL)}, victim)
+	return []*sender{inside, outside}
+}
+
+// failures are calls that the kernel refuses.
+func (p *players) failures() []*sender {
+	root, user := newSender(p.t, p.program), newSender(p.t, p.program, asUser)
+	victim := root.start(1, false)[0]
+	for _, call := range signalCalls {
+		user.send(orders.Order{Call: call, PID: victim, Thread: victim, Signal: int(unix.SIGKILL)}, victim)
+		root.send(orders.Order{Call: call, PID: noSuchProcess, Thread: noSuchProcess, Signal: int(unix.SIGKILL)})
+	}
+	// The kernel refuses these before it looks for the process.
+	root.send(orders.Order{Call: "pidfd_send_signal", PID: victim, Signal: int(unix.SIGTERM), Flags: 1 << 10})
+	root.send(orders.Order{Call: "rt_sigqueueinfo", PID: victim, Signal: int(unix.SIGTERM), Forged: true})
+	return []*sender{root, user}
+}
+
+// names are command names and paths that the kernel does not write as they are.
+func (p *players) names() []*sender {
+	directory := filepath.Join(publicDir(p.t), `a "quoted" folder, für alle`)
+	require.NoError(p.t, os.Mkdir(directory, 0o755))
+	data, err := os.ReadFile(p.program)
+	require.NoError(p.t, err)
+	var senders []*sender
+	for _, name := range []string{"with space", `"quoted"`, "größe", "=key,val", "(null)", "6162", "more than fifteen letters"} {
+		path := filepath.Join(directory, name)
+		require.NoError(p.t, os.WriteFile(path, data, 0o755))
+		s := newSender(p.t, path)
+		victim := s.start(1, false)[0]
+		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
+		s.rename("two\nlines")
+		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGKILL)}, victim)
+		senders = append(senders, s)
+	}
+	return senders
+}
+
+// selfKill leaves the kernel no process to ask about the sender.
+func (p *players) selfKill() []*sender {
+	killed, queued := newSender(p.t, p.program), newSender(p.t, p.program)
+	killed.dies(orders.Order{Call: "kill", PID: killed.inside, Signal: int(unix.SIGKILL)})
+	queued.dies(orders.Order{Call: "rt_tgsigqueueinfo", PID: queued.inside, Thread: queued.inside, Signal: int(unix.SIGKILL)})
+	return []*sender{killed, queued}
+}
+
+// parallel are senders that keep the collector busy at the same time. They make
+// pauses, since nobody makes them wait for a collector in auditd's place.
+func (p *players) parallel() []*sender {
+	const (
+		parallel = 4
+		calls    = 700
+		rate     = 1500
+	)
+	var senders []*sender
+	var running sync.WaitGroup
+	for range parallel {
+		s := newSender(p.t, p.program)
+		senders = append(senders, s)
+		victim := s.start(1, false)[0]
+		running.Go(func() {
+			for _, call := range signalCalls {
+				s.send(orders.Order{
+					Call: call, PID: victim, Thread: victim, Signal: int(unix.SIGHUP), Times: calls, Rate: rate,
+				}, victim)
+			}
+		})
+	}
+	running.Wait()
+	return senders
+}
