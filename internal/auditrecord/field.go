@@ -73,13 +73,16 @@ func (f *fields) value() []byte {
 	return text[:end]
 }
 
+// firstInterpreted are the keys that an interpretation can begin with.
+var firstInterpreted = [][]byte{[]byte("OAUID="), []byte("AUID="), []byte("ARCH=")}
+
 // beforeInterpretation returns where a bare value ends if the separator behind
-// it was lost: ocomm=6D79OAUID="unset". Only these keys can follow one.
+// it was lost: ocomm=6D79OAUID="unset".
 func beforeInterpretation(word []byte) int {
 	if bytes.IndexByte(word, '=') < 0 {
 		return len(word)
 	}
-	for _, key := range [][]byte{[]byte("OAUID="), []byte("AUID="), []byte("ARCH=")} {
+	for _, key := range firstInterpreted {
 		if i := bytes.Index(word, key); i > 0 {
 			return i
 		}
