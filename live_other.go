@@ -7,10 +7,14 @@ package auditkillreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
+
+// errOnlyLinux is returned for what needs the kernel's audit system.
+var errOnlyLinux = errors.New("only on Linux")
 
 // nowhere is the source where there is no kernel to listen to.
 type nowhere struct{}

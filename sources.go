@@ -15,16 +15,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
-// errOnlyLinux is returned for what needs the kernel's audit system.
-var errOnlyLinux = errors.New("only on Linux")
-
 // openSource opens the source of the events that the configuration names. If it
 // names none, it is the kernel, or the log where the kernel is out of reach.
 func (r *killReceiver) openSource(ctx context.Context) error {
 	file, netlink := r.config.File.Get(), r.config.Netlink.Get()
 	switch {
 	case file != nil:
-		return r.use(ctx, r.newFile(file), r.managed(false))
+		return r.use(ctx, r.newFile(file), r.managed(false)) //nolint:contextcheck // its metrics need no context
 	case netlink != nil:
 		return r.use(ctx, r.newNetlink(netlink), r.managed(true))
 	}
@@ -40,7 +37,7 @@ func (r *killReceiver) openSource(ctx context.Context) error {
 	if err := r.close(); err != nil {
 		return err
 	}
-	return r.use(ctx, r.newFile(&chosen), r.managed(false))
+	return r.use(ctx, r.newFile(&chosen), r.managed(false)) //nolint:contextcheck // its metrics need no context
 }
 
 // managed says whether the receiver loads audit rules.

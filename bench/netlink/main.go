@@ -79,17 +79,17 @@ func loads(o options) error {
 		{name: "receiver, multicast", start: func() (taker, error) { return startBoth(o.collector) }},
 	}
 	for _, r := range rows {
-		taker, err := r.start()
+		started, err := r.start()
 		if err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
-		r.cpu, err = cost(taker)
+		r.cpu, err = cost(started)
 		if err == nil && r.waited {
-			r.rate, err = waitedRate(taker)
+			r.rate, err = waitedRate(started)
 		} else if err == nil {
-			r.rate, err = highestRate(taker, time.Duration(o.seconds*float64(time.Second)))
+			r.rate, err = highestRate(started, time.Duration(o.seconds*float64(time.Second)))
 		}
-		if err = errors.Join(err, taker.stop()); err != nil {
+		if err = errors.Join(err, started.stop()); err != nil {
 			return fmt.Errorf("%s: %w", r.name, err)
 		}
 		fmt.Fprintf(os.Stderr, "%s: %.0f/s, %.2f s for 100,000\n", r.name, r.rate, r.cpu)
@@ -151,10 +151,10 @@ func highestRate(t taker, hold time.Duration) (float64, error) {
 		if err != nil {
 			return 0, err
 		}
-		real := float64(sent.signals) / sent.elapsed.Seconds()
+		reached := float64(sent.signals) / sent.elapsed.Seconds()
 		if settled(t, count+sent.signals) && kernelLost() == lost {
-			highest, failed = max(highest, real), 0
-			if real < 0.9*float64(rate) {
+			highest, failed = max(highest, reached), 0
+			if reached < 0.9*float64(rate) {
 				break // the sender can no more
 			}
 			rate += rate / 5

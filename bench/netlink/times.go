@@ -41,7 +41,7 @@ func callTimes(o options) error {
 	}
 	for range o.rounds {
 		for _, r := range rows {
-			taker, err := r.with()
+			started, err := r.with()
 			if err != nil {
 				return err
 			}
@@ -50,8 +50,8 @@ func callTimes(o options) error {
 				number /= 10
 			}
 			result, err := startSender(r.call, number, 0).wait()
-			if taker != nil {
-				err = errors.Join(err, taker.stop())
+			if started != nil {
+				err = errors.Join(err, started.stop())
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)

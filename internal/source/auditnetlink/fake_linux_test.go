@@ -240,9 +240,10 @@ func (b *bench) settled() {
 	require.Eventually(b.t, func() bool { return len(b.transport.batches) == 0 }, limit, time.Millisecond)
 }
 
-func (b *bench) messages(level zapcore.Level) []string {
+// warnings returns what was logged as such.
+func (b *bench) warnings() []string {
 	var messages []string
-	for _, entry := range b.logs.FilterLevelExact(level).All() {
+	for _, entry := range b.logs.FilterLevelExact(zapcore.WarnLevel).All() {
 		messages = append(messages, entry.Message)
 	}
 	return messages

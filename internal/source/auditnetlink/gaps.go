@@ -29,7 +29,6 @@ func (g *gaps) add(serial uint32) {
 	case !g.started || ahead < -gapWindow:
 		// The first one, or the numbers began anew.
 		*g = gaps{started: true, next: serial, highest: serial, settled: serial - 1, missing: g.missing}
-		ahead = 0
 	case ahead < 0:
 		return // late, and counted as missing already, or one more record of it
 	case ahead >= gapWindow:

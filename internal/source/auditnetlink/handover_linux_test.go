@@ -14,7 +14,7 @@ import (
 // daemon, and returns what counts.
 func stream(h *handover, messages string) string {
 	var taken []string
-	for _, text := range strings.Fields(messages) {
+	for text := range strings.FieldsSeq(messages) {
 		m := &message{kind: 1300, multicast: text[0] == 'm', data: []byte(text[1:])}
 		h.take(m, func(m *message) { taken = append(taken, string(m.data)) })
 	}

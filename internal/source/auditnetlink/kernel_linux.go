@@ -119,7 +119,7 @@ func (b *backlog) restore() error {
 	}
 	var errs []error
 	if now.BacklogWaitTime != before.BacklogWaitTime && now.BacklogWaitTime == 0 {
-		errs = append(errs, b.kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), libaudit.WaitForReply)) //nolint:gosec // the kernel's own value
+		errs = append(errs, b.kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), libaudit.WaitForReply))
 	}
 	if now.BacklogLimit != before.BacklogLimit && now.BacklogLimit == minBacklog {
 		errs = append(errs, b.kernel.SetBacklogLimit(before.BacklogLimit, libaudit.WaitForReply))

@@ -100,7 +100,7 @@ func addRule(t *testing.T, client *libaudit.AuditClient, line string) {
 // auditing is on, and then SIGTERM, all to one process. It returns their pids.
 func sendSignals(t *testing.T, times int) (sender, target int) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf(
+	command := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf( //nolint:gosec // a number
 		"sleep 1000 & i=0; while [ $i -lt %d ]; do kill -CONT $!; i=$((i+1)); done; kill -TERM $!; echo $$ $!", times))
 	out, err := command.Output()
 	require.NoError(t, err)
@@ -233,7 +233,7 @@ func TestUnicastNeverEvicts(t *testing.T) {
 	require.ErrorIs(t, err, unix.EEXIST)
 	comm, readErr := os.ReadFile("/proc/self/comm")
 	require.NoError(t, readErr)
-	assert.ErrorContains(t, err, fmt.Sprintf("%s[%d] holds the audit pid; use mode multicast", strings.TrimSpace(string(comm)), os.Getpid()))
+	require.ErrorContains(t, err, fmt.Sprintf("%s[%d] holds the audit pid; use mode multicast", strings.TrimSpace(string(comm)), os.Getpid()))
 	require.NoError(t, second.Close())
 
 	sender, target := sendSignals(t, 1)
@@ -246,7 +246,7 @@ func TestChangesOfTheDaemonLoseNothing(t *testing.T) {
 	r := run(t, ModeAuto)
 	const changes = 5
 	end := filepath.Join(t.TempDir(), "end")
-	command := exec.CommandContext(t.Context(), "sh", "-c", "sleep 1000 & n=0; while [ ! -e "+end+" ]; do "+
+	command := exec.CommandContext(t.Context(), "sh", "-c", "sleep 1000 & n=0; while [ ! -e "+end+" ]; do "+ //nolint:gosec // a temporary file
 		"kill -CONT $!; kill -CONT $!; kill -CONT $!; n=$((n+3)); sleep 0.001; done; kill -TERM $!; echo $$ $! $n")
 	out := new(strings.Builder)
 	command.Stdout = out

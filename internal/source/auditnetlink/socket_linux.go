@@ -58,7 +58,7 @@ func openSocket() (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
 	s := &socket{file: os.NewFile(uintptr(fd), "audit netlink")}
@@ -71,7 +71,7 @@ func openSocket() (*socket, error) {
 		header := &s.headers[i].header
 		header.Iov = &s.vectors[i]
 		header.SetIovlen(1)
-		header.Name = (*byte)(unsafe.Pointer(&s.senders[i]))
+		header.Name = (*byte)(unsafe.Pointer(&s.senders[i])) //nolint:gosec // as msghdr has it
 	}
 	return s, nil
 }
@@ -120,7 +120,7 @@ func (s *socket) unregister() (uint32, error) {
 	status := libaudit.AuditStatus{Mask: libaudit.AuditStatusPID}
 	return s.Send(syscall.NetlinkMessage{
 		Header: syscall.NlMsghdr{Type: libaudit.AuditSet, Flags: unix.NLM_F_REQUEST | unix.NLM_F_ACK},
-		Data:   (*[unsafe.Sizeof(status)]byte)(unsafe.Pointer(&status))[:],
+		Data:   (*[unsafe.Sizeof(status)]byte)(unsafe.Pointer(&status))[:], //nolint:gosec // as go-libaudit does
 	})
 }
 
@@ -163,8 +163,8 @@ func (s *socket) receive(deadline time.Time) ([]message, bool, error) {
 // receiveMany is recvmmsg(2), which golang.org/x/sys does not have.
 func receiveMany(fd uintptr, headers *[batchSize]multiHeader) (int, error) {
 	for {
-		count, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(headers)),
-			uintptr(len(headers)), unix.MSG_DONTWAIT, 0, 0)
+		count, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+			uintptr(unsafe.Pointer(headers)), uintptr(len(headers)), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // a system call
 		switch errno {
 		case 0:
 			return int(count), nil
@@ -179,9 +179,9 @@ func receiveMany(fd uintptr, headers *[batchSize]multiHeader) (int, error) {
 func (s *socket) Send(m syscall.NetlinkMessage) (uint32, error) {
 	s.sequence++
 	m.Header.Seq = s.sequence
-	m.Header.Len = uint32(unix.NLMSG_HDRLEN + len(m.Data)) //nolint:gosec // a status, some 40 bytes
+	m.Header.Len = uint32(unix.NLMSG_HDRLEN + len(m.Data))
 	datagram := make([]byte, 0, m.Header.Len)
-	datagram = append(datagram, (*[unix.NLMSG_HDRLEN]byte)(unsafe.Pointer(&m.Header))[:]...)
+	datagram = append(datagram, (*[unix.NLMSG_HDRLEN]byte)(unsafe.Pointer(&m.Header))[:]...) //nolint:gosec // as go-libaudit does
 	datagram = append(datagram, m.Data...)
 	return s.sequence, s.control(func(fd int) error {
 		return unix.Sendto(fd, datagram, unix.MSG_DONTWAIT, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})

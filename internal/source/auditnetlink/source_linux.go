@@ -30,7 +30,7 @@ const (
 	// that stops the collector.
 	linger = 100 * time.Millisecond
 	// lookInterval is how often the kernel is asked for its state at most, however
-	// many groups of processes are signalled: each time it starts a thread to answer
+	// many groups of processes are signaled: each time it starts a thread to answer
 	// (kernel/audit.c, audit_send_reply).
 	lookInterval = 50 * time.Millisecond
 )

@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
@@ -131,7 +130,7 @@ func TestOverrunMarksWhatItMayHaveHit(t *testing.T) {
 	b.report(t.Context())
 	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_receive_overruns"))
 	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_incomplete"))
-	assert.Len(t, b.messages(zapcore.WarnLevel), 1)
+	assert.Len(t, b.warnings(), 1)
 }
 
 func TestCountsWhatNeverCame(t *testing.T) {
@@ -177,7 +176,7 @@ func TestReadsOnWhileThePipelineIsStuck(t *testing.T) {
 	b.report(t.Context())
 	dropped := b.metric("otelcol_receiver_audit_kill_queue_dropped")
 	assert.Positive(t, dropped)
-	assert.Contains(t, b.messages(zapcore.WarnLevel)[0], "dropped events")
+	assert.Contains(t, b.warnings()[0], "dropped events")
 	close(stuck)
 	cancel()
 	<-done
@@ -218,6 +217,6 @@ func TestReaderTellsItsEnd(t *testing.T) {
 	b.transport.batches <- batch{err: unix.EBADF}
 	b.reading.Wait()
 	require.Len(t, b.troubles, 1)
-	assert.ErrorIs(t, b.troubles[0], unix.EBADF)
+	require.ErrorIs(t, b.troubles[0], unix.EBADF)
 	b.report(t.Context())
 }

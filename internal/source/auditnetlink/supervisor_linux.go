@@ -68,7 +68,7 @@ func newSupervisor(settings *Settings, often *zap.Logger, reader *reader, kernel
 		telemetry: settings.Telemetry, report: settings.Report,
 		reader: reader, kernel: kernel,
 		backlog: backlog{kernel: kernel, logger: settings.Logger},
-		self:    uint32(os.Getpid()), //nolint:gosec // at most 2^22
+		self:    uint32(os.Getpid()),
 		now:     time.Now, patience: patiences.usual, patiences: patiences,
 	}
 }
@@ -88,7 +88,7 @@ func (s *supervisor) state() (*libaudit.AuditStatus, error) {
 func (s *supervisor) begin(ctx context.Context) error {
 	status, err := s.state()
 	if err != nil {
-		return s.beginBlind(ctx, err)
+		return s.beginBlind(err)
 	}
 	s.lost = status.Lost
 	s.reader.ask(true)
@@ -106,7 +106,7 @@ func (s *supervisor) begin(ctx context.Context) error {
 }
 
 // beginBlind begins without the right to ask the kernel for its state.
-func (s *supervisor) beginBlind(ctx context.Context, err error) error {
+func (s *supervisor) beginBlind(err error) error {
 	s.blind = true
 	explained := explain("asking for the state of the audit system", needControl, err)
 	if s.mode == ModeUnicast {
@@ -156,8 +156,8 @@ func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus)
 	}
 	err = errors.Join(err, s.backlog.restore())
 	if errors.Is(err, unix.EEXIST) {
-		if status, err := s.kernel.GetStatus(); err == nil {
-			return taken(status.PID)
+		if now, unknown := s.kernel.GetStatus(); unknown == nil {
+			return taken(now.PID)
 		}
 	}
 	return explain("becoming the audit daemon (unicast)", needControl, err)

@@ -12,7 +12,6 @@ import (
 	"github.com/elastic/go-libaudit/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/sys/unix"
 )
 
@@ -48,7 +47,7 @@ func TestBegin(t *testing.T) {
 			b := newBench(t, tt.mode, usual(tt.pid))
 			require.NoError(t, b.supervisor.begin(t.Context()))
 			assert.Equal(t, tt.calls, b.transport.calls())
-			assert.Equal(t, tt.warns, len(b.messages(zapcore.WarnLevel)) == 1, "%v", b.messages(zapcore.WarnLevel))
+			assert.Equal(t, tt.warns, len(b.warnings()) == 1, "%v", b.warnings())
 		})
 	}
 }
@@ -68,7 +67,7 @@ func TestBeginFails(t *testing.T) {
 		b := newBench(t, ModeUnicast, usual(other))
 		err := b.supervisor.begin(t.Context())
 		require.ErrorIs(t, err, unix.EEXIST)
-		assert.ErrorContains(t, err, "holds the audit pid; use mode multicast")
+		require.ErrorContains(t, err, "holds the audit pid; use mode multicast")
 		assert.Empty(t, b.transport.calls(), "not even tried")
 		assert.Equal(t, usual(other), b.kernel.status, "nothing was changed")
 	})
@@ -112,7 +111,7 @@ func TestListensWithoutKnowingTheState(t *testing.T) {
 		b.kernel.err = unix.EPERM
 		require.NoError(t, b.supervisor.begin(t.Context()))
 		assert.Equal(t, []string{"join"}, b.transport.calls())
-		assert.Len(t, b.messages(zapcore.WarnLevel), 1)
+		assert.Len(t, b.warnings(), 1)
 		b.look(time.Hour)
 		assert.Empty(t, b.transport.calls())
 		b.kernel.err = nil
@@ -236,7 +235,7 @@ func TestMakesNoRoomInModeUnicast(t *testing.T) {
 	b.transport.calls()
 	b.supervisor.yield(t.Context())
 	assert.Empty(t, b.transport.calls())
-	assert.Len(t, b.messages(zapcore.WarnLevel), 1)
+	assert.Len(t, b.warnings(), 1)
 }
 
 // The kernel lets go of a daemon that it cannot reach.
@@ -281,7 +280,7 @@ func TestTellsWhatTheKernelHasLost(t *testing.T) {
 	b := newBench(t, ModeAuto, status)
 	require.NoError(t, b.supervisor.begin(t.Context()))
 	b.look(1)
-	assert.Empty(t, b.messages(zapcore.WarnLevel), "what was lost before is no news")
+	assert.Empty(t, b.warnings(), "what was lost before is no news")
 
 	half := recordsOf(1, 10, 20)
 	b.transport.send(true, half[:2]...)
@@ -294,5 +293,5 @@ func TestTellsWhatTheKernelHasLost(t *testing.T) {
 	b.kernel.status.Lost = 3 // was reset
 	b.look(1)
 	assert.EqualValues(t, 10, b.metric("otelcol_receiver_audit_kill_kernel_lost"))
-	assert.Len(t, b.messages(zapcore.WarnLevel), 1, "now and then")
+	assert.Len(t, b.warnings(), 1, "now and then")
 }
