@@ -69,7 +69,7 @@ calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 # collect TOOL EXPECTED LOG FORMAT OPTION...: one run of the collector, from its start until it has ended with
 # everything written.
 collect() {
-	LOG=$3 FORMAT=$4 OUT=$out run "$1" "$2" kill.source -until 'the log was read to its end' "${@:5}" -- \
+	LOG=$3 FORMAT=$4 OUT=$out run "$1" "$2" kill.scope -until 'the log was read to its end' "${@:5}" -- \
 		"$collector" --config bench/auditkill.yaml
 }
 

@@ -288,7 +288,7 @@ const (
 )
 
 // keyOf is what identify returns for the n-th event.
-func keyOf(n int) string { return fmt.Sprintf("%d:%d>%d", epoch*1000+n, n, targetPID+n) }
+func keyOf(n int) string { return fmt.Sprintf("%d:%d>%d", int64(epoch)*1000+int64(n), n, targetPID+n) }
 
 // upTo returns the numbers from first to last.
 func upTo(first, last int) []int {

@@ -112,9 +112,9 @@ func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 
 // looksWhole reports whether a line that has no line feed nevertheless seems to
 // be there to its end: the last field of each record that matters is in quotes
-// or absent.
+// or absent, or one digit.
 func looksWhole(line []byte) bool {
-	return bytes.HasSuffix(line, []byte("(null)")) ||
+	return bytes.HasSuffix(line, []byte("(null)")) || bytes.HasSuffix(line, []byte(" res=1")) ||
 		bytes.HasSuffix(line, []byte(`"`)) && bytes.Count(line, []byte(`"`))%2 == 0
 }
 

@@ -104,6 +104,7 @@ func newReader(transport transport, config correlate.Config) *reader {
 	}
 	if namespace("pid") == initialPID {
 		r.self = os.Getpid()
+		config.PID = r.self
 	}
 	r.lastTick = r.now
 	config.Source = sourceName(r.multicast)
