@@ -101,7 +101,7 @@ func measure(args []string, out, until, settled string, pause time.Duration) (re
 	if !ok {
 		return result{}, errors.New("this system does not tell how much memory a process held")
 	}
-	return result{elapsed: finished.Sub(start) - pause, memory: usage.Maxrss}, nil
+	return result{elapsed: finished.Sub(start) - pause, memory: int64(usage.Maxrss)}, nil //nolint:unconvert // 32 bits on some machines
 }
 
 // follow reads everything a program writes, and calls end when it says a text.

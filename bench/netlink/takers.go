@@ -108,14 +108,16 @@ func startQuietAuditd(format string) (*auditd, error) {
 		"freq = 50\nmax_log_file = 10000\nmax_log_file_action = IGNORE\nspace_left = 2\nspace_left_action = IGNORE\n"+
 		"admin_space_left = 1\nadmin_space_left_action = IGNORE\ndisk_full_action = IGNORE\ndisk_error_action = IGNORE\n"+
 		"plugin_dir = %s\n", a.log, format, folder)
-	if err = os.WriteFile(filepath.Join(folder, "auditd.conf"), []byte(config), 0o600); err != nil {
+	err = os.WriteFile(filepath.Join(folder, "auditd.conf"), []byte(config), 0o600)
+	if err != nil {
 		return nil, err
 	}
 	if a.program, err = start(folder, tool("auditd"), "-n", "-c", folder); err != nil {
 		return nil, err
 	}
 	pid := strconv.Itoa(a.command.Process.Pid)
-	if err = await("auditd is registered", func() bool { return status()["pid"] == pid }); err != nil {
+	err = await("auditd is registered", func() bool { return status()["pid"] == pid })
+	if err != nil {
 		return nil, err
 	}
 	return a, errors.Join(auditctl("-b", "8192"), auditctl("-e", "1"))
@@ -178,7 +180,8 @@ func startCollector(path, mode, backend string) (*collector, error) {
 		return nil, err
 	}
 	port := listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // of a TCP listener
-	if err = listener.Close(); err != nil {
+	err = listener.Close()
+	if err != nil {
 		return nil, err
 	}
 	exporter := "otlp_http"
@@ -186,7 +189,8 @@ func startCollector(path, mode, backend string) (*collector, error) {
 		exporter, backend = "debug", "localhost:1"
 	}
 	config := filepath.Join(folder, "config.yaml")
-	if err = os.WriteFile(config, fmt.Appendf(nil, collectorConfig, mode, backend, exporter, port), 0o600); err != nil {
+	err = os.WriteFile(config, fmt.Appendf(nil, collectorConfig, mode, backend, exporter, port), 0o600)
+	if err != nil {
 		return nil, err
 	}
 	c := &collector{metrics: fmt.Sprintf("http://localhost:%d/metrics", port)}

@@ -93,8 +93,8 @@ func latency(o options, mode string) (err error) {
 	}
 	defer func() { err = errors.Join(err, b.server.Close()) }()
 	if mode == "multicast" {
-		daemon, err := startQuietAuditd("RAW")
-		if err != nil {
+		var daemon *auditd
+		if daemon, err = startQuietAuditd("RAW"); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, daemon.program.stop()) }()
@@ -107,7 +107,8 @@ func latency(o options, mode string) (err error) {
 	if err == nil {
 		err = await("all records are there", func() bool { return b.len() >= len(sent.times) })
 	}
-	if err = errors.Join(err, c.stop()); err != nil {
+	err = errors.Join(err, c.stop())
+	if err != nil {
 		return err
 	}
 	arrived := b.inOrder()
