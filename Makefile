@@ -20,7 +20,7 @@ export AUDIT_LOG
 export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help otelcol run test lint generate check-generated tidy check-tidy fuzz bench bench-file clean
+.PHONY: help otelcol run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ bench: ## run the Go benchmarks
 
 bench-file: $(OTELCOL) ## measure the collector on a large audit log
 	bench/file.sh
+
+bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root
+	bench/netlink.sh
 
 clean: ## remove what was built
 	rm -rf _build
