@@ -104,8 +104,9 @@ var null = []byte("(null)")
 // Decode appends the text of an untrusted field to buf: a quoted value as it
 // stands, a bare one from hexadecimal, which the kernel writes when the text
 // holds a space, a quote or a byte outside of 0x21 to 0x7e (kernel/audit.c,
-// audit_log_n_untrustedstring). The kernel's (null) is no text. It reports
-// false if the value was cut short; what there was of it is still appended.
+// audit_log_n_untrustedstring). The kernel's (null) is no text; in quotes it is
+// the name of a process. It reports false if the value was cut short; what there
+// was of it is still appended.
 func Decode(buf, value []byte) ([]byte, bool) {
 	if len(value) == 0 || bytes.Equal(value, null) {
 		return buf, true
@@ -115,9 +116,6 @@ func Decode(buf, value []byte) ([]byte, bool) {
 		closed := len(text) > 0 && text[len(text)-1] == quote
 		if closed {
 			text = text[:len(text)-1]
-		}
-		if bytes.Equal(text, null) {
-			text = nil
 		}
 		return append(buf, text...), closed
 	}

@@ -67,7 +67,7 @@ func TestDecode(t *testing.T) {
 		"with NULs":            {"62617368002D6300", "bash\x00-c\x00", true},
 		"UTF-8":                {"C3A4", "ä", true},
 		"null":                 {"(null)", "", true},
-		"null in quotes":       {`"(null)"`, "", true},
+		"null in quotes":       {`"(null)"`, "(null)", true},
 		"nothing":              {"", "", true},
 		"empty in quotes":      {`""`, "", true},
 		"odd hexadecimal":      {"6D7", "m", false},

@@ -63,6 +63,9 @@ func Proctitle(record []byte) (title []byte, whole bool) {
 			return nil, false
 		}
 		if string(key) == "proctitle" {
+			if string(value) == `"(null)"` {
+				value = nil // as the kernel writes it of a process that ends (kernel/auditsc.c, audit_log_proctitle)
+			}
 			return value, !f.unclosed
 		}
 	}

@@ -183,7 +183,7 @@ func newBench(t *testing.T, mode Mode, status libaudit.AuditStatus) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, transport: newFakeTransport(), kernel: &fakeKernel{status: status},
-		telemetry: componenttest.NewTelemetry(), clock: time.Unix(0, 0),
+		telemetry: componenttest.NewTelemetry(), clock: time.Unix(1450214919, 0), // that of the events
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	b.logs = logs

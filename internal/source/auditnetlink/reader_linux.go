@@ -214,11 +214,11 @@ func (r *reader) takeDoubtful() []*kill.Event {
 }
 
 // settle hands on what was doubtful.
-func (r *reader) settle(events []*kill.Event, lost bool) {
+func (r *reader) settle(events []*kill.Event, struck func(*kill.Event) bool) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for _, e := range events {
-		if lost {
+		if struck(e) {
 			r.suspect(e)
 		}
 	}

@@ -89,7 +89,7 @@ func TestGroup(t *testing.T) {
 	b.transport.send(true, records...)
 	<-b.reader.doubt
 	b.kernel.change(func(s *libaudit.AuditStatus) { s.Lost++ })
-	b.look(0)
+	b.look(time.Second)
 	assert.False(t, b.take(1)[0].Complete)
 	b.report(t.Context())
 	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_incomplete"))

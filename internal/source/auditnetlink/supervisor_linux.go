@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 )
 
@@ -54,6 +55,9 @@ type supervisor struct {
 	registered, joined bool
 	// lost is how many records the kernel has lost since it was booted.
 	lost uint32
+	// looked is when the kernel was asked last, losses when it has lost records.
+	looked time.Time
+	losses losses
 	// alone is when the daemon was first found missing, patience how long that may
 	// last before its place is taken.
 	alone     time.Time
@@ -90,7 +94,7 @@ func (s *supervisor) begin(ctx context.Context) error {
 	if err != nil {
 		return s.beginBlind(err)
 	}
-	s.lost = status.Lost
+	s.lost, s.looked = status.Lost, s.now()
 	s.reader.ask(true)
 	switch {
 	case s.mode == ModeUnicast || s.mode == ModeAuto && status.PID == 0:
@@ -202,12 +206,13 @@ func (s *supervisor) look(ctx context.Context) {
 	}
 	doubtful := s.reader.takeDoubtful()
 	status, err := s.state()
-	s.reader.settle(doubtful, err != nil || status.Lost != s.lost)
 	if err != nil {
 		s.often.Warn("cannot ask the kernel for the state of its audit system", zap.Error(err))
+		s.reader.settle(doubtful, func(*kill.Event) bool { return true })
 		return
 	}
 	s.noteLost(ctx, status.Lost)
+	s.reader.settle(doubtful, func(e *kill.Event) bool { return s.losses.struck(e.Time) })
 	switch {
 	case s.registered && status.PID != s.self:
 		s.dismissed(ctx, status)
@@ -226,10 +231,12 @@ func (s *supervisor) noteLost(ctx context.Context, lost uint32) {
 	if lost < s.lost {
 		since = lost // the counter was reset
 	}
-	s.lost = lost
+	before, now := s.looked, s.now()
+	s.lost, s.looked = lost, now
 	if since == 0 {
 		return
 	}
+	s.losses.add(before, now)
 	s.reader.lost()
 	s.telemetry.ReceiverAuditKillKernelLost.Add(ctx, int64(since))
 	s.often.Warn("the kernel has lost audit records, as its queue was full or over its rate limit: "+
