@@ -68,7 +68,7 @@ func FuzzReader(f *testing.F) {
 				require.NoError(t, err)
 			}
 		}
-		r.finish()
+		r.flush()
 		assert.LessOrEqual(t, len(r.queue.take(100)), given)
 	})
 }

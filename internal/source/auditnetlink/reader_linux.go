@@ -181,6 +181,7 @@ func (r *reader) process(messages []message, emptied bool, err error) (time.Time
 // emit takes an event from the correlator.
 func (r *reader) emit(e *kill.Event) {
 	switch {
+	case r.stopped:
 	case e.Kind == kill.KindSignal && e.Sender.PID == r.self && r.self != 0:
 		// What we do must not feed what we read, whatever others have made a rule of.
 	case !r.asks || e.Kind != kill.KindSignal || e.Scope.Single():
@@ -228,9 +229,7 @@ func (r *reader) settle(events []*kill.Event, struck func(*kill.Event) bool) {
 
 // hand moves the events on.
 func (r *reader) hand() {
-	if !r.stopped {
-		r.queue.add(r.gathered)
-	}
+	r.queue.add(r.gathered)
 	clear(r.gathered)
 	r.gathered = r.gathered[:0]
 }
@@ -339,14 +338,12 @@ func (r *reader) lost() {
 	r.correlator.Lost()
 }
 
-// finish hands on what still waits for records, and takes no more.
-func (r *reader) finish() {
+// flush closes what still waits for records, and takes no more events.
+func (r *reader) flush() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.handover.release(r.record)
 	r.correlator.Flush()
-	r.gathered = append(r.gathered, r.doubtful...)
-	r.doubtful = nil
 	r.hand()
 	r.stopped = true
 }

@@ -162,8 +162,19 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 		}
 	}
 	time.Sleep(linger)
-	s.reader.finish()
+	s.halt()
+	ctx = context.WithoutCancel(ctx)
+	s.reader.flush()
+	s.supervisor.ascertain(ctx)
 	s.deliver(deliver)
+}
+
+// halt ends the supervisor's goroutine.
+func (s *Source) halt() {
+	if s.stop != nil {
+		s.stop()
+		s.supervising.Wait()
+	}
 }
 
 // deliver hands on what is in the queue. It reports false if the receiver is
@@ -213,11 +224,8 @@ func (s *Source) Close() error {
 	if s.reader == nil {
 		return nil
 	}
-	if s.stop != nil {
-		s.stop()
-		s.supervising.Wait()
-		s.report(context.Background())
-	}
+	s.halt()
+	s.report(context.Background())
 	err := errors.Join(s.supervisor.end(), s.reader.transport.close())
 	s.reading.Wait()
 	return err

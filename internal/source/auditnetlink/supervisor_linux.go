@@ -150,8 +150,9 @@ func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus)
 		s.reader.change(serving)
 	}
 	err := s.ask(ctx, s.reader.transport.register)
+	// Without an answer the place may be ours: then it has to be given back.
+	s.registered = err == nil || errors.Is(err, errNoAnswer)
 	if err == nil {
-		s.registered = true
 		s.logger.Info("receiving audit records in the place of the audit daemon", zap.String("mode", string(ModeUnicast)))
 		return nil
 	}
@@ -194,26 +195,16 @@ func (s *supervisor) ask(ctx context.Context, request func() (uint32, error)) er
 		case <-timeout.C:
 			return errNoAnswer
 		case <-ctx.Done():
-			return ctx.Err()
+			return fmt.Errorf("%w: %w", errNoAnswer, ctx.Err())
 		}
 	}
 }
 
 // look asks for the kernel's state and follows it.
 func (s *supervisor) look(ctx context.Context) {
-	if s.blind {
-		return
-	}
-	doubtful := s.reader.takeDoubtful()
-	status, err := s.state()
-	if err != nil {
-		s.often.Warn("cannot ask the kernel for the state of its audit system", zap.Error(err))
-		s.reader.settle(doubtful, func(*kill.Event) bool { return true })
-		return
-	}
-	s.noteLost(ctx, status.Lost)
-	s.reader.settle(doubtful, func(e *kill.Event) bool { return s.losses.struck(e.Time) })
+	status := s.ascertain(ctx)
 	switch {
+	case status == nil:
 	case s.registered && status.PID != s.self:
 		s.dismissed(ctx, status)
 	case s.registered:
@@ -223,6 +214,24 @@ func (s *supervisor) look(ctx context.Context) {
 	default:
 		s.alone, s.patience = time.Time{}, s.patiences.usual
 	}
+}
+
+// ascertain asks for the kernel's state, and what it has lost. It returns nil if
+// that is not known.
+func (s *supervisor) ascertain(ctx context.Context) *libaudit.AuditStatus {
+	if s.blind {
+		return nil
+	}
+	doubtful := s.reader.takeDoubtful()
+	status, err := s.state()
+	if err != nil {
+		s.often.Warn("cannot ask the kernel for the state of its audit system", zap.Error(err))
+		s.reader.settle(doubtful, func(*kill.Event) bool { return true })
+		return nil
+	}
+	s.noteLost(ctx, status.Lost)
+	s.reader.settle(doubtful, func(e *kill.Event) bool { return s.losses.struck(e.Time) })
+	return status
 }
 
 // noteLost tells what the kernel has lost since the last look.
