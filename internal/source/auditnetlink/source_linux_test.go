@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -169,8 +170,12 @@ func TestReadsOnWhileThePipelineIsStuck(t *testing.T) {
 		})
 	}()
 	const sent = maxQueued
+	var messages []message
 	for serial := range sent {
-		b.transport.send(true, recordsOf(serial, 10, 20)...)
+		messages = append(messages, recordsOf(serial, 10, 20)...)
+	}
+	for some := range slices.Chunk(messages, batchSize) {
+		b.transport.send(true, some...)
 	}
 	b.settled()
 	b.report(t.Context())
