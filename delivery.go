@@ -126,8 +126,8 @@ func (d *delivery) flush() error {
 	dropped, err := d.consume(ctx, data)
 	d.obsreport.EndLogsOp(ctx, dataFormat, count, err)
 	if errors.Is(err, errStopping) {
-		d.logger.Warn("shutting down before the next consumer took log records; "+
-			"they come again after a restart if there is a storage extension",
+		d.logger.Warn("shutting down before the next consumer took log records; those of a file come again "+
+			"after a restart if there is a storage extension",
 			zap.Int("log_records", dropped), zap.Error(err))
 		return err
 	}
@@ -163,7 +163,7 @@ func (d *delivery) consume(ctx context.Context, data plog.Logs) (int, error) {
 			return data.LogRecordCount(), err
 		}
 		d.health.delivery(err)
-		d.logger.Warn("the next consumer did not take log records; reading waits until it does",
+		d.logger.Warn("the next consumer did not take log records, trying again",
 			zap.Int("log_records", data.LogRecordCount()), zap.Duration("next_try_in", pause), zap.Error(err))
 		if !d.pause(pause) {
 			return data.LogRecordCount(), errors.Join(errStopping, err)

@@ -6,12 +6,14 @@ package auditkillreceiver
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
@@ -23,6 +25,9 @@ const (
 	// guardDelay is how long it waits after it was told: auditctl -D removes one
 	// rule after the other.
 	guardDelay = 250 * time.Millisecond
+	// guardQueue is how often rules may have been put back without the pipeline
+	// taking the events: some five minutes of somebody who removes them all the time.
+	guardQueue = 16
 )
 
 // guard keeps the audit rules loaded that make the kernel record signals, and
@@ -32,8 +37,9 @@ type guard struct {
 	key        string
 	logger     *zap.Logger
 	occasional *zap.Logger
-	// told holds a token once there is reason to look.
-	told chan struct{}
+	telemetry  *metadata.TelemetryBuilder
+	// suspicion holds a token once there is reason to look.
+	suspicion <-chan struct{}
 }
 
 // newGuard loads the rules. What keeps it from that is told, and does not keep
@@ -48,7 +54,7 @@ func (r *killReceiver) newGuard() (*guard, error) {
 			Signals: signals, Key: r.config.Rules.Key, Logger: r.set.Logger,
 		}),
 		key: r.config.Rules.Key, logger: r.set.Logger, occasional: occasional.Logger(r.set.Logger),
-		told: make(chan struct{}, 1),
+		telemetry: r.telemetry, suspicion: r.suspicion,
 	}
 	g.tell(g.rules.Install())
 	return g, nil
@@ -60,40 +66,52 @@ func (g *guard) tell(problems []auditrules.Problem) {
 	}
 }
 
-// watch returns a function that delivers, and tells the guard of tampering.
-func (g *guard) watch(deliver source.Deliver) source.Deliver {
-	return func(events []*kill.Event) error {
-		for _, e := range events {
-			if e.Kind == kill.KindTamper {
-				select {
-				case g.told <- struct{}{}:
-				default: // it knows
-				}
+// run puts back what somebody removes, until ctx is done. It does not wait for
+// the pipeline: a stuck one must not keep the monitor blind.
+func (g *guard) run(ctx context.Context, deliver source.Deliver) {
+	restored := make(chan []*kill.Event, guardQueue)
+	var delivering sync.WaitGroup
+	delivering.Go(func() {
+		for events := range restored {
+			if deliver(events) != nil {
+				return // the receiver is shutting down
 			}
 		}
-		return deliver(events)
+	})
+	for g.wait(ctx) {
+		events := g.restore()
+		if len(events) == 0 {
+			continue
+		}
+		select {
+		case restored <- events:
+		default:
+			g.telemetry.ReceiverAuditKillQueueDropped.Add(ctx, int64(len(events)))
+			g.occasional.Warn("dropped events of audit rules that were put back, as the pipeline does not take them",
+				zap.Int("events", len(events)))
+		}
 	}
+	close(restored)
+	delivering.Wait()
 }
 
-// run puts back what somebody removes, until ctx is done.
-func (g *guard) run(ctx context.Context, deliver source.Deliver) {
-	ticker := time.NewTicker(guardInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-g.told:
-			select {
-			case <-time.After(guardDelay):
-			case <-ctx.Done():
-				return
-			}
-		case <-ticker.C:
-		case <-ctx.Done():
-			return
-		}
-		if deliver(g.restore()) != nil {
-			return // the receiver is shutting down
-		}
+// wait waits until it is time to look. It reports false if ctx is done.
+func (g *guard) wait(ctx context.Context) bool {
+	timer := time.NewTimer(guardInterval)
+	defer timer.Stop()
+	select {
+	case <-g.suspicion:
+		timer.Reset(guardDelay)
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 

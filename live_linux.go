@@ -15,6 +15,7 @@ func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
 		Correlation:   r.correlation(),
 		Telemetry:     r.telemetry,
 		Logger:        r.set.Logger,
+		Tampered:      r.suspect,
 		Report:        r.health.source,
 	})
 }

@@ -30,8 +30,6 @@ func (*killReceiver) newNetlink(*NetlinkConfig) source.Source { return nowhere{}
 // guard exists on Linux only.
 type guard struct{}
 
-func (*guard) watch(deliver source.Deliver) source.Deliver { return deliver }
-
 func (*guard) run(context.Context, source.Deliver) {}
 
 func (*guard) close() error { return nil }

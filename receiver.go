@@ -42,9 +42,11 @@ type killReceiver struct {
 
 	source source.Source
 	// guard keeps the audit rules loaded; nil if that is not our business.
-	guard   *guard
-	storage storage.Client
-	health  *health
+	guard *guard
+	// suspicion holds a token once the guard has reason to look.
+	suspicion chan struct{}
+	storage   storage.Client
+	health    *health
 	// stopReading ends the source, stopDelivering also what it has in hand.
 	stopReading, stopDelivering context.CancelFunc
 	running                     sync.WaitGroup
@@ -67,7 +69,7 @@ func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) 
 	}
 	return &killReceiver{
 		config: config, set: set, next: next, filter: wanted, telemetry: builder, obsreport: obsreport,
-		machine: thisMachine(), grace: shutdownGrace,
+		machine: thisMachine(), grace: shutdownGrace, suspicion: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -121,12 +123,10 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	delivering, stopDelivering := context.WithCancel(ctx)
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
 	d := r.newDelivery(reading, delivering)
-	deliver := d.deliver
 	if r.guard != nil {
-		deliver = r.guard.watch(deliver)
 		r.running.Go(func() { r.guard.run(reading, d.deliver) })
 	}
-	r.running.Go(func() { r.source.Run(reading, deliver) })
+	r.running.Go(func() { r.source.Run(reading, d.deliver) })
 	return nil
 }
 

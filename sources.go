@@ -32,10 +32,11 @@ func (r *killReceiver) openSource(ctx context.Context) error {
 		return nil
 	}
 	chosen := defaultFileConfig()
-	r.set.Logger.Warn("reading the audit log, as no source is configured and the kernel is out of reach",
+	r.set.Logger.Warn("reading the audit log, as no source is configured and the kernel is out of reach; "+
+		"signals are in it if audit rules say so (see deploy/audit_kill.rules)",
 		zap.String("path", chosen.Path), zap.NamedError("kernel", err))
 	if err := r.close(); err != nil {
-		return err
+		r.set.Logger.Error("cleaning up after the attempt to listen to the kernel", zap.Error(err))
 	}
 	return r.use(ctx, r.newFile(&chosen), r.managed(false)) //nolint:contextcheck // its metrics need no context
 }
@@ -76,6 +77,14 @@ func (r *killReceiver) close() error {
 	return errors.Join(errs...)
 }
 
+// suspect makes the guard look, if there is one.
+func (r *killReceiver) suspect() {
+	select {
+	case r.suspicion <- struct{}{}:
+	default: // it will
+	}
+}
+
 func (r *killReceiver) newFile(config *FileConfig) source.Source {
 	return auditfile.New(auditfile.Settings{
 		Path:          config.Path,
@@ -85,6 +94,7 @@ func (r *killReceiver) newFile(config *FileConfig) source.Source {
 		Storage:       r.storage,
 		Telemetry:     r.telemetry,
 		Logger:        r.set.Logger,
+		Tampered:      r.suspect,
 		Report:        r.health.source,
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -50,9 +51,10 @@ func skip(t *testing.T, reason string) {
 
 // realKernel reserves the audit system for the test, which begins with audit in
 // the given state, and puts everything back at the end.
-func realKernel(t *testing.T, enabled bool) client {
+func realKernel(t *testing.T, enabled bool) auditcontrol.Client {
 	t.Helper()
 	if os.Geteuid() != 0 {
+		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
 		skip(t, "only root may change audit rules; run the test with sudo")
 	}
 	if strconv.IntSize == 32 {
@@ -64,7 +66,7 @@ func realKernel(t *testing.T, enabled bool) client {
 	require.Eventually(t, func() bool { return unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
 		lockPatience, 100*time.Millisecond, "nobody else uses the audit system (%s)", auditLock)
 
-	var k client
+	var k auditcontrol.Client
 	status, err := k.GetStatus()
 	if err != nil {
 		skip(t, fmt.Sprintf("the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, "+
@@ -97,7 +99,7 @@ func realKernel(t *testing.T, enabled bool) client {
 
 func kernelRules(t *testing.T) []string {
 	t.Helper()
-	wires, err := client{}.GetRules()
+	wires, err := auditcontrol.Client{}.GetRules()
 	require.NoError(t, err)
 	var lines []string
 	for _, wire := range wires {
@@ -112,7 +114,7 @@ func assertInKernel(t *testing.T, lines ...string) {
 }
 
 // loadRule does what somebody else does, until the end of the test.
-func loadRule(t *testing.T, k client, line string) {
+func loadRule(t *testing.T, k auditcontrol.Client, line string) {
 	t.Helper()
 	wire := parse(t, line)
 	require.NoError(t, k.AddRule(wire), line)
@@ -149,7 +151,7 @@ func kernelManager(t *testing.T, signals ...kill.Signal) *Manager {
 
 func enabled(t *testing.T) uint32 {
 	t.Helper()
-	status, err := client{}.GetStatus()
+	status, err := auditcontrol.Client{}.GetStatus()
 	require.NoError(t, err)
 	return status.Enabled
 }
@@ -278,7 +280,7 @@ func TestKernelTakesTheShippedRules(t *testing.T) {
 	assertInKernel(t, ours(0, kill.DefaultSignals()...)...)
 	require.NoError(t, m.Remove())
 	for _, line := range ours(0, kill.DefaultSignals()...) {
-		require.NoError(t, client{}.DeleteRule(parse(t, line)))
+		require.NoError(t, auditcontrol.Client{}.DeleteRule(parse(t, line)))
 	}
 }
 
@@ -307,6 +309,7 @@ func TestKernelObstacles(t *testing.T) {
 
 func TestKernelRefuses(t *testing.T) {
 	if os.Geteuid() != 0 {
+		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
 		skip(t, "only root may take rights away from a process; run the test with sudo")
 	}
 	nobody := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -68,7 +69,7 @@ func New(s Settings) *Manager {
 		limit: limit{now: s.Now},
 	}
 	if m.kernel == nil {
-		m.kernel = client{}
+		m.kernel = auditcontrol.Client{}
 	}
 	if m.self == 0 {
 		m.self = os.Getpid()

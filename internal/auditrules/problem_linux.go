@@ -62,7 +62,7 @@ func (m *Manager) refused(err error) Problem {
 		p.Mend = "that takes CAP_AUDIT_CONTROL in the initial pid namespace: with systemd set " +
 			"AmbientCapabilities=CAP_AUDIT_CONTROL, in Kubernetes securityContext.capabilities.add: [AUDIT_CONTROL], " +
 			"runAsUser: 0 and hostPID: true; or set rules::manage to false and load them as root"
-	case errors.Is(err, unix.ECONNREFUSED) && m.proc.bootParameter("audit=0"):
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.ECONNREFUSED) && m.proc.bootParameter("audit=0"):
 		p.Mend = "remove audit=0 from the kernel's command line and reboot"
 		p.Lines = nil
 	case errors.Is(err, unix.ECONNREFUSED):

@@ -73,6 +73,7 @@ func newBench(t *testing.T) *bench {
 // settings are those of a receiver that follows the log from its beginning.
 func (b *bench) settings() auditfile.Settings {
 	return auditfile.Settings{
+		Tampered:      func() {},
 		Path:          b.path,
 		FromBeginning: true,
 		Follow:        true,

@@ -36,10 +36,13 @@ type scanner struct {
 	reported                           correlate.Counts
 }
 
-func newScanner(config correlate.Config, telemetry *metadata.TelemetryBuilder) *scanner {
+func newScanner(config correlate.Config, telemetry *metadata.TelemetryBuilder, tampered func()) *scanner {
 	s := &scanner{telemetry: telemetry}
 	s.correlator = correlate.New(config, func(e *kill.Event) {
 		e.File = s.path
+		if e.Kind == kill.KindTamper {
+			tampered()
+		}
 		s.events = append(s.events, e)
 	})
 	return s

@@ -23,7 +23,7 @@ func newTestScanner(tb testing.TB) *scanner {
 	tb.Helper()
 	telemetry, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
 	require.NoError(tb, err)
-	return newScanner(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}, telemetry)
+	return newScanner(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}, telemetry, func() {})
 }
 
 // scanAll feeds a scanner as the source does.

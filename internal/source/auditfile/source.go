@@ -40,6 +40,8 @@ type Settings struct {
 	Storage   storage.Client
 	Telemetry *metadata.TelemetryBuilder
 	Logger    *zap.Logger
+	// Tampered is called when somebody is seen to blind the monitor.
+	Tampered func()
 	// Report is told of trouble that may pass, and with nil that it has passed.
 	Report func(error)
 }
@@ -70,7 +72,7 @@ func New(settings Settings) *Source {
 	s := &Source{
 		settings:    settings,
 		occasional:  occasional.Logger(settings.Logger),
-		scanner:     newScanner(settings.Correlation, settings.Telemetry),
+		scanner:     newScanner(settings.Correlation, settings.Telemetry, settings.Tampered),
 		checkpoints: newCheckpoints(settings.Storage, settings.Path),
 		watcher:     &watcher{},
 	}

@@ -53,7 +53,8 @@ func TestWrittenJustBeforeTheRotation(t *testing.T) {
 	telemetry, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
 	require.NoError(t, err)
 	s := New(Settings{
-		Path: path, FromBeginning: true, Follow: true, Storage: storage.NewNopClient(),
+		Tampered: func() {},
+		Path:     path, FromBeginning: true, Follow: true, Storage: storage.NewNopClient(),
 		Correlation: correlate.Config{Timeout: time.Second, MaxPending: 1},
 		Telemetry:   telemetry, Logger: zap.NewNop(), Report: func(error) {},
 	})

@@ -5,9 +5,11 @@ package auditnetlink
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,8 +42,10 @@ type fakeTransport struct {
 	mutex    sync.Mutex
 	said     []string
 	sequence uint32
-	// refuse is the answer to the next requests, joinError that to join.
+	// refuse is the answer to the next requests, joinError that to join. mute gives
+	// no answer.
 	refuse, joinError error
+	mute              bool
 }
 
 func newFakeTransport() *fakeTransport {
@@ -91,6 +95,9 @@ func (f *fakeTransport) request(text string) (uint32, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.sequence++
+	if f.mute {
+		return f.sequence, nil
+	}
 	errno := make([]byte, 4)
 	if number, ok := f.refuse.(unix.Errno); ok { //nolint:errorlint // a number to send
 		errno = []byte{byte(-int(number)), 0xff, 0xff, 0xff}
@@ -134,13 +141,20 @@ func recordsOf(serial, sender, target int) []message {
 type fakeKernel struct {
 	mutex  sync.Mutex
 	status libaudit.AuditStatus
-	err    error
+	// err is the answer to everything, locked that to changes; later changes the
+	// state between the first question and the next.
+	err, locked error
+	later       func(*libaudit.AuditStatus)
 }
 
 func (f *fakeKernel) GetStatus() (*libaudit.AuditStatus, error) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	status := f.status
+	if f.later != nil {
+		f.later(&f.status)
+		f.later = nil
+	}
 	return &status, f.err
 }
 
@@ -151,18 +165,27 @@ func (f *fakeKernel) change(change func(*libaudit.AuditStatus)) {
 }
 
 func (f *fakeKernel) SetBacklogLimit(limit uint32, _ libaudit.WaitMode) error {
+	if err := errors.Join(f.err, f.locked); err != nil {
+		return err
+	}
 	f.change(func(s *libaudit.AuditStatus) { s.BacklogLimit = limit })
-	return f.err
+	return nil
 }
 
 func (f *fakeKernel) SetBacklogWaitTime(jiffies int32, _ libaudit.WaitMode) error {
+	if err := errors.Join(f.err, f.locked); err != nil {
+		return err
+	}
 	f.change(func(s *libaudit.AuditStatus) { s.BacklogWaitTime = uint32(jiffies) })
-	return f.err
+	return nil
 }
 
 func (f *fakeKernel) SetFailure(action libaudit.FailureMode, _ libaudit.WaitMode) error {
+	if err := errors.Join(f.err, f.locked); err != nil {
+		return err
+	}
 	f.change(func(s *libaudit.AuditStatus) { s.Failure = uint32(action) })
-	return f.err
+	return nil
 }
 
 // bench is a source whose kernel is played, and whose supervisor acts when the
@@ -176,6 +199,7 @@ type bench struct {
 	telemetry *componenttest.Telemetry
 	clock     time.Time
 	troubles  []error
+	tampered  atomic.Int32
 	ended     bool
 }
 
@@ -194,7 +218,7 @@ func newBench(t *testing.T, mode Mode, status libaudit.AuditStatus) *bench {
 		Correlation: correlate.Config{Timeout: time.Minute, MaxPending: 100},
 		Report:      func(err error) { b.troubles = append(b.troubles, err) },
 	})
-	b.reader = newReader(b.transport, b.settings.Correlation)
+	b.reader = newReader(b.transport, b.settings.Correlation, func() { b.tampered.Add(1) })
 	b.supervisor = newSupervisor(&b.settings, b.occasional, b.reader, b.kernel, b.patience)
 	b.supervisor.now = func() time.Time { return b.clock }
 	b.reading.Go(b.read)

@@ -9,10 +9,12 @@ import (
 
 	"github.com/elastic/go-libaudit/v2"
 	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 )
 
-// kernel is the part of go-libaudit's AuditClient that the supervisor needs;
-// tests put another in its place.
+// kernel is the part of auditcontrol.Client that the supervisor needs; tests put
+// another in its place.
 type kernel interface {
 	GetStatus() (*libaudit.AuditStatus, error)
 	SetBacklogLimit(limit uint32, mode libaudit.WaitMode) error
@@ -20,42 +22,7 @@ type kernel interface {
 	SetFailure(action libaudit.FailureMode, mode libaudit.WaitMode) error
 }
 
-// client asks the running kernel. Each request has a socket of its own, apart
-// from the records: go-libaudit may give up waiting for an answer, which would
-// then be taken for that to the next request.
-type client struct{}
-
-// GetStatus implements kernel.
-func (client) GetStatus() (status *libaudit.AuditStatus, err error) {
-	err = ask(func(c *libaudit.AuditClient) error {
-		status, err = c.GetStatus()
-		return err
-	})
-	return status, err
-}
-
-// SetBacklogLimit implements kernel.
-func (client) SetBacklogLimit(limit uint32, mode libaudit.WaitMode) error {
-	return ask(func(c *libaudit.AuditClient) error { return c.SetBacklogLimit(limit, mode) })
-}
-
-// SetBacklogWaitTime implements kernel.
-func (client) SetBacklogWaitTime(jiffies int32, mode libaudit.WaitMode) error {
-	return ask(func(c *libaudit.AuditClient) error { return c.SetBacklogWaitTime(jiffies, mode) })
-}
-
-// SetFailure implements kernel.
-func (client) SetFailure(action libaudit.FailureMode, mode libaudit.WaitMode) error {
-	return ask(func(c *libaudit.AuditClient) error { return c.SetFailure(action, mode) })
-}
-
-func ask(request func(*libaudit.AuditClient) error) error {
-	c, err := libaudit.NewAuditClient(nil)
-	if err != nil {
-		return err
-	}
-	return errors.Join(request(c), c.Close())
-}
+var _ kernel = auditcontrol.Client{}
 
 // minBacklog is how many records the kernel may hold for us, as its own limit of
 // 64 is less than one kill(-1) makes. 16,384 take some 40 MB if the collector
@@ -71,7 +38,7 @@ const (
 
 // backlog is what the audit daemon decides about the kernel's queue: how long it
 // is, and what happens when it is full. The host comes first, so that no system
-// call waits, and a full queue is no reason to panic.
+// call waits, the queue has a limit, and a full one is no reason to panic.
 type backlog struct {
 	kernel kernel
 	logger *zap.Logger
@@ -79,18 +46,14 @@ type backlog struct {
 	before *libaudit.AuditStatus
 }
 
-// set changes the settings. That they cannot be changed, as they are locked, is
-// no reason not to read.
-func (b *backlog) set(status *libaudit.AuditStatus) {
-	if b.before != nil {
-		return
+// set changes the settings. It returns an error if system calls may have to wait
+// for the collector then.
+func (b *backlog) set(status *libaudit.AuditStatus) error {
+	if b.before == nil {
+		b.before = status
 	}
-	b.before = status
 	var errs []error
-	if status.BacklogWaitTime != 0 {
-		errs = append(errs, b.kernel.SetBacklogWaitTime(0, libaudit.WaitForReply))
-	}
-	if status.BacklogLimit < minBacklog && status.BacklogLimit != 0 { // 0 is no limit
+	if status.BacklogLimit < minBacklog { // 0 is no limit at all
 		errs = append(errs, b.kernel.SetBacklogLimit(minBacklog, libaudit.WaitForReply))
 	}
 	if libaudit.FailureMode(status.Failure) == panicOnFailure {
@@ -99,10 +62,16 @@ func (b *backlog) set(status *libaudit.AuditStatus) {
 		errs = append(errs, b.kernel.SetFailure(logOnFailure, libaudit.WaitForReply))
 	}
 	if err := errors.Join(errs...); err != nil {
-		b.logger.Warn("cannot change the settings of the kernel's audit queue, so that system calls may wait for "+
-			"the collector; if they are locked (auditctl -s says enabled 2), put `--backlog_wait_time 0` and "+
-			"`-b 16384` into /etc/audit/rules.d and reboot", zap.Error(err))
+		b.logger.Warn("cannot change the settings of the kernel's audit queue", zap.Error(err))
 	}
+	if status.BacklogWaitTime == 0 {
+		return nil
+	}
+	if err := b.kernel.SetBacklogWaitTime(0, libaudit.WaitForReply); err != nil {
+		return fmt.Errorf("the kernel does not let system calls go on without waiting for the audit daemon "+
+			"(if its settings are locked, put `--backlog_wait_time 0` into /etc/audit/rules.d and reboot): %w", err)
+	}
+	return nil
 }
 
 // restore puts the settings back, but for those that somebody else has changed
@@ -111,12 +80,11 @@ func (b *backlog) restore() error {
 	if b.before == nil {
 		return nil
 	}
-	before := b.before
-	b.before = nil
 	now, err := b.kernel.GetStatus()
 	if err != nil {
 		return fmt.Errorf("restoring the settings of the kernel's audit queue: %w", err)
 	}
+	before := b.before
 	var errs []error
 	if now.BacklogWaitTime != before.BacklogWaitTime && now.BacklogWaitTime == 0 {
 		errs = append(errs, b.kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), libaudit.WaitForReply))
@@ -130,5 +98,6 @@ func (b *backlog) restore() error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("restoring the settings of the kernel's audit queue: %w", err)
 	}
+	b.before = nil
 	return nil
 }

@@ -64,6 +64,14 @@ func (q *queue) take(limit int) []*kill.Event {
 	return taken
 }
 
+// abandon drops what nobody takes anymore.
+func (q *queue) abandon() {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.dropped += int64(len(q.events))
+	q.events, q.weight = nil, 0
+}
+
 // takeDropped returns how many were dropped since the last call.
 func (q *queue) takeDropped() int64 {
 	q.mutex.Lock()

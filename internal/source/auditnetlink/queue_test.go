@@ -17,6 +17,12 @@ func event(serial uint32, targets int) *kill.Event {
 	return e
 }
 
+func (q *queue) len() int {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	return len(q.events)
+}
+
 func serialsOf(events []*kill.Event) []uint32 {
 	var serials []uint32
 	for _, e := range events {

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
@@ -25,6 +26,8 @@ import (
 const (
 	// maxBatch is how many events are handed on at once at most.
 	maxBatch = 512
+	// retryInterval is how long to wait after an error of the socket.
+	retryInterval = time.Second
 	// linger is how long to go on reading when the receiver is told to stop: the
 	// kernel records a signal a moment after it was sent, and that may be the one
 	// that stops the collector.
@@ -44,6 +47,8 @@ type Settings struct {
 	Correlation correlate.Config
 	Telemetry   *metadata.TelemetryBuilder
 	Logger      *zap.Logger
+	// Tampered is called when somebody is seen to blind the monitor.
+	Tampered func()
 	// Report is told of trouble that may pass, and with nil that it has passed.
 	Report func(error)
 }
@@ -82,12 +87,12 @@ func (s *Source) Start(ctx context.Context) error {
 		return explain("opening an audit netlink socket", needRead, err)
 	}
 	s.checkBuffer(socket)
-	return s.begin(ctx, socket, client{})
+	return s.begin(ctx, socket, auditcontrol.Client{})
 }
 
 // begin starts to listen.
 func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) error {
-	s.reader = newReader(transport, s.settings.Correlation)
+	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered)
 	s.supervisor = newSupervisor(&s.settings, s.occasional, s.reader, kernel, s.patience)
 	s.reading.Go(s.read)
 	if err := s.supervisor.begin(ctx); err != nil {
@@ -104,9 +109,20 @@ func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) 
 
 // read empties the socket until it is closed.
 func (s *Source) read() {
-	if err := s.reader.run(); !errors.Is(err, os.ErrClosed) {
-		s.settings.Logger.Error("reading audit records has ended; restart the collector", zap.Error(err))
+	troubled := false
+	for {
+		err := s.reader.run(func() {
+			if troubled {
+				s.settings.Report(nil)
+			}
+		})
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		s.occasional.Error("cannot read audit records, trying again", zap.Error(err))
 		s.settings.Report(fmt.Errorf("reading audit records: %w", err))
+		troubled = true
+		time.Sleep(retryInterval)
 	}
 }
 
@@ -225,6 +241,7 @@ func (s *Source) Close() error {
 		return nil
 	}
 	s.halt()
+	s.reader.queue.abandon()
 	s.report(context.Background())
 	err := errors.Join(s.supervisor.end(), s.reader.transport.close())
 	s.reading.Wait()

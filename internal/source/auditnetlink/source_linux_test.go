@@ -98,7 +98,7 @@ func TestGroup(t *testing.T) {
 
 func TestOriginalIsWrittenAsAuditdDoes(t *testing.T) {
 	t.Parallel()
-	r := newReader(newFakeTransport(), correlate.Config{Timeout: time.Minute, MaxPending: 1, KeepOriginal: true})
+	r := newReader(newFakeTransport(), correlate.Config{Timeout: time.Minute, MaxPending: 1, KeepOriginal: true}, func() {})
 	messages := recordsOf(7, 10, 20)
 	for i := range messages {
 		messages[i].multicast = true
@@ -216,12 +216,34 @@ func TestRunEndsWhenNothingIsTakenAnymore(t *testing.T) {
 	b.Run(t.Context(), func([]*kill.Event) error { return errors.New("shutting down") })
 }
 
-func TestReaderTellsItsEnd(t *testing.T) {
+func TestReadsOnAfterAnError(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
 	b.transport.batches <- batch{err: unix.EBADF}
-	b.reading.Wait()
-	require.Len(t, b.troubles, 1)
+	b.transport.send(true, recordsOf(1, 10, 20)...)
+	b.take(1)
+	b.end()
+	require.Len(t, b.troubles, 2)
 	require.ErrorIs(t, b.troubles[0], unix.EBADF)
-	b.report(t.Context())
+	assert.NoError(t, b.troubles[1], "has passed")
+}
+
+// What is left when nobody takes it anymore is told as well.
+func TestCountsWhatIsLeftAtTheEnd(t *testing.T) {
+	t.Parallel()
+	b := startBench(t)
+	b.transport.send(true, recordsOf(1, 10, 20)...)
+	b.transport.send(true, recordsOf(2, 10, 20)...)
+	require.Eventually(t, func() bool { return b.reader.queue.len() == 2 }, limit, time.Millisecond)
+	b.end()
+	assert.EqualValues(t, 2, b.metric("otelcol_receiver_audit_kill_queue_dropped"))
+}
+
+func TestTellsOfTamperingAtOnce(t *testing.T) {
+	t.Parallel()
+	b := startBench(t)
+	b.transport.send(true, message{kind: 1305, data: []byte("audit(1450214919.813:7): audit_enabled=0 old=1 auid=0 ses=1 res=1")},
+		message{kind: 1320, data: []byte("audit(1450214919.813:7): ")})
+	assert.Equal(t, kill.KindTamper, b.take(1)[0].Kind)
+	assert.EqualValues(t, 1, b.tampered.Load())
 }

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 )
@@ -34,6 +35,9 @@ const (
 // patiences are how long the place of the audit daemon is left free.
 type patiences struct{ usual, yielded time.Duration }
 
+// errStalls is why the place of the audit daemon is not taken.
+var errStalls = errors.New("not taking the place of the audit daemon")
+
 // errNoAnswer is a request without an answer.
 var errNoAnswer = errors.New("the kernel has not answered in time")
 
@@ -49,6 +53,8 @@ type supervisor struct {
 	backlog   backlog
 	self      uint32
 	now       func() time.Time
+	// answerTimeout is the constant of that name, but in tests.
+	answerTimeout time.Duration
 
 	// registered is true while this process is the audit daemon, joined while it
 	// listens beside one.
@@ -73,7 +79,7 @@ func newSupervisor(settings *Settings, often *zap.Logger, reader *reader, kernel
 		reader: reader, kernel: kernel,
 		backlog: backlog{kernel: kernel, logger: settings.Logger},
 		self:    uint32(os.Getpid()),
-		now:     time.Now, patience: patiences.usual, patiences: patiences,
+		now:     time.Now, answerTimeout: answerTimeout, patience: patiences.usual, patiences: patiences,
 	}
 }
 
@@ -82,10 +88,14 @@ func newSupervisor(settings *Settings, often *zap.Logger, reader *reader, kernel
 // takes the place.
 func (s *supervisor) state() (*libaudit.AuditStatus, error) {
 	status, err := s.kernel.GetStatus()
-	if err == nil && status.PID != 0 && errors.Is(unix.Kill(int(status.PID), 0), unix.ESRCH) {
+	if err != nil || status.PID == 0 {
+		return status, err
+	}
+	// Not kill(2) with signal 0, of which there may be a record.
+	if _, gone := unix.Getpgid(int(status.PID)); errors.Is(gone, unix.ESRCH) {
 		status.PID = 0
 	}
-	return status, err
+	return status, nil
 }
 
 // begin chooses how to listen at the start.
@@ -97,21 +107,30 @@ func (s *supervisor) begin(ctx context.Context) error {
 	s.lost, s.looked = status.Lost, s.now()
 	s.reader.ask(true)
 	switch {
-	case s.mode == ModeUnicast || s.mode == ModeAuto && status.PID == 0:
-		err = s.register(ctx, status)
-		if s.mode == ModeAuto && errors.Is(err, unix.EEXIST) {
-			return s.listen() // a daemon was faster
-		}
-		return err
-	case status.PID == 0:
+	case s.mode == ModeUnicast:
+		return s.register(ctx, status)
+	case status.PID != 0:
+		return s.listen()
+	case s.mode == ModeMulticast:
 		s.warnAlone()
+		return s.listen()
 	}
-	return s.listen()
+	err = s.register(ctx, status)
+	switch {
+	case errors.Is(err, errStalls):
+		s.logger.Warn("listening only, as the host would have to wait for the collector in the place of the audit daemon; "+
+			"without a daemon the kernel prints all records to its own log", zap.Error(err))
+		return s.listen()
+	case errors.Is(err, unix.EEXIST): // a daemon was faster
+		return s.listen()
+	}
+	return err
 }
 
-// beginBlind begins without the right to ask the kernel for its state.
+// beginBlind begins without knowing the kernel's state, for lack of the right to
+// ask, or of an answer.
 func (s *supervisor) beginBlind(err error) error {
-	s.blind = true
+	s.blind = auditcontrol.Refused(err)
 	explained := explain("asking for the state of the audit system", needControl, err)
 	if s.mode == ModeUnicast {
 		return fmt.Errorf("netlink::mode unicast: %w", explained)
@@ -138,21 +157,29 @@ func (s *supervisor) listen() error {
 	return nil
 }
 
-// register makes this process the audit daemon, if there is none.
+// register makes this process the audit daemon, if there is none. In mode auto it
+// does not where the host would have to wait for it.
 func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus) error {
 	if status.PID != 0 && status.PID != s.self {
 		return taken(status.PID)
 	}
-	s.backlog.set(status)
+	if err := s.backlog.set(status); err != nil {
+		if s.mode == ModeAuto {
+			return errors.Join(fmt.Errorf("%w: %w", errStalls, err), s.backlog.restore())
+		}
+		s.logger.Warn("system calls may have to wait for the collector", zap.Error(err))
+	}
 	if s.joined {
 		s.reader.change(toServing)
 	} else {
 		s.reader.change(serving)
 	}
 	err := s.ask(ctx, s.reader.transport.register)
-	// Without an answer the place may be ours: then it has to be given back.
-	s.registered = err == nil || errors.Is(err, errNoAnswer)
+	if errors.Is(err, errNoAnswer) && s.holdsPlace(true) {
+		err = nil
+	}
 	if err == nil {
+		s.registered = true
 		s.logger.Info("receiving audit records in the place of the audit daemon", zap.String("mode", string(ModeUnicast)))
 		return nil
 	}
@@ -166,6 +193,17 @@ func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus)
 		}
 	}
 	return explain("becoming the audit daemon (unicast)", needControl, err)
+}
+
+// holdsPlace reports whether this process is the audit daemon, where a request got
+// no answer: the kernel sends it only if there is room in the socket. If that is
+// not known either, it is as was requested, so that it is given back in the end.
+func (s *supervisor) holdsPlace(requested bool) bool {
+	status, err := s.kernel.GetStatus()
+	if err != nil {
+		return requested
+	}
+	return status.PID == s.self
 }
 
 // taken is the error where another process is the audit daemon.
@@ -184,7 +222,7 @@ func (s *supervisor) ask(ctx context.Context, request func() (uint32, error)) er
 	if err != nil {
 		return err
 	}
-	timeout := time.NewTimer(answerTimeout)
+	timeout := time.NewTimer(s.answerTimeout)
 	defer timeout.Stop()
 	for {
 		select {
@@ -242,6 +280,10 @@ func (s *supervisor) noteLost(ctx context.Context, lost uint32) {
 	}
 	before, now := s.looked, s.now()
 	s.lost, s.looked = lost, now
+	if before.IsZero() { // the first answer: what was lost before is no news
+		s.reader.ask(true)
+		return
+	}
 	if since == 0 {
 		return
 	}
@@ -323,7 +365,11 @@ func (s *supervisor) step(ctx context.Context) error {
 	}
 	s.joined = true
 	s.reader.change(toListening)
-	if err := s.ask(ctx, s.reader.transport.unregister); err != nil {
+	err := s.ask(ctx, s.reader.transport.unregister)
+	if errors.Is(err, errNoAnswer) && !s.holdsPlace(false) {
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("giving up the place of the audit daemon: %w", err)
 	}
 	s.registered = false
@@ -333,7 +379,11 @@ func (s *supervisor) step(ctx context.Context) error {
 
 // tell reports trouble that may pass, or that it has.
 func (s *supervisor) tell(err error) {
-	if err != nil {
+	switch {
+	case errors.Is(err, errStalls): // listening is no trouble
+		s.often.Warn("listening only; without an audit daemon the kernel prints all records to its own log", zap.Error(err))
+		err = nil
+	case err != nil:
 		s.often.Error("cannot listen to audit records as wanted, trying again", zap.Error(err))
 	}
 	s.report(err)

@@ -4,6 +4,7 @@
 package auditnetlink
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"testing"
@@ -93,6 +94,65 @@ func TestBeginFails(t *testing.T) {
 	})
 }
 
+// The kernel sends an answer only if there is room in the socket.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	t.Run("but the place", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, ModeAuto, usual(0))
+		b.supervisor.answerTimeout, b.transport.mute = time.Millisecond, true
+		b.kernel.later = func(s *libaudit.AuditStatus) { s.PID = self }
+		require.NoError(t, b.supervisor.begin(t.Context()))
+		assert.Zero(t, b.kernel.status.BacklogWaitTime, "nobody waits")
+		b.look(1)
+		assert.Equal(t, []string{"register"}, b.transport.calls(), "and nothing else")
+
+		b.kernel.status.PID = 0
+		b.supervisor.yield(t.Context())
+		assert.Equal(t, []string{"join", "unregister"}, b.transport.calls())
+		assert.EqualValues(t, 15000, b.kernel.status.BacklogWaitTime)
+		b.look(1)
+		assert.Empty(t, b.transport.calls(), "it is the other's turn")
+	})
+	t.Run("nor the place", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t, ModeUnicast, usual(0))
+		b.supervisor.answerTimeout, b.transport.mute = time.Millisecond, true
+		require.ErrorIs(t, b.supervisor.begin(t.Context()), errNoAnswer)
+		assert.Equal(t, usual(0), b.kernel.status)
+	})
+}
+
+// Where the settings are locked, a stalled audit daemon would stall the host.
+func TestAutoDoesNotTakeAPlaceInWhichItMayStallTheHost(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ModeAuto, usual(0))
+	b.kernel.locked = unix.EPERM
+	require.NoError(t, b.supervisor.begin(t.Context()))
+	assert.Equal(t, []string{"join"}, b.transport.calls())
+	b.look(0)
+	b.look(takeAfter)
+	assert.Empty(t, b.transport.calls())
+	assert.Equal(t, []error{nil}, b.troubles, "listening is no trouble")
+
+	b = newBench(t, ModeUnicast, usual(0))
+	b.kernel.locked = unix.EPERM
+	require.NoError(t, b.supervisor.begin(t.Context()), "as it was told to")
+	assert.Equal(t, []string{"register"}, b.transport.calls())
+}
+
+func TestAsksAgainWhereThereWasNoAnswer(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ModeAuto, usual(0))
+	b.kernel.err = errors.New("no reply received")
+	require.NoError(t, b.supervisor.begin(t.Context()))
+	assert.Equal(t, []string{"join"}, b.transport.calls())
+	b.kernel.err = nil
+	b.look(1)
+	b.look(takeAfter)
+	assert.Equal(t, []string{"register"}, b.transport.calls())
+}
+
 func TestAutoListensWhereADaemonWasFaster(t *testing.T) {
 	t.Parallel()
 	b := newBench(t, ModeAuto, usual(0))
@@ -128,7 +188,7 @@ func TestSettingsOfTheQueue(t *testing.T) {
 	}{
 		"usual":     {usual(0), minBacklog},
 		"large":     {large, 100_000},
-		"unlimited": {unlimited, 0},
+		"unlimited": {unlimited, minBacklog},
 		"panics":    {panics, minBacklog},
 	}
 	for name, tt := range tests {
