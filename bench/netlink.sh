@@ -4,7 +4,8 @@
 #
 # Measures the netlink source beside auditd on this machine's kernel, all in one run, and prints tables for
 # docs/performance.md. It takes root, auditd, and an audit system that nobody else uses. `make bench-netlink` builds
-# the collector first. Options are those of bench/netlink: -seconds, -rounds, -collector.
+# the collector first. Options are those of bench/netlink: -seconds, -rounds, -parts,
+# -collector.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)

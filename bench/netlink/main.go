@@ -17,6 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -25,6 +26,7 @@ type options struct {
 	collector string
 	seconds   float64
 	rounds    int
+	parts     string
 }
 
 func main() {
@@ -39,6 +41,7 @@ func main() {
 	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector to measure")
 	flag.Float64Var(&o.seconds, "seconds", 3, "how long each rate must be held")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds of the timings, in turn; the least counts")
+	flag.StringVar(&o.parts, "parts", "calls loads latencies", "what to measure")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/netlink:", err)
@@ -55,7 +58,12 @@ func run(o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, restore()) }()
-	for _, part := range []func(options) error{callTimes, loads, latencies} {
+	parts := map[string]func(options) error{"calls": callTimes, "loads": loads, "latencies": latencies}
+	for name := range strings.FieldsSeq(o.parts) {
+		part, ok := parts[name]
+		if !ok {
+			return fmt.Errorf("there is no part %q", name)
+		}
 		if err := part(o); err != nil {
 			return err
 		}

@@ -17,6 +17,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -46,8 +47,28 @@ func await(what string, condition func() bool) error {
 // program is one that runs.
 type program struct {
 	command *exec.Cmd
-	said    bytes.Buffer
+	said    output
 	folder  string
+}
+
+// output gathers what a program says.
+type output struct {
+	mutex sync.Mutex
+	text  []byte
+}
+
+// Write implements io.Writer.
+func (o *output) Write(text []byte) (int, error) {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	o.text = append(o.text, text...)
+	return len(text), nil
+}
+
+func (o *output) String() string {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return string(o.text)
 }
 
 func start(folder, path string, args ...string) (*program, error) {
@@ -199,7 +220,7 @@ func startCollector(path, mode, backend string) (*collector, error) {
 	}
 	return c, await("the collector is ready", func() bool {
 		_, err := c.metric("otelcol_process_uptime")
-		return err == nil && strings.Contains(rules(), "audit_kill")
+		return err == nil && strings.Contains(c.said.String(), "Everything is ready")
 	})
 }
 
@@ -223,6 +244,16 @@ func (c *collector) metric(name string) (float64, error) {
 		sum += value
 	}
 	return sum, nil
+}
+
+// losses says what the collector knows to be lost.
+func (c *collector) losses() string {
+	var text strings.Builder
+	for _, name := range []string{"kernel_lost", "receive_overruns", "sequence_gaps", "queue_dropped", "incomplete", "dropped"} {
+		value, _ := c.metric("otelcol_receiver_audit_kill_" + name) // unknown is none
+		fmt.Fprintf(&text, "%s %.0f ", name, value)
+	}
+	return text.String()
 }
 
 // count asks the collector how many log records it has handed on.

@@ -107,6 +107,9 @@ func latency(o options, mode string) (err error) {
 	if err == nil {
 		err = await("all records are there", func() bool { return b.len() >= len(sent.times) })
 	}
+	if err != nil {
+		err = fmt.Errorf("%w: %d of %d: %s", err, b.len(), len(sent.times), c.losses())
+	}
 	err = errors.Join(err, c.stop())
 	if err != nil {
 		return err
