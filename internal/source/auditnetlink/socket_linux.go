@@ -4,9 +4,10 @@
 package auditnetlink
 
 import (
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"os"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -31,12 +32,18 @@ const (
 // socket is an audit netlink socket. go-libaudit has one too, which receives
 // one message for each system call, cannot set the size of its buffer, and does
 // not tell multicast from unicast; its protocol is used on top of this one.
+//
+// It is not among the files that Go's runtime watches: that would wake a thread
+// for each message, also while the reader lets them gather.
 type socket struct {
-	file     *os.File
-	raw      syscall.RawConn
+	fd int
+	// wake is an eventfd that ends the wait for messages.
+	wake     int
 	sequence uint32
 	closed   atomic.Bool
-	messages []message
+	// receiving is held while the socket is read, so that it is not closed then.
+	receiving sync.Mutex
+	messages  []message
 
 	headers [batchSize]multiHeader
 	vectors [batchSize]unix.Iovec
@@ -61,10 +68,11 @@ func openSocket() (*socket, error) {
 	if err = unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, errors.Join(err, unix.Close(fd))
 	}
-	s := &socket{file: os.NewFile(uintptr(fd), "audit netlink")}
-	if s.raw, err = s.file.SyscallConn(); err != nil {
-		return nil, errors.Join(err, s.file.Close())
+	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
+	if err != nil {
+		return nil, errors.Join(err, unix.Close(fd))
 	}
+	s := &socket{fd: fd, wake: wake}
 	for i := range s.headers {
 		s.vectors[i].Base = &s.buffers[i][0]
 		s.vectors[i].SetLen(messageSize)
@@ -126,27 +134,14 @@ func (s *socket) unregister() (uint32, error) {
 
 // receive implements transport.
 func (s *socket) receive(deadline time.Time) ([]message, bool, error) {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
 	for i := range s.headers {
 		s.headers[i].header.Namelen = unix.SizeofSockaddrNetlink
 	}
-	var count int
-	var errno error
-	err := s.file.SetReadDeadline(deadline)
-	if err == nil {
-		err = s.raw.Read(func(fd uintptr) bool {
-			count, errno = receiveMany(fd, &s.headers)
-			return !errors.Is(errno, unix.EAGAIN)
-		})
-	}
-	switch {
-	case err != nil && s.closed.Load():
-		return nil, false, os.ErrClosed
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, true, errTimeout
-	case err != nil:
-		return nil, false, err
-	case errno != nil:
-		return nil, false, errno
+	count, err := s.receiveBy(deadline)
+	if err != nil {
+		return nil, errors.Is(err, errTimeout), err
 	}
 	s.messages = s.messages[:0]
 	for i := range count {
@@ -160,10 +155,29 @@ func (s *socket) receive(deadline time.Time) ([]message, bool, error) {
 	return s.messages, count < batchSize, nil
 }
 
+// receiveBy waits for messages until a deadline, and returns how many there are.
+func (s *socket) receiveBy(deadline time.Time) (int, error) {
+	for !s.closed.Load() {
+		count, err := receiveMany(s.fd, &s.headers)
+		if !errors.Is(err, unix.EAGAIN) {
+			return count, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return 0, errTimeout
+		}
+		ready := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}, {Fd: int32(s.wake), Events: unix.POLLIN}}
+		if _, err := unix.Poll(ready, int(left.Milliseconds())+1); err != nil && !errors.Is(err, unix.EINTR) {
+			return 0, err
+		}
+	}
+	return 0, os.ErrClosed
+}
+
 // receiveMany is recvmmsg(2), which golang.org/x/sys does not have.
-func receiveMany(fd uintptr, headers *[batchSize]multiHeader) (int, error) {
+func receiveMany(fd int, headers *[batchSize]multiHeader) (int, error) {
 	for {
-		count, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, fd,
+		count, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd),
 			uintptr(unsafe.Pointer(headers)), uintptr(len(headers)), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // a system call
 		switch errno {
 		case 0:
@@ -202,14 +216,19 @@ func (s *socket) Close() error { return s.close() }
 
 // close implements transport.
 func (s *socket) close() error {
-	s.closed.Store(true)
-	return s.file.Close()
+	if s.closed.Swap(true) {
+		return os.ErrClosed
+	}
+	one := binary.NativeEndian.AppendUint64(nil, 1)
+	_, err := unix.Write(s.wake, one)
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	return errors.Join(err, unix.Close(s.fd), unix.Close(s.wake))
 }
 
 func (s *socket) control(do func(fd int) error) error {
-	var failed error
-	if err := s.raw.Control(func(fd uintptr) { failed = do(int(fd)) }); err != nil {
-		return fmt.Errorf("audit socket: %w", err)
+	if s.closed.Load() {
+		return os.ErrClosed
 	}
-	return failed
+	return do(s.fd)
 }
