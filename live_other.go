@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
@@ -39,6 +40,8 @@ func (*killReceiver) newGuard() (*guard, error) { return nil, errOnlyLinux }
 // checkPlatform refuses what exists on Linux only.
 func checkPlatform(config *Config) error {
 	switch {
+	case runtime.GOOS == "windows": // where system calls have no names, see auditrecord
+		return errOnlyLinux
 	case config.Netlink.HasValue():
 		return fmt.Errorf("netlink: %w; use file to read an audit log that was copied here", errOnlyLinux)
 	case config.Rules.Manage != nil && *config.Rules.Manage:
