@@ -122,16 +122,14 @@ func (g *guard) restore() []*kill.Event {
 	switch {
 	case errors.Is(err, auditrules.ErrTooOften):
 		g.occasional.Error("audit rules are removed again and again, so that signals stay unseen", zap.Error(err))
-		return nil
 	case err != nil:
 		g.occasional.Error("audit rules could not be put back, so that signals stay unseen", zap.Error(err))
-		return nil
 	}
 	var events []*kill.Event
-	for _, rule := range found.Removed {
+	for _, rule := range found.Restored {
 		events = append(events, kill.RestoredRule(time.Now(), rule.String(), g.key))
 	}
-	if found.Disabled {
+	if found.Enabled {
 		events = append(events, kill.RestoredAudit(time.Now()))
 	}
 	return events

@@ -139,11 +139,12 @@ func (m *Manager) install() []Problem {
 // Tampering is what somebody has done since the last look that keeps signals
 // from being recorded.
 type Tampering struct {
-	// Removed are the rules that were gone.
-	Removed []Rule
+	// Removed are the rules that were gone, Restored those of them that were put
+	// back.
+	Removed, Restored []Rule
 	// Disabled is true if audit was turned off (auditctl -e 0), and Locked if it
-	// has been locked (auditctl -e 2).
-	Disabled, Locked bool
+	// has been locked (auditctl -e 2), Enabled if it was turned on again.
+	Disabled, Locked, Enabled bool
 	// Obstacles are the problems that have come up.
 	Obstacles []Problem
 }
@@ -185,7 +186,8 @@ func (m *Manager) Restore() (Tampering, error) {
 	found.Obstacles = m.news(problems)
 	switch {
 	case status.Enabled != locked:
-		return found, errors.Join(m.catchUp(late), m.putBack(gone, found.Disabled))
+		err = errors.Join(m.catchUp(late), m.putBack(gone, &found))
+		return found, err
 	case len(gone) > 0:
 		return found, errors.New("not put back, as the audit rules are locked until the next boot")
 	}
@@ -202,18 +204,27 @@ func (m *Manager) catchUp(late []*managed) error {
 }
 
 // putBack undoes what somebody has done.
-func (m *Manager) putBack(gone []*managed, off bool) error {
-	if len(gone) == 0 && !off {
+func (m *Manager) putBack(gone []*managed, found *Tampering) error {
+	if len(gone) == 0 && !found.Disabled {
 		return nil
 	}
 	if !m.limit.allow() {
 		return ErrTooOften
 	}
-	err := m.add(gone)
-	if off {
-		err = errors.Join(err, m.turnOn())
+	var errs []error
+	for _, r := range gone {
+		if err := m.add([]*managed{r}); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		found.Restored = append(found.Restored, r.Rule)
 	}
-	return err
+	if found.Disabled {
+		err := m.turnOn()
+		found.Enabled = err == nil
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // Remove removes the rules that this Manager has added, and turns audit off if

@@ -170,7 +170,7 @@ func TestLeavesAuditOnIfItWasOn(t *testing.T) {
 	k.status.Enabled = 0
 	found, err := m.Restore()
 	require.NoError(t, err)
-	assert.Equal(t, Tampering{Disabled: true}, found)
+	assert.Equal(t, Tampering{Disabled: true, Enabled: true}, found)
 	require.NoError(t, m.Remove())
 	assert.Equal(t, uint32(1), k.status.Enabled)
 }
