@@ -126,8 +126,8 @@ func (d *delivery) flush() error {
 	dropped, err := d.consume(ctx, data)
 	d.obsreport.EndLogsOp(ctx, dataFormat, count, err)
 	if errors.Is(err, errStopping) {
-		d.logger.Warn("shutting down before the next consumer took log records; those of a file come again "+
-			"after a restart if there is a storage extension",
+		d.logger.Warn("shutting down before the next consumer took log records; what can be read again comes "+
+			"again after a restart, if there is a storage extension",
 			zap.Int("log_records", dropped), zap.Error(err))
 		return err
 	}

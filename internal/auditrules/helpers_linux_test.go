@@ -25,6 +25,7 @@ import (
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -32,7 +33,7 @@ import (
 func parse(t *testing.T, line string) []byte {
 	t.Helper()
 	if strconv.IntSize == 32 {
-		skip(t, "a 32-bit go-libaudit does not know what b64 is")
+		audittest.Skip(t, "a 32-bit go-libaudit does not know what b64 is")
 	}
 	parsed, err := flags.Parse(line)
 	require.NoError(t, err, line)

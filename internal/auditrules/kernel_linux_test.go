@@ -12,7 +12,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/elastic/go-libaudit/v2"
 	"github.com/stretchr/testify/assert"
@@ -21,18 +20,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 // These tests talk to the real kernel and need root.
-
-const (
-	// auditLock is held by whoever uses the audit system, of which a kernel has
-	// one only.
-	auditLock = "/run/lock/auditkill-test.lock"
-	// lockPatience is longer than the longest test that holds it.
-	lockPatience = 20 * time.Minute
-)
 
 func init() {
 	roles["install"] = func() {
@@ -42,57 +34,17 @@ func init() {
 	}
 }
 
-// skip says why, also to those who do not ask for details.
-func skip(t *testing.T, reason string) {
-	t.Helper()
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
 // realKernel reserves the audit system for the test, which begins with audit in
-// the given state, and puts everything back at the end.
+// the given state and without rules.
 func realKernel(t *testing.T, enabled bool) auditcontrol.Client {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		skip(t, "only root may change audit rules; run the test with sudo")
-	}
 	if strconv.IntSize == 32 {
-		skip(t, "a 32-bit go-libaudit does not know what b64 is")
+		audittest.Skip(t, "a 32-bit go-libaudit does not know what b64 is")
 	}
-	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, lock.Close()) })
-	require.Eventually(t, func() bool { return unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
-		lockPatience, 100*time.Millisecond, "nobody else uses the audit system (%s)", auditLock)
-
-	var k auditcontrol.Client
-	status, err := k.GetStatus()
-	if err != nil {
-		skip(t, fmt.Sprintf("the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, "+
-			"or is this a container?): %v", err))
+	k := audittest.Kernel(t)
+	if before := kernelRules(t); len(before) > 0 {
+		audittest.Skip(t, "audit rules are loaded (auditctl -D removes them): %v", before)
 	}
-	switch {
-	case status.PID != 0:
-		skip(t, fmt.Sprintf("an audit daemon is running (pid %d); stop it to run this test", status.PID))
-	case status.Enabled == locked:
-		skip(t, "the audit configuration is locked until the next boot (auditctl -e 2)")
-	}
-	before := kernelRules(t)
-	if len(before) > 0 {
-		skip(t, fmt.Sprintf("audit rules are loaded (auditctl -D removes them): %v", before))
-	}
-	t.Cleanup(func() {
-		loaded := kernelRules(t)
-		wires, err := k.GetRules()
-		assert.NoError(t, err)
-		for _, wire := range wires {
-			assert.NoError(t, k.DeleteRule(wire))
-		}
-		assert.NoError(t, k.SetEnabled(status.Enabled == 1, libaudit.WaitForReply))
-		assert.Empty(t, loaded, "the test has cleaned up")
-		assert.Empty(t, kernelRules(t))
-	})
 	require.NoError(t, k.SetEnabled(enabled, libaudit.WaitForReply))
 	return k
 }
@@ -141,7 +93,7 @@ func needAuditctl(t *testing.T) {
 	if os.Getenv("CI") == "true" {
 		t.Fatal(reason)
 	}
-	skip(t, reason)
+	audittest.Skip(t, reason)
 }
 
 func kernelManager(t *testing.T, signals ...kill.Signal) *Manager {
@@ -310,7 +262,7 @@ func TestKernelObstacles(t *testing.T) {
 func TestKernelRefuses(t *testing.T) {
 	if os.Geteuid() != 0 {
 		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		skip(t, "only root may take rights away from a process; run the test with sudo")
+		audittest.Skip(t, "only root may take rights away from a process; run the test with sudo")
 	}
 	nobody := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
 	for name, test := range map[string]struct {

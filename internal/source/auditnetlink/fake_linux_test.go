@@ -219,7 +219,7 @@ func newBench(t *testing.T, mode Mode, status libaudit.AuditStatus) *bench {
 		Report:      func(err error) { b.troubles = append(b.troubles, err) },
 	})
 	b.reader = newReader(b.transport, b.settings.Correlation, func() { b.tampered.Add(1) })
-	b.supervisor = newSupervisor(&b.settings, b.occasional, b.reader, b.kernel, b.patience)
+	b.supervisor = newSupervisor(&b.settings, b.occasional, b.reader, b.kernel, b.vacancies)
 	b.supervisor.now = func() time.Time { return b.clock }
 	b.reading.Go(b.read)
 	t.Cleanup(func() {

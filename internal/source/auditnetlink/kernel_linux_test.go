@@ -25,6 +25,8 @@ import (
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
@@ -34,52 +36,16 @@ import (
 // one. They need root, and leave everything as it was.
 
 const (
-	auditLock = "/run/lock/auditkill-test.lock"
-	limit     = time.Minute
+	limit = time.Minute
 	// testKey marks the rules of these tests.
 	testKey = "auditnetlink_test"
 )
 
-// skip says why, also to those who do not ask for details.
-func skip(t *testing.T, reason string) {
-	t.Helper()
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
 // realKernel gives the test the audit system for itself, turned on and with a
 // rule for SIGCONT and SIGTERM.
-func realKernel(t *testing.T) *libaudit.AuditClient {
+func realKernel(t *testing.T) auditcontrol.Client {
 	t.Helper()
-	if os.Getuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		skip(t, "only root may use the kernel's audit system; run the tests with sudo")
-	}
-	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, lock.Close()) })
-	require.Eventually(t, func() bool { return unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
-		10*time.Minute, 100*time.Millisecond, "nobody else uses the audit system (%s)", auditLock)
-
-	client, err := libaudit.NewAuditClient(nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, client.Close()) })
-	before, err := client.GetStatus()
-	if err != nil {
-		skip(t, "the kernel's audit system is out of reach (is this a container?): "+err.Error())
-	}
-	switch {
-	case before.PID != 0 && !errors.Is(unix.Kill(int(before.PID), 0), unix.ESRCH):
-		skip(t, fmt.Sprintf("an audit daemon is running already (pid %d); stop it to run this test", before.PID))
-	case before.Enabled == 2:
-		skip(t, "the audit configuration is locked until the next boot (auditctl -e 2)")
-	}
-	t.Cleanup(func() {
-		assert.NoError(t, client.SetEnabled(before.Enabled == 1, libaudit.WaitForReply))
-		after, err := client.GetStatus()
-		require.NoError(t, err)
-		assert.Equal(t, settingsOf(before), settingsOf(after), "the audit system is as it was")
-	})
+	client := audittest.Kernel(t)
 	require.NoError(t, client.SetEnabled(true, libaudit.WaitForReply))
 	for _, signal := range []int{int(unix.SIGCONT), int(unix.SIGTERM)} {
 		addRule(t, client, fmt.Sprintf("-a always,exit -F arch=b64 -S kill -F a1=%d -k %s", signal, testKey))
@@ -87,14 +53,7 @@ func realKernel(t *testing.T) *libaudit.AuditClient {
 	return client
 }
 
-// settingsOf leaves out what has happened.
-func settingsOf(status *libaudit.AuditStatus) libaudit.AuditStatus {
-	s := *status
-	s.Lost, s.Backlog, s.BacklogWaitTimeActual = 0, 0, 0
-	return s
-}
-
-func addRule(t *testing.T, client *libaudit.AuditClient, line string) {
+func addRule(t *testing.T, client auditcontrol.Client, line string) {
 	t.Helper()
 	parsed, err := flags.Parse(line)
 	require.NoError(t, err)
@@ -140,7 +99,7 @@ func newSource(t *testing.T, mode Mode) *Source {
 func run(t *testing.T, mode Mode) *running {
 	t.Helper()
 	r := &running{Source: newSource(t, mode)}
-	r.patience = patiences{}
+	r.vacancies = vacancies{}
 	require.NoError(t, r.Start(t.Context()))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -228,7 +187,7 @@ func TestUnicastChangesAndRestoresTheQueue(t *testing.T) {
 	r.stop()
 	after, err := client.GetStatus()
 	require.NoError(t, err)
-	assert.Equal(t, settingsOf(before), settingsOf(after))
+	assert.Equal(t, audittest.Settings(before), audittest.Settings(after))
 }
 
 // A second source in the same process stands for another process: the kernel
@@ -293,9 +252,7 @@ func (r *running) offer(t *testing.T) {
 
 func (r *running) awaitPID(t *testing.T, pid int) {
 	t.Helper()
-	client, err := libaudit.NewAuditClient(nil)
-	require.NoError(t, err)
-	defer func() { assert.NoError(t, client.Close()) }()
+	var client auditcontrol.Client
 	require.Eventually(t, func() bool {
 		status, err := client.GetStatus()
 		return err == nil && int(status.PID) == pid
@@ -327,7 +284,7 @@ func TestOverrun(t *testing.T) {
 func TestCloseEndsReceive(t *testing.T) {
 	socket, err := openSocket()
 	if errors.Is(err, unix.EPROTONOSUPPORT) {
-		skip(t, "this kernel has no audit system")
+		audittest.Skip(t, "this kernel has no audit system")
 	}
 	require.NoError(t, err)
 	ended := make(chan error, 1)

@@ -59,7 +59,7 @@ type Source struct {
 	occasional *zap.Logger
 	reader     *reader
 	supervisor *supervisor
-	patience   patiences
+	vacancies  vacancies
 
 	// stop ends the supervisor.
 	stop                 context.CancelFunc
@@ -75,7 +75,7 @@ var _ source.Source = (*Source)(nil)
 func New(settings Settings) *Source {
 	return &Source{
 		settings: settings, occasional: occasional.Logger(settings.Logger),
-		patience: patiences{usual: takeAfter, yielded: takeAfterYield},
+		vacancies: vacancies{usual: takeAfter, yielded: takeAfterYield},
 	}
 }
 
@@ -93,7 +93,7 @@ func (s *Source) Start(ctx context.Context) error {
 // begin starts to listen.
 func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) error {
 	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered)
-	s.supervisor = newSupervisor(&s.settings, s.occasional, s.reader, kernel, s.patience)
+	s.supervisor = newSupervisor(&s.settings, s.occasional, s.reader, kernel, s.vacancies)
 	s.reading.Go(s.read)
 	if err := s.supervisor.begin(ctx); err != nil {
 		return err

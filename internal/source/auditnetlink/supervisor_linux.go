@@ -32,8 +32,9 @@ const (
 	answerTimeout = 10 * time.Second
 )
 
-// patiences are how long the place of the audit daemon is left free.
-type patiences struct{ usual, yielded time.Duration }
+// vacancies are how long the place of the audit daemon is left free: usually, and
+// after a daemon has asked for it.
+type vacancies struct{ usual, yielded time.Duration }
 
 // errStalls is why the place of the audit daemon is not taken.
 var errStalls = errors.New("not taking the place of the audit daemon")
@@ -43,16 +44,16 @@ var errNoAnswer = errors.New("the kernel has not answered in time")
 
 // supervisor knows the kernel's state and chooses how to listen.
 type supervisor struct {
-	mode      Mode
-	logger    *zap.Logger
-	often     *zap.Logger // the same, but tells the same only once in a while
-	telemetry *metadata.TelemetryBuilder
-	report    func(error)
-	reader    *reader
-	kernel    kernel
-	backlog   backlog
-	self      uint32
-	now       func() time.Time
+	mode       Mode
+	logger     *zap.Logger
+	occasional *zap.Logger // the same, but tells the same only once in a while
+	telemetry  *metadata.TelemetryBuilder
+	report     func(error)
+	reader     *reader
+	kernel     kernel
+	backlog    backlog
+	self       uint32
+	now        func() time.Time
 	// answerTimeout is the constant of that name, but in tests.
 	answerTimeout time.Duration
 
@@ -64,22 +65,22 @@ type supervisor struct {
 	// looked is when the kernel was asked last, losses when it has lost records.
 	looked time.Time
 	losses losses
-	// alone is when the daemon was first found missing, patience how long that may
+	// alone is when the daemon was first found missing, vacancy how long that may
 	// last before its place is taken.
 	alone     time.Time
-	patience  time.Duration
-	patiences patiences
+	vacancy   time.Duration
+	vacancies vacancies
 	blind     bool
 }
 
-func newSupervisor(settings *Settings, often *zap.Logger, reader *reader, kernel kernel, patiences patiences) *supervisor {
+func newSupervisor(settings *Settings, occasional *zap.Logger, reader *reader, kernel kernel, vacancies vacancies) *supervisor {
 	return &supervisor{
-		mode: settings.Mode, logger: settings.Logger, often: often,
+		mode: settings.Mode, logger: settings.Logger, occasional: occasional,
 		telemetry: settings.Telemetry, report: settings.Report,
 		reader: reader, kernel: kernel,
 		backlog: backlog{kernel: kernel, logger: settings.Logger},
 		self:    uint32(os.Getpid()),
-		now:     time.Now, answerTimeout: answerTimeout, patience: patiences.usual, patiences: patiences,
+		now:     time.Now, answerTimeout: answerTimeout, vacancy: vacancies.usual, vacancies: vacancies,
 	}
 }
 
@@ -250,7 +251,7 @@ func (s *supervisor) look(ctx context.Context) {
 	case status.PID == 0:
 		s.abandoned(ctx, status)
 	default:
-		s.alone, s.patience = time.Time{}, s.patiences.usual
+		s.alone, s.vacancy = time.Time{}, s.vacancies.usual
 	}
 }
 
@@ -263,7 +264,7 @@ func (s *supervisor) ascertain(ctx context.Context) *libaudit.AuditStatus {
 	doubtful := s.reader.takeDoubtful()
 	status, err := s.state()
 	if err != nil {
-		s.often.Warn("cannot ask the kernel for the state of its audit system", zap.Error(err))
+		s.occasional.Warn("cannot ask the kernel for the state of its audit system", zap.Error(err))
 		s.reader.settle(doubtful, func(*kill.Event) bool { return true })
 		return nil
 	}
@@ -290,7 +291,7 @@ func (s *supervisor) noteLost(ctx context.Context, lost uint32) {
 	s.losses.add(before, now)
 	s.reader.lost()
 	s.telemetry.ReceiverAuditKillKernelLost.Add(ctx, int64(since))
-	s.often.Warn("the kernel has lost audit records, as its queue was full or over its rate limit: "+
+	s.occasional.Warn("the kernel has lost audit records, as its queue was full or over its rate limit: "+
 		"see backlog_limit and rate_limit of auditctl -s", zap.Uint32("records", since))
 }
 
@@ -299,7 +300,7 @@ func (s *supervisor) leave() {
 	if s.joined && s.reader.serving() {
 		s.joined = false
 		if err := s.reader.transport.leave(); err != nil {
-			s.often.Warn("audit records come twice, and once in vain", zap.Error(err))
+			s.occasional.Warn("audit records come twice, and once in vain", zap.Error(err))
 		}
 	}
 }
@@ -327,9 +328,9 @@ func (s *supervisor) abandoned(ctx context.Context, status *libaudit.AuditStatus
 		if s.mode == ModeMulticast {
 			s.warnAlone()
 		}
-	case s.mode == ModeAuto && s.now().Sub(s.alone) >= s.patience:
+	case s.mode == ModeAuto && s.now().Sub(s.alone) >= s.vacancy:
 		s.tell(s.register(ctx, status))
-		s.alone, s.patience = time.Time{}, s.patiences.usual
+		s.alone, s.vacancy = time.Time{}, s.vacancies.usual
 	}
 }
 
@@ -346,7 +347,7 @@ func (s *supervisor) yield(ctx context.Context) {
 		return
 	}
 	if s.mode != ModeAuto {
-		s.often.Warn("another process wants to be the audit daemon, and was refused by the kernel; " +
+		s.occasional.Warn("another process wants to be the audit daemon, and was refused by the kernel; " +
 			"with netlink::mode auto the collector would make room for it")
 		return
 	}
@@ -373,7 +374,7 @@ func (s *supervisor) step(ctx context.Context) error {
 		return fmt.Errorf("giving up the place of the audit daemon: %w", err)
 	}
 	s.registered = false
-	s.alone, s.patience = s.now(), s.patiences.yielded
+	s.alone, s.vacancy = s.now(), s.vacancies.yielded
 	return s.backlog.restore()
 }
 
@@ -381,10 +382,10 @@ func (s *supervisor) step(ctx context.Context) error {
 func (s *supervisor) tell(err error) {
 	switch {
 	case errors.Is(err, errStalls): // listening is no trouble
-		s.often.Warn("listening only; without an audit daemon the kernel prints all records to its own log", zap.Error(err))
+		s.occasional.Warn("listening only; without an audit daemon the kernel prints all records to its own log", zap.Error(err))
 		err = nil
 	case err != nil:
-		s.often.Error("cannot listen to audit records as wanted, trying again", zap.Error(err))
+		s.occasional.Error("cannot listen to audit records as wanted, trying again", zap.Error(err))
 	}
 	s.report(err)
 }

@@ -1,0 +1,125 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package audittest lends the kernel's audit system, of which there is one, to
+// one test at a time, and takes it back as it was.
+package audittest
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/elastic/go-libaudit/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
+)
+
+const (
+	// lockFile is held by whoever uses the audit system for a test.
+	lockFile = "/run/lock/auditkill-test.lock"
+	// lockPatience is longer than the longest test that holds it.
+	lockPatience = 20 * time.Minute
+	// locked is what the kernel calls enabled after auditctl -e 2.
+	locked = 2
+)
+
+// Skip says why, also to those who do not ask for details.
+func Skip(t *testing.T, format string, args ...any) {
+	t.Helper()
+	reason := fmt.Sprintf(format, args...)
+	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
+	t.Skip(reason)
+}
+
+// Kernel waits until nobody else uses the audit system. At the end of the test
+// all settings and rules are put back, whatever the test has left, which then
+// fails. Without the rights the test is skipped, but not in CI.
+func Kernel(t *testing.T) auditcontrol.Client {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
+		Skip(t, "only root may use the kernel's audit system; run the tests with sudo")
+	}
+	lock, err := os.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o600)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, lock.Close()) })
+	require.Eventually(t, func() bool { return unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
+		lockPatience, 100*time.Millisecond, "nobody else uses the audit system (%s)", lockFile)
+
+	var kernel auditcontrol.Client
+	before, err := kernel.GetStatus()
+	if err != nil {
+		Skip(t, "the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, or is this a container?): %v", err)
+	}
+	switch {
+	case before.PID != 0 && !hasEnded(before.PID):
+		Skip(t, "an audit daemon is running (pid %d); stop it to run this test", before.PID)
+	case before.Enabled == locked:
+		Skip(t, "the audit configuration is locked until the next boot (auditctl -e 2)")
+	}
+	rules, err := kernel.GetRules()
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		assert.NoError(t, leftovers(kernel, before, rules), "the test has cleaned up")
+		assert.NoError(t, restore(kernel, before, rules))
+	})
+	return kernel
+}
+
+// hasEnded reports whether a daemon was killed, as by a test that crashed.
+func hasEnded(pid uint32) bool { return errors.Is(unix.Kill(int(pid), 0), unix.ESRCH) }
+
+// Settings leaves out of a status what has happened.
+func Settings(status *libaudit.AuditStatus) libaudit.AuditStatus {
+	s := *status
+	s.Lost, s.Backlog, s.BacklogWaitTimeActual = 0, 0, 0
+	return s
+}
+
+// leftovers returns an error if the audit system is not as it was, but for the
+// switch, which a test may leave on.
+func leftovers(kernel auditcontrol.Client, before *libaudit.AuditStatus, rules [][]byte) error {
+	after, err := kernel.GetStatus()
+	if err != nil {
+		return err
+	}
+	loaded, err := kernel.GetRules()
+	if err != nil {
+		return err
+	}
+	want, got := Settings(before), Settings(after)
+	want.Enabled, got.Enabled = 0, 0
+	if want.PID != 0 && hasEnded(want.PID) {
+		want.PID = 0
+	}
+	if got != want {
+		return fmt.Errorf("the settings are %+v and were %+v", got, want)
+	}
+	if !slices.EqualFunc(loaded, rules, bytes.Equal) {
+		return fmt.Errorf("%d rules are loaded and %d were", len(loaded), len(rules))
+	}
+	return nil
+}
+
+func restore(kernel auditcontrol.Client, before *libaudit.AuditStatus, rules [][]byte) error {
+	loaded, err := kernel.GetRules()
+	errs := []error{err}
+	for _, rule := range loaded {
+		if !slices.ContainsFunc(rules, func(r []byte) bool { return bytes.Equal(r, rule) }) {
+			errs = append(errs, kernel.DeleteRule(rule))
+		}
+	}
+	return errors.Join(append(errs,
+		kernel.SetBacklogLimit(before.BacklogLimit, libaudit.WaitForReply),
+		kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), libaudit.WaitForReply),
+		kernel.SetFailure(libaudit.FailureMode(before.Failure), libaudit.WaitForReply),
+		kernel.SetEnabled(before.Enabled == 1, libaudit.WaitForReply))...)
+}
