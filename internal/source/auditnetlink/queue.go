@@ -10,7 +10,7 @@ import (
 )
 
 // maxQueued is how much waits for the pipeline at most: events and their
-// targets, together some 50 MB. At a thousand signals a second that is a pause
+// targets, together some 60 MB. At a thousand signals a second that is a pause
 // of a quarter of a minute.
 const maxQueued = 32768
 
