@@ -161,7 +161,7 @@ func (c *Correlator) abend(record *auditrecord.Record, cause kill.Cause) *kill.E
 func (c *Correlator) newEvent(kind kill.Kind, record *auditrecord.Record) *kill.Event {
 	e := &kill.Event{Kind: kind, Source: c.config.Source, TargetCount: -1}
 	e.Time = time.UnixMilli(record.Stamp.Milliseconds)
-	e.Audit.Serial = record.Stamp.Serial
+	e.Audit.Recorded, e.Audit.Serial = true, record.Stamp.Serial
 	e.Audit.Node = c.texts.plain(record.Node)
 	return e
 }

@@ -36,7 +36,8 @@ func TestSeed(t *testing.T) {
 		},
 		TargetCount: 1, Complete: true, Source: "test", Original: lines[0],
 		Audit: kill.Audit{
-			Serial: 148, Keys: []string{"audit_kill"}, TTY: "pts3",
+			Recorded: true,
+			Serial:   148, Keys: []string{"audit_kill"}, TTY: "pts3",
 			Subject: "user_u:system_r:unconfined_t:s0", Arch: "x86_64",
 		},
 	}

@@ -33,6 +33,26 @@ const (
 	CauseNone    Cause = ""
 	CauseCrash   Cause = "crash"
 	CauseSeccomp Cause = "seccomp"
+	// CauseOOM is the kernel out of memory, or a memory cgroup at its limit.
+	CauseOOM Cause = "oom"
+)
+
+// Delivery says what the kernel did with a signal that it was asked to send
+// (include/trace/events/signal.h, TRACE_SIGNAL_DELIVERED and the following).
+type Delivery string
+
+const (
+	DeliveryUnknown Delivery = ""
+	// DeliveryDelivered is a signal that the target will take.
+	DeliveryDelivered Delivery = "delivered"
+	// DeliveryIgnored is one that the target ignores, or is past taking.
+	DeliveryIgnored Delivery = "ignored"
+	// DeliveryPending is one that the same signal already waits for.
+	DeliveryPending Delivery = "already_pending"
+	// DeliveryOverflow is one for which the target's queue had no room.
+	DeliveryOverflow Delivery = "overflow"
+	// DeliveryWithoutInfo is one that was delivered, but without who sent it.
+	DeliveryWithoutInfo Delivery = "delivered_without_info"
 )
 
 // Scope says whom the sender addressed, after the pid argument of kill(2).
@@ -66,6 +86,12 @@ type Event struct {
 	Cause   Cause
 	Scope   Scope
 	Result  Result
+	// Delivery is what came of it at the target, which a successful call does not
+	// tell.
+	Delivery Delivery
+	// Code is the name of the signal's si_code (sigaction(2)), such as "SI_USER" or
+	// "SEGV_MAPERR"; empty if not known.
+	Code string
 	// Requested is the pid, thread id or process group that the sender named,
 	// in the sender's own pid namespace; 0 if none is known. It stands in for
 	// a target that does not exist.
@@ -109,6 +135,8 @@ func (e *Event) AddTarget() *Process {
 
 // Audit is what only the audit system knows of an event.
 type Audit struct {
+	// Recorded is true if the event was made of audit records.
+	Recorded bool
 	// Serial is the kernel's event number: 32 bits, restarts at boot.
 	Serial uint32
 	// Keys are the -k names of the rules that matched.
@@ -127,14 +155,20 @@ type Audit struct {
 type Process struct {
 	// PID is the process id in the initial pid namespace; 0 if not known.
 	PID int
+	// ThreadID is the thread that sent or was addressed, in the initial pid
+	// namespace; 0 if not known.
+	ThreadID int
 	// ParentPID is the parent's process id; 0 if not known.
 	ParentPID int
 	// Command is the kernel's comm: at most 15 bytes, often the name of the
 	// program, sometimes of the thread.
 	Command string
+	// Leader is the Command of the process's first thread; empty if not known.
+	Leader string
 	// Executable is the path of the program; empty if not known.
 	Executable string
-	// Title is the command line with a NUL after each argument.
+	// Title is the command line with a NUL after each argument. The kernel's audit
+	// system and our tracepoint tell the first 128 bytes.
 	Title string
 	// User is the effective user of a sender, the real user of a target.
 	User      User
@@ -146,9 +180,35 @@ type Process struct {
 	Session ID
 	// Label is the security label (SELinux, AppArmor).
 	Label string
+	// Instance is what the host knows of the process beyond the event; nil if it
+	// knows nothing.
+	Instance *Instance
+	// Ancestry is its parents, nearest first.
+	Ancestry []Ancestor
 	// Original is the record of a target as it was read; empty unless it was
 	// asked for.
 	Original string
+}
+
+// Instance is one life of a process, and where it belongs. Events share it, so it
+// is never changed.
+type Instance struct {
+	// Start is when the process was created, to 10 ms. With the pid it identifies
+	// the process.
+	Start time.Time
+	// CommandLine is what it was started with, a NUL after each argument.
+	CommandLine string
+	// Cgroup is the path of its control group.
+	Cgroup string
+	// Container is the id of its container, Pod the uid of its Kubernetes pod, Unit
+	// the systemd unit that it belongs to; empty if it is in none.
+	Container, Pod, Unit string
+}
+
+// Ancestor is one of the parents of a process.
+type Ancestor struct {
+	PID     int
+	Command string
 }
 
 // User is a user id and, if known, its name.

@@ -121,7 +121,7 @@ func (a attributes) target(e *kill.Event, target *kill.Process) {
 }
 
 func (a attributes) audit(e *kill.Event) {
-	if e.Tamper == nil || !e.Tamper.ByReceiver() { // which no record tells of
+	if e.Audit.Recorded {
 		a.integer("kill.audit.serial", int64(e.Audit.Serial))
 	}
 	a.id("kill.audit.session.id", e.Sender.Session)

@@ -22,7 +22,7 @@ func tamper() *kill.Event {
 			PID: 123, ParentPID: 99, Command: "auditctl", Executable: "/usr/sbin/auditctl", Title: "auditctl\x00-D\x00",
 			User: user(0, "root"), RealUser: user(0, "root"), SavedUser: user(0, "root"), Login: user(500, "ann"), Session: kill.NewID(7),
 		},
-		Audit:    kill.Audit{Serial: 148, Keys: []string{"audit_kill"}, TTY: "pts3", Arch: "x86_64"},
+		Audit:    kill.Audit{Recorded: true, Serial: 148, Keys: []string{"audit_kill"}, TTY: "pts3", Arch: "x86_64"},
 		Complete: true, Source: "audit_multicast",
 	}
 }
