@@ -92,7 +92,9 @@ func TestAppendUnknown(t *testing.T) {
 	record := convert(testConfig(), e)
 	got := record.Attributes().AsRaw()
 	delete(got, "log.record.uid")
-	assert.Equal(t, map[string]any{}, got)
+	assert.Equal(t, map[string]any{
+		"kill.origin": "user", "kill.complete": false, "kill.source": "audit_file",
+	}, got)
 	assert.Equal(t, "an unknown process sent an unknown signal to an unknown process", record.Body().Str())
 	assert.Equal(t, plog.SeverityNumberInfo, record.SeverityNumber())
 }
