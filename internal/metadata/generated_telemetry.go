@@ -38,11 +38,15 @@ type TelemetryBuilder struct {
 	ReceiverAuditKillFiltered         metric.Int64Counter
 	ReceiverAuditKillIncomplete       metric.Int64Counter
 	ReceiverAuditKillKernelLost       metric.Int64Counter
+	ReceiverAuditKillMissed           metric.Int64Counter
 	ReceiverAuditKillPending          metric.Int64ObservableGauge
+	ReceiverAuditKillProcesses        metric.Int64ObservableGauge
+	ReceiverAuditKillProcessesEvicted metric.Int64Counter
 	ReceiverAuditKillQueueDropped     metric.Int64Counter
 	ReceiverAuditKillReceiveOverruns  metric.Int64Counter
 	ReceiverAuditKillRecordsRead      metric.Int64Counter
 	ReceiverAuditKillRejected         metric.Int64Counter
+	ReceiverAuditKillRingDropped      metric.Int64Counter
 	ReceiverAuditKillSequenceGaps     metric.Int64Counter
 }
 
@@ -78,6 +82,21 @@ func (builder *TelemetryBuilder) RegisterReceiverAuditKillPendingCallback(cb met
 		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillPending, obs: o})
 		return nil
 	}, builder.ReceiverAuditKillPending)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverAuditKillProcessesCallback sets callback for observable ReceiverAuditKillProcesses metric.
+func (builder *TelemetryBuilder) RegisterReceiverAuditKillProcessesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillProcesses, obs: o})
+		return nil
+	}, builder.ReceiverAuditKillProcesses)
 	if err != nil {
 		return err
 	}
@@ -175,10 +194,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillMissed, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_missed",
+		metric.WithDescription("Number of times that the kernel skipped a tracing program because it was already running on that processor. [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillPending, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_pending",
 		metric.WithDescription("Number of events that wait for more of their records. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillProcesses, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_audit_kill_processes",
+		metric.WithDescription("Number of processes in the table that knows what they are. [Alpha]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillProcessesEvicted, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_processes_evicted",
+		metric.WithDescription("Number of processes forgotten because the table was full. [Alpha]"),
+		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillQueueDropped, err = builder.meter.Int64Counter(
@@ -203,6 +240,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_audit_kill_rejected",
 		metric.WithDescription("Number of lines that are no usable audit record. [Alpha]"),
 		metric.WithUnit("{line}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillRingDropped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_ring_dropped",
+		metric.WithDescription("Number of records for which the ring buffer of the eBPF source had no room. [Alpha]"),
+		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillSequenceGaps, err = builder.meter.Int64Counter(

@@ -29,6 +29,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterReceiverAuditKillProcessesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ReceiverAuditKillCheckpointErrors.Add(context.Background(), 1)
 	tb.ReceiverAuditKillDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillEvents.Add(context.Background(), 1)
@@ -38,10 +42,13 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverAuditKillFiltered.Add(context.Background(), 1)
 	tb.ReceiverAuditKillIncomplete.Add(context.Background(), 1)
 	tb.ReceiverAuditKillKernelLost.Add(context.Background(), 1)
+	tb.ReceiverAuditKillMissed.Add(context.Background(), 1)
+	tb.ReceiverAuditKillProcessesEvicted.Add(context.Background(), 1)
 	tb.ReceiverAuditKillQueueDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillReceiveOverruns.Add(context.Background(), 1)
 	tb.ReceiverAuditKillRecordsRead.Add(context.Background(), 1)
 	tb.ReceiverAuditKillRejected.Add(context.Background(), 1)
+	tb.ReceiverAuditKillRingDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillSequenceGaps.Add(context.Background(), 1)
 	AssertEqualReceiverAuditKillCheckpointErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
@@ -73,7 +80,16 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualReceiverAuditKillKernelLost(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillMissed(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillPending(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillProcesses(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillProcessesEvicted(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillQueueDropped(t, testTel,
@@ -86,6 +102,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillRejected(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillRingDropped(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillSequenceGaps(t, testTel,
