@@ -6,6 +6,7 @@ package auditkillreceiver
 import (
 	"errors"
 	"fmt"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,10 +27,16 @@ import (
 type Config struct {
 	// File reads the log that auditd writes.
 	File configoptional.Optional[FileConfig] `mapstructure:"file"`
-	// Netlink listens to the kernel. Without either, the receiver chooses.
+	// Netlink listens to the kernel's audit system.
 	Netlink configoptional.Optional[NetlinkConfig] `mapstructure:"netlink"`
-	// Rules are what makes the kernel record signals.
+	// EBPF traces signals in the kernel. Without any of the three, the receiver
+	// chooses.
+	EBPF configoptional.Optional[EBPFConfig] `mapstructure:"ebpf"`
+	// Rules are what makes the kernel's audit system record signals.
 	Rules RulesConfig `mapstructure:"rules"`
+	// RootPath is where the host's root directory is for a collector that runs in a
+	// container; empty if it is the collector's own.
+	RootPath string `mapstructure:"root_path"`
 
 	// Signals are those to report: names with or without SIG, numbers,
 	// SIGRTMIN+n.
@@ -77,10 +84,18 @@ type NetlinkConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
+// EBPFConfig says how to trace signals.
+type EBPFConfig struct {
+	// RingBuffer is the size in bytes of the buffer between kernel and collector.
+	RingBuffer int `mapstructure:"ring_buffer"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
 // RulesConfig says whether to load the audit rules that are needed.
 type RulesConfig struct {
 	// Manage loads what is missing and removes it at shutdown. If it is not set,
-	// it is true for netlink and false for file.
+	// it is true for netlink and false for file; ebpf needs no rules.
 	Manage *bool `mapstructure:"manage"`
 	// Key marks our rules.
 	Key string `mapstructure:"key"`
@@ -117,6 +132,12 @@ const (
 	// smallestBuffer holds some 30 records, largestBuffer is what the kernel can
 	// double in an int (net/core/sock.c, __sock_set_rcvbuf).
 	smallestBuffer, largestBuffer = 64 << 10, 1<<30 - 1
+
+	defaultRingBuffer = 4 << 20
+	// smallestRing is a page where pages are largest, so that each power of two from
+	// there on is a number of whole pages (kernel/bpf/ringbuf.c, ringbuf_map_alloc).
+	smallestRing, largestRing = 64 << 10, 1 << 30
+
 	// longestKey leaves room in the kernel's 256 bytes for a second key
 	// (include/uapi/linux/audit.h, AUDIT_MAX_KEY_LEN); auditctl refuses more than
 	// 31 on the command line.
@@ -127,6 +148,7 @@ func createDefaultConfig() component.Config {
 	return &Config{
 		File:          configoptional.Default(defaultFileConfig()),
 		Netlink:       configoptional.Default(defaultNetlinkConfig()),
+		EBPF:          configoptional.Default(defaultEBPFConfig()),
 		Rules:         RulesConfig{Key: "audit_kill"},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
@@ -150,6 +172,8 @@ func defaultNetlinkConfig() NetlinkConfig {
 	return NetlinkConfig{Mode: string(auditnetlink.ModeAuto), ReceiveBuffer: defaultReceiveBuffer}
 }
 
+func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: defaultRingBuffer} }
+
 func defaultSignals() []SignalName {
 	var names []SignalName
 	for _, signal := range kill.DefaultSignals() {
@@ -160,9 +184,9 @@ func defaultSignals() []SignalName {
 
 // Validate checks what concerns the configuration as a whole.
 func (c *Config) Validate() error {
-	var problems []string
-	if c.File.HasValue() && c.Netlink.HasValue() {
-		problems = append(problems, "file, netlink: only one source is possible; use a second audit_kill receiver for the other")
+	problems := c.checkSources()
+	if c.RootPath != "" && !strings.HasPrefix(c.RootPath, "/") {
+		problems = append(problems, fmt.Sprintf("root_path: %q must be an absolute path, such as /hostfs", c.RootPath))
 	}
 	if len(c.Signals) == 0 {
 		problems = append(problems,
@@ -174,6 +198,28 @@ func (c *Config) Validate() error {
 		problems = append(problems, fmt.Sprintf("command_line: %q must be redacted, full or off", c.CommandLine))
 	}
 	return refuse(append(problems, checkRetry(c.RetryOnFailure)...))
+}
+
+// checkSources refuses more than one source, and what does not go with it.
+func (c *Config) checkSources() []string {
+	var sources, problems []string
+	if c.EBPF.HasValue() {
+		sources = append(sources, "ebpf")
+	}
+	if c.File.HasValue() {
+		sources = append(sources, "file")
+	}
+	if c.Netlink.HasValue() {
+		sources = append(sources, "netlink")
+	}
+	if len(sources) > 1 {
+		problems = append(problems, strings.Join(sources, ", ")+
+			": only one source is possible; use an audit_kill receiver of its own for each")
+	}
+	if c.EBPF.HasValue() && c.Rules.Manage != nil && *c.Rules.Manage {
+		problems = append(problems, "rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out")
+	}
+	return problems
 }
 
 // checkRetry refuses what the collector's own check lets through although it
@@ -229,6 +275,19 @@ func (c *NetlinkConfig) Validate() error {
 			c.ReceiveBuffer, smallestBuffer, largestBuffer, defaultReceiveBuffer))
 	}
 	return refuse(problems)
+}
+
+// Validate implements confmap.Validator.
+func (c *EBPFConfig) Validate() error {
+	size := c.RingBuffer
+	if size < smallestRing || size > largestRing {
+		return fmt.Errorf("ring_buffer: %d must be a power of two from %d to %d bytes, such as %d",
+			size, smallestRing, largestRing, defaultRingBuffer)
+	}
+	if above := 1 << bits.Len(uint(size)); size&(size-1) != 0 {
+		return fmt.Errorf("ring_buffer: %d must be a power of two, such as %d or %d", size, above/2, above)
+	}
+	return nil
 }
 
 // Validate implements confmap.Validator. auditctl, ausearch and rules.d split

@@ -27,6 +27,7 @@ func TestDefaultConfig(t *testing.T) {
 	assert.Equal(t, &Config{
 		File:    configoptional.Default(FileConfig{Path: "/var/log/audit/audit.log", Follow: true}),
 		Netlink: configoptional.Default(NetlinkConfig{Mode: "auto", ReceiveBuffer: 8388608}),
+		EBPF:    configoptional.Default(EBPFConfig{RingBuffer: 4194304}),
 		Rules:   RulesConfig{Key: "audit_kill"},
 		Signals: []SignalName{
 			"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV",
@@ -93,6 +94,13 @@ func TestLoadConfig(t *testing.T) {
 		c.File = configoptional.Some(defaultFileConfig())
 		c.Rules.Manage = &yes
 	}
+	tests["null_ebpf"] = func(c *Config) { c.EBPF = configoptional.Some(defaultEBPFConfig()) }
+	tests["ebpf"] = func(c *Config) {
+		c.EBPF = configoptional.Some(EBPFConfig{RingBuffer: 65536})
+		c.Rules.Manage = &no
+		c.RootPath = "/hostfs"
+	}
+	tests["printed_ebpf"] = func(c *Config) { c.EBPF = configoptional.Some(EBPFConfig{RingBuffer: 1 << 30}) }
 	tests["printed"] = func(*Config) {}
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
@@ -140,8 +148,9 @@ func TestConfigSurvivesPrinting(t *testing.T) {
 func TestInvalidConfig(t *testing.T) {
 	t.Parallel()
 
-	const keys = "command_line, correlation, file, include_failed, include_original, netlink, retry_on_failure, " +
-		"rules, senders, signals, storage, targets"
+	const keys = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, retry_on_failure, " +
+		"root_path, rules, senders, signals, storage, targets"
+	const oneSource = "only one source is possible; use an audit_kill receiver of its own for each"
 	const unknownSignal = ": use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 	tests := []struct {
 		name string
@@ -162,16 +171,33 @@ func TestInvalidConfig(t *testing.T) {
 			"file::enabled: unknown key, use one of follow, path, start_at",
 		},
 		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
-		{"later: ebpf", "ebpf: {ring_buffer: 1}", "ebpf: unknown key, use one of " + keys},
 		{"later: outcome", "outcome: {enabled: true}", "outcome: unknown key, use one of " + keys},
-		{"later: root_path", "root_path: /host", "root_path: unknown key, use one of " + keys},
 
 		{"unknown key of netlink", "netlink: {path: /a}", "netlink::path: unknown key, use one of mode, receive_buffer"},
 		{"unknown key of rules", "rules: {keys: a}", "rules::keys: unknown key, use one of key, manage"},
 		{"text as size", "netlink: {receive_buffer: 8MB}", "netlink::receive_buffer: 8MB must be a whole number"},
 		{"manage", "rules: {manage: yes please}", "rules::manage: yes please must be true or false"},
-		{"two sources", "{file: {}, netlink: {}}", "receivers::audit_kill: file, netlink: only one source is possible; " +
-			"use a second audit_kill receiver for the other"},
+		{"two sources", "{file: {}, netlink: {}}", "receivers::audit_kill: file, netlink: " + oneSource},
+		{"two others", "{ebpf: {}, netlink: {}}", "receivers::audit_kill: ebpf, netlink: " + oneSource},
+		{"three sources", "{netlink: {}, file: {}, ebpf: {}}", "receivers::audit_kill: ebpf, file, netlink: " + oneSource},
+		{"unknown key of ebpf", "ebpf: {receive_buffer: 1}", "ebpf::receive_buffer: unknown key, use one of ring_buffer"},
+		{"ebpf switched off", "ebpf: false", "ebpf: false must be a section with some of the keys ring_buffer"},
+		{"text as size of the ring", "ebpf: {ring_buffer: 4MiB}", "ebpf::ring_buffer: 4MiB must be a whole number"},
+		{"no ring", "ebpf: {ring_buffer: 0}", "receivers::audit_kill::ebpf: " +
+			"ring_buffer: 0 must be a power of two from 65536 to 1073741824 bytes, such as 4194304"},
+		{"ring too small", "ebpf: {ring_buffer: 32768}", "receivers::audit_kill::ebpf: " +
+			"ring_buffer: 32768 must be a power of two from 65536 to 1073741824 bytes, such as 4194304"},
+		{"ring too large", "ebpf: {ring_buffer: 2147483648}", "receivers::audit_kill::ebpf: " +
+			"ring_buffer: 2147483648 must be a power of two from 65536 to 1073741824 bytes, such as 4194304"},
+		{"odd ring", "ebpf: {ring_buffer: 5000000}", "receivers::audit_kill::ebpf: " +
+			"ring_buffer: 5000000 must be a power of two, such as 4194304 or 8388608"},
+		{"just above a good ring", "ebpf: {ring_buffer: 65537}", "receivers::audit_kill::ebpf: " +
+			"ring_buffer: 65537 must be a power of two, such as 65536 or 131072"},
+		{"just below the largest ring", "ebpf: {ring_buffer: 1073741823}", "receivers::audit_kill::ebpf: " +
+			"ring_buffer: 1073741823 must be a power of two, such as 536870912 or 1073741824"},
+		{"rules for ebpf", "{ebpf: {}, rules: {manage: true}}", "receivers::audit_kill: " +
+			"rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out"},
+		{"root_path", "root_path: hostfs", `receivers::audit_kill: root_path: "hostfs" must be an absolute path, such as /hostfs`},
 		{"mode", "netlink: {mode: broadcast}", `receivers::audit_kill::netlink: mode: "broadcast" must be auto, multicast or unicast`},
 		{"receive_buffer", "netlink: {receive_buffer: 0}", "receivers::audit_kill::netlink: " +
 			"receive_buffer: 0 must be from 65536 to 1073741823 bytes, such as 8388608"},
@@ -308,7 +334,7 @@ func TestEnvironment(t *testing.T) {
 
 	environment := map[string]string{
 		"LOG": "/srv/audit.log", "NUMBER": "123", "SIG": "9", "SIGS": "[KILL, 15]", "NAME": "mysqld", "EMPTY": "",
-		"WAIT": "3s", "NO": "false", "UNITLESS": "3",
+		"WAIT": "3s", "NO": "false", "UNITLESS": "3", "SIZE": "131072", "ROOT": "/hostfs",
 	}
 	tests := map[string]struct {
 		yaml   string
@@ -320,6 +346,10 @@ func TestEnvironment(t *testing.T) {
 		}},
 		"a path that looks like a number": {yaml: "file: {path: '${env:NUMBER}'}", change: func(c *Config) {
 			c.File = configoptional.Some(FileConfig{Path: "123", Follow: true})
+		}},
+		"sizes": {yaml: "{ebpf: {ring_buffer: '${env:SIZE}'}, root_path: '${env:ROOT}'}", change: func(c *Config) {
+			c.EBPF = configoptional.Some(EBPFConfig{RingBuffer: 131072})
+			c.RootPath = "/hostfs"
 		}},
 		"part of a path": {yaml: "file: {path: '/srv/${env:NUMBER}/audit.log'}", change: func(c *Config) {
 			c.File = configoptional.Some(FileConfig{Path: "/srv/123/audit.log", Follow: true})

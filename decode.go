@@ -34,7 +34,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 // are several: `print-config` writes those so that are not configured. A single
 // one is a choice.
 func dropEmptySources(conf *confmap.Conf) {
-	sources := []string{"file", "netlink"}
+	sources := []string{"ebpf", "file", "netlink"}
 	sources = slices.DeleteFunc(sources, func(key string) bool { return !conf.IsSet(key) })
 	if len(sources) < 2 {
 		return
@@ -52,6 +52,7 @@ var sections = []struct {
 	keys reflect.Type
 }{
 	{"correlation", reflect.TypeFor[CorrelationConfig]()},
+	{"ebpf", reflect.TypeFor[EBPFConfig]()},
 	{"file", reflect.TypeFor[FileConfig]()},
 	{"netlink", reflect.TypeFor[NetlinkConfig]()},
 	{"retry_on_failure", reflect.TypeFor[configretry.BackOffConfig]()},

@@ -22,8 +22,8 @@ func TestValidateRefuses(t *testing.T) {
 	const (
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 		globRules   = "is no valid glob (close every [ and escape nothing at the end)"
-		keys        = "command_line, correlation, file, include_failed, include_original, netlink, " +
-			"retry_on_failure, rules, senders, signals, storage, targets"
+		keys        = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, " +
+			"retry_on_failure, root_path, rules, senders, signals, storage, targets"
 		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
 			"equals signs, such as audit_kill"
 		retryKeys = "enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"
@@ -84,7 +84,23 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"two sources": {
 			`{file: {}, netlink: {}}`,
-			checking, ": file, netlink: only one source is possible; use a second audit_kill receiver for the other",
+			checking, ": file, netlink: only one source is possible; use an audit_kill receiver of its own for each",
+		},
+		"rules for ebpf": {
+			`{ebpf: {}, rules: {manage: true}}`,
+			checking, ": rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out",
+		},
+		"unknown key of ebpf": {
+			`{ebpf: {buffer: 1}}`,
+			reading, "ebpf::buffer: unknown key, use one of ring_buffer",
+		},
+		"size of the ring buffer": {
+			`{ebpf: {ring_buffer: 5000000}}`,
+			checking, "::ebpf: ring_buffer: 5000000 must be a power of two, such as 4194304 or 8388608",
+		},
+		"root_path": {
+			`{root_path: hostfs}`,
+			checking, `: root_path: "hostfs" must be an absolute path, such as /hostfs`,
 		},
 		"unknown key of netlink": {
 			`{netlink: {group: 1}}`,

@@ -41,7 +41,7 @@ type TelemetryBuilder struct {
 	ReceiverAuditKillMissed           metric.Int64Counter
 	ReceiverAuditKillPending          metric.Int64ObservableGauge
 	ReceiverAuditKillProcesses        metric.Int64ObservableGauge
-	ReceiverAuditKillProcessesEvicted metric.Int64Counter
+	ReceiverAuditKillProcessesEvicted metric.Int64ObservableCounter
 	ReceiverAuditKillQueueDropped     metric.Int64Counter
 	ReceiverAuditKillReceiveOverruns  metric.Int64Counter
 	ReceiverAuditKillRecordsRead      metric.Int64Counter
@@ -97,6 +97,21 @@ func (builder *TelemetryBuilder) RegisterReceiverAuditKillProcessesCallback(cb m
 		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillProcesses, obs: o})
 		return nil
 	}, builder.ReceiverAuditKillProcesses)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverAuditKillProcessesEvictedCallback sets callback for observable ReceiverAuditKillProcessesEvicted metric.
+func (builder *TelemetryBuilder) RegisterReceiverAuditKillProcessesEvictedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillProcessesEvicted, obs: o})
+		return nil
+	}, builder.ReceiverAuditKillProcessesEvicted)
 	if err != nil {
 		return err
 	}
@@ -212,7 +227,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ReceiverAuditKillProcessesEvicted, err = builder.meter.Int64Counter(
+	builder.ReceiverAuditKillProcessesEvicted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_audit_kill_processes_evicted",
 		metric.WithDescription("Number of processes forgotten because the table was full. [Alpha]"),
 		metric.WithUnit("{process}"),

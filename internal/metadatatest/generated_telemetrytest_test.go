@@ -33,6 +33,10 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	require.NoError(t, tb.RegisterReceiverAuditKillProcessesEvictedCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	tb.ReceiverAuditKillCheckpointErrors.Add(context.Background(), 1)
 	tb.ReceiverAuditKillDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillEvents.Add(context.Background(), 1)
@@ -43,7 +47,6 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverAuditKillIncomplete.Add(context.Background(), 1)
 	tb.ReceiverAuditKillKernelLost.Add(context.Background(), 1)
 	tb.ReceiverAuditKillMissed.Add(context.Background(), 1)
-	tb.ReceiverAuditKillProcessesEvicted.Add(context.Background(), 1)
 	tb.ReceiverAuditKillQueueDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillReceiveOverruns.Add(context.Background(), 1)
 	tb.ReceiverAuditKillRecordsRead.Add(context.Background(), 1)
