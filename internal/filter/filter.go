@@ -41,6 +41,10 @@ func New(config Config) (*Filter, error) {
 	return f, err
 }
 
+// NeedsPaths reports whether some name is the path of a program, so that an event
+// should have the paths of both processes before it is judged.
+func (f *Filter) NeedsPaths() bool { return f.targets.needPaths() || f.senders.needPaths() }
+
 // Apply reports whether an event is wanted, after taking the targets that are
 // not out of it. Whoever blinds the monitor is always of interest.
 func (f *Filter) Apply(e *kill.Event) bool {
@@ -63,10 +67,17 @@ func (f *Filter) Apply(e *kill.Event) bool {
 	return len(e.Targets) > 0
 }
 
-// wantsSender refuses what the kernel sent if certain senders are asked for.
+// wantsSender reports whether the sender is one that is asked for. What the
+// kernel sent passes only if it is known in which process's time it did so; the
+// report of a death tells nobody.
 func (f *Filter) wantsSender(e *kill.Event) bool {
-	if len(f.senders) == 0 {
+	switch {
+	case len(f.senders) == 0:
 		return true
+	case e.Kind == kill.KindAbend:
+		return false
+	case e.Sender.PID == 0:
+		return e.Origin != kill.OriginKernel
 	}
-	return e.Origin != kill.OriginKernel && (e.Sender.PID == 0 || f.senders.match(&e.Sender))
+	return f.senders.match(&e.Sender)
 }

@@ -34,24 +34,56 @@ func TestApply(t *testing.T) {
 		event  *kill.Event
 		want   bool
 	}{
-		"everything":                 {Config{}, event(nil), true},
-		"other signal":               {Config{Signals: []kill.Signal{kill.SIGTERM}}, event(nil), false},
-		"signal lost":                {Config{}, event(func(e *kill.Event) { e.Signal, e.SignalKnown = 0, false }), true},
-		"signal 0":                   {Config{}, event(func(e *kill.Event) { e.Signal = 0 }), false},
-		"signal 0 listed":            {Config{Signals: []kill.Signal{0}}, event(func(e *kill.Event) { e.Signal = 0 }), true},
-		"failed":                     {Config{IncludeFailed: true}, event(refused), true},
-		"failed, unwanted":           {Config{}, event(refused), false},
-		"target":                     {Config{Targets: []string{"mysqld"}}, event(nil), true},
-		"target glob":                {Config{Targets: []string{"postgres", "my*"}}, event(nil), true},
-		"other target":               {Config{Targets: []string{"postgres*"}}, event(nil), false},
-		"nobody struck":              {Config{Targets: []string{"mysqld"}}, event(nobody), false},
-		"nobody struck, all wanted":  {Config{}, event(nobody), true},
-		"target lost":                {Config{Targets: []string{"mysqld"}}, event(lost), true},
-		"sender":                     {Config{Senders: []string{"kill*"}}, event(nil), true},
-		"sender's path":              {Config{Senders: []string{"/bin/*"}}, event(nil), true},
-		"other sender":               {Config{Senders: []string{"systemd"}}, event(nil), false},
-		"sender lost":                {Config{Senders: []string{"systemd"}}, event(func(e *kill.Event) { e.Sender = kill.Process{} }), true},
-		"kernel, if senders matter":  {Config{Senders: []string{"*"}}, event(func(e *kill.Event) { e.Origin, e.Sender = kill.OriginKernel, kill.Process{} }), false},
+		"everything":                {Config{}, event(nil), true},
+		"other signal":              {Config{Signals: []kill.Signal{kill.SIGTERM}}, event(nil), false},
+		"signal lost":               {Config{}, event(func(e *kill.Event) { e.Signal, e.SignalKnown = 0, false }), true},
+		"signal 0":                  {Config{}, event(func(e *kill.Event) { e.Signal = 0 }), false},
+		"signal 0 listed":           {Config{Signals: []kill.Signal{0}}, event(func(e *kill.Event) { e.Signal = 0 }), true},
+		"failed":                    {Config{IncludeFailed: true}, event(refused), true},
+		"failed, unwanted":          {Config{}, event(refused), false},
+		"target":                    {Config{Targets: []string{"mysqld"}}, event(nil), true},
+		"target glob":               {Config{Targets: []string{"postgres", "my*"}}, event(nil), true},
+		"other target":              {Config{Targets: []string{"postgres*"}}, event(nil), false},
+		"nobody struck":             {Config{Targets: []string{"mysqld"}}, event(nobody), false},
+		"nobody struck, all wanted": {Config{}, event(nobody), true},
+		"target lost":               {Config{Targets: []string{"mysqld"}}, event(lost), true},
+		"sender":                    {Config{Senders: []string{"kill*"}}, event(nil), true},
+		"sender's path":             {Config{Senders: []string{"/bin/*"}}, event(nil), true},
+		"other sender":              {Config{Senders: []string{"systemd"}}, event(nil), false},
+		"sender lost":               {Config{Senders: []string{"systemd"}}, event(func(e *kill.Event) { e.Sender = kill.Process{} }), true},
+		"kernel, if senders matter": {Config{Senders: []string{"*"}}, event(func(e *kill.Event) { e.Origin, e.Sender = kill.OriginKernel, kill.Process{} }), false},
+		"kernel, in the time of a sender": {
+			Config{Senders: []string{"killer"}}, event(func(e *kill.Event) { e.Origin = kill.OriginKernel }), true,
+		},
+		"kernel, in the time of another": {
+			Config{Senders: []string{"systemd"}}, event(func(e *kill.Event) { e.Origin = kill.OriginKernel }), false,
+		},
+		"kernel, senders do not matter": {
+			Config{}, event(func(e *kill.Event) { e.Origin, e.Sender = kill.OriginKernel, kill.Process{} }), true,
+		},
+		"death, if senders matter": {
+			Config{Senders: []string{"*"}},
+			event(func(e *kill.Event) { e.Kind, e.Origin = kill.KindAbend, kill.OriginKernel }), false,
+		},
+		"death, if targets matter": {
+			Config{Targets: []string{"mysqld"}},
+			event(func(e *kill.Event) { e.Kind, e.Origin = kill.KindAbend, kill.OriginKernel }), true,
+		},
+		"thread of the target": {
+			Config{Targets: []string{"mysqld"}},
+			event(func(e *kill.Event) { e.Targets[0].Command, e.Targets[0].Leader = "connection", "mysqld" }), true,
+		},
+		"thread of the sender": {
+			Config{Senders: []string{"kill*"}},
+			event(func(e *kill.Event) { e.Sender.Command, e.Sender.Leader = "worker-1", "killer" }), true,
+		},
+		"thread by its own name": {
+			Config{Targets: []string{"mysqld"}}, event(func(e *kill.Event) { e.Targets[0].Leader = "mysqld_safe" }), true,
+		},
+		"thread of another": {
+			Config{Targets: []string{"mysqld"}},
+			event(func(e *kill.Event) { e.Targets[0].Command, e.Targets[0].Leader = "worker", "nginx" }), false,
+		},
 		"kernel, if targets matter":  {Config{Targets: []string{"mysqld"}}, event(func(e *kill.Event) { e.Origin = kill.OriginKernel }), true},
 		"both have to match":         {Config{Targets: []string{"mysqld"}, Senders: []string{"nobody"}}, event(nil), false},
 		"path of unknown executable": {Config{Targets: []string{"/usr/sbin/mysqld"}}, event(nil), true},
@@ -133,6 +165,43 @@ func TestMatch(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, tt.want, compiled.match(&kill.Process{Command: tt.command, Executable: tt.executable}))
 		})
+	}
+}
+
+// Where the path is known, names count no more for a glob with a slash.
+func TestMatchLeader(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		glob string
+		p    kill.Process
+		want bool
+	}{
+		"only the leader is known":       {"mysqld", kill.Process{Leader: "mysqld"}, true},
+		"only another leader is known":   {"mysqld", kill.Process{Leader: "nginx"}, false},
+		"leader with a slash":            {"kworker*", kill.Process{Command: "x", Leader: "kworker/0:1"}, true},
+		"path unknown, leader fits":      {"/usr/sbin/mysqld", kill.Process{Command: "connection", Leader: "mysqld"}, true},
+		"path known, leader of its name": {"/usr/sbin/mysqld", kill.Process{Leader: "mysqld", Executable: "/opt/mysqld"}, false},
+	} {
+		compiled, err := compile([]string{tt.glob})
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, compiled.match(&tt.p), name)
+	}
+}
+
+func TestNeedsPaths(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		config Config
+		want   bool
+	}{
+		"all":              {Config{}, false},
+		"names":            {Config{Targets: []string{"mysqld"}, Senders: []string{"kill*"}}, false},
+		"path of a target": {Config{Targets: []string{"mysqld", "/usr/sbin/*"}}, true},
+		"path of a sender": {Config{Senders: []string{"*/kill"}}, true},
+	} {
+		f, err := New(tt.config)
+		require.NoError(t, err)
+		assert.Equal(t, tt.want, f.NeedsPaths(), name)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -21,7 +22,7 @@ type names []name
 
 // name is one glob as path.Match reads it.
 type name struct {
-	// command matches the kernel's name of a process.
+	// command matches the kernel's name of a process, or of one of its threads.
 	command string
 	// executable matches the path of its program; empty if the glob has no
 	// slash.
@@ -69,8 +70,12 @@ func shorten(glob string) string {
 	return glob
 }
 
+func (n names) needPaths() bool {
+	return slices.ContainsFunc(n, func(each name) bool { return each.executable != "" })
+}
+
 func (n names) match(p *kill.Process) bool {
-	if len(n) == 0 || p.Command == "" && p.Executable == "" {
+	if len(n) == 0 || p.Command == "" && p.Leader == "" && p.Executable == "" {
 		return true // all are wanted, or nothing is known
 	}
 	for _, each := range n {
@@ -88,8 +93,12 @@ func (n name) match(p *kill.Process) bool {
 		ok, _ := path.Match(n.executable, p.Executable) // checked when compiled
 		return ok
 	}
+	return n.matchCommand(p.Command) || p.Leader != "" && n.matchCommand(p.Leader)
+}
+
+func (n name) matchCommand(command string) bool {
 	// A command may hold slashes (kworker/0:1), which no path.Match star
 	// crosses.
-	ok, _ := path.Match(n.command, strings.ReplaceAll(p.Command, "/", "\x00"))
+	ok, _ := path.Match(n.command, strings.ReplaceAll(command, "/", "\x00"))
 	return ok
 }
