@@ -4,6 +4,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"path"
 	"strconv"
 	"strings"
@@ -69,6 +70,7 @@ func (a attributes) signal(e *kill.Event) {
 		a.integer("kill.signal.number", int64(e.Signal))
 		a.known("kill.signal.name", e.Signal.Name())
 	}
+	a.text("kill.signal.code", e.Code)
 	a.text("kill.syscall", e.Syscall)
 	a.text("kill.origin", string(e.Origin))
 	a.text("kill.cause", string(e.Cause))
@@ -83,10 +85,20 @@ func (a attributes) signal(e *kill.Event) {
 	} else if e.Result.Known {
 		a.known("kill.result", "success")
 	}
+	a.text("kill.delivery", string(e.Delivery))
 }
 
-func (a attributes) sender(p *kill.Process) {
+// thread puts the thread that sent or was addressed, unless it is the first one
+// of its process, which the process is called after.
+func (a attributes) thread(key string, p *kill.Process) {
+	if p.ThreadID != p.PID {
+		a.number(key, p.ThreadID)
+	}
+}
+
+func (a attributes) sender(p *kill.Process, t *texts) {
 	a.number("process.pid", p.PID)
+	a.thread("thread.id", p)
 	a.number("process.parent_pid", p.ParentPID)
 	a.text("process.command", p.Command)
 	if p.Executable != "" {
@@ -97,9 +109,33 @@ func (a attributes) sender(p *kill.Process) {
 	a.user("process.real_user.id", "process.real_user.name", p.RealUser)
 	a.user("process.saved_user.id", "process.saved_user.name", p.SavedUser)
 	a.actor(p.Login)
+	a.text("process.title", t.title)
+	a.text("process.creation.time", t.start)
+	if i := p.Instance; i != nil {
+		a.text("container.id", i.Container)
+		a.text("k8s.pod.uid", i.Pod)
+		a.text("kill.sender.systemd.unit", i.Unit)
+		a.text("process.linux.cgroup", i.Cgroup)
+	}
+	a.ancestry(p.Ancestry)
 }
 
-func (a attributes) target(e *kill.Event, target *kill.Process) {
+// ancestry puts the parents of the sender as sentences name them.
+func (a attributes) ancestry(parents []kill.Ancestor) {
+	if len(parents) == 0 {
+		return
+	}
+	list := a.m.AppendEmpty("kill.sender.ancestry").SetEmptySlice()
+	list.EnsureCapacity(len(parents))
+	var buffer [64]byte
+	for _, parent := range parents {
+		entry := append(buffer[:0], strings.ToValidUTF8(cmp.Or(parent.Command, "?"), "\uFFFD")...)
+		entry = strconv.AppendInt(append(entry, '['), int64(parent.PID), 10)
+		list.AppendEmpty().SetStr(string(append(entry, ']')))
+	}
+}
+
+func (a attributes) target(e *kill.Event, target *kill.Process, t *texts) {
 	if e.TargetCount >= 0 {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}
@@ -112,12 +148,21 @@ func (a attributes) target(e *kill.Event, target *kill.Process) {
 		return
 	}
 	a.number("kill.target.pid", target.PID)
+	a.thread("kill.target.thread.id", target)
 	a.text("kill.target.name", target.Command)
 	a.text("kill.target.executable.path", target.Executable)
 	a.user("kill.target.user.id", "kill.target.user.name", target.User)
 	a.id("kill.target.audit.user.id", target.Login.ID)
 	a.id("kill.target.audit.session.id", target.Session)
 	a.text("kill.target.selinux.label", target.Label)
+	a.text("kill.target.title", t.targetTitle)
+	a.text("kill.target.start_time", t.targetStart)
+	if i := target.Instance; i != nil {
+		a.text("kill.target.container.id", i.Container)
+		a.text("kill.target.k8s.pod.uid", i.Pod)
+		a.text("kill.target.systemd.unit", i.Unit)
+		a.text("kill.target.cgroup", i.Cgroup)
+	}
 }
 
 func (a attributes) audit(e *kill.Event) {

@@ -6,6 +6,7 @@ package telemetry
 import (
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -88,21 +89,20 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	record.SetTimestamp(pcommon.NewTimestampFromTime(e.Time))
 	record.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
 	record.SetSeverityNumber(severity(e))
-	body, uid, title := l.texts(e, target)
-	record.Body().SetStr(body)
+	t := l.texts(e, target)
+	record.Body().SetStr(t.body)
 
 	a := attributes{&l.attributes}
-	a.m.EnsureCapacity(usualAttributes)
+	a.m.EnsureCapacity(capacity(e, target))
 	a.signal(e)
-	a.target(e, target)
+	a.target(e, target, &t)
 	if e.Kind != kill.KindAbend {
-		a.sender(&e.Sender)
-		a.text("process.title", title)
+		a.sender(&e.Sender, &t)
 	}
 	a.audit(e)
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
-	a.known("log.record.uid", uid)
+	a.known("log.record.uid", t.uid)
 	a.text("log.file.path", e.File)
 	a.text("log.record.original", l.original(e, target))
 	a.m.UnsafeIntoMap(record.Attributes())
@@ -120,28 +120,50 @@ func (l *Logs) original(e *kill.Event, target *kill.Process) string {
 	return original
 }
 
-// texts makes the texts that are new in each record. They are parts of one
-// string, so that they cost one allocation.
-func (l *Logs) texts(e *kill.Event, target *kill.Process) (body, uid, title string) {
+// texts are those that are new in each record; empty if not known.
+type texts struct{ body, uid, title, start, targetTitle, targetStart string }
+
+// texts makes them as parts of one string, so that they cost one allocation.
+func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	b := sentence(l.buffer[:0], e, target)
-	bodyEnd := len(b)
+	body := len(b)
 	b = l.uid.append(b, e, target)
-	uidEnd := len(b)
-	switch l.config.CommandLine {
-	case CommandLineFull:
-		b = appendTitle(b, e.Sender.Title)
-	case CommandLineRedacted:
-		b = appendTitle(b, redact(e.Sender.Title))
+	uid := len(b)
+	b = l.appendTitle(b, e.Sender.Title)
+	title := len(b)
+	b = appendStart(b, e.Sender.Instance)
+	start := len(b)
+	targetTitle := start
+	if target != nil && target.Instance != nil {
+		b = l.appendTitle(b, target.Instance.CommandLine)
+		targetTitle = len(b)
+		b = appendStart(b, target.Instance)
 	}
 	l.buffer = b
 	all := string(b)
-	return all[:bodyEnd], all[bodyEnd:uidEnd], all[uidEnd:]
+	return texts{
+		body: all[:body], uid: all[body:uid], title: all[uid:title], start: all[title:start],
+		targetTitle: all[start:targetTitle], targetStart: all[targetTitle:],
+	}
 }
 
-// appendTitle writes a command line with spaces between the arguments.
-func appendTitle(buf []byte, title string) []byte {
+// longestTitle is how many bytes of a command line are told. Some have all of
+// their classpath in it.
+const longestTitle = 1024
+
+// appendTitle writes as much of a command line as is wanted, with spaces between
+// the arguments. What is to be hidden is hidden before the end is cut off, which
+// might be what it is told by.
+func (l *Logs) appendTitle(buf []byte, title string) []byte {
+	switch l.config.CommandLine {
+	case CommandLineOff:
+		return buf
+	case CommandLineRedacted:
+		title = redact(title)
+	}
+	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
 	start := len(buf)
-	buf = append(buf, strings.TrimRight(title, "\x00")...)
+	buf = append(buf, title...)
 	for i, c := range buf[start:] {
 		if c == 0 {
 			buf[start+i] = ' '
@@ -150,18 +172,53 @@ func appendTitle(buf []byte, title string) []byte {
 	return buf
 }
 
-// usualAttributes is how many attributes most records have.
-const usualAttributes = 34
+// shorten cuts a text that is too long, before the character that goes beyond.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for end := limit; end > limit-utf8.UTFMax; end-- {
+		if utf8.RuneStart(text[end]) {
+			return text[:end]
+		}
+	}
+	return text[:limit]
+}
+
+// appendStart writes when a process was created, as far as that is known.
+func appendStart(buf []byte, instance *kill.Instance) []byte {
+	if instance == nil || instance.Start.IsZero() {
+		return buf
+	}
+	return instance.Start.UTC().AppendFormat(buf, "2006-01-02T15:04:05.000Z")
+}
+
+const (
+	// usualAttributes is how many attributes most records have, usualInstance how
+	// many more it takes to say which process it was, and who its parents are.
+	usualAttributes, usualInstance = 34, 7
+)
+
+func capacity(e *kill.Event, target *kill.Process) int {
+	n := usualAttributes
+	if e.Sender.Instance != nil {
+		n += usualInstance
+	}
+	if target != nil && target.Instance != nil {
+		n += usualInstance
+	}
+	return n
+}
 
 // severity is told by what the signal does, not by who is concerned. Even a
 // failed attempt to blind the monitor is one.
 func severity(e *kill.Event) plog.SeverityNumber {
 	switch {
-	case e.Kind == kill.KindAbend, e.Kind == kill.KindTamper:
+	case e.Kind == kill.KindAbend, e.Kind == kill.KindTamper, e.Cause == kill.CauseOOM:
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug
-	case e.Result.Failed() || !e.Signal.Fatal():
+	case e.Result.Failed() || failure(e.Delivery) != "" || !e.Signal.Fatal():
 		return plog.SeverityNumberInfo
 	}
 	return plog.SeverityNumberWarn

@@ -25,8 +25,12 @@ func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		}
 		return append(append(buf, " died of "...), signalName(e)...)
 	}
-	buf = appendProcess(buf, &e.Sender)
-	buf = appendDetails(buf, &e.Sender)
+	byKernel := e.Origin == kill.OriginKernel
+	if byKernel {
+		buf = append(buf, "the kernel"...)
+	} else {
+		buf = appendDetails(appendProcess(buf, &e.Sender), &e.Sender)
+	}
 	buf = append(append(buf, " sent "...), signalName(e)...)
 	buf = append(buf, " to "...)
 	if target != nil {
@@ -34,10 +38,47 @@ func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	} else {
 		buf = appendAddress(buf, e)
 	}
-	if e.Result.Failed() {
-		buf = append(append(buf, ": "...), e.Result.Error...)
+	if byKernel {
+		buf = append(buf, reason(e.Cause)...)
+		buf = appendPrompter(buf, &e.Sender, target)
 	}
-	return buf
+	if e.Result.Failed() {
+		return append(append(buf, ": "...), e.Result.Error...)
+	}
+	return append(buf, failure(e.Delivery)...)
+}
+
+// reason says why the kernel sent a signal.
+func reason(cause kill.Cause) string {
+	switch cause {
+	case kill.CauseOOM:
+		return " (out of memory)"
+	case kill.CauseCrash:
+		return " (crash)"
+	case kill.CauseSeccomp:
+		return " (seccomp)"
+	}
+	return ""
+}
+
+// appendPrompter names the process in whose time the kernel sent a signal: it may
+// have asked for it, as by a write to cgroup.kill.
+func appendPrompter(buf []byte, p, target *kill.Process) []byte {
+	if p.PID == 0 || target != nil && target.PID == p.PID {
+		return buf
+	}
+	return appendDetails(appendProcess(append(buf, ", prompted by "...), p), p)
+}
+
+// failure says why a signal that was sent did not arrive; empty if it did.
+func failure(delivery kill.Delivery) string {
+	switch delivery {
+	case kill.DeliveryIgnored:
+		return ": ignored"
+	case kill.DeliveryOverflow:
+		return ": queue full"
+	}
+	return ""
 }
 
 func signalName(e *kill.Event) string {

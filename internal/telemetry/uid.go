@@ -24,20 +24,16 @@ func newUIDs(hostID string) *uids { return &uids{hash: fnv.New128a(), host: host
 
 // append adds the uid in hexadecimal to buf.
 func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
-	pid := 0
-	// A call addressed to one process needs no pid to be told apart; and so it
-	// has the same uid if its target is learned only when it is read again.
-	if target != nil && (len(e.Targets) > 1 || !e.Scope.Single()) {
-		pid = target.PID
-	}
 	u.buffer = append(u.buffer[:0], u.host...)
 	u.buffer = append(u.buffer, 0)
 	u.buffer = append(u.buffer, e.Audit.Node...)
 	u.buffer = append(u.buffer, 0)
 	u.buffer = append(u.buffer, e.Kind...)
-	u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(e.Time.UnixMilli()))
-	u.buffer = binary.BigEndian.AppendUint32(u.buffer, e.Audit.Serial)
-	u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(pid))
+	if e.Audit.Recorded {
+		u.buffer = appendRecorded(u.buffer, e, target)
+	} else {
+		u.buffer = appendSeen(u.buffer, e, target)
+	}
 	if e.Tamper != nil {
 		u.buffer = append(u.buffer, e.Tamper.Action...)
 		u.buffer = append(u.buffer, e.Tamper.Rule...)
@@ -46,4 +42,34 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	_, _ = u.hash.Write(u.buffer) // never fails
 	u.buffer = u.hash.Sum(u.buffer[:0])
 	return hex.AppendEncode(buf, u.buffer)
+}
+
+// appendRecorded adds what identifies an event that has a number.
+func appendRecorded(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	pid := 0
+	// A call addressed to one process needs no pid to be told apart; and so it
+	// has the same uid if its target is learned only when it is read again.
+	if target != nil && (len(e.Targets) > 1 || !e.Scope.Single()) {
+		pid = target.PID
+	}
+	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Time.UnixMilli()))
+	buf = binary.BigEndian.AppendUint32(buf, e.Audit.Serial)
+	return binary.BigEndian.AppendUint64(buf, uint64(pid))
+}
+
+// appendSeen adds what identifies an event without a number: a thread does one
+// thing at a time.
+func appendSeen(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Time.UnixNano()))
+	buf = appendIDs(buf, &e.Sender)
+	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Signal))
+	if target != nil {
+		buf = appendIDs(buf, target)
+	}
+	return buf
+}
+
+func appendIDs(buf []byte, p *kill.Process) []byte {
+	buf = binary.BigEndian.AppendUint64(buf, uint64(p.PID))
+	return binary.BigEndian.AppendUint64(buf, uint64(p.ThreadID))
 }
