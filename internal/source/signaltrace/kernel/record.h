@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//
+// What the programs tell the reader. ../record.go reads the same bytes: a change here is one there.
+
+#pragma once
+
+#include "types.h"
+
+#define COMMAND 16     // include/linux/sched.h, TASK_COMM_LEN
+#define ANCESTORS 8
+#define TITLE 128      // as much as the audit system tells (kernel/audit.h, MAX_PROCTITLE_AUDIT_LEN)
+#define PATH_MAX 1024  // the parts of a program's path
+#define NAME_MAX 256   // one part of it, with the NUL
+#define ARGUMENTS 1024 // the command line that a process was started with
+
+enum kind {
+	SIGNAL = 1, // was generated
+	CALL = 2,   // has ended: it failed, struck a group, or only asked (signal 0)
+	DEATH = 3,  // by a signal that dumps core
+	VICTIM = 4, // of the OOM killer
+	FORK = 5,
+	EXEC = 6,
+	EXIT = 7,
+	CGROUP = 8,
+};
+
+struct group {
+	u64 id;
+	u32 hierarchy; // 0 is cgroup v2
+	u32 unused;
+};
+
+struct identity {
+	u64 start; // since boot, in ns
+	u32 pid;
+	u32 unused;
+};
+
+// A process as it was when the signal was generated.
+struct party {
+	struct identity identity;
+	struct group group;
+	u32 thread;
+	u32 uid, euid, suid;
+	u32 login, session;
+	u8 command[COMMAND]; // of the thread
+	u8 leader[COMMAND];  // of the process
+};
+
+struct ancestor {
+	u32 pid;
+	u32 unused;
+	u8 command[COMMAND];
+};
+
+// How the sender's system call was made; number is 0 outside of one.
+struct call {
+	u32 number; // enum syscall
+	s32 pid;    // as the sender named it
+	s32 signal;
+	u32 flags;
+};
+
+struct signal_record {
+	u8 kind;
+	u8 special; // the siginfo is 0: SEND_SIG_NOINFO, 1: SEND_SIG_PRIV, 2: one of its own
+	u8 group;   // to the process, not to a thread
+	u8 kernel_thread;
+	s32 signal;
+	u64 time; // since boot, in ns
+	s32 code;
+	s32 result; // of the generation, or of the call
+	struct call call;
+	u32 parent;
+	u32 level; // of the sender's pid namespace; 0 is the initial one
+	struct party sender, target; // a target with pid 0 is not known
+	u32 title_length;
+	u32 ancestor_count;
+	struct ancestor ancestors[ANCESTORS];
+	u8 title[TITLE];
+};
+
+struct victim_record {
+	u8 kind;
+	u8 unused[3];
+	u32 pid;
+	u32 thread; // in whose time the victim was chosen
+	u32 unused2;
+	u64 time;
+};
+
+struct fork_record {
+	u8 kind;
+	u8 unused[7];
+	struct identity parent, child;
+};
+
+struct exec_record {
+	u8 kind;
+	u8 deleted;
+	u16 path_length;
+	u16 arguments_length;
+	u16 unused;
+	struct identity identity;
+	struct group group;
+	u32 parent;
+	u8 command[COMMAND];
+	u32 unused2;
+	// The parts of the path, the last one first, each with a NUL; then the arguments.
+	u8 text[PATH_MAX + NAME_MAX + ARGUMENTS];
+};
+
+struct exit_record {
+	u8 kind;
+	u8 unused[7];
+	struct identity identity;
+};
+
+struct cgroup_record {
+	u8 kind;
+	u8 unused[3];
+	u32 path_length;
+	struct group group;
+	u8 path[PATH_MAX];
+};

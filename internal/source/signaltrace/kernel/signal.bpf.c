@@ -1,0 +1,508 @@
+//go:build ignore
+
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//
+// The programs that see signals and processes come and go. They filter by what is cheap to compare, and leave the rest
+// to user space. None of them waits: what finds no room in the ring is counted.
+
+#include "types.h"
+
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_core_read.h>
+
+#include "call.h"
+#include "record.h"
+#include "task.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+// Set before loading, so that what is not asked for is not even in the program.
+const volatile u64 signals = 0;          // bit n-1 is signal n
+const volatile bool signal_zero = false; // kill(pid, 0), which only asks
+const volatile bool include_failed = false;
+const volatile bool only_targets = false; // those in the map targets
+const volatile bool only_senders = false;
+const volatile u64 room_for_signals = 0; // bytes of the ring that the records of processes leave free
+
+u32 self = 0;           // the reader's process id, set by whoami
+volatile u32 waiting = 0; // the reader sleeps, and wants to be woken
+u64 dropped_signals = 0;
+u64 dropped_processes = 0;
+
+// Only what a variable refers to is in the type information, of which bpf2go makes Go's types.
+const union {
+	struct signal_record signal;
+	struct victim_record victim;
+	struct fork_record fork;
+	struct exec_record exec;
+	struct exit_record exit;
+	struct cgroup_record cgroup;
+} *records __attribute__((unused));
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4 << 20);
+} ring SEC(".maps");
+
+struct names {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__type(key, char[COMMAND]);
+	__type(value, u8);
+};
+struct names targets SEC(".maps");
+struct names senders SEC(".maps");
+
+// Long records are put together here: only what is used of them goes into the ring.
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct exec_record);
+} exec_scratch SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct cgroup_record);
+} cgroup_scratch SEC(".maps");
+
+// wakeup returns how to submit a record of a signal. A wakeup costs more than all the rest, so there is one only if
+// the reader sleeps.
+static __always_inline u64 wakeup(void)
+{
+	if (!waiting)
+		return BPF_RB_NO_WAKEUP;
+	waiting = 0;
+	return BPF_RB_FORCE_WAKEUP;
+}
+
+static __always_inline bool wanted(s32 signal)
+{
+	if (signal == 0)
+		return signal_zero;
+	return signal > 0 && signal <= 64 && signals >> (signal - 1) & 1;
+}
+
+static __always_inline bool has(void *names, const char *command)
+{
+	char name[COMMAND] = {};
+
+	bpf_probe_read_kernel_str(name, sizeof(name), command);
+	return bpf_map_lookup_elem(names, name) != NULL;
+}
+
+static __always_inline bool named(void *names, struct task_struct *task)
+{
+	return has(names, task->comm) || has(names, task->group_leader->comm);
+}
+
+static __always_inline bool from_wanted(struct task_struct *sender)
+{
+	return sender->tgid != self && (!only_senders || named(&senders, sender));
+}
+
+static __always_inline struct signal_record *reserve_signal(void)
+{
+	struct signal_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+
+	if (!r)
+		__sync_fetch_and_add(&dropped_signals, 1);
+	return r;
+}
+
+static __always_inline void clear_party(struct party *p)
+{
+	u64 *words = (u64 *)p;
+
+	for (u32 i = 0; i < sizeof(*p) / sizeof(u64); i++)
+		words[i] = 0;
+}
+
+// add_sender tells of the process in whose time the kernel sends the signal.
+static __always_inline void add_sender(struct signal_record *r, struct task_struct *sender)
+{
+	struct mm_struct *mm = sender->mm;
+	u64 length = 0;
+
+	describe(&r->sender, sender, sender->cred);
+	r->parent = sender->real_parent->tgid;
+	r->level = sender->thread_pid->level;
+	r->kernel_thread = (sender->flags & PF_KTHREAD) != 0;
+	r->ancestor_count = parents(r->ancestors, sender->group_leader);
+	r->title_length = 0;
+	if (r->kernel_thread || !mm)
+		return;
+	length = mm->arg_end - mm->arg_start;
+	if (length > TITLE)
+		length = TITLE;
+	if (length && !bpf_probe_read_user(r->title, length, (void *)mm->arg_start))
+		r->title_length = length;
+}
+
+// Signals that a program's own instructions raise, and that carry where (include/uapi/asm-generic/siginfo.h).
+static __always_inline bool fault(s32 signal, s32 code)
+{
+	switch (signal) {
+	case 4: case 5: case 7: case 8: case 11: case 31: // ILL TRAP BUS FPE SEGV SYS
+		return code > 0;
+	}
+	return false;
+}
+
+// handled is true if the program deals with its fault itself, as the runtimes of Java and Go do all the time, or if a
+// debugger has asked for it.
+static __always_inline bool handled(struct task_struct *task, s32 signal)
+{
+	const void *actions = (void *)task->sighand + bpf_core_field_offset(struct sighand_struct, action);
+	u64 handler = 0;
+
+	if (signal == 5 && task->ptrace)
+		return true;
+	bpf_probe_read_kernel(&handler, sizeof(handler), actions + (signal - 1) * bpf_core_type_size(struct k_sigaction) +
+		bpf_core_field_offset(struct k_sigaction, sa.sa_handler));
+	return handler > 1; // SIG_DFL, SIG_IGN
+}
+
+SEC("tp_btf/signal_generate")
+int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int group, int result)
+{
+	struct task_struct *sender;
+	struct signal_record *r;
+	s32 code = 0;
+
+	if (!wanted(signal))
+		return 0;
+	sender = bpf_get_current_task_btf();
+	if (!from_wanted(sender) || only_targets && !named(&targets, task))
+		return 0;
+	if ((u64)info > 1) {
+		bpf_probe_read_kernel(&code, sizeof(code), &((struct kernel_siginfo *)info)->si_code);
+		if (fault(signal, code) && handled(task, signal))
+			return 0;
+	}
+	r = reserve_signal();
+	if (!r)
+		return 0;
+	r->kind = SIGNAL;
+	r->special = (u64)info > 1 ? 2 : (u64)info;
+	r->group = group != 0;
+	r->signal = signal;
+	r->time = bpf_ktime_get_boot_ns();
+	r->code = code;
+	r->result = result;
+	if (!current_call(sender, &r->call))
+		r->call.number = NONE;
+	add_sender(r, sender);
+	describe(&r->target, task, task->real_cred);
+	bpf_ringbuf_submit(r, wakeup());
+	return 0;
+}
+
+struct task_struct *bpf_task_from_vpid(s32 vpid) __ksym __weak;
+void bpf_task_release(struct task_struct *p) __ksym __weak;
+
+// add_asked tells of the process that the sender has named, where no signal came about that would.
+static __always_inline void add_asked(struct signal_record *r)
+{
+	struct task_struct *task;
+
+	clear_party(&r->target);
+	if (!bpf_task_from_vpid || for_many(&r->call) || r->call.number == PIDFD_SEND_SIGNAL)
+		return;
+	task = bpf_task_from_vpid(r->call.pid);
+	if (!task)
+		return;
+	describe(&r->target, task, task->real_cred);
+	bpf_task_release(task);
+}
+
+#define EAGAIN 11
+
+// ended looks at a system call that has ended: one that failed or only asked came to no signal, and one to a group is
+// complete now.
+static __always_inline int ended(long result)
+{
+	struct task_struct *sender = bpf_get_current_task_btf();
+	struct signal_record *r;
+	struct call call;
+
+	if (!current_call(sender, &call) || !wanted(call.signal))
+		return 0;
+	if (result < 0 ? !include_failed : call.signal != 0 && !for_many(&call))
+		return 0;
+	if (result == -EAGAIN) // the target's queue is full, as the generation has told
+		return 0;
+	if (!from_wanted(sender))
+		return 0;
+	r = reserve_signal();
+	if (!r)
+		return 0;
+	r->kind = CALL;
+	r->special = 0;
+	r->group = 0;
+	r->signal = call.signal;
+	r->time = bpf_ktime_get_boot_ns();
+	r->code = 0;
+	r->result = result;
+	r->call = call;
+	add_sender(r, sender);
+	add_asked(r);
+	bpf_ringbuf_submit(r, wakeup());
+	return 0;
+}
+
+// There are three ways to see the end of a call, of which ../calls_linux.go takes the cheapest that the kernel permits.
+
+// One of this is loaded for each function that is the entry of such a call. It costs nothing but those calls.
+SEC("fexit")
+int BPF_PROG(function_ended, const void *regs, long result)
+{
+	return ended(result);
+}
+
+// include/trace/events/syscalls.h, sys_exit, as /sys/kernel/tracing/events/syscalls/sys_exit_kill/format has it
+struct sys_exit {
+	u64 common;
+	long number;
+	long result;
+};
+
+// The kernel looks whether there is a program for it at the end of every call.
+SEC("tracepoint/syscalls/sys_exit_kill")
+int call_ended(struct sys_exit *context)
+{
+	return ended(context->result);
+}
+
+// This runs at the end of every call.
+SEC("tp_btf/sys_exit")
+int BPF_PROG(any_call_ended, const void *regs, long result)
+{
+	if (result > 0) // which no call that sends a signal returns
+		return 0;
+	return ended(result);
+}
+
+#define SIGNAL_UNKILLABLE 0x00000040 // include/linux/sched/signal.h
+
+// include/linux/signal.h, SIG_KERNEL_COREDUMP_MASK, but for QUIT, which the audit system leaves out as well
+// (kernel/auditsc.c, audit_core_dumps).
+static __always_inline bool dumps_core(s32 signal)
+{
+	switch (signal) {
+	case 4: case 5: case 6: case 7: case 8: case 11: case 24: case 25: case 31:
+		return true;
+	}
+	return false;
+}
+
+SEC("tp_btf/signal_deliver")
+int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
+{
+	struct task_struct *task;
+	struct signal_record *r;
+
+	if (!dumps_core(signal) || !wanted(signal) || action->sa.sa_handler)
+		return 0;
+	task = bpf_get_current_task_btf();
+	if (task->signal->flags & SIGNAL_UNKILLABLE || only_targets && !named(&targets, task))
+		return 0;
+	r = reserve_signal();
+	if (!r)
+		return 0;
+	r->kind = DEATH;
+	r->special = 2;
+	r->group = 1;
+	r->kernel_thread = 0;
+	r->signal = signal;
+	r->time = bpf_ktime_get_boot_ns();
+	r->code = 0;
+	if ((u64)info > 1)
+		bpf_probe_read_kernel(&r->code, sizeof(r->code), &((struct kernel_siginfo *)info)->si_code);
+	r->result = 0;
+	r->call.number = NONE;
+	clear_party(&r->sender);
+	describe(&r->target, task, task->real_cred);
+	r->parent = r->level = r->ancestor_count = r->title_length = 0;
+	bpf_ringbuf_submit(r, wakeup());
+	return 0;
+}
+
+// The argument is the pid before Linux 6.9, and then the task (include/trace/events/oom.h).
+SEC("raw_tp/mark_victim")
+int mark_victim(u64 *arguments)
+{
+	const u64 most_pids = 4 << 20; // include/linux/threads.h, PID_MAX_LIMIT
+	u64 victim = arguments[0];
+	struct victim_record *r;
+
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		__sync_fetch_and_add(&dropped_signals, 1);
+		return 0;
+	}
+	r->kind = VICTIM;
+	r->thread = bpf_get_current_pid_tgid();
+	r->pid = victim <= most_pids ? victim : BPF_CORE_READ((struct task_struct *)victim, tgid);
+	r->time = bpf_ktime_get_boot_ns();
+	bpf_ringbuf_submit(r, wakeup());
+	return 0;
+}
+
+// life returns how to submit a record of a process: it can wait for the next look of the reader, unless there are many.
+static __always_inline u64 life(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2 ? wakeup() : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline bool no_room(u64 limit)
+{
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= limit)
+		return false;
+	__sync_fetch_and_add(&dropped_processes, 1);
+	return true;
+}
+
+SEC("tp_btf/sched_process_fork")
+int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
+{
+	struct fork_record *r;
+
+	if (child->pid != child->tgid || no_room(room_for_signals))
+		return 0;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		__sync_fetch_and_add(&dropped_processes, 1);
+		return 0;
+	}
+	r->kind = FORK;
+	identify(&r->parent, parent->group_leader);
+	identify(&r->child, child);
+	bpf_ringbuf_submit(r, life());
+	return 0;
+}
+
+// add_path tells the path of the program as it is seen from the process's own root (fs/d_path.c, prepend_path).
+static __always_inline void add_path(struct exec_record *r, struct task_struct *task)
+{
+	struct file *file = BPF_CORE_READ(task, mm, exe_file);
+	struct dentry *dentry = BPF_CORE_READ(file, f_path.dentry);
+	struct vfsmount *at = BPF_CORE_READ(file, f_path.mnt);
+	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
+	struct vfsmount *root_at = BPF_CORE_READ(task, fs, root.mnt);
+	u32 length = 0;
+
+	r->deleted = !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
+	for (int i = 0; i < 48; i++) {
+		if (dentry == root && at == root_at)
+			break;
+		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
+		if (dentry == BPF_CORE_READ(at, mnt_root) || dentry == parent) {
+			struct mount *mount = (void *)at - bpf_core_field_offset(struct mount, mnt);
+			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
+			if (mount == below)
+				break;
+			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
+			at = (void *)below + bpf_core_field_offset(struct mount, mnt);
+			continue;
+		}
+		if (length >= PATH_MAX)
+			break;
+		long n = bpf_probe_read_kernel_str(&r->text[length], NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
+		if (n <= 0)
+			break;
+		length += n;
+		dentry = parent;
+	}
+	r->path_length = length;
+}
+
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(executed, struct task_struct *task)
+{
+	struct exec_record *r;
+	struct mm_struct *mm;
+	u64 length, path;
+	u32 zero = 0;
+
+	if (no_room(room_for_signals))
+		return 0;
+	r = bpf_map_lookup_elem(&exec_scratch, &zero);
+	if (!r)
+		return 0;
+	r->kind = EXEC;
+	identify(&r->identity, task->group_leader);
+	locate(&r->group, task);
+	r->parent = task->real_parent->tgid;
+	copy_command(r->command, task);
+	add_path(r, task);
+	path = r->path_length;
+	if (path > PATH_MAX + NAME_MAX)
+		path = PATH_MAX + NAME_MAX;
+	mm = task->mm;
+	length = mm->arg_end - mm->arg_start;
+	if (length > ARGUMENTS)
+		length = ARGUMENTS;
+	if (bpf_probe_read_user(&r->text[path], length, (void *)mm->arg_start))
+		length = 0;
+	r->arguments_length = length;
+	length += path + __builtin_offsetof(struct exec_record, text);
+	if (length > sizeof(*r))
+		return 0;
+	if (bpf_ringbuf_output(&ring, r, length, life()))
+		__sync_fetch_and_add(&dropped_processes, 1);
+	return 0;
+}
+
+SEC("tp_btf/sched_process_exit")
+int BPF_PROG(exited, struct task_struct *task)
+{
+	struct exit_record *r;
+
+	if (task->signal->live.counter || no_room(room_for_signals))
+		return 0;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		__sync_fetch_and_add(&dropped_processes, 1);
+		return 0;
+	}
+	r->kind = EXIT;
+	identify(&r->identity, task->group_leader);
+	bpf_ringbuf_submit(r, life());
+	return 0;
+}
+
+SEC("tp_btf/cgroup_mkdir")
+int BPF_PROG(made_cgroup, struct cgroup *cgroup, const char *path)
+{
+	struct cgroup_record *r;
+	u32 zero = 0;
+
+	if (no_room(room_for_signals))
+		return 0;
+	r = bpf_map_lookup_elem(&cgroup_scratch, &zero);
+	if (!r)
+		return 0;
+	r->kind = CGROUP;
+	r->group.id = cgroup->kn->id;
+	r->group.hierarchy = cgroup->root->hierarchy_id;
+	long n = bpf_probe_read_kernel_str(r->path, sizeof(r->path), path);
+	if (n <= 0 || n > sizeof(r->path))
+		return 0;
+	r->path_length = n;
+	if (bpf_ringbuf_output(&ring, r, __builtin_offsetof(struct cgroup_record, path) + n, life()))
+		__sync_fetch_and_add(&dropped_processes, 1);
+	return 0;
+}
+
+// whoami finds out which process the reader is, in the initial pid namespace, wherever it runs. It is not attached, but
+// run by the reader.
+SEC("raw_tp")
+int whoami(void *context)
+{
+	self = bpf_get_current_pid_tgid() >> 32;
+	return 0;
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//
+// What is told of a task.
+
+#pragma once
+
+#include "record.h"
+
+static __always_inline void copy_command(u8 *to, struct task_struct *task)
+{
+	*(u64 *)to = *(u64 *)&task->comm[0];
+	*(u64 *)(to + 8) = *(u64 *)&task->comm[8];
+}
+
+static __always_inline void identify(struct identity *to, struct task_struct *leader)
+{
+	to->start = leader->start_boottime;
+	to->pid = leader->tgid;
+	to->unused = 0;
+}
+
+static __always_inline bool in_hierarchy(struct group *to, struct css_set *set, u32 controller)
+{
+	struct cgroup *cgroup = set->subsys[controller]->cgroup;
+
+	to->hierarchy = cgroup->root->hierarchy_id;
+	to->id = cgroup->kn->id;
+	return to->hierarchy != 0;
+}
+
+// locate tells the control group: that of cgroup v2, or of a controller of v1 where v2 does not group processes.
+static __always_inline void locate(struct group *to, struct task_struct *task)
+{
+	struct css_set *set = task->cgroups;
+	struct cgroup *cgroup = set->dfl_cgrp;
+
+	to->unused = 0;
+	if (cgroup->level == 0) {
+		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, memory_cgrp_id) &&
+		    in_hierarchy(to, set, bpf_core_enum_value(enum cgroup_subsys_id, memory_cgrp_id)))
+			return;
+		if (bpf_core_enum_value_exists(enum cgroup_subsys_id, pids_cgrp_id) &&
+		    in_hierarchy(to, set, bpf_core_enum_value(enum cgroup_subsys_id, pids_cgrp_id)))
+			return;
+	}
+	to->hierarchy = 0;
+	to->id = cgroup->kn->id;
+}
+
+static __always_inline void describe(struct party *to, struct task_struct *task, const struct cred *cred)
+{
+	struct task_struct *leader = task->group_leader;
+
+	identify(&to->identity, leader);
+	locate(&to->group, task);
+	to->thread = task->pid;
+	to->uid = cred->uid.val;
+	to->euid = cred->euid.val;
+	to->suid = cred->suid.val;
+	to->login = to->session = -1;
+	if (bpf_core_field_exists(task->loginuid)) { // CONFIG_AUDIT
+		to->login = task->loginuid.val;
+		to->session = task->sessionid;
+	}
+	copy_command(to->command, task);
+	copy_command(to->leader, leader);
+}
+
+static __always_inline u32 parents(struct ancestor *to, struct task_struct *task)
+{
+	u32 n;
+
+	for (n = 0; n < ANCESTORS; n++) {
+		task = task->real_parent;
+		if (!task || task->tgid == 0)
+			break;
+		task = task->group_leader;
+		to[n].pid = task->tgid;
+		copy_command(to[n].command, task);
+	}
+	return n;
+}

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
+//
+// The little that is needed of the kernel's types. The names are the kernel's; where a member lies in the running
+// kernel is found when the programs are loaded (CO-RE), so neither its headers nor a vmlinux.h take part in the build.
+// A type with ___ in its name is the one before it as another architecture has it.
+
+#pragma once
+
+typedef unsigned char __u8;
+typedef signed char __s8;
+typedef unsigned short __u16;
+typedef signed short __s16;
+typedef unsigned int __u32;
+typedef signed int __s32;
+typedef unsigned long long __u64;
+typedef signed long long __s64;
+typedef __u16 __be16;
+typedef __u32 __be32;
+typedef __u32 __wsum;
+typedef __u8 u8;
+typedef __u16 u16;
+typedef __u32 u32;
+typedef __s32 s32;
+typedef __u64 u64;
+typedef _Bool bool;
+
+#define true 1
+#define false 0
+#define NULL ((void *)0)
+
+// include/uapi/linux/bpf.h
+#define BPF_MAP_TYPE_HASH 1
+#define BPF_MAP_TYPE_PERCPU_ARRAY 6
+#define BPF_MAP_TYPE_RINGBUF 27
+#define BPF_RB_NO_WAKEUP 1
+#define BPF_RB_FORCE_WAKEUP 2
+#define BPF_RB_AVAIL_DATA 0
+
+#pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
+
+typedef struct {
+	u32 val;
+} kuid_t;
+
+typedef struct {
+	s32 counter;
+} atomic_t;
+
+struct cred {
+	kuid_t uid, suid, euid;
+};
+
+// include/linux/kernfs.h, include/linux/cgroup-defs.h
+struct kernfs_node {
+	u64 id;
+};
+
+struct cgroup_root {
+	s32 hierarchy_id;
+};
+
+struct cgroup {
+	s32 level;
+	struct kernfs_node *kn;
+	struct cgroup_root *root;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
+};
+
+// The values are those of the running kernel.
+enum cgroup_subsys_id { memory_cgrp_id = 4, pids_cgrp_id = 11 };
+
+struct css_set {
+	struct cgroup_subsys_state *subsys[16];
+	struct cgroup *dfl_cgrp;
+};
+
+// include/linux/fs.h, include/linux/dcache.h, fs/mount.h
+struct qstr {
+	const unsigned char *name;
+};
+
+struct hlist_bl_node {
+	struct hlist_bl_node **pprev;
+};
+
+struct dentry {
+	struct hlist_bl_node d_hash;
+	struct dentry *d_parent;
+	struct qstr d_name;
+};
+
+struct vfsmount {
+	struct dentry *mnt_root;
+};
+
+struct mount {
+	struct mount *mnt_parent;
+	struct dentry *mnt_mountpoint;
+	struct vfsmount mnt;
+};
+
+struct path {
+	struct vfsmount *mnt;
+	struct dentry *dentry;
+};
+
+struct file {
+	struct path f_path;
+};
+
+struct fs_struct {
+	struct path root;
+};
+
+struct mm_struct {
+	unsigned long arg_start, arg_end;
+	struct file *exe_file;
+};
+
+// include/linux/sched/signal.h, include/linux/signal_types.h
+struct sigaction {
+	void *sa_handler;
+};
+
+struct k_sigaction {
+	struct sigaction sa;
+};
+
+struct sighand_struct {
+	struct k_sigaction action[64];
+};
+
+struct signal_struct {
+	atomic_t live;
+	u32 flags;
+};
+
+struct kernel_siginfo {
+	s32 si_code;
+};
+
+// include/linux/pid.h
+struct pid {
+	u32 level;
+};
+
+struct thread_info {
+	unsigned long flags;
+};
+
+struct thread_info___x86 {
+	u32 status;
+};
+
+struct task_struct {
+	struct thread_info thread_info;
+	u32 flags;
+	u32 ptrace;
+	struct mm_struct *mm;
+	s32 pid, tgid;
+	struct task_struct *real_parent, *group_leader;
+	struct pid *thread_pid;
+	u64 start_boottime;
+	const struct cred *real_cred, *cred;
+	char comm[16];
+	struct fs_struct *fs;
+	struct signal_struct *signal;
+	struct sighand_struct *sighand;
+	kuid_t loginuid;
+	u32 sessionid;
+	struct css_set *cgroups;
+};
+
+struct task_struct___x86 {
+	struct thread_info___x86 thread_info;
+};
+
+// arch/x86/include/asm/ptrace.h
+struct pt_regs___x86 {
+	unsigned long r10, bp, bx, cx, dx, si, di, orig_ax;
+};
+
+// arch/arm64/include/asm/ptrace.h
+struct pt_regs___arm64 {
+	u64 regs[31];
+	u64 orig_x0;
+	s32 syscallno;
+};
+
+#pragma clang attribute pop
