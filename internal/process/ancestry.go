@@ -1,0 +1,41 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// maxAncestry is how many parents are told: a shell, what it was started from, a
+// session, a service and those of a container fit in.
+const maxAncestry = 8
+
+// ancestry returns a process and its parents, nearest first. Each is older than
+// its child, which a process that was given a parent's old pid is not.
+func (t *Table) ancestry(pid int, at, born time.Duration) []kill.Ancestor {
+	var all []kill.Ancestor
+	for len(all) < maxAncestry {
+		e := t.bearer(pid, at)
+		if e == nil || e.program == nil || e.Start > born {
+			break
+		}
+		all = append(all, kill.Ancestor{PID: e.PID, Command: e.program.command})
+		pid, born = e.parent, e.Start
+	}
+	return all
+}
+
+// sameLogin reports whether the parent of a sender that is not known itself, such
+// as a kill(1) long gone, belongs to the same login. Both were told by the audit
+// system, so a log of another host hardly fits.
+func (t *Table) sameLogin(sender *kill.Process, at time.Duration) bool {
+	e := t.bearer(sender.ParentPID, at)
+	if e == nil || e.gone {
+		return false
+	}
+	t.askOwner(e)
+	return e.owner.at != 0 && e.owner.login == sender.Login.ID && e.owner.session == sender.Session
+}

@@ -1,0 +1,122 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import "strings"
+
+const (
+	// containerID is how long the ids of all runtimes are that have ids.
+	containerID = 64
+	// podUID is how long a pod's uid is; mirrorUID is that of a static pod, whose
+	// uid is a hash of its manifest.
+	podUID, mirrorUID = 36, 32
+	// maxUnitName is systemd's UNIT_NAME_MAX.
+	maxUnitName = 255
+	// unitCharacters are those that systemd allows (systemd.unit(5)).
+	unitCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
+)
+
+// ParseCgroup tells from the path of a control group which container, Kubernetes
+// pod and systemd unit its processes belong to; each is empty if the path names
+// none. Where one lies within another (kind, docker in docker, systemd in a
+// container) the innermost counts.
+//
+// There is no contract for these paths, but each runtime has kept its own:
+//
+//	/docker/<id>                                           docker, cgroupfs
+//	/system.slice/docker-<id>.scope                        docker, systemd
+//	/kubepods/burstable/pod<uid>/<id>                      kubelet, cgroupfs
+//	/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<id>.scope
+//	.../crio-<id>.scope, .../crio-<id>                     CRI-O
+//	/machine.slice/libpod-<id>.scope/container             podman, with crun
+//	/libpod_parent/libpod-<id>, .../libpod-payload-<id>    podman, cgroupfs and split
+//	/lxc/<name>, /lxc.payload/<name>, /lxc.payload.<name>  LXC of three ages
+func ParseCgroup(path string) (container, pod, unit string) {
+	var above string
+	for name := range strings.SplitSeq(path, "/") {
+		if id := containerOf(name, above); id != "" {
+			container = id
+		} else if uid := podOf(name); uid != "" {
+			pod = uid
+		}
+		if u := unitOf(name); u != "" {
+			unit = u
+		}
+		above = name
+	}
+	return container, pod, unit
+}
+
+// containerOf returns the id of the container whose folder this is.
+func containerOf(name, above string) string {
+	if lxc, ok := strings.CutPrefix(name, "lxc.payload."); ok {
+		return lxc
+	}
+	if above == "lxc" || above == "lxc.payload" {
+		return name
+	}
+	name = strings.TrimSuffix(name, ".scope")
+	if len(name) < containerID {
+		return ""
+	}
+	runtime, id := name[:len(name)-containerID], name[len(name)-containerID:]
+	// conmon is the process that watches a container from the outside.
+	if !isHex(id) || runtime != "" && !strings.HasSuffix(runtime, "-") || strings.HasSuffix(runtime, "conmon-") {
+		return ""
+	}
+	return id
+}
+
+// podOf returns the uid of the pod whose folder this is.
+func podOf(name string) string {
+	if slice, ok := strings.CutSuffix(name, ".slice"); ok {
+		// A dash would make the slice one within another (systemd.slice(5)).
+		at := strings.LastIndex(slice, "-pod")
+		if at < 0 || !strings.Contains(slice[:at], "kubepods") {
+			return ""
+		}
+		name = strings.ReplaceAll(slice[at+1:], "_", "-")
+	}
+	uid, ok := strings.CutPrefix(name, "pod")
+	if !ok || !isPodUID(uid) {
+		return ""
+	}
+	return uid
+}
+
+func isPodUID(uid string) bool {
+	switch len(uid) {
+	case mirrorUID:
+		return isHex(uid)
+	case podUID:
+		return uid[8] == '-' && uid[13] == '-' && uid[18] == '-' && uid[23] == '-' &&
+			isHex(uid[:8]+uid[9:13]+uid[14:18]+uid[19:23]+uid[24:])
+	}
+	return false
+}
+
+// unitOf returns the systemd unit whose folder this is. Slices hold units, and
+// the other types hold no processes that last.
+func unitOf(name string) string {
+	name = strings.TrimPrefix(name, "_") // systemd's escape of what the kernel would misread
+	stem, ok := strings.CutSuffix(name, ".service")
+	if !ok {
+		if stem, ok = strings.CutSuffix(name, ".scope"); !ok {
+			return ""
+		}
+	}
+	if stem == "" || len(name) > maxUnitName || strings.Trim(stem, unitCharacters) != "" {
+		return ""
+	}
+	return name
+}
+
+func isHex(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
+}

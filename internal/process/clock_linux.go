@@ -1,0 +1,40 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bootSamples is how often the two clocks are compared: once may be interrupted.
+const bootSamples = 16
+
+// BootTime returns when the host was started, suspended time counted. It is
+// asked once, so that a process has one start time whatever tells it and
+// whoever sets the clock. NTP's slewing moves both clocks alike.
+var BootTime = sync.OnceValue(func() time.Time {
+	var best time.Time
+	bracket := time.Hour
+	for range bootSamples {
+		before := sinceBoot()
+		wall := time.Now()
+		after := sinceBoot()
+		if width := after - before; width < bracket {
+			bracket, best = width, wall.Add(-before-width/2)
+		}
+	}
+	return best.UTC().Round(time.Millisecond)
+})
+
+// sinceBoot reads CLOCK_BOOTTIME.
+func sinceBoot() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
+		return 0 // every kernel since 2.6.39 has it
+	}
+	return time.Duration(now.Nano())
+}

@@ -1,0 +1,94 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// ownerFor is how long the users of a process are taken as they were: a storm of
+// refused signals to one process asks for them once a second.
+const ownerFor = time.Second
+
+// owner is on whose behalf a process runs.
+type owner struct {
+	// user is its real user, login and session the audit system's.
+	user, login, session kill.ID
+	// at is when /proc was asked; 0 if it never was.
+	at time.Duration
+}
+
+// Known is what is known of a process.
+type Known struct {
+	Key
+	Parent              int
+	Command, Executable string
+	Instance            *kill.Instance
+	// RealUser, Login and Session are unset where /proc was not asked, because it
+	// was asked too often.
+	RealUser, Login, Session kill.ID
+}
+
+// Lookup returns the process that bears a pid now, or that a thread belongs to.
+func (t *Table) Lookup(pid int) (Known, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.now()
+	e := t.living(pid)
+	if e == nil || now >= e.owner.at+ownerFor {
+		e = t.lookAt(pid, e)
+	}
+	if e == nil || e.program == nil {
+		return Known{}, false
+	}
+	if e.instance == nil {
+		e.instance = t.describe(e, e.program)
+	}
+	return Known{
+		Key: e.Key, Parent: e.parent, Command: e.program.command, Executable: e.program.executable,
+		Instance: e.instance, RealUser: e.owner.user, Login: e.owner.login, Session: e.owner.session,
+	}, true
+}
+
+// living returns the process that bears a pid as far as the table knows.
+func (t *Table) living(pid int) *entry {
+	if e := t.memory.newest[pid]; e != nil && !e.gone {
+		return e
+	}
+	return nil
+}
+
+// lookAt asks /proc about a process, unless it was asked too often.
+func (t *Table) lookAt(pid int, known *entry) *entry {
+	if !t.reads.take() {
+		return known
+	}
+	if known == nil {
+		pid = t.proc.processOf(pid)
+	}
+	e := t.refresh(pid)
+	if e != nil {
+		t.askOwner(e)
+	}
+	return e
+}
+
+// askOwner asks /proc on whose behalf a living process runs.
+func (t *Table) askOwner(e *entry) {
+	now := t.now()
+	if e.owner.at != 0 && now < e.owner.at+ownerFor {
+		return
+	}
+	dir, ok := t.proc.open(e.PID)
+	if !ok {
+		return
+	}
+	defer dir.close()
+	if s, ok := dir.stat(); ok && s.Key == e.Key {
+		e.owner = dir.owner()
+		e.owner.at = now
+	}
+}

@@ -1,0 +1,196 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// stat is what is wanted of /proc/<pid>/stat.
+type stat struct {
+	Key
+	command string
+	parent  int
+	// dead is true once the process runs nothing any more, though its parent has
+	// not asked for its end.
+	dead bool
+	// kernel is true for a thread of the kernel.
+	kernel bool
+}
+
+// Places in /proc/<pid>/stat, counted from behind the name (proc_pid_stat(5)).
+const (
+	statState, statParent, statFlags, statStart = 0, 1, 6, 19
+	// kernelThread is PF_KTHREAD of include/linux/sched.h.
+	kernelThread = 0x00200000
+)
+
+// parseStat reads what is needed of a stat file. procfs parses all 52 fields by
+// reflection, which takes longer than the kernel needs to make them.
+func parseStat(data []byte) (stat, bool) {
+	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // a name may hold either
+	if open < 1 || end < open {
+		return stat{}, false
+	}
+	var s stat
+	var err error
+	if s.PID, err = strconv.Atoi(string(bytes.TrimSpace(data[:open]))); err != nil || s.PID <= 0 {
+		return stat{}, false
+	}
+	s.command = string(data[open+1 : end])
+	i := 0
+	for field := range bytes.FieldsSeq(data[end+1:]) {
+		switch i {
+		case statState:
+			s.dead = field[0] == 'Z' || field[0] == 'X'
+		case statParent:
+			s.parent, err = strconv.Atoi(string(field))
+		case statFlags:
+			var flags uint64
+			flags, err = strconv.ParseUint(string(field), 10, 32)
+			s.kernel = flags&kernelThread != 0
+		case statStart:
+			var ticks uint64
+			ticks, err = strconv.ParseUint(string(field), 10, 64)
+			s.Start = time.Duration(ticks) * tick
+			return s, err == nil && ticks <= uint64(math.MaxInt64/tick) && s.parent >= 0
+		}
+		if err != nil {
+			break
+		}
+		i++
+	}
+	return stat{}, false
+}
+
+// parseCgroups chooses the path that tells most of a process from
+// /proc/<pid>/cgroup: that of cgroup v2, unless v1 does the work.
+func parseCgroups(data []byte) string {
+	var best string
+	rank := 0
+	for line := range strings.Lines(string(data)) {
+		id, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		controllers, path, ok := strings.Cut(rest, ":")
+		if !ok {
+			continue
+		}
+		if r := rankOf(id, controllers, path); r > rank {
+			best, rank = path, r
+		}
+	}
+	return cleanCgroup(best)
+}
+
+// rankOf orders hierarchies as the kernel's side of the ebpf source does: cgroup
+// v2 if the process is in a group there, else the first of v1's.
+func rankOf(id, controllers, path string) int {
+	if id == "0" {
+		if path != "/" {
+			return 5
+		}
+		return 1
+	}
+	rank := 0
+	for controller := range strings.SplitSeq(controllers, ",") {
+		switch controller {
+		case "memory":
+			rank = max(rank, 4)
+		case "pids":
+			rank = max(rank, 3)
+		case "name=systemd":
+			rank = max(rank, 2)
+		}
+	}
+	return rank
+}
+
+// cgroupIn returns the path within one hierarchy.
+func cgroupIn(data []byte, hierarchy int) (string, bool) {
+	number := strconv.Itoa(hierarchy)
+	for line := range strings.Lines(string(data)) {
+		id, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
+		if _, path, ok := strings.Cut(rest, ":"); ok && id == number {
+			return cleanCgroup(path), true
+		}
+	}
+	return "", false
+}
+
+// cleanCgroup makes a path of one that tells that the group was removed, or that
+// is told from within a cgroup namespace: there the groups outside of it begin
+// with /.., and their beginning is not known.
+func cleanCgroup(path string) string {
+	path = withoutDeleted(path)
+	for path == "/.." || strings.HasPrefix(path, "/../") {
+		path = path[len("/.."):]
+	}
+	if path == "" {
+		return "/"
+	}
+	return path
+}
+
+// parseHierarchies reads the number of each v1 hierarchy by controller from
+// /proc/cgroups.
+func parseHierarchies(data []byte) map[string]int {
+	numbers := make(map[string]int)
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
+		if len(fields) < 2 || fields[0][0] == '#' {
+			continue
+		}
+		if number, err := strconv.Atoi(fields[1]); err == nil && number > 0 {
+			numbers[fields[0]] = number
+		}
+	}
+	return numbers
+}
+
+// parseCursor reads the last pid that was given out from /proc/loadavg, which
+// procfs leaves out.
+func parseCursor(data []byte) (int, bool) {
+	fields := bytes.Fields(data)
+	if len(fields) < 5 {
+		return 0, false
+	}
+	cursor, err := strconv.Atoi(string(fields[4]))
+	return cursor, err == nil && cursor > 0
+}
+
+// parseStatus returns the values of a line of /proc/<pid>/status. Names are
+// escaped there, so none can pretend to be a line.
+func parseStatus(data []byte, key string) []string {
+	for line := range strings.Lines(string(data)) {
+		if rest, ok := strings.CutPrefix(line, key+":"); ok {
+			return strings.Fields(rest)
+		}
+	}
+	return nil
+}
+
+// parseID reads a user or session id.
+func parseID(text string) kill.ID {
+	value, err := strconv.ParseUint(strings.TrimSpace(text), 10, 32)
+	if err != nil {
+		return kill.ID{}
+	}
+	return kill.NewID(uint32(value))
+}
+
+// trimCommandLine bounds a command line, and removes what a process that writes
+// its own title leaves behind it.
+func trimCommandLine(data []byte) string {
+	data = data[:min(len(data), maxCommandLine)]
+	trimmed := bytes.TrimRight(data, "\x00")
+	if len(trimmed) == 0 {
+		return ""
+	}
+	return string(data[:min(len(trimmed)+1, len(data))])
+}

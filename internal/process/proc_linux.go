@@ -1,0 +1,241 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/prometheus/procfs"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxStat holds a stat or a loadavg file: 52 numbers and a name of 64 bytes.
+	maxStat = 2048
+	// maxCgroupFile holds a path of PATH_MAX in each hierarchy that there can be.
+	maxCgroupFile = 1 << 16
+	// maxStatus holds the lines of status that are read, which are its first.
+	maxStatus = 4096
+	// maxThreads is how many threads of a process are asked for their names.
+	maxThreads = 256
+	// leafLinks is how many links a folder without folders has.
+	leafLinks = 2
+	// initialPIDNamespace is PROC_PID_INIT_INO of include/linux/proc_ns.h.
+	initialPIDNamespace = "pid:[4026531836]"
+)
+
+// errOtherNamespace tells why /proc is of no use.
+var errOtherNamespace = errors.New("shows the processes of a container, while the kernel tells of the host's: " +
+	"run the collector in the host's pid namespace, or mount the host's / and name it in root_path")
+
+// proc is the host's /proc.
+type proc struct {
+	path string
+	fs   procfs.FS
+	// err tells why it cannot be used.
+	err error
+	// cyclic is true if its loadavg tells of the same pids as its folders.
+	cyclic bool
+}
+
+func newProc(root string) *proc {
+	p := &proc{path: filepath.Join("/", root, "proc")}
+	if p.fs, p.err = procfs.NewFS(p.path); p.err != nil {
+		p.err = fmt.Errorf("opening %s: %w", p.path, p.err)
+		return p
+	}
+	// The kernel tells of pids in the initial namespace. loadavg is about the
+	// reader's namespace, and the rest about that of whoever mounted it.
+	status, _ := os.ReadFile(filepath.Join(p.path, "self/status"))
+	p.cyclic = len(parseStatus(status, "NSpid")) == 1
+	namespace, _ := os.Readlink(filepath.Join(p.path, "self/ns/pid"))
+	if p.cyclic && namespace == initialPIDNamespace || p.hasKernelThreads() {
+		return p
+	}
+	p.err = fmt.Errorf("%s %w", p.path, errOtherNamespace)
+	return p
+}
+
+// hasKernelThreads reports whether pid 2 is the parent of the kernel's threads,
+// which are in no other pid namespace than the initial one.
+func (p *proc) hasKernelThreads() bool {
+	dir, ok := p.open(2)
+	if !ok {
+		return false
+	}
+	defer dir.close()
+	s, ok := dir.stat()
+	return ok && s.kernel
+}
+
+// processOf returns the process that a thread belongs to. There is a folder for
+// each thread, too, though it is not listed.
+func (p *proc) processOf(pid int) int {
+	dir, ok := p.open(pid)
+	if !ok {
+		return pid
+	}
+	defer dir.close()
+	if group := parseStatus(dir.status(), "Tgid"); len(group) > 0 {
+		if process, err := strconv.Atoi(group[0]); err == nil {
+			return process
+		}
+	}
+	return pid
+}
+
+// pids returns the processes that there are.
+func (p *proc) pids() ([]int, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	all, err := p.fs.AllProcs()
+	if err != nil {
+		return nil, fmt.Errorf("listing %s: %w", p.path, err)
+	}
+	pids := make([]int, len(all))
+	for i := range all {
+		pids[i] = all[i].PID
+	}
+	return pids, nil
+}
+
+// cursor returns the last pid that was given out; 0 if that is not known.
+func (p *proc) cursor() int {
+	if !p.cyclic {
+		return 0
+	}
+	var buffer [maxStat]byte
+	cursor, _ := parseCursor(readInto(unix.AT_FDCWD, p.path+"/loadavg", buffer[:]))
+	return cursor
+}
+
+// hierarchies returns the numbers of the v1 hierarchies by controller.
+func (p *proc) hierarchies() map[string]int {
+	data, _ := os.ReadFile(filepath.Join(p.path, "cgroups")) // absent without v1
+	return parseHierarchies(data)
+}
+
+// folder is the open folder of a process. What is read from it is of one
+// process, whoever bears its pid meanwhile: procfs, which opens each file by its
+// whole path, cannot promise that.
+type folder struct{ fd int }
+
+func (p *proc) open(pid int) (folder, bool) {
+	if p.err != nil {
+		return folder{}, false
+	}
+	fd, err := unix.Open(p.path+"/"+strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	return folder{fd}, err == nil
+}
+
+func (f folder) close() { _ = unix.Close(f.fd) }
+
+func (f folder) stat() (stat, bool) {
+	var buffer [maxStat]byte
+	return parseStat(readInto(f.fd, "stat", buffer[:]))
+}
+
+// executable returns the path of the program; empty if it has none, has left it
+// or does not let us see it.
+func (f folder) executable() string {
+	var buffer [unix.PathMax]byte
+	n, err := unix.Readlinkat(f.fd, "exe", buffer[:])
+	if err != nil {
+		return ""
+	}
+	return withoutDeleted(string(buffer[:n]))
+}
+
+func (f folder) commandLine() string {
+	var buffer [maxCommandLine]byte
+	return trimCommandLine(readInto(f.fd, "cmdline", buffer[:]))
+}
+
+func (f folder) cgroups() []byte { return readInto(f.fd, "cgroup", make([]byte, maxCgroupFile)) }
+
+func (f folder) status() []byte { return readInto(f.fd, "status", make([]byte, maxStatus)) }
+
+func (f folder) owner() owner {
+	var number [32]byte
+	var o owner
+	if uids := parseStatus(f.status(), "Uid"); len(uids) > 0 {
+		o.user = parseID(uids[0])
+	}
+	o.login = parseID(string(readInto(f.fd, "loginuid", number[:])))
+	o.session = parseID(string(readInto(f.fd, "sessionid", number[:])))
+	return o
+}
+
+// hasThread reports whether one of the threads bears a name.
+func (f folder) hasThread(command string) bool {
+	fd, err := unix.Openat(f.fd, "task", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return false
+	}
+	tasks := os.NewFile(uintptr(fd), "task")
+	defer tasks.Close()
+	names, _ := tasks.Readdirnames(maxThreads)
+	var buffer [maxStat]byte
+	for _, name := range names {
+		data := readInto(f.fd, "task/"+name+"/comm", buffer[:])
+		if strings.TrimSuffix(string(data), "\n") == command {
+			return true
+		}
+	}
+	return false
+}
+
+// readInto reads a file up to the size of a buffer. It takes three system calls
+// and no memory, where os.ReadFile takes twice that of either.
+func readInto(fd int, name string, buffer []byte) []byte {
+	file, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	defer unix.Close(file)
+	n := 0
+	for n < len(buffer) {
+		m, err := unix.Read(file, buffer[n:])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || m <= 0 {
+			break
+		}
+		n += m
+	}
+	return buffer[:n]
+}
+
+// inodeOf returns the inode number and the links of a folder.
+func inodeOf(path string) (inode, links uint64, ok bool) {
+	info, err := os.Lstat(path)
+	if err != nil || !info.IsDir() {
+		return 0, 0, false
+	}
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, false
+	}
+	return s.Ino, uint64(s.Nlink), true //nolint:unconvert // 32 bits wide on arm64
+}
+
+// foldersIn returns the names of the folders in a folder.
+func foldersIn(path string) []string {
+	entries, _ := os.ReadDir(path) // a group that is removed meanwhile has none
+	var names []string
+	for _, entry := range entries {
+		if entry.IsDir() {
+			names = append(names, entry.Name())
+		}
+	}
+	return names
+}

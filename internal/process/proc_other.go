@@ -1,0 +1,34 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package process
+
+import "errors"
+
+const leafLinks = 2
+
+// proc knows nothing: only Linux tells of processes this way.
+type proc struct{ err error }
+
+func newProc(string) *proc { return &proc{err: errors.ErrUnsupported} }
+
+func (p *proc) pids() ([]int, error)        { return nil, p.err }
+func (*proc) cursor() int                 { return 0 }
+func (*proc) hierarchies() map[string]int { return nil }
+func (*proc) processOf(pid int) int       { return pid }
+func (*proc) open(int) (folder, bool)     { return folder{}, false }
+
+type folder struct{}
+
+func (folder) close()                {}
+func (folder) stat() (stat, bool)    { return stat{}, false }
+func (folder) executable() string    { return "" }
+func (folder) commandLine() string   { return "" }
+func (folder) cgroups() []byte       { return nil }
+func (folder) owner() owner          { return owner{} }
+func (folder) hasThread(string) bool { return false }
+
+func inodeOf(string) (inode, links uint64, ok bool) { return 0, 0, false }
+func foldersIn(string) []string                     { return nil }

@@ -1,0 +1,212 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// scanInterval is how long a new process may go unnoticed by a source that
+	// tells only of signals. If no process was born, a scan is one read of a file
+	// of 30 bytes.
+	scanInterval = 250 * time.Millisecond
+	// scanPause is how many times longer than a scan the pause after it is, so
+	// that scanning takes half a percent of a processor on the largest host.
+	scanPause = 200
+	// settling is the age at which a process runs what it is going to run: between
+	// fork and exec it is a copy of its parent.
+	settling = time.Second
+	// freshFor is how long what may change without a trace in /proc/<pid>/stat, the
+	// control group and a title, is taken as it was.
+	freshFor = time.Second
+)
+
+// Prime learns of all processes and control groups that there are. What the
+// kernel tells meanwhile is newer.
+func (t *Table) Prime() error {
+	mounts := cgroupMounts(t.cgroups.root, t.proc.hierarchies())
+	var all []found
+	for hierarchy, mount := range mounts {
+		all = append(all, walkCgroups(hierarchy, mount)...)
+	}
+	t.mu.Lock()
+	t.cgroups.mounts = mounts
+	for _, f := range all {
+		if t.cgroups.find(f.id) == nil {
+			t.cgroups.add(f.id, f.path)
+		}
+	}
+	t.mu.Unlock()
+	return t.scan()
+}
+
+// Run keeps the table fresh until ctx is done, for sources that do not tell it
+// of every process.
+func (t *Table) Run(ctx context.Context) {
+	timer := time.NewTimer(scanInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		}
+		start := time.Now()
+		if err := t.scan(); err != nil {
+			t.logger.Warn("cannot see which processes there are: names of targets will be missing", zap.Error(err))
+		}
+		timer.Reset(max(scanInterval, scanPause*time.Since(start)))
+	}
+}
+
+// scan looks for processes that were born or have ended since the last scan.
+//
+// The kernel gives out pids in a circle, and tells how far it has come. So one
+// process can have taken another's place only within the pids that were given
+// out since, and if there were none, there is nothing to look for. Should it
+// come round within one interval, at 130,000 births a second where pids are the
+// fewest, the name must still fit before an event is told by the old process.
+func (t *Table) scan() error {
+	now := moment{at: t.now(), cursor: t.proc.cursor()} // before the list, which may miss what comes later
+	t.mu.Lock()
+	last := t.scanned
+	t.mu.Unlock()
+	if now.cursor != 0 && now.cursor == last.cursor {
+		return nil
+	}
+	pids, err := t.proc.pids()
+	if err != nil {
+		return err
+	}
+	t.mu.Lock()
+	t.round++
+	t.mu.Unlock()
+	for _, pid := range pids {
+		t.look(pid, given(pid, last.cursor, now.cursor), now.at)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.scanned = now
+	t.settle(now)
+	return nil
+}
+
+// look notes that a process exists. It holds the lock for one process only.
+func (t *Table) look(pid int, maybeNew bool, now time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.memory.newest[pid]
+	if known := e != nil && !e.gone && e.program != nil; !known || maybeNew && !e.told || e.young(now) {
+		if e = t.refresh(pid); e == nil {
+			return
+		}
+	}
+	e.round = t.round
+}
+
+// young reports whether the process was so young when it was read that it may
+// run something else by now.
+func (e *entry) young(now time.Duration) bool {
+	return !e.told && e.read < e.Start+settling && e.read+settling < now
+}
+
+// settle notes who has ended, and up to when each pid was surely not given out
+// again.
+func (t *Table) settle(now moment) {
+	for _, e := range t.memory.newest {
+		if e.round != t.round {
+			t.memory.leave(e)
+		}
+		switch {
+		case !e.gone:
+			e.clear = now
+		case e.closed || e.clear.at == 0:
+		case given(e.PID, e.clear.cursor, now.cursor):
+			e.closed = true
+		default:
+			e.clear = now
+		}
+	}
+}
+
+// given reports whether a pid may have been given out while the cursor went from
+// one place to another. Zero is a cursor that is not known.
+func given(pid, from, to int) bool {
+	switch {
+	case from == 0 || to == 0:
+		return true
+	case from <= to:
+		return from < pid && pid <= to
+	}
+	return pid > from || pid <= to
+}
+
+// refresh brings what is known of a pid in line with /proc, and returns the
+// process that bears it; nil if there is none.
+func (t *Table) refresh(pid int) *entry {
+	now := moment{at: t.now(), cursor: t.scanned.cursor}
+	if e := t.memory.newest[pid]; e == nil || e.gone {
+		now.cursor = t.proc.cursor() // it was given out after the scan
+	}
+	dir, ok := t.proc.open(pid)
+	if !ok {
+		t.miss(pid)
+		return nil
+	}
+	defer dir.close()
+	s, ok := dir.stat()
+	if !ok || s.PID != pid {
+		t.miss(pid)
+		return nil
+	}
+	e := t.memory.find(s.Key)
+	if e == nil {
+		e = &entry{Key: s.Key, round: t.round}
+		t.memory.add(e)
+	}
+	if e.clear.at == 0 {
+		e.clear = now
+	}
+	e.clear.at = now.at
+	if !e.told || e.program == nil {
+		t.learn(e, &s, dir)
+	}
+	return e
+}
+
+// miss notes that nobody bears a pid.
+func (t *Table) miss(pid int) {
+	if e := t.memory.newest[pid]; e != nil && t.proc.err == nil {
+		t.memory.leave(e)
+	}
+}
+
+// learn takes over what /proc tells of a living process. One that is dying has
+// lost its program and its command line already, so the old ones stand.
+func (t *Table) learn(e *entry, s *stat, dir folder) {
+	e.parent = s.parent
+	executable := dir.executable()
+	old, now := e.program, t.now()
+	same := old != nil && old.command == s.command && (executable == "" || executable == old.executable)
+	if same && (s.dead || now < e.read+freshFor) {
+		return
+	}
+	e.read = now
+	commandLine := dir.commandLine()
+	switch {
+	case !same:
+		e.before, e.program = old, &program{command: s.command, executable: executable, commandLine: commandLine}
+		e.instance = nil
+	case commandLine != "" && commandLine != old.commandLine:
+		e.program = &program{command: old.command, executable: old.executable, commandLine: commandLine}
+		e.instance = nil
+	}
+	if path := parseCgroups(dir.cgroups()); path != "" && !s.dead && (e.place == nil || e.place.path != path) {
+		e.place, e.cgroup, e.instance = newPlace(path), CgroupID{}, nil
+	}
+}

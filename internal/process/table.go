@@ -1,0 +1,232 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/occasional"
+)
+
+const (
+	// defaultMax bounds the processes that are remembered. Few hosts have as many;
+	// each takes some 500 bytes.
+	defaultMax = 1 << 16
+	// maxCommandLine is how much of a command line is remembered: enough for what
+	// people type, while a class path may be megabytes.
+	maxCommandLine = 4096
+	// readsPerSecond bounds what questions about unknown processes cost the one who
+	// asks: at some 40 µs each, two percent of a processor.
+	readsPerSecond = 500
+)
+
+// Config says which host the processes are of.
+type Config struct {
+	// Root is where the host's file system is; "" or "/" is this one.
+	Root string
+	// Max bounds the processes that are remembered, the dead included; 0 is the
+	// default.
+	Max    int
+	Logger *zap.Logger
+}
+
+// CgroupID names a control group as the kernel does.
+type CgroupID struct {
+	// Hierarchy is 0 for cgroup v2, and the number in /proc/cgroups for v1.
+	Hierarchy int
+	// ID is its kernfs id, which is the inode number of its folder.
+	ID uint64
+}
+
+// Exec is what a process runs from now on.
+type Exec struct {
+	Key
+	Parent              int
+	Command, Executable string
+	// CommandLine has a NUL after each argument.
+	CommandLine string
+	Cgroup      CgroupID
+}
+
+// Counts is what the table tells of itself.
+type Counts struct {
+	// Size is how many processes it remembers, the dead included.
+	Size int
+	// Evicted is how many it had to forget for want of room.
+	Evicted uint64
+}
+
+// Table remembers the processes of a host, some of the dead included. A process
+// is known by its pid and the time it was created, so one that is given an old
+// pid never inherits a name.
+//
+// It learns by being told (Fork, Exec, Exit, MadeCgroup), which is exact, or by
+// looking at /proc (Prime, Run), or both. It is safe for concurrent use.
+type Table struct {
+	logger *zap.Logger
+	proc   *proc
+	// host is the name of the host, boot the time it started.
+	host string
+	boot time.Time
+	// now is the time since boot.
+	now func() time.Duration
+
+	mu      sync.Mutex
+	memory  memory
+	cgroups cgroups
+	reads   budget
+	scanned moment
+	round   uint64
+}
+
+// NewTable returns a table that knows nobody yet.
+func NewTable(config Config) *Table {
+	if config.Max <= 0 {
+		config.Max = defaultMax
+	}
+	if config.Logger == nil {
+		config.Logger = zap.NewNop()
+	}
+	return &Table{
+		logger:  occasional.Logger(config.Logger),
+		proc:    newProc(config.Root),
+		host:    hostname(),
+		boot:    BootTime(),
+		now:     sinceBoot,
+		memory:  newMemory(config.Max),
+		cgroups: newCgroups(config.Root),
+		reads:   budget{perSecond: readsPerSecond},
+	}
+}
+
+// Fork tells that parent has created child, which runs the same program.
+func (t *Table) Fork(parent, child Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.met(child)
+	e.parent = parent.PID
+	if e.program != nil {
+		return // /proc was faster, and knows of a later program already
+	}
+	if p := t.memory.find(parent.rounded()); p != nil {
+		e.program, e.told = p.program, p.told
+		e.place, e.cgroup = p.place, p.cgroup
+	}
+}
+
+// Exec tells that a process runs another program.
+func (t *Table) Exec(x Exec) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.met(x.Key)
+	e.parent = x.Parent
+	e.program = &program{
+		command: x.Command, executable: withoutDeleted(x.Executable),
+		commandLine: x.CommandLine[:min(len(x.CommandLine), maxCommandLine)],
+	}
+	e.told, e.gone, e.instance = true, false, nil
+	t.move(e, x.Cgroup)
+}
+
+// Exit tells that a process has ended. It is remembered for a while, since
+// signals are sent to the dead, and events come late.
+func (t *Table) Exit(key Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.memory.leave(t.met(key))
+}
+
+// MadeCgroup tells the path of a new control group.
+func (t *Table) MadeCgroup(id CgroupID, path string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cgroups.add(id, path)
+}
+
+// Identify returns what is known of a process that the kernel named, and of the
+// program it runs. If it is known, that takes no memory and no system call.
+func (t *Table) Identify(key Key, cgroup CgroupID) (instance *kill.Instance, executable string) {
+	if key.PID <= 0 {
+		return nil, "" // the kernel itself
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.met(key)
+	if e.program == nil && t.reads.take() {
+		t.meet(e)
+	}
+	if cgroup.ID != 0 && cgroup != e.cgroup {
+		t.move(e, cgroup)
+	}
+	if e.program == nil {
+		return t.describe(e, &program{}), ""
+	}
+	if e.instance == nil {
+		e.instance = t.describe(e, e.program)
+	}
+	return e.instance, e.program.executable
+}
+
+// Counts returns what the table tells of itself.
+func (t *Table) Counts() Counts {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return Counts{Size: t.memory.size, Evicted: t.memory.evicted}
+}
+
+// met returns the entry of a process, which may be new.
+func (t *Table) met(key Key) *entry {
+	key = key.rounded()
+	e := t.memory.find(key)
+	if e == nil {
+		e = &entry{Key: key, round: t.round}
+		t.memory.add(e)
+	}
+	return e
+}
+
+// meet asks /proc about a process of which only the key is known.
+func (t *Table) meet(e *entry) {
+	if t.refresh(e.PID) != e || e.program == nil {
+		e.program = &program{} // it is gone, so nobody will ever know
+		t.memory.leave(e)
+	}
+}
+
+// move puts a process into another control group.
+func (t *Table) move(e *entry, id CgroupID) {
+	if id == e.cgroup {
+		return
+	}
+	p := t.cgroups.find(id)
+	if p == nil && t.reads.take() {
+		p = t.cgroups.ask(t.proc, e.PID, id)
+	}
+	switch {
+	case p != nil:
+		e.place, e.cgroup, e.instance = p, id, nil
+	case e.cgroup.ID != 0:
+		// It left the group that was known. Where it went may become known later.
+		e.place, e.cgroup, e.instance = nil, CgroupID{}, nil
+	}
+}
+
+// describe makes what events share.
+func (t *Table) describe(e *entry, p *program) *kill.Instance {
+	i := &kill.Instance{Start: t.boot.Add(e.Start), CommandLine: p.commandLine}
+	if e.place != nil {
+		i.Cgroup = e.place.path
+		i.Container, i.Pod, i.Unit = e.place.container, e.place.pod, e.place.unit
+	}
+	return i
+}
+
+// withoutDeleted removes what the kernel appends to the path of a program whose
+// file was replaced, as any upgrade does (fs/d_path.c).
+func withoutDeleted(path string) string { return strings.TrimSuffix(path, " (deleted)") }
