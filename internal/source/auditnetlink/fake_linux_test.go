@@ -251,7 +251,7 @@ func (b *bench) take(count int) []*kill.Event {
 	b.t.Helper()
 	var events []*kill.Event
 	require.Eventually(b.t, func() bool {
-		events = append(events, b.reader.queue.take(1000)...)
+		events = append(events, b.reader.queue.Take(1000)...)
 		return len(events) >= count
 	}, limit, time.Millisecond)
 	require.Len(b.t, events, count)
@@ -271,4 +271,12 @@ func (b *bench) warnings() []string {
 		messages = append(messages, entry.Message)
 	}
 	return messages
+}
+
+func serialsOf(events []*kill.Event) []uint32 {
+	var serials []uint32
+	for _, e := range events {
+		serials = append(serials, e.Audit.Serial)
+	}
+	return serials
 }

@@ -69,7 +69,7 @@ func FuzzReader(f *testing.F) {
 			}
 		}
 		r.flush()
-		assert.LessOrEqual(t, len(r.queue.take(100)), given)
+		assert.LessOrEqual(t, len(r.queue.Take(100)), given)
 	})
 }
 
@@ -83,7 +83,7 @@ func BenchmarkReader(b *testing.B) {
 		if _, err := r.process(messages, true, nil); err != nil {
 			b.Fatal(err)
 		}
-		if len(r.queue.take(10)) != 1 {
+		if len(r.queue.Take(10)) != 1 {
 			b.Fatal("no event")
 		}
 	}

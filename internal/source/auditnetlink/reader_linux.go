@@ -15,6 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 const (
@@ -40,7 +41,7 @@ const (
 // nothing but the socket.
 type reader struct {
 	transport transport
-	queue     *queue
+	queue     *queue.Queue
 	// tampered is called as soon as somebody is seen to blind the monitor, however
 	// long it takes to deliver that.
 	tampered func()
@@ -99,7 +100,7 @@ func newReader(transport transport, config correlate.Config, tampered func()) *r
 	r := &reader{
 		transport: transport,
 		tampered:  tampered,
-		queue:     newQueue(),
+		queue:     queue.New(),
 		answers:   make(chan reply, 1),
 		replace:   make(chan struct{}, 1),
 		doubt:     make(chan struct{}, 1),
@@ -200,12 +201,12 @@ func (r *reader) emit(e *kill.Event) {
 		// What we do must not feed what we read, whatever others have made a rule of.
 	case !r.asks || e.Kind != kill.KindSignal || e.Scope.Single():
 		r.gathered = append(r.gathered, e)
-	case r.doubtfulWeight+weight(e) > maxQueued:
+	case r.doubtfulWeight+queue.Weight(e) > queue.Max:
 		r.gathered = append(r.gathered, e)
 		r.suspect(e)
 	default:
 		r.doubtful = append(r.doubtful, e)
-		r.doubtfulWeight += weight(e)
+		r.doubtfulWeight += queue.Weight(e)
 		offer(r.doubt, struct{}{})
 	}
 }
@@ -243,7 +244,7 @@ func (r *reader) settle(events []*kill.Event, struck func(*kill.Event) bool) {
 
 // hand moves the events on.
 func (r *reader) hand() {
-	r.queue.add(r.gathered)
+	r.queue.Add(r.gathered)
 	clear(r.gathered)
 	r.gathered = r.gathered[:0]
 }
@@ -374,7 +375,7 @@ func (r *reader) snapshot() snapshot {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	s := snapshot{
-		counts: r.counts, gaps: r.gaps.take(), dropped: r.queue.takeDropped(),
+		counts: r.counts, gaps: r.gaps.take(), dropped: r.queue.TakeDropped(),
 		pending: r.correlator.Pending(), correlated: r.correlator.Counts(),
 	}
 	r.counts = counts{}

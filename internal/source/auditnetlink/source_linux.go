@@ -21,6 +21,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 const (
@@ -167,10 +168,10 @@ func (s *Source) checkBuffer(socket *socket) {
 
 // Run implements source.Source.
 func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
-	queue := s.reader.queue
+	events := s.reader.queue
 	for ctx.Err() == nil {
 		select {
-		case <-queue.ready:
+		case <-events.Ready():
 			if !s.deliver(deliver) {
 				return
 			}
@@ -197,7 +198,7 @@ func (s *Source) halt() {
 // shutting down.
 func (s *Source) deliver(deliver source.Deliver) bool {
 	for {
-		events := s.reader.queue.take(maxBatch)
+		events := s.reader.queue.Take(maxBatch)
 		if len(events) == 0 {
 			return true
 		}
@@ -230,7 +231,7 @@ func (s *Source) report(ctx context.Context) {
 	}
 	if now.dropped > 0 {
 		s.occasional.Warn("dropped events, as the pipeline does not take them as fast as signals are sent",
-			zap.Int64("events", now.dropped), zap.Int("queue", maxQueued))
+			zap.Int64("events", now.dropped), zap.Int("queue", queue.Max))
 	}
 }
 
@@ -241,7 +242,7 @@ func (s *Source) Close() error {
 		return nil
 	}
 	s.halt()
-	s.reader.queue.abandon()
+	s.reader.queue.Abandon()
 	s.report(context.Background())
 	err := errors.Join(s.supervisor.end(), s.reader.transport.close())
 	s.reading.Wait()

@@ -19,6 +19,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 // metric returns the sum of a counter.
@@ -77,10 +78,10 @@ func TestGroup(t *testing.T) {
 	second := message{kind: 1318, data: []byte("audit(1450214919.813:7): opid=21 oauid=-1 ouid=0 oses=-1 ocomm=\"b\"")}
 	b.transport.send(true, records[0], second, records[1], records[2])
 	b.settled()
-	assert.Empty(t, b.reader.queue.take(1))
+	assert.Empty(t, b.reader.queue.Take(1))
 	b.transport.send(true, records[3])
 	<-b.reader.doubt
-	assert.Empty(t, b.reader.queue.take(1), "the kernel has not been asked yet")
+	assert.Empty(t, b.reader.queue.Take(1), "the kernel has not been asked yet")
 	b.look(0)
 	e := b.take(1)[0]
 	assert.Len(t, e.Targets, 2)
@@ -105,7 +106,7 @@ func TestOriginalIsWrittenAsAuditdDoes(t *testing.T) {
 	}
 	_, err := r.process(messages, true, nil)
 	require.NoError(t, err)
-	e := r.queue.take(1)[0]
+	e := r.queue.Take(1)[0]
 	assert.Regexp(t, "^type=SYSCALL msg=audit\\(1450214919.813:7\\): arch=.*key=\"audit_kill\"\ntype=PROCTITLE msg=", e.Original)
 	assert.Regexp(t, "^type=OBJ_PID msg=audit\\(1450214919.813:7\\): opid=20 ", e.Targets[0].Original)
 }
@@ -169,7 +170,7 @@ func TestReadsOnWhileThePipelineIsStuck(t *testing.T) {
 			return nil
 		})
 	}()
-	const sent = maxQueued
+	const sent = queue.Max
 	var messages []message
 	for serial := range sent {
 		messages = append(messages, recordsOf(serial, 10, 20)...)
@@ -206,7 +207,7 @@ func TestRunDeliversWhatComesWhileItEnds(t *testing.T) {
 	assert.Equal(t, []uint32{1, 2}, serialsOf(delivered), "also what still waits for records")
 	b.transport.send(true, recordsOf(3, 10, 20)...)
 	b.settled()
-	assert.Empty(t, b.reader.queue.take(1), "nobody would take it")
+	assert.Empty(t, b.reader.queue.Take(1), "nobody would take it")
 }
 
 func TestRunEndsWhenNothingIsTakenAnymore(t *testing.T) {
@@ -234,7 +235,7 @@ func TestCountsWhatIsLeftAtTheEnd(t *testing.T) {
 	b := startBench(t)
 	b.transport.send(true, recordsOf(1, 10, 20)...)
 	b.transport.send(true, recordsOf(2, 10, 20)...)
-	require.Eventually(t, func() bool { return b.reader.queue.len() == 2 }, limit, time.Millisecond)
+	require.Eventually(t, func() bool { return b.reader.queue.Len() == 2 }, limit, time.Millisecond)
 	b.end()
 	assert.EqualValues(t, 2, b.metric("otelcol_receiver_audit_kill_queue_dropped"))
 }

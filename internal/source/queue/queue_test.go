@@ -1,0 +1,62 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package queue
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+func event(serial uint32, targets int) *kill.Event {
+	e := &kill.Event{Targets: make([]kill.Process, targets)}
+	e.Audit.Serial = serial
+	return e
+}
+
+func serialsOf(events []*kill.Event) []uint32 {
+	var serials []uint32
+	for _, e := range events {
+		serials = append(serials, e.Audit.Serial)
+	}
+	return serials
+}
+
+func TestQueueKeepsTheOrder(t *testing.T) {
+	t.Parallel()
+	q := New()
+	q.Add([]*kill.Event{event(1, 1), event(2, 1)})
+	q.Add([]*kill.Event{event(3, 1)})
+	assert.Len(t, q.ready, 1, "once, however many come")
+	assert.Equal(t, []uint32{1, 2}, serialsOf(q.Take(2)))
+	q.Add([]*kill.Event{event(4, 1)})
+	assert.Equal(t, []uint32{3, 4}, serialsOf(q.Take(10)))
+	assert.Empty(t, q.Take(10))
+	assert.Zero(t, q.TakeDropped())
+}
+
+func TestQueueIsBounded(t *testing.T) {
+	t.Parallel()
+	q := New()
+	for i := range uint32(Max) {
+		q.Add([]*kill.Event{event(i, 1)})
+	}
+	assert.EqualValues(t, Max/2, q.TakeDropped())
+	assert.Zero(t, q.TakeDropped(), "each is told once")
+	assert.Len(t, q.Take(Max), Max/2)
+	q.Add([]*kill.Event{event(1, 1)})
+	assert.Equal(t, []uint32{1}, serialsOf(q.Take(1)), "there is room again")
+	assert.Zero(t, q.weight)
+}
+
+// A kill(-1) on a large host may strike more processes than fit.
+func TestQueueTakesALargeEventAlone(t *testing.T) {
+	t.Parallel()
+	q := New()
+	q.Add([]*kill.Event{event(1, 2*Max), event(2, 1)})
+	assert.EqualValues(t, 1, q.TakeDropped())
+	assert.Equal(t, []uint32{1}, serialsOf(q.Take(10)))
+}
