@@ -119,6 +119,10 @@ type SignalName string
 type NameGlob string
 
 const (
+	keyEBPF    = "ebpf"
+	keyFile    = "file"
+	keyNetlink = "netlink"
+
 	startAtEnd       = "end"
 	startAtBeginning = "beginning"
 
@@ -204,13 +208,13 @@ func (c *Config) Validate() error {
 func (c *Config) checkSources() []string {
 	var sources, problems []string
 	if c.EBPF.HasValue() {
-		sources = append(sources, "ebpf")
+		sources = append(sources, keyEBPF)
 	}
 	if c.File.HasValue() {
-		sources = append(sources, "file")
+		sources = append(sources, keyFile)
 	}
 	if c.Netlink.HasValue() {
-		sources = append(sources, "netlink")
+		sources = append(sources, keyNetlink)
 	}
 	if len(sources) > 1 {
 		problems = append(problems, strings.Join(sources, ", ")+

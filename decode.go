@@ -34,7 +34,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 // are several: `print-config` writes those so that are not configured. A single
 // one is a choice.
 func dropEmptySources(conf *confmap.Conf) {
-	sources := []string{"ebpf", "file", "netlink"}
+	sources := []string{keyEBPF, keyFile, keyNetlink}
 	sources = slices.DeleteFunc(sources, func(key string) bool { return !conf.IsSet(key) })
 	if len(sources) < 2 {
 		return
@@ -52,9 +52,9 @@ var sections = []struct {
 	keys reflect.Type
 }{
 	{"correlation", reflect.TypeFor[CorrelationConfig]()},
-	{"ebpf", reflect.TypeFor[EBPFConfig]()},
-	{"file", reflect.TypeFor[FileConfig]()},
-	{"netlink", reflect.TypeFor[NetlinkConfig]()},
+	{keyEBPF, reflect.TypeFor[EBPFConfig]()},
+	{keyFile, reflect.TypeFor[FileConfig]()},
+	{keyNetlink, reflect.TypeFor[NetlinkConfig]()},
 	{"retry_on_failure", reflect.TypeFor[configretry.BackOffConfig]()},
 	{"rules", reflect.TypeFor[RulesConfig]()},
 }

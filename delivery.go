@@ -47,6 +47,7 @@ type delivery struct {
 
 	next      consumer.Logs
 	filter    *filter.Filter
+	processes *process.Table
 	users     *process.Users
 	logs      *telemetry.Logs
 	retry     configretry.BackOffConfig
@@ -67,7 +68,7 @@ func (d *delivery) deliver(events []*kill.Event) error {
 	now := time.Now()
 	var filtered, signals, abends, tampers int64
 	for _, e := range events {
-		if !d.filter.Apply(e) {
+		if !d.wanted(e) {
 			filtered++
 			continue
 		}
@@ -89,6 +90,20 @@ func (d *delivery) deliver(events []*kill.Event) error {
 	d.count(kill.KindAbend, abends)
 	d.count(kill.KindTamper, tampers)
 	return d.flush()
+}
+
+// wanted reports whether an event is wanted, and adds what the host knows of its
+// processes: only if it is, or before, if the filter goes by that.
+func (d *delivery) wanted(e *kill.Event) bool {
+	if d.filter.NeedsPaths() {
+		d.processes.Fill(e)
+		return d.filter.Apply(e)
+	}
+	if !d.filter.Apply(e) {
+		return false
+	}
+	d.processes.Fill(e)
+	return true
 }
 
 func (d *delivery) count(kind kill.Kind, n int64) {

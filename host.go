@@ -5,6 +5,7 @@ package auditkillreceiver
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 
@@ -26,20 +27,34 @@ type machine struct {
 	executable string
 }
 
-// thisMachine asks the operating system.
-func thisMachine() machine {
-	name, _ := os.Hostname() // an unknown name is left out
+// thisMachine asks the operating system of the host whose root directory is at
+// root, or of this one if root is empty.
+func thisMachine(root string) machine {
 	executable, _ := os.Executable()
 	// machine-id(5); the second path is where D-Bus keeps it on hosts without
 	// systemd.
 	return machine{
-		name:   name,
+		name:   hostname(root),
 		os:     runtime.GOOS,
-		id:     machineID("/etc/machine-id", "/var/lib/dbus/machine-id"),
-		passwd: "/etc/passwd",
+		id:     machineID(filepath.Join(root, "/etc/machine-id"), filepath.Join(root, "/var/lib/dbus/machine-id")),
+		passwd: filepath.Join(root, "/etc/passwd"),
 
 		executable: executable,
 	}
+}
+
+// hostname returns the name of the host. A container mostly has one of its own.
+func hostname(root string) string {
+	if root != "" {
+		text, _ := os.ReadFile(filepath.Join(root, "/etc/hostname")) // not there: as good as empty
+		for line := range strings.Lines(string(text)) {
+			if line = strings.TrimSpace(line); line != "" && line[0] != '#' { // hostname(5)
+				return line
+			}
+		}
+	}
+	name, _ := os.Hostname() // an unknown name is left out
+	return name
 }
 
 // machineID returns what identifies this installation: the first of the files

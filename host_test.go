@@ -41,8 +41,37 @@ func TestThisMachine(t *testing.T) {
 
 	name, err := os.Hostname()
 	require.NoError(t, err)
-	got := thisMachine()
+	got := thisMachine("")
 	assert.Equal(t, name, got.name)
 	assert.Equal(t, runtime.GOOS, got.os)
 	assert.Equal(t, "/etc/passwd", got.passwd)
+}
+
+// TestOtherRoot has a host whose root directory is mounted into the collector's
+// container.
+func TestOtherRoot(t *testing.T) {
+	t.Parallel()
+
+	own, err := os.Hostname()
+	require.NoError(t, err)
+	root := t.TempDir()
+	got := thisMachine(root)
+	assert.Equal(t, own, got.name, "better than none")
+	assert.Empty(t, got.id)
+	assert.Equal(t, filepath.Join(root, "etc", "passwd"), got.passwd)
+
+	write := func(path, content string) {
+		path = filepath.Join(root, path)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	write("etc/hostname", "# the name\n\ndb1.example.com\n")
+	write("var/lib/dbus/machine-id", "fedcba9876543210fedcba9876543210\n")
+	got = thisMachine(root)
+	assert.Equal(t, "db1.example.com", got.name)
+	assert.Equal(t, "fedcba9876543210fedcba9876543210", got.id)
+	write("etc/machine-id", "0123456789abcdef0123456789abcdef\n")
+	assert.Equal(t, "0123456789abcdef0123456789abcdef", thisMachine(root).id)
+	write("etc/hostname", "# nothing\n")
+	assert.Equal(t, own, thisMachine(root).name)
 }

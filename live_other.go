@@ -14,7 +14,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// errOnlyLinux is returned for what needs the kernel's audit system.
+// errOnlyLinux is returned for what needs a Linux kernel to listen to.
 var errOnlyLinux = errors.New("only on Linux")
 
 // nowhere is the source where there is no kernel to listen to.
@@ -27,6 +27,8 @@ func (nowhere) Run(context.Context, source.Deliver) {}
 func (nowhere) Close() error { return nil }
 
 func (*killReceiver) newNetlink(*NetlinkConfig) source.Source { return nowhere{} }
+
+func (*killReceiver) newTrace(*EBPFConfig) source.Source { return nowhere{} }
 
 // guard exists on Linux only.
 type guard struct{}
@@ -42,6 +44,8 @@ func checkPlatform(config *Config) error {
 	switch {
 	case runtime.GOOS == "windows": // where system calls have no names, see auditrecord
 		return errOnlyLinux
+	case config.EBPF.HasValue():
+		return fmt.Errorf("ebpf: %w; use file to read an audit log that was copied here", errOnlyLinux)
 	case config.Netlink.HasValue():
 		return fmt.Errorf("netlink: %w; use file to read an audit log that was copied here", errOnlyLinux)
 	case config.Rules.Manage != nil && *config.Rules.Manage:

@@ -16,13 +16,14 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/process"
-	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // shutdownGrace is how long a consumer may take for the last data at shutdown
@@ -31,16 +32,19 @@ const shutdownGrace = 5 * time.Second
 
 // killReceiver runs one source and hands its events to the next consumer.
 type killReceiver struct {
-	config    *Config
-	set       receiver.Settings
-	next      consumer.Logs
+	config *Config
+	set    receiver.Settings
+	next   consumer.Logs
+	// wanted is what filter lets through.
+	wanted    filter.Config
 	filter    *filter.Filter
 	telemetry *metadata.TelemetryBuilder
 	obsreport *receiverhelper.ObsReport
 	machine   machine
+	processes *process.Table
 	grace     time.Duration
 
-	source source.Source
+	source candidate
 	// guard keeps the audit rules loaded; nil if that is not our business.
 	guard *guard
 	// suspicion holds a token once the guard has reason to look.
@@ -53,7 +57,11 @@ type killReceiver struct {
 }
 
 func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) (*killReceiver, error) {
-	wanted, err := newFilter(config)
+	wanted, err := filterConfig(config)
+	if err != nil {
+		return nil, err
+	}
+	compiled, err := filter.New(wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -68,16 +76,17 @@ func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) 
 		return nil, err
 	}
 	return &killReceiver{
-		config: config, set: set, next: next, filter: wanted, telemetry: builder, obsreport: obsreport,
-		machine: thisMachine(), grace: shutdownGrace, suspicion: make(chan struct{}, 1),
+		config: config, set: set, next: next, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
+		processes: process.NewTable(process.Config{Root: config.RootPath, Logger: set.Logger}),
+		machine:   thisMachine(config.RootPath), grace: shutdownGrace, suspicion: make(chan struct{}, 1),
 	}, nil
 }
 
-func newFilter(config *Config) (*filter.Filter, error) {
+func filterConfig(config *Config) (filter.Config, error) {
 	wanted := filter.Config{IncludeFailed: config.IncludeFailed}
 	var err error
 	if wanted.Signals, err = parseSignals(config.Signals); err != nil {
-		return nil, err
+		return wanted, err
 	}
 	for _, glob := range config.Targets {
 		wanted.Targets = append(wanted.Targets, string(glob))
@@ -85,7 +94,7 @@ func newFilter(config *Config) (*filter.Filter, error) {
 	for _, glob := range config.Senders {
 		wanted.Senders = append(wanted.Senders, string(glob))
 	}
-	return filter.New(wanted)
+	return wanted, nil
 }
 
 func parseSignals(names []SignalName) ([]kill.Signal, error) {
@@ -115,6 +124,9 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	r.health = &health{report: func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) }}
+	if err := r.registerMetrics(); err != nil {
+		return err
+	}
 	if err := r.openSource(ctx); err != nil {
 		return err
 	}
@@ -126,14 +138,40 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if r.guard != nil {
 		r.running.Go(func() { r.guard.run(reading, d.deliver) })
 	}
+	if !r.source.tellsProcesses {
+		r.prime()
+		r.running.Go(func() { r.processes.Run(reading) })
+	}
 	r.running.Go(func() { r.source.Run(reading, d.deliver) })
 	return nil
+}
+
+func (r *killReceiver) registerMetrics() error {
+	counts := r.processes.Counts
+	return errors.Join(
+		r.telemetry.RegisterReceiverAuditKillProcessesCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(counts().Size))
+			return nil
+		}),
+		r.telemetry.RegisterReceiverAuditKillProcessesEvictedCallback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(counts().Evicted))
+			return nil
+		}),
+	)
+}
+
+// prime fills the table of processes. Without it, events tell less.
+func (r *killReceiver) prime() {
+	if err := r.processes.Prime(); err != nil {
+		r.set.Logger.Warn("events will tell of processes only what is in the audit records", zap.Error(err))
+	}
 }
 
 func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delivery {
 	return &delivery{
 		next:      r.next,
 		filter:    r.filter,
+		processes: r.processes,
 		users:     process.NewUsers(r.machine.passwd),
 		logs:      newLogs(r.config, &r.set, r.machine),
 		retry:     r.config.RetryOnFailure,
