@@ -24,21 +24,24 @@ const (
 //
 // There is no contract for these paths, but each runtime has kept its own:
 //
-//	/docker/<id>                                           docker, cgroupfs
-//	/system.slice/docker-<id>.scope                        docker, systemd
-//	/kubepods/burstable/pod<uid>/<id>                      kubelet, cgroupfs
+//	/docker/<id>                                              docker, cgroupfs
+//	/system.slice/docker-<id>.scope                           docker, systemd
+//	/kubepods/burstable/pod<uid>/<id>                         kubelet, cgroupfs
 //	/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<id>.scope
-//	.../crio-<id>.scope, .../crio-<id>                     CRI-O
-//	/machine.slice/libpod-<id>.scope/container             podman, with crun
-//	/libpod_parent/libpod-<id>, .../libpod-payload-<id>    podman, cgroupfs and split
-//	/lxc/<name>, /lxc.payload/<name>, /lxc.payload.<name>  LXC of three ages
+//	/kubepods-burstable-pod<u_i_d>.slice:cri-containerd:<id>  containerd that was not told of systemd
+//	.../crio-<id>.scope, .../crio-<id>                        CRI-O
+//	/machine.slice/libpod-<id>.scope/container                podman, with crun
+//	/libpod_parent/libpod-<id>, .../libpod-payload-<id>       podman, cgroupfs and split
+//	/lxc/<name>, /lxc.payload/<name>, /lxc.payload.<name>     LXC of three ages
 func ParseCgroup(path string) (container, pod, unit string) {
 	var above string
 	for name := range strings.SplitSeq(path, "/") {
-		if id := containerOf(name, above); id != "" {
-			container = id
-		} else if uid := podOf(name); uid != "" {
-			pod = uid
+		for part := range strings.SplitSeq(name, ":") {
+			if id := containerOf(part, above); id != "" {
+				container = id
+			} else if uid := podOf(part); uid != "" {
+				pod = uid
+			}
 		}
 		if u := unitOf(name); u != "" {
 			unit = u

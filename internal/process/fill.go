@@ -31,7 +31,7 @@ func (t *Table) Fill(e *kill.Event) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := t.now() - time.Since(e.Time) // since boot
+	at := t.now() - t.wall().Sub(e.Time) // since boot
 	t.fillSender(e, at)
 	for i := range e.Targets {
 		t.fillTarget(e, &e.Targets[i], at)
@@ -84,7 +84,7 @@ func (t *Table) hasThread(e *entry, target *kill.Process) bool {
 	if e.gone || target.Command == "" || target.Executable != "" {
 		return false
 	}
-	dir, ok := t.proc.open(e.PID)
+	dir, ok := t.proc.openLife(e.Key)
 	if !ok {
 		return false
 	}

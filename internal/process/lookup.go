@@ -82,13 +82,24 @@ func (t *Table) askOwner(e *entry) {
 	if e.owner.at != 0 && now < e.owner.at+ownerFor {
 		return
 	}
-	dir, ok := t.proc.open(e.PID)
+	dir, ok := t.proc.openLife(e.Key)
 	if !ok {
 		return
 	}
 	defer dir.close()
-	if s, ok := dir.stat(); ok && s.Key == e.Key {
-		e.owner = dir.owner()
-		e.owner.at = now
+	e.owner = dir.owner()
+	e.owner.at = now
+}
+
+// openLife opens the folder of a process, unless its pid is another's by now.
+func (p *proc) openLife(key Key) (folder, bool) {
+	dir, ok := p.open(key.PID)
+	if !ok {
+		return folder{}, false
 	}
+	if s, ok := dir.stat(); !ok || s.Key != key {
+		dir.close()
+		return folder{}, false
+	}
+	return dir, true
 }

@@ -71,7 +71,10 @@ func parseStat(data []byte) (stat, bool) {
 }
 
 // parseCgroups chooses the path that tells most of a process from
-// /proc/<pid>/cgroup: that of cgroup v2, unless v1 does the work.
+// /proc/<pid>/cgroup, in the order in which the ebpf source's kernel side does:
+// cgroup v2, then those hierarchies of v1 that container runtimes and systemd
+// use; one whose root the process is in tells nothing. It is empty if there is
+// none of them.
 func parseCgroups(data []byte) string {
 	var best string
 	rank := 0
@@ -81,31 +84,34 @@ func parseCgroups(data []byte) string {
 		if !ok {
 			continue
 		}
-		if r := rankOf(id, controllers, path); r > rank {
+		path = cleanCgroup(path)
+		r := rankOf(id, controllers)
+		if r > 0 && path != "/" {
+			r += notRoot
+		}
+		if r > rank {
 			best, rank = path, r
 		}
 	}
-	return cleanCgroup(best)
+	return best
 }
 
-// rankOf orders hierarchies as the kernel's side of the ebpf source does: cgroup
-// v2 if the process is in a group there, else the first of v1's.
-func rankOf(id, controllers, path string) int {
+// notRoot puts any group that tells something before any root.
+const notRoot = 10
+
+func rankOf(id, controllers string) int {
 	if id == "0" {
-		if path != "/" {
-			return 5
-		}
-		return 1
+		return 4
 	}
 	rank := 0
 	for controller := range strings.SplitSeq(controllers, ",") {
 		switch controller {
 		case "memory":
-			rank = max(rank, 4)
-		case "pids":
 			rank = max(rank, 3)
-		case "name=systemd":
+		case "pids":
 			rank = max(rank, 2)
+		case "name=systemd":
+			rank = max(rank, 1)
 		}
 	}
 	return rank

@@ -14,7 +14,7 @@ type proc struct{ err error }
 
 func newProc(string) *proc { return &proc{err: errors.ErrUnsupported} }
 
-func (p *proc) pids() ([]int, error)        { return nil, p.err }
+func (p *proc) pids() ([]int, error)      { return nil, p.err }
 func (*proc) cursor() int                 { return 0 }
 func (*proc) hierarchies() map[string]int { return nil }
 func (*proc) processOf(pid int) int       { return pid }

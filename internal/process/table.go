@@ -74,8 +74,9 @@ type Table struct {
 	// host is the name of the host, boot the time it started.
 	host string
 	boot time.Time
-	// now is the time since boot.
-	now func() time.Duration
+	// now is the time since boot, wall that of the calendar.
+	now  func() time.Duration
+	wall func() time.Time
 
 	mu      sync.Mutex
 	memory  memory
@@ -99,6 +100,7 @@ func NewTable(config Config) *Table {
 		host:    hostname(),
 		boot:    BootTime(),
 		now:     sinceBoot,
+		wall:    time.Now,
 		memory:  newMemory(config.Max),
 		cgroups: newCgroups(config.Root),
 		reads:   budget{perSecond: readsPerSecond},
@@ -130,7 +132,7 @@ func (t *Table) Exec(x Exec) {
 		command: x.Command, executable: withoutDeleted(x.Executable),
 		commandLine: x.CommandLine[:min(len(x.CommandLine), maxCommandLine)],
 	}
-	e.told, e.gone, e.instance = true, false, nil
+	e.told, e.gone, e.instance, e.owner = true, false, nil, owner{}
 	t.move(e, x.Cgroup)
 }
 
