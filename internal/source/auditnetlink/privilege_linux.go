@@ -7,10 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
 
 // need is what an operation takes.
@@ -24,13 +25,6 @@ type need struct {
 var (
 	needRead    = need{capability: capability.CAP_AUDIT_READ}
 	needControl = need{capability: capability.CAP_AUDIT_CONTROL, initialPID: true}
-)
-
-// The numbers of the initial namespaces (include/uapi/linux/nsfs.h; before 6.18
-// include/linux/proc_ns.h).
-const (
-	initialUser = "user:[4026531837]"
-	initialPID  = "pid:[4026531836]"
 )
 
 // explain says what the process lacks, and what gives it.
@@ -51,21 +45,15 @@ func explain(operation string, needed need, err error) error {
 // lacking names what is missing for an operation; empty if nothing is known to
 // be.
 func (n need) lacking() string {
-	if in := namespace("user"); in != "" && in != initialUser {
+	if privilege.OtherUserNamespace() {
 		return "the collector is not in the initial user namespace, the only one that the kernel's audit system serves; " +
 			"with systemd set PrivateUsers=no, in Kubernetes hostUsers: true, with rootless Docker or Podman run as root"
 	}
-	if in := namespace("pid"); n.initialPID && in != "" && in != initialPID {
+	if n.initialPID && privilege.OtherPIDNamespace() {
 		return "the collector is not in the initial pid namespace; in Kubernetes set hostPID: true, " +
 			"with Docker --pid=host, with systemd PrivatePIDs=no"
 	}
-	if has, err := hasCapability(n.capability); err != nil || has {
-		return ""
-	}
-	name := strings.ToUpper(n.capability.String())
-	return fmt.Sprintf("the collector lacks CAP_%[1]s; with systemd set AmbientCapabilities=CAP_%[1]s "+
-		"(and add it to CapabilityBoundingSet=), in Kubernetes securityContext.capabilities.add: [%[1]s] "+
-		"and runAsUser: 0, with Docker --cap-add %[1]s", name)
+	return privilege.Lacking(n.capability)
 }
 
 // errNetwork is returned where multicast would bring nothing.
@@ -85,24 +73,4 @@ func checkNetwork() error {
 		}
 	}
 	return nil
-}
-
-// namespace returns a name such as "pid:[4026531836]"; empty if it is not known.
-func namespace(kind string) string {
-	name, err := os.Readlink("/proc/self/ns/" + kind)
-	if err != nil {
-		return ""
-	}
-	return name
-}
-
-func hasCapability(c capability.Cap) (bool, error) {
-	own, err := capability.NewPid2(0)
-	if err != nil {
-		return false, err
-	}
-	if err := own.Load(); err != nil {
-		return false, err
-	}
-	return own.Get(capability.EFFECTIVE, c), nil
 }

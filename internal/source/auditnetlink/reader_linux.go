@@ -15,6 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
@@ -107,7 +108,7 @@ func newReader(transport transport, config correlate.Config, tampered func()) *r
 		original:  config.KeepOriginal,
 		now:       time.Now(),
 	}
-	if namespace("pid") == initialPID {
+	if privilege.InitialPIDNamespace() {
 		r.self = os.Getpid()
 		config.PID = r.self
 	}
