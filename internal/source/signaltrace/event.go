@@ -239,3 +239,7 @@ func (m *events) exec(x *execution) {
 		Cgroup:      cgroup(&x.Group),
 	})
 }
+
+func newEvents(processes processes) *events {
+	return &events{processes: processes, texts: texts{}, parents: parents{}, boot: process.BootTime()}
+}

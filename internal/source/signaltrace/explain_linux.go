@@ -1,0 +1,70 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signaltrace
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/btf"
+	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
+)
+
+// lockdownFile says how far the kernel trusts root (kernel_lockdown(7)).
+const lockdownFile = "/sys/kernel/security/lockdown"
+
+// explain says what the kernel or the collector lacks, and what gives it.
+func explain(err error) error {
+	if _, noTypes := btf.LoadKernelSpec(); errors.Is(noTypes, ebpf.ErrNotSupported) || errors.Is(noTypes, os.ErrNotExist) {
+		return fmt.Errorf("%w: the kernel has no type information (/sys/kernel/btf/vmlinux): it takes a kernel with "+
+			"CONFIG_DEBUG_INFO_BTF=y, or use netlink", err)
+	}
+	var verifier *ebpf.VerifierError
+	switch {
+	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &verifier):
+		return fmt.Errorf("%w: %s", err, refused(readLockdown(lockdownFile)))
+	case errors.Is(err, unix.ENOSYS):
+		return fmt.Errorf("%w: the kernel has no bpf(2) (CONFIG_BPF_SYSCALL), or a seccomp profile hides it", err)
+	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported):
+		return fmt.Errorf("%w: the kernel may be too old, Linux 5.15 or newer is needed; or use netlink", err)
+	}
+	return err
+}
+
+// refused says what may be the reason for a refusal.
+func refused(lockdown string) string {
+	if privilege.OtherUserNamespace() {
+		return "the collector is not in the initial user namespace; with systemd set PrivateUsers=no, " +
+			"in Kubernetes hostUsers: true, with rootless Docker or Podman run as root"
+	}
+	// CAP_SYS_ADMIN contains both (capabilities(7)).
+	if has, err := privilege.Has(capability.CAP_SYS_ADMIN); err == nil && !has {
+		if lacking := privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON); lacking != "" {
+			return lacking
+		}
+	}
+	if lockdown == "confidentiality" {
+		return "the kernel is locked down and lets nobody read its memory; boot with lockdown=integrity or without " +
+			"lockdown=, or use netlink"
+	}
+	return "a seccomp profile or security module refuses bpf(2); with Docker set --security-opt seccomp=unconfined, " +
+		"in Kubernetes seccompProfile.type: Unconfined, with systemd take bpf out of SystemCallFilter="
+}
+
+// readLockdown returns none, integrity or confidentiality; empty if it is not known.
+func readLockdown(path string) string {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return ""
+	}
+	_, chosen, _ := strings.Cut(string(text), "[")
+	chosen, _, _ = strings.Cut(chosen, "]")
+	return chosen
+}
