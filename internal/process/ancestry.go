@@ -22,6 +22,9 @@ func (t *Table) ancestry(pid int, at, born time.Duration) []kill.Ancestor {
 		if e == nil || e.program == nil || e.Start > born {
 			break
 		}
+		if e.gone && e.seen < at {
+			break // it may have run something else since it was seen
+		}
 		all = append(all, kill.Ancestor{PID: e.PID, Command: e.program.command})
 		pid, born = e.parent, e.Start
 	}

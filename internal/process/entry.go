@@ -44,8 +44,9 @@ type entry struct {
 	// instance is made of the above when it is needed.
 	instance *kill.Instance
 
-	// read is when /proc was last asked for everything.
-	read time.Duration
+	// seen is when /proc last told that it lives and what it runs, read when it was
+	// asked for everything.
+	seen, read time.Duration
 	// clear is the last moment at which nobody else could have had the pid; zero
 	// if /proc was never asked. closed is true if somebody could later.
 	clear  moment

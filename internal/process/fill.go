@@ -109,8 +109,8 @@ func (t *Table) bearer(pid int, at time.Duration) *entry {
 	if pid <= 0 {
 		return nil
 	}
-	if e := t.remembered(pid, at); e != nil && at+coarseClock <= e.clear.at {
-		return e // seen alive since
+	if e := t.remembered(pid, at); e != nil && at+coarseClock <= e.seen {
+		return e // one look does for all events before it
 	}
 	t.refresh(pid)
 	e := t.remembered(pid, at)

@@ -172,7 +172,7 @@ func (t *Table) refresh(pid int) *entry {
 	if e.clear.at == 0 {
 		e.clear = now
 	}
-	e.clear.at = now.at
+	e.clear.at, e.seen = now.at, now.at
 	if !e.told || e.program == nil {
 		t.learn(e, &s, dir)
 	}

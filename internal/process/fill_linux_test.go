@@ -1,0 +1,412 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const unsetID = 4294967295
+
+var (
+	mysqld = fakeProcess{
+		command: "mysqld", executable: "/usr/sbin/mysqld", commandLine: "/usr/sbin/mysqld\x00--daemonize\x00",
+		cgroup: "/system.slice/mysql.service", parent: 1, start: 500 * time.Second, login: unsetID, session: unsetID,
+	}
+	mysqldInstance = &kill.Instance{
+		Start: fakeWall.Add(500 * time.Second), CommandLine: "/usr/sbin/mysqld\x00--daemonize\x00",
+		Cgroup: "/system.slice/mysql.service", Unit: "mysql.service",
+	}
+	systemd = fakeProcess{
+		command: "systemd", executable: "/usr/lib/systemd/systemd", commandLine: "/sbin/init\x00",
+		cgroup: "/init.scope", start: 10 * time.Millisecond, login: unsetID, session: unsetID,
+	}
+	sshd = fakeProcess{command: "sshd", executable: "/usr/sbin/sshd", cgroup: "/", parent: 1, start: 300 * time.Second}
+	bash = fakeProcess{
+		command: "bash", executable: "/bin/bash", commandLine: "-bash\x00", cgroup: "/user.slice/user-500.slice/session-3.scope",
+		parent: 3600, start: 600 * time.Second, login: 500, session: 3,
+	}
+)
+
+func TestFillTarget(t *testing.T) {
+	t.Parallel()
+	at := 1010 * time.Second
+	python := mysqld
+	python.command, python.executable = "python3", "/usr/bin/python3"
+	tests := map[string]struct {
+		// first is scanned, then comes what happens before the event is told.
+		first, then func(h *fakeHost)
+		target      kill.Process
+		edit        func(e *kill.Event)
+		at          time.Duration
+		want        bool
+	}{
+		"living": {then: func(h *fakeHost) { h.runs(3936, mysqld) }, want: true},
+		"living, known": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			want:  true,
+		},
+		"dead, known": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.ends(3936) },
+			want:  true,
+		},
+		"dead, and noticed": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.ends(3936); h.cursor(200); h.scan(); h.cursor(300); h.scan() },
+			want:  true,
+		},
+		"dead, and its pid may be another's": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.ends(3936); h.cursor(4000) },
+		},
+		"dead, and its pid may be another's, in an earlier scan": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.ends(3936); h.cursor(4000); h.scan(); h.cursor(4001); h.scan() },
+		},
+		"dead, and its pid may be another's, but after the event": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then: func(h *fakeHost) {
+				h.uptime = at + 100*time.Millisecond
+				h.cursor(200)
+				h.scan() // it lived
+				h.ends(3936)
+				h.cursor(4000)
+				h.scan()
+			},
+			want: true,
+		},
+		"dead, and the cursor went round past it": {
+			first: func(h *fakeHost) { h.cursor(32000); h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.ends(3936); h.cursor(5000) },
+		},
+		"dead, and the cursor went round before it": {
+			first: func(h *fakeHost) { h.cursor(32000); h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.ends(3936); h.cursor(3000) },
+			want:  true,
+		},
+		"zombie, known": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then: func(h *fakeHost) {
+				zombie := mysqld
+				zombie.state, zombie.executable, zombie.commandLine, zombie.cgroup = "Z", "", "", "/"
+				h.runs(3936, zombie)
+			},
+			want: true,
+		},
+		"dying, known": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then: func(h *fakeHost) {
+				dying := mysqld
+				dying.executable, dying.commandLine = "", ""
+				h.runs(3936, dying)
+			},
+			want: true,
+		},
+		"used again by its namesake": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then: func(h *fakeHost) {
+				next := mysqld
+				next.start, next.commandLine = at+time.Second, "/usr/sbin/mysqld\x00--other\x00"
+				h.cursor(3936)
+				h.runs(3936, next)
+			},
+		},
+		"used again by its namesake, seen between": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then: func(h *fakeHost) {
+				h.uptime = at + 500*time.Millisecond
+				h.cursor(101)
+				h.scan()
+				next := mysqld
+				next.start, next.commandLine = at+time.Second, "/usr/sbin/mysqld\x00--other\x00"
+				h.cursor(3936)
+				h.runs(3936, next)
+				h.scan()
+			},
+			want: true,
+		},
+		"born after the event": {
+			then: func(h *fakeHost) { h.runs(3936, mysqld) },
+			at:   499 * time.Second,
+		},
+		"born in the tick of the event": {
+			then: func(h *fakeHost) { h.runs(3936, mysqld) },
+			at:   500*time.Second + 9*time.Millisecond,
+		},
+		"born a tick before the event": {
+			then: func(h *fakeHost) { h.runs(3936, mysqld) },
+			at:   500*time.Second + 10*time.Millisecond,
+			want: true,
+		},
+		"before boot": {
+			then: func(h *fakeHost) { h.runs(3936, mysqld) },
+			at:   -time.Hour,
+		},
+		"another name, so another host's": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{PID: 3936, Command: "postgres"},
+		},
+		"no name": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{PID: 3936},
+		},
+		"no pid": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{Command: "mysqld"},
+		},
+		"another executable, so another host's": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{PID: 3936, Command: "mysqld", Executable: "/opt/mysqld"},
+		},
+		"the same executable, in a chroot": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{PID: 3936, Command: "mysqld", Executable: "/sbin/mysqld"},
+			want:   true,
+		},
+		"the same executable, of a thread": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{PID: 3936, Command: "ib_io_rd-1", Executable: "/usr/sbin/mysqld (deleted)"},
+			want:   true,
+		},
+		"program replaced by an upgrade": {
+			then: func(h *fakeHost) {
+				upgraded := mysqld
+				upgraded.executable += " (deleted)"
+				h.runs(3936, upgraded)
+			},
+			want: true,
+		},
+		"exec before the event, noticed": {
+			first: func(h *fakeHost) { h.runs(3936, python) },
+			then:  func(h *fakeHost) { h.runs(3936, mysqld) },
+			want:  true,
+		},
+		"exec after the event": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then:  func(h *fakeHost) { h.runs(3936, python) },
+			want:  true,
+		},
+		"exec after the event, and the old program is not known": {
+			then: func(h *fakeHost) { h.runs(3936, python) },
+		},
+		"name of a thread that was addressed": {
+			then: func(h *fakeHost) {
+				threaded := mysqld
+				threaded.threads = []string{"mysqld", "ib io) rd\n1"}
+				h.runs(3936, threaded)
+			},
+			target: kill.Process{PID: 3936, Command: "ib io) rd\n1"},
+			edit:   func(e *kill.Event) { e.Scope = kill.ScopeThread },
+			want:   true,
+		},
+		"name of a thread, but the process was addressed": {
+			then: func(h *fakeHost) {
+				threaded := mysqld
+				threaded.threads = []string{"mysqld", "ib_io_rd-1"}
+				h.runs(3936, threaded)
+			},
+			target: kill.Process{PID: 3936, Command: "ib_io_rd-1"},
+		},
+		"name of a thread that signaled its own process": {
+			then:   func(h *fakeHost) { h.runs(3936, mysqld) },
+			target: kill.Process{PID: 3936, Command: "ib_io_rd-1"},
+			edit: func(e *kill.Event) {
+				e.Sender = kill.Process{PID: 3936, Command: "ib_io_rd-1", Executable: "/usr/sbin/mysqld"}
+			},
+			want: true,
+		},
+		"this host's": {
+			then: func(h *fakeHost) { h.runs(3936, mysqld) },
+			edit: func(e *kill.Event) { e.Audit.Node = "DB1.example.com" },
+			want: true,
+		},
+		"another host's": {
+			then: func(h *fakeHost) { h.runs(3936, mysqld) },
+			edit: func(e *kill.Event) { e.Audit.Node = "db2" },
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newFakeHost(t, false)
+			if test.first != nil {
+				test.first(h)
+			}
+			require.NoError(t, h.table.Prime())
+			h.uptime = at
+			if test.then != nil {
+				test.then(h)
+			}
+			h.uptime += 10 * time.Second
+			if test.at == 0 {
+				test.at = at
+			}
+			if test.target.PID == 0 && test.target.Command == "" {
+				test.target = kill.Process{PID: 3936, Command: "mysqld"}
+			}
+			e := h.signal(test.at, test.target)
+			if test.edit != nil {
+				test.edit(e)
+			}
+			executable := e.Targets[0].Executable
+			h.table.Fill(e)
+			if !test.want {
+				assert.Nil(t, e.Targets[0].Instance)
+				assert.Equal(t, executable, e.Targets[0].Executable)
+				return
+			}
+			assert.Equal(t, mysqldInstance, e.Targets[0].Instance)
+			if executable == "" {
+				executable = "/usr/sbin/mysqld"
+			}
+			assert.Equal(t, executable, e.Targets[0].Executable, "what the event tells stands")
+		})
+	}
+}
+
+func TestFillDoesNotGuessTheProgramOfTheDead(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	child := bash
+	h.runs(3997, child)
+	require.NoError(t, h.table.Prime())
+	child.command, child.executable, child.commandLine, child.state = "sleep", "", "", "Z"
+	h.runs(3997, child)
+
+	e := h.signal(999*time.Second, kill.Process{PID: 3997, Command: "sleep"})
+	h.table.Fill(e)
+	assert.NotNil(t, e.Targets[0].Instance)
+	assert.Empty(t, e.Targets[0].Executable, "nobody saw what it ran last")
+	assert.Empty(t, e.Targets[0].Instance.CommandLine)
+
+	e = h.signal(999*time.Second, kill.Process{PID: 3997, Command: "bash"})
+	h.table.Fill(e)
+	assert.Equal(t, "/bin/bash", e.Targets[0].Executable, "what it was before")
+}
+
+func TestFillSender(t *testing.T) {
+	t.Parallel()
+	login, session := kill.User{ID: kill.NewID(500)}, kill.NewID(3)
+	script := fakeProcess{
+		command: "mykill", executable: "/opt/bin/mykill", commandLine: "mykill\x00-9\x00", cgroup: "/user.slice/user-500.slice/session-3.scope",
+		parent: 3649, start: 700 * time.Second, login: 500, session: 3,
+	}
+	lineage := []kill.Ancestor{{PID: 3649, Command: "bash"}, {PID: 3600, Command: "sshd"}, {PID: 1, Command: "systemd"}}
+	for name, test := range map[string]struct {
+		then     func(h *fakeHost)
+		sender   kill.Process
+		known    bool
+		ancestry []kill.Ancestor
+	}{
+		"living": {
+			then:  func(h *fakeHost) { h.runs(3997, script) },
+			known: true, ancestry: lineage,
+		},
+		"gone before it was seen": {ancestry: lineage},
+		"another host's": {
+			then:   func(h *fakeHost) { h.runs(3997, script) },
+			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill", Executable: "/usr/bin/mykill", Login: kill.User{ID: kill.NewID(501)}},
+		},
+		"gone, of another login": {
+			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill", Login: kill.User{ID: kill.NewID(501)}, Session: session},
+		},
+		"gone, of another session": {
+			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill", Login: login, Session: kill.NewID(4)},
+		},
+		"gone, and so is the parent": {then: func(h *fakeHost) { h.ends(3649) }},
+		"parent's pid used again": {
+			then: func(h *fakeHost) {
+				next := bash
+				next.start = 800 * time.Second
+				h.runs(3649, next)
+				h.runs(3997, script)
+			},
+			known: true,
+		},
+		"grandparent's pid used again": {
+			then: func(h *fakeHost) {
+				next := sshd
+				next.start = 800 * time.Second
+				h.runs(3600, next)
+			},
+			ancestry: lineage[:1],
+		},
+		"a program that became another": {
+			then: func(h *fakeHost) {
+				next := script
+				next.command, next.executable = "mysqld", "/usr/sbin/mysqld"
+				h.runs(3997, next)
+			},
+			ancestry: lineage,
+		},
+		"no parent": {
+			then:   func(h *fakeHost) { h.runs(3997, script) },
+			sender: kill.Process{PID: 3997, Command: "mykill", Executable: "/opt/bin/mykill"},
+			known:  true,
+		},
+		"nobody": {sender: kill.Process{Command: "x"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newFakeHost(t, false)
+			h.runs(1, systemd)
+			h.runs(3600, sshd)
+			h.runs(3649, bash)
+			if test.then != nil {
+				test.then(h)
+			}
+			if test.sender.Command == "" {
+				test.sender = kill.Process{
+					PID: 3997, ParentPID: 3649, Command: "mykill", Executable: "/opt/bin/mykill", Login: login, Session: session,
+				}
+			}
+			e := &kill.Event{Time: h.at(999 * time.Second), Sender: test.sender}
+			h.table.Fill(e)
+			assert.Equal(t, test.ancestry, e.Sender.Ancestry)
+			if !test.known {
+				assert.Nil(t, e.Sender.Instance)
+				return
+			}
+			assert.Equal(t, &kill.Instance{
+				Start: h.at(700 * time.Second), CommandLine: "mykill\x00-9\x00",
+				Cgroup: "/user.slice/user-500.slice/session-3.scope", Unit: "session-3.scope",
+			}, e.Sender.Instance)
+		})
+	}
+}
+
+func TestAncestryIsBounded(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	for pid := 10; pid < 30; pid++ {
+		h.runs(pid, fakeProcess{command: "deep", executable: "/deep", parent: pid - 1, start: time.Duration(pid) * time.Second})
+	}
+	h.runs(40, fakeProcess{command: "loop", executable: "/loop", parent: 40, start: time.Second})
+	e := &kill.Event{Time: h.at(999 * time.Second), Sender: kill.Process{PID: 29, ParentPID: 28, Command: "deep"}}
+	h.table.Fill(e)
+	assert.Len(t, e.Sender.Ancestry, maxAncestry)
+	e = &kill.Event{Time: h.at(999 * time.Second), Sender: kill.Process{PID: 40, ParentPID: 40, Command: "loop"}}
+	h.table.Fill(e)
+	assert.Len(t, e.Sender.Ancestry, maxAncestry, "a /proc that tells nonsense is no reason to hang")
+}
+
+func TestFillLeavesWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	h.runs(3936, mysqld)
+	instance := &kill.Instance{Cgroup: "told by the kernel"}
+	e := h.signal(999*time.Second, kill.Process{PID: 3936, Command: "mysqld", Instance: instance})
+	e.Sender = kill.Process{PID: 3936, Command: "mysqld", Instance: instance}
+	h.table.Fill(e)
+	assert.Same(t, instance, e.Targets[0].Instance)
+	assert.Same(t, instance, e.Sender.Instance)
+	assert.Empty(t, e.Targets[0].Executable)
+}

@@ -1,0 +1,190 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// newToldTable returns a table that has no /proc, so that it knows only what it
+// is told.
+func newToldTable(t *testing.T, limit int) *Table {
+	t.Helper()
+	table := NewTable(Config{Root: t.TempDir(), Max: limit})
+	table.boot = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	return table
+}
+
+const service = "/system.slice/mysql.service"
+
+var (
+	serviceID = CgroupID{ID: 4711}
+	parentKey = Key{PID: 100, Start: 5*time.Second + 123}
+	childKey  = Key{PID: 101, Start: 6*time.Second + 9*time.Millisecond}
+)
+
+// tell lets a parent run bash in a service.
+func tell(table *Table) {
+	table.MadeCgroup(serviceID, service)
+	table.Exec(Exec{
+		Key: parentKey, Parent: 1, Command: "bash", Executable: "/bin/bash", CommandLine: "bash\x00-x\x00", Cgroup: serviceID,
+	})
+}
+
+func TestIdentify(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	tell(table)
+	want := &kill.Instance{
+		Start: table.boot.Add(5 * time.Second), CommandLine: "bash\x00-x\x00", Cgroup: service, Unit: "mysql.service",
+	}
+	instance, executable := table.Identify(parentKey, serviceID)
+	assert.Equal(t, want, instance)
+	assert.Equal(t, "/bin/bash", executable)
+	again, _ := table.Identify(Key{PID: 100, Start: 5 * time.Second}, CgroupID{})
+	assert.Same(t, instance, again, "events share it")
+
+	// A child is its parent until it runs something of its own.
+	table.Fork(parentKey, childKey)
+	want.Start = table.boot.Add(6 * time.Second)
+	instance, executable = table.Identify(childKey, serviceID)
+	assert.Equal(t, want, instance)
+	assert.Equal(t, "/bin/bash", executable)
+	table.Exec(Exec{Key: childKey, Parent: 100, Command: "sleep", Executable: "/bin/sleep", CommandLine: "sleep\x001\x00", Cgroup: serviceID})
+	instance, executable = table.Identify(childKey, serviceID)
+	assert.Equal(t, "sleep\x001\x00", instance.CommandLine)
+	assert.Equal(t, "/bin/sleep", executable)
+
+	// The dead are remembered.
+	table.Exit(childKey)
+	dead, executable := table.Identify(childKey, serviceID)
+	assert.Same(t, instance, dead)
+	assert.Equal(t, "/bin/sleep", executable)
+}
+
+func TestIdentifyNeverPassesOnANameToTheNextLife(t *testing.T) {
+	t.Parallel()
+	for name, exits := range map[string]bool{"end told": true, "end lost": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table := newToldTable(t, 0)
+			tell(table)
+			if exits {
+				table.Exit(parentKey)
+			}
+			next := Key{PID: parentKey.PID, Start: parentKey.Start + tick}
+			instance, executable := table.Identify(next, CgroupID{})
+			assert.Empty(t, executable)
+			assert.Equal(t, &kill.Instance{Start: table.boot.Add(5*time.Second + tick)}, instance)
+
+			table.Fork(childKey, next) // by a parent that is not known
+			_, executable = table.Identify(next, CgroupID{})
+			assert.Empty(t, executable)
+
+			_, executable = table.Identify(parentKey, serviceID)
+			assert.Equal(t, "/bin/bash", executable, "a late event of the former life")
+		})
+	}
+}
+
+func TestIdentifyTheUnknown(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	instance, executable := table.Identify(Key{}, CgroupID{})
+	assert.Nil(t, instance, "the kernel itself")
+	assert.Empty(t, executable)
+
+	table.MadeCgroup(serviceID, service)
+	instance, executable = table.Identify(parentKey, serviceID)
+	assert.Empty(t, executable)
+	assert.Equal(t, &kill.Instance{Start: table.boot.Add(5 * time.Second), Cgroup: service, Unit: "mysql.service"}, instance)
+
+	// It was told late, or its events came out of order.
+	tell(table)
+	_, executable = table.Identify(parentKey, serviceID)
+	assert.Equal(t, "/bin/bash", executable)
+	_, known := table.Lookup(parentKey.PID)
+	assert.True(t, known, "it lives after all")
+}
+
+func TestIdentifyFollowsTheControlGroup(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	tell(table)
+	before, _ := table.Identify(parentKey, serviceID)
+	container := CgroupID{Hierarchy: 4, ID: 4712}
+
+	unknown, _ := table.Identify(parentKey, container)
+	assert.Empty(t, unknown.Cgroup, "it has left the old one")
+	assert.Empty(t, unknown.Unit)
+
+	table.MadeCgroup(container, "/docker/"+containerA)
+	after, _ := table.Identify(parentKey, container)
+	assert.Equal(t, containerA, after.Container)
+	assert.Equal(t, service, before.Cgroup, "events keep what they were told")
+	again, _ := table.Identify(parentKey, container)
+	assert.Same(t, after, again)
+}
+
+func TestForkInheritsTheControlGroup(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	tell(table)
+	table.Fork(parentKey, childKey)
+	instance, _ := table.Identify(childKey, CgroupID{})
+	assert.Equal(t, service, instance.Cgroup)
+}
+
+func TestExecIsBounded(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	table.Exec(Exec{Key: parentKey, Executable: "/bin/x (deleted)", CommandLine: strings.Repeat("x", 2*maxCommandLine)})
+	instance, executable := table.Identify(parentKey, CgroupID{})
+	assert.Len(t, instance.CommandLine, maxCommandLine)
+	assert.Equal(t, "/bin/x", executable)
+}
+
+func TestLookupOfWhatWasTold(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	_, known := table.Lookup(parentKey.PID)
+	assert.False(t, known)
+	tell(table)
+	instance, _ := table.Identify(parentKey, serviceID)
+	who, known := table.Lookup(parentKey.PID)
+	assert.False(t, known && who.Instance != instance)
+	table.Exit(parentKey)
+	_, known = table.Lookup(parentKey.PID)
+	assert.False(t, known, "nobody bears the pid")
+}
+
+func TestTableIsSafeForConcurrentUse(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 64)
+	var group sync.WaitGroup
+	for worker := range 4 {
+		group.Go(func() {
+			for i := range 2000 {
+				key := Key{PID: 1 + (i*7+worker)%100, Start: time.Duration(i/10) * tick}
+				child := Key{PID: key.PID + 1, Start: key.Start}
+				table.Fork(key, child)
+				table.Exec(Exec{Key: child, Executable: "/bin/x"})
+				table.Identify(key, CgroupID{ID: uint64(i % 3)})
+				table.MadeCgroup(CgroupID{ID: uint64(i % 5)}, service)
+				table.Lookup(key.PID)
+				table.Fill(&kill.Event{Time: time.Now(), Sender: kill.Process{PID: key.PID, Command: "x"}})
+				table.Exit(child)
+			}
+		})
+	}
+	group.Wait()
+	assert.LessOrEqual(t, table.Counts().Size, 64)
+}
