@@ -280,14 +280,15 @@ func TestFillDoesNotGuessTheProgramOfTheDead(t *testing.T) {
 	require.NoError(t, h.table.Prime())
 	child.command, child.executable, child.commandLine, child.state = "sleep", "", "", "Z"
 	h.runs(3997, child)
+	h.uptime += 10 * time.Second
 
-	e := h.signal(999*time.Second, kill.Process{PID: 3997, Command: "sleep"})
+	e := h.signal(1005*time.Second, kill.Process{PID: 3997, Command: "sleep"})
 	h.table.Fill(e)
 	assert.NotNil(t, e.Targets[0].Instance)
 	assert.Empty(t, e.Targets[0].Executable, "nobody saw what it ran last")
 	assert.Empty(t, e.Targets[0].Instance.CommandLine)
 
-	e = h.signal(999*time.Second, kill.Process{PID: 3997, Command: "bash"})
+	e = h.signal(1005*time.Second, kill.Process{PID: 3997, Command: "bash"})
 	h.table.Fill(e)
 	assert.Equal(t, "/bin/bash", e.Targets[0].Executable, "what it was before")
 }

@@ -61,9 +61,9 @@ func (t *Table) living(pid int) *entry {
 	return nil
 }
 
-// lookAt asks /proc about a process, unless it was asked too often.
+// lookAt asks /proc about a process, unless it cannot be or was asked too often.
 func (t *Table) lookAt(pid int, known *entry) *entry {
-	if !t.reads.take() {
+	if t.proc.err != nil || !t.reads.take() {
 		return known
 	}
 	if known == nil {

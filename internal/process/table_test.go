@@ -160,7 +160,10 @@ func TestLookupOfWhatWasTold(t *testing.T) {
 	tell(table)
 	instance, _ := table.Identify(parentKey, serviceID)
 	who, known := table.Lookup(parentKey.PID)
-	assert.False(t, known && who.Instance != instance)
+	assert.True(t, known)
+	assert.Equal(t, Known{
+		Key: parentKey.rounded(), Parent: 1, Command: "bash", Executable: "/bin/bash", Instance: instance,
+	}, who)
 	table.Exit(parentKey)
 	_, known = table.Lookup(parentKey.PID)
 	assert.False(t, known, "nobody bears the pid")
