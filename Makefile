@@ -6,7 +6,7 @@ TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
 LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
 SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*' -not -path './bench/*')
-GENERATED = ':(glob)**/generated_*.go' documentation.md README.md
+GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' documentation.md README.md
 FUZZTIME ?= 30s
 
 # Go turns cgo off by itself where there is no C compiler, and the race detector needs cgo.
@@ -20,7 +20,7 @@ export AUDIT_LOG
 export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help otelcol run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink clean
+.PHONY: help otelcol run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,7 +47,9 @@ test: ## run all tests, the end-to-end tests of the built collector last
 lint: ## go vet and golangci-lint over every module with code of ours
 	for dir in . $(wildcard e2e); do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 
-generate: ## regenerate code and documentation from metadata.yaml
+# The programs for the kernel are compiled by clang 14 with the headers of libbpf 1.1 (Debian 12: clang llvm libbpf-dev).
+# They lie in the repository, so that only who changes them needs these.
+generate: ## regenerate code and documentation from metadata.yaml, and the eBPF programs
 	go generate ./...
 	find . -name 'generated_*.go' -not -path './_build/*' -exec \
 		$(TOOL) goimports -w -local github.com/auditkill/auditkillreceiver {} +
@@ -83,6 +85,9 @@ bench-file: $(OTELCOL) ## measure the collector on a large audit log
 
 bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root
 	bench/netlink.sh
+
+bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
+	bench/ebpf.sh
 
 clean: ## remove what was built
 	rm -rf _build

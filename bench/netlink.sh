@@ -4,11 +4,11 @@
 #
 # Measures the netlink source beside auditd on this machine's kernel, all in one run, and prints tables for
 # docs/performance.md. It takes root, auditd, and an audit system that nobody else uses. `make bench-netlink` builds
-# the collector first. Options are those of bench/netlink: -seconds, -rounds, -parts,
+# the collector first. Options are those of bench/live: -seconds, -rounds, -parts,
 # -collector.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
-go build -o "$dir/netlink" ./bench/netlink
-"$dir/netlink" "$@"
+go build -o "$dir/live" ./bench/live
+"$dir/live" "$@"

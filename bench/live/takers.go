@@ -176,26 +176,39 @@ type collector struct {
 
 const collectorConfig = `
 receivers:
-  audit_kill:
-    netlink: {mode: %s}
-    signals: [CONT]
+  audit_kill: %s
 exporters:
-  debug: {verbosity: basic}
-  otlp_http: {endpoint: "http://%s", compression: none, sending_queue: {enabled: false}}
+  to: %s
 service:
   pipelines:
-    logs: {receivers: [audit_kill], exporters: [%s]}
+    logs: {receivers: [audit_kill], exporters: [to]}
   telemetry:
     metrics:
       readers: [{pull: {exporter: {prometheus: {host: localhost, port: %d}}}}]
 `
 
-// startCollector starts it with a backend, or with one that takes everything.
-func startCollector(path, mode, backend string) (*collector, error) {
+// Exporters that the collector can be given.
+const (
+	toNowhere = "debug {verbosity: basic}"
+	toFile    = "file {path: %s/out, format: proto}"
+	toBackend = `otlp_http {endpoint: "http://%s", compression: none, sending_queue: {enabled: false}}`
+)
+
+// startNetlink starts it with the netlink source.
+func startNetlink(path, mode, exporter string) (*collector, error) {
+	return startCollector(path, fmt.Sprintf("{netlink: {mode: %s}, signals: [CONT]}", mode), exporter)
+}
+
+// startCollector starts it with a receiver and an exporter.
+func startCollector(path, receiver, exporter string) (*collector, error) {
 	folder, err := os.MkdirTemp("", "collector")
 	if err != nil {
 		return nil, err
 	}
+	if exporter == toFile {
+		exporter = fmt.Sprintf(toFile, folder)
+	}
+	kind, settings, _ := strings.Cut(exporter, " ")
 	listener, err := net.Listen("tcp", "localhost:0") //nolint:noctx // at once
 	if err != nil {
 		return nil, err
@@ -205,12 +218,9 @@ func startCollector(path, mode, backend string) (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	exporter := "otlp_http"
-	if backend == "" {
-		exporter, backend = "debug", "localhost:1"
-	}
+	text := strings.ReplaceAll(fmt.Sprintf(collectorConfig, receiver, settings, port), "to:", kind+":")
 	config := filepath.Join(folder, "config.yaml")
-	err = os.WriteFile(config, fmt.Appendf(nil, collectorConfig, mode, backend, exporter, port), 0o600)
+	err = os.WriteFile(config, []byte(strings.ReplaceAll(text, "[to]", "["+kind+"]")), 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +259,9 @@ func (c *collector) metric(name string) (float64, error) {
 // losses says what the collector knows to be lost.
 func (c *collector) losses() string {
 	var text strings.Builder
-	for _, name := range []string{"kernel_lost", "receive_overruns", "sequence_gaps", "queue_dropped", "incomplete", "dropped"} {
+	for _, name := range []string{"kernel_lost", "receive_overruns", "sequence_gaps", "queue_dropped", "ring_dropped", "missed",
+		"incomplete", "dropped",
+	} {
 		value, _ := c.metric("otelcol_receiver_audit_kill_" + name) // unknown is none
 		fmt.Fprintf(&text, "%s %.0f ", name, value)
 	}
@@ -275,7 +287,7 @@ func startBoth(path string) (*both, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := startCollector(path, "multicast", "")
+	c, err := startNetlink(path, "multicast", toNowhere)
 	return &both{c, daemon}, err
 }
 

@@ -28,7 +28,7 @@ func callTimes(o options) error {
 		least      time.Duration
 	}
 	nothing := func() (taker, error) { return nil, auditctl("-e", "0") }
-	ours := func() (taker, error) { return startCollector(o.collector, "unicast", "") }
+	ours := func() (taker, error) { return startNetlink(o.collector, "unicast", toNowhere) }
 	usual := func() (taker, error) { return startAuditd("RAW") }
 	rows := []*row{
 		{name: "getppid(2), nothing", call: "getppid", with: nothing},
@@ -99,7 +99,7 @@ func latency(o options, mode string) (err error) {
 		}
 		defer func() { err = errors.Join(err, daemon.program.stop()) }()
 	}
-	c, err := startCollector(o.collector, mode, b.address)
+	c, err := startNetlink(o.collector, mode, fmt.Sprintf(toBackend, b.address))
 	if err != nil {
 		return err
 	}

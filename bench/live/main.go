@@ -3,13 +3,14 @@
 
 //go:build linux
 
-// Command netlink measures the live source beside auditd, on the kernel that it
-// runs on: how many signals a second it takes without losing one, what that
-// costs, what the audit rules cost those who make system calls, and how long
-// after kill(2) the log record is at a backend. bench/netlink.sh runs it.
+// Command live measures the live sources beside auditd and bpftrace, on the kernel
+// that it runs on: how many signals a second they take without losing one, what
+// that costs, what they cost those who make system calls, and how long after
+// kill(2) the log record is at a backend. bench/netlink.sh and bench/ebpf.sh run
+// parts of it.
 //
-// It needs root, auditd and auditctl, and a kernel whose audit system nobody
-// else uses; it leaves that as it was.
+// It needs root, auditd and auditctl, for ebpf bpftrace, and a kernel whose audit
+// system nobody else uses; it leaves that as it was.
 package main
 
 import (
@@ -58,7 +59,10 @@ func run(o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, restore()) }()
-	parts := map[string]func(options) error{"calls": callTimes, "loads": loads, "latencies": latencies}
+	parts := map[string]func(options) error{
+		"calls": callTimes, "loads": loads, "latencies": latencies,
+		"tracing": tracing, "throughput": throughput, "burst": burst, "idle": idle,
+	}
 	for name := range strings.FieldsSeq(o.parts) {
 		part, ok := parts[name]
 		if !ok {
@@ -83,7 +87,7 @@ func loads(o options) error {
 	rows := []*row{
 		{name: "auditd, raw", start: func() (taker, error) { return startAuditd("RAW") }, waited: true},
 		{name: "auditd, enriched", start: func() (taker, error) { return startAuditd("ENRICHED") }, waited: true},
-		{name: "receiver, unicast", start: func() (taker, error) { return startCollector(o.collector, "unicast", "") }},
+		{name: "receiver, unicast", start: func() (taker, error) { return startNetlink(o.collector, "unicast", toNowhere) }},
 		{name: "receiver, multicast", start: func() (taker, error) { return startBoth(o.collector) }},
 	}
 	for _, r := range rows {

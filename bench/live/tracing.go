@@ -1,0 +1,216 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// What the receiver is asked for: the signal that is sent, or one that nobody sends.
+const (
+	traceSent         = "{ebpf: {}, signals: [CONT]}"
+	traceSentPlain    = "{ebpf: {}, signals: [CONT], include_failed: false}"
+	traceOther        = "{ebpf: {}, signals: [KILL]}"
+	traceOtherPlain   = "{ebpf: {}, signals: [KILL], include_failed: false}"
+	traceOtherTargets = "{ebpf: {}, signals: [CONT], targets: [nobody], include_failed: false}"
+)
+
+// tracing measures what the source costs those who make system calls, beside auditd
+// and bpftrace's killsnoop.
+func tracing(o options) error {
+	const calls = 200_000
+	type row struct {
+		name, call string
+		with       func() (taker, error)
+		base       int // the row that it is compared with
+		least      time.Duration
+	}
+	nothing := func() (taker, error) { return nil, auditctl("-e", "0") }
+	auditd := func() (taker, error) { return startAuditd("RAW") }
+	ours := func(receiver string) func() (taker, error) {
+		return func() (taker, error) { return startCollector(o.collector, receiver, toNowhere) }
+	}
+	rows := []*row{
+		{name: "getppid(2), nothing", call: "getppid", with: nothing},
+		{name: "getppid(2), ebpf, include_failed: false", call: "getppid", with: ours(traceSentPlain)},
+		{name: "getppid(2), ebpf", call: "getppid", with: ours(traceSent)},
+		{name: "getppid(2), killsnoop.bt", call: "getppid", with: startKillsnoop},
+		{name: "getppid(2), auditd's single rule", call: "getppid", with: auditd},
+		{name: "kill(2), nothing", call: "kill", with: nothing, base: 5},
+		{name: "kill(2) of another signal, ebpf, include_failed: false", call: "kill", with: ours(traceOtherPlain), base: 5},
+		{name: "kill(2) of another target, ebpf, include_failed: false", call: "kill", with: ours(traceOtherTargets), base: 5},
+		{name: "kill(2) of another signal, ebpf", call: "kill", with: ours(traceOther), base: 5},
+		{name: "kill(2) that is told, ebpf, include_failed: false", call: "kill", with: ours(traceSentPlain), base: 5},
+		{name: "kill(2) that is told, ebpf", call: "kill", with: ours(traceSent), base: 5},
+		{name: "kill(2) that is told, killsnoop.bt", call: "kill", with: startKillsnoop, base: 5},
+		{name: "kill(2) that is told, auditd", call: "kill", with: auditd, base: 5},
+	}
+	for range o.rounds {
+		for _, r := range rows {
+			started, err := r.with()
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			result, err := startSender(r.call, calls, 0).wait()
+			if started != nil {
+				err = errors.Join(err, started.stop())
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			if r.least == 0 || result.least < r.least {
+				r.least = result.least
+			}
+		}
+	}
+	fmt.Println("| least time of a call | ns | compared with nothing | added ns |")
+	fmt.Println("|---|--:|--:|--:|")
+	for _, r := range rows {
+		base := rows[r.base].least
+		fmt.Printf("| %s | %d | %.2f | %d |\n", r.name, r.least.Nanoseconds(), float64(r.least)/float64(base),
+			(r.least - base).Nanoseconds())
+	}
+	return nil
+}
+
+// throughput finds the highest rate that arrives whole in a file.
+func throughput(o options) error {
+	fmt.Println("\n| kill(2) to a file, as protobuf | events a second without loss | CPU seconds for 100,000 |")
+	fmt.Println("|---|--:|--:|")
+	for name, receiver := range map[string]string{"ebpf": traceSent, "ebpf, include_failed: false": traceSentPlain} {
+		c, err := startCollector(o.collector, receiver, toFile)
+		if err != nil {
+			return err
+		}
+		cpu, err := cost(c)
+		rate := 0.0
+		if err == nil {
+			rate, err = highestRate(c, time.Duration(o.seconds*float64(time.Second)))
+		}
+		if err = errors.Join(err, c.stop()); err != nil {
+			return err
+		}
+		fmt.Printf("| %s | %.0f | %.2f |\n", name, rate, cpu)
+	}
+	return nil
+}
+
+// burst sends a million signals as fast as four senders can, and adds up what has
+// become of them.
+func burst(o options) error {
+	const senders, signals = 4, 250_000
+	c, err := startCollector(o.collector, traceSent, toFile)
+	if err != nil {
+		return err
+	}
+	var started []*sender
+	begin := time.Now()
+	for range senders {
+		started = append(started, startSender("flood", signals, 0))
+	}
+	for _, s := range started {
+		if _, waited := s.wait(); waited != nil {
+			err = errors.Join(err, waited)
+		}
+	}
+	elapsed := time.Since(begin)
+	settled(c, senders*signals)
+	delivered := c.count()
+	losses := c.losses()
+	ring, _ := c.metric("otelcol_receiver_audit_kill_ring_dropped")   // unknown is none
+	queue, _ := c.metric("otelcol_receiver_audit_kill_queue_dropped") // unknown is none
+	missed, _ := c.metric("otelcol_receiver_audit_kill_missed")       // unknown is none
+	unexplained := senders*signals - delivered - int(ring) - int(queue) - int(missed)
+	if err = errors.Join(err, c.stop()); err != nil {
+		return err
+	}
+	fmt.Printf("\nA million signals from %d senders in %.1f s: %d delivered, %.0f had no room in the ring, %.0f none in the queue, "+
+		"%d are not accounted for (%s)\n", senders, elapsed.Seconds(), delivered, ring, queue, unexplained, losses)
+	return nil
+}
+
+// idle measures the collector while nobody sends a signal.
+func idle(o options) error {
+	c, err := startCollector(o.collector, "{ebpf: {}}", toNowhere)
+	if err != nil {
+		return err
+	}
+	const minute = time.Minute
+	time.Sleep(5 * time.Second) // what the start has left to do
+	before := c.cpu()
+	time.Sleep(minute)
+	used := c.cpu() - before
+	fmt.Printf("\nIdle for a minute: %.2f%% of a processor, %d MB resident\n", 100*used.Seconds()/minute.Seconds(), c.resident()>>20)
+	return c.stop()
+}
+
+// resident returns the memory that a program occupies, in bytes.
+func (p *program) resident() int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.command.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	var size, resident int
+	_, _ = fmt.Sscan(string(text), &size, &resident)
+	return resident * os.Getpagesize()
+}
+
+// killsnoop is bpftrace's tool of this name.
+type killsnoop struct {
+	*program
+	unmount func() error
+}
+
+// startKillsnoop starts it with its output thrown away.
+func startKillsnoop() (taker, error) {
+	path := tool("killsnoop.bt")
+	if _, err := os.Stat(path); err != nil {
+		return nil, fmt.Errorf("bpftrace is not installed; on Debian: apt-get install bpftrace: %w", err)
+	}
+	unmount, err := mountTracefs()
+	if err != nil {
+		return nil, err
+	}
+	folder, err := os.MkdirTemp("", "killsnoop")
+	if err != nil {
+		return nil, err
+	}
+	k := &killsnoop{unmount: unmount}
+	k.program = &program{command: exec.Command("bpftrace", path), folder: folder} //nolint:gosec // the path was looked up
+	k.command.Stdout, k.command.Stderr = &k.said, &k.said
+	k.command.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
+	if err := k.command.Start(); err != nil {
+		return nil, err
+	}
+	return k, await("bpftrace traces", func() bool { return strings.Contains(k.said.String(), "TPID") })
+}
+
+// mountTracefs makes the tracepoints of system calls known by name, if they are not.
+func mountTracefs() (func() error, error) {
+	const at = "/sys/kernel/tracing"
+	if _, err := os.Stat(at + "/events"); err == nil {
+		return func() error { return nil }, nil
+	}
+	if err := unix.Mount("tracefs", at, "tracefs", 0, ""); err != nil {
+		return nil, fmt.Errorf("mounting tracefs: %w", err)
+	}
+	return func() error { return unix.Unmount(at, 0) }, nil
+}
+
+func (k *killsnoop) count() int { return strings.Count(k.said.String(), "\n") }
+
+func (k *killsnoop) stop() error {
+	err := k.command.Process.Signal(unix.SIGINT)
+	_ = k.command.Wait() // it ends with a number of its own
+	return errors.Join(err, os.RemoveAll(k.folder), k.unmount())
+}
