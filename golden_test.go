@@ -48,19 +48,22 @@ func TestGolden(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, filepath.Join("testdata", test.recording))
 			test.change(f.config)
-			got := f.backfill(t)
-
-			file := filepath.Join("testdata", "golden", name+".yaml")
-			if *update {
-				require.NoError(t, golden.WriteLogsToFile(file, got))
-			}
-			want, err := golden.ReadLogs(file)
-			require.NoError(t, err)
-			require.NoError(t, plogtest.CompareLogs(want, got))
-			// Which the comparison leaves out.
-			assert.Equal(t, eventNames(want), eventNames(got))
+			compareGolden(t, name, f.backfill(t))
 		})
 	}
+}
+
+func compareGolden(t *testing.T, name string, got plog.Logs) {
+	t.Helper()
+	file := filepath.Join("testdata", "golden", name+".yaml")
+	if *update {
+		require.NoError(t, golden.WriteLogsToFile(file, got))
+	}
+	want, err := golden.ReadLogs(file)
+	require.NoError(t, err)
+	require.NoError(t, plogtest.CompareLogs(want, got))
+	// Which the comparison leaves out.
+	assert.Equal(t, eventNames(want), eventNames(got))
 }
 
 // TestGoldenMixed compares a digest: this recording holds 1,500 kills among
@@ -151,13 +154,18 @@ func TestSeed(t *testing.T) {
 	assert.Regexp(t, "^[0-9a-f]{32}$", text(record, "log.record.uid"))
 }
 
-// backfill reads the log to its end and returns all log records in one
-// plog.Logs, without the time at which that was.
+// backfill reads the log to its end and returns all log records.
 func (f *fixture) backfill(t *testing.T) plog.Logs {
 	t.Helper()
 	f.read(t)
+	return merge(f.sink.AllLogs())
+}
+
+// merge puts all log records into one plog.Logs, without the time at which they
+// were observed.
+func merge(all []plog.Logs) plog.Logs {
 	merged := plog.NewLogs()
-	for i, logs := range f.sink.AllLogs() {
+	for i, logs := range all {
 		if i == 0 {
 			logs.CopyTo(merged)
 			continue

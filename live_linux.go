@@ -4,11 +4,9 @@
 package auditkillreceiver
 
 import (
-	"context"
-	"errors"
-
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
+	"github.com/auditkill/auditkillreceiver/internal/source/signaltrace"
 )
 
 func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
@@ -23,16 +21,21 @@ func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
 	})
 }
 
-func (*killReceiver) newTrace(*EBPFConfig) source.Source { return untraced{} }
-
-// untraced stands in for the source that is being written.
-type untraced struct{}
-
-func (untraced) Start(context.Context) error { return errors.New("ebpf: not in this build") }
-
-func (untraced) Run(context.Context, source.Deliver) {}
-
-func (untraced) Close() error { return nil }
+func (r *killReceiver) newTrace(config *EBPFConfig) source.Source {
+	return signaltrace.New(signaltrace.Settings{
+		RingBuffer:         config.RingBuffer,
+		Signals:            r.wanted.Signals,
+		Targets:            r.wanted.Targets,
+		Senders:            r.wanted.Senders,
+		IncludeFailed:      r.wanted.IncludeFailed,
+		Processes:          r.processes,
+		CorrelationTimeout: r.config.Correlation.Timeout,
+		MaxPending:         r.config.Correlation.MaxPending,
+		Telemetry:          r.telemetry,
+		Logger:             r.set.Logger,
+		Report:             r.health.source,
+	})
+}
 
 // checkPlatform refuses what does not exist on this operating system.
 func checkPlatform(*Config) error { return nil }

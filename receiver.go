@@ -138,8 +138,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if r.guard != nil {
 		r.running.Go(func() { r.guard.run(reading, d.deliver) })
 	}
-	if !r.source.tellsProcesses {
-		r.prime()
+	if !r.source.tellsProcesses && r.prime() {
 		r.running.Go(func() { r.processes.Run(reading) })
 	}
 	r.running.Go(func() { r.source.Run(reading, d.deliver) })
@@ -160,11 +159,14 @@ func (r *killReceiver) registerMetrics() error {
 	)
 }
 
-// prime fills the table of processes. Without it, events tell less.
-func (r *killReceiver) prime() {
-	if err := r.processes.Prime(); err != nil {
+// prime fills the table of processes, and reports whether it could. Without it,
+// events tell less.
+func (r *killReceiver) prime() bool {
+	err := r.processes.Prime()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) { // as anywhere but on Linux
 		r.set.Logger.Warn("events will tell of processes only what is in the audit records", zap.Error(err))
 	}
+	return err == nil
 }
 
 func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delivery {

@@ -68,8 +68,8 @@ func (f *Filter) Apply(e *kill.Event) bool {
 }
 
 // wantsSender reports whether the sender is one that is asked for. What the
-// kernel sent passes only if it is known in which process's time it did so; the
-// report of a death tells nobody.
+// kernel sent passes only if a process is known that made it do so; the report of
+// a death tells nobody.
 func (f *Filter) wantsSender(e *kill.Event) bool {
 	switch {
 	case len(f.senders) == 0:

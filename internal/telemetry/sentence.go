@@ -61,8 +61,8 @@ func reason(cause kill.Cause) string {
 	return ""
 }
 
-// appendPrompter names the process in whose time the kernel sent a signal: it may
-// have asked for it, as by a write to cgroup.kill.
+// appendPrompter names the process that made the kernel send a signal to another
+// one, as by a write to cgroup.kill.
 func appendPrompter(buf []byte, p, target *kill.Process) []byte {
 	if p.PID == 0 || target != nil && target.PID == p.PID {
 		return buf

@@ -1,0 +1,86 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// TestGoldenTraced compares everything that the receiver makes of what only the
+// kernel itself can tell, such as docs/events.md shows.
+func TestGoldenTraced(t *testing.T) {
+	t.Parallel()
+
+	f := newDeliveryFixture(t, nil, asItIs)
+	f.delivery.next = &f.sink
+	require.NoError(t, f.deliver(tracedEvents()))
+	compareGolden(t, "traced", merge(f.sink.AllLogs()))
+}
+
+func tracedEvents() []*kill.Event {
+	mysqld := kill.Process{
+		PID: 3936, ThreadID: 3936, ParentPID: 1, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld",
+		User: knownUser(102),
+		Instance: &kill.Instance{
+			Start: time.UnixMilli(1450210000010), CommandLine: "/usr/sbin/mysqld\x00--port=3306\x00",
+			Cgroup: "/system.slice/mysql.service", Unit: "mysql.service",
+		},
+	}
+	client := kill.Process{
+		PID: 4711, ThreadID: 4712, ParentPID: 3649, Command: "worker", Leader: "client", Executable: "/opt/bin/client",
+		Title: "client\x00--password\x00hunter2\x00",
+		User:  knownUser(0), RealUser: knownUser(1000), SavedUser: knownUser(0), Login: knownUser(1000), Session: kill.NewID(3),
+		Instance: &kill.Instance{
+			Start:       time.UnixMilli(1450214900120),
+			CommandLine: "client\x00--password\x00hunter2\x00",
+			Cgroup:      "/kubepods.slice/kubepods-pod275ecb36.slice/cri-containerd-4f5e.scope",
+			Container:   "4f5e", Pod: "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff", Unit: "cri-containerd-4f5e.scope",
+		},
+		Ancestry: []kill.Ancestor{{PID: 3649, Command: "bash"}, {PID: 3641, Command: "sshd"}, {PID: 1, Command: "systemd"}},
+	}
+	var nobody kill.Process
+	thread := mysqld
+	thread.ThreadID, thread.Command = 3950, "connection"
+
+	var events []*kill.Event
+	add := func(sender, target kill.Process, edit func(*kill.Event)) {
+		e := &kill.Event{
+			Kind: kill.KindSignal, Time: time.Unix(1450214919, 813000001+int64(len(events))), Signal: kill.SIGKILL, SignalKnown: true,
+			Origin: kill.OriginKernel, Scope: kill.ScopeProcess, Result: kill.Success(), Delivery: kill.DeliveryDelivered,
+			Sender: sender, TargetCount: 1, Complete: true, Source: "ebpf",
+		}
+		*e.AddTarget() = target
+		edit(e)
+		events = append(events, e)
+	}
+	add(client, mysqld, func(e *kill.Event) { // kill -9
+		e.Origin, e.Syscall, e.Code, e.Requested = kill.OriginUser, "kill", "SI_USER", 3936
+	})
+	add(client, thread, func(e *kill.Event) { // pthread_kill, which came to nothing
+		e.Origin, e.Syscall, e.Code, e.Requested = kill.OriginUser, "tgkill", "SI_TKILL", 3936
+		e.Scope, e.Signal, e.Delivery = kill.ScopeThread, kill.SIGTERM, kill.DeliveryIgnored
+	})
+	add(client, mysqld, func(e *kill.Event) { // not permitted
+		e.Origin, e.Syscall, e.Delivery, e.Requested = kill.OriginUser, "kill", kill.DeliveryUnknown, 3936
+		e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
+	})
+	add(client, mysqld, func(e *kill.Event) { e.Cause = kill.CauseOOM })
+	add(client, mysqld, func(*kill.Event) {})                           // cgroup.kill
+	add(nobody, mysqld, func(e *kill.Event) { e.Signal = kill.SIGINT }) // Ctrl-C
+	add(nobody, thread, func(e *kill.Event) {
+		e.Signal, e.Code, e.Cause = kill.SIGSEGV, "SEGV_MAPERR", kill.CauseCrash
+	})
+	add(nobody, thread, func(e *kill.Event) {
+		e.Kind, e.Signal, e.Code, e.Cause = kill.KindAbend, kill.SIGSEGV, "SEGV_MAPERR", kill.CauseCrash
+		e.Delivery = kill.DeliveryUnknown
+	})
+	return events
+}
+
+func knownUser(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }
