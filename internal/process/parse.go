@@ -191,12 +191,13 @@ func parseID(text string) kill.ID {
 }
 
 // trimCommandLine bounds a command line, and removes what a process that writes
-// its own title leaves behind it.
-func trimCommandLine(data []byte) string {
-	data = data[:min(len(data), maxCommandLine)]
-	trimmed := bytes.TrimRight(data, "\x00")
-	if len(trimmed) == 0 {
+// its own title leaves behind it. That cannot be told from empty arguments at
+// the end, so these go too, whoever tells them.
+func trimCommandLine(line string) string {
+	line = line[:min(len(line), maxCommandLine)]
+	trimmed := strings.TrimRight(line, "\x00")
+	if trimmed == "" {
 		return ""
 	}
-	return string(data[:min(len(trimmed)+1, len(data))])
+	return line[:min(len(trimmed)+1, len(line))]
 }

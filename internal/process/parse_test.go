@@ -175,7 +175,7 @@ func TestTrimCommandLine(t *testing.T) {
 		"sshd: ann\x00\x00\x00":     "sshd: ann\x00",
 		"empty\x00\x00argument\x00": "empty\x00\x00argument\x00",
 	} {
-		assert.Equal(t, want, trimCommandLine([]byte(in)))
+		assert.Equal(t, want, trimCommandLine(in))
 	}
-	assert.Len(t, trimCommandLine([]byte(strings.Repeat("x", 2*maxCommandLine))), maxCommandLine)
+	assert.Len(t, trimCommandLine(strings.Repeat("x", 2*maxCommandLine)), maxCommandLine)
 }

@@ -156,7 +156,7 @@ func (f folder) executable() string {
 
 func (f folder) commandLine() string {
 	var buffer [maxCommandLine]byte
-	return trimCommandLine(readInto(f.fd, "cmdline", buffer[:]))
+	return trimCommandLine(string(readInto(f.fd, "cmdline", buffer[:])))
 }
 
 func (f folder) cgroups() []byte { return readInto(f.fd, "cgroup", make([]byte, maxCgroupFile)) }

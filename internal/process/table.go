@@ -130,7 +130,7 @@ func (t *Table) Exec(x Exec) {
 	e.parent = x.Parent
 	e.program = &program{
 		command: x.Command, executable: withoutDeleted(x.Executable),
-		commandLine: x.CommandLine[:min(len(x.CommandLine), maxCommandLine)],
+		commandLine: trimCommandLine(x.CommandLine),
 	}
 	e.told, e.gone, e.instance, e.owner = true, false, nil, owner{}
 	t.move(e, x.Cgroup)
