@@ -23,8 +23,9 @@ const (
 
 // Errors of a call that have a meaning of their own here (include/uapi/asm-generic/errno-base.h).
 const (
-	errnoSearch = 3  // ESRCH: nobody was found
-	errnoAgain  = 11 // EAGAIN: the target's queue is full
+	errnoPermission = 1  // EPERM: somebody was found
+	errnoSearch     = 3  // ESRCH: nobody was found
+	errnoAgain      = 11 // EAGAIN: the target's queue is full
 )
 
 // processes knows more of a process than the kernel tells with a signal.
@@ -87,7 +88,9 @@ func (m *events) call(r *kernelSignalRecord) *kill.Event {
 	case e.Scope.Single() && r.Level == 0 && -r.Result != errnoSearch:
 		m.lookup(e)
 	}
-	e.TargetCount = len(e.Targets)
+	if len(e.Targets) > 0 || r.Result != 0 && -r.Result != errnoPermission {
+		e.TargetCount = len(e.Targets) // else somebody was addressed, and it is not known who
+	}
 	return e
 }
 
@@ -152,11 +155,12 @@ func (m *events) addCall(e *kill.Event, r *kernelSignalRecord) {
 	if int(r.Call.Number) < len(callNames) {
 		e.Syscall = callNames[r.Call.Number]
 	}
-	e.Scope, e.Requested = scopeOf(&r.Call, r.Group != 0)
+	e.Scope, e.Requested = scopeOf(&r.Call, r.Group != 0 || r.Kind == kindCall)
 }
 
 // scopeOf tells whom a call was addressed to, and the pid, thread id or group that it
-// named, in the sender's pid namespace.
+// named, in the sender's pid namespace. group is true unless the signal went to a
+// thread, which a pidfd may be of.
 func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
 	pid := int(c.Pid)
 	switch c.Number {
@@ -168,7 +172,7 @@ func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
 		switch {
 		case c.Flags == pidfdGroup:
 			return kill.ScopeProcessGroup, 0
-		case c.Flags == pidfdThread:
+		case c.Flags == pidfdThread, c.Flags == 0 && !group:
 			return kill.ScopeThread, 0
 		}
 		return kill.ScopeProcess, 0
