@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
@@ -27,10 +28,8 @@ const (
 	pace     = 2 * time.Millisecond
 	busyPace = 5 * time.Millisecond
 	busyFrom = 16
-	// handAfter is how many events the reader gathers before it hands them on.
-	handAfter = 256
-	// busyPause is how long a record may be reserved and not yet written.
-	busyPause = 100 * time.Microsecond
+	// batch is how many records the reader takes before it hands on their events.
+	batch = 512
 )
 
 // ring is what ringbuf.Reader is.
@@ -38,6 +37,7 @@ type ring interface {
 	ReadInto(record *ringbuf.Record) error
 	SetDeadline(deadline time.Time)
 	AvailableBytes() int
+	Flush() error
 	Close() error
 }
 
@@ -53,9 +53,9 @@ type reader struct {
 	ring   ring
 	kernel kernel
 	queue  *queue.Queue
+	ending atomic.Bool
 
-	// mutex guards what follows; it is held for as long as the records take that are in
-	// the ring.
+	// mutex guards what follows; it is held for as long as a batch of records takes.
 	mutex     sync.Mutex
 	assembler *assembler
 	// gathered are events that were not handed on yet.
@@ -79,16 +79,24 @@ func sinceBoot() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-// run reads until the ring is closed or fails.
+// run reads until it is told to end, or the ring fails.
 func (r *reader) run() error {
 	record := ringbuf.Record{RawSample: make([]byte, 0, 4096)}
 	wait := tick
-	for {
-		came, err := r.drain(&record, wait)
+	for !r.ending.Load() {
+		first := 0
+		if r.ring.AvailableBytes() == 0 {
+			var err error
+			if first, err = r.await(&record, wait); err != nil {
+				return err
+			}
+		}
+		more, err := r.drain(&record)
 		if err != nil {
 			return err
 		}
-		switch {
+		switch came := first + more; {
+		case more == batch: // and it is not all
 		case came >= busyFrom:
 			time.Sleep(busyPace)
 		case came > 0:
@@ -96,43 +104,62 @@ func (r *reader) run() error {
 		}
 		wait = r.settle()
 	}
+	return nil
 }
 
-// drain takes what is in the ring; it waits for something to come if it is empty.
-func (r *reader) drain(record *ringbuf.Record, wait time.Duration) (came int, err error) {
+// end makes run return.
+func (r *reader) end() error {
+	r.ending.Store(true)
+	return r.ring.Flush()
+}
+
+// await returns once a record has come, which it takes, or after a while. It returns
+// how many have come.
+func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, err error) {
+	if err := r.kernel.wake(true); err != nil {
+		return 0, err
+	}
+	// What came before the kernel knew that we wait wakes nobody.
 	if r.ring.AvailableBytes() == 0 {
-		if err := r.kernel.wake(true); err != nil {
+		r.ring.SetDeadline(time.Now().Add(wait))
+		got, err := r.read(record)
+		if err != nil {
 			return 0, err
 		}
-		// It may have come before the kernel knew that we wait.
-		if r.ring.AvailableBytes() == 0 {
-			r.ring.SetDeadline(time.Now().Add(wait))
-			err := r.ring.ReadInto(record)
-			if errors.Is(err, os.ErrDeadlineExceeded) {
-				return 0, nil
-			}
-			if err != nil {
-				return 0, err
-			}
+		if got {
 			r.take(record.RawSample)
 			came++
 		}
-		if err := r.kernel.wake(false); err != nil {
-			return came, err
-		}
+		r.ring.SetDeadline(time.Unix(0, 1)) // from now on, nothing is waited for
 	}
-	for r.ring.AvailableBytes() > 0 {
-		r.ring.SetDeadline(time.Now().Add(busyPause))
-		err := r.ring.ReadInto(record)
-		if errors.Is(err, os.ErrDeadlineExceeded) {
-			continue
-		}
+	return came, r.kernel.wake(false)
+}
+
+// read reads one record, and reports false if there is none.
+func (r *reader) read(record *ringbuf.Record) (bool, error) {
+	err := r.ring.ReadInto(record)
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ringbuf.ErrFlushed) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// drain takes what is in the ring, but no more than a batch.
+func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	for came < batch && r.ring.AvailableBytes() > 0 {
+		got, err := r.read(record)
 		if err != nil {
 			return came, err
 		}
-		r.take(record.RawSample)
+		if !got {
+			break // it was reserved, but has not been written yet
+		}
+		r.assembler.add(record.RawSample)
 		came++
 	}
+	r.hand()
 	return came, nil
 }
 
@@ -141,9 +168,6 @@ func (r *reader) take(raw []byte) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.assembler.add(raw)
-	if len(r.gathered) >= handAfter {
-		r.hand()
-	}
 }
 
 // emit takes an event from the assembler.

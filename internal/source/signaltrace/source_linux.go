@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,10 +133,9 @@ func (s *Source) begin(ctx context.Context, ring ring) error {
 		})
 }
 
-// read empties the ring until it is closed.
+// read empties the ring until the source is closed.
 func (s *Source) read() {
-	err := s.reader.run()
-	if !errors.Is(err, os.ErrClosed) {
+	if err := s.reader.run(); err != nil {
 		s.settings.Report(fmt.Errorf("reading the ring buffer: %w", err))
 		s.settings.Logger.Error("cannot read the ring buffer anymore, no signals are seen until the collector is restarted",
 			zap.Error(err))
@@ -237,8 +235,9 @@ func (s *Source) Close() error {
 		s.stop()
 		s.reporting.Wait()
 		s.reader.queue.Abandon()
-		errs = append(errs, s.reader.ring.Close())
+		errs = append(errs, s.reader.end())
 		s.reading.Wait()
+		errs = append(errs, s.reader.ring.Close())
 		s.report(context.Background())
 	}
 	return errors.Join(append(errs, s.programs.close())...)
