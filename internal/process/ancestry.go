@@ -9,20 +9,28 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// maxAncestry is how many parents are told: a shell, what it was started from, a
-// session, a service and those of a container fit in.
-const maxAncestry = 8
+const (
+	// maxAncestry is how many parents are told: a shell, what it was started from, a
+	// session, a service and those of a container fit in.
+	maxAncestry = 8
+	// parentFor is how long a parent is taken to be what it was, so that a storm of
+	// events is not as many looks at all parents.
+	parentFor = 50 * time.Millisecond
+)
 
 // ancestry returns a process and its parents, nearest first. Each is older than
 // its child, which a process that was given a parent's old pid is not.
-func (t *Table) ancestry(pid int, at, born time.Duration) []kill.Ancestor {
+func (in *inquiry) ancestry(pid int, born time.Duration) []kill.Ancestor {
 	var all []kill.Ancestor
 	for len(all) < maxAncestry {
-		e := t.bearer(pid, at)
+		e := in.remembered(pid)
+		if e == nil || e.gone || in.at > e.seen+parentFor {
+			e = in.bearer(pid)
+		}
 		if e == nil || e.program == nil || e.Start > born {
 			break
 		}
-		if e.gone && e.seen < at {
+		if e.gone && e.seen < in.at {
 			break // it may have run something else since it was seen
 		}
 		all = append(all, kill.Ancestor{PID: e.PID, Command: e.program.command})
@@ -34,11 +42,11 @@ func (t *Table) ancestry(pid int, at, born time.Duration) []kill.Ancestor {
 // sameLogin reports whether the parent of a sender that is not known itself, such
 // as a kill(1) long gone, belongs to the same login. Both were told by the audit
 // system, so a log of another host hardly fits.
-func (t *Table) sameLogin(sender *kill.Process, at time.Duration) bool {
-	e := t.bearer(sender.ParentPID, at)
+func (in *inquiry) sameLogin(sender *kill.Process) bool {
+	e := in.bearer(sender.ParentPID)
 	if e == nil || e.gone {
 		return false
 	}
-	t.askOwner(e)
+	in.askOwner(e)
 	return e.owner.at != 0 && e.owner.login == sender.Login.ID && e.owner.session == sender.Session
 }

@@ -66,6 +66,23 @@ type entry struct {
 // moment is a point in the giving out of pids.
 type moment struct {
 	at time.Duration
-	// cursor is the last pid given out; 0 if not known.
-	cursor int
+	// cursor is the last pid given out, births how many processes and threads
+	// there ever were; 0 if not known.
+	cursor, births int
+}
+
+// given reports whether a pid may have been given out between two moments.
+//
+// The kernel gives out pids in a circle. So only those can be new that the cursor
+// has passed, unless it has passed them all, was turned back (ns_last_pid), or a
+// pid was chosen (clone3(2), set_tid): then there were more births than that.
+func given(pid int, from, to moment) bool {
+	if from.cursor == 0 || to.cursor == 0 || from.births == 0 || to.births == 0 {
+		return true
+	}
+	passed, within := to.cursor-from.cursor, from.cursor < pid && pid <= to.cursor
+	if passed < 0 { // round the end, wherever that is
+		passed, within = to.cursor, pid > from.cursor || pid <= to.cursor
+	}
+	return within || to.births-from.births > passed
 }

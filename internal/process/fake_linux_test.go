@@ -23,6 +23,8 @@ type fakeHost struct {
 	root   string
 	uptime time.Duration
 	table  *Table
+	// last is the last pid given out, born the number of births.
+	last, born int
 }
 
 // fakeProcess is what /proc tells of a process.
@@ -71,10 +73,19 @@ func (h *fakeHost) write(name, content string) {
 	require.NoError(h.t, os.WriteFile(path, []byte(content), 0o600))
 }
 
-// cursor sets the last pid that was given out.
+// cursor lets pids be given out up to one, and there have been as many births.
 func (h *fakeHost) cursor(pid int) {
 	h.t.Helper()
+	h.births(h.born + max(1, pid-h.last))
+	h.last = pid
 	h.write("proc/loadavg", fmt.Sprintf("0.08 0.21 0.61 2/84 %d\n", pid))
+}
+
+// births sets how many processes there ever were.
+func (h *fakeHost) births(n int) {
+	h.t.Helper()
+	h.born = n
+	h.write("proc/stat", fmt.Sprintf("cpu  1 2 3\nctxt 4\nbtime 5\nprocesses %d\nprocs_running 1\n", n))
 }
 
 // runs lets a pid be a process.

@@ -31,49 +31,58 @@ func (t *Table) Fill(e *kill.Event) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	at := t.now() - t.wall().Sub(e.Time) // since boot
-	t.fillSender(e, at)
+	in := &inquiry{Table: t, at: t.now() - t.wall().Sub(e.Time)}
+	in.fillSender(e)
 	for i := range e.Targets {
-		t.fillTarget(e, &e.Targets[i], at)
+		in.fillTarget(e, &e.Targets[i])
 	}
 }
 
-func (t *Table) fillSender(e *kill.Event, at time.Duration) {
+// inquiry asks who the processes of one event are.
+type inquiry struct {
+	*Table
+	// at is the time of the event, since boot.
+	at time.Duration
+	// later is how far the giving out of pids has come since, once that was asked.
+	later moment
+}
+
+func (in *inquiry) fillSender(e *kill.Event) {
 	sender := &e.Sender
 	if sender.PID == 0 || sender.Instance != nil {
 		return
 	}
-	who := t.bearer(sender.PID, at)
+	who := in.bearer(sender.PID)
 	program := who.fitting(sender)
 	if program != nil {
-		sender.Instance = t.share(who, program)
+		sender.Instance = in.share(who, program)
 	}
 	if sender.Ancestry != nil {
 		return
 	}
 	if program != nil {
-		sender.Ancestry = t.ancestry(sender.ParentPID, at, who.Start)
-	} else if t.sameLogin(sender, at) {
-		sender.Ancestry = t.ancestry(sender.ParentPID, at, at)
+		sender.Ancestry = in.ancestry(sender.ParentPID, who.Start)
+	} else if in.sameLogin(sender) {
+		sender.Ancestry = in.ancestry(sender.ParentPID, in.at)
 	}
 }
 
-func (t *Table) fillTarget(e *kill.Event, target *kill.Process, at time.Duration) {
+func (in *inquiry) fillTarget(e *kill.Event, target *kill.Process) {
 	if target.PID == 0 || target.Instance != nil {
 		return
 	}
-	who := t.bearer(target.PID, at)
+	who := in.bearer(target.PID)
 	program := who.fitting(target)
 	if program == nil && target.PID == e.Sender.PID {
 		program = who.fitting(&e.Sender) // the name may be that of another thread
 	}
-	if program == nil && who != nil && e.Scope == kill.ScopeThread && t.hasThread(who, target) {
+	if program == nil && who != nil && e.Scope == kill.ScopeThread && in.hasThread(who, target) {
 		program = who.program
 	}
 	if program == nil {
 		return
 	}
-	target.Instance = t.share(who, program)
+	target.Instance = in.share(who, program)
 	if target.Executable == "" {
 		target.Executable = program.executable
 	}
@@ -103,42 +112,47 @@ func (t *Table) share(e *entry, p *program) *kill.Instance {
 	return e.instance
 }
 
-// bearer returns the process that bore a pid at some time, or nil if that is not
-// certain.
-func (t *Table) bearer(pid int, at time.Duration) *entry {
+// bearer returns the process that bore a pid when the event happened, or nil if
+// that is not certain.
+func (in *inquiry) bearer(pid int) *entry {
 	if pid <= 0 {
 		return nil
 	}
-	if e := t.remembered(pid, at); e != nil && at+coarseClock <= e.seen {
+	if e := in.remembered(pid); e != nil && in.at+coarseClock <= e.seen {
 		return e // one look does for all events before it
 	}
-	t.refresh(pid)
-	e := t.remembered(pid, at)
-	if e == nil || e.clear.at == 0 {
+	in.refresh(pid)
+	e := in.remembered(pid)
+	switch {
+	case e == nil || e.clear.at == 0:
 		return nil
-	}
-	if at+coarseClock <= e.clear.at || !e.gone {
-		return e
-	}
-	// It is dead, but nobody can have taken its pid before the event.
-	if !e.closed && !given(pid, e.clear.cursor, t.proc.cursor()) {
+	case !e.gone, in.at+coarseClock <= e.clear.at, !e.closed && !in.given(e):
 		return e
 	}
 	return nil
 }
 
-// remembered returns the only process known that can have borne a pid at some
-// time. Each was created within the tick after its start.
-func (t *Table) remembered(pid int, at time.Duration) *entry {
-	for e := t.memory.newest[pid]; e != nil; e = e.older {
-		if e.Start+tick <= at {
+// remembered returns the only process known that can have borne a pid. Each was
+// created within the tick after its start.
+func (in *inquiry) remembered(pid int) *entry {
+	for e := in.memory.newest[pid]; e != nil; e = e.older {
+		if e.Start+tick <= in.at {
 			return e
 		}
-		if e.Start <= at+coarseClock {
+		if e.Start <= in.at+coarseClock {
 			return nil // this one or the one before
 		}
 	}
 	return nil
+}
+
+// given reports whether the pid of a process may have been given out again by
+// now, and so by the time of the event.
+func (in *inquiry) given(e *entry) bool {
+	if in.later.at == 0 {
+		in.later = in.mark()
+	}
+	return given(e.PID, e.clear, in.later)
 }
 
 // fitting returns which of its programs an event tells of; nil if of none, or if

@@ -92,6 +92,10 @@ func TestFillTarget(t *testing.T) {
 			then:  func(h *fakeHost) { h.ends(3936); h.cursor(3000) },
 			want:  true,
 		},
+		"dead, and the cursor was turned back since": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld); h.cursor(3940) },
+			then:  func(h *fakeHost) { h.ends(3936); h.cursor(3935); h.cursor(3945) },
+		},
 		"zombie, known": {
 			first: func(h *fakeHost) { h.runs(3936, mysqld) },
 			then: func(h *fakeHost) {

@@ -26,11 +26,11 @@ import (
 const patience = 30 * time.Second
 
 // newLiveTable returns a table of this host.
-func newLiveTable(t testing.TB) *Table {
-	t.Helper()
+func newLiveTable(tb testing.TB) *Table {
+	tb.Helper()
 	table := NewTable(Config{})
 	if table.proc.err != nil {
-		t.Skipf("SKIPPED, THOUGH IT MATTERS: the tests run in a container: %v", table.proc.err)
+		tb.Skipf("SKIPPED, THOUGH IT MATTERS: the tests run in a container: %v", table.proc.err)
 	}
 	return table
 }
@@ -44,13 +44,13 @@ type idle struct {
 }
 
 // startIdle runs this program under any name.
-func startIdle(t testing.TB, table *Table, name string, args ...string) *idle {
+func startIdle(t *testing.T, table *Table, name string, args ...string) *idle {
 	t.Helper()
 	self, err := os.Executable()
 	require.NoError(t, err)
 	link := filepath.Join(t.TempDir(), name)
 	require.NoError(t, os.Symlink(self, link))
-	p := &idle{Cmd: exec.CommandContext(context.WithoutCancel(t.Context()), link, args...), executable: self}
+	p := &idle{Cmd: exec.CommandContext(context.WithoutCancel(t.Context()), link, args...), executable: self} //nolint:gosec // this program itself
 	p.Env = append(os.Environ(), idleKey+"=1")
 	p.input, err = p.StdinPipe()
 	require.NoError(t, err)
@@ -69,18 +69,18 @@ func (p *idle) end() {
 }
 
 // keyOf asks the kernel, not the table, who bears a pid.
-func keyOf(t testing.TB, table *Table, pid int) Key {
-	t.Helper()
+func keyOf(tb testing.TB, table *Table, pid int) Key {
+	tb.Helper()
 	dir, ok := table.proc.open(pid)
-	require.True(t, ok)
+	require.True(tb, ok)
 	defer dir.close()
 	s, ok := dir.stat()
-	require.True(t, ok)
+	require.True(tb, ok)
 	return s.Key
 }
 
 // outgrow waits until a process is old enough for an event of now to be its own.
-func (p *idle) outgrow(t testing.TB) {
+func (p *idle) outgrow(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return sinceBoot() > p.key.Start+2*coarseClock }, patience, time.Millisecond)
 }

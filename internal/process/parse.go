@@ -170,6 +170,18 @@ func parseCursor(data []byte) (int, bool) {
 	return cursor, err == nil && cursor > 0
 }
 
+// parseBirths reads from /proc/stat how many processes and threads there ever
+// were. procfs parses the counters of all processors and interrupts with it.
+func parseBirths(data []byte) (int, bool) {
+	_, rest, ok := bytes.Cut(data, []byte("\nprocesses "))
+	if !ok {
+		return 0, false
+	}
+	number, _, _ := bytes.Cut(rest, []byte("\n"))
+	births, err := strconv.Atoi(string(number))
+	return births, err == nil && births > 0
+}
+
 // parseStatus returns the values of a line of /proc/<pid>/status. Names are
 // escaped there, so none can pretend to be a line.
 func parseStatus(data []byte, key string) []string {

@@ -148,6 +148,34 @@ func TestParseCursor(t *testing.T) {
 	}
 }
 
+func TestParseBirths(t *testing.T) {
+	t.Parallel()
+	births, ok := parseBirths([]byte("cpu  1 2\nintr 3 4\nctxt 5\nbtime 6\nprocesses 633204\nprocs_running 1\n"))
+	assert.True(t, ok)
+	assert.Equal(t, 633204, births)
+	for _, wrong := range []string{"", "cpu 1\n", "cpu 1\nprocesses \n", "cpu 1\nprocesses -5\n", "cpu 1\nprocesses x"} {
+		_, ok := parseBirths([]byte(wrong))
+		assert.False(t, ok, wrong)
+	}
+}
+
+func FuzzParseSmallFiles(f *testing.F) {
+	f.Add([]byte("0.08 0.21 0.61 2/84 24979\n"))
+	f.Add([]byte("cpu  1 2\nprocesses 633204\n"))
+	f.Add([]byte("Name:\tx\nUid:\t102\t103\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if cursor, ok := parseCursor(data); ok {
+			assert.Positive(t, cursor)
+		}
+		if births, ok := parseBirths(data); ok {
+			assert.Positive(t, births)
+		}
+		parseStatus(data, "Uid")
+		parseID(string(data))
+		assert.LessOrEqual(t, len(trimCommandLine(string(data))), len(data))
+	})
+}
+
 func TestParseStatus(t *testing.T) {
 	t.Parallel()
 	file := []byte("Name:\ta\\nUid:\\t0\nUmask:\t0022\nTgid:\t7\nUid:\t102\t103\t104\t105\nNSpid:\t27826\t1\n")

@@ -17,12 +17,9 @@ import (
 )
 
 const (
-	// maxStat holds a stat or a loadavg file: 52 numbers and a name of 64 bytes.
-	maxStat = 2048
-	// maxCgroupFile holds a path of PATH_MAX in each hierarchy that there can be.
-	maxCgroupFile = 1 << 16
-	// maxStatus holds the lines of status that are read, which are its first.
-	maxStatus = 4096
+	// maxFile holds the longest file that is read whole: /proc/stat, with 128 bytes
+	// for each processor and what is known of interrupts.
+	maxFile = 1 << 18
 	// maxThreads is how many threads of a process are asked for their names.
 	maxThreads = 256
 	// leafLinks is how many links a folder without folders has.
@@ -35,18 +32,21 @@ const (
 var errOtherNamespace = errors.New("shows the processes of a container, while the kernel tells of the host's: " +
 	"run the collector in the host's pid namespace, or mount the host's / and name it in root_path")
 
-// proc is the host's /proc.
+// proc is the host's /proc. It is not safe for concurrent use, except for pids.
 type proc struct {
-	path string
-	fs   procfs.FS
+	path, loadavg, stat string
+	fs                  procfs.FS
 	// err tells why it cannot be used.
 	err error
+	// buffer is what files are read into.
+	buffer []byte
 	// cyclic is true if its loadavg tells of the same pids as its folders.
 	cyclic bool
 }
 
 func newProc(root string) *proc {
-	p := &proc{path: filepath.Join("/", root, "proc")}
+	p := &proc{path: filepath.Join("/", root, "proc"), buffer: make([]byte, maxFile)}
+	p.loadavg, p.stat = p.path+"/loadavg", p.path+"/stat"
 	if p.fs, p.err = procfs.NewFS(p.path); p.err != nil {
 		p.err = fmt.Errorf("opening %s: %w", p.path, p.err)
 		return p
@@ -107,14 +107,16 @@ func (p *proc) pids() ([]int, error) {
 	return pids, nil
 }
 
-// cursor returns the last pid that was given out; 0 if that is not known.
-func (p *proc) cursor() int {
+// births returns the last pid that was given out, and how many there ever were; 0
+// if that is not known. The latter is read last: a birth between the two must not
+// look like one that the cursor tells of.
+func (p *proc) births() (cursor, births int) {
 	if !p.cyclic {
-		return 0
+		return 0, 0
 	}
-	var buffer [maxStat]byte
-	cursor, _ := parseCursor(readInto(unix.AT_FDCWD, p.path+"/loadavg", buffer[:]))
-	return cursor
+	cursor, _ = parseCursor(readInto(unix.AT_FDCWD, p.loadavg, p.buffer))
+	births, _ = parseBirths(readInto(unix.AT_FDCWD, p.stat, p.buffer))
+	return cursor, births
 }
 
 // hierarchies returns the numbers of the v1 hierarchies by controller.
@@ -126,51 +128,51 @@ func (p *proc) hierarchies() map[string]int {
 // folder is the open folder of a process. What is read from it is of one
 // process, whoever bears its pid meanwhile: procfs, which opens each file by its
 // whole path, cannot promise that.
-type folder struct{ fd int }
+type folder struct {
+	fd     int
+	buffer []byte
+}
 
 func (p *proc) open(pid int) (folder, bool) {
 	if p.err != nil {
 		return folder{}, false
 	}
 	fd, err := unix.Open(p.path+"/"+strconv.Itoa(pid), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	return folder{fd}, err == nil
+	return folder{fd, p.buffer}, err == nil
 }
 
 func (f folder) close() { _ = unix.Close(f.fd) }
 
-func (f folder) stat() (stat, bool) {
-	var buffer [maxStat]byte
-	return parseStat(readInto(f.fd, "stat", buffer[:]))
-}
+// read returns the beginning of a file, until the next is read.
+func (f folder) read(name string, limit int) []byte { return readInto(f.fd, name, f.buffer[:limit]) }
+
+func (f folder) stat() (stat, bool) { return parseStat(f.read("stat", maxFile)) }
 
 // executable returns the path of the program; empty if it has none, has left it
 // or does not let us see it.
 func (f folder) executable() string {
-	var buffer [unix.PathMax]byte
-	n, err := unix.Readlinkat(f.fd, "exe", buffer[:])
+	n, err := unix.Readlinkat(f.fd, "exe", f.buffer)
 	if err != nil {
 		return ""
 	}
-	return withoutDeleted(string(buffer[:n]))
+	return withoutDeleted(string(f.buffer[:n]))
 }
 
 func (f folder) commandLine() string {
-	var buffer [maxCommandLine]byte
-	return trimCommandLine(string(readInto(f.fd, "cmdline", buffer[:])))
+	return trimCommandLine(string(f.read("cmdline", maxCommandLine)))
 }
 
-func (f folder) cgroups() []byte { return readInto(f.fd, "cgroup", make([]byte, maxCgroupFile)) }
+func (f folder) cgroups() []byte { return f.read("cgroup", maxFile) }
 
-func (f folder) status() []byte { return readInto(f.fd, "status", make([]byte, maxStatus)) }
+func (f folder) status() []byte { return f.read("status", maxFile) }
 
 func (f folder) owner() owner {
-	var number [32]byte
 	var o owner
 	if uids := parseStatus(f.status(), "Uid"); len(uids) > 0 {
 		o.user = parseID(uids[0])
 	}
-	o.login = parseID(string(readInto(f.fd, "loginuid", number[:])))
-	o.session = parseID(string(readInto(f.fd, "sessionid", number[:])))
+	o.login = parseID(string(f.read("loginuid", maxFile)))
+	o.session = parseID(string(f.read("sessionid", maxFile)))
 	return o
 }
 
@@ -183,9 +185,8 @@ func (f folder) hasThread(command string) bool {
 	tasks := os.NewFile(uintptr(fd), "task")
 	defer tasks.Close()
 	names, _ := tasks.Readdirnames(maxThreads)
-	var buffer [maxStat]byte
 	for _, name := range names {
-		data := readInto(f.fd, "task/"+name+"/comm", buffer[:])
+		data := f.read("task/"+name+"/comm", maxFile)
 		if strings.TrimSuffix(string(data), "\n") == command {
 			return true
 		}
@@ -193,26 +194,21 @@ func (f folder) hasThread(command string) bool {
 	return false
 }
 
-// readInto reads a file up to the size of a buffer. It takes three system calls
-// and no memory, where os.ReadFile takes twice that of either.
+// readInto reads a file up to the size of a buffer, where os.ReadFile takes
+// twice the system calls and some memory. What /proc tells of a process comes
+// whole at the first read.
 func readInto(fd int, name string, buffer []byte) []byte {
 	file, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	defer unix.Close(file)
-	n := 0
-	for n < len(buffer) {
-		m, err := unix.Read(file, buffer[n:])
-		if errors.Is(err, unix.EINTR) {
-			continue
+	for {
+		n, err := unix.Read(file, buffer)
+		if !errors.Is(err, unix.EINTR) {
+			return buffer[:max(n, 0)]
 		}
-		if err != nil || m <= 0 {
-			break
-		}
-		n += m
 	}
-	return buffer[:n]
 }
 
 // inodeOf returns the inode number and the links of a folder.

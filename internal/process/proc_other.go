@@ -14,11 +14,11 @@ type proc struct{ err error }
 
 func newProc(string) *proc { return &proc{err: errors.ErrUnsupported} }
 
-func (p *proc) pids() ([]int, error)      { return nil, p.err }
-func (*proc) cursor() int                 { return 0 }
-func (*proc) hierarchies() map[string]int { return nil }
-func (*proc) processOf(pid int) int       { return pid }
-func (*proc) open(int) (folder, bool)     { return folder{}, false }
+func (p *proc) pids() ([]int, error)       { return nil, p.err }
+func (*proc) births() (cursor, births int) { return 0, 0 }
+func (*proc) hierarchies() map[string]int  { return nil }
+func (*proc) processOf(pid int) int        { return pid }
+func (*proc) open(int) (folder, bool)      { return folder{}, false }
 
 type folder struct{}
 

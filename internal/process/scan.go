@@ -12,12 +12,11 @@ import (
 
 const (
 	// scanInterval is how long a new process may go unnoticed by a source that
-	// tells only of signals. If no process was born, a scan is one read of a file
-	// of 30 bytes.
+	// tells only of signals. If no process was born, a scan reads two small files.
 	scanInterval = 250 * time.Millisecond
 	// scanPause is how many times longer than a scan the pause after it is, so
-	// that scanning takes half a percent of a processor on the largest host.
-	scanPause = 200
+	// that scanning takes a fifth of a percent of a processor on the largest host.
+	scanPause = 500
 	// settling is the age at which a process runs what it is going to run: between
 	// fork and exec it is a copy of its parent.
 	settling = time.Second
@@ -66,17 +65,14 @@ func (t *Table) Run(ctx context.Context) {
 
 // scan looks for processes that were born or have ended since the last scan.
 //
-// The kernel gives out pids in a circle, and tells how far it has come. So one
-// process can have taken another's place only within the pids that were given
-// out since, and if there were none, there is nothing to look for. Should it
-// come round within one interval, at 130,000 births a second where pids are the
-// fewest, the name must still fit before an event is told by the old process.
+// One process can have taken another's place only if its pid was given out since,
+// so of those that were known already only these are looked at.
 func (t *Table) scan() error {
-	now := moment{at: t.now(), cursor: t.proc.cursor()} // before the list, which may miss what comes later
 	t.mu.Lock()
 	last := t.scanned
+	now := t.mark() // before the list, which may miss what comes later
 	t.mu.Unlock()
-	if now.cursor != 0 && now.cursor == last.cursor {
+	if now.births != 0 && now.births == last.births && now.cursor == last.cursor {
 		return nil
 	}
 	pids, err := t.proc.pids()
@@ -87,13 +83,20 @@ func (t *Table) scan() error {
 	t.round++
 	t.mu.Unlock()
 	for _, pid := range pids {
-		t.look(pid, given(pid, last.cursor, now.cursor), now.at)
+		t.look(pid, given(pid, last, now), now.at)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.scanned = now
 	t.settle(now)
 	return nil
+}
+
+// mark returns how far the giving out of pids has come.
+func (t *Table) mark() moment {
+	m := moment{at: t.now()}
+	m.cursor, m.births = t.proc.births()
+	return m
 }
 
 // look notes that a process exists. It holds the lock for one process only.
@@ -126,7 +129,7 @@ func (t *Table) settle(now moment) {
 		case !e.gone:
 			e.clear = now
 		case e.closed || e.clear.at == 0:
-		case given(e.PID, e.clear.cursor, now.cursor):
+		case given(e.PID, e.clear, now):
 			e.closed = true
 		default:
 			e.clear = now
@@ -134,25 +137,10 @@ func (t *Table) settle(now moment) {
 	}
 }
 
-// given reports whether a pid may have been given out while the cursor went from
-// one place to another. Zero is a cursor that is not known.
-func given(pid, from, to int) bool {
-	switch {
-	case from == 0 || to == 0:
-		return true
-	case from <= to:
-		return from < pid && pid <= to
-	}
-	return pid > from || pid <= to
-}
-
 // refresh brings what is known of a pid in line with /proc, and returns the
 // process that bears it; nil if there is none.
 func (t *Table) refresh(pid int) *entry {
-	now := moment{at: t.now(), cursor: t.scanned.cursor}
-	if e := t.memory.newest[pid]; e == nil || e.gone {
-		now.cursor = t.proc.cursor() // it was given out after the scan
-	}
+	now := t.now()
 	dir, ok := t.proc.open(pid)
 	if !ok {
 		t.miss(pid)
@@ -170,11 +158,11 @@ func (t *Table) refresh(pid int) *entry {
 		t.memory.add(e)
 	}
 	if e.clear.at == 0 {
-		e.clear = now
+		e.clear = t.scanned
 	}
-	e.clear.at, e.seen = now.at, now.at
+	e.clear.at, e.seen = now, now
 	if !e.told || e.program == nil {
-		t.learn(e, &s, dir)
+		t.learn(e, &s, dir, now)
 	}
 	return e
 }
@@ -188,10 +176,10 @@ func (t *Table) miss(pid int) {
 
 // learn takes over what /proc tells of a living process. One that is dying has
 // lost its program and its command line already, so the old ones stand.
-func (t *Table) learn(e *entry, s *stat, dir folder) {
+func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
 	e.parent = s.parent
 	executable := dir.executable()
-	old, now := e.program, t.now()
+	old := e.program
 	same := old != nil && old.command == s.command && (executable == "" || executable == old.executable)
 	if same && (s.dead || now < e.read+freshFor) {
 		return
