@@ -4,6 +4,7 @@
 package signaltrace
 
 import (
+	"slices"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -205,6 +206,9 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 func (a *assembler) close(thread uint32, complete bool) {
 	e := a.groups[thread].event
 	delete(a.groups, thread)
+	// The order in which the kernel strikes them means nothing; sorted, an event is the
+	// same as the audit source's.
+	slices.SortFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.TargetCount = len(e.Targets)
 	if !complete {
 		a.incomplete(e)
