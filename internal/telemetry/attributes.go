@@ -117,22 +117,23 @@ func (a attributes) sender(p *kill.Process, t *texts) {
 		a.text("kill.sender.systemd.unit", i.Unit)
 		a.text("process.linux.cgroup", i.Cgroup)
 	}
-	a.ancestry(p.Ancestry)
 }
 
 // ancestry puts the parents of the sender as sentences name them.
-func (a attributes) ancestry(parents []kill.Ancestor) {
+func (a attributes) ancestry(parents []kill.Ancestor, names memo[kill.Ancestor]) {
 	if len(parents) == 0 {
 		return
 	}
 	list := a.m.AppendEmpty("kill.sender.ancestry").SetEmptySlice()
 	list.EnsureCapacity(len(parents))
-	var buffer [64]byte
 	for _, parent := range parents {
-		entry := append(buffer[:0], strings.ToValidUTF8(cmp.Or(parent.Command, "?"), "\uFFFD")...)
-		entry = strconv.AppendInt(append(entry, '['), int64(parent.PID), 10)
-		list.AppendEmpty().SetStr(string(append(entry, ']')))
+		list.AppendEmpty().SetStr(names.get(parent))
 	}
+}
+
+func formatAncestor(a kill.Ancestor) string {
+	command := strings.ToValidUTF8(cmp.Or(a.Command, "?"), "\uFFFD")
+	return command + "[" + strconv.Itoa(a.PID) + "]"
 }
 
 func (a attributes) target(e *kill.Event, target *kill.Process, t *texts) {

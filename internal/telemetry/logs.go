@@ -43,6 +43,9 @@ type Logs struct {
 	buffer []byte
 	// attributes gathers those of one record or resource at a time.
 	attributes xpdata.MapBuilder
+	titles     memo[string]
+	starts     memo[time.Time]
+	ancestors  memo[kill.Ancestor]
 
 	logs    plog.Logs
 	records plog.LogRecordSlice
@@ -50,7 +53,11 @@ type Logs struct {
 
 // NewLogs returns an empty Logs.
 func NewLogs(config Config) *Logs {
-	l := &Logs{config: config, uid: newUIDs(config.HostID)}
+	l := &Logs{
+		config: config, uid: newUIDs(config.HostID),
+		starts: newMemo(formatStart), ancestors: newMemo(formatAncestor),
+	}
+	l.titles = newMemo(l.shownTitle)
 	l.reset()
 	return l
 }
@@ -98,6 +105,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.target(e, target, &t)
 	if e.Kind != kill.KindAbend {
 		a.sender(&e.Sender, &t)
+		a.ancestry(e.Sender.Ancestry, l.ancestors)
 	}
 	a.audit(e)
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
@@ -120,56 +128,54 @@ func (l *Logs) original(e *kill.Event, target *kill.Process) string {
 	return original
 }
 
-// texts are those that are new in each record; empty if not known.
+// texts are those that have to be made for a record; empty if not known.
 type texts struct{ body, uid, title, start, targetTitle, targetStart string }
 
-// texts makes them as parts of one string, so that they cost one allocation.
+// texts makes those that are new in each record as parts of one string, so that they
+// cost one allocation. The others come again and again.
 func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	b := sentence(l.buffer[:0], e, target)
 	body := len(b)
 	b = l.uid.append(b, e, target)
-	uid := len(b)
-	b = l.appendTitle(b, e.Sender.Title)
-	title := len(b)
-	b = appendStart(b, e.Sender.Instance)
-	start := len(b)
-	targetTitle := start
-	if target != nil && target.Instance != nil {
-		b = l.appendTitle(b, target.Instance.CommandLine)
-		targetTitle = len(b)
-		b = appendStart(b, target.Instance)
-	}
 	l.buffer = b
 	all := string(b)
-	return texts{
-		body: all[:body], uid: all[body:uid], title: all[uid:title], start: all[title:start],
-		targetTitle: all[start:targetTitle], targetStart: all[targetTitle:],
+	t := texts{body: all[:body], uid: all[body:], title: l.title(e.Sender.Title), start: l.start(e.Sender.Instance)}
+	if target != nil && target.Instance != nil {
+		t.targetTitle, t.targetStart = l.title(target.Instance.CommandLine), l.start(target.Instance)
 	}
+	return t
 }
+
+func (l *Logs) title(title string) string {
+	if title == "" || l.config.CommandLine == CommandLineOff {
+		return ""
+	}
+	return l.titles.get(title)
+}
+
+// start says when a process was created, as far as that is known.
+func (l *Logs) start(instance *kill.Instance) string {
+	if instance == nil || instance.Start.IsZero() {
+		return ""
+	}
+	return l.starts.get(instance.Start)
+}
+
+func formatStart(start time.Time) string { return start.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 // longestTitle is how many bytes of a command line are told. Some have all of
 // their classpath in it.
 const longestTitle = 1024
 
-// appendTitle writes as much of a command line as is wanted, with spaces between
+// shownTitle returns as much of a command line as is told, with spaces between
 // the arguments. What is to be hidden is hidden before the end is cut off, which
 // might be what it is told by.
-func (l *Logs) appendTitle(buf []byte, title string) []byte {
-	switch l.config.CommandLine {
-	case CommandLineOff:
-		return buf
-	case CommandLineRedacted:
+func (l *Logs) shownTitle(title string) string {
+	if l.config.CommandLine == CommandLineRedacted {
 		title = redact(title)
 	}
 	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
-	start := len(buf)
-	buf = append(buf, title...)
-	for i, c := range buf[start:] {
-		if c == 0 {
-			buf[start+i] = ' '
-		}
-	}
-	return buf
+	return strings.ReplaceAll(title, "\x00", " ")
 }
 
 // shorten cuts a text that is too long, before the character that goes beyond.
@@ -183,14 +189,6 @@ func shorten(text string, limit int) string {
 		}
 	}
 	return text[:limit]
-}
-
-// appendStart writes when a process was created, as far as that is known.
-func appendStart(buf []byte, instance *kill.Instance) []byte {
-	if instance == nil || instance.Start.IsZero() {
-		return buf
-	}
-	return instance.Start.UTC().AppendFormat(buf, "2006-01-02T15:04:05.000Z")
 }
 
 const (

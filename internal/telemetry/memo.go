@@ -1,0 +1,31 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+// maxMemo bounds what is remembered of each kind. A few hundred processes send most of
+// the signals of a host; when there are more, it begins anew.
+const maxMemo = 1024
+
+// memo remembers texts that take long to make, as the same are wanted event after
+// event.
+type memo[K comparable] struct {
+	make  func(K) string
+	texts map[K]string
+}
+
+func newMemo[K comparable](make func(K) string) memo[K] {
+	return memo[K]{make: make, texts: map[K]string{}}
+}
+
+func (m memo[K]) get(key K) string {
+	if text, ok := m.texts[key]; ok {
+		return text
+	}
+	if len(m.texts) >= maxMemo {
+		clear(m.texts)
+	}
+	text := m.make(key)
+	m.texts[key] = text
+	return text
+}
