@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -56,7 +57,8 @@ func FuzzGiven(f *testing.F) {
 		to := from
 		was := false
 		for range births {
-			if to.cursor++; to.cursor > last {
+			to.cursor++
+			if to.cursor > last {
 				to.cursor = first
 			}
 			to.births++
@@ -258,7 +260,7 @@ func TestPIDsOfAnotherNamespace(t *testing.T) {
 		h.newTable(0)
 		err := h.table.Prime()
 		require.ErrorIs(t, err, errOtherNamespace, name)
-		assert.ErrorContains(t, err, h.root+"/proc shows the processes of a container")
+		require.ErrorContains(t, err, h.root+"/proc shows the processes of a container")
 		_, ok := h.table.Lookup(50)
 		assert.False(t, ok, "its pid is another's on the host")
 	}
@@ -346,14 +348,6 @@ func TestControlGroupsAreBounded(t *testing.T) {
 	assert.NotNil(t, c.find(CgroupID{ID: maxCgroups + 9}))
 
 	root := t.TempDir()
-	require.NoError(t, os.MkdirAll(filepath.Join(root, deep(2*maxCgroupDepth)), 0o755))
+	require.NoError(t, os.MkdirAll(root+strings.Repeat("/x", 2*maxCgroupDepth), 0o755))
 	assert.Len(t, walkCgroups(0, root), maxCgroupDepth+1)
-}
-
-func deep(levels int) string {
-	path := ""
-	for range levels {
-		path += "/x"
-	}
-	return path
 }
