@@ -96,7 +96,7 @@ static __always_inline bool has(void *names, const char *command)
 
 static __always_inline bool named(void *names, struct task_struct *task)
 {
-	return has(names, task->comm) || has(names, task->group_leader->comm);
+	return has(names, task->comm) || task->pid != task->tgid && has(names, task->group_leader->comm);
 }
 
 static __always_inline bool from_wanted(struct task_struct *sender)
