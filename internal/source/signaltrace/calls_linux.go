@@ -6,8 +6,8 @@ package signaltrace
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"runtime"
+	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -50,58 +50,78 @@ var callFunctions = map[string][]string{
 	},
 }
 
-// loadWithCallEnds loads the programs with the cheapest way to see the ends of calls
-// that the kernel permits.
-func loadWithCallEnds(spec *ebpf.CollectionSpec) (*ebpf.Collection, callEnds, error) {
-	var includeFailed bool
-	if err := spec.Variables[kernelVarIncludeFailed].Get(&includeFailed); err != nil {
-		return nil, "", err
-	}
-	ways := []callEnds{endsOfFunctions, endsUnseen}
+// chooseCallEnds returns the cheapest way that the kernel permits.
+func chooseCallEnds(includeFailed bool) callEnds {
+	ways := []callEnds{endsOfFunctions}
 	if includeFailed {
-		ways = []callEnds{endsOfFunctions, endsOfSixCalls, endsOfAllCalls}
+		ways = append(ways, endsOfSixCalls, endsOfAllCalls)
 	}
-	var errs []error
 	for _, way := range ways {
-		collection, err := loadWay(spec, way)
-		if err == nil {
-			return collection, way, nil
+		if way.check() == nil {
+			return way
 		}
-		errs = append(errs, err)
 	}
-	// The last way takes least, so what is in its way is what has to be mended.
-	return nil, "", errs[len(errs)-1]
+	return endsUnseen
 }
 
-// loadWay loads all programs but those of other ways.
-func loadWay(spec *ebpf.CollectionSpec, way callEnds) (*ebpf.Collection, error) {
-	spec = spec.Copy()
-	function := spec.Programs[kernelProgFunctionEnded]
-	keep := map[callEnds]string{endsOfSixCalls: kernelProgCallEnded, endsOfAllCalls: kernelProgAnyCallEnded}[way]
-	maps.DeleteFunc(spec.Programs, func(name string, _ *ebpf.ProgramSpec) bool {
-		switch name {
-		case kernelProgFunctionEnded, kernelProgCallEnded, kernelProgAnyCallEnded:
-			return name != keep
-		}
-		return false
-	})
-	switch way {
+// check attaches a program that does nothing, and takes it away again: that a kernel
+// has a function or tracepoint does not say that it may be used.
+func (c callEnds) check() error {
+	spec := &ebpf.ProgramSpec{License: "GPL", Instructions: nothing()}
+	switch c {
 	case endsOfFunctions:
 		functions, err := existing(callFunctions[runtime.GOARCH])
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for _, name := range functions {
-			program := function.Copy()
-			program.AttachTo = name
-			spec.Programs[name] = program
-		}
+		spec.Type, spec.AttachType, spec.AttachTo = ebpf.Tracing, ebpf.AttachTraceFExit, functions[0]
 	case endsOfSixCalls:
-		if err := checkTracepoints(); err != nil {
-			return nil, err
+		spec.Type = ebpf.TracePoint
+	default:
+		return nil
+	}
+	program, err := ebpf.NewProgram(spec)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	attached, err := c.attachOne(program, callNames[callKill])
+	if err != nil {
+		return err
+	}
+	return attached.Close()
+}
+
+// attachOne attaches a program to the end of one call.
+func (c callEnds) attachOne(program *ebpf.Program, call string) (link.Link, error) {
+	if c == endsOfSixCalls { // takes CONFIG_FTRACE_SYSCALLS and a mounted tracefs
+		return link.Tracepoint("syscalls", "sys_exit_"+call, program, nil)
+	}
+	return link.AttachTracing(link.TracingOptions{Program: program})
+}
+
+// specify keeps of the programs that see the end of a call those that this way
+// takes, one for each function.
+func (c callEnds) specify(spec *ebpf.CollectionSpec) error {
+	function := spec.Programs[kernelProgFunctionEnded]
+	keep := map[callEnds]string{endsOfSixCalls: kernelProgCallEnded, endsOfAllCalls: kernelProgAnyCallEnded}[c]
+	for _, name := range []string{kernelProgFunctionEnded, kernelProgCallEnded, kernelProgAnyCallEnded} {
+		if name != keep {
+			delete(spec.Programs, name)
 		}
 	}
-	return ebpf.NewCollection(spec)
+	if c != endsOfFunctions {
+		return nil
+	}
+	functions, err := existing(callFunctions[runtime.GOARCH])
+	if err != nil {
+		return err
+	}
+	for _, name := range functions {
+		spec.Programs[name] = function.Copy()
+		spec.Programs[name].AttachTo = name
+	}
+	return nil
 }
 
 // existing returns the functions that the kernel has.
@@ -131,55 +151,33 @@ func existing(functions []string) ([]string, error) {
 	return there, nil
 }
 
-// checkTracepoints attaches nothing, but finds out whether the tracepoints of system
-// calls are within reach: that takes CONFIG_FTRACE_SYSCALLS and a mounted tracefs.
-func checkTracepoints() error {
-	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{Type: ebpf.TracePoint, License: "GPL", Instructions: nothing()})
-	if err != nil {
-		return err
-	}
-	defer program.Close()
-	attached, err := link.Tracepoint("syscalls", "sys_exit_kill", program, nil)
-	if err != nil {
-		return err
-	}
-	return attached.Close()
-}
-
-// attach attaches what was loaded.
+// attach attaches what was loaded. It returns what it has attached even if it fails.
 func (c callEnds) attach(collection *ebpf.Collection) ([]link.Link, error) {
-	var links []link.Link
+	programs := map[string]*ebpf.Program{} // by the call, or by the function behind it
 	switch c {
 	case endsOfFunctions:
 		for name, program := range collection.Programs {
-			if program.Type() != ebpf.Tracing || !isCallFunction(name) {
-				continue
+			if strings.HasPrefix(name, "__") {
+				programs[name] = program
 			}
-			attached, err := link.AttachTracing(link.TracingOptions{Program: program})
-			if err != nil {
-				return links, fmt.Errorf("%s: %w", name, err)
-			}
-			links = append(links, attached)
 		}
 	case endsOfSixCalls:
-		for _, name := range callNames[1:] {
-			attached, err := link.Tracepoint("syscalls", "sys_exit_"+name, collection.Programs[kernelProgCallEnded], nil)
-			if err != nil {
-				return links, fmt.Errorf("%s: %w", name, err)
-			}
-			links = append(links, attached)
+		for _, name := range callNames[callKill:] {
+			programs[name] = collection.Programs[kernelProgCallEnded]
 		}
 	case endsOfAllCalls:
-		attached, err := link.AttachTracing(link.TracingOptions{Program: collection.Programs[kernelProgAnyCallEnded]})
+		programs["all calls"] = collection.Programs[kernelProgAnyCallEnded]
+	}
+	var links []link.Link
+	for name, program := range programs {
+		attached, err := c.attachOne(program, name)
 		if err != nil {
-			return links, err
+			return links, fmt.Errorf("%s: %w", name, err)
 		}
 		links = append(links, attached)
 	}
 	return links, nil
 }
-
-func isCallFunction(name string) bool { return len(name) > 2 && name[:2] == "__" }
 
 // nothing is a program that does nothing.
 func nothing() asm.Instructions { return asm.Instructions{asm.Mov.Imm(asm.R0, 0), asm.Return()} }

@@ -38,6 +38,8 @@ type wish struct {
 	signals          []kill.Signal
 	targets, senders []string
 	includeFailed    bool
+	// calls is how the end of calls is to be seen; empty to choose.
+	calls callEnds
 }
 
 // load puts the programs into the kernel. They see nothing yet.
@@ -55,8 +57,14 @@ func load(w wish) (*programs, error) {
 		return nil, err
 	}
 	p := &programs{}
-	p.collection, p.calls, err = loadWithCallEnds(spec)
-	if err != nil {
+	p.calls = w.calls
+	if p.calls == "" {
+		p.calls = chooseCallEnds(w.includeFailed)
+	}
+	if err := p.calls.specify(spec); err != nil {
+		return nil, err
+	}
+	if p.collection, err = ebpf.NewCollection(spec); err != nil {
 		return nil, err
 	}
 	p.waiting = p.collection.Variables[kernelVarWaiting]
