@@ -53,7 +53,7 @@ func BenchmarkForkExecExit(b *testing.B) {
 	}
 }
 
-// BenchmarkFill tells of a known process, which signals itself.
+// BenchmarkFillTable tells of a known process, which signals itself.
 func BenchmarkFillTable(b *testing.B) {
 	self, err := os.Executable()
 	require.NoError(b, err)

@@ -72,13 +72,9 @@ func (c *cgroups) add(id CgroupID, path string) *place {
 	return p
 }
 
-// ask looks for the control group among those that the process is in, and
-// returns nil if the process, or the group, is gone.
+// ask looks for a control group of a mounted hierarchy among those that the
+// process is in, and returns nil if the process, or the group, is gone.
 func (c *cgroups) ask(proc *proc, pid int, id CgroupID) *place {
-	mount, ok := c.mounts[id.Hierarchy]
-	if !ok {
-		return nil
-	}
 	dir, ok := proc.open(pid)
 	if !ok {
 		return nil
@@ -89,7 +85,7 @@ func (c *cgroups) ask(proc *proc, pid int, id CgroupID) *place {
 		return nil
 	}
 	// The process may have moved since the kernel told the id.
-	if inode, _, ok := inodeOf(filepath.Join(mount, path)); !ok || inode != id.ID {
+	if inode, _, ok := inodeOf(filepath.Join(c.mounts[id.Hierarchy], path)); !ok || inode != id.ID {
 		return nil
 	}
 	return c.add(id, path)

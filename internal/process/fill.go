@@ -26,7 +26,7 @@ func hostname() string {
 // process: events come late, pids are used again, and a log may have been copied
 // from another host.
 func (t *Table) Fill(e *kill.Event) {
-	if e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
+	if identified(e) || e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
 		return
 	}
 	t.mu.Lock()
@@ -36,6 +36,15 @@ func (t *Table) Fill(e *kill.Event) {
 	for i := range e.Targets {
 		in.fillTarget(e, &e.Targets[i])
 	}
+}
+
+// identified reports whether the source knew it all, as the kernel does.
+func identified(e *kill.Event) bool {
+	known := e.Sender.PID == 0 || e.Sender.Instance != nil
+	for i := 0; known && i < len(e.Targets); i++ {
+		known = e.Targets[i].Instance != nil
+	}
+	return known
 }
 
 // inquiry asks who the processes of one event are.
@@ -93,7 +102,7 @@ func (t *Table) hasThread(e *entry, target *kill.Process) bool {
 	if e.gone || target.Command == "" || target.Executable != "" {
 		return false
 	}
-	dir, ok := t.proc.openLife(e.Key)
+	dir, _, ok := t.proc.openLife(e.Key)
 	if !ok {
 		return false
 	}

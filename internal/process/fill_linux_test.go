@@ -320,6 +320,25 @@ func TestFillSender(t *testing.T) {
 			then:   func(h *fakeHost) { h.runs(3997, script) },
 			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill", Executable: "/usr/bin/mykill", Login: kill.User{ID: kill.NewID(501)}},
 		},
+		"gone, of a daemon": {
+			then: func(h *fakeHost) {
+				daemon := bash
+				daemon.login, daemon.session = unsetID, unsetID
+				h.runs(3649, daemon)
+			},
+			sender: kill.Process{
+				PID: 3997, ParentPID: 3649, Command: "mykill", Login: kill.User{ID: kill.NewID(unsetID)}, Session: kill.NewID(unsetID),
+			},
+			ancestry: lineage,
+		},
+		"gone, and its record was cut": {
+			then: func(h *fakeHost) {
+				daemon := bash
+				daemon.login, daemon.session = unsetID, unsetID
+				h.runs(3649, daemon)
+			},
+			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill"},
+		},
 		"gone, of another login": {
 			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill", Login: kill.User{ID: kill.NewID(501)}, Session: session},
 		},

@@ -17,6 +17,8 @@ const ownerFor = time.Second
 type owner struct {
 	// user is its real user, login and session the audit system's.
 	user, login, session kill.ID
+	// command is its name now, which it may have changed.
+	command string
 	// at is when /proc was asked; 0 if it never was.
 	at time.Duration
 }
@@ -47,8 +49,12 @@ func (t *Table) Lookup(pid int) (Known, bool) {
 	if e.instance == nil {
 		e.instance = t.describe(e, e.program)
 	}
+	command := e.program.command
+	if e.owner.at != 0 {
+		command = e.owner.command
+	}
 	return Known{
-		Key: e.Key, Parent: e.parent, Command: e.program.command, Executable: e.program.executable,
+		Key: e.Key, Parent: e.parent, Command: command, Executable: e.program.executable,
 		Instance: e.instance, RealUser: e.owner.user, Login: e.owner.login, Session: e.owner.session,
 	}, true
 }
@@ -82,24 +88,25 @@ func (t *Table) askOwner(e *entry) {
 	if e.owner.at != 0 && now < e.owner.at+ownerFor {
 		return
 	}
-	dir, ok := t.proc.openLife(e.Key)
+	dir, s, ok := t.proc.openLife(e.Key)
 	if !ok {
 		return
 	}
 	defer dir.close()
 	e.owner = dir.owner()
-	e.owner.at = now
+	e.owner.command, e.owner.at = s.command, now
 }
 
 // openLife opens the folder of a process, unless its pid is another's by now.
-func (p *proc) openLife(key Key) (folder, bool) {
+func (p *proc) openLife(key Key) (folder, stat, bool) {
 	dir, ok := p.open(key.PID)
 	if !ok {
-		return folder{}, false
+		return folder{}, stat{}, false
 	}
-	if s, ok := dir.stat(); !ok || s.Key != key {
+	s, ok := dir.stat()
+	if !ok || s.Key != key {
 		dir.close()
-		return folder{}, false
+		return folder{}, stat{}, false
 	}
-	return dir, true
+	return dir, s, true
 }

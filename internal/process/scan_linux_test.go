@@ -201,6 +201,10 @@ func TestWhatTheKernelToldIsNotOverwritten(t *testing.T) {
 	require.NoError(t, h.table.Prime())
 	_, executable := h.table.Identify(key, CgroupID{})
 	assert.Equal(t, "/told", executable)
+	who, ok := h.table.Lookup(3936)
+	assert.True(t, ok)
+	assert.Equal(t, "/told", who.Executable)
+	assert.Equal(t, "mysqld", who.Command, "it may rename itself")
 
 	// Told to be gone before /proc was read, in which it is dying.
 	gone := Key{PID: 3937, Start: mysqld.start}

@@ -132,7 +132,10 @@ func (t *Table) Exec(x Exec) {
 		command: x.Command, executable: withoutDeleted(x.Executable),
 		commandLine: trimCommandLine(x.CommandLine),
 	}
-	e.told, e.gone, e.instance, e.owner = true, false, nil, owner{}
+	e.told, e.instance, e.owner = true, nil, owner{}
+	if t.memory.newest[e.PID] == e {
+		e.gone = false // it was taken to be, since /proc did not know it yet
+	}
 	t.move(e, x.Cgroup)
 }
 
@@ -207,7 +210,7 @@ func (t *Table) move(e *entry, id CgroupID) {
 		return
 	}
 	p := t.cgroups.find(id)
-	if p == nil && t.reads.take() {
+	if _, ok := t.cgroups.mounts[id.Hierarchy]; ok && p == nil && t.reads.take() {
 		p = t.cgroups.ask(t.proc, e.PID, id)
 	}
 	switch {
