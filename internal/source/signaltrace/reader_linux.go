@@ -30,6 +30,9 @@ const (
 	busyFrom = 16
 	// batch is how many records the reader takes before it hands on their events.
 	batch = 512
+	// ringHeader is what each record takes besides (include/uapi/linux/bpf.h,
+	// BPF_RINGBUF_HDR_SZ).
+	ringHeader = 8
 )
 
 // ring is what ringbuf.Reader is.
@@ -64,6 +67,10 @@ type reader struct {
 	// stopped is true once events are not wanted anymore.
 	stopped bool
 	now     func() time.Duration
+	// upTo is the time up to which all records have been read. The next such time is
+	// mark, once ahead more bytes of the ring have been.
+	upTo, mark time.Duration
+	ahead      int
 }
 
 func newReader(ring ring, kernel kernel, config assemblerConfig, events *events) *reader {
@@ -148,6 +155,9 @@ func (r *reader) read(record *ringbuf.Record) (bool, error) {
 func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	if r.ahead <= 0 {
+		r.mark, r.ahead = r.now(), r.ring.AvailableBytes()
+	}
 	for came < batch && r.ring.AvailableBytes() > 0 {
 		got, err := r.read(record)
 		if err != nil {
@@ -157,7 +167,11 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 			break // it was reserved, but has not been written yet
 		}
 		r.assembler.add(record.RawSample)
+		r.ahead -= ringHeader + len(record.RawSample)
 		came++
+	}
+	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
+		r.upTo, r.ahead = r.mark, 0
 	}
 	r.hand()
 	return came, nil
@@ -178,7 +192,7 @@ func (r *reader) emit(e *kill.Event) {
 }
 
 // settle emits what has waited for long enough, and returns how long to wait for
-// more.
+// more. What was held up itself may still find in the ring what an event waits for.
 func (r *reader) settle() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -189,7 +203,7 @@ func (r *reader) settle() time.Duration {
 		r.lost = now
 	}
 	wait := tick
-	if next := r.assembler.expire(r.now()); next > 0 {
+	if next := r.assembler.expire(r.upTo); next > 0 {
 		wait = min(wait, next)
 	}
 	r.hand()
