@@ -86,7 +86,9 @@ type fakeProcesses struct {
 	known map[int]process.Known
 }
 
-func (f *fakeProcesses) note(format string, args ...any) { f.told = append(f.told, fmt.Sprintf(format, args...)) }
+func (f *fakeProcesses) note(format string, args ...any) {
+	f.told = append(f.told, fmt.Sprintf(format, args...))
+}
 
 func (f *fakeProcesses) Fork(parent, child process.Key) { f.note("fork %v %v", parent, child) }
 
@@ -94,7 +96,9 @@ func (f *fakeProcesses) Exec(x process.Exec) { f.note("exec %+v", x) }
 
 func (f *fakeProcesses) Exit(key process.Key) { f.note("exit %v", key) }
 
-func (f *fakeProcesses) MadeCgroup(id process.CgroupID, path string) { f.note("cgroup %v %s", id, path) }
+func (f *fakeProcesses) MadeCgroup(id process.CgroupID, path string) {
+	f.note("cgroup %v %s", id, path)
+}
 
 func (*fakeProcesses) Identify(key process.Key, _ process.CgroupID) (instance *kill.Instance, executable string) {
 	if key.PID == 0 {

@@ -22,8 +22,6 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// limit is how long anything may take on a machine that is busy.
-const limit = 30 * time.Second
 
 // watch is a source on the real kernel.
 type watch struct {

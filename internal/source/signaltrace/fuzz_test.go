@@ -1,0 +1,72 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package signaltrace
+
+import (
+	"strings"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// aligned returns a copy of a record that lies where records lie.
+func aligned(raw []byte) []byte {
+	words := make([]uint64, len(raw)/8+1)
+	memory := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8) //nolint:gosec // memory of our own
+	return memory[:copy(memory, raw)]
+}
+
+// FuzzAssembler has any bytes come out of the ring: nothing crashes, nothing piles up,
+// and no event says what cannot be.
+func FuzzAssembler(f *testing.F) {
+	f.Add(bytesOf(kills()), strikes(10, toGroup(-1), 20), ends(10, toGroup(-1), 0), true)
+	f.Add(strikes(10, toGroup(-1), 20), strikes(11, toGroup(0), 20), strikes(12, toGroup(0), 20), false)
+	f.Add(slays(time.Second, 10, 20), chooses(time.Second, 10, 20), slays(time.Second, 10, 21), true)
+	f.Add(ends(10, toGroup(-1), eperm), ends(10, toGroup(20), eperm), ends(10, toGroup(20), -1<<31), true)
+	f.Add(execs(30, "sleep\x00bin\x00", "sleep\x001\x00"), makes(5, "/a.service\x00"), []byte{kindExit}, false)
+	f.Add(bytesOf(sends(func(r *kernelSignalRecord) { r.Kind = kindDeath })), []byte{kindFork}, []byte{}, true)
+	f.Fuzz(func(t *testing.T, first, second, third []byte, seesEnds bool) {
+		b := newBench(func(c *assemblerConfig) { c.seesEnds, c.maxPending = seesEnds, 2 })
+		records := [][]byte{first, second, third, first, second, third}
+		for _, raw := range records {
+			b.add(aligned(raw))
+			assert.LessOrEqual(t, len(b.groups), 2)
+		}
+		b.lost()
+		b.expire(time.Hour)
+		b.flush()
+		assert.Zero(t, b.pending())
+		assert.LessOrEqual(t, len(b.events), len(records))
+		assert.EqualValues(t, len(records), b.counts.records)
+		assert.LessOrEqual(t, int64(len(b.events))+b.counts.malformed+int64(len(b.fake.told)), b.counts.records)
+		for _, e := range b.events {
+			requirePossible(t, e)
+		}
+	})
+}
+
+func requirePossible(t *testing.T, e *kill.Event) {
+	t.Helper()
+	assert.Contains(t, []kill.Kind{kill.KindSignal, kill.KindAbend}, e.Kind)
+	assert.Contains(t, []kill.Origin{kill.OriginUser, kill.OriginKernel}, e.Origin)
+	assert.NotEmpty(t, e.Scope)
+	assert.Equal(t, "ebpf", e.Source)
+	assert.True(t, e.Result.Known)
+	assert.Equal(t, e.Result.Errno != 0, e.Result.Error != "")
+	if e.TargetCount != -1 {
+		assert.Len(t, e.Targets, e.TargetCount)
+	}
+	for _, p := range append([]kill.Process{e.Sender}, e.Targets...) {
+		assert.LessOrEqual(t, len(p.Command), 16)
+		assert.LessOrEqual(t, len(p.Leader), 16)
+		assert.LessOrEqual(t, len(p.Title), 128)
+		assert.LessOrEqual(t, len(p.Ancestry), 8)
+		require.False(t, strings.ContainsRune(p.Command+p.Leader, 0))
+	}
+}
