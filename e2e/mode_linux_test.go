@@ -5,7 +5,7 @@ package e2e
 
 import (
 	"fmt"
-	"os"
+	"os/exec"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -159,29 +159,73 @@ func TestTwoCollectors(t *testing.T) {
 	collectors[1].stop()
 }
 
-// Without a source in its configuration the receiver takes the kernel if it
-// may, and says why.
+// Without a source in its configuration the receiver takes the best one that it
+// may, and says why none before it.
 func TestChoosesTheSource(t *testing.T) {
-	t.Run("kernel", func(t *testing.T) {
-		useAudit(t)
-		sink := newSink(t, "grpc")
-		c := startLive(t, `{}`, sink)
-		c.says("listening to the kernel, as no source is configured")
-		s := newSender(t, nativeSender(t))
-		victim := s.start(1, false)[0]
-		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
-		awaitSent(t, sink, []*sender{s})
-		c.stop()
-		assertSent(t, sink.records(), []*sender{s})
-		assert.Equal(t, "audit_unicast", sink.records()[0].Attributes["kill.source"])
-	})
-	t.Run("log", func(t *testing.T) {
-		if os.Getuid() != 0 {
-			skip(t, "only root can take the rights from the collector; run the test with sudo")
-		}
-		c := start(t, config{receiver: `{}`}, asNobody(t))
-		c.says("reading the audit log, as no source is configured and the kernel is out of reach")
-		c.says("/var/log/audit/audit.log")
-		c.says("CAP_AUDIT_")
-	})
+	const (
+		netlink = "listening to the kernel, as no source is configured and eBPF is not possible"
+		log     = "reading the audit log, as no source is configured and the kernel is out of reach"
+	)
+	tests := map[string]struct {
+		// user takes all rights from the collector but those.
+		user   bool
+		rights []uintptr
+		says   []string
+		// source is empty if nothing can be received.
+		source string
+	}{
+		"ebpf": {
+			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			source: "ebpf",
+		},
+		"ebpf with the rights that it needs": {
+			user: true, rights: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON},
+			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			source: "ebpf",
+		},
+		"netlink": {
+			user: true, rights: []uintptr{unix.CAP_AUDIT_CONTROL, unix.CAP_AUDIT_READ, unix.CAP_NET_ADMIN},
+			says:   []string{netlink, `"ebpf": `, "CAP_BPF", "CAP_PERFMON"},
+			source: "audit_unicast",
+		},
+		"netlink with half of what ebpf needs": {
+			user: true, rights: []uintptr{unix.CAP_BPF, unix.CAP_AUDIT_CONTROL, unix.CAP_AUDIT_READ},
+			says:   []string{netlink, `"ebpf": `, "the collector lacks CAP_PERFMON"},
+			source: "audit_unicast",
+		},
+		"log": {
+			user: true,
+			says: []string{log, "/var/log/audit/audit.log", `"ebpf": `, "CAP_BPF", `"netlink": `, "CAP_AUDIT_"},
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			useAudit(t)
+			before, rules := auditStatus(t), auditctl(t, "-l")
+			var options []func(*exec.Cmd)
+			if test.user {
+				options = append(options, asNobody(t), withCapabilities(test.rights...))
+			}
+			sink := newSink(t, "grpc")
+			c := start(t, config{receiver: `{}`, exporter: sink.exporter}, options...)
+			for _, text := range test.says {
+				c.says(text)
+			}
+			if test.source == "" {
+				return // without a log it waits for one, or ends
+			}
+			c.ready()
+			if test.source == "ebpf" {
+				assert.Equal(t, before, auditStatus(t), "the audit system is left alone")
+				assert.Equal(t, rules, auditctl(t, "-l"), "the audit system is left alone")
+			}
+			s := newSender(t, nativeSender(t))
+			victim := s.start(1, false)[0]
+			s.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
+			awaitSent(t, sink, []*sender{s})
+			c.stop()
+			assertSent(t, sink.records(), []*sender{s})
+			assert.Equal(t, test.source, delivered(sink.records(), []*sender{s})[0].Attributes["kill.source"])
+		})
+	}
 }
