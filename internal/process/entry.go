@@ -48,9 +48,8 @@ type entry struct {
 	// asked for everything.
 	seen, read time.Duration
 	// clear is the last moment at which nobody else could have had the pid; zero
-	// if /proc was never asked. closed is true if somebody could later.
-	clear  moment
-	closed bool
+	// if /proc was never asked.
+	clear moment
 	// gone is true once the process is known to have ended.
 	gone bool
 	// round is the last scan that found it.

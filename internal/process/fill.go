@@ -135,24 +135,20 @@ func (in *inquiry) bearer(pid int) *entry {
 	switch {
 	case e == nil || e.clear.at == 0:
 		return nil
-	case !e.gone, in.at+coarseClock <= e.clear.at, !e.closed && !in.given(e):
+	case !e.gone, in.at+coarseClock <= e.clear.at, e == in.memory.newest[pid] && !in.given(e):
 		return e
 	}
 	return nil
 }
 
-// remembered returns the only process known that can have borne a pid. Each was
-// created within the tick after its start.
+// remembered returns the last process known that was created before the event, if
+// so at the end of the tick that its start tells.
 func (in *inquiry) remembered(pid int) *entry {
-	for e := in.memory.newest[pid]; e != nil; e = e.older {
-		if e.Start+tick <= in.at {
-			return e
-		}
-		if e.Start <= in.at+coarseClock {
-			return nil // this one or the one before
-		}
+	e := in.memory.newest[pid]
+	for e != nil && e.Start+tick > in.at {
+		e = e.older
 	}
-	return nil
+	return e
 }
 
 // given reports whether the pid of a process may have been given out again by

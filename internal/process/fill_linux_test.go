@@ -83,6 +83,17 @@ func TestFillTarget(t *testing.T) {
 			},
 			want: true,
 		},
+		"dead, and its pid may be another's, but after the event, long ago": {
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			then: func(h *fakeHost) {
+				h.ends(3936)
+				h.cursor(200)
+				h.scan()
+				h.cursor(4000)
+				h.scan()
+			},
+			want: true,
+		},
 		"dead, and the cursor went round past it": {
 			first: func(h *fakeHost) { h.cursor(32000); h.runs(3936, mysqld) },
 			then:  func(h *fakeHost) { h.ends(3936); h.cursor(5000) },
@@ -282,7 +293,7 @@ func TestFillDoesNotGuessTheProgramOfTheDead(t *testing.T) {
 	child := bash
 	h.runs(3997, child)
 	require.NoError(t, h.table.Prime())
-	child.command, child.executable, child.commandLine, child.state = "sleep", "", "", "Z"
+	child.command, child.executable, child.commandLine, child.cgroup, child.state = "sleep", "", "", "/", "Z"
 	h.runs(3997, child)
 	h.uptime += 10 * time.Second
 
@@ -291,6 +302,7 @@ func TestFillDoesNotGuessTheProgramOfTheDead(t *testing.T) {
 	assert.NotNil(t, e.Targets[0].Instance)
 	assert.Empty(t, e.Targets[0].Executable, "nobody saw what it ran last")
 	assert.Empty(t, e.Targets[0].Instance.CommandLine)
+	assert.Equal(t, "session-3.scope", e.Targets[0].Instance.Unit, "of which the dead may be told to be out")
 
 	e = h.signal(1005*time.Second, kill.Process{PID: 3997, Command: "bash"})
 	h.table.Fill(e)
@@ -306,10 +318,11 @@ func TestFillSender(t *testing.T) {
 	}
 	lineage := []kill.Ancestor{{PID: 3649, Command: "bash"}, {PID: 3600, Command: "sshd"}, {PID: 1, Command: "systemd"}}
 	for name, test := range map[string]struct {
-		then     func(h *fakeHost)
-		sender   kill.Process
-		known    bool
-		ancestry []kill.Ancestor
+		// first is scanned, then comes what happens before the event is told.
+		first, then func(h *fakeHost)
+		sender      kill.Process
+		known       bool
+		ancestry    []kill.Ancestor
 	}{
 		"living": {
 			then:  func(h *fakeHost) { h.runs(3997, script) },
@@ -319,6 +332,29 @@ func TestFillSender(t *testing.T) {
 		"another host's": {
 			then:   func(h *fakeHost) { h.runs(3997, script) },
 			sender: kill.Process{PID: 3997, ParentPID: 3649, Command: "mykill", Executable: "/usr/bin/mykill", Login: kill.User{ID: kill.NewID(501)}},
+		},
+		"its parent became another program": {
+			first: func(h *fakeHost) { h.runs(3997, script) },
+			then: func(h *fakeHost) {
+				next := bash
+				next.command, next.executable = "make", "/usr/bin/make"
+				h.runs(3649, next)
+			},
+			known: true, ancestry: []kill.Ancestor{{PID: 3649, Command: "make"}, lineage[1], lineage[2]},
+		},
+		"its parent has just died": {
+			first: func(h *fakeHost) { h.runs(3997, script) },
+			then:  func(h *fakeHost) { h.ends(3649) },
+			known: true, // the parent may have become another program
+		},
+		"its parent's pid was used again": {
+			first: func(h *fakeHost) { h.runs(3997, script) },
+			then: func(h *fakeHost) {
+				next := bash
+				next.start = 1004 * time.Second
+				h.runs(3649, next)
+			},
+			known: true,
 		},
 		"gone, of a daemon": {
 			then: func(h *fakeHost) {
@@ -384,6 +420,11 @@ func TestFillSender(t *testing.T) {
 			h.runs(1, systemd)
 			h.runs(3600, sshd)
 			h.runs(3649, bash)
+			if test.first != nil {
+				test.first(h)
+				require.NoError(t, h.table.Prime())
+				h.uptime += 10 * time.Second
+			}
 			if test.then != nil {
 				test.then(h)
 			}
@@ -392,7 +433,7 @@ func TestFillSender(t *testing.T) {
 					PID: 3997, ParentPID: 3649, Command: "mykill", Executable: "/opt/bin/mykill", Login: login, Session: session,
 				}
 			}
-			e := &kill.Event{Time: h.at(999 * time.Second), Sender: test.sender}
+			e := &kill.Event{Time: h.at(h.uptime - time.Second), Sender: test.sender}
 			h.table.Fill(e)
 			assert.Equal(t, test.ancestry, e.Sender.Ancestry)
 			if !test.known {

@@ -43,7 +43,6 @@ func (m *memory) add(e *entry) {
 	newer := m.newest[e.PID]
 	if newer == nil || newer.Start < e.Start {
 		if e.older = newer; newer != nil {
-			newer.closed = true
 			m.leave(newer)
 		}
 		m.newest[e.PID] = e
@@ -52,7 +51,6 @@ func (m *memory) add(e *entry) {
 			newer = newer.older
 		}
 		e.older, newer.older = newer.older, e
-		e.closed = true
 		m.leave(e)
 	}
 	m.limitLives(e.PID)

@@ -104,7 +104,7 @@ func (t *Table) look(pid int, maybeNew bool, now time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.memory.newest[pid]
-	if known := e != nil && !e.gone && e.program != nil; !known || maybeNew && !e.told || e.young(now) {
+	if known := e != nil && !e.gone && e.program != nil; !known || maybeNew || e.young(now) {
 		if e = t.refresh(pid); e == nil {
 			return
 		}
@@ -125,13 +125,7 @@ func (t *Table) settle(now moment) {
 		if e.round != t.round {
 			t.memory.leave(e)
 		}
-		switch {
-		case !e.gone:
-			e.clear = now
-		case e.closed || e.clear.at == 0:
-		case given(e.PID, e.clear, now):
-			e.closed = true
-		default:
+		if !e.gone || e.clear.at != 0 && !given(e.PID, e.clear, now) {
 			e.clear = now
 		}
 	}
@@ -194,7 +188,8 @@ func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
 		e.program = &program{command: old.command, executable: old.executable, commandLine: commandLine}
 		e.instance = nil
 	}
-	if path := parseCgroups(dir.cgroups()); path != "" && !s.dead && (e.place == nil || e.place.path != path) {
+	path := parseCgroups(dir.cgroups())
+	if path != "" && (e.place == nil || e.place.path != path && !s.dead) {
 		e.place, e.cgroup, e.instance = newPlace(path), CgroupID{}, nil
 	}
 }

@@ -166,9 +166,7 @@ func (t *Table) Identify(key Key, cgroup CgroupID) (instance *kill.Instance, exe
 	if e.program == nil && t.reads.take() {
 		t.meet(e)
 	}
-	if cgroup.ID != 0 && cgroup != e.cgroup {
-		t.move(e, cgroup)
-	}
+	t.move(e, cgroup)
 	if e.program == nil {
 		return t.describe(e, &program{}), ""
 	}
@@ -204,9 +202,9 @@ func (t *Table) meet(e *entry) {
 	}
 }
 
-// move puts a process into another control group.
+// move puts a process into another control group; zero is one not known.
 func (t *Table) move(e *entry, id CgroupID) {
-	if id == e.cgroup {
+	if id.ID == 0 || id == e.cgroup {
 		return
 	}
 	p := t.cgroups.find(id)

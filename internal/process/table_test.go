@@ -107,6 +107,8 @@ func TestIdentifyTheUnknown(t *testing.T) {
 	assert.Empty(t, executable)
 	assert.Equal(t, &kill.Instance{Start: table.boot.Add(5 * time.Second), Cgroup: service, Unit: "mysql.service"}, instance)
 
+	assert.True(t, table.memory.find(parentKey.rounded()).gone, "nobody would tell of its end")
+
 	// It was told late, or its events came out of order.
 	tell(table)
 	_, executable = table.Identify(parentKey, serviceID)
@@ -141,6 +143,15 @@ func TestForkInheritsTheControlGroup(t *testing.T) {
 	table.Fork(parentKey, childKey)
 	instance, _ := table.Identify(childKey, CgroupID{})
 	assert.Equal(t, service, instance.Cgroup)
+}
+
+func TestExecWithoutAControlGroup(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	tell(table)
+	table.Exec(Exec{Key: parentKey, Command: "sleep", Executable: "/bin/sleep"})
+	instance, _ := table.Identify(parentKey, CgroupID{})
+	assert.Equal(t, service, instance.Cgroup, "it is where it was")
 }
 
 func TestExecIsBounded(t *testing.T) {
