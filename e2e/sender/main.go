@@ -77,9 +77,68 @@ func (s *sender) obey(order orders.Order) {
 	case orders.Start:
 		s.say(orders.Truth{Victims: start(order.Count, order.Group)})
 	case orders.Rename:
-		check(os.WriteFile("/proc/thread-self/comm", []byte(order.Name), 0))
+		rename(order.Name)
+	case orders.Brief:
+		s.say(orders.Truth{Victims: []int{brief(order)}})
+	case orders.Fault, orders.Abort:
+		crash(order.Call)
 	default:
+		if order.From != "" {
+			s.sendFrom(order)
+			return
+		}
 		s.send(order)
+	}
+}
+
+func rename(thread string) { check(os.WriteFile("/proc/thread-self/comm", []byte(thread), 0)) }
+
+// sendFrom sends from another thread, which ends with that.
+func (s *sender) sendFrom(order orders.Order) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // and never unlocked: the thread is of no other use
+		rename(order.From)
+		s.send(order)
+	}()
+	<-done
+}
+
+// brief returns a process that lived for a millisecond. Nobody waits for its end,
+// as with the victims.
+func brief(order orders.Order) int {
+	command := exec.Command(order.Path) //nolint:gosec // a test's own
+	input, err := command.StdinPipe()   // which keeps programs such as cat waiting
+	check(err)
+	defer input.Close()
+	check(command.Start())
+	time.Sleep(time.Millisecond)
+	check(syscall.Kill(command.Process.Pid, syscall.Signal(order.Signal)))
+	return command.Process.Pid
+}
+
+// crash ends the process by a signal that dumps core, but without a core.
+func crash(how string) {
+	check(unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}))
+	if how == orders.Abort {
+		byDefault(syscall.SIGABRT)
+		check(unix.Tgkill(os.Getpid(), unix.Gettid(), syscall.SIGABRT)) // as abort(3) does
+		return
+	}
+	byDefault(syscall.SIGSEGV)
+	forbidden, err := unix.Mmap(-1, 0, 1, unix.PROT_NONE, unix.MAP_PRIVATE|unix.MAP_ANON)
+	check(err)
+	forbidden[0] = 1
+}
+
+// byDefault makes a signal do what it does to a program that knows nothing of it.
+// Package signal only knows how to go back to what the runtime does.
+func byDefault(number syscall.Signal) {
+	var action [4 * 8]byte // struct sigaction (include/linux/signal_types.h): SIG_DFL is 0
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(number), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	if errno != 0 {
+		panic(errno)
 	}
 }
 
@@ -115,8 +174,9 @@ func (s *sender) send(order orders.Order) {
 			time.Sleep(time.Until(began.Add(time.Duration(i) * time.Second / time.Duration(order.Rate))))
 		}
 		before := time.Now()
-		errno := call()
-		s.say(orders.Truth{Errno: int(errno), Nanoseconds: time.Since(before).Nanoseconds()})
+		if errno := call(); !order.Quiet || errno != 0 {
+			s.say(orders.Truth{Errno: int(errno), Nanoseconds: time.Since(before).Nanoseconds()})
+		}
 	}
 }
 

@@ -12,6 +12,11 @@ const (
 	Start = "start"
 	// Rename changes the process's command name.
 	Rename = "rename"
+	// Brief starts Path, and kills it with Signal a millisecond later.
+	Brief = "brief"
+	// Fault makes the process die of an instruction of its own, Abort of abort(3).
+	Fault = "fault"
+	Abort = "abort"
 )
 
 // Order is what to do.
@@ -32,12 +37,19 @@ type Order struct {
 	Times int `json:"times,omitempty"`
 	// Rate limits how many calls are made in a second; 0 is no limit.
 	Rate int `json:"rate,omitempty"`
+	// Quiet spares the truth about each of many calls; one that fails is told
+	// nevertheless.
+	Quiet bool `json:"quiet,omitempty"`
+	// From is the name of another thread, which makes the call.
+	From string `json:"from,omitempty"`
 	// Count is how many victims to start; Group puts them in a process group
 	// that is led by the first of them, instead of the process's own.
 	Count int  `json:"count,omitempty"`
 	Group bool `json:"group,omitempty"`
 	// Name is the new command name.
 	Name string `json:"name,omitempty"`
+	// Path is the program to start.
+	Path string `json:"path,omitempty"`
 }
 
 // Truth is what came of an order. The last one of an order is Done.
