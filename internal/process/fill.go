@@ -29,6 +29,9 @@ func (t *Table) Fill(e *kill.Event) {
 	if identified(e) || e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
 		return
 	}
+	if e.Time.Before(t.boot) {
+		return // all pids are others since then
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	in := &inquiry{Table: t, at: t.now() - t.wall().Sub(e.Time)}
@@ -127,11 +130,15 @@ func (in *inquiry) bearer(pid int) *entry {
 	if pid <= 0 {
 		return nil
 	}
-	if e := in.remembered(pid); e != nil && in.at+coarseClock <= e.seen {
+	e := in.remembered(pid)
+	switch {
+	case e != nil && in.at+coarseClock <= e.seen:
 		return e // one look does for all events before it
+	case e == nil && in.at+coarseClock <= in.scanned.at:
+		return nil // it was gone when all were looked at, as most are that a log tells of
 	}
 	in.refresh(pid)
-	e := in.remembered(pid)
+	e = in.remembered(pid)
 	switch {
 	case e == nil || e.clear.at == 0:
 		return nil

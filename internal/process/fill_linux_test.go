@@ -157,9 +157,9 @@ func TestFillTarget(t *testing.T) {
 			at:   500*time.Second + 9*time.Millisecond,
 		},
 		"born a tick before the event": {
-			then: func(h *fakeHost) { h.runs(3936, mysqld) },
-			at:   500*time.Second + 10*time.Millisecond,
-			want: true,
+			first: func(h *fakeHost) { h.runs(3936, mysqld) },
+			at:    500*time.Second + 10*time.Millisecond,
+			want:  true,
 		},
 		"before boot": {
 			then: func(h *fakeHost) { h.runs(3936, mysqld) },

@@ -53,6 +53,7 @@ func (u *Users) Fill(e *kill.Event) {
 	if e.Audit.Node != "" && !sameHost(e.Audit.Node, u.host) {
 		return
 	}
+	u.check()
 	for _, user := range []*kill.User{
 		&e.Sender.User, &e.Sender.RealUser, &e.Sender.SavedUser, &e.Sender.Login,
 	} {
@@ -65,7 +66,7 @@ func (u *Users) Fill(e *kill.Event) {
 
 func (u *Users) fill(user *kill.User) {
 	if user.ID.Known && user.Name == "" {
-		user.Name = u.Name(user.ID.Value)
+		user.Name = u.names[user.ID.Value]
 	}
 }
 
@@ -79,11 +80,16 @@ func sameHost(node, host string) bool {
 
 // Name returns the name of a user id; empty if it has none.
 func (u *Users) Name(id uint32) string {
+	u.check()
+	return u.names[id]
+}
+
+// check looks now and then whether the file has changed.
+func (u *Users) check() {
 	if now := u.now(); now.Sub(u.checked) >= passwdInterval || u.checked.IsZero() {
 		u.checked = now
 		u.refresh()
 	}
-	return u.names[id]
 }
 
 // refresh reads the file if it is not the one that was read before. If it

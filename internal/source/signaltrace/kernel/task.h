@@ -25,7 +25,7 @@ static __always_inline bool in_hierarchy(struct group *to, struct css_set *set, 
 
 	to->hierarchy = cgroup->root->hierarchy_id;
 	to->id = cgroup->kn->id;
-	return to->hierarchy != 0;
+	return to->hierarchy != 0 && cgroup->level != 0;
 }
 
 // locate tells the control group: that of cgroup v2, or of a controller of v1 where v2 does not group processes.
