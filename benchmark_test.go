@@ -48,7 +48,7 @@ func benchmarkEvent(b *testing.B, lines [][]byte) {
 	logs := telemetry.NewLogs(telemetry.Config{
 		HostName: "db1", HostID: "0123456789abcdef0123456789abcdef", OSType: "linux", CommandLine: telemetry.CommandLineRedacted,
 	})
-	users := process.NewUsers("/etc/passwd")
+	users := process.NewUsers("/etc/passwd", "")
 	table := process.NewTable(process.Config{})
 	require.NoError(b, table.Prime())
 	now := time.Now()

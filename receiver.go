@@ -75,10 +75,11 @@ func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) 
 	if err != nil {
 		return nil, err
 	}
+	host := thisMachine(config.RootPath)
 	return &killReceiver{
 		config: config, set: set, next: next, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
-		processes: process.NewTable(process.Config{Root: config.RootPath, Logger: set.Logger}),
-		machine:   thisMachine(config.RootPath), grace: shutdownGrace, suspicion: make(chan struct{}, 1),
+		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.name, Logger: set.Logger}),
+		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -174,7 +175,7 @@ func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delive
 		next:      r.next,
 		filter:    r.filter,
 		processes: r.processes,
-		users:     process.NewUsers(r.machine.passwd),
+		users:     process.NewUsers(r.machine.passwd, r.machine.name),
 		logs:      newLogs(r.config, &r.set, r.machine),
 		retry:     r.config.RetryOnFailure,
 		obsreport: r.obsreport,

@@ -101,18 +101,25 @@ func (p *players) everySignal(listed []syscall.Signal) []*sender {
 func (p *players) threads() []*sender {
 	s := newSender(p.t, p.program)
 	victim := s.start(1, false)[0]
-	thread := 0
-	eventually(p.t, func() bool {
-		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", victim))
-		require.NoError(p.t, err)
-		thread = number(tasks[len(tasks)-1].Name())
-		return thread != victim
-	}, "the victim has a second thread")
+	thread := secondThread(p.t, victim)
 	s.send(orders.Order{Call: "tkill", PID: thread, Signal: int(unix.SIGTERM)}, victim)
 	for _, call := range []string{"tgkill", "rt_tgsigqueueinfo"} {
 		s.send(orders.Order{Call: call, PID: victim, Thread: thread, Signal: int(unix.SIGTERM)}, victim)
 	}
 	return []*sender{s}
+}
+
+// secondThread returns a thread of a process that is not its first.
+func secondThread(t *testing.T, pid int) int {
+	t.Helper()
+	thread := 0
+	eventually(t, func() bool {
+		tasks, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+		require.NoError(t, err)
+		thread = number(tasks[len(tasks)-1].Name())
+		return thread != pid
+	}, "process %d has a second thread", pid)
+	return thread
 }
 
 // groups strikes many with one call.

@@ -4,7 +4,6 @@
 package process
 
 import (
-	"os"
 	"strings"
 	"time"
 
@@ -15,11 +14,6 @@ import (
 // the kernel takes it from its last tick, at least 100 of which are in a second,
 // and prints milliseconds.
 const coarseClock = tick + time.Millisecond
-
-func hostname() string {
-	name, _ := os.Hostname() // without it, no other host can be told apart
-	return name
-}
 
 // Fill adds to an event what the host knows of its processes, where the source
 // knew nothing but pids and names. It adds nothing that may be of another

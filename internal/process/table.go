@@ -30,6 +30,8 @@ const (
 type Config struct {
 	// Root is where the host's file system is; "" or "/" is this one.
 	Root string
+	// Host is its name; if it is empty, all that are named are others.
+	Host string
 	// Max bounds the processes that are remembered, the dead included; 0 is the
 	// default.
 	Max    int
@@ -97,7 +99,7 @@ func NewTable(config Config) *Table {
 	return &Table{
 		logger:  occasional.Logger(config.Logger),
 		proc:    newProc(config.Root),
-		host:    hostname(),
+		host:    config.Host,
 		boot:    BootTime(),
 		now:     sinceBoot,
 		wall:    time.Now,

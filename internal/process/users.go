@@ -41,9 +41,10 @@ type Users struct {
 }
 
 // NewUsers returns a table that reads the file when it is first asked, and
-// again when the file has changed. It is not safe for concurrent use.
-func NewUsers(path string) *Users {
-	host, _ := os.Hostname() // without it, no other host can be told apart
+// again when the file has changed. The host is the name of that whose users these
+// are; if it is empty, all that are named are others. It is not safe for concurrent
+// use.
+func NewUsers(path, host string) *Users {
 	return &Users{path: path, host: host, now: time.Now}
 }
 

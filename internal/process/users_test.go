@@ -27,8 +27,8 @@ func newTestUsers(t *testing.T, passwd string) (*Users, string, *clock) {
 	if passwd != "" {
 		require.NoError(t, os.WriteFile(path, []byte(passwd), 0o600))
 	}
-	users, c := NewUsers(path), &clock{time.Unix(1000, 0)}
-	users.now, users.host = c.read, "db1.example.com"
+	users, c := NewUsers(path, "db1.example.com"), &clock{time.Unix(1000, 0)}
+	users.now = c.read
 	return users, path, c
 }
 
@@ -64,7 +64,7 @@ func TestNameIsBounded(t *testing.T) {
 	t.Parallel()
 	users, _, _ := newTestUsers(t, "ann:x:5:5::/:/\n"+strings.Repeat("x", 10*maxPasswdLine)+"\nbob:x:6:6::/:/\n")
 	assert.Empty(t, users.Name(6), "a file with such a line is no passwd file")
-	directory := NewUsers(t.TempDir())
+	directory := NewUsers(t.TempDir(), "")
 	assert.Empty(t, directory.Name(0))
 }
 
@@ -100,7 +100,7 @@ func TestFill(t *testing.T) {
 func BenchmarkFill(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "passwd")
 	require.NoError(b, os.WriteFile(path, []byte("root:x:0:0::/:/\n"), 0o600))
-	users := NewUsers(path)
+	users := NewUsers(path, "")
 	e := &kill.Event{Sender: kill.Process{User: kill.User{ID: kill.NewID(0)}}}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -4,9 +4,22 @@
 package signaltrace
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// roles are what this program does instead of its tests if it is started to help them.
+var roles = map[string]func(arguments []string){}
+
+// roleVariable says which.
+const roleVariable = "SIGNALTRACE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if play, ok := roles[os.Getenv(roleVariable)]; ok {
+		play(os.Args[1:])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
