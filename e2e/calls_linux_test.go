@@ -92,7 +92,7 @@ func TestDeliversWhatWasSent(t *testing.T) {
 				listed = defaultSignals
 			}
 			c := startLive(t, receiver, sink)
-			senders := playAll(t, listed)
+			senders := playAll(t, listed, test.source == "ebpf")
 			awaitSent(t, sink, senders)
 			c.stop()
 			assertSent(t, sink.records(), senders)

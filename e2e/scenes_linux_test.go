@@ -28,6 +28,8 @@ type players struct {
 	// program and program32 are those for 64 and for 32 bits; the latter is
 	// empty if the kernel cannot run it.
 	program, program32 string
+	// traced says whether ebpf is looking on, which sees more of some calls.
+	traced bool
 }
 
 func newPlayers(t *testing.T) *players {
@@ -47,9 +49,10 @@ func newPlayers(t *testing.T) *players {
 }
 
 // playAll plays every scene once.
-func playAll(t *testing.T, listed []syscall.Signal) []*sender {
+func playAll(t *testing.T, listed []syscall.Signal, traced bool) []*sender {
 	t.Helper()
 	p := newPlayers(t)
+	p.traced = traced
 	senders := slices.Concat(
 		p.everyCall(p.program),
 		p.everySignal(listed),
@@ -158,7 +161,12 @@ func (p *players) failures() []*sender {
 	}
 	// The kernel refuses these before it looks for the process.
 	root.send(orders.Order{Call: "pidfd_send_signal", PID: victim, Signal: int(unix.SIGTERM), Flags: 1 << 10})
-	root.send(orders.Order{Call: "rt_sigqueueinfo", PID: victim, Signal: int(unix.SIGTERM), Forged: true})
+	forged := orders.Order{Call: "rt_sigqueueinfo", PID: victim, Signal: int(unix.SIGTERM), Forged: true}
+	if p.traced { // where refused means that there is somebody
+		root.send(forged, victim)
+	} else {
+		root.send(forged)
+	}
 	return []*sender{root, user}
 }
 

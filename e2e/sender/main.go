@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -78,6 +79,8 @@ func (s *sender) obey(order orders.Order) {
 		s.say(orders.Truth{Victims: start(order.Count, order.Group)})
 	case orders.Rename:
 		rename(order.Name)
+	case orders.LogIn:
+		check(os.WriteFile("/proc/self/loginuid", strconv.AppendInt(nil, int64(order.User), 10), 0))
 	case orders.Brief:
 		s.say(orders.Truth{Victims: []int{brief(order)}})
 	case orders.Fault, orders.Abort:

@@ -12,6 +12,8 @@ const (
 	Start = "start"
 	// Rename changes the process's command name.
 	Rename = "rename"
+	// LogIn makes User the login user of the process and of those that it starts.
+	LogIn = "log in"
 	// Brief starts Path, and kills it with Signal a millisecond later.
 	Brief = "brief"
 	// Fault makes the process die of an instruction of its own, Abort of abort(3).
@@ -48,6 +50,7 @@ type Order struct {
 	Group bool `json:"group,omitempty"`
 	// Name is the new command name.
 	Name string `json:"name,omitempty"`
+	User int    `json:"user,omitempty"`
 	// Path is the program to start.
 	Path string `json:"path,omitempty"`
 }
