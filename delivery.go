@@ -56,6 +56,10 @@ type delivery struct {
 	logger    *zap.Logger
 	health    *health
 
+	// handing takes log records to the goroutine that hands them on, so that the next
+	// are made meanwhile; nil if deliver returns only once they were taken.
+	handing chan plog.Logs
+
 	// stopping is done once there is no time left to try again, context once
 	// there is none left at all.
 	stopping, context context.Context //nolint:containedctx // both span the whole life of the delivery
@@ -129,22 +133,59 @@ func (d *delivery) append(e *kill.Event, now time.Time) error {
 	return nil
 }
 
+// ahead makes deliver return while its log records are still being handed on. It is
+// for sources that could not read them again anyway. end has to be called after the
+// last deliver, for handAll to return.
+func (d *delivery) ahead() { d.handing = make(chan plog.Logs) }
+
+func (d *delivery) end() {
+	if d.handing != nil {
+		close(d.handing)
+	}
+}
+
+// handAll hands on until end is called.
+func (d *delivery) handAll() {
+	for data := range d.handing {
+		_ = d.hand(data) // which has told what it could not hand on
+	}
+}
+
 // flush hands on what was gathered. It returns an error only if the receiver is
-// shutting down: everything else is settled here.
+// shutting down.
 func (d *delivery) flush() error {
 	if d.logs.Len() == 0 {
 		return nil
 	}
 	data := d.logs.Take()
+	if d.handing == nil {
+		return d.hand(data)
+	}
+	select {
+	case d.handing <- data:
+		return nil
+	case <-d.context.Done():
+		return d.abandon(data.LogRecordCount(), errStopping)
+	}
+}
+
+// abandon tells what was not handed on because the receiver is shutting down.
+func (d *delivery) abandon(records int, err error) error {
+	d.logger.Warn("shutting down before the next consumer took log records; what can be read again comes "+
+		"again after a restart, if there is a storage extension",
+		zap.Int("log_records", records), zap.Error(err))
+	return err
+}
+
+// hand hands log records on. It returns an error only if the receiver is shutting
+// down: everything else is settled here.
+func (d *delivery) hand(data plog.Logs) error {
 	ctx := d.obsreport.StartLogsOp(d.context)
 	count := data.LogRecordCount()
 	dropped, err := d.consume(ctx, data)
 	d.obsreport.EndLogsOp(ctx, dataFormat, count, err)
 	if errors.Is(err, errStopping) {
-		d.logger.Warn("shutting down before the next consumer took log records; what can be read again comes "+
-			"again after a restart, if there is a storage extension",
-			zap.Int("log_records", dropped), zap.Error(err))
-		return err
+		return d.abandon(dropped, err)
 	}
 	if err != nil {
 		d.telemetry.ReceiverAuditKillDropped.Add(ctx, int64(dropped))

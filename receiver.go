@@ -136,13 +136,22 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	delivering, stopDelivering := context.WithCancel(ctx)
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
 	d := r.newDelivery(reading, delivering)
+	if r.source.live {
+		d.ahead()
+		r.running.Go(d.handAll)
+	}
+	var producing sync.WaitGroup
 	if r.guard != nil {
-		r.running.Go(func() { r.guard.run(reading, d.deliver) })
+		producing.Go(func() { r.guard.run(reading, d.deliver) })
 	}
 	if !r.source.tellsProcesses && r.prime() {
 		r.running.Go(func() { r.processes.Run(reading) })
 	}
-	r.running.Go(func() { r.source.Run(reading, d.deliver) })
+	producing.Go(func() { r.source.Run(reading, d.deliver) })
+	r.running.Go(func() {
+		producing.Wait()
+		d.end()
+	})
 	return nil
 }
 

@@ -23,6 +23,8 @@ type candidate struct {
 	key string
 	// rules says whether it needs audit rules that the receiver loads.
 	rules bool
+	// live says whether it tells what happens now, and cannot tell it again.
+	live bool
 	// tellsProcesses says whether it keeps the table of processes up to date.
 	tellsProcesses bool
 }
@@ -114,11 +116,11 @@ func (r *killReceiver) suspect() {
 }
 
 func (r *killReceiver) trace(config *EBPFConfig) candidate {
-	return candidate{Source: r.newTrace(config), key: keyEBPF, tellsProcesses: true}
+	return candidate{Source: r.newTrace(config), key: keyEBPF, live: true, tellsProcesses: true}
 }
 
 func (r *killReceiver) netlink(config *NetlinkConfig) candidate {
-	return candidate{Source: r.newNetlink(config), key: keyNetlink, rules: r.managed(true)}
+	return candidate{Source: r.newNetlink(config), key: keyNetlink, live: true, rules: r.managed(true)}
 }
 
 func (r *killReceiver) file(config *FileConfig) candidate {
