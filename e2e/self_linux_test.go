@@ -22,14 +22,16 @@ import (
 
 // Who ends the collector is among the last that it delivers.
 func TestReportsItsOwnEnd(t *testing.T) {
-	for name, daemon := range map[string]bool{"unicast": false, "multicast": true} {
+	for name, receiver := range map[string]string{
+		"unicast": `{netlink: {}}`, "multicast": `{netlink: {}}`, "ebpf": `{ebpf: {}}`,
+	} {
 		t.Run(name, func(t *testing.T) {
 			useAudit(t)
-			if daemon {
+			if name == "multicast" {
 				newAuditd(t, "log_format = RAW").run()
 			}
 			sink := newSink(t, "grpc")
-			c := startLive(t, `{netlink: {}}`, sink)
+			c := startLive(t, receiver, sink)
 			s := newSender(t, nativeSender(t))
 			pid := c.command.Process.Pid
 			s.send(orders.Order{Call: "kill", PID: pid, Signal: int(unix.SIGTERM)}, pid)

@@ -59,6 +59,14 @@ func said(r record) signaled {
 	}
 }
 
+// asToldBy leaves out what the source of a log record cannot know.
+func (s signaled) asToldBy(r record) signaled {
+	if r.Attributes["kill.source"] == "ebpf" {
+		s.Arch = ""
+	}
+	return s
+}
+
 // sender is a process that sends signals as ordered (see sender/main.go). It is
 // started after auditing was turned on: the kernel records no older processes.
 type sender struct {

@@ -33,6 +33,7 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 	}{
 		"unicast":   {receiver: `{netlink: {mode: unicast}}`},
 		"multicast": {receiver: `{netlink: {mode: multicast}}`, daemon: true, rate: 7000},
+		"ebpf":      {receiver: `{ebpf: {}}`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +44,7 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 			sink := newSink(t, "grpc")
 			c := startLive(t, test.receiver, sink)
 			senders, victims := twoSenders(t)
-			if !test.daemon {
+			if name == "unicast" {
 				assert.Equal(t, "0", auditStatus(t)["backlog_wait_time"])
 			}
 			waited := waitedInKernel(t)
@@ -55,9 +56,7 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 			assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
 			require.NoError(t, c.command.Process.Signal(syscall.SIGCONT))
 
-			eventually(t, func() bool {
-				return c.metric("audit_kill_kernel_lost")+c.metric("audit_kill_receive_overruns") > 0
-			}, "the loss is told")
+			eventually(t, func() bool { return lost(c) > 0 }, "the loss is told")
 			goesOn(t, c, sink)
 			assertTrue(t, sink.records(), senders)
 		})
@@ -67,26 +66,27 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 // Where the kernel loses some of the records of a call that strikes many, what is
 // left says so.
 func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
-	for name, daemon := range map[string]bool{"unicast": false, "multicast": true} {
+	// The buffers are small, so that all lose something.
+	for name, receiver := range map[string]string{
+		"unicast": `{netlink: {receive_buffer: 65536}}`, "multicast": `{netlink: {receive_buffer: 65536}}`,
+		"ebpf": `{ebpf: {ring_buffer: 262144}}`,
+	} {
 		t.Run(name, func(t *testing.T) {
 			useAudit(t)
-			if daemon {
+			if name == "multicast" {
 				newAuditd(t, "log_format = RAW").run()
 			}
 			sink := newSink(t, "grpc")
-			// A small buffer, so that multicast loses something as well.
-			c := startLive(t, `{netlink: {receive_buffer: 65536}}`, sink)
+			c := startLive(t, receiver, sink)
 			s := newSender(t, nativeSender(t))
 			group := s.start(members, true)
 			s.send(orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGTERM), Times: 3000}, group...)
-			eventually(t, func() bool {
-				return c.metric("audit_kill_kernel_lost")+c.metric("audit_kill_receive_overruns") > 0
-			}, "there is a loss")
+			eventually(t, func() bool { return lost(c) > 0 }, "there is a loss")
 			goesOn(t, c, sink)
 
-			targets := make(map[int]int)
+			targets := make(map[call]int)
 			for _, r := range delivered(sink.records(), []*sender{s}) {
-				targets[r.key().serial]++
+				targets[r.call()]++
 			}
 			whole, part := 0, 0
 			for _, r := range delivered(sink.records(), []*sender{s}) {
@@ -96,7 +96,7 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 				}
 				whole++
 				require.EqualValues(t, members, r.Attributes["kill.target.count"])
-				require.Equal(t, members, targets[r.key().serial], "%+v", r)
+				require.Equal(t, members, targets[r.call()], "%+v", r)
 			}
 			t.Logf("of %d targets %d are delivered of whole groups, and %d of others", len(s.want), whole, part)
 			assert.Positive(t, whole)
@@ -105,10 +105,30 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 	}
 }
 
+// call is what the log records of one call have in common.
+type call struct {
+	at     time.Time
+	serial int
+}
+
+func (r *record) call() call { return call{r.Time, r.key().serial} }
+
+// lost is how much the kernel had no room for.
+func lost(c *collector) int {
+	return c.metric("audit_kill_kernel_lost") + c.metric("audit_kill_receive_overruns") + c.metric("audit_kill_ring_dropped")
+}
+
 func TestBlockedPipelineStallsNobody(t *testing.T) {
+	for _, source := range []string{"netlink", "ebpf"} {
+		t.Run(source, func(t *testing.T) { blockPipeline(t, "{"+source+": {}}") })
+	}
+}
+
+func blockPipeline(t *testing.T, receiver string) {
+	t.Helper()
 	useAudit(t)
 	sink := newSink(t, "grpc")
-	c := startLive(t, `{netlink: {}}`, sink)
+	c := startLive(t, receiver, sink)
 	senders, victims := twoSenders(t)
 	blocked := make(chan struct{})
 	release := sync.OnceFunc(func() { close(blocked) })
@@ -141,7 +161,7 @@ func assertTrue(t *testing.T, records []record, senders []*sender) {
 				incomplete++
 				continue
 			}
-			require.Equal(t, s.want[0], said(r))
+			require.Equal(t, s.want[0].asToldBy(r), said(r))
 		}
 		t.Logf("of %d signals %d are delivered, %d of these incomplete", len(s.want), len(own), incomplete)
 	}
