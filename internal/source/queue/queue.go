@@ -67,6 +67,20 @@ func (q *Queue) Take(limit int) []*kill.Event {
 	return taken
 }
 
+// Full reports whether there is no room for even the usual event.
+func (q *Queue) Full() bool {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	return q.weight+2 > Max
+}
+
+// Drop counts events that were not even made, as there is no room.
+func (q *Queue) Drop(events int64) {
+	q.mutex.Lock()
+	defer q.mutex.Unlock()
+	q.dropped += events
+}
+
 // Len returns how many events there are.
 func (q *Queue) Len() int {
 	q.mutex.Lock()

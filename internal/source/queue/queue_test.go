@@ -45,8 +45,12 @@ func TestQueueIsBounded(t *testing.T) {
 		q.Add([]*kill.Event{event(i, 1)})
 	}
 	assert.EqualValues(t, Max/2, q.TakeDropped())
+	assert.True(t, q.Full())
+	q.Drop(3)
+	assert.EqualValues(t, 3, q.TakeDropped())
 	assert.Zero(t, q.TakeDropped(), "each is told once")
 	assert.Len(t, q.Take(Max), Max/2)
+	assert.False(t, q.Full())
 	q.Add([]*kill.Event{event(1, 1)})
 	assert.Equal(t, []uint32{1}, serialsOf(q.Take(1)), "there is room again")
 	assert.Zero(t, q.weight)

@@ -158,6 +158,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	if r.ahead <= 0 {
 		r.mark, r.ahead = r.now(), r.ring.AvailableBytes()
 	}
+	full, dropped := r.queue.Full(), int64(0)
 	for came < batch && r.ring.AvailableBytes() > 0 {
 		got, err := r.read(record)
 		if err != nil {
@@ -166,9 +167,17 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		if !got {
 			break // it was reserved, but has not been written yet
 		}
-		r.assembler.add(record.RawSample)
+		if full && isSignal(record.RawSample) {
+			dropped++ // to make an event of it would only keep the pipeline from making room
+		} else {
+			r.assembler.add(record.RawSample)
+		}
 		r.ahead -= ringHeader + len(record.RawSample)
 		came++
+	}
+	if dropped > 0 {
+		r.queue.Drop(dropped)
+		r.assembler.lost()
 	}
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0

@@ -63,6 +63,9 @@ func view[T any](raw []byte, size uintptr) *T {
 // whole is view for records of one size.
 func whole[T any](raw []byte) *T { return view[T](raw, unsafe.Sizeof(*new(T))) }
 
+// isSignal reports whether a record tells of a signal that was generated.
+func isSignal(raw []byte) bool { return len(raw) > 0 && raw[0] == kindSignal }
+
 // execution is what a program was started with.
 type execution struct {
 	*kernelExecRecord
