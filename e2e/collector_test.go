@@ -207,15 +207,18 @@ func (c *collector) wait() int {
 }
 
 // metric returns the sum of a metric's series; 0 if there is none yet.
-func (c *collector) metric(name string) int {
-	sum, err := c.scrape(name)
+func (c *collector) metric(name string) int { return c.metricOf(name, "") }
+
+// metricOf returns the sum of those series that have a label.
+func (c *collector) metricOf(name, label string) int {
+	sum, err := c.scrape(name, label)
 	if err != nil {
 		return -1
 	}
 	return sum
 }
 
-func (c *collector) scrape(name string) (int, error) {
+func (c *collector) scrape(name, label string) (int, error) {
 	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
 		fmt.Sprintf("http://127.0.0.1:%d/metrics", c.metricsPort), http.NoBody)
 	if err != nil {
@@ -234,17 +237,17 @@ func (c *collector) scrape(name string) (int, error) {
 	if response.StatusCode != http.StatusOK {
 		return 0, errors.New(response.Status)
 	}
-	return sumOf(body.String(), name)
+	return sumOf(body.String(), name, label)
 }
 
-func sumOf(exposition, name string) (int, error) {
+func sumOf(exposition, name, label string) (int, error) {
 	var sum float64
 	for line := range strings.Lines(exposition) {
 		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if i := strings.IndexByte(series, '{'); i >= 0 {
 			series, value = line[:i], line[strings.LastIndexByte(line, ' ')+1:]
 		}
-		if strings.TrimSuffix(series, "_total") != "otelcol_receiver_"+name {
+		if strings.TrimSuffix(series, "_total") != "otelcol_receiver_"+name || !strings.Contains(line, label) {
 			continue
 		}
 		number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
