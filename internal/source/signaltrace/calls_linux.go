@@ -28,7 +28,7 @@ const (
 	endsOfSixCalls callEnds = "tracepoints"
 	// endsOfAllCalls runs a short program at the end of every call.
 	endsOfAllCalls callEnds = "all calls"
-	// endsUnseen is how it is if failed calls are of no interest, and functions cannot be
+	// endsUnseen is how it is if failed calls and signal 0 are of no interest, and functions cannot be
 	// traced: to know when a group is complete is not worth what the others cost.
 	endsUnseen callEnds = "none"
 )
@@ -50,10 +50,11 @@ var callFunctions = map[string][]string{
 	},
 }
 
-// chooseCallEnds returns the cheapest way that the kernel permits.
-func chooseCallEnds(includeFailed bool) callEnds {
+// chooseCallEnds returns the cheapest way that the kernel permits. If nothing depends
+// on it but to know when a group is complete, it may be none.
+func chooseCallEnds(matter bool) callEnds {
 	ways := []callEnds{endsOfFunctions}
-	if includeFailed {
+	if matter {
 		ways = append(ways, endsOfSixCalls, endsOfAllCalls)
 	}
 	for _, way := range ways {

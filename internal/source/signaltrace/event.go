@@ -43,7 +43,7 @@ type events struct {
 	processes processes
 	texts     texts
 	parents   parents
-	// boot is when the host was started, by the clock on the wall.
+	// boot is when the host was started, by the clock on the wall, which may be set.
 	boot time.Time
 }
 

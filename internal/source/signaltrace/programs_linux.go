@@ -6,6 +6,7 @@ package signaltrace
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/cilium/ebpf"
@@ -59,7 +60,7 @@ func load(w wish) (*programs, error) {
 	p := &programs{}
 	p.calls = w.calls
 	if p.calls == "" {
-		p.calls = chooseCallEnds(w.includeFailed)
+		p.calls = chooseCallEnds(w.includeFailed || slices.Contains(w.signals, 0))
 	}
 	if err := p.calls.specify(spec); err != nil {
 		return nil, err

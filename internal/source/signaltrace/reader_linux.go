@@ -28,6 +28,10 @@ const (
 	pace     = 2 * time.Millisecond
 	busyPace = 5 * time.Millisecond
 	busyFrom = 16
+	// clockInterval is how often the two clocks are compared, clockBracket how long that
+	// may take, as it may be interrupted.
+	clockInterval = time.Second
+	clockBracket  = 20 * time.Microsecond
 	// batch is how many records the reader takes before it hands on their events.
 	batch = 512
 	// ringHeader is what each record takes besides (include/uapi/linux/bpf.h,
@@ -64,6 +68,8 @@ type reader struct {
 	// gathered are events that were not handed on yet.
 	gathered []*kill.Event
 	lost     losses
+	// clockSet is when the clocks were last compared, since boot.
+	clockSet time.Duration
 	// stopped is true once events are not wanted anymore.
 	stopped bool
 	now     func() time.Duration
@@ -205,6 +211,7 @@ func (r *reader) emit(e *kill.Event) {
 func (r *reader) settle() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.setClock()
 	if now, err := r.kernel.losses(); err == nil {
 		if now.signals != r.lost.signals {
 			r.assembler.lost()
@@ -217,6 +224,16 @@ func (r *reader) settle() time.Duration {
 	}
 	r.hand()
 	return wait
+}
+
+// setClock follows the clock on the wall, as whoever reads the events goes by it.
+func (r *reader) setClock() {
+	before := r.now()
+	wall := time.Now()
+	if before-r.clockSet < clockInterval || r.now()-before > clockBracket {
+		return
+	}
+	r.assembler.events.boot, r.clockSet = wall.Add(-before), before
 }
 
 // hand moves the events on.
