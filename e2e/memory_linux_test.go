@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -33,9 +34,23 @@ func TestMemoryOfABackfill(t *testing.T) {
 	})
 	c.says("the log was read to its end")
 	eventually(t, func() bool { return c.metric("audit_kill_events") == repeats*events }, "every event is delivered")
-	peak := peakMemoryKB(t, c.command.Process.Pid)
+	peak := memoryKB(t, c.command.Process.Pid, "VmHWM")
 	t.Logf("peak memory: %d kB", peak)
 	assert.Less(t, peak, mostMemoryKB, "peak memory in kB")
+	c.stop()
+}
+
+// An idle collector that traces is small.
+func TestIdleCollectorIsSmall(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	const mostMemoryKB = 60_000
+	c := startLive(t, `{ebpf: {}}`, newSink(t, "grpc"))
+	time.Sleep(10 * time.Second) // for as long as it may still grow
+	pid := c.command.Process.Pid
+	resident := memoryKB(t, pid, "VmRSS")
+	t.Logf("resident memory: %d kB, of which %d kB are the program's", resident, memoryKB(t, pid, "RssFile"))
+	assert.Less(t, resident, mostMemoryKB, "resident memory in kB")
 	c.stop()
 }
 
@@ -55,13 +70,12 @@ func repeatLog(t *testing.T, path string, times int) {
 	require.NoError(t, file.Close())
 }
 
-var peakPattern = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
-
-func peakMemoryKB(t *testing.T, pid int) int {
+// memoryKB is one of the lines of /proc/<pid>/status, such as VmRSS.
+func memoryKB(t *testing.T, pid int, line string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	require.NoError(t, err)
-	match := peakPattern.FindSubmatch(status)
+	match := regexp.MustCompile(line + `:\s+(\d+) kB`).FindSubmatch(status)
 	require.NotNil(t, match, string(status))
 	return number(string(match[1]))
 }
