@@ -126,7 +126,7 @@ func TestTellsWhoKilledAControlGroup(t *testing.T) {
 	c := startLive(t, `{ebpf: {}}`, sink)
 	s := newSender(t, nativeSender(t), inCgroup(t, group))
 	victims := append(s.start(3, false), s.pid)
-	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group)
+	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
 	require.NoError(t, killer.Run())
 	for _, victim := range victims {
 		r := struck(t, sink, "kill.signal", victim)

@@ -104,7 +104,7 @@ func messages(t *testing.T, path string) func(func(plog.Logs) bool) {
 	return func(yield func(plog.Logs) bool) {
 		for {
 			var length [4]byte
-			if _, err := io.ReadFull(file, length[:]); err == io.EOF { //nolint:errorlint // as io.ReadFull says
+			if _, err := io.ReadFull(file, length[:]); err == io.EOF {
 				return
 			}
 			message := make([]byte, binary.BigEndian.Uint32(length[:]))

@@ -135,11 +135,14 @@ func crash(how string) {
 	forbidden[0] = 1
 }
 
+// action is a struct sigaction (include/linux/signal_types.h), of which SIG_DFL is 0.
+var action [4 * 8]byte
+
 // byDefault makes a signal do what it does to a program that knows nothing of it.
 // Package signal only knows how to go back to what the runtime does.
 func byDefault(number syscall.Signal) {
-	var action [4 * 8]byte // struct sigaction (include/linux/signal_types.h): SIG_DFL is 0
-	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(number), uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0)
+	address := uintptr(unsafe.Pointer(&action)) //nolint:gosec // a global variable stays where it is
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(number), address, 0, 8, 0, 0)
 	if errno != 0 {
 		panic(errno)
 	}
