@@ -81,6 +81,11 @@ type kernelIdentity struct {
 	Unused uint32
 }
 
+type kernelName struct {
+	_     structs.HostLayout
+	Words [2]uint64
+}
+
 type kernelParty struct {
 	_        structs.HostLayout
 	Identity kernelIdentity
@@ -148,6 +153,10 @@ const (
 	kernelProgWhoami          = "whoami"
 	kernelVarDroppedProcesses = "dropped_processes"
 	kernelVarDroppedSignals   = "dropped_signals"
+	kernelVarFewSenders       = "few_senders"
+	kernelVarFewSendersCount  = "few_senders_count"
+	kernelVarFewTargets       = "few_targets"
+	kernelVarFewTargetsCount  = "few_targets_count"
 	kernelVarIncludeFailed    = "include_failed"
 	kernelVarOnlySenders      = "only_senders"
 	kernelVarOnlyTargets      = "only_targets"
@@ -231,6 +240,10 @@ type kernelMapSpecs struct {
 type kernelVariableSpecs struct {
 	DroppedProcesses *ebpf.VariableSpec `ebpf:"dropped_processes"`
 	DroppedSignals   *ebpf.VariableSpec `ebpf:"dropped_signals"`
+	FewSenders       *ebpf.VariableSpec `ebpf:"few_senders"`
+	FewSendersCount  *ebpf.VariableSpec `ebpf:"few_senders_count"`
+	FewTargets       *ebpf.VariableSpec `ebpf:"few_targets"`
+	FewTargetsCount  *ebpf.VariableSpec `ebpf:"few_targets_count"`
 	IncludeFailed    *ebpf.VariableSpec `ebpf:"include_failed"`
 	OnlySenders      *ebpf.VariableSpec `ebpf:"only_senders"`
 	OnlyTargets      *ebpf.VariableSpec `ebpf:"only_targets"`
@@ -285,6 +298,10 @@ func (m *kernelMaps) Close() error {
 type kernelVariables struct {
 	DroppedProcesses *ebpf.Variable `ebpf:"dropped_processes"`
 	DroppedSignals   *ebpf.Variable `ebpf:"dropped_signals"`
+	FewSenders       *ebpf.Variable `ebpf:"few_senders"`
+	FewSendersCount  *ebpf.Variable `ebpf:"few_senders_count"`
+	FewTargets       *ebpf.Variable `ebpf:"few_targets"`
+	FewTargetsCount  *ebpf.Variable `ebpf:"few_targets_count"`
 	IncludeFailed    *ebpf.Variable `ebpf:"include_failed"`
 	OnlySenders      *ebpf.Variable `ebpf:"only_senders"`
 	OnlyTargets      *ebpf.Variable `ebpf:"only_targets"`

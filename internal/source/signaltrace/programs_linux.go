@@ -4,6 +4,7 @@
 package signaltrace
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -32,6 +33,9 @@ type losses struct {
 	// missed is how often a program was skipped, because it was running already.
 	missed uint64
 }
+
+// fewNames is how many names are compared one by one (kernel/record.h, FEW).
+const fewNames = 8
 
 // wish is what the programs filter by.
 type wish struct {
@@ -94,6 +98,8 @@ func specify(spec *ebpf.CollectionSpec, w wish) error {
 		kernelVarOnlySenders:    plain(w.senders),
 		kernelVarRoomForSignals: uint64(w.ring) * 3 / 4,
 	}
+	few(values, w.targets, kernelVarFewTargets, kernelVarFewTargetsCount)
+	few(values, w.senders, kernelVarFewSenders, kernelVarFewSendersCount)
 	for name, value := range values {
 		if err := spec.Variables[name].Set(value); err != nil {
 			return fmt.Errorf("setting %s: %w", name, err)
@@ -103,6 +109,29 @@ func specify(spec *ebpf.CollectionSpec, w wish) error {
 	spec.Maps[kernelMapTargets].MaxEntries = uint32(max(1, len(w.targets)))
 	spec.Maps[kernelMapSenders].MaxEntries = uint32(max(1, len(w.senders)))
 	return nil
+}
+
+// few adds the names themselves if they are not many, so that no map is needed.
+func few(values map[string]any, names []string, variable, count string) {
+	var commands [fewNames]kernelName
+	if !plain(names) || len(names) > len(commands) {
+		return
+	}
+	for i, name := range names {
+		commands[i] = commandOf(name)
+	}
+	values[variable], values[count] = commands, uint32(len(names))
+}
+
+// commandOf returns a name as the kernel has it, cut to what it keeps.
+func commandOf(name string) kernelName {
+	var command [len(kernelParty{}.Command)]byte
+	copy(command[:len(command)-1], name)
+	var words kernelName
+	for i := range words.Words {
+		words.Words[i] = binary.LittleEndian.Uint64(command[8*i:]) // as are all processors that this is for
+	}
+	return words
 }
 
 // plain reports whether all names can be compared in the kernel: globs and paths
@@ -123,9 +152,7 @@ func (p *programs) prepare(w wish) error {
 			continue
 		}
 		for _, name := range names {
-			var command [len(kernelParty{}.Command)]byte
-			copy(command[:len(command)-1], name)
-			if err := p.collection.Maps[mapName].Put(command, uint8(1)); err != nil {
+			if err := p.collection.Maps[mapName].Put(commandOf(name), uint8(1)); err != nil {
 				return fmt.Errorf("filtering by %q: %w", name, err)
 			}
 		}

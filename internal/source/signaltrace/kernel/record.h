@@ -13,6 +13,13 @@
 #define NAME_MAX 256   // one part of it, with the NUL
 #define ARGUMENTS 1024 // the command line that a process was started with
 
+#define FEW 8          // names that are compared one by one
+
+// The name of a process or thread, with zeros behind it.
+struct name {
+	u64 words[COMMAND / sizeof(u64)];
+};
+
 enum kind {
 	SIGNAL = 1, // was generated
 	CALL = 2,   // has ended: it failed, struck a group, or only asked (signal 0)

@@ -21,8 +21,12 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile u64 signals = 0;          // bit n-1 is signal n
 const volatile bool signal_zero = false; // kill(pid, 0), which only asks
 const volatile bool include_failed = false;
-const volatile bool only_targets = false; // those in the map targets
+const volatile bool only_targets = false; // those named, see struct names
 const volatile bool only_senders = false;
+const volatile struct name few_targets[FEW];
+const volatile struct name few_senders[FEW];
+const volatile u32 few_targets_count = 0;
+const volatile u32 few_senders_count = 0;
 const volatile u64 room_for_signals = 0; // bytes of the ring that the records of processes leave free
 
 u32 self = 0;           // the reader's process id, set by whoami
@@ -45,10 +49,11 @@ struct {
 	__uint(max_entries, 4 << 20);
 } ring SEC(".maps");
 
+// Names of processes, if there are more than a few.
 struct names {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
-	__type(key, char[COMMAND]);
+	__type(key, struct name);
 	__type(value, u8);
 };
 struct names targets SEC(".maps");
@@ -86,22 +91,48 @@ static __always_inline bool wanted(s32 signal)
 	return signal > 0 && signal <= 64 && signals >> (signal - 1) & 1;
 }
 
-static __always_inline bool has(void *names, const char *command)
+// before_nul returns the bytes of a word that are before its first NUL, and whether there is one.
+static __always_inline u64 before_nul(u64 word, bool *ended)
 {
-	char name[COMMAND] = {};
+	u64 nuls = (word - 0x0101010101010101) & ~word & 0x8080808080808080;
 
-	bpf_probe_read_kernel_str(name, sizeof(name), command);
-	return bpf_map_lookup_elem(names, name) != NULL;
+	*ended = nuls != 0;
+	return *ended ? word & ((nuls & -nuls) - 1) : word;
 }
 
-static __always_inline bool named(void *names, struct task_struct *task)
+// has looks a task's name up. A few are compared one by one, as a look into a map takes as long as all the rest.
+static __always_inline bool has(void *map, const volatile struct name *few, u32 count, struct task_struct *task)
 {
-	return has(names, task->comm) || task->pid != task->tgid && has(names, task->group_leader->comm);
+	struct name name;
+	bool ended;
+
+	// Older kernels leave something of the name before behind the NUL.
+	name.words[0] = before_nul(*(u64 *)&task->comm[0], &ended);
+	name.words[1] = ended ? 0 : before_nul(*(u64 *)&task->comm[8], &ended);
+	if (count == 0)
+		return bpf_map_lookup_elem(map, &name) != NULL;
+	for (u32 i = 0; i < FEW && i < count; i++) {
+		if (few[i].words[0] == name.words[0] && few[i].words[1] == name.words[1])
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool is_target(struct task_struct *task)
+{
+	return has(&targets, few_targets, few_targets_count, task) ||
+	       task->pid != task->tgid && has(&targets, few_targets, few_targets_count, task->group_leader);
+}
+
+static __always_inline bool is_sender(struct task_struct *task)
+{
+	return has(&senders, few_senders, few_senders_count, task) ||
+	       task->pid != task->tgid && has(&senders, few_senders, few_senders_count, task->group_leader);
 }
 
 static __always_inline bool from_wanted(struct task_struct *sender)
 {
-	return sender->tgid != self && (!only_senders || named(&senders, sender));
+	return sender->tgid != self && (!only_senders || is_sender(sender));
 }
 
 static __always_inline struct signal_record *reserve_signal(void)
@@ -176,7 +207,7 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if (!wanted(signal))
 		return 0;
 	sender = bpf_get_current_task_btf();
-	if (!from_wanted(sender) || only_targets && !named(&targets, task))
+	if (!from_wanted(sender) || only_targets && !is_target(task))
 		return 0;
 	if ((u64)info > 1) {
 		bpf_probe_read_kernel(&code, sizeof(code), &((struct kernel_siginfo *)info)->si_code);
@@ -195,6 +226,9 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	r->result = result;
 	if (!current_call(sender, &r->call))
 		r->call.number = NONE;
+	// In Linux 7.3 kill(2) leaves it to whoever queues the signal to make its siginfo, which is the same as ever.
+	if (!info && r->call.number == KILL && r->call.signal == signal)
+		r->special = 2;
 	add_sender(r, sender);
 	describe(&r->target, task, task->real_cred);
 	bpf_ringbuf_submit(r, wakeup());
@@ -308,7 +342,7 @@ int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
 	if (!dumps_core(signal) || !wanted(signal) || action->sa.sa_handler)
 		return 0;
 	task = bpf_get_current_task_btf();
-	if (task->signal->flags & SIGNAL_UNKILLABLE || only_targets && !named(&targets, task))
+	if (task->signal->flags & SIGNAL_UNKILLABLE || only_targets && !is_target(task))
 		return 0;
 	r = reserve_signal();
 	if (!r)
