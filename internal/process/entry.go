@@ -41,6 +41,9 @@ type entry struct {
 	// if /proc told the path.
 	place  *place
 	cgroup CgroupID
+	// sought is the control group that /proc was last asked for, so that it is not asked
+	// again where it does not know.
+	sought CgroupID
 	// instance is made of the above when it is needed.
 	instance *kill.Instance
 

@@ -23,16 +23,26 @@ func (t *Table) Fill(e *kill.Event) {
 	if identified(e) || e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
 		return
 	}
-	if e.Time.Before(t.boot) {
-		return // all pids are others since then
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if e.Time.Before(t.booted()) {
+		return // all pids are others since then
+	}
 	in := &inquiry{Table: t, at: t.now() - t.wall().Sub(e.Time)}
 	in.fillSender(e)
 	for i := range e.Targets {
 		in.fillTarget(e, &e.Targets[i])
 	}
+}
+
+// booted returns when the host was started, by the clock on the wall as it is set
+// now.
+func (t *Table) booted() time.Time {
+	now := t.wall()
+	if since := now.Sub(t.bootAsked); since < 0 || since >= time.Second {
+		t.bootNow, t.bootAsked = now.Add(-t.now()), now
+	}
+	return t.bootNow
 }
 
 // identified reports whether the source knew it all, as the kernel does.

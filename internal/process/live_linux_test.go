@@ -348,7 +348,8 @@ func TestControlGroupsOfTheKernel(t *testing.T) {
 	before, _ := table.Identify(p.key, CgroupID{})
 	folder, path, id := makeCgroup(t, table)
 
-	lost, _ := table.Identify(p.key, id)
+	elsewhere := startIdle(t, table, "elsewhere")
+	lost, _ := table.Identify(elsewhere.key, id)
 	assert.NotEqual(t, path, lost.Cgroup, "the process is not in it, so its path is not known")
 
 	require.NoError(t, os.WriteFile(filepath.Join(folder, "cgroup.procs"), []byte(strconv.Itoa(p.key.PID)), 0))

@@ -79,6 +79,8 @@ type Table struct {
 	// now is the time since boot, wall that of the calendar.
 	now  func() time.Duration
 	wall func() time.Time
+	// bootNow is when the host was started by that clock, as of bootAsked.
+	bootNow, bootAsked time.Time
 
 	mu      sync.Mutex
 	memory  memory
@@ -114,6 +116,9 @@ func (t *Table) Fork(parent, child Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.met(child)
+	if e.gone { // and reborn within a tick
+		e.program, e.before, e.told, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
+	}
 	e.parent = parent.PID
 	if e.program != nil {
 		return // /proc was faster, and knows of a later program already
@@ -135,10 +140,28 @@ func (t *Table) Exec(x Exec) {
 		commandLine: trimCommandLine(x.CommandLine),
 	}
 	e.told, e.instance, e.owner = true, nil, owner{}
+	if x.Executable == "" {
+		e.program, e.told = nil, false // its path is too long to be told, but /proc may know
+	}
 	if t.memory.newest[e.PID] == e {
 		e.gone = false // it was taken to be, since /proc did not know it yet
 	}
 	t.move(e, x.Cgroup)
+}
+
+// Doubt tells that something of what happened to processes was not told: any of
+// them may run another program by now, so /proc has to be asked.
+func (t *Table) Doubt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.memory.newest {
+		for ; e != nil; e = e.older {
+			e.program, e.before, e.told, e.instance, e.owner = nil, nil, false, nil, owner{}
+			if e.gone {
+				e.program = &program{} // and nobody will ever know
+			}
+		}
+	}
 }
 
 // Exit tells that a process has ended. It is remembered for a while, since
@@ -210,8 +233,8 @@ func (t *Table) move(e *entry, id CgroupID) {
 		return
 	}
 	p := t.cgroups.find(id)
-	if _, ok := t.cgroups.mounts[id.Hierarchy]; ok && p == nil && t.reads.take() {
-		p = t.cgroups.ask(t.proc, e.PID, id)
+	if _, ok := t.cgroups.mounts[id.Hierarchy]; ok && p == nil && id != e.sought && t.reads.take() {
+		p, e.sought = t.cgroups.ask(t.proc, e.PID, id), id
 	}
 	switch {
 	case p != nil:

@@ -143,7 +143,8 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *texts) {
 	if target == nil {
 		// Nobody was found, but the sender named a process. If the call did not
 		// fail, a record was lost, and the name may be one of another namespace.
-		if e.Result.Failed() && (e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo") {
+		// Nor is it known to be one of this host if the sender was refused (EPERM).
+		if e.Result.Failed() && e.Result.Error != "EPERM" && (e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo") {
 			a.number("kill.target.pid", e.Requested)
 		}
 		return

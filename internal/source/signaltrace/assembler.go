@@ -47,6 +47,11 @@ type assembler struct {
 	held    []held
 	victims []victim
 
+	// lostSoFar returns for how many signals the ring has had no room; lostBefore is
+	// how many that were when it was last empty, so that no record in it is from before.
+	lostSoFar  func() uint64
+	lostBefore uint64
+
 	counts counts
 }
 
@@ -59,6 +64,8 @@ type group struct {
 	call  kernelCall
 	// last is the time of its last record, since boot.
 	last time.Duration
+	// lostBefore is what the assembler's was when it began.
+	lostBefore uint64
 }
 
 // held is an event that waits for the OOM killer to say whom it has chosen.
@@ -76,7 +83,9 @@ type victim struct {
 }
 
 func newAssembler(config assemblerConfig, events *events, emit func(*kill.Event)) *assembler {
-	return &assembler{config: config, events: events, emit: emit, groups: map[uint32]*group{}}
+	return &assembler{
+		config: config, events: events, emit: emit, groups: map[uint32]*group{}, lostSoFar: func() uint64 { return 0 },
+	}
 }
 
 // add takes one record.
@@ -174,7 +183,9 @@ func (a *assembler) join(r *kernelSignalRecord) {
 		if len(a.groups) >= a.config.maxPending {
 			a.evict()
 		}
-		a.groups[r.Sender.Thread] = &group{event: a.events.signal(r), call: r.Call, last: time.Duration(r.Time)}
+		a.groups[r.Sender.Thread] = &group{
+			event: a.events.signal(r), call: r.Call, last: time.Duration(r.Time), lostBefore: a.lostBefore,
+		}
 		return
 	}
 	g.last = time.Duration(r.Time)
@@ -204,13 +215,17 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 
 // close emits the event of a call.
 func (a *assembler) close(thread uint32, complete bool) {
-	e := a.groups[thread].event
+	g := a.groups[thread]
+	e := g.event
 	delete(a.groups, thread)
 	// The order in which the kernel strikes them means nothing; sorted, an event is the
 	// same as the audit source's.
 	slices.SortFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.TargetCount = len(e.Targets)
-	if !complete {
+	if a.config.partial {
+		e.TargetCount = -1 // the kernel has told of some only
+	}
+	if !complete || a.lostSoFar() != g.lostBefore {
 		a.incomplete(e)
 	}
 	a.emit(e)
@@ -236,9 +251,9 @@ func (a *assembler) evict() {
 	a.close(oldest, false)
 }
 
-// lost says that the ring had no room for records: each call that goes on may have
+// dropped says that there was no room for events: each call that goes on may have
 // struck somebody else.
-func (a *assembler) lost() {
+func (a *assembler) dropped() {
 	for _, g := range a.groups {
 		a.incomplete(g.event)
 	}

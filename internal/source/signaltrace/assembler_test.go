@@ -248,13 +248,13 @@ func TestEviction(t *testing.T) {
 	assert.Equal(t, counts{records: 3, incomplete: 1, evicted: 1}, b.counts)
 }
 
-func TestLost(t *testing.T) {
+func TestDropped(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
 	b.add(strikes(10, toGroup(-1), 20))
 	b.add(strikes(11, toGroup(-1), 20))
-	b.lost()
-	b.lost()
+	b.dropped()
+	b.dropped()
 	b.add(ends(10, toGroup(-1), 0))
 	b.add(strikes(12, toGroup(-1), 20))
 	b.add(ends(12, toGroup(-1), 0))
@@ -262,6 +262,24 @@ func TestLost(t *testing.T) {
 	b.flush()
 	assert.Equal(t, []string{"11>[20] incomplete"}, b.take())
 	assert.EqualValues(t, 2, b.counts.incomplete, "each counted once")
+}
+
+// A signal that the ring had no room for was lost after what was in it then, and
+// before what came once it was empty again.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	b := newBench(nil)
+	lost := uint64(0)
+	b.lostSoFar = func() uint64 { return lost }
+	b.add(strikes(10, toGroup(-1), 20))
+	lost = 5
+	b.add(strikes(11, toGroup(-1), 20))
+	b.add(ends(11, toGroup(-1), 0))
+	b.lostBefore = 5 // the ring was empty
+	b.add(strikes(12, toGroup(-1), 20))
+	b.add(ends(12, toGroup(-1), 0))
+	b.add(ends(10, toGroup(-1), 0))
+	assert.Equal(t, []string{"11>[20] incomplete", "12>[20]", "10>[20] incomplete"}, b.take())
 }
 
 // The process table is told in the order in which it happened.

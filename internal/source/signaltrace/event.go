@@ -28,6 +28,17 @@ const (
 	errnoAgain      = 11 // EAGAIN: the target's queue is full
 )
 
+// Signals that the kernel sends for reasons of their own (signal(7)): most of them while
+// it interrupts whoever runs.
+const (
+	signalAlarm        = 14
+	signalChild        = 17
+	signalUrgent       = 23
+	signalVirtualAlarm = 26
+	signalProfile      = 27
+	signalIO           = 29
+)
+
 // processes knows more of a process than the kernel tells with a signal.
 type processes interface {
 	Fork(parent, child process.Key)
@@ -36,6 +47,7 @@ type processes interface {
 	MadeCgroup(id process.CgroupID, path string)
 	Identify(key process.Key, cgroup process.CgroupID) (instance *kill.Instance, executable string)
 	Lookup(pid int) (process.Known, bool)
+	Doubt()
 }
 
 // events makes events of single records.
@@ -133,7 +145,13 @@ func byCall(r *kernelSignalRecord) bool {
 // done in whose time it was sent: by writing to cgroup.kill, say, but not by its being
 // interrupted.
 func prompted(r *kernelSignalRecord, cause kill.Cause) bool {
-	asynchronous := r.Special == infoOwn && r.Code < codeUser
+	asynchronous := r.Special == infoOwn && r.Code != codeUser && r.Code != codeKernel
+	switch r.Signal {
+	case signalChild:
+		asynchronous = false // its child, by being stopped or ending
+	case signalAlarm, signalUrgent, signalVirtualAlarm, signalProfile, signalIO:
+		asynchronous = true // by a clock, or by what came over a network
+	}
 	return cause == kill.CauseNone && !asynchronous && r.KernelThread == 0 &&
 		r.Sender.Identity.Pid != 0 && r.Sender.Identity.Pid != r.Target.Identity.Pid
 }

@@ -107,6 +107,8 @@ func (*fakeProcesses) Identify(key process.Key, _ process.CgroupID) (instance *k
 	return shared, "/usr/bin/program"
 }
 
+func (f *fakeProcesses) Doubt() { f.note("doubt") }
+
 func (f *fakeProcesses) Lookup(pid int) (process.Known, bool) {
 	known, ok := f.known[pid]
 	return known, ok

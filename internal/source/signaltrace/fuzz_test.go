@@ -38,7 +38,7 @@ func FuzzAssembler(f *testing.F) {
 			b.add(aligned(raw))
 			assert.LessOrEqual(t, len(b.groups), 2)
 		}
-		b.lost()
+		b.dropped()
 		b.expire(time.Hour)
 		b.flush()
 		assert.Zero(t, b.pending())

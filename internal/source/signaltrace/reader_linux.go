@@ -82,6 +82,7 @@ type reader struct {
 func newReader(ring ring, kernel kernel, config assemblerConfig, events *events) *reader {
 	r := &reader{ring: ring, kernel: kernel, queue: queue.New(), now: sinceBoot}
 	r.assembler = newAssembler(config, events, r.emit)
+	r.assembler.lostSoFar = r.lostSignals
 	return r
 }
 
@@ -96,6 +97,7 @@ func sinceBoot() time.Duration {
 func (r *reader) run() error {
 	record := ringbuf.Record{RawSample: make([]byte, 0, 4096)}
 	wait := tick
+	r.ring.SetDeadline(time.Unix(0, 1)) // nothing is waited for, but in await
 	for !r.ending.Load() {
 		first := 0
 		if r.ring.AvailableBytes() == 0 {
@@ -143,7 +145,7 @@ func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, er
 			r.take(record.RawSample)
 			came++
 		}
-		r.ring.SetDeadline(time.Unix(0, 1)) // from now on, nothing is waited for
+		r.ring.SetDeadline(time.Unix(0, 1))
 	}
 	return came, r.kernel.wake(false)
 }
@@ -164,6 +166,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	if r.ahead <= 0 {
 		r.mark, r.ahead = r.now(), r.ring.AvailableBytes()
 	}
+	r.checkLosses()
 	full, dropped := r.queue.Full(), int64(0)
 	for came < batch && r.ring.AvailableBytes() > 0 {
 		got, err := r.read(record)
@@ -183,7 +186,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	}
 	if dropped > 0 {
 		r.queue.Drop(dropped)
-		r.assembler.lost()
+		r.assembler.dropped()
 	}
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0
@@ -212,18 +215,37 @@ func (r *reader) settle() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.setClock()
-	if now, err := r.kernel.losses(); err == nil {
-		if now.signals != r.lost.signals {
-			r.assembler.lost()
-		}
-		r.lost = now
-	}
 	wait := tick
 	if next := r.assembler.expire(r.upTo); next > 0 {
 		wait = min(wait, next)
 	}
 	r.hand()
 	return wait
+}
+
+// checkLosses finds out whether the ring had no room for what would stand before the
+// records that are read next.
+func (r *reader) checkLosses() {
+	now, err := r.kernel.losses()
+	if err != nil {
+		return
+	}
+	if now.processes != r.lost.processes {
+		r.assembler.events.processes.Doubt()
+	}
+	r.lost = now
+	if r.ring.AvailableBytes() == 0 {
+		r.assembler.lostBefore = now.signals
+	}
+}
+
+// lostSignals returns for how many signals the ring has had no room so far.
+func (r *reader) lostSignals() uint64 {
+	now, err := r.kernel.losses()
+	if err != nil {
+		return r.lost.signals
+	}
+	return now.signals
 }
 
 // setClock follows the clock on the wall, as whoever reads the events goes by it.

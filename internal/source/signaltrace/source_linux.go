@@ -232,11 +232,11 @@ func (s *Source) Close() error {
 	}
 	var errs []error
 	if s.reader != nil {
+		errs = append(errs, s.reader.end())
+		s.reading.Wait()
 		s.stop()
 		s.reporting.Wait()
 		s.reader.queue.Abandon()
-		errs = append(errs, s.reader.end())
-		s.reading.Wait()
 		errs = append(errs, s.reader.ring.Close())
 		s.report(context.Background())
 	}

@@ -132,7 +132,7 @@ static __always_inline bool is_sender(struct task_struct *task)
 
 static __always_inline bool from_wanted(struct task_struct *sender)
 {
-	return sender->tgid != self && (!only_senders || is_sender(sender));
+	return !only_senders || is_sender(sender);
 }
 
 static __always_inline struct signal_record *reserve_signal(void)
@@ -202,6 +202,7 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 {
 	struct task_struct *sender;
 	struct signal_record *r;
+	u64 special = 0;
 	s32 code = 0;
 
 	if (!wanted(signal))
@@ -210,15 +211,23 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if (!from_wanted(sender) || only_targets && !is_target(task))
 		return 0;
 	if ((u64)info > 1) {
+		special = 2;
 		bpf_probe_read_kernel(&code, sizeof(code), &((struct kernel_siginfo *)info)->si_code);
 		if (fault(signal, code) && handled(task, signal))
 			return 0;
+		// What the kernel sends in our time is not ours.
+		if (sender->tgid == self && code <= 0)
+			return 0;
+	} else if ((u64)info == 1) {
+		special = 1;
 	}
+	// Or the compiler asks whether info is 0, which the verifier takes for impossible.
+	asm volatile("" : "+r"(special));
 	r = reserve_signal();
 	if (!r)
 		return 0;
 	r->kind = SIGNAL;
-	r->special = (u64)info > 1 ? 2 : (u64)info;
+	r->special = special;
 	r->group = group != 0;
 	r->signal = signal;
 	r->time = bpf_ktime_get_boot_ns();
@@ -227,7 +236,7 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if (!current_call(sender, &r->call))
 		r->call.number = NONE;
 	// In Linux 7.3 kill(2) leaves it to whoever queues the signal to make its siginfo, which is the same as ever.
-	if (!info && r->call.number == KILL && r->call.signal == signal)
+	if (special == 0 && r->call.number == KILL && r->call.signal == signal)
 		r->special = 2;
 	add_sender(r, sender);
 	describe(&r->target, task, task->real_cred);
@@ -242,11 +251,17 @@ void bpf_task_release(struct task_struct *p) __ksym __weak;
 static __always_inline void add_asked(struct signal_record *r)
 {
 	struct task_struct *task;
+	struct arguments a;
+	s32 pid = r->call.pid;
 
 	clear_party(&r->target);
 	if (!bpf_task_from_vpid || for_many(&r->call) || r->call.number == PIDFD_SEND_SIGNAL)
 		return;
-	task = bpf_task_from_vpid(r->call.pid);
+	if (r->call.number == TGKILL || r->call.number == RT_TGSIGQUEUEINFO) {
+		registers(bpf_get_current_task_btf(), &a);
+		pid = a.a1; // the thread
+	}
+	task = bpf_task_from_vpid(pid);
 	if (!task)
 		return;
 	describe(&r->target, task, task->real_cred);
@@ -269,7 +284,7 @@ static __always_inline int ended(long result)
 		return 0;
 	if (result == -EAGAIN) // the target's queue is full, as the generation has told
 		return 0;
-	if (!from_wanted(sender))
+	if (sender->tgid == self || !from_wanted(sender))
 		return 0;
 	r = reserve_signal();
 	if (!r)
@@ -419,7 +434,10 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 	return 0;
 }
 
-// add_path tells the path of the program as it is seen from the process's own root (fs/d_path.c, prepend_path).
+#define MOST_PARTS 48 // of a path, and the mounts on the way
+
+// add_path tells the path of the program as it is seen from the process's own root (fs/d_path.c, prepend_path). A
+// path that is too long is not told at all.
 static __always_inline void add_path(struct exec_record *r, struct task_struct *task)
 {
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
@@ -427,31 +445,42 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 	struct vfsmount *at = BPF_CORE_READ(file, f_path.mnt);
 	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
 	struct vfsmount *root_at = BPF_CORE_READ(task, fs, root.mnt);
+	bool alone = dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(at, mnt_root);
 	u32 length = 0;
 
-	r->deleted = !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
-	for (int i = 0; i < 48; i++) {
-		if (dentry == root && at == root_at)
-			break;
+	r->path_length = 0;
+	// A memfd is in no folder, and called deleted from the beginning (fs/d_path.c, simple_dname).
+	r->deleted = alone || !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
+	for (int i = 0; i < MOST_PARTS; i++) {
+		if (dentry == root && at == root_at) {
+			r->path_length = length;
+			return;
+		}
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		if (dentry == BPF_CORE_READ(at, mnt_root) || dentry == parent) {
+		if (!alone && (dentry == BPF_CORE_READ(at, mnt_root) || dentry == parent)) {
 			struct mount *mount = (void *)at - bpf_core_field_offset(struct mount, mnt);
 			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
-			if (mount == below)
-				break;
+			if (mount == below) {
+				r->path_length = length;
+				return;
+			}
 			dentry = BPF_CORE_READ(mount, mnt_mountpoint);
 			at = (void *)below + bpf_core_field_offset(struct mount, mnt);
 			continue;
 		}
 		if (length >= PATH_MAX)
-			break;
+			return;
 		long n = bpf_probe_read_kernel_str(&r->text[length], NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
 		if (n <= 0)
-			break;
-		length += n;
+			return;
+		// Said so, the verifier need not look at every length there can be.
+		length = (length + n) & (2 * PATH_MAX - 1);
+		if (alone) {
+			r->path_length = length;
+			return;
+		}
 		dentry = parent;
 	}
-	r->path_length = length;
 }
 
 SEC("tp_btf/sched_process_exec")
