@@ -171,8 +171,11 @@ func (d *delivery) flush() error {
 
 // abandon tells what was not handed on because the receiver is shutting down.
 func (d *delivery) abandon(records int, err error) error {
-	d.logger.Warn("shutting down before the next consumer took log records; what can be read again comes "+
-		"again after a restart, if there is a storage extension",
+	what := "what can be read again comes again after a restart, if there is a storage extension"
+	if d.handing != nil {
+		what = "they are lost"
+	}
+	d.logger.Warn("shutting down before the next consumer took log records; "+what,
 		zap.Int("log_records", records), zap.Error(err))
 	return err
 }

@@ -6,7 +6,6 @@ package auditkillreceiver
 import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
-	"github.com/auditkill/auditkillreceiver/internal/source/signaltrace"
 )
 
 func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
@@ -18,22 +17,6 @@ func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
 		Logger:        r.set.Logger,
 		Tampered:      r.suspect,
 		Report:        r.health.source,
-	})
-}
-
-func (r *killReceiver) newTrace(config *EBPFConfig) source.Source {
-	return signaltrace.New(signaltrace.Settings{
-		RingBuffer:         config.RingBuffer,
-		Signals:            r.wanted.Signals,
-		Targets:            r.wanted.Targets,
-		Senders:            r.wanted.Senders,
-		IncludeFailed:      r.wanted.IncludeFailed,
-		Processes:          r.processes,
-		CorrelationTimeout: r.config.Correlation.Timeout,
-		MaxPending:         r.config.Correlation.MaxPending,
-		Telemetry:          r.telemetry,
-		Logger:             r.set.Logger,
-		Report:             r.health.source,
 	})
 }
 

@@ -28,8 +28,6 @@ func (nowhere) Close() error { return nil }
 
 func (*killReceiver) newNetlink(*NetlinkConfig) source.Source { return nowhere{} }
 
-func (*killReceiver) newTrace(*EBPFConfig) source.Source { return nowhere{} }
-
 // guard exists on Linux only.
 type guard struct{}
 

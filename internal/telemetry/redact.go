@@ -21,6 +21,9 @@ var secretWords = []string{
 // urlPassword matches the password of scheme://user:password@host.
 var urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 
+// urlCut matches the end of a text that was cut within such a password; or a port.
+var urlCut = regexp.MustCompile(`(://[^/\s:@\[]*:)[^/\s@]*[^/\s@\d][^/\s@]*$`)
+
 // redact hides the values of options whose name says password, token, secret or
 // key, -pSECRET as mysql has it, bearer tokens, and passwords in URLs. Where it
 // cannot be sure how much is a secret it hides more rather than less.
@@ -124,7 +127,7 @@ func redactWord(word string) (string, bool) {
 }
 
 func hideURLPassword(text string) string {
-	return urlPassword.ReplaceAllString(text, "${1}"+redacted+"@")
+	return urlCut.ReplaceAllString(urlPassword.ReplaceAllString(text, "${1}"+redacted+"@"), "${1}"+redacted)
 }
 
 // valueIndex returns where the value begins of a name that says it is secret,

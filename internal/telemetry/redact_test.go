@@ -48,6 +48,8 @@ func TestRedact(t *testing.T) {
 		"URL":                    {"psql|postgres://ann:hunter2@db/x", "psql|postgres://ann:***@db/x"},
 		"URL without password":   {"curl|https://ann@db/x", "curl|https://ann@db/x"},
 		"URL with a port":        {"curl|https://db:8080/x", "curl|https://db:8080/x"},
+		"URL with a port alone":  {"redis-cli|redis://db:6379", "redis-cli|redis://db:6379"},
+		"URL that was cut":       {"psql|postgres://ann:hunter2hun", "psql|postgres://ann:***"},
 		"empty arguments":        {"app||--token||abc", "app||--token||***"},
 		"value missing":          {"app|--token", "app|--token"},
 		"empty":                  {"", ""},

@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build amd64 || arm64
+
 package signaltrace
 
 import (
@@ -21,7 +23,7 @@ type callEnds string
 
 const (
 	// endsOfFunctions traces the kernel's functions behind the calls. It costs nothing
-	// but these calls, and needs BPF trampolines: x86, and arm64 since Linux 6.0.
+	// but these calls, and needs BPF trampolines: x86, and arm64 since Linux 6.4.
 	endsOfFunctions callEnds = "functions"
 	// endsOfSixCalls uses the tracepoints of these calls. Every system call of the host
 	// then takes the kernel's slow path, which looks whether it is one of them.

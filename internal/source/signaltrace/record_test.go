@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+//go:build linux && (amd64 || arm64)
+
 package signaltrace
 
 import (
