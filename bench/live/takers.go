@@ -259,7 +259,8 @@ func (c *collector) metric(name string) (float64, error) {
 // losses says what the collector knows to be lost.
 func (c *collector) losses() string {
 	var text strings.Builder
-	for _, name := range []string{"kernel_lost", "receive_overruns", "sequence_gaps", "queue_dropped", "ring_dropped", "missed",
+	for _, name := range []string{
+		"kernel_lost", "receive_overruns", "sequence_gaps", "queue_dropped", "ring_dropped", "missed",
 		"incomplete", "dropped",
 	} {
 		value, _ := c.metric("otelcol_receiver_audit_kill_" + name) // unknown is none

@@ -97,7 +97,8 @@ func throughput(o options) error {
 		if err == nil {
 			rate, err = highestRate(c, time.Duration(o.seconds*float64(time.Second)))
 		}
-		if err = errors.Join(err, c.stop()); err != nil {
+		err = errors.Join(err, c.stop())
+		if err != nil {
 			return err
 		}
 		fmt.Printf("| %s | %.0f | %.2f |\n", name, rate, cpu)
@@ -131,7 +132,8 @@ func burst(o options) error {
 	queue, _ := c.metric("otelcol_receiver_audit_kill_queue_dropped") // unknown is none
 	missed, _ := c.metric("otelcol_receiver_audit_kill_missed")       // unknown is none
 	unexplained := senders*signals - delivered - int(ring) - int(queue) - int(missed)
-	if err = errors.Join(err, c.stop()); err != nil {
+	err = errors.Join(err, c.stop())
+	if err != nil {
 		return err
 	}
 	fmt.Printf("\nA million signals from %d senders in %.1f s: %d delivered, %.0f had no room in the ring, %.0f none in the queue, "+

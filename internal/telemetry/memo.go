@@ -10,12 +10,12 @@ const maxMemo = 1024
 // memo remembers texts that take long to make, as the same are wanted event after
 // event.
 type memo[K comparable] struct {
-	make  func(K) string
+	write func(K) string
 	texts map[K]string
 }
 
-func newMemo[K comparable](make func(K) string) memo[K] {
-	return memo[K]{make: make, texts: map[K]string{}}
+func newMemo[K comparable](write func(K) string) memo[K] {
+	return memo[K]{write: write, texts: map[K]string{}}
 }
 
 func (m memo[K]) get(key K) string {
@@ -25,7 +25,7 @@ func (m memo[K]) get(key K) string {
 	if len(m.texts) >= maxMemo {
 		clear(m.texts)
 	}
-	text := m.make(key)
+	text := m.write(key)
 	m.texts[key] = text
 	return text
 }

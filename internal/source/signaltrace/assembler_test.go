@@ -305,8 +305,14 @@ func TestMalformed(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
 	for _, raw := range [][]byte{
-		nil, {0}, {kindCgroup + 1, 0, 0, 0, 0, 0, 0, 0}, bytesOf(kills())[:100], execs(1, "a\x00", "a")[:50],
-		makes(1, "/a")[:25], {kindFork, 0}, {kindExit, 0}, {kindVictim, 0},
+		nil,
+		{0},
+		{kindCgroup + 1, 0, 0, 0, 0, 0, 0, 0},
+		bytesOf(kills())[:100], execs(1, "a\x00", "a")[:50],
+		makes(1, "/a")[:25],
+		{kindFork, 0},
+		{kindExit, 0},
+		{kindVictim, 0},
 	} {
 		b.add(raw)
 	}

@@ -217,30 +217,41 @@ func TestCall(t *testing.T) {
 		count  int
 	}{
 		"EPERM, target asked for": {
-			fails(eperm, none), kill.Result{Known: true, Errno: 1, Error: "EPERM"}, kill.ScopeProcess,
+			fails(eperm, none),
+			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+			kill.ScopeProcess,
 			kill.Process{
 				PID: 20, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld", Instance: shared,
 				User: id(101), Login: id(7), Session: kill.NewID(8),
-			}, 1,
+			},
+			1,
 		},
 		"EPERM, target told by the kernel": {
 			fails(eperm, func(r *kernelSignalRecord) { r.Target = party(21, "postgres") }),
-			kill.Result{Known: true, Errno: 1, Error: "EPERM"}, kill.ScopeProcess,
+			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+			kill.ScopeProcess,
 			kill.Process{
 				PID: 21, ThreadID: 21, Command: "postgres", Leader: "postgres", Executable: "/usr/bin/program", Instance: shared,
 				User: id(101), Login: kill.User{ID: kill.NewID(^uint32(0))}, Session: kill.NewID(^uint32(0)),
-			}, 1,
+			},
+			1,
 		},
 		"ESRCH, though somebody bears the pid by now": {
 			fails(esrch, func(r *kernelSignalRecord) { r.Target = party(20, "mysqld") }),
-			kill.Result{Known: true, Errno: 3, Error: "ESRCH"}, kill.ScopeProcess, kill.Process{}, 0,
+			kill.Result{Known: true, Errno: 3, Error: "ESRCH"},
+			kill.ScopeProcess,
+			kill.Process{},
+			0,
 		},
 		"ESRCH, not asked for": {
 			fails(esrch, none), kill.Result{Known: true, Errno: 3, Error: "ESRCH"}, kill.ScopeProcess, kill.Process{}, 0,
 		},
 		"EINVAL": {
 			fails(einval, func(r *kernelSignalRecord) { r.Call.Number, r.Call.Flags = callPidfd, 64 }),
-			kill.Result{Known: true, Errno: 22, Error: "EINVAL"}, kill.ScopeProcess, kill.Process{}, 0,
+			kill.Result{Known: true, Errno: 22, Error: "EINVAL"},
+			kill.ScopeProcess,
+			kill.Process{},
+			0,
 		},
 		"signal 0": {
 			fails(0, func(r *kernelSignalRecord) { r.Signal, r.Call.Signal, r.Target = 0, 0, party(21, "postgres") }),
@@ -248,23 +259,36 @@ func TestCall(t *testing.T) {
 			kill.Process{
 				PID: 21, ThreadID: 21, Command: "postgres", Leader: "postgres", Executable: "/usr/bin/program", Instance: shared,
 				User: id(101), Login: kill.User{ID: kill.NewID(^uint32(0))}, Session: kill.NewID(^uint32(0)),
-			}, 1,
+			},
+			1,
 		},
 		"a pid of a container means nothing here": {
 			fails(eperm, func(r *kernelSignalRecord) { r.Level = 1 }),
-			kill.Result{Known: true, Errno: 1, Error: "EPERM"}, kill.ScopeProcess, kill.Process{}, -1,
+			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+			kill.ScopeProcess,
+			kill.Process{},
+			-1,
 		},
 		"EPERM from a whole group": {
 			fails(eperm, func(r *kernelSignalRecord) { r.Call.Pid = -20 }),
-			kill.Result{Known: true, Errno: 1, Error: "EPERM"}, kill.ScopeProcessGroup, kill.Process{}, -1,
+			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+			kill.ScopeProcessGroup,
+			kill.Process{},
+			-1,
 		},
 		"an empty group": {
 			fails(esrch, func(r *kernelSignalRecord) { r.Call.Pid = -20 }),
-			kill.Result{Known: true, Errno: 3, Error: "ESRCH"}, kill.ScopeProcessGroup, kill.Process{}, 0,
+			kill.Result{Known: true, Errno: 3, Error: "ESRCH"},
+			kill.ScopeProcessGroup,
+			kill.Process{},
+			0,
 		},
 		"an error without a name": {
 			fails(-4000, func(r *kernelSignalRecord) { r.Call.Pid = 99 }),
-			kill.Result{Known: true, Errno: 4000, Error: "_OTHER"}, kill.ScopeProcess, kill.Process{}, 0,
+			kill.Result{Known: true, Errno: 4000, Error: "_OTHER"},
+			kill.ScopeProcess,
+			kill.Process{},
+			0,
 		},
 	}
 	for name, tt := range tests {

@@ -56,26 +56,24 @@ func load(w wish) (*programs, error) {
 		return nil, fmt.Errorf("raising the limit of locked memory: %w; with systemd set LimitMEMLOCK=infinity, "+
 			"with Docker --ulimit memlock=-1", err)
 	}
+	p := &programs{calls: w.calls}
+	if p.calls == "" {
+		p.calls = chooseCallEnds(w.includeFailed || slices.Contains(w.signals, 0))
+	}
 	spec, err := loadKernel()
 	if err != nil {
 		return nil, err
 	}
-	if err := specify(spec, w); err != nil {
-		return nil, err
-	}
-	p := &programs{}
-	p.calls = w.calls
-	if p.calls == "" {
-		p.calls = chooseCallEnds(w.includeFailed || slices.Contains(w.signals, 0))
-	}
-	if err := p.calls.specify(spec); err != nil {
+	err = errors.Join(specify(spec, w), p.calls.specify(spec))
+	if err != nil {
 		return nil, err
 	}
 	if p.collection, err = ebpf.NewCollection(spec); err != nil {
 		return nil, err
 	}
 	p.waiting = p.collection.Variables[kernelVarWaiting]
-	if err := p.prepare(w); err != nil {
+	err = p.prepare(w)
+	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil

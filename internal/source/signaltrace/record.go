@@ -56,10 +56,10 @@ const (
 // too few. The bytes come from a program of ours in the same memory layout; copying
 // them field by field would cost as much as all that is done with them.
 func view[T any](raw []byte, size uintptr) *T {
-	if uintptr(len(raw)) < size || uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%8 != 0 {
+	if uintptr(len(raw)) < size || uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%8 != 0 { //nolint:gosec // says whether it is aligned
 		return nil
 	}
-	return (*T)(unsafe.Pointer(unsafe.SliceData(raw)))
+	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))) //nolint:gosec // long enough and aligned, as was just seen
 }
 
 // whole is view for records of one size.

@@ -91,14 +91,8 @@ func (s *Source) Start(ctx context.Context) error {
 	if s.programs, err = load(w); err != nil {
 		return explain(err)
 	}
-	// First the processes, so that none is missed between being primed and being told.
-	if err := s.programs.attachProcesses(); err != nil {
-		return explain(err)
-	}
-	if err := s.settings.Processes.Prime(); err != nil {
-		s.settings.Logger.Warn("cannot read which processes run already, so that little will be known of them", zap.Error(err))
-	}
-	if err := s.programs.attachSignals(); err != nil {
+	err = s.attach()
+	if err != nil {
 		return explain(err)
 	}
 	s.tellEnds()
@@ -107,6 +101,18 @@ func (s *Source) Start(ctx context.Context) error {
 		return fmt.Errorf("opening the ring buffer: %w", err)
 	}
 	return s.begin(ctx, ring)
+}
+
+// attach makes the programs see what happens. First the processes, so that none is
+// missed between being primed and being told.
+func (s *Source) attach() error {
+	if err := s.programs.attachProcesses(); err != nil {
+		return err
+	}
+	if err := s.settings.Processes.Prime(); err != nil {
+		s.settings.Logger.Warn("cannot read which processes run already, so that little will be known of them", zap.Error(err))
+	}
+	return s.programs.attachSignals()
 }
 
 // tellEnds says what the end of calls costs where it is not for nothing.

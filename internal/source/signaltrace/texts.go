@@ -52,7 +52,7 @@ func (p parents) get(r *kernelSignalRecord, texts *texts) []kill.Ancestor {
 	if n == 0 {
 		return nil
 	}
-	told := unsafe.Slice((*byte)(unsafe.Pointer(&r.Ancestors)), uintptr(n)*unsafe.Sizeof(r.Ancestors[0]))
+	told := unsafe.Slice((*byte)(unsafe.Pointer(&r.Ancestors)), uintptr(n)*unsafe.Sizeof(r.Ancestors[0])) //nolint:gosec // within the array
 	sender := key(&r.Sender.Identity)
 	if known, ok := p[sender]; ok && known.told == string(told) {
 		return known.ancestry
