@@ -28,13 +28,8 @@ type programs struct {
 	waiting    *ebpf.Variable
 }
 
-// losses is what the kernel could not tell, since the start.
-type losses struct {
-	// signals and processes are records for which the ring had no room.
-	signals, processes uint64
-	// missed is how often a program was skipped, because it was running already.
-	missed uint64
-}
+// losses is for how many records the ring had no room, since the start.
+type losses struct{ signals, processes uint64 }
 
 // fewNames is how many names are compared one by one (kernel/record.h, FEW).
 const fewNames = 8
