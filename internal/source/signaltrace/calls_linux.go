@@ -26,7 +26,8 @@ const (
 	// but these calls, and needs BPF trampolines: x86, and arm64 since Linux 6.4.
 	endsOfFunctions callEnds = "functions"
 	// endsOfSixCalls uses the tracepoints of these calls. Every system call of the host
-	// then takes the kernel's slow path, which looks whether it is one of them.
+	// then takes the kernel's slow path, which looks whether it is one of them. Calls of
+	// 32-bit programs are not seen (kernel/trace/trace_syscalls.c, trace_get_syscall_nr).
 	endsOfSixCalls callEnds = "tracepoints"
 	// endsOfAllCalls runs a short program at the end of every call.
 	endsOfAllCalls callEnds = "all calls"
