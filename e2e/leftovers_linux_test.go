@@ -74,7 +74,9 @@ func TestLeavesNothingInTheKernel(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			nothingLeft(t)
 			receiver := fmt.Sprintf(`{ebpf: {ring_buffer: %d}}`, oddRing)
-			c := startLive(t, receiver, newSink(t, "grpc"))
+			sink := newSink(t, "grpc")
+			c := startLive(t, receiver, sink)
+			works(t, sink)
 			var during loaded
 			eventually(t, func() bool {
 				var err error
@@ -86,7 +88,7 @@ func TestLeavesNothingInTheKernel(t *testing.T) {
 			assert.NotEmpty(t, during.links)
 			end(c)
 			nothingLeft(t)
-			sink := newSink(t, "grpc")
+			sink = newSink(t, "grpc")
 			goesOn(t, startLive(t, receiver, sink), sink)
 		})
 	}

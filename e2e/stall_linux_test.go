@@ -214,11 +214,17 @@ func waitedInKernel(t *testing.T) string {
 func goesOn(t *testing.T, c *collector, sink *sink) {
 	t.Helper()
 	c.running()
+	works(t, sink)
+	c.stop()
+}
+
+// works waits until a signal is delivered.
+func works(t *testing.T, sink *sink) {
+	t.Helper()
 	s := newSender(t, nativeSender(t))
 	victim := s.start(1, false)[0]
 	eventually(t, func() bool {
 		s.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
 		return len(delivered(sink.records(), []*sender{s})) > 0
-	}, "the collector goes on")
-	c.stop()
+	}, "what is sent is delivered")
 }
