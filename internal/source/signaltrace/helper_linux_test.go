@@ -168,13 +168,16 @@ func (o *order) make() syscall.Errno {
 	return errno
 }
 
+// threadName is a byte longer than the kernel keeps.
+const threadName = "a thread of many"
+
 // beTarget takes any signal, and tells the id of another thread than its first.
 func beTarget([]string) {
 	signal.Notify(make(chan os.Signal, 1))
 	threads := make(chan int)
 	go func() {
 		runtime.LockOSThread()
-		check(os.WriteFile("/proc/thread-self/comm", []byte("a thread"), 0))
+		check(os.WriteFile("/proc/thread-self/comm", []byte(threadName), 0))
 		threads <- unix.Gettid()
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		threads <- 0

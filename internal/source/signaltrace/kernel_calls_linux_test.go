@@ -66,7 +66,7 @@ func TestSixCalls(t *testing.T) {
 			assert.Equal(t, kill.User{ID: kill.NewID(0)}, e.Sender.User)
 			assert.Equal(t, kill.User{ID: kill.NewID(0)}, e.Targets[0].User)
 			if tt.thread == other {
-				assert.Equal(t, "a thread", e.Targets[0].Command)
+				assert.Equal(t, threadName[:15], e.Targets[0].Command)
 			}
 			assert.Equal(t, e.Sender.Leader, e.Targets[0].Leader, "both are this program")
 		})

@@ -166,8 +166,9 @@ func (w *watch) fence(t *testing.T) {
 	_, errno := w.fencing.send(order{call: "kill", pid: w.fencing.pid, signal: int(kill.SIGHUP)})
 	require.Zero(t, errno)
 	w.fences++
-	w.several(t, w.fences, func(e *kill.Event) bool { return e.Sender.PID == w.fencing.pid })
-	time.Sleep(2 * oomWindow) // for what is held back, which nobody else can know of
+	w.several(t, w.fences, func(e *kill.Event) bool { return by(w.fencing.pid)(e) && toAny(w.fencing.pid)(e) })
+	// What may be the OOM killer's is held back, and no event can tell that there is none.
+	time.Sleep(2 * oomWindow)
 }
 
 // to matches a signal to a process.
