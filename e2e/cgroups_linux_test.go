@@ -110,15 +110,14 @@ func TestTellsContainersAndUnits(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			useAudit(t)
 			sink, program := newSink(t, "grpc"), nativeSender(t)
-			own := inCgroup(t, newCgroup(t, session))
+			auditctl(t, "-e", "1") // the kernel records no processes from before
+			s := newSender(t, program, inCgroup(t, newCgroup(t, session)))
 			struck := make(map[int64]string)
 			for path := range targets {
 				victim := newSender(t, program, inCgroup(t, newCgroup(t, path))).start(1, false)[0]
 				struck[int64(victim)] = path
 			}
 			c := startLive(t, "{"+source+": {}}", sink)
-			s := newSender(t, program, own) // after auditing was turned on
-			comeOfAge()
 			for victim := range struck {
 				s.send(orders.Order{Call: "kill", PID: int(victim), Signal: int(unix.SIGKILL)}, int(victim))
 			}

@@ -18,8 +18,8 @@ import (
 
 // What two sources look at together.
 
-// scenario is a play of senders and their victims, each of which has lived for a
-// while before it begins.
+// scenario is a play of senders and their victims, all of which live before anybody
+// looks.
 type scenario struct {
 	t *testing.T
 	// cast are all who send or die; brief are those of them that did not live long
@@ -35,6 +35,13 @@ type scenario struct {
 	// suicide, abort and fault die in three ways.
 	suicide, abort, fault *sender
 	last                  *sender
+
+	// victim, group and members are of root and leader, the others of those whose name
+	// they bear.
+	victim                  int
+	group, members          []int
+	ofLogin, ofBoxed, ofOdd int
+	ofInside, ofLast        []int
 }
 
 const (
@@ -61,6 +68,10 @@ func newScenario(t *testing.T) *scenario {
 	if p.program32 != "" {
 		s.compat = s.add(p.program32)
 	}
+	s.victim, s.group = s.root.start(1, false)[0], s.root.start(3, true)
+	s.members = append(s.leader.start(3, false), s.leader.inside)
+	s.ofLogin, s.ofBoxed, s.ofOdd = s.login.start(1, false)[0], s.boxed.start(1, false)[0], s.odd.start(1, false)[0]
+	s.ofInside, s.ofLast = s.inside.start(3, false), s.last.start(2, false)
 	return s
 }
 
@@ -74,34 +85,28 @@ func (s *scenario) add(program string, options ...func(*exec.Cmd)) *sender {
 // play does it all.
 func (s *scenario) play() {
 	s.t.Helper()
-	victim, group := s.root.start(1, false)[0], s.root.start(3, true)
-	members := append(s.leader.start(3, false), s.leader.inside)
-	loggedIn, boxed, odd := s.login.start(1, false)[0], s.boxed.start(1, false)[0], s.odd.start(1, false)[0]
-	inside, killed := s.inside.start(3, false), s.last.start(2, false)
-	comeOfAge()
-
-	s.everyCall(victim)
-	s.fromAndToThreads(victim)
-	s.root.send(orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGTERM), Times: 10}, group...)
-	s.root.send(orders.Order{Call: "kill", PID: -group[0], Signal: 0}, group...)
-	s.root.send(orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGKILL)}, group...)
-	s.leader.send(orders.Order{Call: "kill", PID: 0, Signal: int(unix.SIGINT)}, members...)
-	for _, other := range []int{loggedIn, boxed, odd, s.inside.victims[inside[2]]} {
+	s.everyCall()
+	s.fromAndToThreads()
+	s.root.send(orders.Order{Call: "kill", PID: -s.group[0], Signal: int(unix.SIGTERM), Times: 10}, s.group...)
+	s.root.send(orders.Order{Call: "kill", PID: -s.group[0], Signal: 0}, s.group...)
+	s.root.send(orders.Order{Call: "kill", PID: -s.group[0], Signal: int(unix.SIGKILL)}, s.group...)
+	s.leader.send(orders.Order{Call: "kill", PID: 0, Signal: int(unix.SIGINT)}, s.members...)
+	for _, other := range []int{s.ofLogin, s.ofBoxed, s.ofOdd, s.inside.victims[s.ofInside[2]]} {
 		s.root.send(orders.Order{Call: "kill", PID: other, Signal: int(unix.SIGTERM)}, other)
 	}
-	s.inside.send(orders.Order{Call: "tgkill", PID: inside[0], Thread: inside[0], Signal: int(unix.SIGHUP)}, inside[0])
-	s.inside.send(orders.Order{Call: "kill", PID: -1, Signal: int(unix.SIGTERM)}, inside...)
-	s.inside.send(orders.Order{Call: "kill", PID: inside[1], Signal: int(unix.SIGKILL)}, inside[1])
-	s.refused(victim)
-	s.short(victim)
+	s.inside.send(orders.Order{Call: "tgkill", PID: s.ofInside[0], Thread: s.ofInside[0], Signal: int(unix.SIGHUP)}, s.ofInside[0])
+	s.inside.send(orders.Order{Call: "kill", PID: -1, Signal: int(unix.SIGTERM)}, s.ofInside...)
+	s.inside.send(orders.Order{Call: "kill", PID: s.ofInside[1], Signal: int(unix.SIGKILL)}, s.ofInside[1])
+	s.refused()
+	s.short()
 	s.deaths()
-	for _, pid := range killed {
+	for _, pid := range s.ofLast {
 		s.last.send(orders.Order{Call: "kill", PID: pid, Signal: int(unix.SIGKILL)}, pid)
 	}
 }
 
 // everyCall lets everybody make every call.
-func (s *scenario) everyCall(victim int) {
+func (s *scenario) everyCall() {
 	senders := []*sender{s.root, s.user, s.login, s.boxed, s.odd}
 	if s.compat != nil {
 		senders = append(senders, s.compat)
@@ -109,31 +114,31 @@ func (s *scenario) everyCall(victim int) {
 	for _, sender := range senders {
 		for _, call := range signalCalls {
 			for _, signal := range []int{0, int(unix.SIGTERM), realtime, lastRealtime} {
-				sender.send(orders.Order{Call: call, PID: victim, Thread: victim, Signal: signal}, victim)
+				sender.send(orders.Order{Call: call, PID: s.victim, Thread: s.victim, Signal: signal}, s.victim)
 			}
 		}
 		sender.rename("two\nlines")
-		sender.send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGHUP), Times: 20}, victim)
+		sender.send(orders.Order{Call: "kill", PID: s.victim, Signal: int(unix.SIGHUP), Times: 20}, s.victim)
 	}
 }
 
-func (s *scenario) fromAndToThreads(victim int) {
-	thread := secondThread(s.t, victim)
+func (s *scenario) fromAndToThreads() {
+	thread := secondThread(s.t, s.victim)
 	for _, call := range signalCalls {
-		order := orders.Order{Call: call, PID: victim, Thread: thread, Signal: int(unix.SIGTERM), From: "a thread ü"}
+		order := orders.Order{Call: call, PID: s.victim, Thread: thread, Signal: int(unix.SIGTERM), From: "a thread ü"}
 		if call == "tkill" {
 			order.PID = thread
 		}
-		s.root.send(order, victim)
+		s.root.send(order, s.victim)
 	}
 	const ofThread, ofProcess, ofGroup = 1, 2, 4 // PIDFD_SIGNAL_THREAD and so on, from Linux 6.9 on
 	for _, flags := range []int{ofThread, ofProcess, ofGroup} {
-		s.odd.send(orders.Order{Call: "pidfd_send_signal", PID: victim, Signal: int(unix.SIGTERM), Flags: flags}, victim)
+		s.odd.send(orders.Order{Call: "pidfd_send_signal", PID: s.victim, Signal: int(unix.SIGTERM), Flags: flags}, s.victim)
 	}
 }
 
 // refused are calls that come to nothing.
-func (s *scenario) refused(victim int) {
+func (s *scenario) refused() {
 	for _, sender := range []*sender{s.root, s.user, s.inside} {
 		for _, call := range signalCalls {
 			for _, signal := range []int{0, int(unix.SIGKILL)} {
@@ -142,17 +147,17 @@ func (s *scenario) refused(victim int) {
 		}
 	}
 	s.root.send(orders.Order{Call: "kill", PID: -noSuchProcess, Signal: int(unix.SIGTERM)})
-	s.root.send(orders.Order{Call: "tgkill", PID: victim, Thread: noSuchProcess, Signal: int(unix.SIGTERM)})
-	s.root.send(orders.Order{Call: "pidfd_send_signal", PID: victim, Signal: int(unix.SIGTERM), Flags: 1 << 10})
+	s.root.send(orders.Order{Call: "tgkill", PID: s.victim, Thread: noSuchProcess, Signal: int(unix.SIGTERM)})
+	s.root.send(orders.Order{Call: "pidfd_send_signal", PID: s.victim, Signal: int(unix.SIGTERM), Flags: 1 << 10})
 }
 
 // short are those who are gone at once.
-func (s *scenario) short(victim int) {
+func (s *scenario) short() {
 	for range 5 {
 		brief := s.root.order(orders.Order{Call: orders.Brief, Path: "/bin/cat", Signal: int(unix.SIGKILL)})[0].Victims[0]
 		s.brief[int64(brief)] = true
 		for _, program := range [][]string{{"sh", "-c", "kill -TERM $0"}, {"/bin/kill", "-TERM"}} {
-			command := exec.CommandContext(s.t.Context(), program[0], append(program[1:], strconv.Itoa(victim))...) //nolint:gosec // as above
+			command := exec.CommandContext(s.t.Context(), program[0], append(program[1:], strconv.Itoa(s.victim))...) //nolint:gosec // as above
 			require.NoError(s.t, command.Run())
 			pid := int64(command.Process.Pid)
 			s.cast[pid], s.brief[pid] = true, true

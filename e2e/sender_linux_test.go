@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -118,10 +117,6 @@ func newSender(t *testing.T, program string, options ...func(*exec.Cmd)) *sender
 	s.victims[s.inside] = s.pid
 	return s
 }
-
-// comeOfAge lets all processes live for long enough to be known where the source is
-// not told of them.
-func comeOfAge() { time.Sleep(400 * time.Millisecond) }
 
 // inPIDNamespace makes the sender the first process of a pid namespace.
 func inPIDNamespace(command *exec.Cmd) { command.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }

@@ -72,10 +72,11 @@ func (s *scenario) deeds(records []record) map[deed][]record {
 
 func TestBothSourcesTellTheSame(t *testing.T) {
 	useAudit(t)
+	auditctl(t, "-e", "1") // the kernel records no processes from before
+	s := newScenario(t)
 	audited, traced := newSink(t, "grpc"), newSink(t, "grpc")
 	all := strings.Replace(moreSignals, "[", "[0, ", 1)
 	collectors := []*collector{startLive(t, `{netlink: {}`+all, audited), startLive(t, `{ebpf: {}`+all, traced)}
-	s := newScenario(t)
 	s.play()
 	for _, sink := range []*sink{audited, traced} {
 		assert.Eventually(t, func() bool { return s.ended(sink.records()) }, patience/3, 100*time.Millisecond)

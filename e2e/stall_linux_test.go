@@ -80,7 +80,11 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 			c := startLive(t, receiver, sink)
 			s := newSender(t, nativeSender(t))
 			group := s.start(members, true)
-			s.send(orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGTERM), Times: 3000}, group...)
+			order := orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGTERM)}
+			s.send(order, group...)
+			awaitSent(t, sink, []*sender{s}) // one is whole for sure
+			order.Times = 3000
+			s.send(order, group...)
 			eventually(t, func() bool { return lost(c) > 0 }, "there is a loss")
 			goesOn(t, c, sink)
 
