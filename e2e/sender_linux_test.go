@@ -252,6 +252,9 @@ func (s *sender) add(want []signaled, errno int) {
 		if errno != 0 {
 			one.Result, one.Error = "failure", unix.ErrnoName(syscall.Errno(errno))
 		}
+		if one.Error == "EPERM" && one.TargetName == "" {
+			one.Target = 0 // refused before it looked for the one that was meant
+		}
 		s.want = append(s.want, one)
 	}
 }
