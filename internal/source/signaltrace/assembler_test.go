@@ -35,8 +35,6 @@ func newBench(change func(*assemblerConfig)) *bench {
 	return b
 }
 
-func unseen(c *assemblerConfig) { c.seesEnds = false }
-
 // take returns what has come since the last time, each in short.
 func (b *bench) take() []string {
 	var all []string

@@ -73,7 +73,7 @@ func makeCgroup(t *testing.T, mount, path string) cgroupFolder {
 
 func (g cgroupFolder) write(t *testing.T, file string, value any) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(filepath.Join(g.folder, file), []byte(fmt.Sprintln(value)), 0))
+	require.NoError(t, os.WriteFile(filepath.Join(g.folder, file), fmt.Appendln(nil, value), 0))
 }
 
 // start starts a program in the group.

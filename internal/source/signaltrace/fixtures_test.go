@@ -7,7 +7,6 @@ package signaltrace
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unsafe"
@@ -156,12 +155,5 @@ func tell(e *kill.Event) told {
 		t.Targets = append(t.Targets, e.Targets[i].PID)
 		t.Threads = append(t.Threads, e.Targets[i].ThreadID)
 	}
-	return t
-}
-
-// sorted puts the targets into the order of their pids: the kernel's means nothing.
-func (t told) sorted() told {
-	slices.Sort(t.Targets)
-	slices.Sort(t.Threads)
 	return t
 }

@@ -19,7 +19,6 @@ import (
 	"unsafe"
 
 	"github.com/creack/pty"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +44,7 @@ type helper struct {
 // help starts a helper.
 func help(t *testing.T, role string, attributes *syscall.SysProcAttr, arguments ...string) *helper {
 	t.Helper()
-	command := exec.Command("/proc/self/exe", arguments...) //nolint:gosec // this program
+	command := exec.Command("/proc/self/exe", arguments...)
 	command.Env = append(os.Environ(), roleVariable+"="+role)
 	command.SysProcAttr, command.Stderr = attributes, os.Stderr
 	h := &helper{t: t}
@@ -174,6 +173,7 @@ const threadName = "a thread of many"
 // beTarget takes any signal, and tells the id of another thread than its first.
 func beTarget([]string) {
 	signal.Notify(make(chan os.Signal, 1))
+	check(os.WriteFile("/proc/self/comm", []byte("a target"), 0))
 	threads := make(chan int)
 	go func() {
 		runtime.LockOSThread()
@@ -213,7 +213,7 @@ func recoverFromFaults([]string) {
 		func() {
 			defer func() { _ = recover() }()
 			var nothing *siginfo
-			nothing.code++
+			nothing.code++ //nolint:govet // on purpose
 		}()
 	}
 }
@@ -249,6 +249,11 @@ func skip(t *testing.T, format string, arguments ...any) {
 	t.Skip(reason)
 }
 
+// command is exec.Command for what the test itself has made.
+func command(name string, arguments ...string) *exec.Cmd {
+	return exec.Command(name, arguments...)
+}
+
 // sleeper starts a process that sleeps until the test ends.
 func sleeper(t *testing.T) int {
 	t.Helper()
@@ -274,6 +279,6 @@ func shell(t *testing.T, script string, arguments ...any) []string {
 		words = append(words, fmt.Sprint(argument))
 	}
 	out, err := exec.CommandContext(t.Context(), "sh", words...).CombinedOutput() //nolint:gosec // the test's own script
-	assert.NoError(t, err, "%s", out)
+	require.NoError(t, err, "%s", out)
 	return strings.Fields(string(out))
 }

@@ -68,7 +68,7 @@ func TestSixCalls(t *testing.T) {
 			if tt.thread == other {
 				assert.Equal(t, threadName[:15], e.Targets[0].Command)
 			}
-			assert.Equal(t, e.Sender.Leader, e.Targets[0].Leader, "both are this program")
+			assert.Equal(t, "a target", e.Targets[0].Leader)
 		})
 	}
 	assert.Len(t, threads, len(tests), "each by a thread of its own")
@@ -113,18 +113,18 @@ func TestCallsOf32Bits(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			target := sleeper(t)
-			command := exec.CommandContext(t.Context(), build(t, kill32(target, kill.SIGTERM)))
-			err := command.Run()
-			if command.ProcessState == nil || !command.ProcessState.Success() {
+			c := command(build(t, kill32(target, kill.SIGTERM)))
+			err := c.Run()
+			if c.ProcessState == nil || !c.ProcessState.Success() {
 				skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
 			}
 			e := w.find(t, to(target, kill.SIGTERM))
 			assert.Equal(t, told{
 				Kind: kill.KindSignal, Signal: kill.SIGTERM, Syscall: "kill", Origin: kill.OriginUser, Scope: kill.ScopeProcess,
-				Delivery: kill.DeliveryDelivered, Code: "SI_USER", Requested: target, Sender: command.ProcessState.Pid(),
-				SenderThread: command.ProcessState.Pid(), Targets: []int{target}, Threads: []int{target}, Count: 1, Complete: true,
+				Delivery: kill.DeliveryDelivered, Code: "SI_USER", Requested: target, Sender: c.ProcessState.Pid(),
+				SenderThread: c.ProcessState.Pid(), Targets: []int{target}, Threads: []int{target}, Count: 1, Complete: true,
 			}, tell(e))
-			group := exec.CommandContext(t.Context(), build(t, kill32(-target, kill.SIGTERM)))
+			group := command(build(t, kill32(-target, kill.SIGTERM)))
 			require.NoError(t, group.Run())
 			failed := w.find(t, by(group.ProcessState.Pid()))
 			assert.Equal(t, "ESRCH", failed.Result.Error)
@@ -158,11 +158,11 @@ func TestDeliveries(t *testing.T) {
 		assert.Equal(t, kill.DeliveryPending, send(t, kill.SIGTERM, target).Delivery)
 	})
 	t.Run("a zombie", func(t *testing.T) {
-		command := exec.Command("true")
-		require.NoError(t, command.Start())
-		awaitState(t, command.Process.Pid, "Z")
-		e := send(t, kill.SIGTERM, command.Process.Pid)
-		require.NoError(t, command.Wait())
+		c := exec.Command("true")
+		require.NoError(t, c.Start())
+		awaitState(t, c.Process.Pid, "Z")
+		e := send(t, kill.SIGTERM, c.Process.Pid)
+		require.NoError(t, c.Wait())
 		assert.Equal(t, kill.DeliveryIgnored, e.Delivery)
 		assert.True(t, e.Result.Succeeded())
 		assert.Equal(t, "true", e.Targets[0].Command)

@@ -60,7 +60,7 @@ func TestContainer(t *testing.T) {
 	t.Run("the sender", func(t *testing.T) {
 		group := newCgroup(t, "docker-"+strings.Repeat("ab", 32)+".scope")
 		target := sleeper(t)
-		group.start(t, exec.Command(program64(t, kill64(target, kill.SIGTERM))))
+		group.start(t, command(program64(t, kill64(target, kill.SIGTERM))))
 		assert.Equal(t, strings.Repeat("ab", 32), w.find(t, to(target, kill.SIGTERM)).Sender.Instance.Container)
 	})
 }

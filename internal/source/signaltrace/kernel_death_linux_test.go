@@ -38,10 +38,22 @@ func abends(pid int) func(*kill.Event) bool {
 	return func(e *kill.Event) bool { return e.Kind == kill.KindAbend && toAny(pid)(e) }
 }
 
-func TestOOMKiller(t *testing.T) {
+func TestWhatTheKernelSends(t *testing.T) {
 	w := start(t, nil)
+	t.Run("out of memory", func(t *testing.T) { testOOMKiller(t, w) })
+	t.Run("cgroup.kill", func(t *testing.T) { testCgroupKill(t, w) })
+	t.Run("the end of a container", func(t *testing.T) { testEndOfAContainer(t, w) })
+	t.Run("a terminal", func(t *testing.T) { testTerminal(t, w) })
+	t.Run("faults", func(t *testing.T) { testFaults(t, w) })
+	t.Run("abort", func(t *testing.T) { testAbort(t, w) })
+	t.Run("seccomp", func(t *testing.T) { testSeccomp(t, w) })
+	t.Run("no faults", func(t *testing.T) { testNoFaults(t, w) })
+}
+
+func testOOMKiller(t *testing.T, w *watch) {
+	t.Helper()
 	group := newMemoryGroup(t, 16<<20)
-	eater := exec.Command("sh", "-c", `echo $$ > "$0/cgroup.procs" && exec tail /dev/zero`, group.folder)
+	eater := command("sh", "-c", `echo $$ > "$0/cgroup.procs" && exec tail /dev/zero`, group.folder)
 	pid := run(t, eater)
 	e := w.find(t, to(pid, kill.SIGKILL))
 	want := byKernel(kill.SIGKILL, pid)
@@ -53,8 +65,8 @@ func TestOOMKiller(t *testing.T) {
 	assert.Equal(t, group.path, e.Targets[0].Instance.Cgroup)
 }
 
-func TestCgroupKill(t *testing.T) {
-	w := start(t, nil)
+func testCgroupKill(t *testing.T, w *watch) {
+	t.Helper()
 	group := newCgroup(t, fmt.Sprintf("signaltrace-test-%d", os.Getpid()))
 	if _, err := os.Stat(group.folder + "/cgroup.kill"); err != nil {
 		skip(t, "this kernel is older than cgroup.kill (5.14)")
@@ -62,7 +74,7 @@ func TestCgroupKill(t *testing.T) {
 	members := []int{
 		group.start(t, exec.Command("sleep", "1000")), group.start(t, exec.Command("sleep", "1000")),
 	}
-	writer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 > "$0/cgroup.kill"`, group.folder)
+	writer := command("sh", "-c", `echo 1 > "$0/cgroup.kill"`, group.folder)
 	require.NoError(t, writer.Run())
 	sender := writer.ProcessState.Pid()
 	for _, pid := range members {
@@ -75,8 +87,8 @@ func TestCgroupKill(t *testing.T) {
 }
 
 // The first process of a container takes all others with it.
-func TestEndOfAContainer(t *testing.T) {
-	w := start(t, nil)
+func testEndOfAContainer(t *testing.T, w *watch) {
+	t.Helper()
 	first := exec.Command("sh", "-c", "sleep 1000 & sleep 1000 & read x")
 	first.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	in, err := first.StdinPipe()
@@ -98,8 +110,8 @@ func TestEndOfAContainer(t *testing.T) {
 	}
 }
 
-func TestTerminal(t *testing.T) {
-	w := start(t, nil)
+func testTerminal(t *testing.T, w *watch) {
+	t.Helper()
 	open := func(t *testing.T) (terminal *helper, shell, other int) {
 		t.Helper()
 		terminal = help(t, "terminal", nil)
@@ -111,7 +123,8 @@ func TestTerminal(t *testing.T) {
 	t.Run("hang up", func(t *testing.T) {
 		terminal, shell, _ := open(t)
 		terminal.say("hang up")
-		e := w.find(t, to(shell, kill.SIGHUP))
+		// Once it dies, it hangs up on its group, itself included.
+		e := w.find(t, func(e *kill.Event) bool { return to(shell, kill.SIGHUP)(e) && by(terminal.pid)(e) })
 		assert.Equal(t, byKernel(kill.SIGHUP, shell).prompted(terminal.pid, e.Sender.ThreadID), tell(e))
 	})
 	t.Run("Ctrl-C", func(t *testing.T) {
@@ -127,8 +140,8 @@ func TestTerminal(t *testing.T) {
 
 // What ends by its own fault is told twice: that the kernel has sent a signal, and that
 // the process died of it.
-func TestFaults(t *testing.T) {
-	w := start(t, nil)
+func testFaults(t *testing.T, w *watch) {
+	t.Helper()
 	for name, tt := range map[string]struct {
 		code      []byte
 		signal    kill.Signal
@@ -140,7 +153,7 @@ func TestFaults(t *testing.T) {
 		"no such instruction": {noCode, kill.SIGILL, "ILL_ILLOPN", kill.DeliveryDelivered},
 	} {
 		t.Run(name, func(t *testing.T) {
-			program := exec.CommandContext(t.Context(), program64(t, tt.code), "an argument")
+			program := command(program64(t, tt.code), "an argument")
 			require.Error(t, program.Run())
 			pid := program.ProcessState.Pid()
 			want := byKernel(tt.signal, pid)
@@ -157,9 +170,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-func TestAbort(t *testing.T) {
-	w := start(t, nil)
-	program := exec.CommandContext(t.Context(), program64(t, aborts))
+func testAbort(t *testing.T, w *watch) {
+	t.Helper()
+	program := command(program64(t, aborts))
 	require.Error(t, program.Run())
 	pid := program.ProcessState.Pid()
 	assert.Equal(t, told{
@@ -172,8 +185,8 @@ func TestAbort(t *testing.T) {
 	assert.Equal(t, want, tell(w.find(t, abends(pid))))
 }
 
-func TestSeccomp(t *testing.T) {
-	w := start(t, nil)
+func testSeccomp(t *testing.T, w *watch) {
+	t.Helper()
 	forbidden := help(t, "forbid", nil)
 	want := byKernel(kill.SIGSYS, forbidden.pid)
 	want.Cause, want.Code = kill.CauseSeccomp, "SYS_SECCOMP"
@@ -186,8 +199,8 @@ func TestSeccomp(t *testing.T) {
 
 // Programs that deal with their faults have not crashed, and a signal that one sends
 // is no fault.
-func TestNoFaults(t *testing.T) {
-	w := start(t, nil)
+func testNoFaults(t *testing.T, w *watch) {
+	t.Helper()
 	recovering := help(t, "recover", nil)
 	awaitState(t, recovering.pid, "Z")
 	w.none(t, toAny(recovering.pid))

@@ -40,18 +40,24 @@ func TestFailures(t *testing.T) {
 		},
 		"tgkill, EPERM": {
 			order{call: "tgkill", pid: target, thread: target, signal: 15},
-			syscall.EPERM, "EPERM", kill.ScopeThread, target, []int{target}, 1,
+			syscall.EPERM, "EPERM", kill.ScopeThread, target,
+			[]int{target},
+			1,
 		},
 		"rt_sigqueueinfo, EPERM": {
 			order{call: "rt_sigqueueinfo", pid: target, signal: 15}, syscall.EPERM, "EPERM", kill.ScopeProcess, target, []int{target}, 1,
 		},
 		"rt_sigqueueinfo, forged": {
 			order{call: "rt_sigqueueinfo", pid: target, signal: 15, forged: true},
-			syscall.EPERM, "EPERM", kill.ScopeProcess, target, []int{target}, 1,
+			syscall.EPERM, "EPERM", kill.ScopeProcess, target,
+			[]int{target},
+			1,
 		},
 		"rt_tgsigqueueinfo, EPERM": {
 			order{call: "rt_tgsigqueueinfo", pid: target, thread: target, signal: 15},
-			syscall.EPERM, "EPERM", kill.ScopeThread, target, []int{target}, 1,
+			syscall.EPERM, "EPERM", kill.ScopeThread, target,
+			[]int{target},
+			1,
 		},
 		"pidfd_send_signal, EPERM": {
 			order{call: "pidfd_send_signal", pid: target, signal: 15}, syscall.EPERM, "EPERM", kill.ScopeProcess, 0, nil, -1,

@@ -6,7 +6,7 @@
 package signaltrace
 
 import (
-	"os/exec"
+	"slices"
 	"syscall"
 	"testing"
 
@@ -27,15 +27,15 @@ func TestTargetsInTheKernel(t *testing.T) {
 		toThread, toProcess, toOther bool
 	}{
 		"the thread":            {[]string{threadName[:15]}, true, false, false},
-		"the process":           {[]string{"exe"}, true, true, false},
+		"the process":           {[]string{"a target"}, true, true, false},
 		"longer than the names": {[]string{threadName}, true, false, false},
 		"two of them":           {[]string{threadName, "sleep"}, true, false, true},
-		"part of a name":        {[]string{"a thread", "slee"}, false, false, false},
+		"part of a name":        {[]string{"thread", "a", "slee"}, false, false, false},
 		"globs are for others":  {[]string{"a thr*"}, true, true, true},
 		"so are paths":          {[]string{threadName, "/bin/x"}, true, true, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := start(t, func(s *Settings) { s.Targets = append(tt.targets, "end") })
+			w := start(t, func(s *Settings) { s.Targets = slices.Concat(tt.targets, []string{"end"}) })
 			target := help(t, "target", nil)
 			var thread int
 			target.read(&thread)
@@ -47,7 +47,7 @@ func TestTargetsInTheKernel(t *testing.T) {
 			require.Zero(t, errno)
 			toOther, errno := sender.send(order{call: "kill", pid: other, signal: 1})
 			require.Zero(t, errno)
-			end := run(t, exec.Command(endProgram(t)))
+			end := run(t, command(endProgram(t)))
 			last, errno := sender.send(order{call: "kill", pid: end, signal: 15})
 			require.Zero(t, errno)
 			w.find(t, byThread(last))
@@ -70,9 +70,9 @@ func endProgram(t *testing.T) string {
 func TestGroupWithTargetsInTheKernel(t *testing.T) {
 	w := start(t, func(s *Settings) { s.Targets = []string{"end"} })
 	members := startGroup(t, 2)
-	command := exec.Command(endProgram(t))
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: leaderOf(t, members[0])}
-	end := run(t, command)
+	c := command(endProgram(t))
+	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pgid: leaderOf(t, members[0])}
+	end := run(t, c)
 	_, errno := w.fencing.send(order{call: "kill", pid: -leaderOf(t, members[0]), signal: 15})
 	require.Zero(t, errno)
 	e := w.find(t, to(end, kill.SIGTERM))

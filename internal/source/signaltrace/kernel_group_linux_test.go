@@ -25,12 +25,12 @@ func startGroup(t *testing.T, members int) []int {
 	t.Helper()
 	var pids []int
 	for range members {
-		command := exec.Command("sleep", "1000")
-		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		c := exec.Command("sleep", "1000")
+		c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if len(pids) > 0 {
-			command.SysProcAttr.Pgid = pids[0]
+			c.SysProcAttr.Pgid = pids[0]
 		}
-		pids = append(pids, run(t, command))
+		pids = append(pids, run(t, c))
 	}
 	slices.Sort(pids)
 	return pids
@@ -144,9 +144,9 @@ const anew = "SIGNALTRACE_TEST_ANEW"
 func runAnew(t *testing.T) {
 	t.Helper()
 	name := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
-	command := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", name, "-test.v") //nolint:gosec // this program
-	command.Env = append(os.Environ(), anew+"=1")
-	out, err := command.CombinedOutput()
+	c := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run", name, "-test.v") //nolint:gosec // this program
+	c.Env = append(os.Environ(), anew+"=1")
+	out, err := c.CombinedOutput()
 	t.Logf("%s", out)
 	require.NoError(t, err)
 	if strings.Contains(string(out), "SKIPPED") {

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -25,21 +26,18 @@ func init() { roles["brief"] = beBrief }
 
 // beBrief starts a program and kills it as soon as it runs.
 func beBrief(arguments []string) {
-	command := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // as the test says
-	check(command.Start())
-	check(unix.Kill(command.Process.Pid, unix.SIGKILL))
-	_ = command.Wait()
-	fmt.Println(command.Process.Pid) //nolint:forbidigo // this is how it answers
+	c := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // as the test says
+	check(c.Start())
+	check(unix.Kill(c.Process.Pid, unix.SIGKILL))
+	_ = c.Wait()
+	fmt.Println(c.Process.Pid) //nolint:forbidigo // this is how it answers
 }
 
 // requireComplete checks all that is known of a process beyond its pid.
 func requireComplete(t *testing.T, p *kill.Process, path string, arguments ...string) {
 	t.Helper()
 	require.NotNil(t, p.Instance)
-	line := path
-	for _, argument := range arguments {
-		line += "\x00" + argument
-	}
+	line := strings.Join(append([]string{path}, arguments...), "\x00")
 	assert.Equal(t, path, p.Executable)
 	assert.Equal(t, line, p.Instance.CommandLine)
 	name := filepath.Base(path)
@@ -62,9 +60,18 @@ func place(t *testing.T) string {
 	return "/"
 }
 
-// Who has lived for a millisecond is known as well as anybody.
-func TestBriefLives(t *testing.T) {
+func TestIdentities(t *testing.T) {
 	w := start(t, nil)
+	t.Run("brief lives", func(t *testing.T) { testBriefLives(t, w) })
+	t.Run("names", func(t *testing.T) { testNames(t, w) })
+	t.Run("paths", func(t *testing.T) { testPaths(t, w) })
+	t.Run("forks", func(t *testing.T) { testForks(t, w) })
+	t.Run("used pids", func(t *testing.T) { testUsedPids(t, w) })
+}
+
+// Who has lived for a millisecond is known as well as anybody.
+func testBriefLives(t *testing.T, w *watch) {
+	t.Helper()
 	program := program64(t, pause)
 	for range 5 {
 		sender := help(t, "brief", nil, program, "first", "second argument")
@@ -77,7 +84,7 @@ func TestBriefLives(t *testing.T) {
 	for range 5 {
 		target := sleeper(t)
 		path := program64(t, kill64(target, kill.SIGKILL))
-		sender := exec.CommandContext(t.Context(), path, "an argument")
+		sender := command(path, "an argument")
 		require.NoError(t, sender.Run())
 		e := w.find(t, to(target, kill.SIGKILL))
 		assert.Equal(t, sender.ProcessState.Pid(), e.Sender.PID)
@@ -86,8 +93,8 @@ func TestBriefLives(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	w := start(t, nil)
+func testNames(t *testing.T, w *watch) {
+	t.Helper()
 	for what, name := range map[string]string{
 		"spaces":            "a b  c",
 		"UTF-8":             "größe 漢字",
@@ -104,7 +111,7 @@ func TestNames(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), name)
 			writeProgram(t, path, pause)
-			target := run(t, exec.Command(path, "an argument"))
+			target := run(t, command(path, "an argument"))
 			_, errno := w.fencing.send(order{call: "kill", pid: target, signal: int(kill.SIGTERM)})
 			require.Zero(t, errno)
 			requireComplete(t, &w.find(t, to(target, kill.SIGTERM)).Targets[0], path, "an argument")
@@ -113,8 +120,8 @@ func TestNames(t *testing.T) {
 }
 
 // The path of a program is what the kernel would say of it at this moment.
-func TestPaths(t *testing.T) {
-	w := start(t, nil)
+func testPaths(t *testing.T, w *watch) {
+	t.Helper()
 	find := func(t *testing.T, target int) kill.Process {
 		t.Helper()
 		_, errno := w.fencing.send(order{call: "kill", pid: target, signal: int(kill.SIGTERM)})
@@ -123,7 +130,7 @@ func TestPaths(t *testing.T) {
 	}
 	t.Run("deleted while it runs", func(t *testing.T) {
 		path := program64(t, pause)
-		target := run(t, exec.Command(path))
+		target := run(t, command(path))
 		require.NoError(t, os.Remove(path))
 		assert.Equal(t, path, find(t, target).Executable)
 	})
@@ -133,9 +140,9 @@ func TestPaths(t *testing.T) {
 		require.NoError(t, err)
 		defer file.Close()
 		require.NoError(t, os.Remove(path))
-		command := exec.Command("/proc/self/fd/3")
-		command.ExtraFiles = []*os.File{file}
-		assert.Equal(t, path, find(t, run(t, command)).Executable)
+		c := exec.Command("/proc/self/fd/3")
+		c.ExtraFiles = []*os.File{file}
+		assert.Equal(t, path, find(t, run(t, c)).Executable)
 	})
 	t.Run("in memory only", func(t *testing.T) {
 		fd, err := unix.MemfdCreate("a program", 0)
@@ -144,22 +151,22 @@ func TestPaths(t *testing.T) {
 		defer file.Close()
 		_, err = file.Write(image64(t, pause))
 		require.NoError(t, err)
-		command := exec.Command("/proc/self/fd/3")
-		command.ExtraFiles = []*os.File{file}
-		assert.Equal(t, "/memfd:a program", find(t, run(t, command)).Executable)
+		c := exec.Command("/proc/self/fd/3")
+		c.ExtraFiles = []*os.File{file}
+		assert.Equal(t, "/memfd:a program", find(t, run(t, c)).Executable)
 	})
 	t.Run("in a chroot", func(t *testing.T) {
 		folder := filepath.Dir(program64(t, pause))
-		command := exec.Command("/program")
-		command.Dir, command.SysProcAttr = "/", &syscall.SysProcAttr{Chroot: folder}
-		assert.Equal(t, "/program", find(t, run(t, command)).Executable)
+		c := exec.Command("/program")
+		c.Dir, c.SysProcAttr = "/", &syscall.SysProcAttr{Chroot: folder}
+		assert.Equal(t, "/program", find(t, run(t, c)).Executable)
 	})
 	t.Run("on a file system of its own", func(t *testing.T) {
 		folder := t.TempDir()
 		program := program64(t, pause)
-		command := exec.Command("sh", "-c", `mount -t tmpfs x "$0" && cp "$1" "$0/p" && exec "$0/p"`, folder, program)
-		command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
-		target := run(t, command)
+		c := command("sh", "-c", `mount -t tmpfs x "$0" && cp "$1" "$0/p" && exec "$0/p"`, folder, program)
+		c.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+		target := run(t, c)
 		awaitCommand(t, target, "p")
 		assert.Equal(t, folder+"/p", find(t, target).Executable)
 	})
@@ -167,7 +174,7 @@ func TestPaths(t *testing.T) {
 		path := program64(t, pause)
 		link := path + "-link"
 		require.NoError(t, os.Symlink(path, link))
-		target := find(t, run(t, exec.Command(link)))
+		target := find(t, run(t, command(link)))
 		assert.Equal(t, path, target.Executable)
 		assert.Equal(t, link, target.Instance.CommandLine)
 	})
@@ -177,8 +184,8 @@ func TestPaths(t *testing.T) {
 const forks = `(read x < "$0") > /dev/null 2>&1 & echo $!`
 
 // Who runs no program of its own runs its parent's.
-func TestForks(t *testing.T) {
-	w := start(t, nil)
+func testForks(t *testing.T, w *watch) {
+	t.Helper()
 	executable, err := filepath.EvalSymlinks("/bin/sh")
 	require.NoError(t, err)
 	for name, script := range map[string]string{
@@ -213,10 +220,10 @@ func fork(t *testing.T, script string, arguments ...any) int {
 }
 
 // Nobody inherits anything from who had the pid before.
-func TestUsedPids(t *testing.T) {
-	w := start(t, nil)
+func testUsedPids(t *testing.T, w *watch) {
+	t.Helper()
 	path := program64(t, pause)
-	old := exec.Command(path, "an old argument")
+	old := command(path, "an old argument")
 	pid := run(t, old)
 	_, errno := w.fencing.send(order{call: "kill", pid: pid, signal: int(kill.SIGTERM)})
 	require.Zero(t, errno)

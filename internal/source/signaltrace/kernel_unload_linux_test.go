@@ -173,7 +173,7 @@ func beSource([]string) {
 		Processes: process.NewTable(process.Config{}), CorrelationTimeout: time.Second, MaxPending: 100,
 		Telemetry: builder, Logger: zap.NewNop(), Report: check,
 	})
-	if err := s.Start(context.Background()); err != nil {
+	if err = s.Start(context.Background()); err != nil {
 		fmt.Println("cannot start:", strings.ReplaceAll(err.Error(), "\n", " ")) //nolint:forbidigo // this is how it answers
 		return
 	}

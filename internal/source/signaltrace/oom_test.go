@@ -22,9 +22,9 @@ func slays(at time.Duration, thread, target uint32) []byte {
 	}))
 }
 
-// chooses is the OOM killer's naming of its victim.
-func chooses(at time.Duration, thread, victim uint32) []byte {
-	return bytesOf(&kernelVictimRecord{Kind: kindVictim, Time: uint64(at), Thread: thread, Pid: victim})
+// chooses is the OOM killer's naming of its victim, in the time of thread 10.
+func chooses(at time.Duration, victim uint32) []byte {
+	return bytesOf(&kernelVictimRecord{Kind: kindVictim, Time: uint64(at), Thread: 10, Pid: victim})
 }
 
 func TestOOM(t *testing.T) {
@@ -36,23 +36,23 @@ func TestOOM(t *testing.T) {
 		now, later []string
 	}{
 		"killed, then named": {
-			records: [][]byte{slays(start, 10, 20), chooses(soon, 10, 20)},
+			records: [][]byte{slays(start, 10, 20), chooses(soon, 20)},
 			now:     []string{"0>[20] oom"},
 		},
 		"named, then killed": {
-			records: [][]byte{chooses(start, 10, 20), slays(soon, 10, 20)},
+			records: [][]byte{chooses(start, 20), slays(soon, 10, 20)},
 			now:     []string{"0>[20] oom"},
 		},
 		"others that share its memory": {
-			records: [][]byte{slays(start, 10, 20), chooses(soon, 10, 20), slays(soon, 10, 21), slays(soon, 10, 22)},
+			records: [][]byte{slays(start, 10, 20), chooses(soon, 20), slays(soon, 10, 21), slays(soon, 10, 22)},
 			now:     []string{"0>[20] oom", "0>[21] oom", "0>[22] oom"},
 		},
 		"a whole control group": {
-			records: [][]byte{slays(start, 10, 20), chooses(start, 10, 20), slays(soon, 10, 21), chooses(soon, 10, 21)},
+			records: [][]byte{slays(start, 10, 20), chooses(start, 20), slays(soon, 10, 21), chooses(soon, 21)},
 			now:     []string{"0>[20] oom", "0>[21] oom"},
 		},
 		"the records of another processor come first": {
-			records: [][]byte{slays(soon, 10, 20), chooses(start, 10, 20)},
+			records: [][]byte{slays(soon, 10, 20), chooses(start, 20)},
 			now:     []string{"0>[20] oom"},
 		},
 		"no victim at all": {
@@ -60,24 +60,24 @@ func TestOOM(t *testing.T) {
 			later:   []string{"10>[20]"},
 		},
 		"another thread's kill at the same time": {
-			records: [][]byte{slays(start, 11, 30), slays(start, 10, 20), chooses(soon, 10, 20)},
+			records: [][]byte{slays(start, 11, 30), slays(start, 10, 20), chooses(soon, 20)},
 			now:     []string{"0>[20] oom"}, later: []string{"11>[30]"},
 		},
 		"long before": {
-			records: [][]byte{slays(start, 10, 20), chooses(start+oomWindow, 10, 20)},
+			records: [][]byte{slays(start, 10, 20), chooses(start+oomWindow, 20)},
 			later:   []string{"10>[20]"},
 		},
 		"long after": {
-			records: [][]byte{chooses(start, 10, 20), slays(start+oomWindow, 10, 21)},
+			records: [][]byte{chooses(start, 20), slays(start+oomWindow, 10, 21)},
 			later:   []string{"10>[21]"},
 		},
-		"a victim that was dying already": {records: [][]byte{chooses(start, 10, 20)}},
+		"a victim that was dying already": {records: [][]byte{chooses(start, 20)}},
 		"a signal other than SIGKILL": {
-			records: [][]byte{bytesOf(sends(func(r *kernelSignalRecord) { r.Special = infoPriv })), chooses(start, 10, 20)},
+			records: [][]byte{bytesOf(sends(func(r *kernelSignalRecord) { r.Special = infoPriv })), chooses(start, 20)},
 			now:     []string{"10>[20]"},
 		},
 		"a kill by a process": {
-			records: [][]byte{chooses(start, 10, 20), bytesOf(sends(func(r *kernelSignalRecord) { r.Signal, r.Call.Signal = 9, 9 }))},
+			records: [][]byte{chooses(start, 20), bytesOf(sends(func(r *kernelSignalRecord) { r.Signal, r.Call.Signal = 9, 9 }))},
 			now:     []string{"10>[20]"},
 		},
 	}
@@ -116,7 +116,7 @@ func TestHeldForTheWindow(t *testing.T) {
 func TestVictimsAreForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
-	b.add(chooses(time.Second, 10, 20))
+	b.add(chooses(time.Second, 20))
 	b.expire(time.Second + 2*oomWindow - 1)
 	assert.Len(t, b.victims, 1)
 	b.expire(time.Second + 2*oomWindow)

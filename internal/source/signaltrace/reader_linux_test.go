@@ -252,7 +252,7 @@ func TestReaderOfARingThatIsNeverEmpty(t *testing.T) {
 	clock.Store(int64(time.Minute))
 	events := map[int]bool{next(t, r).Targets[0].PID: true, next(t, r).Targets[0].PID: true}
 	assert.Equal(t, map[int]bool{20: true, 30: true}, events)
-	assert.EqualValues(t, 7, r.snapshot().losses.signals)
+	assert.EqualValues(t, 7, r.snapshot().signals)
 }
 
 // A reader that was kept from running finds in the ring what came in time.
@@ -263,7 +263,7 @@ func TestReaderThatIsLate(t *testing.T) {
 	ring.writeSilently(strikes(11, toGroup(-1), 30))
 	_, err := r.drain(newRecord())
 	require.NoError(t, err)
-	ring.writeSilently(chooses(time.Millisecond, 10, 20))
+	ring.writeSilently(chooses(time.Millisecond, 20))
 	ring.writeSilently(ends(11, toGroup(-1), 0))
 	clock.Store(int64(time.Minute))
 	r.settle()
@@ -284,7 +284,7 @@ func TestReaderThatIsLateByManyBatches(t *testing.T) {
 	for range 3 * batch {
 		ring.writeSilently(bytesOf(&kernelExitRecord{Kind: kindExit}))
 	}
-	ring.writeSilently(chooses(time.Millisecond, 10, 20))
+	ring.writeSilently(chooses(time.Millisecond, 20))
 	clock.Store(int64(time.Minute))
 	for ring.AvailableBytes() > 0 {
 		_, err := r.drain(newRecord())

@@ -85,7 +85,7 @@ func TestViewCgroup(t *testing.T) {
 	assert.EqualValues(t, 5, r.Group.Id)
 	assert.Equal(t, "/system.slice/mysql.service", string(path))
 	for length := range len(raw) {
-		_, _, ok := viewCgroup(raw[:length])
+		_, _, ok = viewCgroup(raw[:length])
 		assert.False(t, ok, length)
 	}
 	_, path, ok = viewCgroup(makes(5, ""))
