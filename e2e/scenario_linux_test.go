@@ -88,7 +88,6 @@ func (s *scenario) play() {
 	s.everyCall()
 	s.fromAndToThreads()
 	s.root.send(orders.Order{Call: "kill", PID: -s.group[0], Signal: int(unix.SIGTERM), Times: 10}, s.group...)
-	s.root.send(orders.Order{Call: "kill", PID: -s.group[0], Signal: 0}, s.group...)
 	s.root.send(orders.Order{Call: "kill", PID: -s.group[0], Signal: int(unix.SIGKILL)}, s.group...)
 	s.leader.send(orders.Order{Call: "kill", PID: 0, Signal: int(unix.SIGINT)}, s.members...)
 	for _, other := range []int{s.ofLogin, s.ofBoxed, s.ofOdd, s.inside.victims[s.ofInside[2]]} {

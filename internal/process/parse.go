@@ -21,15 +21,17 @@ type stat struct {
 	// dead is true once the process runs nothing any more, though its parent has
 	// not asked for its end.
 	dead bool
-	// kernel is true for a thread of the kernel.
-	kernel bool
+	// kernel is true for a thread of the kernel, ending for a process that has begun to
+	// end.
+	kernel, ending bool
 }
 
 // Places in /proc/<pid>/stat, counted from behind the name (proc_pid_stat(5)).
 const (
 	statState, statParent, statFlags, statStart = 0, 1, 6, 19
-	// kernelThread is PF_KTHREAD of include/linux/sched.h.
+	// kernelThread and exiting are PF_KTHREAD and PF_EXITING of include/linux/sched.h.
 	kernelThread = 0x00200000
+	exiting      = 0x00000004
 )
 
 // parseStat reads what is needed of a stat file. procfs parses all 52 fields by
@@ -55,7 +57,7 @@ func parseStat(data []byte) (stat, bool) {
 		case statFlags:
 			var flags uint64
 			flags, err = strconv.ParseUint(string(field), 10, 32)
-			s.kernel = flags&kernelThread != 0
+			s.kernel, s.ending = flags&kernelThread != 0, flags&exiting != 0
 		case statStart:
 			var ticks uint64
 			ticks, err = strconv.ParseUint(string(field), 10, 64)

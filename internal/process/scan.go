@@ -189,6 +189,12 @@ func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
 		e.instance = nil
 	}
 	path := parseCgroups(dir.cgroups())
+	if path == "/" {
+		// So the kernel says of whoever is about to end, wherever it was.
+		if last, ok := dir.stat(); !ok || last.dead || last.ending {
+			path = ""
+		}
+	}
 	if path != "" && (e.place == nil || e.place.path != path && !s.dead) {
 		e.place, e.cgroup, e.instance = newPlace(path), CgroupID{}, nil
 	}

@@ -60,7 +60,7 @@ func TestFailures(t *testing.T) {
 			1,
 		},
 		"pidfd_send_signal, EPERM": {
-			order{call: "pidfd_send_signal", pid: target, signal: 15}, syscall.EPERM, "EPERM", kill.ScopeProcess, 0, nil, -1,
+			order{call: "pidfd_send_signal", pid: target, signal: 15}, syscall.EPERM, "EPERM", kill.ScopeProcess, 0, []int{target}, 1,
 		},
 		"pidfd_send_signal, EINVAL": {
 			order{call: "pidfd_send_signal", pid: target, signal: 15, flags: 1 << 30},

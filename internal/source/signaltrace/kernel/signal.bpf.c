@@ -202,6 +202,7 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 {
 	struct task_struct *sender;
 	struct signal_record *r;
+	struct call call = {};
 	u64 special = 0;
 	s32 code = 0;
 
@@ -215,14 +216,19 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 		bpf_probe_read_kernel(&code, sizeof(code), &((struct kernel_siginfo *)info)->si_code);
 		if (fault(signal, code) && handled(task, signal))
 			return 0;
-		// What the kernel sends in our time is not ours.
-		if (sender->tgid == self && code <= 0)
-			return 0;
 	} else if ((u64)info == 1) {
 		special = 1;
 	}
 	// Or the compiler asks whether info is 0, which the verifier takes for impossible.
 	asm volatile("" : "+r"(special));
+	if (!current_call(sender, &call))
+		call.number = NONE;
+	// In Linux 7.3 kill(2) leaves it to whoever queues the signal to make its siginfo, which is the same as ever.
+	if (special == 0 && call.number == KILL && call.signal == signal)
+		special = 2;
+	// What the kernel sends in our time is not ours.
+	if (sender->tgid == self && special == 2 && code <= 0)
+		return 0;
 	r = reserve_signal();
 	if (!r)
 		return 0;
@@ -233,35 +239,55 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	r->time = bpf_ktime_get_boot_ns();
 	r->code = code;
 	r->result = result;
-	if (!current_call(sender, &r->call))
-		r->call.number = NONE;
-	// In Linux 7.3 kill(2) leaves it to whoever queues the signal to make its siginfo, which is the same as ever.
-	if (special == 0 && r->call.number == KILL && r->call.signal == signal)
-		r->special = 2;
+	r->call = call;
 	add_sender(r, sender);
 	describe(&r->target, task, task->real_cred);
 	bpf_ringbuf_submit(r, wakeup());
 	return 0;
 }
 
+struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
 struct task_struct *bpf_task_from_vpid(s32 vpid) __ksym __weak;
 void bpf_task_release(struct task_struct *p) __ksym __weak;
 
+// pid_of returns the process that a pidfd is of, in the initial pid namespace: the kernel keeps it in the inode since
+// Linux 6.9, and before in the file (fs/pidfs.c, kernel/fork.c).
+static __always_inline s32 pid_of(struct task_struct *task, s32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = NULL;
+	struct pid *pid;
+
+	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
+		return 0;
+	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	pid = BPF_CORE_READ(file, f_inode, i_private);
+	if (!pid)
+		pid = BPF_CORE_READ(file, private_data);
+	return BPF_CORE_READ(pid, numbers[0].nr);
+}
+
 // add_asked tells of the process that the sender has named, where no signal came about that would.
-static __always_inline void add_asked(struct signal_record *r)
+static __always_inline void add_asked(struct signal_record *r, struct task_struct *sender)
 {
 	struct task_struct *task;
 	struct arguments a;
 	s32 pid = r->call.pid;
 
 	clear_party(&r->target);
-	if (!bpf_task_from_vpid || for_many(&r->call) || r->call.number == PIDFD_SEND_SIGNAL)
+	if (!bpf_task_from_vpid || !bpf_task_from_pid || for_many(&r->call))
 		return;
-	if (r->call.number == TGKILL || r->call.number == RT_TGSIGQUEUEINFO) {
-		registers(bpf_get_current_task_btf(), &a);
-		pid = a.a1; // the thread
+	if (r->call.number == PIDFD_SEND_SIGNAL) {
+		if (r->result != 0 && r->result != -1 /* EPERM */) // it may be no pidfd
+			return;
+		task = bpf_task_from_pid(pid_of(sender, pid));
+	} else {
+		if (r->call.number == TGKILL || r->call.number == RT_TGSIGQUEUEINFO) {
+			registers(sender, &a);
+			pid = a.a1; // the thread
+		}
+		task = bpf_task_from_vpid(pid);
 	}
-	task = bpf_task_from_vpid(pid);
 	if (!task)
 		return;
 	describe(&r->target, task, task->real_cred);
@@ -298,7 +324,7 @@ static __always_inline int ended(long result)
 	r->result = result;
 	r->call = call;
 	add_sender(r, sender);
-	add_asked(r);
+	add_asked(r, sender);
 	bpf_ringbuf_submit(r, wakeup());
 	return 0;
 }

@@ -107,8 +107,24 @@ struct path {
 	struct dentry *dentry;
 };
 
+struct inode {
+	void *i_private;
+};
+
 struct file {
 	struct path f_path;
+	struct inode *f_inode;
+	void *private_data;
+};
+
+// include/linux/fdtable.h
+struct fdtable {
+	u32 max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
 };
 
 struct fs_struct {
@@ -143,8 +159,13 @@ struct kernel_siginfo {
 };
 
 // include/linux/pid.h
+struct upid {
+	s32 nr;
+};
+
 struct pid {
 	u32 level;
+	struct upid numbers[1];
 };
 
 struct thread_info {
@@ -167,6 +188,7 @@ struct task_struct {
 	const struct cred *real_cred, *cred;
 	char comm[16];
 	struct fs_struct *fs;
+	struct files_struct *files;
 	struct signal_struct *signal;
 	struct sighand_struct *sighand;
 	kuid_t loginuid;
