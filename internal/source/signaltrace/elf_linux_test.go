@@ -23,13 +23,15 @@ import (
 // Programs of a few instructions: they need no compiler, live no longer than it takes,
 // and have no runtime that deals with their faults. They are for amd64.
 var (
-	exit64   = []byte{0xb8, 231, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05} // exit_group(0)
-	exit32   = []byte{0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80}   // exit(0)
-	pause    = []byte{0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7}  // pause() for good
-	segfault = []byte{0x31, 0xc0, 0x88, 0x00}                     // *(char *)0 = 0
-	division = []byte{0x31, 0xc9, 0x31, 0xd2, 0xf7, 0xf1}         // 0 / 0
-	noCode   = []byte{0x0f, 0x0b}                                 // an instruction that there is not
-	aborts   = slices.Concat(                                     //
+	exit64 = []byte{0xb8, 231, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05} // exit_group(0)
+	exit32 = []byte{0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80}   // exit(0)
+	pause  = []byte{0xb8, 34, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xf7}  // pause() for good
+	speak  = slices.Concat(                                     // write(1, ...) and pause()
+		[]byte{0xb8, 1, 0, 0, 0, 0xbf, 1, 0, 0, 0, 0x48, 0x89, 0xe6, 0xba, 1, 0, 0, 0, 0x0f, 0x05}, pause)
+	segfault = []byte{0x31, 0xc0, 0x88, 0x00}             // *(char *)0 = 0
+	division = []byte{0x31, 0xc9, 0x31, 0xd2, 0xf7, 0xf1} // 0 / 0
+	noCode   = []byte{0x0f, 0x0b}                         // an instruction that there is not
+	aborts   = slices.Concat(                             //
 		[]byte{0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x89, 0xc7},        // getpid()
 		[]byte{0xb8, 186, 0, 0, 0, 0x0f, 0x05, 0x89, 0xc6},       // gettid()
 		[]byte{0xba, 6, 0, 0, 0, 0xb8, 234, 0, 0, 0, 0x0f, 0x05}) // tgkill(pid, tid, SIGABRT)

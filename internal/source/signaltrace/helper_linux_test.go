@@ -31,6 +31,9 @@ func init() {
 	roles["terminal"] = beTerminal
 	roles["recover"] = recoverFromFaults
 	roles["forbid"] = forbid
+	if os.Getenv(roleVariable) == "target" {
+		runtime.LockOSThread() // so that no other goroutine runs on the first thread
+	}
 }
 
 // helper is a process that plays a role until the test ends.
@@ -260,7 +263,9 @@ func sleeper(t *testing.T) int {
 	return run(t, exec.Command("sleep", "1000"))
 }
 
-// run starts a program that runs no longer than the test.
+// run starts a program that runs no longer than the test. The kernel tells what it runs
+// shortly after it has let Start return, so run waits until it waits itself or has
+// ended.
 func run(t *testing.T, command *exec.Cmd) int {
 	t.Helper()
 	require.NoError(t, command.Start())
@@ -268,6 +273,7 @@ func run(t *testing.T, command *exec.Cmd) int {
 		_ = command.Process.Kill()
 		_ = command.Wait()
 	})
+	awaitState(t, command.Process.Pid, "SZ")
 	return command.Process.Pid
 }
 

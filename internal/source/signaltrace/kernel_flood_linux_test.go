@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,8 @@ func init() { roles["flood"] = beFlood }
 func beFlood(arguments []string) {
 	target, err := strconv.Atoi(arguments[0])
 	check(err)
+	runtime.LockOSThread()
+	check(os.WriteFile("/proc/thread-self/comm", []byte(arguments[1]), 0))
 	for input := bufio.NewScanner(os.Stdin); input.Scan(); {
 		times, err := strconv.Atoi(input.Text())
 		check(err)
@@ -43,7 +46,7 @@ func beFlood(arguments []string) {
 	}
 }
 
-// floodSignal is one that nobody else sends meanwhile.
+// floodSignal is one that few send.
 const floodSignal kill.Signal = 60
 
 const floodSenders = 4
@@ -71,13 +74,14 @@ func startFlood(t *testing.T, ring int, taking <-chan struct{}) *flood {
 	require.NoError(t, err)
 	settings := newSettings(t)
 	settings.RingBuffer, settings.Telemetry, settings.Logger = ring, builder, zap.NewNop()
-	settings.Signals = []kill.Signal{floodSignal}
+	name := fmt.Sprintf("flood-%d", os.Getpid()) // there may be more such tests at the same time
+	settings.Signals, settings.Senders = []kill.Signal{floodSignal}, []string{name}
 	f.Source = New(settings)
 	require.NoError(t, f.Start(t.Context()))
 	var thread int
 	f.target.read(&thread)
 	for range floodSenders {
-		f.senders = append(f.senders, help(t, "flood", nil, itoa(f.target.pid)))
+		f.senders = append(f.senders, help(t, "flood", nil, itoa(f.target.pid), name))
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup

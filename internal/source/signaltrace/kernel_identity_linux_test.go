@@ -24,10 +24,14 @@ import (
 
 func init() { roles["brief"] = beBrief }
 
-// beBrief starts a program and kills it as soon as it runs.
+// beBrief starts a program and kills it as soon as it says that it runs.
 func beBrief(arguments []string) {
 	c := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // as the test says
+	out, err := c.StdoutPipe()
+	check(err)
 	check(c.Start())
+	_, err = out.Read(make([]byte, 1))
+	check(err)
 	check(unix.Kill(c.Process.Pid, unix.SIGKILL))
 	_ = c.Wait()
 	fmt.Println(c.Process.Pid) //nolint:forbidigo // this is how it answers
@@ -72,7 +76,7 @@ func TestIdentities(t *testing.T) {
 // Who has lived for a millisecond is known as well as anybody.
 func testBriefLives(t *testing.T, w *watch) {
 	t.Helper()
-	program := program64(t, pause)
+	program := program64(t, speak)
 	for range 5 {
 		sender := help(t, "brief", nil, program, "first", "second argument")
 		var target int

@@ -29,13 +29,14 @@ func awaitCommand(t *testing.T, pid int, name string) {
 	}, limit, time.Millisecond)
 }
 
-// awaitState waits until a process sleeps (S), is stopped (T) or dead (Z).
-func awaitState(t *testing.T, pid int, state string) {
+// awaitState waits until a process sleeps (S), is stopped (T) or dead (Z), or one of
+// several.
+func awaitState(t *testing.T, pid int, states string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		stat, _ := os.ReadFile("/proc/" + itoa(pid) + "/stat")
 		_, rest, _ := strings.Cut(string(stat), ") ")
-		return strings.HasPrefix(rest, state)
+		return rest != "" && strings.Contains(states, rest[:1])
 	}, limit, time.Millisecond)
 }
 

@@ -210,10 +210,15 @@ func (p *programs) losses() (losses, error) {
 	return l, err
 }
 
-// missed asks how often a program was skipped. It takes a system call for each.
+// missed asks how often a program was skipped that tells of signals. It takes a system
+// call for each.
 func (p *programs) missed() uint64 {
 	var missed uint64
-	for _, program := range p.collection.Programs {
+	for name, program := range p.collection.Programs {
+		switch name {
+		case kernelProgForked, kernelProgExecuted, kernelProgExited, kernelProgMadeCgroup:
+			continue
+		}
 		if stats, err := program.Stats(); err == nil { // since Linux 5.12
 			missed += stats.RecursionMisses
 		}

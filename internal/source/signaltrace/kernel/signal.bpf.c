@@ -275,13 +275,17 @@ static __always_inline void add_asked(struct signal_record *r, struct task_struc
 	s32 pid = r->call.pid;
 
 	clear_party(&r->target);
-	if (!bpf_task_from_vpid || !bpf_task_from_pid || for_many(&r->call))
+	if (for_many(&r->call))
 		return;
 	if (r->call.number == PIDFD_SEND_SIGNAL) {
 		if (r->result != 0 && r->result != -1 /* EPERM */) // it may be no pidfd
 			return;
+		if (!bpf_task_from_pid) // since Linux 6.2
+			return;
 		task = bpf_task_from_pid(pid_of(sender, pid));
 	} else {
+		if (!bpf_task_from_vpid) // since Linux 6.14
+			return;
 		if (r->call.number == TGKILL || r->call.number == RT_TGSIGQUEUEINFO) {
 			registers(sender, &a);
 			pid = a.a1; // the thread
