@@ -125,6 +125,18 @@ func TestEndsOfCalls(t *testing.T) {
 				require.Equal(t, syscall.ESRCH, errno)
 				assert.Equal(t, "ESRCH", w.find(t, byThread(thread)).Result.Error)
 			})
+			t.Run("a program of 32 bits", func(t *testing.T) {
+				members := startGroup(t, 2)
+				c := command(program32(t, kill32(-leaderOf(t, members[0]), kill.SIGTERM)))
+				if err := c.Run(); err != nil {
+					skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
+				}
+				e := w.find(t, by(c.ProcessState.Pid()))
+				assert.Equal(t, members, tell(e).Targets)
+				// The kernel leaves these out of its tracepoints (kernel/trace/trace_syscalls.c,
+				// arch_trace_is_compat_syscall), so that their end is waited for in vain.
+				assert.Equal(t, way != endsOfSixCalls, e.Complete)
+			})
 			t.Run("a call that is no failure", func(t *testing.T) {
 				target := sleeper(t)
 				thread, errno := w.fencing.send(order{call: "kill", pid: target, signal: 15})
