@@ -22,7 +22,7 @@ import (
 const (
 	// tick is how often the reader looks even if nobody wakes it: the records of
 	// processes do not.
-	tick = 100 * time.Millisecond
+	tick = 250 * time.Millisecond
 	// pace is how long the reader lets records gather once it has emptied the ring, as
 	// a wakeup costs the sender of a signal more than all else; busyPace is the same
 	// while at least busyFrom have come together. At 500,000 signals a second 2,500 come
