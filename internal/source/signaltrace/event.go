@@ -185,9 +185,9 @@ func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
 	pid := int(c.Pid)
 	switch c.Number {
 	case callTkill, callTgkill, callTgsigqueue:
-		return kill.ScopeThread, pid
+		return kill.ScopeThread, max(pid, 0) // a group is none of theirs
 	case callSigqueue:
-		return kill.ScopeProcess, pid
+		return kill.ScopeProcess, max(pid, 0)
 	case callPidfd:
 		switch {
 		case c.Flags == pidfdGroup:

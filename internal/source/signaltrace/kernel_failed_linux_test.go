@@ -80,7 +80,7 @@ func TestFailures(t *testing.T) {
 			syscall.ESRCH, "ESRCH", kill.ScopeThread, sender.pid, nil, 0,
 		},
 		"tkill, EINVAL": {
-			order{call: "tkill", thread: -5, signal: 15}, syscall.EINVAL, "EINVAL", kill.ScopeThread, -5, nil, 0,
+			order{call: "tkill", thread: -5, signal: 15}, syscall.EINVAL, "EINVAL", kill.ScopeThread, 0, nil, 0,
 		},
 	}
 	for name, tt := range tests {
