@@ -25,8 +25,6 @@ import (
 )
 
 const (
-	// maxBatch is how many events are handed on at once at most.
-	maxBatch = 512
 	// retryInterval is how long to wait after an error of the socket.
 	retryInterval = time.Second
 	// linger is how long to go on reading when the receiver is told to stop: the
@@ -172,7 +170,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	for ctx.Err() == nil {
 		select {
 		case <-events.Ready():
-			if !s.deliver(deliver) {
+			if !s.reader.queue.Deliver(deliver) {
 				return
 			}
 		case <-ctx.Done():
@@ -183,7 +181,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	ctx = context.WithoutCancel(ctx)
 	s.reader.flush()
 	s.supervisor.ascertain(ctx)
-	s.deliver(deliver)
+	s.reader.queue.Deliver(deliver)
 }
 
 // halt ends the supervisor's goroutine.
@@ -191,20 +189,6 @@ func (s *Source) halt() {
 	if s.stop != nil {
 		s.stop()
 		s.supervising.Wait()
-	}
-}
-
-// deliver hands on what is in the queue. It reports false if the receiver is
-// shutting down.
-func (s *Source) deliver(deliver source.Deliver) bool {
-	for {
-		events := s.reader.queue.Take(maxBatch)
-		if len(events) == 0 {
-			return true
-		}
-		if deliver(events) != nil {
-			return false
-		}
 	}
 }
 

@@ -8,12 +8,16 @@ import (
 	"sync"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // Max is how much waits for the pipeline at most: events and their
 // targets, together some 60 MB. At a thousand signals a second that is a pause
 // of a quarter of a minute.
 const Max = 32768
+
+// maxBatch is how many events are handed on at once at most.
+const maxBatch = 512
 
 // Queue holds events until the pipeline takes them. Adding never waits. It is
 // safe for concurrent use.
@@ -86,6 +90,20 @@ func (q *Queue) Len() int {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	return len(q.events)
+}
+
+// Deliver hands on what is in the queue. It reports false if the receiver is shutting
+// down.
+func (q *Queue) Deliver(deliver source.Deliver) bool {
+	for {
+		events := q.Take(maxBatch)
+		if len(events) == 0 {
+			return true
+		}
+		if deliver(events) != nil {
+			return false
+		}
+	}
 }
 
 // Abandon drops what nobody takes anymore.

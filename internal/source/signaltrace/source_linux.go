@@ -26,8 +26,6 @@ import (
 )
 
 const (
-	// maxBatch is how many events are handed on at once at most.
-	maxBatch = 512
 	// reportInterval is how often the metrics are brought up to date.
 	reportInterval = time.Second
 	// linger is how long to go on reading when the receiver is told to stop: the signal
@@ -170,7 +168,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	for ctx.Err() == nil {
 		select {
 		case <-queue.Ready():
-			if !s.deliver(deliver) {
+			if !s.reader.queue.Deliver(deliver) {
 				return
 			}
 		case <-ctx.Done():
@@ -178,21 +176,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	}
 	time.Sleep(linger)
 	s.reader.flush()
-	s.deliver(deliver)
-}
-
-// deliver hands on what is in the queue. It reports false if the receiver is shutting
-// down.
-func (s *Source) deliver(deliver source.Deliver) bool {
-	for {
-		events := s.reader.queue.Take(maxBatch)
-		if len(events) == 0 {
-			return true
-		}
-		if deliver(events) != nil {
-			return false
-		}
-	}
+	s.reader.queue.Deliver(deliver)
 }
 
 // report moves the counts into the metrics, and tells of losses.
