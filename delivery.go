@@ -174,6 +174,7 @@ func (d *delivery) abandon(records int, err error) error {
 	what := "what can be read again comes again after a restart, if there is a storage extension"
 	if d.handing != nil {
 		what = "they are lost"
+		d.telemetry.ReceiverAuditKillDropped.Add(d.context, int64(records))
 	}
 	d.logger.Warn("shutting down before the next consumer took log records; "+what,
 		zap.Int("log_records", records), zap.Error(err))

@@ -30,6 +30,8 @@ func explain(err error) error {
 	}
 	var verifier *ebpf.VerifierError
 	switch {
+	case errors.Is(err, errMemlock) && lacking() == "":
+		return fmt.Errorf("%w; with systemd set LimitMEMLOCK=infinity, with Docker --ulimit memlock=-1", err)
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &verifier):
 		return fmt.Errorf("%w: %s", err, refused(readLockdown(lockdownFile)))
 	case errors.Is(err, unix.ENOSYS):
@@ -46,11 +48,8 @@ func refused(lockdown string) string {
 		return "the collector is not in the initial user namespace; with systemd set PrivateUsers=no, " +
 			"in Kubernetes hostUsers: true, with rootless Docker or Podman run as root"
 	}
-	// CAP_SYS_ADMIN contains both (capabilities(7)).
-	if has, err := privilege.Has(capability.CAP_SYS_ADMIN); err == nil && !has {
-		if lacking := privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON); lacking != "" {
-			return lacking
-		}
+	if lacking := lacking(); lacking != "" {
+		return lacking
 	}
 	if lockdown == "confidentiality" {
 		return "the kernel is locked down and lets nobody read its memory; boot with lockdown=integrity or without " +
@@ -58,6 +57,16 @@ func refused(lockdown string) string {
 	}
 	return "a seccomp profile or security module refuses bpf(2); with Docker set --security-opt seccomp=unconfined, " +
 		"in Kubernetes seccompProfile.type: Unconfined, with systemd take bpf out of SystemCallFilter="
+}
+
+// lacking says how to give the collector the capabilities that it lacks; empty if it
+// lacks none, or if it is not known.
+func lacking() string {
+	// CAP_SYS_ADMIN contains both (capabilities(7)).
+	if has, err := privilege.Has(capability.CAP_SYS_ADMIN); err != nil || has {
+		return ""
+	}
+	return privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON)
 }
 
 // readLockdown returns none, integrity or confidentiality; empty if it is not known.

@@ -44,12 +44,15 @@ type wish struct {
 	calls callEnds
 }
 
+// errMemlock is returned where the kernel counts what is loaded as locked memory, and
+// does not let us have more of it.
+var errMemlock = errors.New("raising the limit of locked memory")
+
 // load puts the programs into the kernel. They see nothing yet.
 func load(w wish) (*programs, error) {
 	// Since Linux 5.11 this does nothing (see rlimit.RemoveMemlock).
 	if err := rlimit.RemoveMemlock(); err != nil {
-		return nil, fmt.Errorf("raising the limit of locked memory: %w; with systemd set LimitMEMLOCK=infinity, "+
-			"with Docker --ulimit memlock=-1", err)
+		return nil, fmt.Errorf("%w: %w", errMemlock, err)
 	}
 	p := &programs{calls: w.calls}
 	if p.calls == "" {
