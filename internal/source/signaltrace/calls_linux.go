@@ -110,7 +110,9 @@ func (c callEnds) specify(spec *ebpf.CollectionSpec) error {
 	function := spec.Programs[kernelProgFunctionEnded]
 	keep := map[callEnds]string{endsOfSixCalls: kernelProgCallEnded, endsOfAllCalls: kernelProgAnyCallEnded}[c]
 	for _, name := range []string{kernelProgFunctionEnded, kernelProgCallEnded, kernelProgAnyCallEnded} {
-		if name != keep {
+		// The tracepoints may be gone when it comes to attaching: tracefs is unmounted.
+		spare := c == endsOfSixCalls && name == kernelProgAnyCallEnded
+		if name != keep && !spare {
 			delete(spec.Programs, name)
 		}
 	}

@@ -177,6 +177,13 @@ func (p *programs) attachSignals() error {
 	}
 	p.links = append(p.links, victims)
 	ends, err := p.calls.attach(p.collection)
+	if err != nil && p.calls == endsOfSixCalls {
+		for _, end := range ends {
+			_ = end.Close() // or the same end would be told twice
+		}
+		p.calls = endsOfAllCalls
+		ends, err = p.calls.attach(p.collection)
+	}
 	p.links = append(p.links, ends...)
 	if err != nil {
 		return fmt.Errorf("attaching to the ends of system calls: %w", err)
