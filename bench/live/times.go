@@ -41,23 +41,12 @@ func callTimes(o options) error {
 	}
 	for range o.rounds {
 		for _, r := range rows {
-			started, err := r.with()
-			if err != nil {
-				return err
-			}
 			number := calls
 			if r.call == "kill" {
 				number /= 10
 			}
-			result, err := startSender(r.call, number, 0).wait()
-			if started != nil {
-				err = errors.Join(err, started.stop())
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			if r.least == 0 || result.least < r.least {
-				r.least = result.least
+			if err := timeOnce(r.name, r.call, number, r.with, &r.least); err != nil {
+				return err
 			}
 		}
 	}
@@ -70,6 +59,25 @@ func callTimes(o options) error {
 		}
 		fmt.Printf("| %s | %d | %.2f | %.2f |\n", r.name, r.least.Nanoseconds(),
 			float64(r.least)/float64(base.least), float64(r.least)/float64(auditd.least))
+	}
+	return nil
+}
+
+// timeOnce times calls while a program runs, and keeps the least time so far.
+func timeOnce(name, call string, calls int, with func() (taker, error), least *time.Duration) error {
+	started, err := with()
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	result, err := startSender(call, calls, 0).wait()
+	if started != nil {
+		err = errors.Join(err, started.stop())
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	if *least == 0 || result.least < *least {
+		*least = result.least
 	}
 	return nil
 }

@@ -57,19 +57,8 @@ func tracing(o options) error {
 	}
 	for range o.rounds {
 		for _, r := range rows {
-			started, err := r.with()
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			result, err := startSender(r.call, calls, 0).wait()
-			if started != nil {
-				err = errors.Join(err, started.stop())
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", r.name, err)
-			}
-			if r.least == 0 || result.least < r.least {
-				r.least = result.least
+			if err := timeOnce(r.name, r.call, calls, r.with, &r.least); err != nil {
+				return err
 			}
 		}
 	}
