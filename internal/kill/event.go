@@ -16,6 +16,11 @@ const (
 	KindAbend Kind = "kill.abend"
 	// KindTamper is something that blinds the monitor.
 	KindTamper Kind = "kill.tamper"
+	// KindOutcome is what became of a process that was sent a fatal signal.
+	KindOutcome Kind = "kill.outcome"
+	// KindExit is the end of a process that was sent a signal. It goes no further than
+	// to who follows the process: what leaves the receiver is its outcome.
+	KindExit Kind = "kill.exit"
 )
 
 // Origin says whether a process or the kernel itself sent the signal.
@@ -106,6 +111,12 @@ type Event struct {
 	// Tamper is what a KindTamper reports, nil for any other. Sender is who did
 	// it, the target is the audit daemon that was stopped.
 	Tamper *Tamper
+	// Exit is what a KindExit reports, nil for any other. The target is who has ended,
+	// with the name that it had at its end, and there is no sender.
+	Exit *Exit
+	// Outcome is what a KindOutcome reports, nil for any other. Time is that of the
+	// end, Signal and Sender are those of the first fatal signal.
+	Outcome *Outcome
 
 	Audit Audit
 	// Complete is false if a record of the event was lost, cut short or did
@@ -188,6 +199,8 @@ type Process struct {
 	// Original is the record of a target as it was read; empty unless it was
 	// asked for.
 	Original string
+	// Span is the one that tells of a target's termination; zero if nobody follows it.
+	Span Span
 }
 
 // Instance is one life of a process, and where it belongs. Events share it, so it
@@ -196,6 +209,9 @@ type Instance struct {
 	// Start is when the process was created, to 10 ms. With the pid it identifies
 	// the process.
 	Start time.Time
+	// SinceBoot is the same, since the host was started: what does not change when
+	// the clock is set.
+	SinceBoot time.Duration
 	// CommandLine is what it was started with, a NUL after each argument.
 	CommandLine string
 	// Cgroup is the path of its control group.

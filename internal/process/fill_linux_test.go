@@ -21,7 +21,7 @@ var (
 		cgroup: "/system.slice/mysql.service", parent: 1, start: 500 * time.Second, login: unsetID, session: unsetID,
 	}
 	mysqldInstance = &kill.Instance{
-		Start: fakeWall.Add(500 * time.Second), CommandLine: "/usr/sbin/mysqld\x00--daemonize\x00",
+		Start: fakeWall.Add(500 * time.Second), SinceBoot: 500 * time.Second, CommandLine: "/usr/sbin/mysqld\x00--daemonize\x00",
 		Cgroup: "/system.slice/mysql.service", Unit: "mysql.service",
 	}
 	systemd = fakeProcess{

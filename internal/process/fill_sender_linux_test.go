@@ -145,7 +145,7 @@ func TestFillSender(t *testing.T) {
 				return
 			}
 			assert.Equal(t, &kill.Instance{
-				Start: h.at(700 * time.Second), CommandLine: "mykill\x00-9\x00",
+				Start: h.at(700 * time.Second), SinceBoot: 700 * time.Second, CommandLine: "mykill\x00-9\x00",
 				Cgroup: "/user.slice/user-500.slice/session-3.scope", Unit: "session-3.scope",
 			}, e.Sender.Instance)
 		})

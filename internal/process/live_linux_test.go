@@ -217,7 +217,7 @@ func TestProcessThatNobodySaw(t *testing.T) {
 	table.Fill(e)
 	assert.Nil(t, e.Targets[0].Instance)
 	instance, executable := table.Identify(p.key, CgroupID{})
-	assert.Equal(t, &kill.Instance{Start: BootTime().Add(p.key.Start)}, instance)
+	assert.Equal(t, &kill.Instance{Start: BootTime().Add(p.key.Start), SinceBoot: p.key.Start}, instance)
 	assert.Empty(t, executable)
 	assert.True(t, table.memory.find(p.key).gone, "it is forgotten with the dead")
 	_, ok := table.Lookup(p.key.PID)

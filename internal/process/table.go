@@ -247,7 +247,7 @@ func (t *Table) move(e *entry, id CgroupID) {
 
 // describe makes what events share.
 func (t *Table) describe(e *entry, p *program) *kill.Instance {
-	i := &kill.Instance{Start: t.boot.Add(e.Start), CommandLine: p.commandLine}
+	i := &kill.Instance{Start: t.boot.Add(e.Start), SinceBoot: e.Start, CommandLine: p.commandLine}
 	if e.place != nil {
 		i.Cgroup = e.place.path
 		i.Container, i.Pod, i.Unit = e.place.container, e.place.pod, e.place.unit

@@ -44,7 +44,7 @@ func TestIdentify(t *testing.T) {
 	table := newToldTable(t, 0)
 	tell(table)
 	want := &kill.Instance{
-		Start: table.boot.Add(5 * time.Second), CommandLine: "bash\x00-x\x00", Cgroup: service, Unit: "mysql.service",
+		Start: table.boot.Add(5 * time.Second), SinceBoot: 5 * time.Second, CommandLine: "bash\x00-x\x00", Cgroup: service, Unit: "mysql.service",
 	}
 	instance, executable := table.Identify(parentKey, serviceID)
 	assert.Equal(t, want, instance)
@@ -54,7 +54,7 @@ func TestIdentify(t *testing.T) {
 
 	// A child is its parent until it runs something of its own.
 	table.Fork(parentKey, childKey)
-	want.Start = table.boot.Add(6 * time.Second)
+	want.Start, want.SinceBoot = table.boot.Add(6*time.Second), 6*time.Second
 	instance, executable = table.Identify(childKey, serviceID)
 	assert.Equal(t, want, instance)
 	assert.Equal(t, "/bin/bash", executable)
@@ -83,7 +83,7 @@ func TestIdentifyNeverPassesOnANameToTheNextLife(t *testing.T) {
 			next := Key{PID: parentKey.PID, Start: parentKey.Start + tick}
 			instance, executable := table.Identify(next, CgroupID{})
 			assert.Empty(t, executable)
-			assert.Equal(t, &kill.Instance{Start: table.boot.Add(5*time.Second + tick)}, instance)
+			assert.Equal(t, &kill.Instance{Start: table.boot.Add(5*time.Second + tick), SinceBoot: 5*time.Second + tick}, instance)
 
 			table.Fork(childKey, next) // by a parent that is not known
 			_, executable = table.Identify(next, CgroupID{})
@@ -105,7 +105,7 @@ func TestIdentifyTheUnknown(t *testing.T) {
 	table.MadeCgroup(serviceID, service)
 	instance, executable = table.Identify(parentKey, serviceID)
 	assert.Empty(t, executable)
-	assert.Equal(t, &kill.Instance{Start: table.boot.Add(5 * time.Second), Cgroup: service, Unit: "mysql.service"}, instance)
+	assert.Equal(t, &kill.Instance{Start: table.boot.Add(5 * time.Second), SinceBoot: 5 * time.Second, Cgroup: service, Unit: "mysql.service"}, instance)
 
 	assert.True(t, table.memory.find(parentKey.rounded()).gone, "nobody would tell of its end")
 
