@@ -21,6 +21,9 @@ const (
 	// KindExit is the end of a process that was sent a signal. It goes no further than
 	// to who follows the process: what leaves the receiver is its outcome.
 	KindExit Kind = "kill.exit"
+	// KindCall is a call that struck many, once all of them have an outcome. Of it
+	// only a span leaves the receiver.
+	KindCall Kind = "kill.call"
 )
 
 // Origin says whether a process or the kernel itself sent the signal.

@@ -67,8 +67,11 @@ type Span struct {
 	ID    [8]byte
 }
 
-// Outcome is the story of one termination, from the first fatal signal to the end.
+// Outcome is the story of one termination, from the first fatal signal to the end;
+// or of a call that struck many, from the call to the last end.
 type Outcome struct {
+	// Span is the one that tells of it.
+	Span Span
 	Verdict Verdict
 	// Exit is how the process ended, as far as that is known.
 	Exit Exit
@@ -90,6 +93,22 @@ type Outcome struct {
 	// Parent is the span of the call that struck this and other processes; zero if
 	// there was none.
 	Parent Span
+	// Verdicts are how many of those that a call struck came to each end, and Failed
+	// how many of them did not end by themselves or on a softer signal; only for a call.
+	Verdicts map[Verdict]int
+	Failed   int
+}
+
+// Fails reports whether the process did not end by itself or on a softer signal than
+// SIGKILL.
+func (o *Outcome) Fails() bool {
+	switch o.Verdict {
+	case VerdictCoreDumped, VerdictSurvived:
+		return true
+	case VerdictKilled:
+		return o.Exit.Signal() == SIGKILL
+	}
+	return false
 }
 
 // Sent is one signal of an Outcome.

@@ -18,7 +18,7 @@ type Target struct {
 	Start time.Duration
 	// Command is its name at the time; empty if not known.
 	Command string
-	// At is when the event happened, since boot, to 10 ms.
+	// At is when the event happened, since boot. The audit system tells that to 10 ms.
 	At time.Duration
 }
 
@@ -29,6 +29,9 @@ type Exits interface {
 	// has ended, and its pid may be another's by now; any other error says why the
 	// process cannot be followed.
 	Follow(target Target) (start time.Duration, err error)
+	// Resume is Follow for a process that was followed before the collector was
+	// restarted.
+	Resume(pid int, start time.Duration) error
 	// Forget ends that.
 	Forget(pid int)
 	// Lives reports whether the process that was created then has not ended.

@@ -376,3 +376,19 @@ func TestSignalToADeadProcessThatIsNotReaped(t *testing.T) {
 		return ok && who.Key == p.key && who.Command == "zombie"
 	}, patience, time.Millisecond)
 }
+
+func TestLives(t *testing.T) {
+	t.Parallel()
+	table := newLiveTable(t)
+	child := exec.Command("sleep", "600")
+	require.NoError(t, child.Start())
+	pid := child.Process.Pid
+	known, ok := table.Lookup(pid)
+	require.True(t, ok)
+	assert.True(t, table.Lives(known.Key))
+	assert.False(t, table.Lives(Key{PID: pid, Start: known.Start - tick}), "who bore the pid before")
+	require.NoError(t, child.Process.Kill())
+	require.Eventually(t, func() bool { return !table.Lives(known.Key) }, 20*time.Second, 5*time.Millisecond, "a zombie has ended")
+	require.Error(t, child.Wait())
+	assert.False(t, table.Lives(known.Key))
+}

@@ -59,6 +59,22 @@ func (t *Table) Lookup(pid int) (Known, bool) {
 	}, true
 }
 
+// Lives reports whether a process has not ended, as far as can be seen: a zombie has,
+// unless it is but the first thread that has ended before the others.
+func (t *Table) Lives(key Key) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.proc.err != nil {
+		return true
+	}
+	dir, s, ok := t.proc.openLife(key.rounded())
+	if !ok {
+		return false
+	}
+	dir.close()
+	return !s.dead || s.threads > 1
+}
+
 // living returns the process that bears a pid as far as the table knows.
 func (t *Table) living(pid int) *entry {
 	if e := t.memory.newest[pid]; e != nil && !e.gone {

@@ -24,11 +24,13 @@ type stat struct {
 	// kernel is true for a thread of the kernel, ending for a process that has begun to
 	// end.
 	kernel, ending bool
+	// threads is how many threads it has, the dead first one included.
+	threads int
 }
 
 // Places in /proc/<pid>/stat, counted from behind the name (proc_pid_stat(5)).
 const (
-	statState, statParent, statFlags, statStart = 0, 1, 6, 19
+	statState, statParent, statFlags, statThreads, statStart = 0, 1, 6, 17, 19
 	// kernelThread and exiting are PF_KTHREAD and PF_EXITING of include/linux/sched.h.
 	kernelThread = 0x00200000
 	exiting      = 0x00000004
@@ -58,6 +60,8 @@ func parseStat(data []byte) (stat, bool) {
 			var flags uint64
 			flags, err = strconv.ParseUint(string(field), 10, 32)
 			s.kernel, s.ending = flags&kernelThread != 0, flags&exiting != 0
+		case statThreads:
+			s.threads, err = strconv.Atoi(string(field))
 		case statStart:
 			var ticks uint64
 			ticks, err = strconv.ParseUint(string(field), 10, 64)

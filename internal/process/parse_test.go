@@ -30,12 +30,12 @@ func TestParseStat(t *testing.T) {
 			t.Parallel()
 			s, ok := parseStat([]byte(statLine(4711, command, "S", 1, 0x400000, 123456)))
 			assert.True(t, ok)
-			assert.Equal(t, stat{Key: Key{4711, 1234560 * time.Millisecond}, command: command, parent: 1}, s)
+			assert.Equal(t, stat{Key: Key{4711, 1234560 * time.Millisecond}, command: command, parent: 1, threads: 1}, s)
 		})
 	}
 	s, ok := parseStat([]byte(statLine(2, "kthreadd", "S", 0, 2129984, 0)))
 	assert.True(t, ok)
-	assert.Equal(t, stat{Key: Key{PID: 2}, command: "kthreadd", kernel: true}, s)
+	assert.Equal(t, stat{Key: Key{PID: 2}, command: "kthreadd", kernel: true, threads: 1}, s)
 	for _, state := range []string{"Z", "X"} {
 		s, _ = parseStat([]byte(statLine(3, "dead", state, 2, 0, 1)))
 		assert.True(t, s.dead, state)

@@ -1,0 +1,181 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// maxSignals is how many signals of one episode are told: the first half of them and
+// the last. Some send one process thousands; four thousand processes that were sent
+// one each take some 5 MB.
+const maxSignals = 32
+
+// episode is what happens to one process from the first fatal signal on.
+type episode struct {
+	// pid and start name the process; start is 0 if it was gone when it was looked for.
+	pid   int
+	start time.Duration
+	// call is the one that struck this process among others; nil if it was the only one.
+	call *call
+	// restored is true if the collector was restarted meanwhile.
+	restored bool
+	// due is when it is not waited for any more; closes is when its outcome is told,
+	// once it has ended.
+	due, closes time.Time
+	// place is that in the queue it is in.
+	place *list.Element
+
+	story
+}
+
+// story is what is told of an episode, and kept over a restart.
+type story struct {
+	Span kill.Span
+	// Target is the process as it was at the first fatal signal.
+	Target kill.Process
+	Source string
+	Began  time.Time
+	First  kill.Signal
+
+	Signals []kill.Sent
+	Omitted int
+	// Last and LastSender are of the last fatal signal.
+	Last       kill.Signal
+	LastSender *kill.Process
+	// Softer is true once a fatal signal other than SIGKILL was sent.
+	Softer, Escalated bool
+	// Abend is the signal of which the kernel says that the process dies; 0 if none.
+	Abend kill.Signal
+	// Incomplete is true if something of a signal was lost.
+	Incomplete bool
+
+	// Ended is when the process ended; zero if it has not.
+	Ended    time.Time
+	Exit     kill.Exit
+	LastName string
+}
+
+// add takes another signal.
+func (s *story) add(e *kill.Event, sender *kill.Process) {
+	s.Incomplete = s.Incomplete || !e.Complete
+	if e.Kind == kill.KindAbend {
+		s.Abend = e.Signal
+		if len(s.Signals) > 0 {
+			return // it was sent, too, and that is what counts
+		}
+	}
+	if e.Signal == 0 {
+		return // it only asks
+	}
+	if len(s.Signals) == maxSignals {
+		copy(s.Signals[maxSignals/2:], s.Signals[maxSignals/2+1:])
+		s.Signals = s.Signals[:maxSignals-1]
+		s.Omitted++
+	}
+	s.Signals = append(s.Signals, kill.Sent{
+		Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
+		Result: e.Result, Delivery: e.Delivery, Sender: sender,
+	})
+	if !fatal(e) {
+		return
+	}
+	s.Last, s.LastSender = e.Signal, sender
+	s.Escalated = s.Escalated || s.Softer && e.Signal == kill.SIGKILL
+	s.Softer = s.Softer || e.Signal != kill.SIGKILL
+}
+
+// fatal reports whether a signal may end its target, so far as anybody can know: a
+// process may handle it.
+func fatal(e *kill.Event) bool {
+	switch {
+	case e.Kind == kill.KindAbend:
+		return e.SignalKnown
+	case e.Kind != kill.KindSignal || !e.SignalKnown || !e.Signal.Fatal() || e.Result.Failed():
+		return false
+	}
+	return e.Delivery != kill.DeliveryIgnored && e.Delivery != kill.DeliveryOverflow
+}
+
+// end notes that the process has ended.
+func (e *episode) end(at time.Time, exit kill.Exit, name string) {
+	e.Ended, e.Exit, e.LastName = at, exit, name
+	if e.Ended.Before(e.Began) { // the clocks of the two differ by some milliseconds
+		e.Ended = e.Began
+	}
+	if exit.Known {
+		return
+	}
+	// How it ended was not seen. That it ended after SIGKILL says how, unless the
+	// collector has not seen all of it; that the kernel said so does as well.
+	switch {
+	case e.restored:
+	case e.Abend != 0:
+		e.Exit = kill.Exit{Known: true, Status: int(e.Abend)}
+	case e.Last == kill.SIGKILL:
+		e.Exit = kill.Exit{Known: true, Status: int(kill.SIGKILL)}
+	}
+}
+
+// outcome makes the event that tells what became of the process.
+func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
+	o := &kill.Outcome{
+		Span: e.Span, Verdict: verdict, Exit: e.Exit, Began: e.Began, Escalated: e.Escalated,
+		Signals: e.Signals, Omitted: e.Omitted, LastSignal: e.Last, LastSender: e.LastSender,
+	}
+	if e.LastName != e.Target.Command {
+		o.LastName = e.LastName
+	}
+	event := &kill.Event{
+		Kind: kill.KindOutcome, Time: at, Signal: e.First, SignalKnown: true, TargetCount: -1,
+		Outcome: o, Complete: !e.Incomplete, Source: e.Source,
+	}
+	if first := e.Signals[0].Sender; first != nil {
+		event.Sender = *first
+	}
+	*event.AddTarget() = e.Target
+	if e.call != nil {
+		o.Parent = e.call.Span
+	}
+	return event
+}
+
+// call is one that strikes many processes.
+type call struct {
+	// open is how many of them have no outcome yet.
+	open int
+	callStory
+}
+
+// callStory is what is told of a call, and kept over a restart.
+type callStory struct {
+	Span     kill.Span
+	Event    *kill.Event
+	Ended    time.Time
+	Verdicts map[kill.Verdict]int
+	Failed   int
+}
+
+// close takes the outcome of one of them, and returns what is told of the call if it
+// was the last one.
+func (c *call) close(e *kill.Event) *kill.Event {
+	c.open--
+	c.Verdicts[e.Outcome.Verdict]++
+	if e.Outcome.Fails() {
+		c.Failed++
+	}
+	if e.Time.After(c.Ended) {
+		c.Ended = e.Time
+	}
+	if c.open > 0 {
+		return nil
+	}
+	told := *c.Event
+	told.Kind, told.Time = kill.KindCall, c.Ended
+	told.Outcome = &kill.Outcome{Span: c.Span, Began: c.Event.Time, Verdicts: c.Verdicts, Failed: c.Failed}
+	return &told
+}
