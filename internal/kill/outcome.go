@@ -71,7 +71,7 @@ type Span struct {
 // or of a call that struck many, from the call to the last end.
 type Outcome struct {
 	// Span is the one that tells of it.
-	Span Span
+	Span    Span
 	Verdict Verdict
 	// Exit is how the process ended, as far as that is known.
 	Exit Exit

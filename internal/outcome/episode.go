@@ -134,9 +134,8 @@ func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
 		Kind: kill.KindOutcome, Time: at, Signal: e.First, SignalKnown: true, TargetCount: -1,
 		Outcome: o, Complete: !e.Incomplete, Source: e.Source,
 	}
-	if first := e.Signals[0].Sender; first != nil {
-		event.Sender = *first
-	}
+	first := &e.Signals[0]
+	event.Sender, event.Origin, event.Cause = *first.Sender, first.Origin, first.Cause
 	*event.AddTarget() = e.Target
 	if e.call != nil {
 		o.Parent = e.call.Span

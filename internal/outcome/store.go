@@ -94,7 +94,7 @@ func (t *Table) restore(kept *savedEpisode, sameBoot bool) {
 	ep := &episode{
 		pid: kept.PID, start: kept.Start, restored: true, due: t.dueAt(now, kept.Began), story: kept.story,
 	}
-	if len(ep.Signals) == 0 || t.open[ep.pid] != nil || t.waiting.Len() >= MaxWatched {
+	if len(ep.Signals) == 0 || ep.Signals[0].Sender == nil || t.open[ep.pid] != nil || t.waiting.Len() >= MaxWatched {
 		return
 	}
 	if ep.call = t.calls[kept.Call]; ep.call != nil {

@@ -96,7 +96,7 @@ func (a attributes) thread(key string, p *kill.Process) {
 	}
 }
 
-func (a attributes) sender(p *kill.Process, t *texts) {
+func (a attributes) sender(p *kill.Process, t *party) {
 	a.number("process.pid", p.PID)
 	a.thread("thread.id", p)
 	a.number("process.parent_pid", p.ParentPID)
@@ -136,7 +136,7 @@ func formatAncestor(a kill.Ancestor) string {
 	return command + "[" + strconv.Itoa(a.PID) + "]"
 }
 
-func (a attributes) target(e *kill.Event, target *kill.Process, t *texts) {
+func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 	if e.TargetCount >= 0 {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}

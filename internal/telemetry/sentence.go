@@ -15,6 +15,8 @@ import (
 // nobody was struck.
 func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	switch e.Kind {
+	case kill.KindOutcome:
+		return outcomeSentence(buf, e, target)
 	case kill.KindTamper:
 		return tamperSentence(buf, e)
 	case kill.KindAbend:

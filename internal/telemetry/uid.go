@@ -29,7 +29,9 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	u.buffer = append(u.buffer, e.Audit.Node...)
 	u.buffer = append(u.buffer, 0)
 	u.buffer = append(u.buffer, e.Kind...)
-	if e.Audit.Recorded {
+	if e.Outcome != nil { // which is told once
+		u.buffer = append(append(u.buffer, e.Outcome.Span.Trace[:]...), e.Outcome.Span.ID[:]...)
+	} else if e.Audit.Recorded {
 		u.buffer = appendRecorded(u.buffer, e, target)
 	} else {
 		u.buffer = appendSeen(u.buffer, e, target)

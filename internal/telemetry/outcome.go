@@ -1,0 +1,114 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+import (
+	"path"
+	"strconv"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// outcome puts what became of a target, which log records and spans tell alike.
+func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
+	a.known("kill.outcome", string(o.Verdict))
+	switch o.Verdict {
+	case kill.VerdictExited:
+		a.integer("process.exit.code", int64(o.Exit.Code()))
+	case kill.VerdictKilled, kill.VerdictCoreDumped:
+		a.known("kill.exit.signal.name", o.Exit.Signal().Name())
+	}
+	a.m.AppendEmpty("kill.duration").SetDouble(ended.Sub(o.Began).Seconds())
+	a.m.AppendEmpty("kill.escalated").SetBool(o.Escalated)
+	a.integer("kill.signal.count", int64(len(o.Signals)+o.Omitted))
+	a.text("kill.target.last_name", o.LastName)
+	a.integer("kill.last_signal.number", int64(o.LastSignal))
+	a.known("kill.last_signal.name", o.LastSignal.Name())
+	if p := o.LastSender; p != nil {
+		a.number("kill.last_sender.pid", p.PID)
+		a.text("kill.last_sender.name", p.Command)
+		a.text("kill.last_sender.executable.path", p.Executable)
+		a.user("kill.last_sender.user.id", "kill.last_sender.user.name", p.User)
+		a.user("kill.last_sender.audit.user.id", "kill.last_sender.audit.user.name", p.Login)
+	}
+}
+
+// outcomeSeverity says how bad it is.
+func outcomeSeverity(o *kill.Outcome) plog.SeverityNumber {
+	switch {
+	case o.Verdict == kill.VerdictCoreDumped:
+		return plog.SeverityNumberError
+	case o.Fails():
+		return plog.SeverityNumberWarn
+	}
+	return plog.SeverityNumberInfo
+}
+
+// outcomeSentence appends what became of the target, and who began it.
+func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	o := e.Outcome
+	buf = appendProcess(buf, target)
+	if o.LastName != "" {
+		buf = append(appendVisible(append(buf, ", now "...), o.LastName), ',')
+	}
+	buf = appendVerdict(append(buf, ' '), o)
+	buf = appendSeconds(append(buf, ", "...), e.Time.Sub(o.Began))
+	buf = append(buf, " after "...)
+	if e.Origin == kill.OriginKernel {
+		buf = append(append(buf, "the kernel"...), " sent "...)
+	} else {
+		buf = append(appendDetails(appendProcess(buf, &e.Sender), &e.Sender), " sent "...)
+	}
+	buf = append(buf, signalName(e)...)
+	if !o.Escalated {
+		return buf
+	}
+	buf = append(append(buf, "; escalated to "...), o.LastSignal.Name()...)
+	if p := o.LastSender; p != nil && (p.PID != e.Sender.PID || p.Command != e.Sender.Command) {
+		buf = appendDetails(appendProcess(append(buf, " by "...), p), p)
+	}
+	return buf
+}
+
+// appendVerdict says what became of a process.
+func appendVerdict(buf []byte, o *kill.Outcome) []byte {
+	switch o.Verdict {
+	case kill.VerdictExited:
+		return strconv.AppendInt(append(buf, "exited with code "...), int64(o.Exit.Code()), 10)
+	case kill.VerdictKilled:
+		return append(append(buf, "was killed by "...), o.Exit.Signal().Name()...)
+	case kill.VerdictCoreDumped:
+		return append(append(buf, "dumped core on "...), o.Exit.Signal().Name()...)
+	case kill.VerdictSurvived:
+		return append(buf, "is still alive"...)
+	case kill.VerdictEnded:
+		return append(buf, "has ended, nobody saw how"...)
+	}
+	return append(buf, "was still alive when the collector stopped"...)
+}
+
+func appendSeconds(buf []byte, d time.Duration) []byte {
+	return append(strconv.AppendFloat(buf, d.Seconds(), 'f', 3, 64), " s"...)
+}
+
+// failMessage says to a person why a termination counts as a failure.
+func failMessage(e *kill.Event) string {
+	buf := appendVerdict(nil, e.Outcome)
+	buf = appendSeconds(append(buf, ' '), e.Time.Sub(e.Outcome.Began))
+	return string(append(append(buf, " after "...), e.Signal.Name()...))
+}
+
+// terminated is what a span is about: the name of a process may be anything.
+func terminated(p *kill.Process) string {
+	switch {
+	case p.Command != "":
+		return string(appendVisible(nil, p.Command))
+	case p.Executable != "":
+		return string(appendVisible(nil, path.Base(p.Executable)))
+	}
+	return "process"
+}

@@ -1,0 +1,155 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+import (
+	"strconv"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// Traces turns outcomes into spans. It is not safe for concurrent use.
+type Traces struct {
+	*writer
+	traces ptrace.Traces
+	spans  ptrace.SpanSlice
+}
+
+// NewTraces returns an empty Traces.
+func NewTraces(config Config) *Traces {
+	t := &Traces{writer: newWriter(config)}
+	t.reset()
+	return t
+}
+
+func (t *Traces) reset() {
+	t.traces = ptrace.NewTraces()
+	resource := t.traces.ResourceSpans().AppendEmpty()
+	resource.SetSchemaUrl(semconv.SchemaURL)
+	t.resource(resource.Resource())
+	scope := resource.ScopeSpans().AppendEmpty()
+	scope.SetSchemaUrl(semconv.SchemaURL)
+	t.scope(scope.Scope())
+	t.spans = scope.Spans()
+}
+
+// Len returns how many spans there are.
+func (t *Traces) Len() int { return t.spans.Len() }
+
+// Take returns the spans and begins anew.
+func (t *Traces) Take() ptrace.Traces {
+	taken := t.traces
+	t.reset()
+	return taken
+}
+
+// Append adds the span of a termination (kill.KindOutcome), or of a call that struck
+// many (kill.KindCall).
+func (t *Traces) Append(e *kill.Event) {
+	o := e.Outcome
+	span := t.spans.AppendEmpty()
+	span.SetTraceID(o.Span.Trace)
+	span.SetSpanID(o.Span.ID)
+	span.SetParentSpanID(o.Parent.ID)
+	span.SetKind(ptrace.SpanKindInternal)
+	span.SetStartTimestamp(pcommon.NewTimestampFromTime(o.Began))
+	span.SetEndTimestamp(pcommon.NewTimestampFromTime(e.Time))
+	if e.Kind == kill.KindCall {
+		t.call(span, e)
+	} else {
+		t.termination(span, e)
+	}
+}
+
+// termination writes the span of one process.
+func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
+	o, target := e.Outcome, &e.Targets[0]
+	span.SetName("terminate " + terminated(target))
+	if o.Fails() {
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Status().SetMessage(failMessage(e))
+	}
+	p := t.party(&e.Sender, target)
+	a := attributes{&t.attributes}
+	a.m.EnsureCapacity(capacity(e, target))
+	a.signal(e)
+	a.target(e, target, &p)
+	a.sender(&e.Sender, &p)
+	a.ancestry(e.Sender.Ancestry, t.ancestors)
+	a.outcome(o, e.Time)
+	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
+	a.text("kill.source", e.Source)
+	a.m.UnsafeIntoMap(span.Attributes())
+
+	span.Events().EnsureCapacity(len(o.Signals))
+	for i := range o.Signals {
+		t.sent(span.Events().AppendEmpty(), &o.Signals[i])
+	}
+	span.SetDroppedEventsCount(uint32(o.Omitted)) //nolint:gosec // nobody can send as many in two minutes
+}
+
+// sent writes one signal, with what is not told of its sender elsewhere.
+func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
+	event.SetName("signal")
+	event.SetTimestamp(pcommon.NewTimestampFromTime(s.Time))
+	a := attributes{&t.attributes}
+	a.m.EnsureCapacity(usualAttributes)
+	a.signal(&kill.Event{
+		Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,
+		Result: s.Result, Delivery: s.Delivery,
+	})
+	if s.Sender != nil {
+		p := t.party(s.Sender, nil)
+		a.sender(s.Sender, &p)
+		a.ancestry(s.Sender.Ancestry, t.ancestors)
+	}
+	a.m.UnsafeIntoMap(event.Attributes())
+}
+
+// call writes the span of a call that struck many, which is there for as long as any
+// of them.
+func (t *Traces) call(span ptrace.Span, e *kill.Event) {
+	o, name := e.Outcome, "several processes"
+	switch e.Scope {
+	case kill.ScopeProcessGroup, kill.ScopeOwnProcessGroup:
+		name = "process group"
+	case kill.ScopeAll:
+		name = "all processes"
+	}
+	span.SetName("terminate " + name)
+	var all int
+	for _, n := range o.Verdicts {
+		all += n
+	}
+	if o.Failed > 0 {
+		span.Status().SetCode(ptrace.StatusCodeError)
+		span.Status().SetMessage(strconv.Itoa(o.Failed) + " of " + strconv.Itoa(all) +
+			" were killed by SIGKILL, dumped core or survived")
+	}
+	p := t.party(&e.Sender, nil)
+	a := attributes{&t.attributes}
+	a.m.EnsureCapacity(capacity(e, nil))
+	a.signal(e)
+	if e.TargetCount >= 0 {
+		a.integer("kill.target.count", int64(e.TargetCount))
+	}
+	a.sender(&e.Sender, &p)
+	a.ancestry(e.Sender.Ancestry, t.ancestors)
+	for _, v := range []kill.Verdict{
+		kill.VerdictExited, kill.VerdictKilled, kill.VerdictCoreDumped, kill.VerdictSurvived, kill.VerdictEnded,
+		kill.VerdictUnknown,
+	} {
+		if n := o.Verdicts[v]; n > 0 {
+			a.integer("kill.outcomes."+string(v), int64(n))
+		}
+	}
+	a.m.AppendEmpty("kill.duration").SetDouble(e.Time.Sub(o.Began).Seconds())
+	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
+	a.text("kill.source", e.Source)
+	a.m.UnsafeIntoMap(span.Attributes())
+}

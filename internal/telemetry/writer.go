@@ -1,0 +1,120 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+import (
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/xpdata"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// CommandLine says how much of the sender's command line is told.
+type CommandLine string
+
+const (
+	CommandLineRedacted CommandLine = "redacted"
+	CommandLineFull     CommandLine = "full"
+	CommandLineOff      CommandLine = "off"
+)
+
+// Config says how events are turned into telemetry.
+type Config struct {
+	// HostName and HostID identify the host that the collector runs on.
+	HostName, HostID string
+	// OSType is the value of os.type, "linux".
+	OSType string
+	// ScopeName and ScopeVersion name the receiver.
+	ScopeName, ScopeVersion string
+	CommandLine             CommandLine
+}
+
+// writer is what log records and spans have in common.
+type writer struct {
+	config Config
+	// attributes gathers those of one record or resource at a time.
+	attributes xpdata.MapBuilder
+	titles     memo[string]
+	starts     memo[time.Time]
+	ancestors  memo[kill.Ancestor]
+}
+
+func newWriter(config Config) *writer {
+	w := &writer{config: config, starts: newMemo(formatStart), ancestors: newMemo(formatAncestor)}
+	w.titles = newMemo(w.shownTitle)
+	return w
+}
+
+func (w *writer) resource(resource pcommon.Resource) {
+	a := attributes{&w.attributes}
+	a.text("host.name", w.config.HostName)
+	a.text("host.id", w.config.HostID)
+	a.text("os.type", w.config.OSType)
+	a.m.UnsafeIntoMap(resource.Attributes())
+}
+
+func (w *writer) scope(scope pcommon.InstrumentationScope) {
+	scope.SetName(w.config.ScopeName)
+	scope.SetVersion(w.config.ScopeVersion)
+}
+
+// party are texts about a sender and a target; empty if not known.
+type party struct{ title, start, targetTitle, targetStart string }
+
+func (w *writer) party(sender, target *kill.Process) party {
+	p := party{title: w.title(sender.Title), start: w.start(sender.Instance)}
+	if target != nil && target.Instance != nil {
+		p.targetTitle, p.targetStart = w.title(target.Instance.CommandLine), w.start(target.Instance)
+	}
+	return p
+}
+
+func (w *writer) title(title string) string {
+	if title == "" || w.config.CommandLine == CommandLineOff {
+		return ""
+	}
+	return w.titles.get(title)
+}
+
+// start says when a process was created, as far as that is known.
+func (w *writer) start(instance *kill.Instance) string {
+	if instance == nil || instance.Start.IsZero() {
+		return ""
+	}
+	return w.starts.get(instance.Start)
+}
+
+func formatStart(start time.Time) string { return start.UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// longestTitle is how many bytes of a command line are told. Some have all of
+// their classpath in it.
+const longestTitle = 1024
+
+// shownTitle returns as much of a command line as is told, with spaces between
+// the arguments. What is to be hidden is hidden before the end is cut off, which
+// might be what it is told by.
+func (w *writer) shownTitle(title string) string {
+	if w.config.CommandLine == CommandLineRedacted {
+		title = redact(title)
+	}
+	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
+	return strings.ReplaceAll(title, "\x00", " ")
+}
+
+// shorten cuts a text that is too long, before the character that goes beyond.
+func shorten(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	for end := limit; end > limit-utf8.UTFMax; end-- {
+		if utf8.RuneStart(text[end]) {
+			return text[:end]
+		}
+	}
+	return text[:limit]
+}
