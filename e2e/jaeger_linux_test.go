@@ -1,0 +1,240 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// What a real Jaeger makes of the traces, which come to it over OTLP.
+
+// jaeger is a running Jaeger that keeps traces in its memory.
+type jaeger struct {
+	t *testing.T
+	// otlp and query are the addresses of its servers.
+	otlp, query string
+}
+
+// startJaeger runs Jaeger until the test ends. Where it was never built, that comes
+// first and takes minutes; from then on it is in the cache of Go.
+func startJaeger(t *testing.T) *jaeger {
+	t.Helper()
+	build := exec.CommandContext(t.Context(), "go", "tool", "-n", "all-in-one")
+	build.Dir, build.Stderr = "jaeger", new(output)
+	path, err := build.Output()
+	require.NoError(t, err, "Jaeger cannot be built: %s", build.Stderr)
+
+	address := func() string { return fmt.Sprintf("127.0.0.1:%d", freePort(t)) }
+	admin, otlp, query := address(), address(), address()
+	command := exec.Command(strings.TrimSpace(string(path)), //nolint:gosec // was just built
+		"--admin.http.host-port="+admin,
+		"--collector.otlp.http.host-port="+otlp,
+		"--query.http-server.host-port="+query,
+		// What the test does not use cannot be turned off.
+		"--collector.otlp.grpc.host-port="+address(),
+		"--collector.grpc-server.host-port="+address(),
+		"--collector.http-server.host-port="+address(),
+		"--query.grpc-server.host-port="+address(),
+	)
+	command.Env = append(os.Environ(), "OTEL_TRACES_SAMPLER=always_off", "SPAN_STORAGE_TYPE=memory")
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is interrupted
+	said := new(output)
+	command.Stdout, command.Stderr = said, said
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill() // it keeps nothing, and takes its time to end otherwise
+		_ = command.Wait()
+		if t.Failed() {
+			t.Logf("Jaeger said:\n%s", said.tail())
+		}
+	})
+	j := &jaeger{t: t, otlp: "http://" + otlp, query: "http://" + query}
+	eventually(t, func() bool { return j.get("http://"+admin, nil) == nil }, "Jaeger is ready")
+	return j
+}
+
+// get reads a JSON answer, unless nobody wants it.
+func (j *jaeger) get(address string, answer any) error {
+	request, err := http.NewRequestWithContext(j.t.Context(), http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return err
+	}
+	body, err := do(request)
+	if err != nil || answer == nil {
+		return err
+	}
+	return json.Unmarshal(body, answer)
+}
+
+// do returns the body of a successful answer.
+func do(request *http.Request) ([]byte, error) {
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	var body bytes.Buffer
+	if _, err := body.ReadFrom(response.Body); err != nil {
+		return nil, err
+	}
+	if response.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s: %s", response.Status, body.String())
+	}
+	return body.Bytes(), nil
+}
+
+// jaegerSpan is a span as Jaeger tells it.
+type jaegerSpan struct {
+	TraceID       string `json:"traceID"`
+	SpanID        string `json:"spanID"`
+	OperationName string `json:"operationName"`
+	// References are those to a parent.
+	References []struct {
+		RefType string `json:"refType"`
+		SpanID  string `json:"spanID"`
+	} `json:"references"`
+	Tags jaegerTags `json:"tags"`
+	// Logs are the span events, whose names are in the field event.
+	Logs []struct {
+		Fields jaegerTags `json:"fields"`
+	} `json:"logs"`
+}
+
+// jaegerTags are attributes with their values as text, as questions have them.
+type jaegerTags map[string]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (t *jaegerTags) UnmarshalJSON(data []byte) error {
+	var list []struct {
+		Key   string `json:"key"`
+		Value any    `json:"value"`
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.UseNumber() // a float64 would be printed with an exponent
+	if err := decoder.Decode(&list); err != nil {
+		return err
+	}
+	*t = make(jaegerTags, len(list))
+	for _, tag := range list {
+		(*t)[tag.Key] = fmt.Sprint(tag.Value)
+	}
+	return nil
+}
+
+// find returns the spans of the traces of the last hour with such an operation of a
+// service, where one of their spans has all the tags.
+func (j *jaeger) find(service, operation string, tags jaegerTags) []jaegerSpan {
+	j.t.Helper()
+	asked, err := json.Marshal(tags)
+	require.NoError(j.t, err)
+	question := url.Values{
+		"service": {service}, "operation": {operation}, "tags": {string(asked)}, "lookback": {"1h"},
+	}
+	var answer struct {
+		Data []struct {
+			Spans []jaegerSpan `json:"spans"`
+		} `json:"data"`
+	}
+	require.NoError(j.t, j.get(j.query+"/api/traces?"+question.Encode(), &answer))
+	var spans []jaegerSpan
+	for _, trace := range answer.Data {
+		spans = append(spans, trace.Spans...)
+	}
+	return spans
+}
+
+// await waits until a question is answered with so many spans.
+func (j *jaeger) await(count int, service, operation string, tags jaegerTags) []jaegerSpan {
+	j.t.Helper()
+	var spans []jaegerSpan
+	eventually(j.t, func() bool {
+		spans = j.find(service, operation, tags)
+		return len(spans) >= count
+	}, "%d spans %q of %s in Jaeger", count, operation, service)
+	require.Len(j.t, spans, count, "spans %q of %s", operation, service)
+	return spans
+}
+
+const toJaegerTemplate = `
+receivers: {%s}
+processors: {resource: {attributes: [{key: service.name, value: auditkill, action: upsert}]}}
+exporters: {otlp_http: {endpoint: %q}}
+service:
+  pipelines: {traces: {receivers: [%s], processors: [%s], exporters: [otlp_http]}}
+  telemetry:
+    logs: {disable_stacktrace: true}
+    metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
+`
+
+// startTo runs a collector that sends the traces of a receiver to Jaeger.
+func startTo(t *testing.T, j *jaeger, receiver, processors string) *collector {
+	t.Helper()
+	port := freePort(t)
+	name, _, _ := strings.Cut(receiver, ":")
+	text := fmt.Sprintf(toJaegerTemplate, receiver, j.otlp, name, processors, port)
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	c := startCommand(t, port, arguments("--config", path))
+	c.ready()
+	return c
+}
+
+// Jaeger asks for a service first. The receiver's resource is the host and names none:
+// this is what a configuration must add so that the traces are found.
+func TestJaegerFindsByServiceName(t *testing.T) {
+	j := startJaeger(t)
+	for i, test := range []struct{ name, processors, service string }{
+		{"without", "", "missing-service-name"},
+		{"given by the resource processor", "resource", "auditkill"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			endpoint := fmt.Sprintf("127.0.0.1:%d", freePort(t))
+			c := startTo(t, j, fmt.Sprintf("otlp: {protocols: {http: {endpoint: %q}}}", endpoint), test.processors)
+			traceID := fmt.Sprintf("5b8efff798038103d269b633813fc6%02x", i)
+			postSpan(t, "http://"+endpoint+"/v1/traces", traceID)
+			spans := j.await(1, test.service, "terminate mysqld", jaegerTags{"kill.escalated": "true"})
+			c.stop()
+			assert.Equal(t, traceID, spans[0].TraceID)
+			assert.Equal(t, "42", spans[0].Tags["kill.target.pid"])
+			assert.Equal(t, "ERROR", spans[0].Tags["otel.status_code"])
+			assert.Empty(t, j.find(test.service, "terminate mysqld", jaegerTags{"kill.escalated": "false"}))
+			assert.Empty(t, j.find(test.service, "terminate postgres", nil))
+		})
+	}
+}
+
+const spanTemplate = `{"resourceSpans": [{"scopeSpans": [{"spans": [{
+	"traceId": %q, "spanId": "eee19b7ec3c1b174", "name": "terminate mysqld", "kind": 1,
+	"startTimeUnixNano": "%d", "endTimeUnixNano": "%[2]d", "status": {"code": 2, "message": "killed"},
+	"attributes": [
+		{"key": "kill.escalated", "value": {"boolValue": true}},
+		{"key": "kill.target.pid", "value": {"intValue": "42"}}
+	]
+}]}]}]}`
+
+// postSpan sends a span of now over OTLP.
+func postSpan(t *testing.T, address, traceID string) {
+	t.Helper()
+	body := fmt.Sprintf(spanTemplate, traceID, time.Now().UnixNano())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	_, err = do(request)
+	require.NoError(t, err)
+}
