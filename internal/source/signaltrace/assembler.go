@@ -12,15 +12,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-const (
-	// oomWindow is how far apart the signal that the OOM killer sends and its naming of
-	// the victim may be: it does one right after the other (mm/oom_kill.c,
-	// __oom_kill_process), and may be interrupted in between.
-	oomWindow = 20 * time.Millisecond
-	// quiet is how long a call to a group may pause before it is taken for ended, where
-	// its end is not seen.
-	quiet = 100 * time.Millisecond
-)
+// quiet is how long a call to a group may pause before it is taken for ended, where
+// its end is not seen.
+const quiet = 100 * time.Millisecond
 
 // assemblerConfig says how records become events.
 type assemblerConfig struct {
@@ -28,6 +22,9 @@ type assemblerConfig struct {
 	// be waited for.
 	timeout    time.Duration
 	maxPending int
+	// followFor is how long the end of a process that was struck is of interest; 0 if
+	// none is.
+	followFor time.Duration
 	// seesEnds is true if the end of a call is told.
 	seesEnds bool
 	// partial is true if the kernel leaves out processes that nobody asked for, so that
@@ -36,7 +33,8 @@ type assemblerConfig struct {
 }
 
 // assembler makes events of records. A signal to one process is an event of its own;
-// the signals to a group are one event, and wait for the end of the call.
+// the signals to a group are one event, and wait for the end of the call. So are those
+// of a loop in the kernel, which end with a pause.
 type assembler struct {
 	config assemblerConfig
 	events *events
@@ -44,10 +42,13 @@ type assembler struct {
 
 	// groups are the calls that go on, by the thread that makes them.
 	groups map[uint32]*group
-	// held are kills by the kernel that may turn out to be the OOM killer's, oldest
-	// first.
-	held    []held
+	// loops are the kernel's own kills that go on or may turn out to be the OOM
+	// killer's, oldest first; current are the latest of them.
+	loops   []*loop
+	current map[loopID]*loop
 	victims []victim
+
+	exits exits
 
 	// lostSoFar returns for how many signals the ring has had no room; lostBefore is
 	// how many that were when it was last empty, so that no record in it is from before.
@@ -70,23 +71,10 @@ type group struct {
 	lostBefore uint64
 }
 
-// held is an event that waits for the OOM killer to say whom it has chosen.
-type held struct {
-	event *kill.Event
-	at    time.Duration
-	// thread is that in whose time the signal was sent.
-	thread uint32
-}
-
-// victim is whom the OOM killer has chosen.
-type victim struct {
-	pid, thread uint32
-	at          time.Duration
-}
-
 func newAssembler(config assemblerConfig, events *events, emit func(*kill.Event)) *assembler {
 	return &assembler{
-		config: config, events: events, emit: emit, groups: map[uint32]*group{}, lostSoFar: func() uint64 { return 0 },
+		config: config, events: events, emit: emit, groups: map[uint32]*group{}, current: map[loopID]*loop{},
+		exits: newExits(config.followFor), lostSoFar: func() uint64 { return 0 },
 	}
 }
 
@@ -111,7 +99,7 @@ func (a *assembler) take(kind byte, raw []byte) bool {
 		if r == nil {
 			return false
 		}
-		a.victim(victim{pid: r.Pid, thread: r.Thread, at: time.Duration(r.Time)})
+		a.victim(victim{thread: r.Thread, at: time.Duration(r.Time)})
 	default:
 		return a.life(kind, raw)
 	}
@@ -139,6 +127,7 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 		if r == nil {
 			return false
 		}
+		a.exit(r)
 		table.Exit(key(&r.Identity))
 	case kindCgroup:
 		r, path, ok := viewCgroup(raw)
@@ -153,7 +142,9 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 }
 
 func (a *assembler) signal(r *kernelSignalRecord) {
-	at := time.Duration(r.Time)
+	if r.Kind != kindCall && kill.Signal(r.Signal).Fatal() {
+		a.exits.strike(key(&r.Target.Identity), time.Duration(r.Time))
+	}
 	switch {
 	case r.Kind == kindDeath:
 		a.emit(a.events.death(r))
@@ -161,8 +152,8 @@ func (a *assembler) signal(r *kernelSignalRecord) {
 		a.ended(r)
 	case byCall(r) && forMany(&r.Call):
 		a.join(r)
-	case r.Special == infoPriv && kill.Signal(r.Signal) == kill.SIGKILL:
-		a.hold(held{event: a.events.signal(r), at: at, thread: r.Sender.Thread})
+	case ofLoop(r):
+		a.slay(r)
 	default:
 		a.emit(a.events.signal(r))
 	}
@@ -185,15 +176,42 @@ func (a *assembler) join(r *kernelSignalRecord) {
 		if len(a.groups) >= a.config.maxPending {
 			a.evict()
 		}
-		a.groups[r.Sender.Thread] = &group{
-			event: a.events.signal(r), call: r.Call, last: time.Duration(r.Time), lostBefore: a.lostBefore,
-		}
+		g = &group{event: a.events.signal(r), call: r.Call, last: time.Duration(r.Time), lostBefore: a.lostBefore}
+		a.groups[r.Sender.Thread] = g
+		a.exits.await(&g.event.Targets[0])
 		return
 	}
 	g.last = time.Duration(r.Time)
-	a.events.addTarget(g.event, &r.Target)
-	if g.event.Delivery != deliveryOf(r.Result) {
-		g.event.Delivery = kill.DeliveryUnknown // not the same for all
+	a.addAnother(g.event, r)
+}
+
+// addAnother adds a target to an event that has some.
+func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
+	a.events.addTarget(e, &r.Target)
+	a.exits.await(&e.Targets[len(e.Targets)-1])
+	if e.Delivery != deliveryOf(r.Result) {
+		e.Delivery = kill.DeliveryUnknown // not the same for all
+	}
+}
+
+// exit emits the end of a process that was struck. Where the pipeline is slower than
+// what happens, the queue drops it as it does any event, and counts it: whoever follows
+// the process finds out later by looking.
+func (a *assembler) exit(r *kernelExitRecord) {
+	k := key(&r.Identity)
+	if !a.exits.forget(k) {
+		return
+	}
+	if e := a.events.exit(r); !a.exits.keepBack(k, e) {
+		a.emit(e)
+	}
+}
+
+// emitAwaited emits an event that others may have waited for: the ends of its targets.
+func (a *assembler) emitAwaited(e *kill.Event) {
+	a.emit(e)
+	for _, end := range a.exits.emitted(e.Targets) {
+		a.emit(end)
 	}
 }
 
@@ -220,6 +238,15 @@ func (a *assembler) close(thread uint32, complete bool) {
 	g := a.groups[thread]
 	e := g.event
 	delete(a.groups, thread)
+	a.count(e)
+	if !complete || a.lostSoFar() != g.lostBefore {
+		a.incomplete(e)
+	}
+	a.emitAwaited(e)
+}
+
+// count sees to the targets of an event that may have many.
+func (a *assembler) count(e *kill.Event) {
 	// The order in which the kernel strikes them means nothing; sorted, an event is the
 	// same as the audit source's.
 	slices.SortFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
@@ -227,10 +254,6 @@ func (a *assembler) close(thread uint32, complete bool) {
 	if a.config.partial {
 		e.TargetCount = -1 // the kernel has told of some only
 	}
-	if !complete || a.lostSoFar() != g.lostBefore {
-		a.incomplete(e)
-	}
-	a.emit(e)
 }
 
 func (a *assembler) incomplete(e *kill.Event) {
@@ -259,48 +282,15 @@ func (a *assembler) dropped() {
 	for _, g := range a.groups {
 		a.incomplete(g.event)
 	}
-}
-
-// hold keeps a kill back until it is known whether it is the OOM killer's.
-func (a *assembler) hold(h held) {
-	for _, v := range a.victims {
-		if v.struck(h) {
-			h.event.Cause = kill.CauseOOM
-			h.event.Sender = kill.Process{} // who needed memory has killed nobody
-			a.emit(h.event)
-			return
-		}
+	for _, l := range a.loops {
+		l.lossy = true
 	}
-	a.held = append(a.held, h)
-}
-
-// victim takes whom the OOM killer has chosen. Everybody else that shares the
-// victim's memory is killed by the same thread right afterwards.
-func (a *assembler) victim(v victim) {
-	a.victims = append(a.victims, v)
-	waiting := a.held
-	a.held = nil
-	for _, h := range waiting {
-		a.hold(h)
-	}
-}
-
-func (v victim) struck(h held) bool {
-	apart := (v.at - h.at).Abs()
-	return apart < oomWindow && (int(v.pid) == h.event.Targets[0].PID || v.thread == h.thread)
 }
 
 // expire emits what has waited for long enough, now being the time since boot up to
 // which everything has been read. It returns how long to wait until it is due again,
 // or 0 if nothing waits.
 func (a *assembler) expire(now time.Duration) time.Duration {
-	for len(a.held) > 0 && now-a.held[0].at >= oomWindow {
-		a.emit(a.held[0].event)
-		a.held = a.held[1:]
-	}
-	for len(a.victims) > 0 && now-a.victims[0].at >= 2*oomWindow {
-		a.victims = a.victims[1:]
-	}
 	patience := a.config.timeout
 	if !a.config.seesEnds {
 		patience = quiet
@@ -311,9 +301,7 @@ func (a *assembler) expire(now time.Duration) time.Duration {
 			next = wait
 		}
 	}
-	if len(a.held) > 0 {
-		sooner(a.held[0].at + oomWindow)
-	}
+	a.endLoops(now, sooner)
 	for thread, g := range a.groups {
 		if now-g.last >= patience {
 			a.close(thread, !a.config.seesEnds)
@@ -326,14 +314,14 @@ func (a *assembler) expire(now time.Duration) time.Duration {
 
 // flush emits all that waits.
 func (a *assembler) flush() {
-	for _, h := range a.held {
-		a.emit(h.event)
+	for _, l := range a.loops {
+		a.endLoop(l)
 	}
-	a.held = nil
+	a.loops = nil
 	for thread := range a.groups {
 		a.close(thread, false)
 	}
 }
 
 // pending returns how many events wait.
-func (a *assembler) pending() int { return len(a.held) + len(a.groups) }
+func (a *assembler) pending() int { return len(a.loops) + len(a.groups) }

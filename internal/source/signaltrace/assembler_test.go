@@ -47,6 +47,9 @@ func (b *bench) take() []string {
 
 // short says of an event who signaled whom, and what is special about it.
 func short(e *kill.Event) string {
+	if e.Exit != nil {
+		return fmt.Sprintf("%d %s", e.Targets[0].PID, e.Exit.Verdict())
+	}
 	s := fmt.Sprintf("%d>%v", e.Sender.ThreadID, tell(e).Targets)
 	if e.TargetCount != len(e.Targets) {
 		s += fmt.Sprintf(" of %d", e.TargetCount)
@@ -291,10 +294,10 @@ func TestLife(t *testing.T) {
 	b.add(execs(30, "sleep\x00bin\x00", "sleep\x001000\x00"))
 	b.add(bytesOf(&kernelExitRecord{Kind: kindExit, Identity: party(30, "").Identity}))
 	assert.Equal(t, []string{
-		"fork {10 10ms} {30 30ms}",
+		"fork {10 100ms} {30 300ms}",
 		"cgroup {4 5} /a.service",
-		"exec {Key:{PID:30 Start:30ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77}}",
-		"exit {30 30ms}",
+		"exec {Key:{PID:30 Start:300ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77}}",
+		"exit {30 300ms}",
 	}, b.fake.told)
 	assert.Empty(t, b.take())
 }

@@ -121,6 +121,18 @@ func (m *events) death(r *kernelSignalRecord) *kill.Event {
 	return e
 }
 
+// exit makes an event of the end of a process.
+func (m *events) exit(r *kernelExitRecord) *kill.Event {
+	e := &kill.Event{
+		Kind: kill.KindExit, Time: m.boot.Add(time.Duration(r.Time)), Exit: &kill.Exit{Known: true, Status: int(r.Status)},
+		TargetCount: 1, Complete: true, Source: sourceName,
+	}
+	t := e.AddTarget()
+	t.PID, t.Command = int(r.Identity.Pid), m.texts.get(trimCommand(r.Command[:]))
+	t.Instance, _ = m.processes.Identify(key(&r.Identity), process.CgroupID{})
+	return e
+}
+
 func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {
 	return &kill.Event{
 		Kind: kind, Time: m.boot.Add(time.Duration(r.Time)), Signal: kill.Signal(r.Signal), SignalKnown: true,
@@ -245,8 +257,11 @@ func (m *events) lookup(e *kill.Event) {
 
 func user(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }
 
+// tick is how exactly the start of a process is told (kill.Instance).
+const tick = 10 * time.Millisecond
+
 func key(i *kernelIdentity) process.Key {
-	return process.Key{PID: int(i.Pid), Start: time.Duration(i.Start)}
+	return process.Key{PID: int(i.Pid), Start: time.Duration(i.Start).Truncate(tick)}
 }
 
 func cgroup(g *kernelGroup) process.CgroupID {

@@ -34,14 +34,14 @@ func TestSignal(t *testing.T) {
 		Sender: kill.Process{
 			PID: 10, ThreadID: 10, ParentPID: 9, Command: "sh", Leader: "sh", Executable: "/usr/bin/program",
 			Title: "sh\x00-c\x00kill 20", User: id(0), RealUser: id(1000), SavedUser: id(0), Login: id(1000),
-			Session: kill.NewID(3), Instance: shared,
+			Session: kill.NewID(3), Instance: instanceOf(10),
 			Ancestry: []kill.Ancestor{{PID: 9, Command: "bash"}, {PID: 1, Command: "systemd"}},
 		},
 	}
 	unset := kill.ID{Value: ^uint32(0)}
 	*want.AddTarget() = kill.Process{
 		PID: 20, ThreadID: 20, Command: "mysqld", Leader: "mysqld", Executable: "/usr/bin/program",
-		User: id(101), Login: kill.User{ID: unset}, Session: unset, Instance: shared,
+		User: id(101), Login: kill.User{ID: unset}, Session: unset, Instance: instanceOf(20),
 	}
 	assert.Equal(t, want, events.signal(kills()))
 }
@@ -205,7 +205,7 @@ func fails(result int32, change func(*kernelSignalRecord)) *kernelSignalRecord {
 func TestCall(t *testing.T) {
 	t.Parallel()
 	mysqld := process.Known{
-		Key: process.Key{PID: 20}, Command: "mysqld", Executable: "/usr/sbin/mysqld", Instance: shared,
+		Key: process.Key{PID: 20}, Command: "mysqld", Executable: "/usr/sbin/mysqld", Instance: instanceOf(20),
 		RealUser: kill.NewID(101), Login: kill.NewID(7), Session: kill.NewID(8),
 	}
 	none := func(*kernelSignalRecord) {}
@@ -221,7 +221,7 @@ func TestCall(t *testing.T) {
 			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
 			kill.ScopeProcess,
 			kill.Process{
-				PID: 20, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld", Instance: shared,
+				PID: 20, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld", Instance: instanceOf(20),
 				User: id(101), Login: id(7), Session: kill.NewID(8),
 			},
 			1,
@@ -231,7 +231,7 @@ func TestCall(t *testing.T) {
 			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
 			kill.ScopeProcess,
 			kill.Process{
-				PID: 21, ThreadID: 21, Command: "postgres", Leader: "postgres", Executable: "/usr/bin/program", Instance: shared,
+				PID: 21, ThreadID: 21, Command: "postgres", Leader: "postgres", Executable: "/usr/bin/program", Instance: instanceOf(21),
 				User: id(101), Login: kill.User{ID: kill.NewID(^uint32(0))}, Session: kill.NewID(^uint32(0)),
 			},
 			1,
@@ -257,7 +257,7 @@ func TestCall(t *testing.T) {
 			fails(0, func(r *kernelSignalRecord) { r.Signal, r.Call.Signal, r.Target = 0, 0, party(21, "postgres") }),
 			kill.Success(), kill.ScopeProcess,
 			kill.Process{
-				PID: 21, ThreadID: 21, Command: "postgres", Leader: "postgres", Executable: "/usr/bin/program", Instance: shared,
+				PID: 21, ThreadID: 21, Command: "postgres", Leader: "postgres", Executable: "/usr/bin/program", Instance: instanceOf(21),
 				User: id(101), Login: kill.User{ID: kill.NewID(^uint32(0))}, Session: kill.NewID(^uint32(0)),
 			},
 			1,

@@ -48,7 +48,7 @@ func sends(change func(*kernelSignalRecord)) *kernelSignalRecord {
 // party is a process of one thread that nobody logged in for.
 func party(pid uint32, command string) kernelParty {
 	p := kernelParty{
-		Identity: kernelIdentity{Pid: pid, Start: uint64(pid) * uint64(time.Millisecond)},
+		Identity: kernelIdentity{Pid: pid, Start: uint64(pid)*uint64(tick) + 123},
 		Group:    kernelGroup{Id: 77}, Thread: pid, Uid: 101, Euid: 101, Suid: 101, Login: ^uint32(0), Session: ^uint32(0),
 	}
 	copy(p.Command[:], command)
@@ -105,7 +105,7 @@ func (*fakeProcesses) Identify(key process.Key, _ process.CgroupID) (instance *k
 	if key.PID == 0 {
 		return nil, ""
 	}
-	return shared, "/usr/bin/program"
+	return instanceOf(key.PID), "/usr/bin/program"
 }
 
 func (f *fakeProcesses) Doubt() { f.note("doubt") }
@@ -115,8 +115,10 @@ func (f *fakeProcesses) Lookup(pid int) (process.Known, bool) {
 	return known, ok
 }
 
-// shared is what all events share.
-var shared = &kill.Instance{CommandLine: "program\x00"}
+// instanceOf is what is known of a process, which is its party.
+func instanceOf(pid int) *kill.Instance {
+	return &kill.Instance{SinceBoot: time.Duration(pid) * tick, CommandLine: "program\x00"}
+}
 
 func newFakeEvents(known ...process.Known) (*events, *fakeProcesses) {
 	fake := &fakeProcesses{known: make(map[int]process.Known)}

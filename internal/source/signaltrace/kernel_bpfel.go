@@ -55,8 +55,11 @@ type kernelExecRecord struct {
 type kernelExitRecord struct {
 	_        structs.HostLayout
 	Kind     uint8
-	Unused   [7]uint8
+	Unused   [3]uint8
+	Status   int32
+	Time     uint64
 	Identity kernelIdentity
+	Command  [16]uint8
 }
 
 type kernelForkRecord struct {

@@ -16,13 +16,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 const (
-	// tick is how often the reader looks even if nobody wakes it: the records of
+	// glance is how often the reader looks even if nobody wakes it: the records of
 	// processes do not.
-	tick = 250 * time.Millisecond
+	glance = 250 * time.Millisecond
 	// pace is how long the reader lets records gather once it has emptied the ring, as
 	// a wakeup costs the sender of a signal more than all else; busyPace is the same
 	// while at least busyFrom have come together. At 500,000 signals a second 2,500 come
@@ -98,7 +99,7 @@ func sinceBoot() time.Duration {
 // run reads until it is told to end, or the ring fails.
 func (r *reader) run() error {
 	record := ringbuf.Record{RawSample: make([]byte, 0, 4096)}
-	wait := tick
+	wait := glance
 	r.ring.SetDeadline(time.Unix(0, 1)) // nothing is waited for, but in await
 	for !r.ending.Load() {
 		first := 0
@@ -211,13 +212,20 @@ func (r *reader) emit(e *kill.Event) {
 	}
 }
 
+// follow tells the end of a process as if it had been struck.
+func (r *reader) follow(key process.Key) {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	r.assembler.exits.strike(key, r.now())
+}
+
 // settle emits what has waited for long enough, and returns how long to wait for
 // more. What was held up itself may still find in the ring what an event waits for.
 func (r *reader) settle() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.setClock()
-	wait := tick
+	wait := glance
 	if next := r.assembler.expire(r.upTo); next > 0 {
 		wait = min(wait, next)
 	}

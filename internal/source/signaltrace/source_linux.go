@@ -49,8 +49,11 @@ type Settings struct {
 	// MaxPending how many such calls may be under way.
 	CorrelationTimeout time.Duration
 	MaxPending         int
-	Telemetry          *metadata.TelemetryBuilder
-	Logger             *zap.Logger
+	// FollowFor is how long after a fatal signal the end of a process is told, by an
+	// event of kill.KindExit; 0 if nobody wants that.
+	FollowFor time.Duration
+	Telemetry *metadata.TelemetryBuilder
+	Logger    *zap.Logger
 	// Report is told of trouble that may pass, and with nil that it has passed.
 	Report func(error)
 }
@@ -125,7 +128,7 @@ func (s *Source) tellEnds() {
 
 func (s *Source) begin(ctx context.Context, ring ring) error {
 	config := assemblerConfig{
-		timeout: s.settings.CorrelationTimeout, maxPending: s.settings.MaxPending,
+		timeout: s.settings.CorrelationTimeout, maxPending: s.settings.MaxPending, followFor: s.settings.FollowFor,
 		seesEnds: s.programs.calls != endsUnseen, partial: plain(s.settings.Targets),
 	}
 	s.reader = newReader(ring, s.programs, config, newEvents(s.settings.Processes))
@@ -146,6 +149,13 @@ func (s *Source) read() {
 		s.settings.Logger.Error("cannot read the ring buffer anymore, no signals are seen until the collector is restarted",
 			zap.Error(err))
 	}
+}
+
+// Follow tells the end of a process as if it had been sent a fatal signal, as it was
+// when the collector ran before. The source must have been started. If the process has
+// ended before, nothing is told: whoever asks has to look afterwards whether it lives.
+func (s *Source) Follow(pid int, start time.Duration) {
+	s.reader.follow(process.Key{PID: pid, Start: start.Truncate(tick)})
 }
 
 // supervise reports until ctx is done.

@@ -119,8 +119,11 @@ struct exec_record {
 
 struct exit_record {
 	u8 kind;
-	u8 unused[7];
+	u8 unused[3];
+	s32 status; // as waitpid(2) returns it
+	u64 time;   // since boot, in ns
 	struct identity identity;
+	u8 command[COMMAND]; // of the first thread, as it was called at the end
 };
 
 struct cgroup_record {

@@ -550,9 +550,21 @@ int BPF_PROG(executed, struct task_struct *task)
 	return 0;
 }
 
+#define SIGNAL_GROUP_EXIT 0x00000004 // include/linux/sched/signal.h
+
+// status_of returns what the parent is going to be told (kernel/exit.c, wait_task_zombie).
+static __always_inline s32 status_of(struct task_struct *leader)
+{
+	struct signal_struct *signal = leader->signal;
+
+	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
+}
+
+// The last thread of a process ends here. It has its exit code by now, and a core dump is written.
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(exited, struct task_struct *task)
 {
+	struct task_struct *leader = task->group_leader;
 	struct exit_record *r;
 
 	if (task->signal->live.counter || no_room(room_for_signals))
@@ -563,7 +575,10 @@ int BPF_PROG(exited, struct task_struct *task)
 		return 0;
 	}
 	r->kind = EXIT;
-	identify(&r->identity, task->group_leader);
+	r->status = status_of(leader);
+	r->time = bpf_ktime_get_boot_ns();
+	identify(&r->identity, leader);
+	copy_command(r->command, leader);
 	bpf_ringbuf_submit(r, life());
 	return 0;
 }

@@ -152,6 +152,7 @@ struct sighand_struct {
 struct signal_struct {
 	atomic_t live;
 	u32 flags;
+	s32 group_exit_code;
 };
 
 struct kernel_siginfo {
@@ -182,6 +183,7 @@ struct task_struct {
 	u32 ptrace;
 	struct mm_struct *mm;
 	s32 pid, tgid;
+	s32 exit_code;
 	struct task_struct *real_parent, *group_leader;
 	struct pid *thread_pid;
 	u64 start_boottime;
