@@ -53,6 +53,8 @@ type Config struct {
 	IncludeOriginal bool `mapstructure:"include_original"`
 
 	Correlation CorrelationConfig `mapstructure:"correlation"`
+	// Outcome says whether and for how long to follow the targets of fatal signals.
+	Outcome OutcomeConfig `mapstructure:"outcome"`
 	// StorageID names the extension that keeps checkpoints over a restart.
 	StorageID *component.ID `mapstructure:"storage"`
 	// RetryOnFailure says how to go on when the next consumer refuses data.
@@ -111,6 +113,16 @@ type CorrelationConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
+// OutcomeConfig says whether to find out what becomes of the targets of fatal signals.
+// Only a live source can.
+type OutcomeConfig struct {
+	Enabled bool `mapstructure:"enabled"`
+	// Timeout is how long after the first fatal signal a process is waited for.
+	Timeout time.Duration `mapstructure:"timeout"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
 // SignalName is a signal as people write it.
 type SignalName string
 
@@ -158,6 +170,7 @@ func createDefaultConfig() component.Config {
 		IncludeFailed: true,
 		CommandLine:   string(telemetry.CommandLineRedacted),
 		Correlation:   CorrelationConfig{Timeout: 2 * time.Second, MaxPending: 8192},
+		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,
 			InitialInterval:     time.Second,
@@ -320,6 +333,14 @@ func (c *CorrelationConfig) Validate() error {
 		problems = append(problems, fmt.Sprintf("max_pending: %d must be from 1 to %d", c.MaxPending, maxPendingLimit))
 	}
 	return refuse(problems)
+}
+
+// Validate implements confmap.Validator.
+func (c *OutcomeConfig) Validate() error {
+	if c.Enabled && c.Timeout < shortest {
+		return fmt.Errorf("timeout: %v must be at least %v, such as 2m", c.Timeout, shortest)
+	}
+	return nil
 }
 
 // refuse makes one line of all problems of a section, as the collector writes

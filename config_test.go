@@ -36,6 +36,7 @@ func TestDefaultConfig(t *testing.T) {
 		IncludeFailed: true,
 		CommandLine:   "redacted",
 		Correlation:   CorrelationConfig{Timeout: 2 * time.Second, MaxPending: 8192},
+		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,
 			InitialInterval:     time.Second,
@@ -54,6 +55,9 @@ func TestLoadConfig(t *testing.T) {
 	tests := map[string]func(*Config){
 		"null":  func(*Config) {},
 		"empty": func(*Config) {},
+		"outcome": func(c *Config) {
+			c.Outcome = OutcomeConfig{Timeout: 30 * time.Second}
+		},
 		"null_file": func(c *Config) {
 			c.File = configoptional.Some(defaultFileConfig())
 		},
@@ -148,7 +152,7 @@ func TestConfigSurvivesPrinting(t *testing.T) {
 func TestInvalidConfig(t *testing.T) {
 	t.Parallel()
 
-	const keys = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, retry_on_failure, " +
+	const keys = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, outcome, retry_on_failure, " +
 		"root_path, rules, senders, signals, storage, targets"
 	const oneSource = "only one source is possible; use an audit_kill receiver of its own for each"
 	const unknownSignal = ": use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
@@ -171,7 +175,8 @@ func TestInvalidConfig(t *testing.T) {
 			"file::enabled: unknown key, use one of follow, path, start_at",
 		},
 		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
-		{"later: outcome", "outcome: {enabled: true}", "outcome: unknown key, use one of " + keys},
+		{"outcome without a unit", "outcome: {timeout: 120}", "outcome::timeout: 120 must be a duration with its unit, such as 2s"},
+		{"part of outcome", "outcome: {after: 2m}", "outcome::after: unknown key, use one of enabled, timeout"},
 
 		{"unknown key of netlink", "netlink: {path: /a}", "netlink::path: unknown key, use one of mode, receive_buffer"},
 		{"unknown key of rules", "rules: {keys: a}", "rules::keys: unknown key, use one of key, manage"},
@@ -277,6 +282,7 @@ func TestInvalidConfig(t *testing.T) {
 			"command_line", "command_line: hidden",
 			`receivers::audit_kill: command_line: "hidden" must be redacted, full or off`,
 		},
+		{"outcome", "outcome: {timeout: 0s}", "receivers::audit_kill::outcome: timeout: 0s must be at least 1ms, such as 2m"},
 		{"correlation", "correlation: {timeout: 0s, max_pending: 0}", "receivers::audit_kill::correlation: " +
 			"timeout: 0s must be at least 1ms, such as 2s; max_pending: 0 must be from 1 to 100000"},
 		{"too many pending", "correlation: {timeout: -1s, max_pending: 100001}", "receivers::audit_kill::correlation: " +

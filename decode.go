@@ -55,6 +55,7 @@ var sections = []struct {
 	{keyEBPF, reflect.TypeFor[EBPFConfig]()},
 	{keyFile, reflect.TypeFor[FileConfig]()},
 	{keyNetlink, reflect.TypeFor[NetlinkConfig]()},
+	{"outcome", reflect.TypeFor[OutcomeConfig]()},
 	{"retry_on_failure", reflect.TypeFor[configretry.BackOffConfig]()},
 	{"rules", reflect.TypeFor[RulesConfig]()},
 }

@@ -5,15 +5,12 @@ package auditkillreceiver
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"go.opentelemetry.io/collector/config/configretry"
-	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -30,35 +27,35 @@ const (
 	// maxRecords is how many log records are handed on at once at most. One
 	// event may strike every process of a host.
 	maxRecords = 512
-	// dataFormat is the value of the receiver metrics' attribute "format".
-	dataFormat = "audit"
+	// maxSpans is how many spans are gathered at most while the next consumer does not
+	// take those before: some 16 MB. The log records do not wait for them.
+	maxSpans = 8192
 )
 
-// errStopping is returned for data that was not delivered because the receiver
-// is shutting down.
-var errStopping = errors.New("receiver is shutting down")
-
-// delivery filters and enriches events, converts them and hands them to the
-// next consumer until it takes them.
+// delivery filters and enriches events, follows their targets, converts all that and
+// hands it to the next consumers.
 type delivery struct {
 	// busy is held while events are delivered: what it uses is made for one
-	// goroutine, and beside the source's there is the one that guards the rules.
+	// goroutine, and beside the source's there are those that guard the rules, and
+	// that see the ends of processes.
 	busy sync.Mutex
 
-	next      consumer.Logs
 	filter    *filter.Filter
 	processes *process.Table
 	users     *process.Users
-	logs      *telemetry.Logs
-	retry     configretry.BackOffConfig
+	follow    *follow // nil if nobody is to be followed
 	obsreport *receiverhelper.ObsReport
 	telemetry *metadata.TelemetryBuilder
 	logger    *zap.Logger
 	health    *health
+	retry     configretry.BackOffConfig
 
-	// handing takes log records to the goroutine that hands them on, so that the next
-	// are made meanwhile; nil if deliver returns only once they were taken.
-	handing chan plog.Logs
+	// records and spans gather what logs and traces hand on; each of the lanes is nil
+	// if there is no pipeline of the kind.
+	records *telemetry.Logs
+	logs    *lane[plog.Logs]
+	spans   *telemetry.Traces
+	traces  *lane[ptrace.Traces]
 
 	// stopping is done once there is no time left to try again, context once
 	// there is none left at all.
@@ -70,30 +67,29 @@ func (d *delivery) deliver(events []*kill.Event) error {
 	d.busy.Lock()
 	defer d.busy.Unlock()
 	now := time.Now()
-	var filtered, signals, abends, tampers int64
+	counts := eventCounts{}
 	for _, e := range events {
-		if !d.wanted(e) {
-			filtered++
+		if e.Kind == kill.KindExit {
+			d.follow.exited(e)
 			continue
 		}
-		switch e.Kind {
-		case kill.KindAbend:
-			abends++
-		case kill.KindTamper:
-			tampers++
-		default:
-			signals++
+		if !d.wanted(e) {
+			counts.filtered++
+			continue
 		}
 		d.users.Fill(e)
-		if err := d.append(e, now); err != nil {
+		d.follow.struck(e)
+		if err := d.append(e, now, &counts); err != nil {
 			return err
 		}
 	}
-	d.telemetry.ReceiverAuditKillFiltered.Add(d.context, filtered)
-	d.count(kill.KindSignal, signals)
-	d.count(kill.KindAbend, abends)
-	d.count(kill.KindTamper, tampers)
-	return d.flush()
+	if err := d.tellOutcomes(now, &counts); err != nil {
+		return err
+	}
+	d.count(&counts)
+	err := d.flush()
+	d.schedule()
+	return err
 }
 
 // wanted reports whether an event is wanted, and adds what the host knows of its
@@ -110,21 +106,44 @@ func (d *delivery) wanted(e *kill.Event) bool {
 	return true
 }
 
-func (d *delivery) count(kind kill.Kind, n int64) {
-	if n > 0 {
-		d.telemetry.ReceiverAuditKillEvents.Add(d.context, n,
-			metric.WithAttributes(attribute.String("event.name", string(kind))))
+// tellOutcomes appends what has become of processes.
+func (d *delivery) tellOutcomes(now time.Time, counts *eventCounts) error {
+	for _, e := range d.follow.take() {
+		if d.traces != nil {
+			d.appendSpan(e)
+		}
+		if e.Kind == kill.KindCall {
+			continue // which is but a span
+		}
+		if err := d.append(e, now, counts); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// appendSpan adds a span, unless the next consumer is too far behind.
+func (d *delivery) appendSpan(e *kill.Event) {
+	if d.spans.Len() >= maxSpans {
+		d.telemetry.ReceiverAuditKillSpansDropped.Add(d.context, 1)
+		d.logger.Warn("dropped a span, as the next consumer does not take them as fast as processes end")
+		return
+	}
+	d.spans.Append(e)
 }
 
 // append adds one log record for each target.
-func (d *delivery) append(e *kill.Event, now time.Time) error {
+func (d *delivery) append(e *kill.Event, now time.Time, counts *eventCounts) error {
+	counts.add(e.Kind)
+	if d.logs == nil {
+		return nil
+	}
 	if len(e.Targets) == 0 {
-		d.logs.Append(e, nil, now)
+		d.records.Append(e, nil, now)
 	}
 	for i := range e.Targets {
-		d.logs.Append(e, &e.Targets[i], now)
-		if d.logs.Len() >= maxRecords {
+		d.records.Append(e, &e.Targets[i], now)
+		if d.records.Len() >= maxRecords {
 			if err := d.flush(); err != nil {
 				return err
 			}
@@ -133,136 +152,105 @@ func (d *delivery) append(e *kill.Event, now time.Time) error {
 	return nil
 }
 
+// eventCounts is how many events came in one delivery.
+type eventCounts struct{ filtered, signals, abends, tampers, outcomes int64 }
+
+func (c *eventCounts) add(kind kill.Kind) {
+	switch kind {
+	case kill.KindAbend:
+		c.abends++
+	case kill.KindTamper:
+		c.tampers++
+	case kill.KindOutcome:
+		c.outcomes++
+	default:
+		c.signals++
+	}
+}
+
+func (d *delivery) count(c *eventCounts) {
+	d.telemetry.ReceiverAuditKillFiltered.Add(d.context, c.filtered)
+	d.countEvents(kill.KindSignal, c.signals)
+	d.countEvents(kill.KindAbend, c.abends)
+	d.countEvents(kill.KindTamper, c.tampers)
+	d.countEvents(kill.KindOutcome, c.outcomes)
+}
+
+func (d *delivery) countEvents(kind kill.Kind, n int64) {
+	if n > 0 {
+		d.telemetry.ReceiverAuditKillEvents.Add(d.context, n,
+			metric.WithAttributes(attribute.String("event.name", string(kind))))
+	}
+}
+
 // ahead makes deliver return while its log records are still being handed on. It is
 // for sources that could not read them again anyway. end has to be called after the
-// last deliver, for handAll to return.
-func (d *delivery) ahead() { d.handing = make(chan plog.Logs) }
-
-func (d *delivery) end() {
-	if d.handing != nil {
-		close(d.handing)
+// last deliver, for the lanes to end.
+func (d *delivery) ahead() {
+	if d.logs != nil {
+		d.logs.handing = make(chan plog.Logs)
+	}
+	if d.traces != nil {
+		d.traces.handing = make(chan ptrace.Traces, 1) // see flushSpans
 	}
 }
 
 // handAll hands on until end is called.
 func (d *delivery) handAll() {
-	for data := range d.handing {
-		_ = d.hand(data) // which has told what it could not hand on
+	var lanes sync.WaitGroup
+	if d.logs != nil {
+		lanes.Go(d.logs.handAll)
 	}
+	if d.traces != nil {
+		lanes.Go(d.traces.handAll)
+	}
+	lanes.Wait()
+}
+
+// end hands on what is left.
+func (d *delivery) end() {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	if d.logs != nil && d.logs.handing != nil {
+		close(d.logs.handing)
+	}
+	if d.traces == nil || d.traces.handing == nil {
+		return
+	}
+	if data := d.spans.Take(); data.SpanCount() > 0 {
+		select {
+		case d.traces.handing <- data:
+		case <-d.context.Done():
+			_ = d.traces.abandon(data.SpanCount(), errStopping) // which has told it
+		}
+	}
+	close(d.traces.handing)
 }
 
 // flush hands on what was gathered. It returns an error only if the receiver is
 // shutting down.
 func (d *delivery) flush() error {
-	if d.logs.Len() == 0 {
+	d.flushSpans()
+	if d.records.Len() == 0 {
 		return nil
 	}
-	data := d.logs.Take()
-	if d.handing == nil {
-		return d.hand(data)
+	data := d.records.Take()
+	if d.logs.handing == nil {
+		return d.logs.hand(data)
 	}
 	select {
-	case d.handing <- data:
+	case d.logs.handing <- data:
 		return nil
 	case <-d.context.Done():
-		return d.abandon(data.LogRecordCount(), errStopping)
+		return d.logs.abandon(data.LogRecordCount(), errStopping)
 	}
 }
 
-// abandon tells what was not handed on because the receiver is shutting down.
-func (d *delivery) abandon(records int, err error) error {
-	what := "what can be read again comes again after a restart, if there is a storage extension"
-	if d.handing != nil {
-		what = "they are lost"
-		d.telemetry.ReceiverAuditKillDropped.Add(d.context, int64(records))
+// flushSpans hands spans on unless those before are still being handed on: log records
+// are not to wait for a backend of traces.
+func (d *delivery) flushSpans() {
+	if d.traces == nil || d.spans.Len() == 0 || len(d.traces.handing) == cap(d.traces.handing) {
+		return
 	}
-	d.logger.Warn("shutting down before the next consumer took log records; "+what,
-		zap.Int("log_records", records), zap.Error(err))
-	return err
-}
-
-// hand hands log records on. It returns an error only if the receiver is shutting
-// down: everything else is settled here.
-func (d *delivery) hand(data plog.Logs) error {
-	ctx := d.obsreport.StartLogsOp(d.context)
-	count := data.LogRecordCount()
-	dropped, err := d.consume(ctx, data)
-	d.obsreport.EndLogsOp(ctx, dataFormat, count, err)
-	if errors.Is(err, errStopping) {
-		return d.abandon(dropped, err)
-	}
-	if err != nil {
-		d.telemetry.ReceiverAuditKillDropped.Add(ctx, int64(dropped))
-		d.logger.Error("dropped log records: the next consumer refused them for good, or retrying has ended",
-			zap.Int("log_records", dropped), zap.Error(err))
-	}
-	return nil
-}
-
-// consume hands data on until it is taken, refused for good, given up, or until
-// the receiver is shutting down. It returns how many log records were not taken.
-func (d *delivery) consume(ctx context.Context, data plog.Logs) (int, error) {
-	// contrib's consumerretry does this, but is internal to it, and sends the
-	// same object again, which a processor may have changed half-way.
-	wait := d.newBackOff()
-	start := time.Now()
-	defer d.health.delivery(nil)
-	for {
-		err := d.next.ConsumeLogs(ctx, d.attempt(data))
-		if err == nil {
-			return 0, nil
-		}
-		data = refused(data, err)
-		permanent := consumererror.IsPermanent(err)
-		// A consumer that was interrupted may call that permanent, too.
-		if d.context.Err() != nil || d.stopping.Err() != nil && !permanent {
-			return data.LogRecordCount(), errors.Join(errStopping, err)
-		}
-		pause := wait.NextBackOff()
-		if permanent || !d.retry.Enabled || d.givenUp(start, pause) {
-			return data.LogRecordCount(), err
-		}
-		d.health.delivery(err)
-		d.logger.Warn("the next consumer did not take log records, trying again",
-			zap.Int("log_records", data.LogRecordCount()), zap.Duration("next_try_in", pause), zap.Error(err))
-		if !d.pause(pause) {
-			return data.LogRecordCount(), errors.Join(errStopping, err)
-		}
-	}
-}
-
-// attempt returns what to hand on so that data can be sent again: a copy where
-// a processor may change it.
-func (d *delivery) attempt(data plog.Logs) plog.Logs {
-	if !d.next.Capabilities().MutatesData {
-		return data
-	}
-	attempt := plog.NewLogs()
-	data.CopyTo(attempt)
-	return attempt
-}
-
-func (d *delivery) givenUp(start time.Time, pause time.Duration) bool {
-	return d.retry.MaxElapsedTime > 0 && time.Since(start)+pause > d.retry.MaxElapsedTime
-}
-
-func (d *delivery) newBackOff() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval:     d.retry.InitialInterval,
-		MaxInterval:         d.retry.MaxInterval,
-		Multiplier:          d.retry.Multiplier,
-		RandomizationFactor: d.retry.RandomizationFactor,
-	}
-}
-
-// pause reports whether there is time to try again.
-func (d *delivery) pause(duration time.Duration) bool {
-	timer := time.NewTimer(duration)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-d.stopping.Done():
-		return false
-	}
+	d.traces.handing <- d.spans.Take() // there is room, and nobody else sends
 }

@@ -15,19 +15,21 @@ import (
 
 // NewFactory returns the factory of the audit_kill receiver.
 func NewFactory() receiver.Factory {
+	shared := newInstances()
+	createLogs := func(
+		_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
+	) (receiver.Logs, error) {
+		return shared.join(cfg.(*Config), set, func(r *killReceiver) { r.nextLogs = next })
+	}
+	createTraces := func(
+		_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces,
+	) (receiver.Traces, error) {
+		return shared.join(cfg.(*Config), set, func(r *killReceiver) { r.nextTraces = next })
+	}
 	return receiver.NewFactory(
 		metadata.Type,
 		createDefaultConfig,
 		receiver.WithLogs(createLogs, metadata.LogsStability),
+		receiver.WithTraces(createTraces, metadata.TracesStability),
 	)
-}
-
-func createLogs(
-	_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
-) (receiver.Logs, error) {
-	config := cfg.(*Config)
-	if err := checkPlatform(config); err != nil {
-		return nil, err
-	}
-	return newKillReceiver(config, set, next)
 }

@@ -14,24 +14,28 @@ import (
 type health struct {
 	report func(*componentstatus.Event)
 
-	mutex                          sync.Mutex
-	sourceTrouble, deliveryTrouble bool
-	stopped                        bool
+	mutex   sync.Mutex
+	trouble trouble
+	stopped bool
 }
+
+// trouble is what there may be.
+type trouble struct{ source, logs, traces bool }
 
 // source says that the source has trouble that may pass, or with nil that it
 // has passed.
-func (h *health) source(err error) { h.change(&h.sourceTrouble, err) }
+func (h *health) source(err error) { h.change(&h.trouble.source, err) }
 
-// delivery says the same of the next consumer.
-func (h *health) delivery(err error) { h.change(&h.deliveryTrouble, err) }
+// delivery says the same of the next consumer of log records, traces of that of spans.
+func (h *health) delivery(err error) { h.change(&h.trouble.logs, err) }
+func (h *health) traces(err error)   { h.change(&h.trouble.traces, err) }
 
-func (h *health) change(trouble *bool, err error) {
+func (h *health) change(what *bool, err error) {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
-	was := h.sourceTrouble || h.deliveryTrouble
-	*trouble = err != nil
-	is := h.sourceTrouble || h.deliveryTrouble
+	was := h.trouble != trouble{}
+	*what = err != nil
+	is := h.trouble != trouble{}
 	switch {
 	case h.stopped || was == is:
 	case is:

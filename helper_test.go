@@ -49,6 +49,8 @@ type fixture struct {
 	// sink is the next consumer if there is no other.
 	sink sink
 	next consumer.Logs
+	// nextTraces is nil unless traces are wanted.
+	nextTraces consumer.Traces
 }
 
 // newFixture reads path from its beginning, on a machine that is the same
@@ -88,9 +90,9 @@ func passwd(t *testing.T) string {
 // new returns a receiver that is not started.
 func (f *fixture) new(t *testing.T) *killReceiver {
 	t.Helper()
-	r, err := newKillReceiver(f.config, f.set, f.next)
+	r, err := newKillReceiver(f.config, f.set)
 	require.NoError(t, err)
-	r.machine, r.grace = f.machine, f.grace
+	r.nextLogs, r.nextTraces, r.machine, r.grace = f.next, f.nextTraces, f.machine, f.grace
 	return r
 }
 

@@ -25,6 +25,8 @@ type machine struct {
 	passwd string
 	// executable is the program that the collector runs; empty if not known.
 	executable string
+	// boot names this run of the kernel; empty if not known.
+	boot string
 }
 
 // thisMachine asks the operating system of the host whose root directory is at
@@ -40,7 +42,15 @@ func thisMachine(root string) machine {
 		passwd: filepath.Join(root, "/etc/passwd"),
 
 		executable: executable,
+		boot:       bootID(),
 	}
+}
+
+// bootID returns the kernel's random id of this boot, which is the same in all
+// containers (random(4)).
+func bootID() string {
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // elsewhere than on Linux there is none
+	return strings.TrimSpace(string(id))
 }
 
 // hostname returns the name of the host. A container mostly has one of its own.
@@ -70,14 +80,14 @@ func machineID(paths ...string) string {
 	return ""
 }
 
-// newLogs returns the conversion to log records of this host.
-func newLogs(config *Config, set *receiver.Settings, host machine) *telemetry.Logs {
-	return telemetry.NewLogs(telemetry.Config{
+// telemetryConfig says how events of this host are turned into telemetry.
+func telemetryConfig(config *Config, set *receiver.Settings, host machine) telemetry.Config {
+	return telemetry.Config{
 		HostName:     host.name,
 		HostID:       host.id,
 		OSType:       host.os,
 		ScopeName:    metadata.ScopeName,
 		ScopeVersion: set.BuildInfo.Version,
 		CommandLine:  telemetry.CommandLine(config.CommandLine),
-	})
+	}
 }

@@ -4,6 +4,7 @@
 package auditkillreceiver
 
 import (
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
 )
@@ -18,6 +19,11 @@ func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
 		Tampered:      r.suspect,
 		Report:        r.health.source,
 	})
+}
+
+// newExits returns what sees the ends of processes where the source does not.
+func (r *killReceiver) newExits() exits {
+	return outcome.NewWatcher(outcome.WatcherConfig{Root: r.config.RootPath, Logger: r.set.Logger})
 }
 
 // checkPlatform refuses what does not exist on this operating system.

@@ -28,6 +28,9 @@ func (nowhere) Close() error { return nil }
 
 func (*killReceiver) newNetlink(*NetlinkConfig) source.Source { return nowhere{} }
 
+// newExits is never called, as there is no live source.
+func (*killReceiver) newExits() exits { return nil }
+
 // guard exists on Linux only.
 type guard struct{}
 

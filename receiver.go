@@ -23,18 +23,22 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // shutdownGrace is how long a consumer may take for the last data at shutdown
 // before its context is cancelled. The service sets no deadline of its own.
 const shutdownGrace = 5 * time.Second
 
-// killReceiver runs one source and hands its events to the next consumer.
+// killReceiver runs one source and hands its events to the next consumers.
 type killReceiver struct {
 	config *Config
 	set    receiver.Settings
-	next   consumer.Logs
+	// nextLogs and nextTraces are nil if there is no pipeline of the kind.
+	nextLogs   consumer.Logs
+	nextTraces consumer.Traces
 	// wanted is what filter lets through.
 	wanted    filter.Config
 	filter    *filter.Filter
@@ -51,12 +55,16 @@ type killReceiver struct {
 	suspicion chan struct{}
 	storage   storage.Client
 	health    *health
+	// outcomes is who is followed; nil if nobody is. exits tells of their ends, unless
+	// the source does.
+	outcomes *outcome.Table
+	exits    exits
 	// stopReading ends the source, stopDelivering also what it has in hand.
 	stopReading, stopDelivering context.CancelFunc
 	running                     sync.WaitGroup
 }
 
-func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) (*killReceiver, error) {
+func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, error) {
 	wanted, err := filterConfig(config)
 	if err != nil {
 		return nil, err
@@ -77,7 +85,7 @@ func newKillReceiver(config *Config, set receiver.Settings, next consumer.Logs) 
 	}
 	host := thisMachine(config.RootPath)
 	return &killReceiver{
-		config: config, set: set, next: next, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
+		config: config, set: set, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
 		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.name, Logger: set.Logger}),
 		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1),
 	}, nil
@@ -131,6 +139,9 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if err := r.openSource(ctx); err != nil {
 		return err
 	}
+	if err := r.openOutcomes(); err != nil {
+		return err
+	}
 	ctx = context.WithoutCancel(ctx) // which ends with Start
 	reading, stopReading := context.WithCancel(ctx)
 	delivering, stopDelivering := context.WithCancel(ctx)
@@ -147,9 +158,13 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if !r.source.tellsProcesses && r.prime() {
 		r.running.Go(func() { r.processes.Run(reading) })
 	}
+	r.runOutcomes(reading, d, &producing)
 	producing.Go(func() { r.source.Run(reading, d.deliver) })
 	r.running.Go(func() {
 		producing.Wait()
+		if d.follow != nil {
+			d.unfollow()
+		}
 		d.end()
 	})
 	return nil
@@ -180,20 +195,27 @@ func (r *killReceiver) prime() bool {
 }
 
 func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delivery {
-	return &delivery{
-		next:      r.next,
+	d := &delivery{
 		filter:    r.filter,
 		processes: r.processes,
 		users:     process.NewUsers(r.machine.passwd, r.machine.name),
-		logs:      newLogs(r.config, &r.set, r.machine),
-		retry:     r.config.RetryOnFailure,
 		obsreport: r.obsreport,
 		telemetry: r.telemetry,
 		logger:    occasional.Logger(r.set.Logger),
 		health:    r.health,
+		retry:     r.config.RetryOnFailure,
 		stopping:  stopping,
 		context:   delivering,
 	}
+	config := telemetryConfig(r.config, &r.set, r.machine)
+	d.records = telemetry.NewLogs(config)
+	if r.nextLogs != nil {
+		d.logs = d.logsLane(r.nextLogs)
+	}
+	if r.nextTraces != nil {
+		d.spans, d.traces = telemetry.NewTraces(config), d.tracesLane(r.nextTraces)
+	}
+	return d
 }
 
 // Shutdown implements component.Component. What has been read is still
@@ -219,7 +241,7 @@ func (r *killReceiver) Shutdown(ctx context.Context) error {
 		r.stopDelivering()
 		r.stopReading = nil
 	}
-	errs = append(errs, r.close())
+	errs = append(errs, r.closeOutcomes(), r.close())
 	if r.storage != nil {
 		errs = append(errs, r.storage.Close(ctx))
 		r.storage = nil

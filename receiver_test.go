@@ -30,8 +30,9 @@ func TestFactory(t *testing.T) {
 	logs, err := factory.CreateLogs(t.Context(), f.set, f.config, consumertest.NewNop())
 	require.NoError(t, err)
 	require.NoError(t, logs.Shutdown(t.Context()))
-	_, err = factory.CreateTraces(t.Context(), f.set, f.config, consumertest.NewNop())
-	require.ErrorIs(t, err, pipeline.ErrSignalNotSupported)
+	traces, err := factory.CreateTraces(t.Context(), f.set, f.config, consumertest.NewNop())
+	require.NoError(t, err)
+	require.NoError(t, traces.Shutdown(t.Context()))
 	_, err = factory.CreateMetrics(t.Context(), f.set, f.config, consumertest.NewNop())
 	require.ErrorIs(t, err, pipeline.ErrSignalNotSupported)
 }
@@ -54,7 +55,7 @@ func TestCreateInvalid(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, "testdata/seed.log")
 			test.change(f.config)
-			_, err := newKillReceiver(f.config, f.set, consumertest.NewNop())
+			_, err := newKillReceiver(f.config, f.set)
 			assert.ErrorContains(t, err, test.want)
 		})
 	}

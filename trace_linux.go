@@ -18,6 +18,7 @@ func (r *killReceiver) newTrace(config *EBPFConfig) source.Source {
 		Senders:            r.wanted.Senders,
 		IncludeFailed:      r.wanted.IncludeFailed,
 		Processes:          r.processes,
+		FollowFor:          r.followFor(),
 		CorrelationTimeout: r.config.Correlation.Timeout,
 		MaxPending:         r.config.Correlation.MaxPending,
 		Telemetry:          r.telemetry,

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumertest"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
@@ -17,10 +18,10 @@ import (
 func TestGoldenTraced(t *testing.T) {
 	t.Parallel()
 
-	f := newDeliveryFixture(t, nil, asItIs)
-	f.delivery.next = &f.sink
+	var sink consumertest.LogsSink
+	f := newDeliveryFixture(t, &sink, asItIs)
 	require.NoError(t, f.deliver(tracedEvents()))
-	compareGolden(t, "traced", merge(f.sink.AllLogs()))
+	compareGolden(t, "traced", merge(sink.AllLogs()))
 }
 
 func tracedEvents() []*kill.Event {

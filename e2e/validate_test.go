@@ -23,7 +23,7 @@ func TestValidateRefuses(t *testing.T) {
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 		globRules   = "is no valid glob (close every [ and escape nothing at the end)"
 		keys        = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, " +
-			"retry_on_failure, root_path, rules, senders, signals, storage, targets"
+			"outcome, retry_on_failure, root_path, rules, senders, signals, storage, targets"
 		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
 			"equals signs, such as audit_kill"
 		retryKeys = "enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"
@@ -37,9 +37,9 @@ func TestValidateRefuses(t *testing.T) {
 			`{foo: 1}`,
 			reading, "foo: unknown key, use one of " + keys,
 		},
-		"key of a later version": {
-			`{outcome: {enabled: true}}`,
-			reading, "outcome: unknown key, use one of " + keys,
+		"outcome for no time": {
+			`{outcome: {timeout: 0s}}`,
+			checking, "::outcome: timeout: 0s must be at least 1ms, such as 2m",
 		},
 		"unknown key of file": {
 			`{file: {paths: [/var/log/audit/audit.log]}}`,

@@ -39,6 +39,8 @@ type TelemetryBuilder struct {
 	ReceiverAuditKillIncomplete       metric.Int64Counter
 	ReceiverAuditKillKernelLost       metric.Int64Counter
 	ReceiverAuditKillMissed           metric.Int64Counter
+	ReceiverAuditKillOutcomeDropped   metric.Int64ObservableCounter
+	ReceiverAuditKillOutcomeWatches   metric.Int64ObservableGauge
 	ReceiverAuditKillPending          metric.Int64ObservableGauge
 	ReceiverAuditKillProcesses        metric.Int64ObservableGauge
 	ReceiverAuditKillProcessesEvicted metric.Int64ObservableCounter
@@ -48,6 +50,7 @@ type TelemetryBuilder struct {
 	ReceiverAuditKillRejected         metric.Int64Counter
 	ReceiverAuditKillRingDropped      metric.Int64Counter
 	ReceiverAuditKillSequenceGaps     metric.Int64Counter
+	ReceiverAuditKillSpansDropped     metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -67,6 +70,36 @@ func (builder *TelemetryBuilder) RegisterReceiverAuditKillFileBytesBehindCallbac
 		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillFileBytesBehind, obs: o})
 		return nil
 	}, builder.ReceiverAuditKillFileBytesBehind)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverAuditKillOutcomeDroppedCallback sets callback for observable ReceiverAuditKillOutcomeDropped metric.
+func (builder *TelemetryBuilder) RegisterReceiverAuditKillOutcomeDroppedCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillOutcomeDropped, obs: o})
+		return nil
+	}, builder.ReceiverAuditKillOutcomeDropped)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverAuditKillOutcomeWatchesCallback sets callback for observable ReceiverAuditKillOutcomeWatches metric.
+func (builder *TelemetryBuilder) RegisterReceiverAuditKillOutcomeWatchesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverAuditKillOutcomeWatches, obs: o})
+		return nil
+	}, builder.ReceiverAuditKillOutcomeWatches)
 	if err != nil {
 		return err
 	}
@@ -215,6 +248,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillOutcomeDropped, err = builder.meter.Int64ObservableCounter(
+		"otelcol_receiver_audit_kill_outcome_dropped",
+		metric.WithDescription("Number of processes of which it will not be told what became of them (too many at a time, or no right to). [Alpha]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillOutcomeWatches, err = builder.meter.Int64ObservableGauge(
+		"otelcol_receiver_audit_kill_outcome_watches",
+		metric.WithDescription("Number of processes that were sent a fatal signal and are waited for. [Alpha]"),
+		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillPending, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_pending",
 		metric.WithDescription("Number of events that wait for more of their records. [Alpha]"),
@@ -267,6 +312,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_audit_kill_sequence_gaps",
 		metric.WithDescription("Number of audit events that never came, as told by the gaps in their serial numbers. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillSpansDropped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_spans_dropped",
+		metric.WithDescription("Number of spans given up because the next consumer refused them for good, or did not take them in time. [Alpha]"),
+		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

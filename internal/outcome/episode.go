@@ -107,24 +107,32 @@ func (e *episode) end(at time.Time, exit kill.Exit, name string) {
 	if e.Ended.Before(e.Began) { // the clocks of the two differ by some milliseconds
 		e.Ended = e.Began
 	}
-	if exit.Known {
-		return
-	}
-	// How it ended was not seen. That it ended after SIGKILL says how, unless the
-	// collector has not seen all of it; that the kernel said so does as well.
-	switch {
-	case e.restored:
-	case e.Abend != 0:
-		e.Exit = kill.Exit{Known: true, Status: int(e.Abend)}
-	case e.Last == kill.SIGKILL:
-		e.Exit = kill.Exit{Known: true, Status: int(kill.SIGKILL)}
-	}
 }
 
-// outcome makes the event that tells what became of the process.
-func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
+// ending returns how the process has ended, as far as that is known.
+func (e *episode) ending() kill.Exit {
+	// If that was not seen, that it ended after SIGKILL says how, unless the collector
+	// has not seen all of it; and so does what the kernel said.
+	switch {
+	case e.Ended.IsZero() || e.Exit.Known || e.restored:
+		return e.Exit
+	case e.Abend != 0:
+		return kill.Exit{Known: true, Status: int(e.Abend)}
+	case e.Last == kill.SIGKILL:
+		return kill.Exit{Known: true, Status: int(kill.SIGKILL)}
+	}
+	return kill.Exit{}
+}
+
+// outcome makes the event of a process that has ended.
+func (e *episode) outcome() *kill.Event {
+	return e.tell(e.ending().Verdict(), e.Ended)
+}
+
+// tell makes the event that tells what became of the process.
+func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
 	o := &kill.Outcome{
-		Span: e.Span, Verdict: verdict, Exit: e.Exit, Began: e.Began, Escalated: e.Escalated,
+		Span: e.Span, Verdict: verdict, Exit: e.ending(), Began: e.Began, Escalated: e.Escalated,
 		Signals: e.Signals, Omitted: e.Omitted, LastSignal: e.Last, LastSender: e.LastSender,
 	}
 	if e.LastName != e.Target.Command {
@@ -136,7 +144,9 @@ func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
 	}
 	first := &e.Signals[0]
 	event.Sender, event.Origin, event.Cause = *first.Sender, first.Origin, first.Cause
-	*event.AddTarget() = e.Target
+	target := event.AddTarget()
+	*target = e.Target
+	target.Span = e.Span
 	if e.call != nil {
 		o.Parent = e.call.Span
 	}

@@ -26,11 +26,8 @@ type savedEpisode struct {
 	story
 }
 
-// Save returns what Restore needs, or nil if nothing has changed since the last time.
+// Save returns what Restore needs.
 func (t *Table) Save() ([]byte, error) {
-	if !t.changed {
-		return nil, nil
-	}
 	s := saved{Boot: t.config.BootID}
 	for _, ep := range t.episodes() {
 		kept := savedEpisode{PID: ep.pid, Start: ep.start, story: ep.story}

@@ -143,7 +143,7 @@ func (t *Table) find(e *kill.Event, target *kill.Process) (ep *episode, another 
 	case start != 0 && ep.start != 0 && start > ep.start, // so it has ended, whether that was told or not
 		start == 0 && !ep.Ended.IsZero() && e.Time.After(ep.Ended.Add(reused)):
 		t.miss(ep)
-		t.close(ep, ep.Exit.Verdict(), ep.Ended)
+		t.close(ep, ep.outcome())
 		return nil, false
 	}
 	return ep, false
@@ -237,7 +237,7 @@ func (t *Table) Exited(e *kill.Event) {
 	}
 	t.end(ep, e.Time, *e.Exit, target.Command)
 	if t.config.Punctual {
-		t.close(ep, ep.Exit.Verdict(), ep.Ended)
+		t.close(ep, ep.outcome())
 	}
 }
 
@@ -269,11 +269,11 @@ func (t *Table) miss(ep *episode) {
 // closeOldest tells the outcome of who has ended first.
 func (t *Table) closeOldest() {
 	ep := t.ended.Front().Value.(*episode)
-	t.close(ep, ep.Exit.Verdict(), ep.Ended)
+	t.close(ep, ep.outcome())
 }
 
-// close ends an episode.
-func (t *Table) close(ep *episode, verdict kill.Verdict, at time.Time) {
+// close ends an episode with what is told of it.
+func (t *Table) close(ep *episode, e *kill.Event) {
 	t.changed = true
 	if t.open[ep.pid] == ep {
 		delete(t.open, ep.pid)
@@ -285,7 +285,6 @@ func (t *Table) close(ep *episode, verdict kill.Verdict, at time.Time) {
 	} else {
 		t.ended.Remove(ep.place)
 	}
-	e := ep.outcome(verdict, at)
 	t.told = append(t.told, e)
 	if ep.call == nil {
 		return
@@ -296,9 +295,8 @@ func (t *Table) close(ep *episode, verdict kill.Verdict, at time.Time) {
 	}
 }
 
-// Expire ends what is due, and returns when it must be called next; the zero time if
-// nothing is open.
-func (t *Table) Expire() time.Time {
+// Expire ends what is due.
+func (t *Table) Expire() {
 	now := t.now()
 	for t.ended.Len() > 0 && !t.ended.Front().Value.(*episode).closes.After(now) {
 		t.closeOldest()
@@ -309,11 +307,15 @@ func (t *Table) Expire() time.Time {
 			break
 		}
 		if t.config.Exits.Lives(ep.pid, ep.start) {
-			t.close(ep, kill.VerdictSurvived, now)
+			t.close(ep, ep.tell(kill.VerdictSurvived, now))
 		} else {
 			t.miss(ep)
 		}
 	}
+}
+
+// Next returns when Expire has something to do; the zero time if nothing is open.
+func (t *Table) Next() time.Time {
 	var next time.Time
 	if t.ended.Len() > 0 {
 		next = t.ended.Front().Value.(*episode).closes
@@ -326,14 +328,19 @@ func (t *Table) Expire() time.Time {
 	return next
 }
 
-// Abandon ends all that is open, at shutdown. Of those that live it is not known what
-// will become of them.
-func (t *Table) Abandon() {
+// Settle tells the outcomes of all that have ended, though signals to them may still
+// come.
+func (t *Table) Settle() {
 	for t.ended.Len() > 0 {
 		t.closeOldest()
 	}
+}
+
+// Abandon gives up those that live: it is not known what will become of them.
+func (t *Table) Abandon() {
 	for t.waiting.Len() > 0 {
-		t.close(t.waiting.Front().Value.(*episode), kill.VerdictUnknown, t.now())
+		ep := t.waiting.Front().Value.(*episode)
+		t.close(ep, ep.tell(kill.VerdictUnknown, t.now()))
 	}
 }
 
@@ -344,6 +351,9 @@ func (t *Table) Take() []*kill.Event {
 	t.told = nil
 	return told
 }
+
+// Changed reports whether there is something to Save.
+func (t *Table) Changed() bool { return t.changed }
 
 // Watched returns how many processes are followed.
 func (t *Table) Watched() int64 { return t.watched.Load() }

@@ -9,13 +9,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// Told are the Exits of a source that tells by itself of the end of each process that
+// Follower is a source of signals that tells by itself of the end of each process that
 // it has told a signal to.
+type Follower interface {
+	// Follow makes it tell of the end of a process to which it knows of no signal.
+	Follow(pid int, start time.Duration)
+}
+
+// Told are the Exits of a Follower.
 type Told struct {
+	Source Follower
 	// Processes are those of the host.
 	Processes *process.Table
-	// Again makes the source tell of the end of a process that it knows nothing of.
-	Again func(pid int, start time.Duration)
 }
 
 var _ Exits = Told{}
@@ -25,7 +30,7 @@ func (Told) Follow(target Target) (time.Duration, error) { return target.Start, 
 
 // Resume implements Exits.
 func (t Told) Resume(pid int, start time.Duration) error {
-	t.Again(pid, start)
+	t.Source.Follow(pid, start)
 	if !t.Lives(pid, start) {
 		return ErrGone
 	}

@@ -63,7 +63,7 @@ func BenchmarkFillTable(b *testing.B) {
 			require.NoError(b, table.Prime())
 			who, ok := table.Lookup(os.Getpid())
 			require.True(b, ok)
-			require.Eventually(b, func() bool { return sinceBoot() > who.Start+2*time.Second }, patience, time.Millisecond)
+			require.Eventually(b, func() bool { return SinceBoot() > who.Start+2*time.Second }, patience, time.Millisecond)
 			table.refresh(os.Getpid())
 			start := time.Now()
 			e := &kill.Event{Sender: kill.Process{PID: os.Getpid(), ParentPID: os.Getppid(), Executable: self}}

@@ -20,9 +20,9 @@ var BootTime = sync.OnceValue(func() time.Time {
 	var best time.Time
 	bracket := time.Hour
 	for range bootSamples {
-		before := sinceBoot()
+		before := SinceBoot()
 		wall := time.Now()
-		after := sinceBoot()
+		after := SinceBoot()
 		if width := after - before; width < bracket {
 			bracket, best = width, wall.Add(-before-width/2)
 		}
@@ -30,8 +30,8 @@ var BootTime = sync.OnceValue(func() time.Time {
 	return best.UTC().Round(time.Millisecond)
 })
 
-// sinceBoot reads CLOCK_BOOTTIME.
-func sinceBoot() time.Duration {
+// SinceBoot tells how long the host runs, suspended time counted (CLOCK_BOOTTIME).
+func SinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {
 		return 0 // every kernel since 2.6.39 has it

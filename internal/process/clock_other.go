@@ -10,4 +10,5 @@ import "time"
 // BootTime returns the zero time: only Linux has processes to tell of.
 func BootTime() time.Time { return time.Time{} }
 
-func sinceBoot() time.Duration { return 0 }
+// SinceBoot returns 0: only Linux has processes to tell of.
+func SinceBoot() time.Duration { return 0 }

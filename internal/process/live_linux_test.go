@@ -82,7 +82,7 @@ func keyOf(tb testing.TB, table *Table, pid int) Key {
 // outgrow waits until a process is old enough for an event of now to be its own.
 func (p *idle) outgrow(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return sinceBoot() > p.key.Start+2*coarseClock }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return SinceBoot() > p.key.Start+2*coarseClock }, patience, time.Millisecond)
 }
 
 // short is what the kernel keeps of a name.
@@ -319,7 +319,7 @@ func TestBootTime(t *testing.T) {
 	assert.WithinDuration(t, time.Unix(btime, 0), BootTime(), 2*time.Second)
 	assert.Equal(t, time.UTC, BootTime().Location())
 	assert.Zero(t, BootTime().Nanosecond()%int(time.Millisecond))
-	assert.WithinDuration(t, time.Now(), BootTime().Add(sinceBoot()), time.Second)
+	assert.WithinDuration(t, time.Now(), BootTime().Add(SinceBoot()), time.Second)
 }
 
 // makeCgroup makes a control group where the kernel's side of the ebpf source

@@ -103,7 +103,7 @@ func NewTable(config Config) *Table {
 		proc:    newProc(config.Root),
 		host:    config.Host,
 		boot:    BootTime(),
-		now:     sinceBoot,
+		now:     SinceBoot,
 		wall:    time.Now,
 		memory:  newMemory(config.Max),
 		cgroups: newCgroups(config.Root),

@@ -1,0 +1,172 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
+)
+
+const (
+	// followedKey is where those who are followed are kept over a restart.
+	followedKey = "followed"
+	// saveInterval is how much of what happened may be forgotten by kill -9, savePause
+	// how many times longer than saving the pause after it is at least, so that a storm
+	// of signals takes no more than a percent of a processor for it.
+	saveInterval = time.Second
+	savePause    = 100
+	// spanInterval is how often it is looked whether the next consumer takes more spans.
+	spanInterval = 100 * time.Millisecond
+)
+
+// follow finds out what becomes of the targets of signals. A nil one follows nobody. It
+// is used by the delivery while that is busy.
+type follow struct {
+	table *outcome.Table
+	// storage keeps the table over a restart; nil if nothing does.
+	storage storage.Client
+	logger  *zap.Logger
+
+	// timer fires at wakes, when there is something to do.
+	timer *time.Timer
+	wakes time.Time
+	// saves is when the table may be saved again.
+	saves time.Time
+}
+
+func newFollow(table *outcome.Table, client storage.Client, logger *zap.Logger) *follow {
+	return &follow{table: table, storage: client, logger: logger, timer: time.NewTimer(0)}
+}
+
+func (f *follow) struck(e *kill.Event) {
+	if f != nil {
+		f.table.Struck(e)
+	}
+}
+
+func (f *follow) exited(e *kill.Event) {
+	if f != nil {
+		f.table.Exited(e)
+	}
+}
+
+// take returns the outcomes that have come about.
+func (f *follow) take() []*kill.Event {
+	if f == nil {
+		return nil
+	}
+	return f.table.Take()
+}
+
+// schedule sets the timer. Spans wait if they could not be handed on yet.
+func (f *follow) schedule(spansWait bool) {
+	if f == nil {
+		return
+	}
+	next := f.table.Next()
+	sooner := func(at time.Time) {
+		if next.IsZero() || at.Before(next) {
+			next = at
+		}
+	}
+	if spansWait {
+		sooner(time.Now().Add(spanInterval))
+	}
+	if f.storage != nil && f.table.Changed() {
+		if f.saves.IsZero() {
+			f.saves = time.Now().Add(saveInterval)
+		}
+		sooner(f.saves)
+	}
+	if !next.IsZero() && (f.wakes.IsZero() || next.Before(f.wakes)) {
+		f.wakes = next
+		f.timer.Reset(time.Until(next))
+	}
+}
+
+// restore goes on with those who were followed before the collector was restarted.
+func (f *follow) restore(ctx context.Context) {
+	if f.storage == nil {
+		return
+	}
+	data, err := f.storage.Get(ctx, followedKey)
+	if err == nil {
+		err = f.table.Restore(data)
+	}
+	if err != nil {
+		f.logger.Error("what became of processes that were signaled before the restart will not be told", zap.Error(err))
+	}
+}
+
+// save keeps the table. It reports whether that is done.
+func (f *follow) save(ctx context.Context) bool {
+	start := time.Now()
+	data, err := f.table.Save()
+	if err == nil {
+		err = f.storage.Set(ctx, followedKey, data)
+	}
+	if err != nil {
+		f.logger.Warn("the processes that are followed could not be stored, a restart would forget them", zap.Error(err))
+	}
+	now := time.Now()
+	f.saves = now.Add(max(saveInterval, savePause*now.Sub(start)))
+	return err == nil
+}
+
+// followAll tells what is due until ctx is done, and then what is left.
+func (d *delivery) followAll(ctx context.Context) {
+	defer d.follow.timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.follow.timer.C:
+			d.expire()
+		}
+	}
+}
+
+// expire tells what is due.
+func (d *delivery) expire() {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	f := d.follow
+	f.wakes = time.Time{}
+	f.table.Expire()
+	_ = d.flushOutcomes() // which has told what it could not hand on
+	if f.storage != nil && f.table.Changed() && !f.saves.IsZero() && !f.saves.After(time.Now()) {
+		f.save(d.context)
+	}
+	d.schedule()
+}
+
+// unfollow tells what is left at shutdown. Who can be followed again after a restart
+// has no outcome yet.
+func (d *delivery) unfollow() {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	f := d.follow
+	f.table.Settle()
+	if f.storage == nil || !f.save(d.context) {
+		f.table.Abandon()
+	}
+	_ = d.flushOutcomes() // which has told what it could not hand on
+}
+
+func (d *delivery) flushOutcomes() error {
+	counts := eventCounts{}
+	if err := d.tellOutcomes(time.Now(), &counts); err != nil {
+		return err
+	}
+	d.count(&counts)
+	return d.flush()
+}
+
+func (d *delivery) schedule() { d.follow.schedule(d.traces != nil && d.spans.Len() > 0) }

@@ -1,0 +1,128 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// epoch is when the tests begin, uptime how long the host has run by then.
+var epoch = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
+
+const uptime = time.Hour
+
+// fakeExits knows when processes were created, until they are gone.
+type fakeExits struct {
+	starts    map[int]time.Duration
+	err       error
+	followed  []Target
+	resumed   []int
+	forgotten []int
+}
+
+func (f *fakeExits) Follow(target Target) (time.Duration, error) {
+	f.followed = append(f.followed, target)
+	start, ok := f.starts[target.PID]
+	switch {
+	case f.err != nil:
+		return 0, f.err
+	case !ok, target.Start != 0 && target.Start != start:
+		return 0, ErrGone
+	}
+	return start, nil
+}
+
+func (f *fakeExits) Resume(pid int, start time.Duration) error {
+	f.resumed = append(f.resumed, pid)
+	if !f.Lives(pid, start) {
+		return ErrGone
+	}
+	return nil
+}
+
+func (f *fakeExits) Forget(pid int) { f.forgotten = append(f.forgotten, pid) }
+
+func (f *fakeExits) Lives(pid int, start time.Duration) bool { return f.starts[pid] == start }
+
+// fixture is a table whose clock stands still until it is set.
+type fixture struct {
+	*Table
+	exits  *fakeExits
+	logged *observer.ObservedLogs
+	at     time.Duration
+}
+
+func newFixture(t *testing.T, punctual bool) *fixture {
+	t.Helper()
+	core, logged := observer.New(zapcore.DebugLevel)
+	f := &fixture{exits: &fakeExits{starts: map[int]time.Duration{}}, logged: logged}
+	f.Table = NewTable(Config{
+		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: f.exits, Punctual: punctual,
+		SinceBoot: func() time.Duration { return uptime + f.at }, Logger: zap.New(core),
+	})
+	f.now = func() time.Time { return epoch.Add(f.at) }
+	return f
+}
+
+// born starts a process.
+func (f *fixture) born(pid int) { f.exits.starts[pid] = time.Duration(pid) * time.Second }
+
+// sent has somebody send a signal now.
+func (f *fixture) sent(signal kill.Signal, pids ...int) *kill.Event {
+	return f.strike(signal, func(*kill.Event) {}, pids...)
+}
+
+// strike is sent with a change of the event before.
+func (f *fixture) strike(signal kill.Signal, change func(*kill.Event), pids ...int) *kill.Event {
+	e := &kill.Event{
+		Kind: kill.KindSignal, Time: f.now(), Signal: signal, SignalKnown: true, Syscall: "kill", Origin: kill.OriginUser,
+		Scope: kill.ScopeProcess, Result: kill.Success(), Delivery: kill.DeliveryDelivered, Complete: true, Source: "test",
+		Sender:      kill.Process{PID: 1, ThreadID: 1, Command: "systemd"},
+		TargetCount: len(pids),
+	}
+	if len(pids) > 1 {
+		e.Scope = kill.ScopeProcessGroup
+	}
+	for _, pid := range pids {
+		target := e.AddTarget()
+		target.PID, target.Command = pid, "mysqld"
+		if start, ok := f.exits.starts[pid]; ok {
+			target.Instance = &kill.Instance{SinceBoot: start}
+		}
+	}
+	change(e)
+	f.Struck(e)
+	return e
+}
+
+// died has a process end now.
+func (f *fixture) died(pid, status int) {
+	start := f.exits.starts[pid]
+	delete(f.exits.starts, pid)
+	e := &kill.Event{Kind: kill.KindExit, Time: f.now(), Exit: &kill.Exit{Known: true, Status: status}}
+	target := e.AddTarget()
+	target.PID, target.Command, target.Instance = pid, "mysqld", &kill.Instance{SinceBoot: start}
+	f.Exited(e)
+}
+
+// pass lets time pass.
+func (f *fixture) pass(d time.Duration) {
+	f.at += d
+	f.Expire()
+}
+
+// from makes a change of an event that names another sender.
+func from(command string, pid int) func(*kill.Event) {
+	return func(e *kill.Event) { e.Sender = kill.Process{PID: pid, ThreadID: pid, Command: command} }
+}
+
+var errFull = errors.New("no file descriptor is left")

@@ -1,0 +1,198 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.opentelemetry.io/collector/config/configretry"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+)
+
+// dataFormat is the value of the receiver metrics' attribute "format".
+const dataFormat = "audit"
+
+// errStopping is returned for data that was not delivered because the receiver
+// is shutting down.
+var errStopping = errors.New("receiver is shutting down")
+
+// lane hands data of one signal to its next consumer until that takes it. T is
+// plog.Logs or ptrace.Traces.
+type lane[T any] struct {
+	pipelineSignal[T]
+	retry  configretry.BackOffConfig
+	logger *zap.Logger
+	// dropped counts what was given up.
+	dropped metric.Int64Counter
+	// report is told of a consumer that does not take data, and with nil that it does.
+	report func(error)
+
+	// handing takes data to the goroutine that hands it on, so that the next can be
+	// made meanwhile; nil if nobody does.
+	handing chan T
+
+	// stopping is done once there is no time left to try again, context once
+	// there is none left at all.
+	stopping, context context.Context //nolint:containedctx // both span the whole life of the lane
+}
+
+// pipelineSignal is what differs between the signals of OpenTelemetry.
+type pipelineSignal[T any] struct {
+	// items is what data consists of.
+	items   string
+	consume func(context.Context, T) error
+	count   func(T) int
+	// clone returns what may be changed; it is the identity if the consumer does not
+	// change what it takes.
+	clone func(T) T
+	// refused returns what a consumer has not taken of the data sent.
+	refused func(sent T, err error) T
+	// start and end frame the attempt to hand data on in the collector's own telemetry.
+	start func(context.Context) context.Context
+	end   func(ctx context.Context, format string, items int, err error)
+}
+
+func (d *delivery) logsLane(next consumer.Logs) *lane[plog.Logs] {
+	l := &lane[plog.Logs]{pipelineSignal: pipelineSignal[plog.Logs]{
+		items: "log records", consume: next.ConsumeLogs, count: plog.Logs.LogRecordCount, refused: refused,
+		clone: func(data plog.Logs) plog.Logs {
+			if !next.Capabilities().MutatesData {
+				return data
+			}
+			attempt := plog.NewLogs()
+			data.CopyTo(attempt)
+			return attempt
+		},
+		start: d.obsreport.StartLogsOp, end: d.obsreport.EndLogsOp,
+	}}
+	l.dropped, l.report = d.telemetry.ReceiverAuditKillDropped, d.health.delivery
+	l.retry, l.logger, l.stopping, l.context = d.retry, d.logger, d.stopping, d.context
+	return l
+}
+
+func (d *delivery) tracesLane(next consumer.Traces) *lane[ptrace.Traces] {
+	l := &lane[ptrace.Traces]{pipelineSignal: pipelineSignal[ptrace.Traces]{
+		items: "spans", consume: next.ConsumeTraces, count: ptrace.Traces.SpanCount, refused: refusedSpans,
+		clone: func(data ptrace.Traces) ptrace.Traces {
+			if !next.Capabilities().MutatesData {
+				return data
+			}
+			attempt := ptrace.NewTraces()
+			data.CopyTo(attempt)
+			return attempt
+		},
+		start: d.obsreport.StartTracesOp, end: d.obsreport.EndTracesOp,
+	}}
+	l.dropped, l.report = d.telemetry.ReceiverAuditKillSpansDropped, d.health.traces
+	l.retry, l.logger, l.stopping, l.context = d.retry, d.logger, d.stopping, d.context
+	return l
+}
+
+// handAll hands on what comes until handing is closed.
+func (l *lane[T]) handAll() {
+	for data := range l.handing {
+		_ = l.hand(data) // which has told what it could not hand on
+	}
+}
+
+// abandon tells what was not handed on because the receiver is shutting down.
+func (l *lane[T]) abandon(items int, err error) error {
+	what := "what can be read again comes again after a restart, if there is a storage extension"
+	if l.handing != nil {
+		what = "they are lost"
+		l.dropped.Add(l.context, int64(items))
+	}
+	l.logger.Warn("shutting down before the next consumer took "+l.items+"; "+what, l.field(items), zap.Error(err))
+	return err
+}
+
+func (l *lane[T]) field(items int) zap.Field {
+	if l.items == "spans" {
+		return zap.Int("spans", items)
+	}
+	return zap.Int("log_records", items)
+}
+
+// hand hands data on. It returns an error only if the receiver is shutting
+// down: everything else is settled here.
+func (l *lane[T]) hand(data T) error {
+	ctx := l.start(l.context)
+	count := l.count(data)
+	dropped, err := l.offer(ctx, data)
+	l.end(ctx, dataFormat, count, err)
+	if errors.Is(err, errStopping) {
+		return l.abandon(dropped, err)
+	}
+	if err != nil {
+		l.dropped.Add(ctx, int64(dropped))
+		l.logger.Error("dropped "+l.items+": the next consumer refused them for good, or retrying has ended",
+			l.field(dropped), zap.Error(err))
+	}
+	return nil
+}
+
+// offer hands data on until it is taken, refused for good, given up, or until
+// the receiver is shutting down. It returns how much was not taken.
+func (l *lane[T]) offer(ctx context.Context, data T) (int, error) {
+	// contrib's consumerretry does this, but is internal to it, and sends the
+	// same object again, which a processor may have changed half-way.
+	wait := l.newBackOff()
+	start := time.Now()
+	defer l.report(nil)
+	for {
+		err := l.consume(ctx, l.clone(data))
+		if err == nil {
+			return 0, nil
+		}
+		data = l.refused(data, err)
+		permanent := consumererror.IsPermanent(err)
+		// A consumer that was interrupted may call that permanent, too.
+		if l.context.Err() != nil || l.stopping.Err() != nil && !permanent {
+			return l.count(data), errors.Join(errStopping, err)
+		}
+		pause := wait.NextBackOff()
+		if permanent || !l.retry.Enabled || l.givenUp(start, pause) {
+			return l.count(data), err
+		}
+		l.report(err)
+		l.logger.Warn("the next consumer did not take "+l.items+", trying again",
+			l.field(l.count(data)), zap.Duration("next_try_in", pause), zap.Error(err))
+		if !l.pause(pause) {
+			return l.count(data), errors.Join(errStopping, err)
+		}
+	}
+}
+
+func (l *lane[T]) givenUp(start time.Time, pause time.Duration) bool {
+	return l.retry.MaxElapsedTime > 0 && time.Since(start)+pause > l.retry.MaxElapsedTime
+}
+
+func (l *lane[T]) newBackOff() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval:     l.retry.InitialInterval,
+		MaxInterval:         l.retry.MaxInterval,
+		Multiplier:          l.retry.Multiplier,
+		RandomizationFactor: l.retry.RandomizationFactor,
+	}
+}
+
+// pause reports whether there is time to try again.
+func (l *lane[T]) pause(duration time.Duration) bool {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-l.stopping.Done():
+		return false
+	}
+}

@@ -1,0 +1,102 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// exits sees the ends of processes where the source does not tell of them.
+type exits interface {
+	outcome.Exits
+	Start() error
+	Run(ctx context.Context, deliver source.Deliver)
+	Close() error
+}
+
+// followFor returns for how long the end of a process is of interest; 0 if it is not.
+func (r *killReceiver) followFor() time.Duration {
+	if !r.config.Outcome.Enabled {
+		return 0
+	}
+	return r.config.Outcome.Timeout
+}
+
+// openOutcomes makes ready to follow processes, if the source is a live one and it is
+// wanted.
+func (r *killReceiver) openOutcomes() error {
+	if !r.source.live || !r.config.Outcome.Enabled {
+		if r.nextTraces != nil {
+			r.set.Logger.Warn("no traces will come: they take a live source (ebpf, netlink), and outcome::enabled")
+		}
+		return nil
+	}
+	config := outcome.Config{
+		Timeout: r.config.Outcome.Timeout, HostID: r.machine.id, BootID: r.machine.boot,
+		SinceBoot: process.SinceBoot, Logger: occasional.Logger(r.set.Logger),
+	}
+	if teller, ok := r.source.Source.(outcome.Follower); ok {
+		config.Exits, config.Punctual = outcome.Told{Source: teller, Processes: r.processes}, true
+	} else {
+		watcher := r.newExits()
+		if err := watcher.Start(); err != nil {
+			// Signals are worth telling without it.
+			r.set.Logger.Warn("what becomes of processes will not be told", zap.Error(err))
+			return watcher.Close()
+		}
+		r.exits, config.Exits = watcher, watcher
+	}
+	r.outcomes = outcome.NewTable(config)
+	return r.registerOutcomeMetrics()
+}
+
+func (r *killReceiver) registerOutcomeMetrics() error {
+	table := r.outcomes
+	err := r.telemetry.RegisterReceiverAuditKillOutcomeWatchesCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(table.Watched())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return r.telemetry.RegisterReceiverAuditKillOutcomeDroppedCallback(func(_ context.Context, o metric.Int64Observer) error {
+		o.Observe(table.Dropped())
+		return nil
+	})
+}
+
+// runOutcomes follows processes until ctx is done.
+func (r *killReceiver) runOutcomes(ctx context.Context, d *delivery, producing *sync.WaitGroup) {
+	if r.outcomes == nil {
+		return
+	}
+	d.follow = newFollow(r.outcomes, r.storage, d.logger)
+	if r.config.StorageID == nil {
+		d.follow.storage = nil // the one that there is forgets
+	}
+	d.follow.restore(ctx)
+	if r.exits != nil {
+		producing.Go(func() { r.exits.Run(ctx, d.deliver) })
+	}
+	producing.Go(func() { d.followAll(ctx) })
+}
+
+func (r *killReceiver) closeOutcomes() error {
+	if r.exits == nil {
+		return nil
+	}
+	err := r.exits.Close()
+	r.exits = nil
+	return err
+}

@@ -1,0 +1,103 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/receiver"
+)
+
+// instances holds the receivers of a factory. The collector creates one for the logs
+// and one for the traces pipelines; with one configuration they are one, which has one
+// source. The collector's own sharedcomponent does the same, but is internal to it,
+// and starts with the first pipeline, when the next consumers of the other may not be
+// there yet.
+type instances struct {
+	mutex    sync.Mutex
+	byConfig map[*Config]*instance
+}
+
+func newInstances() *instances { return &instances{byConfig: map[*Config]*instance{}} }
+
+// join returns the receiver of a configuration as a member of one more pipeline.
+func (s *instances) join(config *Config, set receiver.Settings, connect func(*killReceiver)) (*member, error) {
+	if err := checkPlatform(config); err != nil {
+		return nil, err
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	i := s.byConfig[config]
+	if i == nil {
+		r, err := newKillReceiver(config, set)
+		if err != nil {
+			return nil, err
+		}
+		i = &instance{receiver: r, leave: func() {
+			s.mutex.Lock()
+			defer s.mutex.Unlock()
+			delete(s.byConfig, config)
+		}}
+		s.byConfig[config] = i
+	}
+	connect(i.receiver)
+	i.members++
+	return &member{instance: i}, nil
+}
+
+// instance is a receiver and how many pipelines it is in.
+type instance struct {
+	receiver *killReceiver
+	leave    func()
+
+	mutex   sync.Mutex
+	members int
+	hosts   []component.Host
+	stopped bool
+}
+
+// member is a receiver as one kind of pipeline sees it.
+type member struct{ *instance }
+
+// Start implements component.Component. The receiver starts with its last member.
+func (m *member) Start(ctx context.Context, host component.Host) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.hosts = append(m.hosts, host)
+	if m.stopped || len(m.hosts) < m.members {
+		return nil
+	}
+	return m.receiver.Start(ctx, &statusToAll{Host: host, all: m.hosts})
+}
+
+// Shutdown implements component.Component. The receiver stops with its first member, as
+// the next consumers of each are still there until it is shut down itself.
+func (m *member) Shutdown(ctx context.Context) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if m.stopped {
+		return nil
+	}
+	m.stopped = true
+	m.leave()
+	return m.receiver.Shutdown(ctx)
+}
+
+// statusToAll is a host that tells the status of the receiver to each of its members.
+type statusToAll struct {
+	component.Host
+	all []component.Host
+}
+
+var _ componentstatus.Reporter = (*statusToAll)(nil)
+
+// Report implements componentstatus.Reporter.
+func (s *statusToAll) Report(event *componentstatus.Event) {
+	for _, host := range s.all {
+		componentstatus.ReportStatus(host, event)
+	}
+}
