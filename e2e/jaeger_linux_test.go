@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -237,4 +239,104 @@ func postSpan(t *testing.T, address, traceID string) {
 	request.Header.Set("Content-Type", "application/json")
 	_, err = do(request)
 	require.NoError(t, err)
+}
+
+// mysqlds are shell scripts that differ in what they do on SIGTERM; each says when it
+// is ready, and the one that does not end of it says that as well.
+var mysqlds = map[string]string{
+	"dies":    "echo ready; read -r line",
+	"exits":   "trap 'exit 0' TERM; echo ready; read -r line",
+	"resists": "trap 'echo busy' TERM; echo ready; while :; do read -r line; done",
+}
+
+// startMysqld runs such a script and returns what it says.
+func startMysqld(t *testing.T, manner string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mysqld")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+mysqlds[manner]+"\n"), 0o755))
+	command := exec.Command(path) //nolint:gosec // was just written
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	_, err := command.StdinPipe() // which keeps it waiting
+	require.NoError(t, err)
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill() // only if the test has failed
+		_ = command.Wait()
+	})
+	says := bufio.NewScanner(stdout)
+	awaitLine(t, says, "ready")
+	return command, says
+}
+
+func awaitLine(t *testing.T, says *bufio.Scanner, line string) {
+	t.Helper()
+	require.True(t, says.Scan(), "it has ended")
+	require.Equal(t, line, says.Text())
+}
+
+// Jaeger answers which terminations of mysqld were escalated.
+func TestJaegerAnswers(t *testing.T) {
+	needRoot(t)
+	j := startJaeger(t)
+	c := startTo(t, j, "audit_kill: {ebpf: {}, targets: [mysqld], outcome: {timeout: 30s}}", "resource")
+
+	pids, manners := make(map[string]string), make(map[string]string)
+	for manner := range mysqlds {
+		command, says := startMysqld(t, manner)
+		pid := command.Process.Pid
+		pids[manner], manners[strconv.Itoa(pid)] = strconv.Itoa(pid), manner
+		require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
+		if manner == "resists" {
+			awaitLine(t, says, "busy")
+			time.Sleep(time.Second) // as whoever stops a service has patience for a while
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+		_ = command.Wait() // Jaeger is to tell how it ended
+	}
+
+	const operation = "terminate mysqld"
+	told, traces := make(map[string]jaegerSpan), make(map[string]bool)
+	for _, span := range j.await(len(mysqlds), "auditkill", operation, nil) {
+		assert.Equal(t, operation, span.OperationName)
+		assert.Empty(t, span.References, "a parent")
+		told[manners[span.Tags["kill.target.pid"]]] = span
+		traces[span.TraceID] = true
+	}
+	assert.Len(t, traces, len(mysqlds), "each was struck by a call of its own")
+	escalated := j.find("auditkill", operation, jaegerTags{"kill.escalated": "true"})
+	c.stop()
+
+	require.Len(t, escalated, 1)
+	assert.Equal(t, pids["resists"], escalated[0].Tags["kill.target.pid"])
+	assert.Regexp(t, `^was killed by SIGKILL [1-9]\d*\.\d+ s after SIGTERM$`, escalated[0].Tags["otel.status_description"])
+	for manner, want := range map[string]struct {
+		tags    jaegerTags // an empty one must not be there
+		signals []string
+	}{
+		"dies": {
+			jaegerTags{"kill.outcome": "killed", "kill.exit.signal.name": "SIGTERM", "otel.status_code": ""},
+			[]string{"SIGTERM"},
+		},
+		"exits": {
+			jaegerTags{"kill.outcome": "exited", "process.exit.code": "0", "otel.status_code": ""},
+			[]string{"SIGTERM"},
+		},
+		"resists": {
+			jaegerTags{"kill.outcome": "killed", "kill.exit.signal.name": "SIGKILL", "otel.status_code": "ERROR"},
+			[]string{"SIGTERM", "SIGKILL"},
+		},
+	} {
+		span := told[manner]
+		for name, value := range want.tags {
+			assert.Equal(t, value, span.Tags[name], "%s of the one that %s", name, manner)
+		}
+		var signals []string
+		for _, event := range span.Logs {
+			assert.Equal(t, "signal", event.Fields["event"])
+			signals = append(signals, event.Fields["kill.signal.name"])
+		}
+		assert.Equal(t, want.signals, signals, "signals to the one that %s", manner)
+	}
 }
