@@ -14,8 +14,10 @@ import (
 )
 
 // NewFactory returns the factory of the audit_kill receiver.
-func NewFactory() receiver.Factory {
-	shared := newInstances()
+func NewFactory() receiver.Factory { return newFactory(newKillReceiver) }
+
+func newFactory(create func(*Config, receiver.Settings) (*killReceiver, error)) receiver.Factory {
+	shared := &instances{create: create, byConfig: map[*Config]*instance{}}
 	createLogs := func(
 		_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
 	) (receiver.Logs, error) {

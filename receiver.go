@@ -48,6 +48,8 @@ type killReceiver struct {
 	processes *process.Table
 	grace     time.Duration
 
+	// open opens source.
+	open   func(context.Context) error
 	source candidate
 	// guard keeps the audit rules loaded; nil if that is not our business.
 	guard *guard
@@ -84,11 +86,13 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 		return nil, err
 	}
 	host := thisMachine(config.RootPath)
-	return &killReceiver{
+	r := &killReceiver{
 		config: config, set: set, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
 		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.name, Logger: set.Logger}),
 		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1),
-	}, nil
+	}
+	r.open = r.openSource
+	return r, nil
 }
 
 func filterConfig(config *Config) (filter.Config, error) {
@@ -136,7 +140,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if err := r.registerMetrics(); err != nil {
 		return err
 	}
-	if err := r.openSource(ctx); err != nil {
+	if err := r.open(ctx); err != nil {
 		return err
 	}
 	if err := r.openOutcomes(); err != nil {

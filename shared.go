@@ -18,11 +18,10 @@ import (
 // and starts with the first pipeline, when the next consumers of the other may not be
 // there yet.
 type instances struct {
+	create   func(*Config, receiver.Settings) (*killReceiver, error)
 	mutex    sync.Mutex
 	byConfig map[*Config]*instance
 }
-
-func newInstances() *instances { return &instances{byConfig: map[*Config]*instance{}} }
 
 // join returns the receiver of a configuration as a member of one more pipeline.
 func (s *instances) join(config *Config, set receiver.Settings, connect func(*killReceiver)) (*member, error) {
@@ -33,7 +32,7 @@ func (s *instances) join(config *Config, set receiver.Settings, connect func(*ki
 	defer s.mutex.Unlock()
 	i := s.byConfig[config]
 	if i == nil {
-		r, err := newKillReceiver(config, set)
+		r, err := s.create(config, set)
 		if err != nil {
 			return nil, err
 		}

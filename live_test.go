@@ -1,0 +1,110 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// liveSource is a live one that tells what a test has it tell, the ends of processes
+// included.
+type liveSource struct {
+	events   chan []*kill.Event
+	started  atomic.Int32
+	closed   atomic.Int32
+	followed chan int
+}
+
+func newLiveSource() *liveSource {
+	return &liveSource{events: make(chan []*kill.Event), followed: make(chan int, 16)}
+}
+
+// candidate makes a receiver take it.
+func (s *liveSource) open(r *killReceiver) {
+	r.open = func(ctx context.Context) error {
+		return r.use(ctx, candidate{Source: s, key: keyEBPF, live: true, tellsProcesses: true})
+	}
+}
+
+// create makes the receivers of a factory take it.
+func (s *liveSource) create(f *fixture) func(*Config, receiver.Settings) (*killReceiver, error) {
+	return func(config *Config, set receiver.Settings) (*killReceiver, error) {
+		r, err := newKillReceiver(config, set)
+		if err == nil {
+			r.machine, r.grace = f.machine, f.grace
+			s.open(r)
+		}
+		return r, err
+	}
+}
+
+func (s *liveSource) Start(context.Context) error {
+	s.started.Add(1)
+	return nil
+}
+
+func (s *liveSource) Run(ctx context.Context, deliver source.Deliver) {
+	for {
+		select {
+		case events := <-s.events:
+			if deliver(events) != nil {
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *liveSource) Close() error {
+	s.closed.Add(1)
+	return nil
+}
+
+// Follow implements outcome.Follower.
+func (s *liveSource) Follow(pid int, _ time.Duration) { s.followed <- pid }
+
+// struck is a signal to processes of a given name, now.
+func struck(signal kill.Signal, name string, pids ...int) *kill.Event {
+	e := &kill.Event{
+		Kind: kill.KindSignal, Time: time.Now(), Signal: signal, SignalKnown: true, Syscall: "kill", Origin: kill.OriginUser,
+		Scope: kill.ScopeProcess, Result: kill.Success(), Delivery: kill.DeliveryDelivered, Code: "SI_USER",
+		TargetCount: len(pids), Complete: true, Source: "ebpf",
+		Sender: kill.Process{
+			PID: 1, ThreadID: 1, Command: "systemd", Leader: "systemd", Executable: "/usr/lib/systemd/systemd",
+			User: knownUser(0), RealUser: knownUser(0), SavedUser: knownUser(0), Title: "/sbin/init\x00",
+		},
+	}
+	if len(pids) > 1 {
+		e.Scope = kill.ScopeProcessGroup
+	}
+	for _, pid := range pids {
+		*e.AddTarget() = kill.Process{
+			PID: pid, ThreadID: pid, Command: name, Leader: name, Executable: "/usr/sbin/" + name, User: knownUser(102),
+			Instance: instanceOf(pid),
+		}
+	}
+	return e
+}
+
+// ended is the end of a process, now.
+func ended(pid, status int, name string) *kill.Event {
+	e := &kill.Event{Kind: kill.KindExit, Time: time.Now(), Exit: &kill.Exit{Known: true, Status: status}}
+	*e.AddTarget() = kill.Process{PID: pid, Command: name, Instance: instanceOf(pid)}
+	return e
+}
+
+func instanceOf(pid int) *kill.Instance {
+	return &kill.Instance{
+		Start: time.UnixMilli(946684000000 + int64(pid)), SinceBoot: time.Duration(pid) * time.Second, CommandLine: "mysqld\x00",
+		Cgroup: "/system.slice/mysql.service", Unit: "mysql.service",
+	}
+}
