@@ -21,7 +21,7 @@ func BenchmarkSignal(b *testing.B) {
 		table.Exec(process.Exec{Key: key(&p.Identity), Parent: 1, Command: "program", Executable: "/usr/bin/program", CommandLine: "program"})
 	}
 	count := 0
-	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true}
+	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
 	a := newAssembler(config, newEvents(table), func(*kill.Event) { count++ })
 	record := bytesOf(sends(func(r *kernelSignalRecord) { r.Sender.Group, r.Target.Group = kernelGroup{}, kernelGroup{} }))
 	b.ReportAllocs()
@@ -33,10 +33,11 @@ func BenchmarkSignal(b *testing.B) {
 	}
 }
 
-// BenchmarkLife is the cost of a process that is started and ends.
+// BenchmarkLife is the cost of a process that is started and ends, and that nobody has
+// signaled.
 func BenchmarkLife(b *testing.B) {
 	table := process.NewTable(process.Config{})
-	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true}
+	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
 	a := newAssembler(config, newEvents(table), func(*kill.Event) {})
 	parent := party(10, "").Identity
 	fork := &kernelForkRecord{Kind: kindFork, Parent: parent}
@@ -54,5 +55,26 @@ func BenchmarkLife(b *testing.B) {
 	}
 	if a.counts.malformed > 0 {
 		b.Fatal("malformed records")
+	}
+}
+
+// BenchmarkDeath is the cost of a signal and the end of the process, which is told.
+func BenchmarkDeath(b *testing.B) {
+	table := process.NewTable(process.Config{})
+	count := 0
+	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
+	a := newAssembler(config, newEvents(table), func(*kill.Event) { count++ })
+	strike := kills()
+	exit := &kernelExitRecord{Kind: kindExit}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		strike.Target.Identity.Pid = uint32(1000 + i%30000)
+		table.Exec(process.Exec{Key: key(&strike.Target.Identity), Parent: 1, Command: "program", Executable: "/program"})
+		exit.Identity = strike.Target.Identity
+		a.add(bytesOf(strike))
+		a.add(bytesOf(exit))
+	}
+	if count < 2 {
+		b.Fatal("no events")
 	}
 }

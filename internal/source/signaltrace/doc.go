@@ -15,6 +15,8 @@
 //	calls     chooses how the end of a system call is seen
 //	reader    takes the records out of the ring
 //	assembler makes events of the records
+//	loops     puts together what the kernel itself kills in one go
+//	exits     knows whose end is told, and when
 //	source    hands the events on
 package signaltrace
 

@@ -14,7 +14,7 @@ import (
 
 // maxStruck bounds how many processes are remembered as struck in one generation, of
 // which there are two: far more than anybody follows at once, as those are told as well
-// whose signals are filtered out later. Each takes some 40 bytes.
+// whose signals are filtered out later. Each takes some 50 bytes.
 const maxStruck = 1 << 14
 
 // exits knows of which processes the end is told: those that were struck. It keeps an

@@ -18,6 +18,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 // limit is how long anything may take on a machine that is busy.
@@ -362,4 +364,34 @@ func TestReaderFlush(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, r.queue.Take(10))
 	assert.EqualValues(t, 3, r.snapshot().records)
+}
+
+// Whose end is asked for need not have been seen to be struck.
+func TestReaderFollows(t *testing.T) {
+	t.Parallel()
+	ring := newFakeRing()
+	events, _ := newFakeEvents()
+	r := newReader(ring, ring, assemblerConfig{timeout: time.Second, maxPending: 10, followFor: time.Minute}, events)
+	r.follow(process.Key{PID: 20, Start: 20 * tick})
+	ring.writeSilently(ending(21, 0))
+	ring.writeSilently(ending(20, 15))
+	_, err := r.drain(newRecord())
+	require.NoError(t, err)
+	taken := r.queue.Take(10)
+	require.Len(t, taken, 1)
+	assert.Equal(t, "20 killed", short(taken[0]))
+}
+
+// A queue that is full drops the end of a process as any event.
+func TestReaderDropsEnds(t *testing.T) {
+	t.Parallel()
+	r, ring, _ := newFakeReader()
+	r.assembler.exits = newExits(time.Minute)
+	r.follow(process.Key{PID: 20, Start: 20 * tick})
+	r.queue.Add([]*kill.Event{{Targets: make([]kill.Process, queue.Max)}})
+	ring.writeSilently(ending(20, 15))
+	_, err := r.drain(newRecord())
+	require.NoError(t, err)
+	assert.Len(t, r.queue.Take(10), 1)
+	assert.EqualValues(t, 1, r.snapshot().dropped)
 }
