@@ -19,7 +19,7 @@ const (
 	listen, ignore       = 1, 2 // PROC_CN_MCAST_LISTEN, PROC_CN_MCAST_IGNORE
 
 	cnMsg      = unix.NLMSG_HDRLEN
-	cnMsgSeq   = cnMsg + 8
+	cnMsgAck   = cnMsg + 12
 	cnMsgSize  = 20
 	procEvent  = cnMsg + cnMsgSize
 	eventData  = procEvent + 16
@@ -78,23 +78,23 @@ func (c *connector) join() error {
 	if err != nil {
 		return err
 	}
-	var sequence uint32 // which tells our answer from those to others
+	var number uint32 // which tells the answer to us from those to others
 	if own, ok := address.(*unix.SockaddrNetlink); ok {
-		sequence = own.Pid
+		number = own.Pid
 	}
-	if err := c.ask(listen, sequence); err != nil {
+	if err := c.ask(listen, number); err != nil {
 		return fmt.Errorf("listening: %w", err)
 	}
-	return c.answer(sequence)
+	return c.answer(number)
 }
 
-func (c *connector) ask(operation, sequence uint32) error {
+func (c *connector) ask(operation, number uint32) error {
 	const size = procEvent + 4
 	order := binary.NativeEndian
 	m := order.AppendUint32(make([]byte, 0, size), size)
 	m = order.AppendUint16(m, unix.NLMSG_DONE)
 	m = append(m, make([]byte, cnMsg-len(m))...)
-	for _, value := range []uint32{cnIdxProc, cnValProc, sequence, 0} {
+	for _, value := range []uint32{cnIdxProc, cnValProc, 0, number} {
 		m = order.AppendUint32(m, value)
 	}
 	m = order.AppendUint16(m, 4) // the length of the operation
@@ -103,7 +103,7 @@ func (c *connector) ask(operation, sequence uint32) error {
 }
 
 // answer waits for what the kernel says to our wish to listen.
-func (c *connector) answer(sequence uint32) error {
+func (c *connector) answer(number uint32) error {
 	for deadline := time.Now().Add(connectorAnswer); ; {
 		m, err := c.receive()
 		switch {
@@ -119,7 +119,7 @@ func (c *connector) answer(sequence uint32) error {
 		case err != nil && !errors.Is(err, unix.ENOBUFS):
 			return err
 		default:
-			if code, ok := parseAnswer(m, sequence); ok && code != 0 {
+			if code, ok := parseAnswer(m, number); ok && code != 0 {
 				return fmt.Errorf("listening: %w", unix.Errno(code))
 			} else if ok {
 				return nil
@@ -175,11 +175,11 @@ func parseExit(m []byte) (pid, status int, ok bool) {
 	return pid, int(int32(order.Uint32(m[exitStatus:]))), pid > 0 && leader
 }
 
-// parseAnswer reads the error number of an answer.
-func parseAnswer(m []byte, sequence uint32) (code uint32, ok bool) {
+// parseAnswer reads the error number of the answer to what we have sent with a number.
+func parseAnswer(m []byte, number uint32) (code uint32, ok bool) {
 	order := binary.NativeEndian
 	if len(m) < eventData+4 || !ofProcesses(m) || order.Uint32(m[procEvent:]) != procEventNone ||
-		order.Uint32(m[cnMsgSeq:]) != sequence {
+		order.Uint32(m[cnMsgAck:]) != number+1 {
 		return 0, false
 	}
 	return order.Uint32(m[eventData:]), true

@@ -64,6 +64,7 @@ type Watcher struct {
 	// has asked for it, trusted if /proc tells us that of a zombie.
 	tellsExit, trusted bool
 	pidfdOpen          func(pid, flags int) (int, error)
+	connectorOpen      func() (*connector, error)
 
 	// epoll is watched by Go's runtime, so that no thread blocks in it.
 	epoll  *os.File
@@ -118,11 +119,12 @@ const (
 // NewWatcher returns a Watcher that has opened nothing yet.
 func NewWatcher(config WatcherConfig) *Watcher {
 	return &Watcher{
-		config:    config,
-		proc:      filepath.Join("/", config.Root, "proc") + "/",
-		pidfdOpen: unix.PidfdOpen,
-		watches:   make(map[uint64]*watch),
-		followed:  make(map[int]*watch),
+		config:        config,
+		proc:          filepath.Join("/", config.Root, "proc") + "/",
+		pidfdOpen:     unix.PidfdOpen,
+		connectorOpen: openConnector,
+		watches:       make(map[uint64]*watch),
+		followed:      make(map[int]*watch),
 	}
 }
 
@@ -153,7 +155,7 @@ func (w *Watcher) Start() error {
 
 // connect opens the connector. Without it, less is known of an end.
 func (w *Watcher) connect() {
-	c, err := openConnector()
+	c, err := w.connectorOpen()
 	if err == nil {
 		err = unix.EpollCtl(w.epfd, unix.EPOLL_CTL_ADD, c.fd, eventOf(connectorID, unix.EPOLLIN))
 		if err != nil {

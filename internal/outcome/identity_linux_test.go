@@ -1,0 +1,136 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/moby/sys/capability"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+)
+
+func TestWhoItIs(t *testing.T) {
+	t.Parallel()
+	const start = time.Hour
+	born := stat{command: "mysqld", start: start}
+	for name, test := range map[string]struct {
+		target Target
+		is     bool
+	}{
+		"start known":                    {Target{Start: start}, true},
+		"another start":                  {Target{Start: start + tick, At: start + time.Hour}, false},
+		"born long before":               {Target{At: start + time.Minute}, true},
+		"at the end of the tick":         {Target{At: start + tick}, true},
+		"perhaps after the event":        {Target{At: start + tick - 1}, false},
+		"perhaps, by another name":       {Target{At: start + tick - 1, Command: "nginx"}, false},
+		"perhaps, by its name":           {Target{At: start + tick - 1, Command: "mysqld"}, true},
+		"perhaps, as the clock is late":  {Target{At: start - coarseClock, Command: "mysqld"}, true},
+		"born after the event":           {Target{At: start - coarseClock - 1, Command: "mysqld"}, false},
+		"nothing known, not even a name": {Target{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, test.is, test.target.is(born))
+		})
+	}
+}
+
+func TestFollowByTime(t *testing.T) {
+	t.Parallel()
+	w := runningWatcher(t)
+	p := run(t, "sleep", "1000")
+	_, err := w.Follow(Target{PID: p.pid(), Command: "sleep", At: p.start - time.Minute})
+	require.ErrorIs(t, err, ErrGone, "the event was about who had the pid before")
+	for range 2 { // then it is followed already
+		var start time.Duration
+		start, err = w.Follow(Target{PID: p.pid(), At: p.start + time.Minute})
+		require.NoError(t, err)
+		assert.Equal(t, p.start, start)
+		assert.Len(t, w.watches, 1)
+	}
+	_, err = w.Follow(Target{PID: p.pid(), Start: p.start + tick})
+	require.ErrorIs(t, err, ErrGone)
+	require.NoError(t, w.Resume(p.pid(), p.start))
+	require.ErrorIs(t, w.Resume(p.pid(), p.start-tick), ErrGone)
+	assert.False(t, w.Lives(p.pid(), p.start+tick))
+	assert.Len(t, w.watches, 1)
+}
+
+func TestGone(t *testing.T) {
+	t.Parallel()
+	w := runningWatcher(t)
+	p := run(t, "true")
+	p.reap(t)
+	_, err := w.Follow(Target{PID: p.pid(), At: time.Hour})
+	require.ErrorIs(t, err, ErrGone)
+	require.EqualError(t, err, fmt.Sprintf("process %d: the process has ended already", p.pid()))
+	assert.False(t, w.Lives(p.pid(), p.start))
+	w.Forget(p.pid())
+}
+
+// reuse returns two processes, of which the second has got the pid of the first. What is
+// to be done before the first dies, is done by then.
+func reuse(t *testing.T, before func(first *target)) (first, second *target) {
+	t.Helper()
+	const lastPID = "/proc/sys/kernel/ns_last_pid"
+	needCapability(t, capability.CAP_SYS_ADMIN, "to choose the pid of a process")
+	for range 100 {
+		first = run(t, "sleep", "1000")
+		before(first)
+		first.signal(t, syscall.SIGKILL)
+		first.dies(t)
+		died := process.SinceBoot()
+		require.Eventually(t, func() bool { return process.SinceBoot() > died+2*tick }, forever, time.Millisecond)
+		first.reap(t)
+		require.NoError(t, os.WriteFile(lastPID, []byte(strconv.Itoa(first.pid()-1)), 0))
+		if second = run(t, "cat"); second.pid() == first.pid() {
+			return first, second
+		}
+	}
+	t.Skip("SKIPPED: others were always faster to take the pid")
+	return nil, nil
+}
+
+func TestPIDReuse(t *testing.T) { //nolint:paralleltest // the fewer processes are made, the sooner it has the pid
+	t.Run("before it is followed", func(t *testing.T) { //nolint:paralleltest // as above
+		w := watcher(t, WatcherConfig{})
+		var at time.Duration
+		first, second := reuse(t, func(*target) { at = process.SinceBoot() })
+		_, err := w.Follow(first.target())
+		require.ErrorIs(t, err, ErrGone)
+		_, err = w.Follow(Target{PID: first.pid(), Command: "sleep", At: at})
+		require.ErrorIs(t, err, ErrGone)
+		assert.False(t, w.Lives(first.pid(), first.start))
+		assert.True(t, w.Lives(second.pid(), second.start))
+	})
+	t.Run("while it is followed", func(t *testing.T) { //nolint:paralleltest // as above
+		w := watcher(t, WatcherConfig{})
+		first, second := reuse(t, func(p *target) { w.follow(t, p) })
+		assert.False(t, w.Lives(first.pid(), first.start))
+		w.follow(t, second)
+		second.signal(t, syscall.SIGTERM)
+		second.dies(t)
+		w.run(t)
+		ends := map[time.Duration]*kill.Event{}
+		for ends[first.start] == nil || ends[second.start] == nil {
+			e := w.next(t)
+			ends[e.Targets[0].Instance.SinceBoot] = e
+		}
+		assert.Equal(t, kill.VerdictKilled, ends[second.start].Exit.Verdict())
+		assert.Equal(t, kill.SIGTERM, ends[second.start].Exit.Signal())
+		if kernelTellsExit() {
+			assert.Equal(t, kill.SIGKILL, ends[first.start].Exit.Signal())
+		}
+		assert.Empty(t, w.watches)
+	})
+}
