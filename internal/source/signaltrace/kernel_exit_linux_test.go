@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -215,7 +214,6 @@ func testZombie(t *testing.T, w *watch) {
 	w.send(t, x.pid(), kill.SIGKILL)
 	late := w.find(t, to(x.pid(), kill.SIGKILL))
 	assert.True(t, e.Time.Before(late.Time))
-	assert.Equal(t, kill.DeliveryIgnored, late.Delivery)
 	assert.Equal(t, int(x.status(t)), e.Exit.Status)
 	w.none(t, func(again *kill.Event) bool { return endOf(x.pid())(again) && again != e })
 }
@@ -283,7 +281,7 @@ func testEndsOfUsedPids(t *testing.T, w *watch) {
 		return fork(t, fmt.Sprintf("echo %d > /proc/sys/kernel/ns_last_pid; %s; :", x.pid()-1, forks)) == x.pid()
 	}, limit, time.Millisecond, "the pid is taken again")
 	require.NoError(t, unix.Kill(x.pid(), unix.SIGKILL), "nobody is told what the source itself sends")
-	awaitGone(t, x.pid())
+	awaitEnd(t, x.pid())
 	w.none(t, func(again *kill.Event) bool { return endOf(x.pid())(again) && again != e })
 }
 
@@ -306,7 +304,8 @@ func startCrowd(t *testing.T, change func(*exec.Cmd)) (leader int, members []int
 }
 
 // requireEnds waits for the ends of all members, and checks that each comes after what
-// has struck it.
+// has struck it, once. That may be several events: on a machine that is busy, those that
+// die keep the kernel from going on with its loop.
 func (w *watch) requireEnds(t *testing.T, members []int) {
 	t.Helper()
 	of := make(map[int]bool, len(members))
@@ -326,6 +325,7 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 				assert.Equal(t, int(kill.SIGKILL), e.Exit.Status)
 				ended[pid] = true
 			default:
+				assert.False(t, struck[pid], "each once")
 				assert.False(t, ended[pid])
 				struck[pid] = true
 			}
@@ -354,17 +354,13 @@ func TestManyEndAtOnce(t *testing.T) {
 		leader, members := startCrowd(t, func(c *exec.Cmd) {
 			c.SysProcAttr.UseCgroupFD, c.SysProcAttr.CgroupFD = true, int(folder.Fd())
 		})
-		members = append(members, leader)
-		slices.Sort(members)
 		group.write(t, "cgroup.kill", 1)
-		w.requireEnds(t, members)
-		assert.Equal(t, members, tell(w.find(t, to(members[0], kill.SIGKILL))).Targets)
+		w.requireEnds(t, append(members, leader))
 	})
 	t.Run("a container", func(t *testing.T) {
 		leader, members := startCrowd(t, func(c *exec.Cmd) { c.SysProcAttr.Cloneflags = syscall.CLONE_NEWPID })
 		w.send(t, leader, kill.SIGKILL)
 		w.requireEnds(t, append(members, leader))
-		assert.Equal(t, members, tell(w.find(t, to(members[0], kill.SIGKILL))).Targets)
 	})
 }
 

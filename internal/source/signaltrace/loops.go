@@ -19,7 +19,8 @@ const (
 	oomWindow = 20 * time.Millisecond
 	// loopWindow is how far apart two kills of one loop in the kernel may be. It goes
 	// from one process to the next in microseconds, and may be interrupted in between.
-	// Two loops of one thread that are as close are taken for one.
+	// Two loops of one thread that are as close are taken for one. What is held for the
+	// OOM killer is not complete before that either.
 	loopWindow = 2 * time.Millisecond
 	// longestLoop is when the next kill begins an event of its own all the same, so that
 	// a thread that makes the kernel kill again and again fills no memory.
@@ -67,7 +68,7 @@ func (a *assembler) slay(r *kernelSignalRecord) {
 	at := time.Duration(r.Time)
 	id := loopID{thread: r.Sender.Thread, special: r.Special}
 	l := a.current[id]
-	if l == nil || at-l.last > loopWindow || at-l.first > longestLoop {
+	if l == nil || at >= l.due() || at-l.first > longestLoop {
 		a.beginLoop(id, r)
 		return
 	}

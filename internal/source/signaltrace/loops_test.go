@@ -40,7 +40,7 @@ const (
 
 func TestLoops(t *testing.T) {
 	t.Parallel()
-	const apart = early + loopWindow + 1
+	const apart = early + loopWindow
 	group := func(at time.Duration, target uint32) []byte { return slaysAs(infoNone, at, 10, target) }
 	tests := map[string]struct {
 		records [][]byte
@@ -93,8 +93,12 @@ func TestLoops(t *testing.T) {
 			records: [][]byte{slays(early, 10, 22), slays(soon, 10, 20), slays(soon, 10, 21)},
 			want:    []string{"10>[20 21 22]"},
 		},
+		"a pid namespace, with interruptions": {
+			records: [][]byte{slays(early, 10, 20), slays(early+oomWindow-1, 10, 21), slays(early+2*oomWindow-1, 10, 22)},
+			want:    []string{"10>[20 21]", "10>[22]"},
+		},
 		"control groups, one after the other": {
-			records: [][]byte{group(early, 20), group(soon, 21), group(soon+loopWindow, 22), group(soon+2*loopWindow+1, 23)},
+			records: [][]byte{group(early, 20), group(soon, 21), group(soon+loopWindow-1, 22), group(soon+2*loopWindow-1, 23)},
 			want:    []string{"10>[20 21 22]", "10>[23]"},
 		},
 		"the control group of who kills it": {
@@ -205,7 +209,7 @@ func TestLoopsEnd(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
 	kills := 0
-	for at := early; at <= early+2*longestLoop; at += loopWindow {
+	for at := early; at <= early+2*longestLoop; at += loopWindow / 2 {
 		b.add(slays(at, 10, uint32(20+kills)))
 		kills++
 	}

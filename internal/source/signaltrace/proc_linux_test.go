@@ -49,6 +49,15 @@ func awaitGone(t *testing.T, pid int) {
 	}, limit, time.Millisecond)
 }
 
+// awaitEnd waits until a process has ended, whether somebody takes notice or not.
+func awaitEnd(t *testing.T, pid int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		stat, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+		return err != nil || strings.Contains(string(stat), ") Z ")
+	}, limit, time.Millisecond)
+}
+
 // childrenOf returns the children of a process by the pids of the host, in order.
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()
