@@ -105,8 +105,8 @@ func (p *target) pid() int { return p.Process.Pid }
 func (p *target) stat(tb testing.TB) stat {
 	tb.Helper()
 	var buffer [statFile]byte
-	s, ok := readStat(fmt.Sprintf("/proc/%d/stat", p.pid()), buffer[:])
-	require.True(tb, ok)
+	s, err := readStat(fmt.Sprintf("/proc/%d/stat", p.pid()), buffer[:])
+	require.NoError(tb, err)
 	return s
 }
 
@@ -177,6 +177,13 @@ func runningWatcher(tb testing.TB) *watching {
 	w := watcher(tb, WatcherConfig{})
 	w.run(tb)
 	return w
+}
+
+// watched is how many it follows.
+func (w *watching) watched() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.watches)
 }
 
 // next returns the next end that is told.

@@ -14,6 +14,7 @@ import (
 	"github.com/moby/sys/capability"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -56,14 +57,14 @@ func TestFollowByTime(t *testing.T) {
 		start, err = w.Follow(Target{PID: p.pid(), At: p.start + time.Minute})
 		require.NoError(t, err)
 		assert.Equal(t, p.start, start)
-		assert.Len(t, w.watches, 1)
+		assert.Equal(t, 1, w.watched())
 	}
 	_, err = w.Follow(Target{PID: p.pid(), Start: p.start + tick})
 	require.ErrorIs(t, err, ErrGone)
 	require.NoError(t, w.Resume(p.pid(), p.start))
 	require.ErrorIs(t, w.Resume(p.pid(), p.start-tick), ErrGone)
 	assert.False(t, w.Lives(p.pid(), p.start+tick))
-	assert.Len(t, w.watches, 1)
+	assert.Equal(t, 1, w.watched())
 }
 
 func TestGone(t *testing.T) {
@@ -76,6 +77,24 @@ func TestGone(t *testing.T) {
 	require.EqualError(t, err, fmt.Sprintf("process %d: the process has ended already", p.pid()))
 	assert.False(t, w.Lives(p.pid(), p.start))
 	w.Forget(p.pid())
+}
+
+// What /proc hides from us has not ended.
+func TestHidden(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	w := watcher(t, WatcherConfig{Root: root})
+	p := run(t, "sleep", "1000")
+	_, err := w.Follow(p.target())
+	require.ErrorIs(t, err, unix.ENOENT)
+	require.NotErrorIs(t, err, ErrGone)
+	require.EqualError(t, err, fmt.Sprintf("following process %d: reading %s/proc/%d/stat: no such file or directory: "+
+		"give the collector CAP_SYS_PTRACE, or mount /proc without hidepid", p.pid(), root, p.pid()))
+	assert.Zero(t, w.watched())
+	p.signal(t, syscall.SIGKILL)
+	p.dies(t)
+	_, err = w.Follow(p.target())
+	require.ErrorIs(t, err, ErrGone)
 }
 
 // reuse returns two processes, of which the second has got the pid of the first. What is
@@ -131,6 +150,6 @@ func TestPIDReuse(t *testing.T) { //nolint:paralleltest // the fewer processes a
 		if kernelTellsExit() {
 			assert.Equal(t, kill.SIGKILL, ends[first.start].Exit.Signal())
 		}
-		assert.Empty(t, w.watches)
+		assert.Zero(t, w.watched())
 	})
 }

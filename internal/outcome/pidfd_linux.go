@@ -70,3 +70,12 @@ func explainOpen(pid int, err error) error {
 	}
 	return fmt.Errorf("following process %d: pidfd_open: %w", pid, err)
 }
+
+// explainStat says what mends that nothing is known of a process that lives.
+func explainStat(pid int, proc string, err error) error {
+	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
+		return explainOpen(pid, err)
+	}
+	return fmt.Errorf("following process %d: reading %s%d/stat: %w: "+
+		"give the collector CAP_SYS_PTRACE, or mount /proc without hidepid", pid, proc, pid, err)
+}

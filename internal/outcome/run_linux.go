@@ -110,8 +110,7 @@ func (p *watch) end(now time.Time) bool {
 // learn asks how a process has ended, and reports whether that is known or never will be.
 func (w *Watcher) learn(p *watch, reaped bool) bool {
 	if !reaped {
-		s, ok := w.stat(p.pid)
-		if reaped = !ok || s.start != p.start; !reaped {
+		if s, err := w.stat(p.pid); err == nil && s.start == p.start {
 			p.name = s.command
 			// The kernel tells 0 to those who may not know it.
 			if s.status != 0 || w.trusted {

@@ -36,19 +36,29 @@ const (
 	statState, statThreads, statStart, statExit = 0, 17, 19, 49
 )
 
+var errNotStat = errors.New("it does not look like proc_pid_stat(5)")
+
 // readStat reads the stat file of a process. It is one read: the kernel makes the whole
 // file at the first, and procfs would parse all of its fields.
-func readStat(path string, buffer []byte) (stat, bool) {
+func readStat(path string, buffer []byte) (stat, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return stat{}, false
+		return stat{}, err
 	}
 	defer unix.Close(fd)
 	for {
 		n, err := unix.Read(fd, buffer)
-		if !errors.Is(err, unix.EINTR) {
-			return parseStat(buffer[:max(n, 0)])
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return stat{}, err
 		}
+		s, ok := parseStat(buffer[:n])
+		if !ok {
+			return stat{}, errNotStat
+		}
+		return s, nil
 	}
 }
 

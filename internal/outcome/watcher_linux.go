@@ -210,11 +210,10 @@ func (w *Watcher) Follow(target Target) (time.Duration, error) {
 	if err != nil {
 		return 0, explainOpen(target.PID, err)
 	}
-	// Asked after the pidfd was opened, so that it is not about one that bore the pid before.
-	s, ok := w.stat(target.PID)
-	if !ok || !target.is(s) || pidfd == none && s.dead {
+	s, err := w.identify(target, pidfd)
+	if err != nil {
 		closePidfd(pidfd)
-		return 0, fmt.Errorf("process %d: %w", target.PID, ErrGone)
+		return 0, err
 	}
 	if already != nil && already.start == s.start {
 		closePidfd(pidfd)
@@ -222,6 +221,19 @@ func (w *Watcher) Follow(target Target) (time.Duration, error) {
 	}
 	// Who bore the pid before is still told of, as it has ended.
 	return s.start, w.add(&watch{pid: target.PID, start: s.start, pidfd: pidfd})
+}
+
+// identify returns what /proc tells of a target if that is who bears the pid. It is asked
+// after the pidfd was opened, so that it is not about one that bore the pid before.
+func (w *Watcher) identify(target Target, pidfd int) (stat, error) {
+	s, err := w.stat(target.PID)
+	switch {
+	case err != nil && pidfd != none && poll(pidfd) == 0:
+		return stat{}, explainStat(target.PID, w.proc, err)
+	case err != nil, !target.is(s), pidfd == none && s.dead:
+		return stat{}, fmt.Errorf("process %d: %w", target.PID, ErrGone)
+	}
+	return s, nil
 }
 
 func (w *Watcher) add(p *watch) error {
@@ -290,8 +302,8 @@ func (w *Watcher) lives(p *watch) bool {
 	if p.pidfd != none {
 		return poll(p.pidfd) == 0
 	}
-	s, ok := w.stat(p.pid)
-	return ok && s.start == p.start && !s.dead
+	s, err := w.stat(p.pid)
+	return err == nil && s.start == p.start && !s.dead
 }
 
 // drop forgets a watch.
@@ -303,7 +315,7 @@ func (w *Watcher) drop(p *watch) {
 	closePidfd(p.pidfd) // which takes it out of epoll
 }
 
-func (w *Watcher) stat(pid int) (stat, bool) {
+func (w *Watcher) stat(pid int) (stat, error) {
 	return readStat(w.proc+strconv.Itoa(pid)+"/stat", w.buffer[:])
 }
 

@@ -92,7 +92,7 @@ func TestZombie(t *testing.T) {
 			e := w.next(t)
 			assert.Equal(t, p.end("sh", e.Time, kill.Exit{Known: true, Status: 9 << 8}), e)
 			assert.WithinRange(t, e.Time, before, time.Now())
-			assert.Empty(t, w.watches)
+			assert.Zero(t, w.watched())
 		})
 	}
 }
@@ -161,8 +161,9 @@ func TestReapedBeforeItIsHandled(t *testing.T) {
 
 func TestExec(t *testing.T) {
 	t.Parallel()
-	w := runningWatcher(t)
+	w := watcher(t, WatcherConfig{})
 	w.trusted = true
+	w.run(t)
 	p := script(t, `READY; read x; exec sleep 1000`)
 	w.follow(t, p)
 	require.NoError(t, p.stdin.Close())
