@@ -312,7 +312,12 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 	for _, pid := range members {
 		of[pid] = true
 	}
-	w.several(t, len(members), func(e *kill.Event) bool { return e.Kind == kill.KindExit && of[e.Targets[0].PID] })
+	isEnd := func(e *kill.Event) bool { return e.Kind == kill.KindExit && of[e.Targets[0].PID] }
+	missed := 0 // see programs.missed
+	require.Eventually(t, func() bool {
+		missed = int(w.programs.missed())
+		return len(w.all(isEnd))+missed >= len(members)
+	}, limit, 10*time.Millisecond)
 	ended := make(map[int]bool, len(members))
 	struck := make(map[int]bool, len(members))
 	for _, e := range w.all(func(*kill.Event) bool { return true }) {
@@ -322,6 +327,7 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 			case !of[pid]:
 			case e.Kind == kill.KindExit:
 				assert.True(t, struck[pid])
+				assert.False(t, ended[pid], "each once")
 				assert.Equal(t, int(kill.SIGKILL), e.Exit.Status)
 				ended[pid] = true
 			default:
@@ -331,7 +337,7 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 			}
 		}
 	}
-	assert.Len(t, ended, len(members), "each once")
+	assert.GreaterOrEqual(t, len(ended)+missed, len(members))
 }
 
 func TestManyEndAtOnce(t *testing.T) {

@@ -212,7 +212,7 @@ func (s *Source) report(ctx context.Context) {
 			zap.Int64("records", processes))
 	}
 	if missed > s.missed {
-		s.occasional.Warn("the kernel has skipped tracing programs, so that signals may be missing",
+		s.occasional.Warn("the kernel has skipped tracing programs, so that signals or the ends of processes may be missing",
 			zap.Uint64("times", missed-s.missed))
 	}
 	if now.dropped > 0 {
