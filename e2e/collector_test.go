@@ -38,6 +38,8 @@ func eventually(t *testing.T, condition func() bool, what string, details ...any
 // style that fits on one line.
 type config struct {
 	receiver, exporter, extensions string
+	// pipelines are those that there are; only logs by default.
+	pipelines []string
 }
 
 const configTemplate = `
@@ -46,7 +48,7 @@ exporters: %s
 extensions: %s
 service:
   extensions: [%s]
-  pipelines: {logs: {receivers: [audit_kill], exporters: [%s]}}
+  pipelines: {%s}
   telemetry:
     logs: {disable_stacktrace: true}
     metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
@@ -61,8 +63,15 @@ func (c config) write(t *testing.T, metricsPort int) string {
 	if c.extensions == "" {
 		c.extensions = "{}"
 	}
+	if c.pipelines == nil {
+		c.pipelines = []string{"logs"}
+	}
+	var pipelines []string
+	for _, signal := range c.pipelines {
+		pipelines = append(pipelines, fmt.Sprintf("%s: {receivers: [audit_kill], exporters: [%s]}", signal, keyOf(c.exporter)))
+	}
 	text := fmt.Sprintf(configTemplate, c.receiver, c.exporter, c.extensions,
-		keyOf(c.extensions), keyOf(c.exporter), metricsPort)
+		keyOf(c.extensions), strings.Join(pipelines, ", "), metricsPort)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	return path

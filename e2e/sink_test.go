@@ -18,8 +18,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,6 +35,8 @@ type record struct {
 	Time       time.Time
 	Body       string
 	Attributes map[string]any
+	TraceID    pcommon.TraceID
+	SpanID     pcommon.SpanID
 }
 
 // recordsOf returns the log records in logs, in their order.
@@ -46,6 +51,8 @@ func recordsOf(logs plog.Logs) []record {
 					Time:       r.Timestamp().AsTime(),
 					Body:       r.Body().Str(),
 					Attributes: r.Attributes().AsRaw(),
+					TraceID:    r.TraceID(),
+					SpanID:     r.SpanID(),
 				})
 			}
 		}
@@ -106,7 +113,7 @@ type answer struct {
 	rejected int64
 }
 
-// sink is a server that takes OTLP.
+// sink is a server that takes OTLP; traces over gRPC only.
 type sink struct {
 	// exporter sends to it, and says each error to the receiver.
 	exporter string
@@ -115,6 +122,7 @@ type sink struct {
 	answer   func(request int, records []record) answer
 	requests int
 	taken    []record
+	spanned  []ptrace.Span
 }
 
 const exporterTemplate = `{%s: {endpoint: %q, compression: none, tls: {insecure: true}, ` +
@@ -134,6 +142,7 @@ func newSink(t *testing.T, protocol string) *sink {
 	require.NoError(t, err)
 	server := grpc.NewServer()
 	plogotlp.RegisterGRPCServer(server, &grpcSink{sink: s})
+	ptraceotlp.RegisterGRPCServer(server, &grpcTraceSink{sink: s})
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
@@ -159,6 +168,13 @@ func (s *sink) records() []record {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return slices.Clone(s.taken)
+}
+
+// spans returns all spans, in the order of their arrival.
+func (s *sink) spans() []ptrace.Span {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return slices.Clone(s.spanned)
 }
 
 // count is how many log records were acknowledged.
@@ -201,6 +217,25 @@ type grpcSink struct {
 // Export implements plogotlp.GRPCServer.
 func (s *grpcSink) Export(_ context.Context, request plogotlp.ExportRequest) (plogotlp.ExportResponse, error) {
 	return s.sink.take(request.Logs())
+}
+
+type grpcTraceSink struct {
+	ptraceotlp.UnimplementedGRPCServer
+	sink *sink
+}
+
+// Export implements ptraceotlp.GRPCServer.
+func (s *grpcTraceSink) Export(_ context.Context, request ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
+	s.sink.mutex.Lock()
+	defer s.sink.mutex.Unlock()
+	for _, resource := range request.Traces().ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, span := range scope.Spans().All() {
+				s.sink.spanned = append(s.sink.spanned, span)
+			}
+		}
+	}
+	return ptraceotlp.NewExportResponse(), nil
 }
 
 func (s *sink) serveHTTP(w http.ResponseWriter, r *http.Request) {

@@ -32,6 +32,9 @@ func init() { runtime.LockOSThread() }
 func main() {
 	ignoreSignals()
 	if len(os.Args) > 1 {
+		if os.Args[1] == "headless" {
+			beHeadless()
+		}
 		beVictim()
 	}
 	output := bufio.NewWriter(os.Stdout)
@@ -64,6 +67,12 @@ func beVictim() {
 	for {
 		_ = unix.Pause() // until any signal
 	}
+}
+
+// beHeadless is a victim whose first thread, on which it is called, ends before it.
+func beHeadless() {
+	go beVictim()
+	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
 type sender struct{ output *json.Encoder }

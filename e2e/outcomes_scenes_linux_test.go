@@ -1,0 +1,191 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+)
+
+// The ways to end, of one target each.
+
+// ending is a target and what is done to it.
+type ending struct {
+	// script is what the target runs, argument that of the senders' program if there is
+	// none.
+	script, argument string
+	// reap says whether the parent waits for the end.
+	reap          bool
+	first, second func(s *stage, target *target)
+	want          story
+}
+
+const (
+	// keepsWaiting comes after what a script does on a signal.
+	keepsWaiting = "echo ready; while :; do read -r line; done"
+	resists      = "trap : TERM; " + keepsWaiting
+	dies         = "echo ready; read -r line"
+
+	killed     = `was killed by SIGKILL (right|\d+\.\d+ s) after SIG(KILL|TERM)`
+	isAlive    = `is still alive \d+\.\d+ s after SIGTERM`
+	dumpedCore = `dumped core on SIGABRT (right|\d+\.\d+ s) after SIGABRT`
+)
+
+func (s *stage) term(target *target)     { s.strike(s.soft, target, unix.SIGTERM) }
+func (s *stage) kill(target *target)     { s.strike(s.soft, target, unix.SIGKILL) }
+func (s *stage) killHard(target *target) { s.strike(s.hard, target, unix.SIGKILL) }
+
+var endings = map[string]ending{
+	"exits late": {
+		script: "trap 'sleep 1; exit 7' TERM; " + keepsWaiting, reap: true, first: (*stage).term,
+		want: story{verdict: "exited", how: 7, sent: []string{"SIGTERM"}, lasts: time.Second},
+	},
+	"exits": {
+		script: "trap 'exit 0' TERM; " + keepsWaiting, first: (*stage).term,
+		want: story{verdict: "exited", how: 0, sent: []string{"SIGTERM"}},
+	},
+	"dies": {
+		script: dies, first: (*stage).term,
+		want: story{verdict: "killed", how: "SIGTERM", sent: []string{"SIGTERM"}},
+	},
+	"is killed": {
+		script: dies, first: (*stage).kill,
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,
+		},
+	},
+	"is killed, and somebody waits": {
+		script: dies, reap: true, first: (*stage).kill,
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,
+		},
+	},
+	"dies of another signal": {
+		script: "trap 'kill -USR1 $$' TERM; " + keepsWaiting, first: (*stage).term,
+		want: story{verdict: "killed", how: "SIGUSR1", sent: []string{"SIGTERM"}},
+	},
+	"dumps core": {
+		script: "ulimit -c unlimited; " + dies,
+		first:  func(s *stage, target *target) { s.strike(s.soft, target, unix.SIGABRT) },
+		want: story{
+			verdict: "core_dumped", how: "SIGABRT", sent: []string{"SIGABRT"}, severity: plog.SeverityNumberError,
+			message: dumpedCore,
+		},
+	},
+	"survives": {
+		script: resists, first: (*stage).term,
+		want: story{
+			verdict: "survived", sent: []string{"SIGTERM"}, lasts: survives, severity: plog.SeverityNumberWarn, message: isAlive,
+		},
+	},
+	"is stopped like a service": {
+		script: resists, reap: true, first: (*stage).term, second: (*stage).killHard,
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGTERM", "SIGKILL"}, lasts: time.Second, escalated: true,
+			severity: plog.SeverityNumberWarn, message: killed,
+		},
+	},
+	"dies when continued": {
+		script: dies,
+		first: func(s *stage, target *target) {
+			s.strike(s.soft, target, unix.SIGSTOP)
+			target.awaitState("T")
+			s.term(target)
+		},
+		second: func(s *stage, target *target) { s.strike(s.hard, target, unix.SIGCONT) },
+		want:   story{verdict: "killed", how: "SIGTERM", sent: []string{"SIGTERM"}, lasts: time.Second},
+	},
+	"becomes another program": {
+		script: "trap 'exec sleep 1000' TERM; " + keepsWaiting, first: (*stage).term,
+		second: func(s *stage, target *target) {
+			eventually(s.t, func() bool { return commandName(s.t, target.pid) == "sleep" }, "it has become another program")
+			s.killHard(target)
+		},
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGTERM", "SIGKILL"}, lasts: time.Second, escalated: true,
+			lastName: "sleep", severity: plog.SeverityNumberWarn, message: killed,
+		},
+	},
+	"has lost its first thread": {
+		argument: "headless",
+		first: func(s *stage, target *target) {
+			target.awaitState("Z")
+			s.kill(target)
+		},
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,
+		},
+	},
+	"is killed by a thread's signal": {
+		argument: "victim",
+		first: func(s *stage, target *target) {
+			thread := secondThread(s.t, target.pid)
+			s.call(s.soft, orders.Order{Call: "tgkill", PID: target.pid, Thread: thread, Signal: int(unix.SIGKILL)}, target)
+		},
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,
+		},
+	},
+}
+
+// survives is for how long a target is followed.
+const survives = 3 * time.Second
+
+// TestOutcomes strikes all kinds of targets before each source.
+func TestOutcomes(t *testing.T) {
+	needCores(t)
+	for _, source := range liveSources {
+		t.Run(source.name, func(t *testing.T) {
+			s := newStage(t, source, "outcome: {timeout: 3s}", "logs", "traces")
+			targets := s.strikeAll()
+			for name, ending := range endings {
+				t.Run(name, func(t *testing.T) {
+					s.within(t).check(targets[name], ending.want)
+				})
+			}
+			s.c.running()
+			s.c.stop()
+		})
+	}
+}
+
+// within is the same stage as a subtest sees it.
+func (s *stage) within(t *testing.T) *stage {
+	t.Helper()
+	inner := *s
+	inner.t = t
+	return &inner
+}
+
+// strikeAll strikes a target of each ending, some of them a second time after a while.
+func (s *stage) strikeAll() map[string]*target {
+	s.t.Helper()
+	targets := make(map[string]*target)
+	for name, ending := range endings {
+		if ending.argument != "" {
+			targets[name] = startTarget(s.t, exec.Command(s.program, ending.argument), ending.reap) //nolint:gosec // was just built
+		} else {
+			targets[name] = startScript(s.t, strings.ReplaceAll(name, " ", "-"), ending.script, ending.reap)
+		}
+	}
+	for name, ending := range endings {
+		ending.first(s, targets[name])
+	}
+	time.Sleep(time.Second) // as whoever stops a service has patience for a while
+	for name, ending := range endings {
+		if ending.second != nil {
+			ending.second(s, targets[name])
+		}
+	}
+	require.Less(s.t, time.Since(targets["survives"].struck), survives, "this machine is too slow for the test")
+	return targets
+}
