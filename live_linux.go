@@ -4,6 +4,8 @@
 package auditkillreceiver
 
 import (
+	"go.uber.org/zap"
+
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
@@ -22,8 +24,8 @@ func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
 }
 
 // newExits returns what sees the ends of processes where the source does not.
-func (r *killReceiver) newExits() exits {
-	return outcome.NewWatcher(outcome.WatcherConfig{Root: r.config.RootPath, Logger: r.set.Logger})
+func newExits(config *Config, logger *zap.Logger) exits {
+	return outcome.NewWatcher(outcome.WatcherConfig{Root: config.RootPath, Logger: logger})
 }
 
 // checkPlatform refuses what does not exist on this operating system.

@@ -11,6 +11,8 @@ import (
 	"fmt"
 	"runtime"
 
+	"go.uber.org/zap"
+
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -28,8 +30,8 @@ func (nowhere) Close() error { return nil }
 
 func (*killReceiver) newNetlink(*NetlinkConfig) source.Source { return nowhere{} }
 
-// newExits is never called, as there is no live source.
-func (*killReceiver) newExits() exits { return nil }
+// newExits returns nothing, as there is no live source that would need it.
+func newExits(*Config, *zap.Logger) exits { return nil }
 
 // guard exists on Linux only.
 type guard struct{}

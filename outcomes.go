@@ -49,13 +49,12 @@ func (r *killReceiver) openOutcomes() error {
 	if teller, ok := r.source.Source.(outcome.Follower); ok {
 		config.Exits, config.Punctual = outcome.Told{Source: teller, Processes: r.processes}, true
 	} else {
-		watcher := r.newExits()
-		if err := watcher.Start(); err != nil {
+		if err := r.exits.Start(); err != nil {
 			// Signals are worth telling without it.
 			r.set.Logger.Warn("what becomes of processes will not be told", zap.Error(err))
-			return watcher.Close()
+			return r.exits.Close()
 		}
-		r.exits, config.Exits = watcher, watcher
+		config.Exits, r.watching = r.exits, true
 	}
 	r.outcomes = outcome.NewTable(config)
 	return r.registerOutcomeMetrics()
@@ -86,17 +85,16 @@ func (r *killReceiver) runOutcomes(ctx context.Context, d *delivery, producing *
 		d.follow.storage = nil // the one that there is forgets
 	}
 	d.follow.restore(ctx)
-	if r.exits != nil {
+	if r.watching {
 		producing.Go(func() { r.exits.Run(ctx, d.deliver) })
 	}
 	producing.Go(func() { d.followAll(ctx) })
 }
 
 func (r *killReceiver) closeOutcomes() error {
-	if r.exits == nil {
+	if !r.watching {
 		return nil
 	}
-	err := r.exits.Close()
-	r.exits = nil
-	return err
+	r.watching = false
+	return r.exits.Close()
 }

@@ -57,10 +57,11 @@ type killReceiver struct {
 	suspicion chan struct{}
 	storage   storage.Client
 	health    *health
-	// outcomes is who is followed; nil if nobody is. exits tells of their ends, unless
-	// the source does.
+	// outcomes is who is followed; nil if nobody is. exits tells of their ends if
+	// watching is true, else the source does.
 	outcomes *outcome.Table
 	exits    exits
+	watching bool
 	// stopReading ends the source, stopDelivering also what it has in hand.
 	stopReading, stopDelivering context.CancelFunc
 	running                     sync.WaitGroup
@@ -90,6 +91,7 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 		config: config, set: set, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
 		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.name, Logger: set.Logger}),
 		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1),
+		exits: newExits(config, set.Logger),
 	}
 	r.open = r.openSource
 	return r, nil

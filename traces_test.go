@@ -186,7 +186,9 @@ func spans(ids ...byte) ptrace.Traces {
 	return traces
 }
 
-func first(traces ptrace.Traces) ptrace.Span { return traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0) }
+func first(traces ptrace.Traces) ptrace.Span {
+	return traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+}
 
 // Both pipelines have one receiver, and it one source.
 func TestShared(t *testing.T) {

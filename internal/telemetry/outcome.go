@@ -56,8 +56,7 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		buf = append(appendVisible(append(buf, ", now "...), o.LastName), ',')
 	}
 	buf = appendVerdict(append(buf, ' '), o)
-	buf = appendSeconds(append(buf, ", "...), e.Time.Sub(o.Began))
-	buf = append(buf, " after "...)
+	buf = appendAfter(append(buf, ", "...), e.Time.Sub(o.Began))
 	if e.Origin == kill.OriginKernel {
 		buf = append(append(buf, "the kernel"...), " sent "...)
 	} else {
@@ -91,15 +90,19 @@ func appendVerdict(buf []byte, o *kill.Outcome) []byte {
 	return append(buf, "was still alive when the collector stopped"...)
 }
 
-func appendSeconds(buf []byte, d time.Duration) []byte {
-	return append(strconv.AppendFloat(buf, d.Seconds(), 'f', 3, 64), " s"...)
+// appendAfter says how long after something.
+func appendAfter(buf []byte, d time.Duration) []byte {
+	if d < time.Millisecond {
+		return append(buf, "right after "...)
+	}
+	return append(strconv.AppendFloat(buf, d.Seconds(), 'f', 3, 64), " s after "...)
 }
 
 // failMessage says to a person why a termination counts as a failure.
 func failMessage(e *kill.Event) string {
 	buf := appendVerdict(nil, e.Outcome)
-	buf = appendSeconds(append(buf, ' '), e.Time.Sub(e.Outcome.Began))
-	return string(append(append(buf, " after "...), e.Signal.Name()...))
+	buf = appendAfter(append(buf, ' '), e.Time.Sub(e.Outcome.Began))
+	return string(append(buf, e.Signal.Name()...))
 }
 
 // terminated is what a span is about: the name of a process may be anything.

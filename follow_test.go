@@ -1,0 +1,166 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditkillreceiver
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// run starts a receiver with a source that a test speaks for.
+func (f *fixture) run(t *testing.T, source *liveSource) (stop func()) {
+	t.Helper()
+	r := f.new(t)
+	source.open(r)
+	require.NoError(t, r.Start(t.Context(), f.host))
+	return func() { require.NoError(t, r.Shutdown(context.Background())) }
+}
+
+func verdicts(s *sink) []string {
+	var all []string
+	for _, logs := range s.AllLogs() {
+		for _, record := range recordsOf(logs) {
+			if record.EventName() == string(kill.KindOutcome) {
+				all = append(all, text(record, "kill.outcome"))
+			}
+		}
+	}
+	return all
+}
+
+// A process that nobody can see the end of is told at the timeout.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	f.config.Outcome.Timeout = 10 * time.Millisecond
+	source := newLiveSource()
+	defer f.run(t, source)()
+	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)} // which no process has
+	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
+	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink))
+}
+
+// With storage, a restart of the collector is no end of an episode.
+func TestFollowOverRestart(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	storage := storagetest.NewFileBackedStorageExtension("a", t.TempDir())
+	f.useStorage(storage.ID, storage)
+	source := newLiveSource()
+	stop := f.run(t, source)
+	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)}
+	f.sink.await(t, 1)
+	stop()
+	assert.Empty(t, verdicts(&f.sink), "it may live")
+
+	source = newLiveSource()
+	stop = f.run(t, source)
+	assert.Equal(t, 1<<22+1, <-source.followed, "the source has not seen the signal")
+	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
+	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink), "it is gone, and who knows how")
+	stop()
+	records := append(recordsOf(f.sink.AllLogs()[0]), recordsOf(f.sink.AllLogs()[1])...)
+	assert.Equal(t, records[0].TraceID(), records[1].TraceID())
+	assert.Equal(t, records[0].SpanID(), records[1].SpanID())
+	assert.Equal(t, "systemd", text(records[1], "process.command"))
+}
+
+// It is stored also while it runs, as it may be killed.
+func TestFollowOverCrash(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	client := storagetest.NewInMemoryClient(component.KindReceiver, f.set.ID, "test")
+	f.useStorage(component.MustNewID("memory"), &fakeStorage{Client: client})
+	source := newLiveSource()
+	defer f.run(t, source)()
+	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)}
+	require.Eventually(t, func() bool {
+		data, err := client.Get(t.Context(), followedKey)
+		return assert.NoError(t, err) && len(data) > 0
+	}, soon, often)
+}
+
+// Without room for who is followed, they are given up at shutdown.
+func TestFollowWithoutRoom(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*fakeStorage){
+		"full":       func(s *fakeStorage) { s.full = true },
+		"unreadable": func(s *fakeStorage) { s.Client = broken{s.Client} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, "")
+			extension := &fakeStorage{Client: storagetest.NewInMemoryClient(component.KindReceiver, f.set.ID, "test")}
+			change(extension)
+			f.useStorage(component.MustNewID("memory"), extension)
+			source := newLiveSource()
+			stop := f.run(t, source)
+			source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)}
+			f.sink.await(t, 1)
+			stop()
+			if name == "full" {
+				assert.Equal(t, []string{string(kill.VerdictUnknown)}, verdicts(&f.sink))
+				assert.Positive(t, f.logged.FilterMessageSnippet("a restart would forget them").Len())
+				return
+			}
+			assert.Equal(t, 1, f.logged.FilterMessageSnippet("before the restart will not be told").Len())
+		})
+	}
+}
+
+// broken cannot be read from.
+type broken struct{ storage.Client }
+
+func (broken) Get(context.Context, string) ([]byte, error) { return nil, errors.New("bad page") }
+
+// Nobody can be followed here, but signals can be told.
+func TestCannotFollow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	f.nextTraces = consumertest.NewNop()
+	r := f.new(t)
+	r.exits = unable{r.exits}
+	live := newLiveSource()
+	r.open = func(ctx context.Context) error {
+		return r.use(ctx, candidate{Source: struct{ source.Source }{live}, key: keyNetlink, live: true, tellsProcesses: true})
+	}
+	require.NoError(t, r.Start(t.Context(), f.host))
+	live.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936)}
+	f.sink.await(t, 1)
+	require.NoError(t, r.Shutdown(context.Background()))
+	assert.Equal(t, 1, f.logged.FilterMessage("what becomes of processes will not be told").Len())
+}
+
+// unable are Exits in a container that cannot see the host's processes.
+type unable struct{ exits }
+
+func (unable) Start() error { return errNotNow }
+
+// Each pipeline's own view of the receiver shows its trouble.
+func TestStatusToAll(t *testing.T) {
+	t.Parallel()
+	logs, traces := &statusHost{Host: componenttest.NewNopHost()}, &statusHost{Host: componenttest.NewNopHost()}
+	all := &statusToAll{Host: logs, all: []component.Host{logs, traces}}
+	componentstatus.ReportStatus(all, componentstatus.NewRecoverableErrorEvent(errNotNow))
+	for _, host := range []*statusHost{logs, traces} {
+		assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, host.statuses())
+	}
+}
+
+var _ outcome.Follower = (*liveSource)(nil)
