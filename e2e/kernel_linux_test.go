@@ -134,7 +134,7 @@ func TestTellsWhoKilledAControlGroup(t *testing.T) {
 			victim, killer.Process.Pid), r.Body)
 		assert.Equal(t, plog.SeverityNumberWarn, r.Severity)
 		assertAttributes(t, r, map[string]any{
-			"kill.cause": nil, "kill.scope": "process", "kill.target.count": int64(1), "kill.syscall": nil,
+			"kill.cause": nil, "kill.scope": nil, "kill.target.count": int64(len(victims)), "kill.syscall": nil,
 			"kill.target.cgroup": "/auditkill-e2e.slice/killed.scope", "kill.target.systemd.unit": "killed.scope",
 			"process.pid": int64(killer.Process.Pid), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
 		})
