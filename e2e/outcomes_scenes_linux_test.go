@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"golang.org/x/sys/unix"
@@ -145,15 +146,20 @@ func TestOutcomes(t *testing.T) {
 	needCores(t)
 	for _, source := range liveSources {
 		t.Run(source.name, func(t *testing.T) {
-			s := newStage(t, source, "outcome: {timeout: 3s}", "logs", "traces")
+			s := newStage(t, source, "outcome: {timeout: 3s}")
 			targets := s.strikeAll()
+			for name, scene := range scenes {
+				t.Run(name, func(t *testing.T) { scene(s.within(t)) })
+			}
 			for name, ending := range endings {
 				t.Run(name, func(t *testing.T) {
-					s.within(t).check(targets[name], ending.want)
+					span := s.within(t).check(targets[name], ending.want)
+					assert.True(t, span.ParentSpanID().IsEmpty(), "it was struck by calls of its own")
 				})
 			}
 			s.c.running()
 			s.c.stop()
+			s.assertOnce()
 		})
 	}
 }
@@ -177,6 +183,7 @@ func (s *stage) strikeAll() map[string]*target {
 			targets[name] = startScript(s.t, strings.ReplaceAll(name, " ", "-"), ending.script, ending.reap)
 		}
 	}
+	time.Sleep(50 * time.Millisecond) // audit records cannot tell a process of the last tick from one before it
 	for name, ending := range endings {
 		ending.first(s, targets[name])
 	}
