@@ -8,6 +8,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pipeline"
 	"go.opentelemetry.io/collector/receiver"
 
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
@@ -21,12 +22,12 @@ func newFactory(create func(*Config, receiver.Settings) (*killReceiver, error)) 
 	createLogs := func(
 		_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
 	) (receiver.Logs, error) {
-		return shared.join(cfg.(*Config), set, func(r *killReceiver) { r.nextLogs = next })
+		return shared.join(cfg.(*Config), set, pipeline.SignalLogs, func(r *killReceiver) { r.nextLogs = next })
 	}
 	createTraces := func(
 		_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Traces,
 	) (receiver.Traces, error) {
-		return shared.join(cfg.(*Config), set, func(r *killReceiver) { r.nextTraces = next })
+		return shared.join(cfg.(*Config), set, pipeline.SignalTraces, func(r *killReceiver) { r.nextTraces = next })
 	}
 	return receiver.NewFactory(
 		metadata.Type,

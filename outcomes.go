@@ -11,10 +11,12 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 // exits sees the ends of processes where the source does not tell of them.
@@ -86,9 +88,36 @@ func (r *killReceiver) runOutcomes(ctx context.Context, d *delivery, producing *
 	}
 	d.follow.restore(ctx)
 	if r.watching {
-		producing.Go(func() { r.exits.Run(ctx, d.deliver) })
+		r.runExits(ctx, d, producing)
 	}
 	producing.Go(func() { d.followAll(ctx) })
+}
+
+// runExits sees the ends of processes until ctx is done. It does not wait for the
+// pipeline: a process ended when it ended.
+func (r *killReceiver) runExits(ctx context.Context, d *delivery, producing *sync.WaitGroup) {
+	ends := queue.New()
+	seen := make(chan struct{})
+	producing.Go(func() {
+		defer close(seen)
+		r.exits.Run(ctx, func(events []*kill.Event) error {
+			ends.Add(events)
+			return nil
+		})
+	})
+	producing.Go(func() {
+		for {
+			select {
+			case <-ends.Ready():
+				if !ends.Deliver(d.deliver) {
+					return
+				}
+			case <-seen:
+				ends.Deliver(d.deliver)
+				return
+			}
+		}
+	})
 }
 
 func (r *killReceiver) closeOutcomes() error {

@@ -158,13 +158,13 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		r.running.Go(d.handAll)
 	}
 	var producing sync.WaitGroup
+	r.runOutcomes(reading, d, &producing)
 	if r.guard != nil {
 		producing.Go(func() { r.guard.run(reading, d.deliver) })
 	}
 	if !r.source.tellsProcesses && r.prime() {
 		r.running.Go(func() { r.processes.Run(reading) })
 	}
-	r.runOutcomes(reading, d, &producing)
 	producing.Go(func() { r.source.Run(reading, d.deliver) })
 	r.running.Go(func() {
 		producing.Wait()

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
+	"go.opentelemetry.io/collector/pipeline"
 	"go.opentelemetry.io/collector/receiver"
 )
 
@@ -23,8 +24,10 @@ type instances struct {
 	byConfig map[*Config]*instance
 }
 
-// join returns the receiver of a configuration as a member of one more pipeline.
-func (s *instances) join(config *Config, set receiver.Settings, connect func(*killReceiver)) (*member, error) {
+// join returns the receiver of a configuration as a member of the pipelines of a signal.
+func (s *instances) join(
+	config *Config, set receiver.Settings, signal pipeline.Signal, connect func(*killReceiver),
+) (*member, error) {
 	if err := checkPlatform(config); err != nil {
 		return nil, err
 	}
@@ -36,7 +39,7 @@ func (s *instances) join(config *Config, set receiver.Settings, connect func(*ki
 		if err != nil {
 			return nil, err
 		}
-		i = &instance{receiver: r, leave: func() {
+		i = &instance{receiver: r, members: map[pipeline.Signal]bool{}, leave: func() {
 			s.mutex.Lock()
 			defer s.mutex.Unlock()
 			delete(s.byConfig, config)
@@ -44,17 +47,17 @@ func (s *instances) join(config *Config, set receiver.Settings, connect func(*ki
 		s.byConfig[config] = i
 	}
 	connect(i.receiver)
-	i.members++
+	i.members[signal] = true
 	return &member{instance: i}, nil
 }
 
-// instance is a receiver and how many pipelines it is in.
+// instance is a receiver and whose pipelines it is in.
 type instance struct {
 	receiver *killReceiver
 	leave    func()
 
 	mutex   sync.Mutex
-	members int
+	members map[pipeline.Signal]bool
 	hosts   []component.Host
 	stopped bool
 }
@@ -67,7 +70,7 @@ func (m *member) Start(ctx context.Context, host component.Host) error {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.hosts = append(m.hosts, host)
-	if m.stopped || len(m.hosts) < m.members {
+	if m.stopped || len(m.hosts) < len(m.members) {
 		return nil
 	}
 	return m.receiver.Start(ctx, &statusToAll{Host: host, all: m.hosts})

@@ -117,8 +117,8 @@ type Event struct {
 	// Exit is what a KindExit reports, nil for any other. The target is who has ended,
 	// with the name that it had at its end, and there is no sender.
 	Exit *Exit
-	// Outcome is what a KindOutcome reports, nil for any other. Time is that of the
-	// end, Signal and Sender are those of the first fatal signal.
+	// Outcome is what a KindOutcome or KindCall reports, nil for any other. Time is that
+	// of the end, Signal and Sender are those of the first fatal signal.
 	Outcome *Outcome
 
 	Audit Audit

@@ -5,15 +5,20 @@ package outcome
 
 import (
 	"container/list"
+	"slices"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// maxSignals is how many signals of one episode are told: the first half of them and
-// the last. Some send one process thousands; four thousand processes that were sent
-// one each take some 5 MB.
-const maxSignals = 32
+const (
+	// maxSignals is how many signals of one episode are told: the first half of them and
+	// the last. Some send one process thousands.
+	maxSignals = 32
+	// fewSignals is the same once all episodes together hold maxHeld, some 12 MB.
+	fewSignals = 2
+	maxHeld    = 1 << 14
+)
 
 // episode is what happens to one process from the first fatal signal on.
 type episode struct {
@@ -22,12 +27,12 @@ type episode struct {
 	start time.Duration
 	// call is the one that struck this process among others; nil if it was the only one.
 	call *call
-	// restored is true if the collector was restarted meanwhile.
-	restored bool
-	// due is when it is not waited for any more; closes is when its outcome is told,
-	// once it has ended.
-	due, closes time.Time
-	// place is that in the queue it is in.
+	// unseen is true if the process ended while no collector ran.
+	unseen bool
+	// due is when it is time for what the queue that it is in is for.
+	due time.Time
+	// queue is where it is, and place where in it.
+	queue *list.List
 	place *list.Element
 
 	story
@@ -42,11 +47,11 @@ type story struct {
 	Began  time.Time
 	First  kill.Signal
 
-	Signals []kill.Sent
+	Signals []kill.Sent `json:"-"` // see savedEpisode
 	Omitted int
 	// Last and LastSender are of the last fatal signal.
 	Last       kill.Signal
-	LastSender *kill.Process
+	LastSender *kill.Process `json:"-"`
 	// Softer is true once a fatal signal other than SIGKILL was sent.
 	Softer, Escalated bool
 	// Abend is the signal of which the kernel says that the process dies; 0 if none.
@@ -60,8 +65,8 @@ type story struct {
 	LastName string
 }
 
-// add takes another signal.
-func (s *story) add(e *kill.Event, sender *kill.Process) {
+// add takes another signal, and tells of no more than a limit.
+func (s *story) add(e *kill.Event, sender *kill.Process, limit int) {
 	s.Incomplete = s.Incomplete || !e.Complete
 	if e.Kind == kill.KindAbend {
 		s.Abend = e.Signal
@@ -72,9 +77,8 @@ func (s *story) add(e *kill.Event, sender *kill.Process) {
 	if e.Signal == 0 {
 		return // it only asks
 	}
-	if len(s.Signals) == maxSignals {
-		copy(s.Signals[maxSignals/2:], s.Signals[maxSignals/2+1:])
-		s.Signals = s.Signals[:maxSignals-1]
+	if n := len(s.Signals); n >= limit {
+		s.Signals = slices.Delete(s.Signals, limit/2, limit/2+1)
 		s.Omitted++
 	}
 	s.Signals = append(s.Signals, kill.Sent{
@@ -104,9 +108,6 @@ func fatal(e *kill.Event) bool {
 // end notes that the process has ended.
 func (e *episode) end(at time.Time, exit kill.Exit, name string) {
 	e.Ended, e.Exit, e.LastName = at, exit, name
-	if e.Ended.Before(e.Began) { // the clocks of the two differ by some milliseconds
-		e.Ended = e.Began
-	}
 }
 
 // ending returns how the process has ended, as far as that is known.
@@ -114,7 +115,7 @@ func (e *episode) ending() kill.Exit {
 	// If that was not seen, that it ended after SIGKILL says how, unless the collector
 	// has not seen all of it; and so does what the kernel said.
 	switch {
-	case e.Ended.IsZero() || e.Exit.Known || e.restored:
+	case e.Ended.IsZero() || e.Exit.Known || e.unseen:
 		return e.Exit
 	case e.Abend != 0:
 		return kill.Exit{Known: true, Status: int(e.Abend)}
@@ -131,6 +132,9 @@ func (e *episode) outcome() *kill.Event {
 
 // tell makes the event that tells what became of the process.
 func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
+	if at.Before(e.Began) { // the clock was set back, or those of the two differ by some milliseconds
+		at = e.Began
+	}
 	o := &kill.Outcome{
 		Span: e.Span, Verdict: verdict, Exit: e.ending(), Began: e.Began, Escalated: e.Escalated,
 		Signals: e.Signals, Omitted: e.Omitted, LastSignal: e.Last, LastSender: e.LastSender,

@@ -11,6 +11,11 @@ import (
 // ErrGone says that a process has ended before it could be followed.
 var ErrGone = errors.New("the process has ended already")
 
+// MaxWatches is how many processes are followed at a time. Few hosts have more that take
+// their time to die; each takes a kilobyte and, with the audit sources, a file
+// descriptor, of which systemd gives a service 524288 and a container may have fewer.
+const MaxWatches = 4096
+
 // Target is a process as an event tells of it.
 type Target struct {
 	PID int
@@ -20,6 +25,8 @@ type Target struct {
 	Command string
 	// At is when the event happened, since boot. The audit system tells that to 10 ms.
 	At time.Duration
+	// Killed is true if the signal was SIGKILL, which nobody outlives for long.
+	Killed bool
 }
 
 // Exits tells of the ends of processes.

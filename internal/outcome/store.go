@@ -4,6 +4,7 @@
 package outcome
 
 import (
+	"container/list"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -17,24 +18,49 @@ type saved struct {
 	Boot     string
 	Episodes []savedEpisode
 	Calls    []callStory
+	// Senders are those of all signals, once each.
+	Senders []*kill.Process
 }
 
 type savedEpisode struct {
 	PID   int
 	Start time.Duration
 	Call  kill.Span
+	// Sent and LastSentBy take the place of what the story has with pointers.
+	Sent       []savedSent
+	LastSentBy int
 	story
+}
+
+// savedSent is a signal whose sender is a place in the list of them.
+type savedSent struct {
+	kill.Sent
+	Sender int
 }
 
 // Save returns what Restore needs.
 func (t *Table) Save() ([]byte, error) {
 	s := saved{Boot: t.config.BootID}
-	for _, ep := range t.episodes() {
-		kept := savedEpisode{PID: ep.pid, Start: ep.start, story: ep.story}
-		if ep.call != nil {
-			kept.Call = ep.call.Span
+	places := map[*kill.Process]int{}
+	place := func(sender *kill.Process) int {
+		if _, ok := places[sender]; !ok {
+			places[sender] = len(s.Senders)
+			s.Senders = append(s.Senders, sender)
 		}
-		s.Episodes = append(s.Episodes, kept)
+		return places[sender]
+	}
+	for _, queue := range []*list.List{t.ended, t.missing, t.waiting} {
+		for at := queue.Front(); at != nil; at = at.Next() {
+			ep := at.Value.(*episode)
+			kept := savedEpisode{PID: ep.pid, Start: ep.start, LastSentBy: place(ep.LastSender), story: ep.story}
+			for _, sent := range ep.Signals {
+				kept.Sent = append(kept.Sent, savedSent{sent, place(sent.Sender)})
+			}
+			if ep.call != nil {
+				kept.Call = ep.call.Span
+			}
+			s.Episodes = append(s.Episodes, kept)
+		}
 	}
 	for _, c := range t.calls {
 		s.Calls = append(s.Calls, c.callStory)
@@ -47,16 +73,12 @@ func (t *Table) Save() ([]byte, error) {
 	return data, nil
 }
 
-// episodes returns all that are open, those that began first before the others.
-func (t *Table) episodes() []*episode {
-	all := make([]*episode, 0, t.ended.Len()+t.waiting.Len())
-	for place := t.ended.Front(); place != nil; place = place.Next() {
-		all = append(all, place.Value.(*episode))
+// sender returns the sender at a place; nil if the data are spoiled.
+func (s *saved) sender(place int) *kill.Process {
+	if place < 0 || place >= len(s.Senders) {
+		return nil
 	}
-	for place := t.waiting.Front(); place != nil; place = place.Next() {
-		all = append(all, place.Value.(*episode))
-	}
-	return all
+	return s.Senders[place]
 }
 
 // Restore goes on with what was saved before the collector was restarted. Of a process
@@ -75,7 +97,7 @@ func (t *Table) Restore(data []byte) error {
 		}
 	}
 	for i := range s.Episodes {
-		t.restore(&s.Episodes[i], s.Boot == t.config.BootID)
+		t.restore(&s, &s.Episodes[i])
 	}
 	for span, c := range t.calls {
 		if c.open == 0 {
@@ -86,14 +108,22 @@ func (t *Table) Restore(data []byte) error {
 	return nil
 }
 
-func (t *Table) restore(kept *savedEpisode, sameBoot bool) {
+func (t *Table) restore(s *saved, kept *savedEpisode) {
 	now := t.now()
-	ep := &episode{
-		pid: kept.PID, start: kept.Start, restored: true, due: t.dueAt(now, kept.Began), story: kept.story,
+	waited := min(max(now.Sub(kept.Began), 0), t.config.Timeout)
+	ep := &episode{pid: kept.PID, start: kept.Start, due: now.Add(t.config.Timeout - waited), story: kept.story}
+	for _, sent := range kept.Sent {
+		sent.Sent.Sender = s.sender(sent.Sender)
+		if sent.Sent.Sender == nil {
+			return
+		}
+		ep.Signals = append(ep.Signals, sent.Sent)
 	}
-	if len(ep.Signals) == 0 || ep.Signals[0].Sender == nil || t.open[ep.pid] != nil || t.waiting.Len() >= MaxWatched {
+	ep.LastSender = s.sender(kept.LastSentBy)
+	if len(ep.Signals) == 0 || ep.LastSender == nil || t.open[ep.pid] != nil || t.watched.Load() >= MaxWatches {
 		return
 	}
+	t.held += len(ep.Signals)
 	if ep.call = t.calls[kept.Call]; ep.call != nil {
 		ep.call.open++
 	}
@@ -103,7 +133,8 @@ func (t *Table) restore(kept *savedEpisode, sameBoot bool) {
 	switch {
 	case !ended.IsZero():
 		t.end(ep, ended, ep.Exit, ep.LastName)
-	case !sameBoot || t.config.Exits.Resume(ep.pid, ep.start) != nil:
+	case s.Boot != t.config.BootID || t.config.Exits.Resume(ep.pid, ep.start) != nil:
+		ep.unseen = true
 		t.end(ep, now, kill.Exit{}, "")
 	}
 }

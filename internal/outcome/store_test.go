@@ -88,6 +88,31 @@ func TestEndedBefore(t *testing.T) {
 	assert.Equal(t, epoch, e.Time)
 }
 
+// It was gone before the collector was killed, which is why it is known how it ended.
+func TestKilledBefore(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.sent(kill.SIGKILL, pid)
+	next := f.restarted(t, "boot")
+	next.pass(lateness)
+	assert.Equal(t, kill.VerdictKilled, next.only(t).Outcome.Verdict)
+}
+
+// A sender is kept once, whatever it has sent.
+func TestSaveIsShort(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	for pid := 1; pid <= MaxWatches; pid++ {
+		f.born(pid)
+		for range maxSignals {
+			f.sent(kill.SIGHUP, pid)
+		}
+	}
+	data, err := f.Save()
+	require.NoError(t, err)
+	assert.Less(t, len(data), 32<<20)
+}
+
 func TestRestartWithinCall(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
@@ -115,14 +140,14 @@ func TestRestoreNothing(t *testing.T) {
 	f := newFixture(t, true)
 	require.NoError(t, f.Restore(nil))
 	require.ErrorContains(t, f.Restore([]byte("not JSON")), "reading which processes were followed")
-	require.NoError(t, f.Restore([]byte(`{"Episodes":[{"PID":1},{"PID":2,"Signals":[{}]}],"Calls":[{}]}`)))
+	require.NoError(t, f.Restore([]byte(`{"Episodes":[{"PID":1},{"PID":2,"Sent":[{"Sender":7}]},{"Sent":[{}]}],"Calls":[{}]}`)))
 	assert.Zero(t, f.Watched())
 	f.pass(time.Hour)
 	assert.Empty(t, f.Take())
 }
 
 func FuzzRestore(f *testing.F) {
-	f.Add([]byte(`{"Boot":"boot","Episodes":[{"PID":3936,"Start":5,"Signals":[{"Signal":15,"Sender":{}}]}]}`))
+	f.Add([]byte(`{"Boot":"boot","Episodes":[{"PID":3936,"Start":5,"Sent":[{"Signal":15,"Sender":0}]}],"Senders":[{"PID":1}]}`))
 	f.Add([]byte(`{"Calls":[{"Event":{},"Verdicts":{"killed":1}}]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		table := newFixture(t, false)

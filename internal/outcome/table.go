@@ -15,15 +15,20 @@ import (
 )
 
 const (
-	// MaxWatched bounds the processes that are followed at a time. Few hosts have
-	// more that take their time to die; each takes a kilobyte and, with the audit
-	// sources, a file descriptor.
-	MaxWatched = 4096
 	// maxEnded bounds those that have ended, while signals to them may still come.
 	maxEnded = 4096
 	// lateness is how long after the end of a process a signal to it may still come
 	// from the audit system, where a call to many takes a while to be put together.
 	lateness = 500 * time.Millisecond
+	// grace is how long the end of a process may take to be told after it was found to
+	// be gone: the pipeline may have held it up.
+	grace = 5 * time.Second
+	// sweepInterval is how often it is looked who is gone, if there are too many to follow
+	// another one. That takes some 40 ms.
+	sweepInterval = 10 * time.Second
+	// maxClosed is how many of those whose outcome was told are remembered: signals are
+	// sent to the dead as well, and a zombie can be followed.
+	maxClosed = 4096
 	// reused is how much later than the end of a process a signal must have been sent
 	// to be for another one with the same pid, as audit records bear the time of the
 	// kernel's last tick.
@@ -45,6 +50,12 @@ type Config struct {
 	Logger    *zap.Logger
 }
 
+// instance is one life of a process.
+type instance struct {
+	pid   int
+	start time.Duration
+}
+
 // Table holds the episodes that are open. It is not safe for concurrent use, but for
 // Counts.
 type Table struct {
@@ -53,12 +64,20 @@ type Table struct {
 	now    func() time.Time
 
 	open map[int]*episode
-	// waiting are those whose process lives, ended those whose process has ended, both
-	// by the time at which they are due.
-	waiting, ended *list.List
-	calls          map[kill.Span]*call
-	told           []*kill.Event
-	changed        bool
+	// waiting are those whose process lives, missing those whose process is gone, of
+	// which its end may still tell more, and ended those whose process has ended; all by
+	// the time at which they are due.
+	waiting, missing, ended *list.List
+	calls                   map[kill.Span]*call
+	// closed are those whose outcome was told, the first one first, and their spans.
+	closed   map[instance]kill.Span
+	closings []instance
+	// held is how many signals all episodes hold, swept when it was last looked who is
+	// gone.
+	held    int
+	swept   time.Time
+	told    []*kill.Event
+	changed bool
 
 	watched, dropped atomic.Int64
 }
@@ -67,7 +86,8 @@ type Table struct {
 func NewTable(config Config) *Table {
 	return &Table{
 		config: config, ids: newIDs(config.HostID, config.BootID), now: time.Now,
-		open: map[int]*episode{}, waiting: list.New(), ended: list.New(), calls: map[kill.Span]*call{},
+		open: map[int]*episode{}, waiting: list.New(), missing: list.New(), ended: list.New(),
+		calls: map[kill.Span]*call{}, closed: map[instance]kill.Span{},
 	}
 }
 
@@ -110,7 +130,7 @@ func (s *strike) sender(last *kill.Process) *kill.Process {
 func (t *Table) struck(s *strike, target *kill.Process) {
 	ep, another := t.find(s.Event, target)
 	if ep == nil {
-		if another || !fatal(s.Event) {
+		if another || t.buried(target, startOf(target)) || !fatal(s.Event) {
 			return
 		}
 		if ep = t.begin(s, target); ep == nil {
@@ -121,7 +141,12 @@ func (t *Table) struck(s *strike, target *kill.Process) {
 	if n := len(ep.Signals); n > 0 {
 		last = ep.Signals[n-1].Sender
 	}
-	ep.add(s.Event, s.sender(last))
+	limit, before := maxSignals, len(ep.Signals)
+	if t.held >= maxHeld {
+		limit = fewSignals
+	}
+	ep.add(s.Event, s.sender(last), limit)
+	t.held += len(ep.Signals) - before
 	target.Span = ep.Span
 	t.changed = true
 }
@@ -133,10 +158,7 @@ func (t *Table) find(e *kill.Event, target *kill.Process) (ep *episode, another 
 	if ep == nil {
 		return nil, false
 	}
-	var start time.Duration
-	if target.Instance != nil {
-		start = target.Instance.SinceBoot
-	}
+	start := startOf(target)
 	switch {
 	case start != 0 && ep.start != 0 && start < ep.start:
 		return nil, true
@@ -149,16 +171,48 @@ func (t *Table) find(e *kill.Event, target *kill.Process) (ep *episode, another 
 	return ep, false
 }
 
+// startOf returns when a target was created; 0 if the event does not tell.
+func startOf(target *kill.Process) time.Duration {
+	if target.Instance == nil {
+		return 0
+	}
+	return target.Instance.SinceBoot
+}
+
+// buried reports whether the outcome of a process was told already. What is sent to it
+// then belongs to the same span, and changes nothing.
+func (t *Table) buried(target *kill.Process, start time.Duration) bool {
+	span, ok := t.closed[instance{target.PID, start}]
+	if ok {
+		target.Span = span
+	}
+	return ok
+}
+
+// bury remembers whose outcome was told.
+func (t *Table) bury(ep *episode) {
+	who := instance{ep.pid, ep.start}
+	if _, ok := t.closed[who]; ok || ep.start == 0 {
+		return
+	}
+	if len(t.closings) >= maxClosed {
+		delete(t.closed, t.closings[0])
+		t.closings = t.closings[1:]
+	}
+	t.closed[who] = ep.Span
+	t.closings = append(t.closings, who)
+}
+
 // begin begins an episode. It returns nil if the process cannot be followed.
 func (t *Table) begin(s *strike, target *kill.Process) *episode {
-	if t.watched.Load() >= MaxWatched {
-		t.drop(target.PID, errors.New("too many processes are followed"))
+	now := t.now()
+	if t.watched.Load() >= MaxWatches && !t.sweep(now) {
+		t.drop(target.PID, errors.New("as many processes are followed as may be"))
 		return nil
 	}
-	now := t.now()
-	whom := Target{PID: target.PID, Command: target.Command, At: t.config.SinceBoot() - now.Sub(s.Time)}
-	if target.Instance != nil {
-		whom.Start = target.Instance.SinceBoot
+	whom := Target{
+		PID: target.PID, Start: startOf(target), Command: target.Command,
+		At: t.config.SinceBoot() - now.Sub(s.Time), Killed: s.Signal == kill.SIGKILL,
 	}
 	start, err := t.config.Exits.Follow(whom)
 	gone := errors.Is(err, ErrGone)
@@ -168,8 +222,13 @@ func (t *Table) begin(s *strike, target *kill.Process) *episode {
 	}
 	if gone {
 		start = whom.Start
+	} else if t.buried(target, start) { // a zombie
+		t.config.Exits.Forget(target.PID)
+		return nil
 	}
-	ep := &episode{pid: target.PID, start: start, due: t.dueAt(now, s.Time)}
+	// The time of an event is not to be trusted while the clock is being set.
+	age := min(max(now.Sub(s.Time), 0), t.config.Timeout/2)
+	ep := &episode{pid: target.PID, start: start, due: now.Add(t.config.Timeout - age)}
 	ep.Target, ep.Source, ep.Began, ep.First = *target, s.Source, s.Time, s.Signal
 	ep.Target.Original, ep.Span = "", t.span(s, ep)
 	t.watch(ep)
@@ -177,12 +236,6 @@ func (t *Table) begin(s *strike, target *kill.Process) *episode {
 		t.end(ep, now, kill.Exit{}, "")
 	}
 	return ep
-}
-
-// dueAt returns when an episode that began then is not waited for any more, whoever
-// sets the clock meanwhile.
-func (t *Table) dueAt(now, began time.Time) time.Time {
-	return now.Add(t.config.Timeout - min(max(now.Sub(began), 0), t.config.Timeout))
 }
 
 // span returns the span of an episode that begins.
@@ -218,9 +271,31 @@ func (t *Table) callOf(s *strike) *call {
 // watch takes an episode in.
 func (t *Table) watch(ep *episode) {
 	t.open[ep.pid] = ep
-	ep.place = t.waiting.PushBack(ep)
+	ep.move(t.waiting, ep.due)
 	t.watched.Add(1)
 	t.changed = true
+}
+
+// move puts an episode at the end of a queue.
+func (e *episode) move(to *list.List, due time.Time) {
+	e.leave()
+	e.queue, e.due = to, due
+	e.place = to.PushBack(e)
+}
+
+func (e *episode) leave() {
+	if e.queue != nil {
+		e.queue.Remove(e.place)
+		e.queue = nil
+	}
+}
+
+// head returns the first episode of a queue; nil if there is none.
+func head(queue *list.List) *episode {
+	if queue.Len() == 0 {
+		return nil
+	}
+	return queue.Front().Value.(*episode)
 }
 
 func (t *Table) drop(pid int, err error) {
@@ -247,28 +322,59 @@ func (t *Table) end(ep *episode, at time.Time, exit kill.Exit, name string) {
 		return
 	}
 	t.changed = true
-	t.watched.Add(-1)
-	t.waiting.Remove(ep.place)
+	if ep.queue == t.waiting {
+		t.watched.Add(-1)
+	}
 	ep.end(at, exit, name)
-	ep.closes = t.now().Add(lateness)
-	ep.place = t.ended.PushBack(ep)
+	ep.move(t.ended, t.now().Add(lateness))
 	if t.ended.Len() > maxEnded {
 		t.closeOldest()
 	}
 }
 
-// miss notes that a process has ended without anybody being told, as something was
-// lost.
-func (t *Table) miss(ep *episode) {
-	if ep.Ended.IsZero() {
-		t.config.Exits.Forget(ep.pid)
-		t.end(ep, t.now(), kill.Exit{}, "")
+// sweep looks who is gone, unless it has just done so, and reports whether there is room
+// now.
+func (t *Table) sweep(now time.Time) bool {
+	if now.Sub(t.swept) < sweepInterval {
+		return false
 	}
+	t.swept = now
+	for place := t.waiting.Front(); place != nil; {
+		ep := place.Value.(*episode)
+		place = place.Next()
+		if !t.config.Exits.Lives(ep.pid, ep.start) {
+			t.missed(ep, now)
+		}
+	}
+	return t.watched.Load() < MaxWatches
+}
+
+// missed notes that a process is gone, though its end was not told yet.
+func (t *Table) missed(ep *episode, now time.Time) {
+	t.watched.Add(-1)
+	ep.move(t.missing, now.Add(grace))
+	if t.missing.Len() > MaxWatches {
+		t.miss(head(t.missing))
+	}
+}
+
+// miss ends an episode of whose end nobody has told, as something was lost.
+func (t *Table) miss(ep *episode) {
+	if !ep.Ended.IsZero() {
+		return
+	}
+	at := t.now()
+	if ep.queue == t.missing {
+		at = ep.due.Add(-grace) // when it was found to be gone
+	}
+	t.config.Exits.Forget(ep.pid)
+	ep.Incomplete = true
+	t.end(ep, at, kill.Exit{}, "")
 }
 
 // closeOldest tells the outcome of who has ended first.
 func (t *Table) closeOldest() {
-	ep := t.ended.Front().Value.(*episode)
+	ep := head(t.ended)
 	t.close(ep, ep.outcome())
 }
 
@@ -278,13 +384,16 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	if t.open[ep.pid] == ep {
 		delete(t.open, ep.pid)
 	}
-	if ep.Ended.IsZero() {
+	if ep.queue == t.waiting {
 		t.watched.Add(-1)
-		t.waiting.Remove(ep.place)
+	}
+	ep.leave()
+	if ep.Ended.IsZero() {
 		t.config.Exits.Forget(ep.pid)
 	} else {
-		t.ended.Remove(ep.place)
+		t.bury(ep)
 	}
+	t.held -= len(ep.Signals)
 	t.told = append(t.told, e)
 	if ep.call == nil {
 		return
@@ -298,18 +407,17 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 // Expire ends what is due.
 func (t *Table) Expire() {
 	now := t.now()
-	for t.ended.Len() > 0 && !t.ended.Front().Value.(*episode).closes.After(now) {
+	for ep := head(t.ended); ep != nil && !ep.due.After(now); ep = head(t.ended) {
 		t.closeOldest()
 	}
-	for t.waiting.Len() > 0 {
-		ep := t.waiting.Front().Value.(*episode)
-		if ep.due.After(now) {
-			break
-		}
+	for ep := head(t.missing); ep != nil && !ep.due.After(now); ep = head(t.missing) {
+		t.miss(ep)
+	}
+	for ep := head(t.waiting); ep != nil && !ep.due.After(now); ep = head(t.waiting) {
 		if t.config.Exits.Lives(ep.pid, ep.start) {
 			t.close(ep, ep.tell(kill.VerdictSurvived, now))
 		} else {
-			t.miss(ep)
+			t.missed(ep, now)
 		}
 	}
 }
@@ -317,12 +425,9 @@ func (t *Table) Expire() {
 // Next returns when Expire has something to do; the zero time if nothing is open.
 func (t *Table) Next() time.Time {
 	var next time.Time
-	if t.ended.Len() > 0 {
-		next = t.ended.Front().Value.(*episode).closes
-	}
-	if t.waiting.Len() > 0 {
-		if due := t.waiting.Front().Value.(*episode).due; next.IsZero() || due.Before(next) {
-			next = due
+	for _, queue := range []*list.List{t.ended, t.missing, t.waiting} {
+		if ep := head(queue); ep != nil && (next.IsZero() || ep.due.Before(next)) {
+			next = ep.due
 		}
 	}
 	return next
@@ -331,6 +436,9 @@ func (t *Table) Next() time.Time {
 // Settle tells the outcomes of all that have ended, though signals to them may still
 // come.
 func (t *Table) Settle() {
+	for ep := head(t.missing); ep != nil; ep = head(t.missing) {
+		t.miss(ep)
+	}
 	for t.ended.Len() > 0 {
 		t.closeOldest()
 	}
@@ -338,8 +446,7 @@ func (t *Table) Settle() {
 
 // Abandon gives up those that live: it is not known what will become of them.
 func (t *Table) Abandon() {
-	for t.waiting.Len() > 0 {
-		ep := t.waiting.Front().Value.(*episode)
+	for ep := head(t.waiting); ep != nil; ep = head(t.waiting) {
 		t.close(ep, ep.tell(kill.VerdictUnknown, t.now()))
 	}
 }

@@ -108,7 +108,8 @@ func TestVerdicts(t *testing.T) {
 				f.sent(kill.SIGTERM, pid)
 				delete(f.exits.starts, pid)
 				f.pass(2 * time.Minute)
-				f.pass(time.Second)
+				f.pass(grace)
+				f.pass(lateness)
 			},
 			kill.VerdictEnded, kill.Exit{}, 2 * time.Minute, 1, false, false,
 		},
@@ -344,22 +345,22 @@ func TestSurvivesTwice(t *testing.T) {
 func TestTooMany(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
-	for pid := 1; pid <= MaxWatched+1; pid++ {
+	for pid := 1; pid <= MaxWatches+1; pid++ {
 		f.born(pid)
 		f.sent(kill.SIGTERM, pid)
 	}
-	assert.EqualValues(t, MaxWatched, f.Watched())
+	assert.EqualValues(t, MaxWatches, f.Watched())
 	assert.EqualValues(t, 1, f.Dropped())
 	assert.Equal(t, 1, f.logged.FilterMessage("what becomes of a process will not be told").Len())
 
-	for pid := 1; pid <= MaxWatched; pid++ {
+	for pid := 1; pid <= MaxWatches; pid++ {
 		f.died(pid, 15)
 	}
 	assert.Zero(t, f.Watched())
 	assert.Empty(t, f.Take(), "signals may still come")
-	f.born(MaxWatched + 2)
-	f.sent(kill.SIGTERM, MaxWatched+2)
-	f.died(MaxWatched+2, 15)
+	f.born(MaxWatches + 2)
+	f.sent(kill.SIGTERM, MaxWatches+2)
+	f.died(MaxWatches+2, 15)
 	assert.Equal(t, 1, f.only(t).Targets[0].PID, "the first had to make room")
 	f.pass(lateness)
 	assert.Len(t, f.Take(), maxEnded)
@@ -391,4 +392,119 @@ func TestFollowed(t *testing.T) {
 	f.died(pid, 15)
 	f.pass(lateness)
 	assert.Equal(t, f.ids.instance(pid, pid*time.Second), f.only(t).Outcome.Span.Trace, "it was asked when it was created")
+}
+
+// The pipeline was stuck: that the process is gone is seen before its end is told.
+func TestLateEnd(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.sent(kill.SIGTERM, pid)
+	late := &kill.Event{Kind: kill.KindExit, Time: epoch.Add(time.Second), Exit: &kill.Exit{Known: true}}
+	*late.AddTarget() = kill.Process{PID: pid, Command: "mysqld", Instance: &kill.Instance{SinceBoot: pid * time.Second}}
+	delete(f.exits.starts, pid)
+	f.pass(3 * time.Minute)
+	assert.Empty(t, f.Take())
+	assert.Zero(t, f.Watched())
+	f.Exited(late)
+	e := f.only(t)
+	assert.Equal(t, kill.VerdictExited, e.Outcome.Verdict)
+	assert.Equal(t, time.Second, e.Time.Sub(e.Outcome.Began))
+	assert.True(t, e.Complete)
+}
+
+// A zombie is sent signals, and can be followed, but dies only once.
+func TestSignalsToTheDead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	span := f.sent(kill.SIGTERM, pid).Targets[0].Span
+	f.died(pid, 15)
+	f.pass(lateness)
+	f.only(t)
+	f.born(pid) // as /proc still tells
+	for _, change := range []func(*kill.Event){
+		func(*kill.Event) {},
+		func(e *kill.Event) { e.Targets[0].Instance = nil },
+	} {
+		assert.Equal(t, span, f.strike(kill.SIGKILL, change, pid).Targets[0].Span)
+	}
+	assert.Zero(t, f.Watched())
+	assert.Equal(t, []int{pid}, f.exits.forgotten)
+	f.pass(time.Hour)
+	assert.Empty(t, f.Take())
+}
+
+func TestRemembersFewOfTheDead(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	for pid := 1; pid <= maxClosed+10; pid++ {
+		f.born(pid)
+		f.sent(kill.SIGKILL, pid)
+		f.died(pid, 9)
+	}
+	assert.Len(t, f.Take(), maxClosed+10)
+	assert.Len(t, f.closed, maxClosed)
+	assert.Len(t, f.closings, maxClosed)
+}
+
+// If ends are lost, those who are gone make room for others.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	for pid := 1; pid <= MaxWatches; pid++ {
+		f.born(pid)
+		f.sent(kill.SIGTERM, pid)
+		if pid > 10 {
+			delete(f.exits.starts, pid)
+		}
+	}
+	f.born(pid)
+	f.born(MaxWatches + 1)
+	f.sent(kill.SIGTERM, MaxWatches+1)
+	assert.EqualValues(t, 12, f.Watched(), "one of them bears the pid of another who was gone")
+	assert.Zero(t, f.Dropped())
+	f.pass(grace)
+	f.pass(lateness)
+	assert.Len(t, f.Take(), MaxWatches-11)
+}
+
+// A clock that is set makes no outcome end before it began, nor at once.
+func TestClockIsSet(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.strike(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(-time.Hour) }, pid)
+	f.Expire()
+	assert.Empty(t, f.Take(), "it was set forward, which the source does not know yet")
+	f.died(pid, 15)
+	f.only(t)
+
+	f.born(10)
+	f.strike(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(time.Hour) }, 10)
+	f.pass(2 * time.Minute)
+	e := f.only(t)
+	assert.Equal(t, kill.VerdictSurvived, e.Outcome.Verdict)
+	assert.Equal(t, e.Outcome.Began, e.Time)
+}
+
+// All episodes together hold no more signals than there is room for.
+func TestTooManySignals(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	for pid := 1; pid <= MaxWatches; pid++ {
+		f.born(pid)
+		for range maxSignals {
+			f.sent(kill.SIGHUP, pid)
+		}
+	}
+	assert.LessOrEqual(t, f.held, maxHeld+fewSignals*MaxWatches)
+	f.sent(kill.SIGKILL, MaxWatches)
+	f.died(MaxWatches, 9)
+	o := f.only(t).Outcome
+	assert.Equal(t, maxSignals+1, len(o.Signals)+o.Omitted)
+	assert.Equal(t, kill.SIGHUP, o.Signals[0].Signal)
+	assert.Equal(t, kill.SIGKILL, o.Signals[len(o.Signals)-1].Signal)
+	f.Abandon()
+	assert.Zero(t, f.held)
 }

@@ -22,10 +22,6 @@ import (
 )
 
 const (
-	// MaxWatches is how many processes a Watcher follows: each takes a file descriptor, of
-	// which systemd gives a service 524288 and a container may have fewer, and less than
-	// 1 KiB of the kernel's memory.
-	MaxWatches = 4096
 	// coarseClock is how far the time of an audit record may lie before the event: the
 	// kernel takes it from its last tick, at least 100 of which are in a second, and
 	// prints milliseconds.
@@ -259,7 +255,9 @@ func (t Target) is(s stat) bool {
 	case s.start+tick <= t.At:
 		return true
 	}
-	return s.start <= t.At+coarseClock && t.Command != "" && s.command == t.Command
+	// It was born within the tick of the event. A process often runs another program by
+	// then; that its pid is another's already is likelier only if it was killed.
+	return s.start <= t.At+coarseClock && (!t.Killed || t.Command != "" && s.command == t.Command)
 }
 
 // certainly reports whether the target is the process that is followed, without asking

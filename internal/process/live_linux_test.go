@@ -6,6 +6,7 @@ package process
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -391,4 +392,19 @@ func TestLives(t *testing.T) {
 	require.Eventually(t, func() bool { return !table.Lives(known.Key) }, 20*time.Second, 5*time.Millisecond, "a zombie has ended")
 	require.Error(t, child.Wait())
 	assert.False(t, table.Lives(known.Key))
+}
+
+// Who cannot be looked at is not taken for dead.
+func TestLivesUnseen(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Config{Root: t.TempDir()})
+	assert.True(t, table.Lives(Key{PID: os.Getpid()}))
+	table = newLiveTable(t)
+	hidden := t.TempDir()
+	table.proc.path = hidden
+	assert.True(t, table.Lives(Key{PID: os.Getpid()}), "as with hidepid")
+	require.NoError(t, os.Mkdir(hidden+"/1", 0o700))
+	assert.False(t, table.Lives(Key{PID: os.Getpid()}))
+	require.NoError(t, os.WriteFile(fmt.Sprint(hidden, "/", os.Getpid()), nil, 0o600))
+	assert.True(t, table.Lives(Key{PID: os.Getpid()}), "it cannot be opened")
 }

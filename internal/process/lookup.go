@@ -60,19 +60,19 @@ func (t *Table) Lookup(pid int) (Known, bool) {
 }
 
 // Lives reports whether a process has not ended, as far as can be seen: a zombie has,
-// unless it is but the first thread that has ended before the others.
+// unless it is but the first thread that has ended before the others. Where /proc
+// cannot be looked at, everybody lives.
 func (t *Table) Lives(key Key) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.proc.err != nil {
-		return true
-	}
-	dir, s, ok := t.proc.openLife(key.rounded())
+	key = key.rounded()
+	dir, ok := t.proc.open(key.PID)
 	if !ok {
-		return false
+		return t.proc.hides(key.PID)
 	}
-	dir.close()
-	return !s.dead || s.threads > 1
+	defer dir.close()
+	s, ok := dir.stat()
+	return ok && s.Key == key && (!s.dead || s.threads > 1)
 }
 
 // living returns the process that bears a pid as far as the table knows.

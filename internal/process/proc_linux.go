@@ -141,6 +141,19 @@ func (p *proc) open(pid int) (folder, bool) {
 	return folder{fd, p.buffer}, err == nil
 }
 
+// hides reports whether a process that has no folder may exist all the same: there is no
+// file descriptor left to open it, or it is mounted with hidepid (proc(5)), which shows
+// in that not even init is there.
+func (p *proc) hides(pid int) bool {
+	if p.err != nil {
+		return true
+	}
+	var stat unix.Stat_t
+	err := unix.Stat(p.path+"/"+strconv.Itoa(pid), &stat)
+	gone := errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ESRCH)
+	return !gone || unix.Stat(p.path+"/1", &stat) != nil
+}
+
 func (f folder) close() { _ = unix.Close(f.fd) }
 
 // read returns the beginning of a file, until the next is read.

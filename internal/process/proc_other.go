@@ -20,6 +20,8 @@ func (*proc) hierarchies() map[string]int  { return nil }
 func (*proc) processOf(pid int) int        { return pid }
 func (*proc) open(int) (folder, bool)      { return folder{}, false }
 
+func (*proc) hides(int) bool { return true }
+
 type folder struct{}
 
 func (folder) close()                {}

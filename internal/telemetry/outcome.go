@@ -87,7 +87,7 @@ func appendVerdict(buf []byte, o *kill.Outcome) []byte {
 	case kill.VerdictEnded:
 		return append(buf, "has ended, nobody saw how"...)
 	}
-	return append(buf, "was still alive when the collector stopped"...)
+	return append(buf, "was still followed when the collector stopped"...)
 }
 
 // appendAfter says how long after something.
