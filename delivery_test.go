@@ -53,7 +53,7 @@ func newDeliveryFixture(t *testing.T, next consumer.Logs, change func(*Config)) 
 		Enabled: true, InitialInterval: time.Second, MaxInterval: 4 * time.Second, Multiplier: 2,
 	}
 	change(f.config)
-	f.fixture.next = next
+	f.next = next
 	r := f.new(t)
 	r.health = &health{report: func(event *componentstatus.Event) {
 		f.reported = append(f.reported, event.Status())

@@ -105,22 +105,33 @@ func (f *follow) restore(ctx context.Context) {
 	}
 }
 
-// save keeps the table. It reports whether that is done.
-func (f *follow) save(ctx context.Context) bool {
-	start := time.Now()
-	data, err := f.table.Save()
-	if err == nil {
-		err = f.storage.Set(ctx, followedKey, data)
+// due returns what is to be saved now; nil if nothing is.
+func (f *follow) due(now time.Time) []byte {
+	if f.storage == nil || !f.table.Changed() || f.saves.IsZero() || f.saves.After(now) {
+		return nil
 	}
+	return f.state()
+}
+
+// state returns what keeps the table over a restart; nil if that cannot be had.
+func (f *follow) state() []byte {
+	data, err := f.table.Save()
+	if err != nil {
+		f.logger.Error("the processes that are followed cannot be stored, a restart will forget them", zap.Error(err))
+	}
+	return data
+}
+
+// save keeps the state of the table. It reports whether that is done.
+func (f *follow) save(ctx context.Context, state []byte) bool {
+	err := f.storage.Set(ctx, followedKey, state)
 	if err != nil {
 		f.logger.Warn("the processes that are followed could not be stored, a restart would forget them", zap.Error(err))
 	}
-	now := time.Now()
-	f.saves = now.Add(max(saveInterval, savePause*now.Sub(start)))
 	return err == nil
 }
 
-// followAll tells what is due until ctx is done, and then what is left.
+// followAll tells what is due until ctx is done.
 func (d *delivery) followAll(ctx context.Context) {
 	defer d.follow.timer.Stop()
 	for {
@@ -128,23 +139,37 @@ func (d *delivery) followAll(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-d.follow.timer.C:
-			d.expire()
+			d.expire() //nolint:contextcheck // what is handed on has a context of its own
 		}
 	}
 }
 
-// expire tells what is due.
+// expire tells what is due, and saves what is to be.
 func (d *delivery) expire() {
+	start := time.Now()
+	state := d.expireNow(start)
+	if state == nil {
+		return
+	}
+	d.follow.save(d.context, state) // nobody is to wait for a disk
 	d.busy.Lock()
 	defer d.busy.Unlock()
-	f := d.follow
-	f.wakes = time.Time{}
-	f.table.Expire()
+	now := time.Now()
+	d.follow.saves = now.Add(max(saveInterval, savePause*now.Sub(start)))
+	d.schedule()
+}
+
+func (d *delivery) expireNow(now time.Time) (state []byte) {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	d.follow.wakes = time.Time{}
+	d.follow.table.Expire()
 	_ = d.flushOutcomes() // which has told what it could not hand on
-	if f.storage != nil && f.table.Changed() && !f.saves.IsZero() && !f.saves.After(time.Now()) {
-		f.save(d.context)
+	if state = d.follow.due(now); state != nil {
+		d.follow.saves = now.Add(time.Hour) // not again before this is done
 	}
 	d.schedule()
+	return state
 }
 
 // unfollow tells what is left at shutdown. Who can be followed again after a restart
@@ -154,7 +179,13 @@ func (d *delivery) unfollow() {
 	defer d.busy.Unlock()
 	f := d.follow
 	f.table.Settle()
-	if f.storage == nil || !f.save(d.context) {
+	kept := false
+	if f.storage != nil {
+		if state := f.state(); state != nil {
+			kept = f.save(d.context, state)
+		}
+	}
+	if !kept {
 		f.table.Abandon()
 	}
 	_ = d.flushOutcomes() // which has told what it could not hand on

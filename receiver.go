@@ -166,7 +166,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		r.running.Go(func() { r.processes.Run(reading) })
 	}
 	producing.Go(func() { r.source.Run(reading, d.deliver) })
-	r.running.Go(func() {
+	r.running.Go(func() { //nolint:contextcheck // what is handed on has a context of its own
 		producing.Wait()
 		if d.follow != nil {
 			d.unfollow()

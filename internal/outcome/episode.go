@@ -49,13 +49,16 @@ type story struct {
 
 	Signals []kill.Sent `json:"-"` // see savedEpisode
 	Omitted int
-	// Last and LastSender are of the last fatal signal.
+	// Last, LastAt and LastSender are of the last fatal signal.
 	Last       kill.Signal
+	LastAt     time.Time
 	LastSender *kill.Process `json:"-"`
 	// Softer is true once a fatal signal other than SIGKILL was sent.
 	Softer, Escalated bool
 	// Abend is the signal of which the kernel says that the process dies; 0 if none.
-	Abend kill.Signal
+	// OnlyAbend is true as long as that is all that is known.
+	Abend     kill.Signal
+	OnlyAbend bool
 	// Incomplete is true if something of a signal was lost.
 	Incomplete bool
 
@@ -65,32 +68,58 @@ type story struct {
 	LastName string
 }
 
-// add takes another signal, and tells of no more than a limit.
+// add takes another signal, and tells of no more than a limit. The audit system may tell
+// them in another order than they were sent in.
 func (s *story) add(e *kill.Event, sender *kill.Process, limit int) {
 	s.Incomplete = s.Incomplete || !e.Complete
-	if e.Kind == kill.KindAbend {
+	switch {
+	case e.Kind == kill.KindAbend:
 		s.Abend = e.Signal
 		if len(s.Signals) > 0 {
 			return // it was sent, too, and that is what counts
 		}
-	}
-	if e.Signal == 0 {
+		s.OnlyAbend = true
+	case e.Signal == 0:
 		return // it only asks
+	case s.OnlyAbend && e.Signal == s.Abend:
+		s.Signals, s.OnlyAbend = nil, false // this is what was sent
+		s.Softer, s.Last, s.LastSender = false, 0, nil
 	}
-	if n := len(s.Signals); n >= limit {
-		s.Signals = slices.Delete(s.Signals, limit/2, limit/2+1)
-		s.Omitted++
+	at := len(s.Signals)
+	for at > 0 && s.Signals[at-1].Time.After(e.Time) {
+		at--
 	}
-	s.Signals = append(s.Signals, kill.Sent{
+	isFatal := fatal(e)
+	if at == 0 {
+		if !isFatal {
+			return // before the first one that counts
+		}
+		s.Began, s.First = e.Time, e.Signal
+	}
+	if isFatal {
+		s.fatal(e, sender)
+	}
+	s.Signals = slices.Insert(s.Signals, at, kill.Sent{
 		Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
 		Result: e.Result, Delivery: e.Delivery, Sender: sender,
 	})
-	if !fatal(e) {
-		return
+	if len(s.Signals) > limit {
+		s.Signals = slices.Delete(s.Signals, limit/2, limit/2+1)
+		s.Omitted++
 	}
-	s.Last, s.LastSender = e.Signal, sender
-	s.Escalated = s.Escalated || s.Softer && e.Signal == kill.SIGKILL
-	s.Softer = s.Softer || e.Signal != kill.SIGKILL
+}
+
+// fatal takes a signal that may have ended the process.
+func (s *story) fatal(e *kill.Event, sender *kill.Process) {
+	if e.Signal == kill.SIGKILL {
+		s.Escalated = s.Escalated || s.Softer
+	} else {
+		s.Softer = true
+		s.Escalated = s.Escalated || s.Last == kill.SIGKILL && e.Time.Before(s.LastAt)
+	}
+	if s.LastSender == nil || !e.Time.Before(s.LastAt) {
+		s.Last, s.LastAt, s.LastSender = e.Signal, e.Time, sender
+	}
 }
 
 // fatal reports whether a signal may end its target, so far as anybody can know: a

@@ -41,23 +41,33 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"killed at once": {
 			func(f *fixture) { f.sent(kill.SIGKILL, pid); f.died(pid, 9) },
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, 0, 1, false, true,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 9},
+			0, 1, false, true,
 		},
 		"handled": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.pass(30 * time.Second); f.died(pid, exited0) },
-			kill.VerdictExited, kill.Exit{Known: true}, 30 * time.Second, 1, false, false,
+			kill.VerdictExited,
+			kill.Exit{Known: true},
+			30 * time.Second, 1, false, false,
 		},
 		"ended softly": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.died(pid, 15) },
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 15}, 0, 1, false, false,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 15},
+			0, 1, false, false,
 		},
 		"of another signal than the one sent": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.died(pid, 13) },
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 13}, 0, 1, false, false,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 13},
+			0, 1, false, false,
 		},
 		"dumped core": {
 			func(f *fixture) { f.sent(kill.SIGABRT, pid); f.died(pid, 6|0x80) },
-			kill.VerdictCoreDumped, kill.Exit{Known: true, Status: 0x86}, 0, 1, false, true,
+			kill.VerdictCoreDumped,
+			kill.Exit{Known: true, Status: 0x86},
+			0, 1, false, true,
 		},
 		"escalated": {
 			func(f *fixture) {
@@ -66,11 +76,15 @@ func TestVerdicts(t *testing.T) {
 				f.sent(kill.SIGKILL, pid)
 				f.died(pid, 9)
 			},
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, 90 * time.Second, 2, true, true,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 9},
+			90 * time.Second, 2, true, true,
 		},
 		"the other way round": {
 			func(f *fixture) { f.sent(kill.SIGKILL, pid); f.sent(kill.SIGTERM, pid); f.died(pid, 9) },
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, 0, 2, false, true,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 9},
+			0, 2, false, true,
 		},
 		"stopped, terminated, continued": {
 			func(f *fixture) {
@@ -80,19 +94,27 @@ func TestVerdicts(t *testing.T) {
 				f.sent(18, pid)
 				f.died(pid, 15)
 			},
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 15}, time.Second, 2, false, false,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 15},
+			time.Second, 2, false, false,
 		},
 		"survived": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.pass(2 * time.Minute) },
-			kill.VerdictSurvived, kill.Exit{}, 2 * time.Minute, 1, false, true,
+			kill.VerdictSurvived,
+			kill.Exit{},
+			2 * time.Minute, 1, false, true,
 		},
 		"gone before it was looked for, after SIGKILL": {
 			func(f *fixture) { delete(f.exits.starts, pid); f.sent(kill.SIGKILL, pid); f.pass(time.Second) },
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, 0, 1, false, true,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 9},
+			0, 1, false, true,
 		},
 		"gone before it was looked for": {
 			func(f *fixture) { delete(f.exits.starts, pid); f.sent(kill.SIGTERM, pid); f.pass(time.Second) },
-			kill.VerdictEnded, kill.Exit{}, 0, 1, false, false,
+			kill.VerdictEnded,
+			kill.Exit{},
+			0, 1, false, false,
 		},
 		"gone before it was looked for, after both": {
 			func(f *fixture) {
@@ -101,7 +123,9 @@ func TestVerdicts(t *testing.T) {
 				f.sent(kill.SIGKILL, pid)
 				f.pass(time.Second)
 			},
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, 0, 2, true, true,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 9},
+			0, 2, true, true,
 		},
 		"its end was not told": {
 			func(f *fixture) {
@@ -111,7 +135,9 @@ func TestVerdicts(t *testing.T) {
 				f.pass(grace)
 				f.pass(lateness)
 			},
-			kill.VerdictEnded, kill.Exit{}, 2 * time.Minute, 1, false, false,
+			kill.VerdictEnded,
+			kill.Exit{},
+			2 * time.Minute, 1, false, false,
 		},
 		"crashed, as the audit system tells": {
 			func(f *fixture) {
@@ -119,7 +145,9 @@ func TestVerdicts(t *testing.T) {
 				f.strike(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
 				f.pass(time.Second)
 			},
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 11}, 0, 1, false, false,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 11},
+			0, 1, false, false,
 		},
 		"aborted, which both tell": {
 			func(f *fixture) {
@@ -127,7 +155,9 @@ func TestVerdicts(t *testing.T) {
 				f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
 				f.died(pid, 0x86)
 			},
-			kill.VerdictCoreDumped, kill.Exit{Known: true, Status: 0x86}, 0, 1, false, true,
+			kill.VerdictCoreDumped,
+			kill.Exit{Known: true, Status: 0x86},
+			0, 1, false, true,
 		},
 		"an attempt that failed, and one that only asked": {
 			func(f *fixture) {
@@ -136,11 +166,15 @@ func TestVerdicts(t *testing.T) {
 				f.sent(0, pid)
 				f.died(pid, exited3)
 			},
-			kill.VerdictExited, kill.Exit{Known: true, Status: exited3}, 0, 2, false, false,
+			kill.VerdictExited,
+			kill.Exit{Known: true, Status: exited3},
+			0, 2, false, false,
 		},
 		"shut down meanwhile": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.at += time.Second; f.Settle(); f.Abandon() },
-			kill.VerdictUnknown, kill.Exit{}, time.Second, 1, false, false,
+			kill.VerdictUnknown,
+			kill.Exit{},
+			time.Second, 1, false, false,
 		},
 		"the pid was used again": {
 			func(f *fixture) {
@@ -148,7 +182,9 @@ func TestVerdicts(t *testing.T) {
 				f.exits.starts[pid] = 2 * uptime
 				f.strike(kill.SIGHUP, func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1} }, pid)
 			},
-			kill.VerdictEnded, kill.Exit{}, 0, 1, false, false,
+			kill.VerdictEnded,
+			kill.Exit{},
+			0, 1, false, false,
 		},
 	}
 	for name, test := range tests {
@@ -507,4 +543,50 @@ func TestTooManySignals(t *testing.T) {
 	assert.Equal(t, kill.SIGKILL, o.Signals[len(o.Signals)-1].Signal)
 	f.Abandon()
 	assert.Zero(t, f.held)
+}
+
+// The audit system tells at once that the process dies, and what was sent a bit later.
+func TestAbendFirst(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.at = 4 * time.Millisecond
+	abend := f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{} }, pid)
+	f.died(pid, 0x86)
+	sent := f.strike(kill.SIGABRT, func(e *kill.Event) { e.Time = epoch }, pid)
+	f.pass(lateness)
+	e := f.only(t)
+	assert.Equal(t, epoch, e.Outcome.Began)
+	assert.Equal(t, "systemd", e.Sender.Command)
+	assert.Equal(t, "systemd", e.Outcome.LastSender.Command)
+	assert.Len(t, e.Outcome.Signals, 1)
+	assert.Equal(t, abend.Targets[0].Span, sent.Targets[0].Span)
+	assert.Zero(t, f.held)
+}
+
+// What two senders do at a time comes in any order.
+func TestOutOfOrder(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	sent := func(signal kill.Signal, command string, after time.Duration) {
+		f.strike(signal, func(e *kill.Event) {
+			from(command, len(command))(e)
+			e.Time = epoch.Add(after)
+		}, pid)
+	}
+	sent(kill.SIGKILL, "last", 3*time.Millisecond)
+	sent(kill.SIGTERM, "first", time.Millisecond)
+	sent(kill.SIGHUP, "second", 2*time.Millisecond)
+	sent(kill.SIGSTOP, "before", 0)
+	f.died(pid, 9)
+	f.pass(lateness)
+	e := f.only(t)
+	assert.Equal(t, epoch.Add(time.Millisecond), e.Outcome.Began)
+	assert.Equal(t, kill.SIGTERM, e.Signal)
+	assert.Equal(t, "first", e.Sender.Command)
+	assert.Equal(t, kill.SIGKILL, e.Outcome.LastSignal)
+	assert.Equal(t, "last", e.Outcome.LastSender.Command)
+	assert.True(t, e.Outcome.Escalated)
+	assert.Len(t, e.Outcome.Signals, 3)
 }

@@ -90,7 +90,7 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 	for i := range o.Signals {
 		t.sent(span.Events().AppendEmpty(), &o.Signals[i])
 	}
-	span.SetDroppedEventsCount(uint32(o.Omitted)) //nolint:gosec // nobody can send as many in two minutes
+	span.SetDroppedEventsCount(uint32(o.Omitted))
 }
 
 // sent writes one signal, with what is not told of its sender elsewhere.

@@ -29,11 +29,12 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	u.buffer = append(u.buffer, e.Audit.Node...)
 	u.buffer = append(u.buffer, 0)
 	u.buffer = append(u.buffer, e.Kind...)
-	if e.Outcome != nil { // which is told once
+	switch {
+	case e.Outcome != nil: // which is told once
 		u.buffer = append(append(u.buffer, e.Outcome.Span.Trace[:]...), e.Outcome.Span.ID[:]...)
-	} else if e.Audit.Recorded {
+	case e.Audit.Recorded:
 		u.buffer = appendRecorded(u.buffer, e, target)
-	} else {
+	default:
 		u.buffer = appendSeen(u.buffer, e, target)
 	}
 	if e.Tamper != nil {
