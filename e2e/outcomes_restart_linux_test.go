@@ -9,20 +9,26 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/ptrace"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
 )
 
 // What becomes of targets when the collector does not live as long as they.
 
+const exitsWhenTold = "trap 'read -r line; exit 3' TERM; " + keepsWaiting
+
 // TestOutcomesOverARestart ends the collector between the first signal to a target and
 // its end.
 func TestOutcomesOverARestart(t *testing.T) {
-	ways := map[string]func(s *stage, storage string, targets ...*target){
-		"stopped": func(s *stage, _ string, _ ...*target) { s.c.stop() },
-		"killed": func(s *stage, storage string, targets ...*target) {
+	ways := map[string]func(s *stage, storage string, targets []*target){
+		"stopped": func(s *stage, _ string, _ []*target) { s.c.stop() },
+		"killed": func(s *stage, storage string, targets []*target) {
 			awaitStored(s.t, storage, targets)
 			s.c.kill()
 		},
@@ -32,25 +38,40 @@ func TestOutcomesOverARestart(t *testing.T) {
 			t.Run(source.name+", "+way, func(t *testing.T) {
 				storage := t.TempDir()
 				s := newStage(t, source, "storage: file_storage", func(c *config) { c.extensions = fileStorage(storage) })
-				exits := startScript(t, "exits", "trap 'read -r line; exit 3' TERM; "+keepsWaiting, true)
+				falls := startScript(t, "falls", dies, true)
+				s.kill(falls)
+				s.check(falls, endings["is killed"].want)
+				exits := startScript(t, "exits", exitsWhenTold, true)
 				fights, vanishes := startScript(t, "fights", resists, true), startScript(t, "vanishes", resists, true)
+				leader := startScript(t, "leader", exitsWhenTold, true)
+				member := startScript(t, "member", exitsWhenTold, true, inGroup(leader.pid))
+				time.Sleep(50 * time.Millisecond) // see strikeAll
 				for _, target := range []*target{exits, fights, vanishes} {
 					s.term(target)
 				}
-				s.awaitSignals(exits, fights, vanishes)
-				end(s, storage, exits, fights, vanishes)
+				s.call(s.soft, orders.Order{Call: "kill", PID: -leader.pid, Signal: int(unix.SIGTERM)}, leader, member)
+				all := []*target{exits, fights, vanishes, leader, member}
+				s.awaitSignals(all...)
+				end(s, storage, all)
 				require.NoError(t, vanishes.command.Process.Kill())
 				vanishes.awaitReaped()
 				s.begin()
-				_, err := exits.input.WriteString("exit\n")
-				require.NoError(t, err)
+				for _, target := range []*target{exits, leader, member} {
+					_, err := target.input.WriteString("exit\n")
+					require.NoError(t, err)
+				}
 				s.killHard(fights)
 
-				s.check(exits, story{verdict: "exited", how: 3, sent: []string{"SIGTERM"}})
+				exited := story{verdict: "exited", how: 3, sent: []string{"SIGTERM"}}
+				s.check(exits, exited)
 				fought := endings["is stopped like a service"].want
 				fought.lasts = 0
 				s.check(fights, fought)
 				s.check(vanishes, story{verdict: "ended", sent: []string{"SIGTERM"}})
+				root := s.parent([]ptrace.Span{s.check(leader, exited), s.check(member, exited)})
+				assertAttributes(t, attributesOf(root), map[string]any{
+					"kill.outcomes.exited": int64(2), "process.command": s.soft.name, "kill.target.count": int64(2),
+				})
 				s.c.stop()
 				s.assertOnce()
 			})

@@ -45,6 +45,12 @@ func (s *stage) term(target *target)     { s.strike(s.soft, target, unix.SIGTERM
 func (s *stage) kill(target *target)     { s.strike(s.soft, target, unix.SIGKILL) }
 func (s *stage) killHard(target *target) { s.strike(s.hard, target, unix.SIGKILL) }
 
+// killSleep kills what has become another program.
+func (s *stage) killSleep(target *target) {
+	eventually(s.t, func() bool { return commandName(s.t, target.pid) == "sleep" }, "it has become another program")
+	s.killHard(target)
+}
+
 var endings = map[string]ending{
 	"exits late": {
 		script: "trap 'sleep 1; exit 7' TERM; " + keepsWaiting, reap: true, first: (*stage).term,
@@ -107,10 +113,15 @@ var endings = map[string]ending{
 	},
 	"becomes another program": {
 		script: "trap 'exec sleep 1000' TERM; " + keepsWaiting, first: (*stage).term,
-		second: func(s *stage, target *target) {
-			eventually(s.t, func() bool { return commandName(s.t, target.pid) == "sleep" }, "it has become another program")
-			s.killHard(target)
+		second: (*stage).killSleep,
+		want: story{
+			verdict: "killed", how: "SIGKILL", sent: []string{"SIGTERM", "SIGKILL"}, lasts: time.Second, escalated: true,
+			lastName: "sleep", severity: plog.SeverityNumberWarn, message: killed,
 		},
+	},
+	"becomes another program by a thread": {
+		argument: "reborn", first: (*stage).term,
+		second: (*stage).killSleep,
 		want: story{
 			verdict: "killed", how: "SIGKILL", sent: []string{"SIGTERM", "SIGKILL"}, lasts: time.Second, escalated: true,
 			lastName: "sleep", severity: plog.SeverityNumberWarn, message: killed,

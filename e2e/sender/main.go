@@ -32,8 +32,11 @@ func init() { runtime.LockOSThread() }
 func main() {
 	ignoreSignals()
 	if len(os.Args) > 1 {
-		if os.Args[1] == "headless" {
+		switch os.Args[1] {
+		case "headless":
 			beHeadless()
+		case "reborn":
+			beReborn()
 		}
 		beVictim()
 	}
@@ -73,6 +76,19 @@ func beVictim() {
 func beHeadless() {
 	go beVictim()
 	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
+}
+
+// beReborn is a victim of which a thread, not the first, makes another program as soon
+// as it is told to end.
+func beReborn() {
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGTERM)
+	go func() {
+		<-told // on another thread, as the first one is the caller's
+		path, err := exec.LookPath("sleep")
+		check(err)
+		check(syscall.Exec(path, []string{"sleep", "1000"}, nil)) //nolint:gosec // a test's own
+	}()
 }
 
 type sender struct{ output *json.Encoder }
