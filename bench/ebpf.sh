@@ -10,4 +10,4 @@ cd "$(dirname "$0")/.."
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 go build -o "$dir/live" ./bench/live
-"$dir/live" -parts "tracing throughput burst idle" "$@"
+"$dir/live" -parts "tracing throughput burst idle outcomes" "$@"

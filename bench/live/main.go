@@ -61,7 +61,7 @@ func run(o options) (err error) {
 	defer func() { err = errors.Join(err, restore()) }()
 	parts := map[string]func(options) error{
 		"calls": callTimes, "loads": loads, "latencies": latencies,
-		"tracing": tracing, "throughput": throughput, "burst": burst, "idle": idle,
+		"tracing": tracing, "throughput": throughput, "burst": burst, "idle": idle, "outcomes": outcomes,
 	}
 	for name := range strings.FieldsSeq(o.parts) {
 		part, ok := parts[name]

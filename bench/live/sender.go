@@ -98,9 +98,21 @@ func send(args []string) error {
 	case "flood":
 		result = flood(pid, number)
 	case "rate":
-		result = paced(pid, number, duration, false)
+		result = paced(number, duration, false, func() { _ = unix.Kill(pid, signal) })
 	case "times":
-		result = paced(pid, number, duration, true)
+		result = paced(number, duration, true, func() { _ = unix.Kill(pid, signal) })
+	case "fatal":
+		blocking, err := startBlocking()
+		if err != nil {
+			return err
+		}
+		defer func() { _, _ = blocking.Process.Kill(), blocking.Wait() }()
+		time.Sleep(time.Second) // until it blocks the signal
+		result = paced(number, duration, false, func() { _ = unix.Kill(blocking.Process.Pid, fatal) })
+	case "deaths":
+		if result, err = deaths(duration); err != nil {
+			return err
+		}
 	case "kill":
 		result = timed(number, func() { _ = unix.Kill(pid, signal) })
 	case "kill0":
@@ -128,7 +140,7 @@ func flood(pid, signals int) sent {
 }
 
 // paced sends so many a second, some each millisecond.
-func paced(pid, rate int, duration time.Duration, keep bool) sent {
+func paced(rate int, duration time.Duration, keep bool, send func()) sent {
 	var result sent
 	start := time.Now()
 	for {
@@ -141,7 +153,7 @@ func paced(pid, rate int, duration time.Duration, keep bool) sent {
 			if keep {
 				result.times = append(result.times, monotonic())
 			}
-			_ = unix.Kill(pid, signal)
+			send()
 		}
 		time.Sleep(time.Millisecond)
 	}
