@@ -37,12 +37,14 @@ type follow struct {
 	// timer fires at wakes, when there is something to do.
 	timer *time.Timer
 	wakes time.Time
+	// doubts holds a token once the source has lost ends of processes.
+	doubts <-chan struct{}
 	// saves is when the table may be saved again.
 	saves time.Time
 }
 
-func newFollow(table *outcome.Table, client storage.Client, logger *zap.Logger) *follow {
-	return &follow{table: table, storage: client, logger: logger, timer: time.NewTimer(0)}
+func newFollow(table *outcome.Table, client storage.Client, doubts <-chan struct{}, logger *zap.Logger) *follow {
+	return &follow{table: table, storage: client, doubts: doubts, logger: logger, timer: time.NewTimer(0)}
 }
 
 func (f *follow) struck(e *kill.Event) {
@@ -101,7 +103,8 @@ func (f *follow) restore(ctx context.Context) {
 		err = f.table.Restore(data)
 	}
 	if err != nil {
-		f.logger.Error("what became of processes that were signaled before the restart will not be told", zap.Error(err))
+		f.logger.Error("what became of processes that were signaled before the restart will not be told",
+			zap.String("key", followedKey), zap.Error(err))
 	}
 }
 
@@ -126,7 +129,8 @@ func (f *follow) state() []byte {
 func (f *follow) save(ctx context.Context, state []byte) bool {
 	err := f.storage.Set(ctx, followedKey, state)
 	if err != nil {
-		f.logger.Warn("the processes that are followed could not be stored, a restart would forget them", zap.Error(err))
+		f.logger.Warn("the processes that are followed could not be stored, a restart would forget them",
+			zap.String("key", followedKey), zap.Error(err))
 	}
 	return err == nil
 }
@@ -138,10 +142,20 @@ func (d *delivery) followAll(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-d.follow.doubts:
+			d.doubt()
 		case <-d.follow.timer.C:
 			d.expire() //nolint:contextcheck // what is handed on has a context of its own
 		}
 	}
+}
+
+// doubt has it looked who is gone.
+func (d *delivery) doubt() {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	d.follow.table.Doubt()
+	d.schedule()
 }
 
 // expire tells what is due, and saves what is to be.
@@ -151,9 +165,12 @@ func (d *delivery) expire() {
 	if state == nil {
 		return
 	}
-	d.follow.save(d.context, state) // nobody is to wait for a disk
+	saved := d.follow.save(d.context, state) // nobody is to wait for a disk
 	d.busy.Lock()
 	defer d.busy.Unlock()
+	if !saved {
+		d.follow.table.Unsaved()
+	}
 	now := time.Now()
 	d.follow.saves = now.Add(max(saveInterval, savePause*now.Sub(start)))
 	d.schedule()

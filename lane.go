@@ -47,8 +47,9 @@ type lane[T any] struct {
 
 // pipelineSignal is what differs between the signals of OpenTelemetry.
 type pipelineSignal[T any] struct {
-	// items is what data consists of.
-	items   string
+	// items is what data consists of, key what that is called in the log.
+	items, key string
+
 	consume func(context.Context, T) error
 	count   func(T) int
 	// clone returns what may be changed; it is the identity if the consumer does not
@@ -63,7 +64,7 @@ type pipelineSignal[T any] struct {
 
 func (d *delivery) logsLane(next consumer.Logs) *lane[plog.Logs] {
 	l := &lane[plog.Logs]{pipelineSignal: pipelineSignal[plog.Logs]{
-		items: "log records", consume: next.ConsumeLogs, count: plog.Logs.LogRecordCount, refused: refused,
+		items: "log records", key: "log_records", consume: next.ConsumeLogs, count: plog.Logs.LogRecordCount, refused: refused,
 		clone: func(data plog.Logs) plog.Logs {
 			if !next.Capabilities().MutatesData {
 				return data
@@ -81,7 +82,7 @@ func (d *delivery) logsLane(next consumer.Logs) *lane[plog.Logs] {
 
 func (d *delivery) tracesLane(next consumer.Traces) *lane[ptrace.Traces] {
 	l := &lane[ptrace.Traces]{pipelineSignal: pipelineSignal[ptrace.Traces]{
-		items: "spans", consume: next.ConsumeTraces, count: ptrace.Traces.SpanCount, refused: refusedSpans,
+		items: "spans", key: "spans", consume: next.ConsumeTraces, count: ptrace.Traces.SpanCount, refused: refusedSpans,
 		clone: func(data ptrace.Traces) ptrace.Traces {
 			if !next.Capabilities().MutatesData {
 				return data
@@ -111,15 +112,8 @@ func (l *lane[T]) abandon(items int, err error) error {
 		what = "they are lost"
 		l.dropped.Add(l.context, int64(items))
 	}
-	l.logger.Warn("shutting down before the next consumer took "+l.items+"; "+what, l.field(items), zap.Error(err))
+	l.logger.Warn("shutting down before the next consumer took "+l.items+"; "+what, zap.Int(l.key, items), zap.Error(err))
 	return err
-}
-
-func (l *lane[T]) field(items int) zap.Field {
-	if l.items == "spans" {
-		return zap.Int("spans", items)
-	}
-	return zap.Int("log_records", items)
 }
 
 // hand hands data on. It returns an error only if the receiver is shutting
@@ -135,7 +129,7 @@ func (l *lane[T]) hand(data T) error {
 	if err != nil {
 		l.dropped.Add(ctx, int64(dropped))
 		l.logger.Error("dropped "+l.items+": the next consumer refused them for good, or retrying has ended",
-			l.field(dropped), zap.Error(err))
+			zap.Int(l.key, dropped), zap.Error(err))
 	}
 	return nil
 }
@@ -165,7 +159,7 @@ func (l *lane[T]) offer(ctx context.Context, data T) (int, error) {
 		}
 		l.report(err)
 		l.logger.Warn("the next consumer did not take "+l.items+", trying again",
-			l.field(l.count(data)), zap.Duration("next_try_in", pause), zap.Error(err))
+			zap.Int(l.key, l.count(data)), zap.Duration("next_try_in", pause), zap.Error(err))
 		if !l.pause(pause) {
 			return l.count(data), errors.Join(errStopping, err)
 		}

@@ -35,6 +35,14 @@ func (r *killReceiver) followFor() time.Duration {
 	return r.config.Outcome.Timeout
 }
 
+// lostEnds is told by the source that ends of processes were lost.
+func (r *killReceiver) lostEnds() {
+	select {
+	case r.doubts <- struct{}{}:
+	default: // it will be looked
+	}
+}
+
 // openOutcomes makes ready to follow processes, if the source is a live one and it is
 // wanted.
 func (r *killReceiver) openOutcomes() error {
@@ -82,7 +90,7 @@ func (r *killReceiver) runOutcomes(ctx context.Context, d *delivery, producing *
 	if r.outcomes == nil {
 		return
 	}
-	d.follow = newFollow(r.outcomes, r.storage, d.logger)
+	d.follow = newFollow(r.outcomes, r.storage, r.doubts, d.logger)
 	if r.config.StorageID == nil {
 		d.follow.storage = nil // the one that there is forgets
 	}

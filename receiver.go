@@ -55,8 +55,10 @@ type killReceiver struct {
 	guard *guard
 	// suspicion holds a token once the guard has reason to look.
 	suspicion chan struct{}
-	storage   storage.Client
-	health    *health
+	// doubts holds a token once ends of processes were lost.
+	doubts  chan struct{}
+	storage storage.Client
+	health  *health
 	// outcomes is who is followed; nil if nobody is. exits tells of their ends if
 	// watching is true, else the source does.
 	outcomes *outcome.Table
@@ -90,7 +92,7 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 	r := &killReceiver{
 		config: config, set: set, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
 		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.name, Logger: set.Logger}),
-		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1),
+		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		exits: newExits(config, set.Logger),
 	}
 	r.open = r.openSource

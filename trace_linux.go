@@ -19,6 +19,7 @@ func (r *killReceiver) newTrace(config *EBPFConfig) source.Source {
 		IncludeFailed:      r.wanted.IncludeFailed,
 		Processes:          r.processes,
 		FollowFor:          r.followFor(),
+		LostEnds:           r.lostEnds,
 		CorrelationTimeout: r.config.Correlation.Timeout,
 		MaxPending:         r.config.Correlation.MaxPending,
 		Telemetry:          r.telemetry,

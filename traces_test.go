@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -47,7 +48,7 @@ func followingFixture(t *testing.T, logs consumer.Logs, traces consumer.Traces) 
 	f.follow = newFollow(outcome.NewTable(outcome.Config{
 		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: everyone{}, Punctual: true,
 		SinceBoot: func() time.Duration { return time.Hour }, Logger: zap.NewNop(),
-	}), nil, zap.NewNop())
+	}), nil, nil, zap.NewNop())
 	f.ahead()
 	done := make(chan struct{})
 	go func() {
@@ -122,9 +123,9 @@ func TestTracesStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs consumertest.LogsSink
 		var traces consumertest.TracesSink
-		down := true
+		var up atomic.Bool
 		next, err := consumer.NewTraces(func(ctx context.Context, data ptrace.Traces) error {
-			if down {
+			if !up.Load() {
 				return errNotNow
 			}
 			return traces.ConsumeTraces(ctx, data)
@@ -137,8 +138,10 @@ func TestTracesStuck(t *testing.T) {
 			synctest.Wait()
 		}
 		assert.Equal(t, 2*terminations, logs.LogRecordCount())
+		f.busy.Lock()
 		assert.LessOrEqual(t, f.spans.Len(), maxSpans)
-		down = false
+		f.busy.Unlock()
+		up.Store(true)
 		time.Sleep(time.Minute)
 		finish()
 		dropped := f.metric(t, "otelcol_receiver_audit_kill_spans_dropped")

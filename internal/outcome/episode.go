@@ -4,6 +4,7 @@
 package outcome
 
 import (
+	"cmp"
 	"container/list"
 	"slices"
 	"time"
@@ -63,8 +64,9 @@ type story struct {
 	Incomplete bool
 
 	// Ended is when the process ended; zero if it has not.
-	Ended    time.Time
-	Exit     kill.Exit
+	Ended time.Time
+	Exit  kill.Exit
+	// LastName is what it was called when it was last seen.
 	LastName string
 }
 
@@ -75,10 +77,10 @@ func (s *story) add(e *kill.Event, sender *kill.Process, limit int) {
 	switch {
 	case e.Kind == kill.KindAbend:
 		s.Abend = e.Signal
-		if len(s.Signals) > 0 {
+		if slices.ContainsFunc(s.Signals, func(sent kill.Sent) bool { return sent.Signal == e.Signal }) {
 			return // it was sent, too, and that is what counts
 		}
-		s.OnlyAbend = true
+		s.OnlyAbend = len(s.Signals) == 0
 	case e.Signal == 0:
 		return // it only asks
 	case s.OnlyAbend && e.Signal == s.Abend:
@@ -122,6 +124,9 @@ func (s *story) fatal(e *kill.Event, sender *kill.Process) {
 	}
 }
 
+// nameOf returns what a process is called, not one of its threads.
+func nameOf(p *kill.Process) string { return cmp.Or(p.Leader, p.Command) }
+
 // fatal reports whether a signal may end its target, so far as anybody can know: a
 // process may handle it.
 func fatal(e *kill.Event) bool {
@@ -136,7 +141,10 @@ func fatal(e *kill.Event) bool {
 
 // end notes that the process has ended.
 func (e *episode) end(at time.Time, exit kill.Exit, name string) {
-	e.Ended, e.Exit, e.LastName = at, exit, name
+	e.Ended, e.Exit = at, exit
+	if name != "" {
+		e.LastName = name
+	}
 }
 
 // ending returns how the process has ended, as far as that is known.
@@ -168,7 +176,7 @@ func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
 		Span: e.Span, Verdict: verdict, Exit: e.ending(), Began: e.Began, Escalated: e.Escalated,
 		Signals: e.Signals, Omitted: e.Omitted, LastSignal: e.Last, LastSender: e.LastSender,
 	}
-	if e.LastName != e.Target.Command {
+	if e.LastName != nameOf(&e.Target) {
 		o.LastName = e.LastName
 	}
 	event := &kill.Event{

@@ -28,7 +28,10 @@ func (w *Watcher) Run(ctx context.Context, deliver source.Deliver) {
 			return
 		}
 		if err != nil {
-			w.config.Logger.Error("Processes are not followed any more", zap.Error(err))
+			w.config.Logger.Error("what becomes of processes will not be seen any more", zap.Error(err))
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.failed = err
 			return
 		}
 		if events := w.ends(ready, time.Now()); len(events) > 0 && deliver(events) != nil {

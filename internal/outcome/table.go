@@ -6,6 +6,7 @@ package outcome
 import (
 	"container/list"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -23,9 +24,9 @@ const (
 	// grace is how long the end of a process may take to be told after it was found to
 	// be gone: the pipeline may have held it up.
 	grace = 5 * time.Second
-	// sweepInterval is how often it is looked who is gone, if there are too many to follow
-	// another one. That takes some 40 ms.
-	sweepInterval = 10 * time.Second
+	// sweepInterval is how often it is looked who is gone, if ends were lost or there are
+	// too many to follow another one. It takes some 40 ms, if that many are followed.
+	sweepInterval = 5 * time.Second
 	// maxClosed is how many of those whose outcome was told are remembered: signals are
 	// sent to the dead as well, and a zombie can be followed.
 	maxClosed = 4096
@@ -34,6 +35,9 @@ const (
 	// kernel's last tick.
 	reused = 50 * time.Millisecond
 )
+
+var errTooMany = fmt.Errorf("%d processes are followed already: a shorter outcome::timeout, or targets, makes them fewer",
+	MaxWatches)
 
 // Config says how to follow processes.
 type Config struct {
@@ -74,8 +78,10 @@ type Table struct {
 	closings []instance
 	// held is how many signals all episodes hold, swept when it was last looked who is
 	// gone.
-	held    int
-	swept   time.Time
+	held  int
+	swept time.Time
+	// doubt is true if ends may not have been told.
+	doubt   bool
 	told    []*kill.Event
 	changed bool
 
@@ -147,6 +153,9 @@ func (t *Table) struck(s *strike, target *kill.Process) {
 	}
 	ep.add(s.Event, s.sender(last), limit)
 	t.held += len(ep.Signals) - before
+	if target.ThreadID == 0 || target.ThreadID == target.PID || target.Leader != "" {
+		ep.LastName = nameOf(target)
+	}
 	target.Span = ep.Span
 	t.changed = true
 }
@@ -207,7 +216,7 @@ func (t *Table) bury(ep *episode) {
 func (t *Table) begin(s *strike, target *kill.Process) *episode {
 	now := t.now()
 	if t.watched.Load() >= MaxWatches && !t.sweep(now) {
-		t.drop(target.PID, errors.New("as many processes are followed as may be"))
+		t.drop(target.PID, errTooMany)
 		return nil
 	}
 	whom := Target{
@@ -338,7 +347,7 @@ func (t *Table) sweep(now time.Time) bool {
 	if now.Sub(t.swept) < sweepInterval {
 		return false
 	}
-	t.swept = now
+	t.swept, t.doubt = now, false
 	for place := t.waiting.Front(); place != nil; {
 		ep := place.Value.(*episode)
 		place = place.Next()
@@ -404,9 +413,15 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	}
 }
 
+// Doubt says that ends of processes were lost, so that it has to be looked who is gone.
+func (t *Table) Doubt() { t.doubt = true }
+
 // Expire ends what is due.
 func (t *Table) Expire() {
 	now := t.now()
+	if t.doubt {
+		t.sweep(now)
+	}
 	for ep := head(t.ended); ep != nil && !ep.due.After(now); ep = head(t.ended) {
 		t.closeOldest()
 	}
@@ -429,6 +444,9 @@ func (t *Table) Next() time.Time {
 		if ep := head(queue); ep != nil && (next.IsZero() || ep.due.Before(next)) {
 			next = ep.due
 		}
+	}
+	if sweep := t.swept.Add(sweepInterval); t.doubt && t.waiting.Len() > 0 && (next.IsZero() || sweep.Before(next)) {
+		next = sweep
 	}
 	return next
 }
@@ -461,6 +479,9 @@ func (t *Table) Take() []*kill.Event {
 
 // Changed reports whether there is something to Save.
 func (t *Table) Changed() bool { return t.changed }
+
+// Unsaved says that what Save has returned could not be kept.
+func (t *Table) Unsaved() { t.changed = true }
 
 // Watched returns how many processes are followed.
 func (t *Table) Watched() int64 { return t.watched.Load() }

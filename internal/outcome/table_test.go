@@ -590,3 +590,60 @@ func TestOutOfOrder(t *testing.T) {
 	assert.True(t, e.Outcome.Escalated)
 	assert.Len(t, e.Outcome.Signals, 3)
 }
+
+// The source has lost ends: it is looked at once who is gone, and then not too often.
+func TestDoubt(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(10)
+	f.born(pid)
+	f.sent(kill.SIGTERM, 10)
+	f.sent(kill.SIGKILL, pid)
+	delete(f.exits.starts, pid)
+	f.Doubt()
+	assert.False(t, f.Next().After(f.now()))
+	f.Expire()
+	f.pass(grace)
+	f.pass(lateness)
+	e := f.only(t)
+	assert.Equal(t, kill.VerdictKilled, e.Outcome.Verdict, "as it was sent SIGKILL")
+	assert.Equal(t, epoch, e.Time)
+	assert.False(t, e.Complete)
+	assert.EqualValues(t, 1, f.Watched())
+	f.at = sweepInterval + grace
+	f.sweep(f.now())
+	f.Doubt()
+	f.pass(time.Second)
+	assert.Equal(t, f.now().Add(sweepInterval-time.Second), f.Next())
+}
+
+// A process that is to end crashes meanwhile. The audit system tells of that only here.
+func TestCrashOnTheWay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.sent(kill.SIGTERM, pid)
+	f.at = time.Second
+	f.strike(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
+	f.died(pid, 11)
+	f.pass(lateness)
+	o := f.only(t).Outcome
+	assert.Len(t, o.Signals, 2)
+	assert.Equal(t, kill.SIGSEGV, o.LastSignal)
+	assert.Equal(t, epoch, o.Began)
+}
+
+// The last signal tells what a process is called by now.
+func TestRenamedMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.sent(kill.SIGTERM, pid)
+	f.strike(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command = "mariadbd" }, pid)
+	f.strike(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command, e.Targets[0].ThreadID = "thread", pid+1 }, pid)
+	e := &kill.Event{Kind: kill.KindExit, Time: f.now(), Exit: &kill.Exit{Known: true, Status: 9}}
+	*e.AddTarget() = kill.Process{PID: pid, Instance: &kill.Instance{SinceBoot: pid * time.Second}}
+	f.Exited(e)
+	f.pass(lateness)
+	assert.Equal(t, "mariadbd", f.only(t).Outcome.LastName)
+}

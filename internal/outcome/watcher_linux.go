@@ -73,7 +73,9 @@ type Watcher struct {
 	// connector is nil if it is not needed, or not to be had.
 	connector *connector
 	closed    bool
-	watches   map[uint64]*watch
+	// failed is why Run has ended before it should; nil if it has not.
+	failed  error
+	watches map[uint64]*watch
 	// followed has those of the watches whose process bears its pid, for all we know.
 	followed map[int]*watch
 	last     uint64
@@ -130,16 +132,17 @@ func (w *Watcher) Start() error {
 		return errOtherNamespace
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
-	if err == nil {
-		err = unix.SetNonblock(epfd, true) // else the runtime would not watch it
-	}
 	if err != nil {
 		return fmt.Errorf("following processes: opening an epoll file: %w", err)
 	}
-	w.epfd, w.epoll = epfd, os.NewFile(uintptr(epfd), "epoll")
-	if w.raw, err = w.epoll.SyscallConn(); err != nil {
-		return fmt.Errorf("following processes: %w", errors.Join(err, w.epoll.Close()))
+	if err := unix.SetNonblock(epfd, true); err != nil { // else the runtime would not watch it
+		return fmt.Errorf("following processes: %w", errors.Join(err, unix.Close(epfd)))
 	}
+	epoll := os.NewFile(uintptr(epfd), "epoll")
+	if w.raw, err = epoll.SyscallConn(); err != nil {
+		return fmt.Errorf("following processes: %w", errors.Join(err, epoll.Close()))
+	}
+	w.epfd, w.epoll = epfd, epoll
 	// To root of another user namespace, the host's processes are those of others.
 	all, _ := privilege.Has(capability.CAP_SYS_PTRACE)
 	w.trusted = all && !privilege.OtherUserNamespace()
@@ -191,6 +194,9 @@ func (w *Watcher) Follow(target Target) (time.Duration, error) {
 	defer w.mu.Unlock()
 	if w.closed || w.epoll == nil {
 		return 0, fmt.Errorf("following process %d: %w", target.PID, os.ErrClosed)
+	}
+	if w.failed != nil {
+		return 0, fmt.Errorf("following process %d: %w", target.PID, w.failed)
 	}
 	already := w.followed[target.PID]
 	if already != nil && already.certainly(target) {

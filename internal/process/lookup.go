@@ -72,7 +72,10 @@ func (t *Table) Lives(key Key) bool {
 	}
 	defer dir.close()
 	s, ok := dir.stat()
-	return ok && s.Key == key && (!s.dead || s.threads > 1)
+	if !ok {
+		return t.proc.hides(key.PID)
+	}
+	return s.Key == key && (!s.dead || s.threads > 1)
 }
 
 // living returns the process that bears a pid as far as the table knows.

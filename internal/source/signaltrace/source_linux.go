@@ -52,6 +52,8 @@ type Settings struct {
 	// FollowFor is how long after a fatal signal the end of a process is told, by an
 	// event of kill.KindExit; 0 if nobody wants that.
 	FollowFor time.Duration
+	// LostEnds is told that such events were lost; nil if nobody wants to know.
+	LostEnds  func()
 	Telemetry *metadata.TelemetryBuilder
 	Logger    *zap.Logger
 	// Report is told of trouble that may pass, and with nil that it has passed.
@@ -214,6 +216,9 @@ func (s *Source) report(ctx context.Context) {
 	if missed > s.missed {
 		s.occasional.Warn("the kernel has skipped tracing programs, so that signals or the ends of processes may be missing",
 			zap.Uint64("times", missed-s.missed))
+	}
+	if s.settings.LostEnds != nil && (signals > 0 || processes > 0 || missed > s.missed || now.dropped > 0) {
+		s.settings.LostEnds()
 	}
 	if now.dropped > 0 {
 		s.occasional.Warn("dropped events, as the pipeline does not take them as fast as signals are sent",
