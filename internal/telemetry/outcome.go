@@ -62,7 +62,7 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	} else {
 		buf = append(appendDetails(appendProcess(buf, &e.Sender), &e.Sender), " sent "...)
 	}
-	buf = append(buf, signalName(e)...)
+	buf = append(append(buf, signalName(e)...), reason(e.Cause)...)
 	if !o.Escalated {
 		return buf
 	}

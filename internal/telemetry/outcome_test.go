@@ -1,0 +1,132 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package telemetry
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// outcomeEvent is a mysqld that was ended by systemd, softly.
+func outcomeEvent(change func(*kill.Event)) *kill.Event {
+	systemd := kill.Process{PID: 1, Command: "systemd", Executable: "/sbin/init", User: user(0, "root")}
+	e := &kill.Event{
+		Kind: kill.KindOutcome, Time: time.UnixMilli(1450214920813), Signal: kill.SIGTERM, SignalKnown: true,
+		Origin: kill.OriginUser, Sender: systemd, TargetCount: -1, Complete: true, Source: "ebpf",
+		Outcome: &kill.Outcome{
+			Span: kill.Span{Trace: [16]byte{1}, ID: [8]byte{2}}, Verdict: kill.VerdictKilled,
+			Exit: kill.Exit{Known: true, Status: 15}, Began: time.UnixMilli(1450214919813), LastSignal: kill.SIGTERM,
+			LastSender: &systemd, Signals: []kill.Sent{{Signal: kill.SIGTERM, Sender: &systemd}},
+		},
+	}
+	*e.AddTarget() = kill.Process{PID: 3936, Command: "mysqld", Span: e.Outcome.Span}
+	change(e)
+	return e
+}
+
+func TestOutcome(t *testing.T) {
+	t.Parallel()
+	const bySystemd = "1.000 s after systemd[1] (/sbin/init, uid 0) sent SIGTERM"
+	tests := map[string]struct {
+		change   func(*kill.Event)
+		body     string
+		severity plog.SeverityNumber
+		// message is empty if the span is none of a failure.
+		message string
+	}{
+		"killed": {
+			func(*kill.Event) {}, "mysqld[3936] was killed by SIGTERM, " + bySystemd, plog.SeverityNumberInfo, "",
+		},
+		"exited": {
+			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 7<<8 },
+			"mysqld[3936] exited with code 7, " + bySystemd, plog.SeverityNumberInfo, "",
+		},
+		"dumped core": {
+			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictCoreDumped, 0x8b },
+			"mysqld[3936] dumped core on SIGSEGV, " + bySystemd, plog.SeverityNumberError,
+			"dumped core on SIGSEGV 1.000 s after SIGTERM",
+		},
+		"survived": {
+			func(e *kill.Event) { e.Outcome.Verdict = kill.VerdictSurvived },
+			"mysqld[3936] is still alive, " + bySystemd, plog.SeverityNumberWarn, "is still alive 1.000 s after SIGTERM",
+		},
+		"ended": {
+			func(e *kill.Event) { e.Outcome.Verdict = kill.VerdictEnded },
+			"mysqld[3936] has ended, nobody saw how, " + bySystemd, plog.SeverityNumberInfo, "",
+		},
+		"unknown": {
+			func(e *kill.Event) { e.Outcome.Verdict = kill.VerdictUnknown },
+			"mysqld[3936] was still followed when the collector stopped, " + bySystemd, plog.SeverityNumberInfo, "",
+		},
+		"escalated by another": {
+			func(e *kill.Event) {
+				e.Outcome.Escalated, e.Outcome.LastSignal, e.Outcome.Exit.Status = true, kill.SIGKILL, 9
+				e.Outcome.LastSender = &kill.Process{PID: 3997, Command: "mykill"}
+			},
+			"mysqld[3936] was killed by SIGKILL, " + bySystemd + "; escalated to SIGKILL by mykill[3997]",
+			plog.SeverityNumberWarn, "was killed by SIGKILL 1.000 s after SIGTERM",
+		},
+		"renamed": {
+			func(e *kill.Event) { e.Outcome.LastName = "my\x1bsql" },
+			`mysqld[3936], now my\x1bsql, was killed by SIGTERM, ` + bySystemd, plog.SeverityNumberInfo, "",
+		},
+		"out of memory": {
+			func(e *kill.Event) {
+				e.Origin, e.Cause, e.Signal, e.Outcome.Exit.Status = kill.OriginKernel, kill.CauseOOM, kill.SIGKILL, 9
+				e.Sender, e.Time = kill.Process{}, e.Outcome.Began
+			},
+			"mysqld[3936] was killed by SIGKILL, right after the kernel sent SIGKILL (out of memory)", plog.SeverityNumberWarn,
+			"was killed by SIGKILL right after SIGKILL",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := outcomeEvent(test.change)
+			record := convert(testConfig(), e)
+			assert.Equal(t, test.body, record.Body().Str())
+			assert.Equal(t, test.severity, record.SeverityNumber())
+			assert.Equal(t, string(e.Outcome.Verdict), record.Attributes().AsRaw()["kill.outcome"])
+
+			traces := NewTraces(testConfig())
+			traces.Append(e)
+			span := traces.Take().ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
+			assert.Equal(t, "terminate mysqld", span.Name())
+			assert.Equal(t, record.SpanID(), span.SpanID())
+			assert.Equal(t, record.TraceID(), span.TraceID())
+			assert.Equal(t, test.message, span.Status().Message())
+			assert.Equal(t, test.message != "", span.Status().Code() == ptrace.StatusCodeError)
+		})
+	}
+}
+
+// A span is called after a name that any process may choose.
+func TestSpanName(t *testing.T) {
+	t.Parallel()
+	for want, process := range map[string]kill.Process{
+		"mysqld":   {Command: "mysqld", Executable: "/usr/sbin/mariadbd"},
+		"mariadbd": {Executable: "/usr/sbin/mariadbd"},
+		"process":  {},
+		`a\x1bb`:   {Command: "a\x1bb"},
+		"\uFFFD":   {Command: "\xff"},
+	} {
+		assert.Equal(t, want, terminated(&process))
+	}
+}
+
+func TestOutcomeUID(t *testing.T) {
+	t.Parallel()
+	uid := func(change func(*kill.Event)) any {
+		return convert(testConfig(), outcomeEvent(change)).Attributes().AsRaw()["log.record.uid"]
+	}
+	first := uid(func(*kill.Event) {})
+	assert.Equal(t, first, uid(func(e *kill.Event) { e.Time = e.Time.Add(time.Second) }), "told again after a crash")
+	assert.NotEqual(t, first, uid(func(e *kill.Event) { e.Outcome.Span.ID[7]++ }))
+}
