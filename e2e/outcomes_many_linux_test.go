@@ -32,6 +32,7 @@ var scenes = map[string]func(s *stage){
 	"500 in a row":   (*stage).killEach,
 	"pid is reused":  (*stage).reuse,
 	"late collector": (*stage).lookLate,
+	"aborts":         (*stage).abort,
 }
 
 // inGroup puts a target into a process group.
@@ -161,6 +162,7 @@ const many = 500
 func (s *stage) startCrowd() []int {
 	leader := startScript(s.t, "crowd", fmt.Sprintf(
 		"i=0; while [ $i -lt %d ]; do sleep 1000 & echo $! >>pids; i=$((i+1)); done; echo ready; wait", many), true)
+	s.t.Cleanup(func() { _ = syscall.Kill(-leader.pid, syscall.SIGKILL) }) // only if the test has failed
 	list, err := os.ReadFile(filepath.Join(leader.command.Dir, "pids"))
 	require.NoError(s.t, err)
 	pids := []int{leader.pid}
@@ -252,13 +254,13 @@ func (s *stage) lookLate() {
 	require.NoError(s.t, s.c.command.Process.Signal(syscall.SIGSTOP))
 	termed, replaced, shot := startScript(s.t, "termed", dies, true), startScript(s.t, "replaced", dies, true),
 		startScript(s.t, "shot", dies, true)
-	time.Sleep(50 * time.Millisecond) // see strikeAll
 	s.term(termed)
 	s.term(replaced)
 	s.kill(shot)
 	for _, target := range []*target{termed, replaced, shot} {
 		target.awaitReaped()
 	}
+	time.Sleep(50 * time.Millisecond) // more than a tick of the kernel, the time of audit records
 	s.startAs(replaced.pid, "other", dies)
 	require.NoError(s.t, s.c.command.Process.Signal(syscall.SIGCONT))
 
@@ -269,4 +271,18 @@ func (s *stage) lookLate() {
 	s.check(termed, want)
 	s.check(replaced, want)
 	s.check(shot, endings["is killed"].want)
+}
+
+// abort lets the audit system tell of some deaths before it tells of the signals.
+func (s *stage) abort() {
+	var targets []*target
+	for range 20 {
+		targets = append(targets, startScript(s.t, "aborts", "ulimit -c 0; "+dies, true))
+	}
+	for _, target := range targets {
+		s.strike(s.soft, target, unix.SIGABRT)
+	}
+	for _, target := range targets {
+		s.check(target, story{verdict: "killed", how: "SIGABRT", sent: []string{"SIGABRT"}})
+	}
 }

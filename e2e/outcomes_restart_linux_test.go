@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -45,7 +44,6 @@ func TestOutcomesOverARestart(t *testing.T) {
 				fights, vanishes := startScript(t, "fights", resists, true), startScript(t, "vanishes", resists, true)
 				leader := startScript(t, "leader", exitsWhenTold, true)
 				member := startScript(t, "member", exitsWhenTold, true, inGroup(leader.pid))
-				time.Sleep(50 * time.Millisecond) // see strikeAll
 				for _, target := range []*target{exits, fights, vanishes} {
 					s.term(target)
 				}

@@ -194,7 +194,6 @@ func (s *stage) strikeAll() map[string]*target {
 			targets[name] = startScript(s.t, strings.ReplaceAll(name, " ", "-"), ending.script, ending.reap)
 		}
 	}
-	time.Sleep(50 * time.Millisecond) // audit records cannot tell a process of the last tick from one before it
 	for name, ending := range endings {
 		ending.first(s, targets[name])
 	}
