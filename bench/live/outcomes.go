@@ -24,7 +24,8 @@ const (
 // startBlocking starts a process that blocks the fatal signal.
 func startBlocking() (*exec.Cmd, error) {
 	c := exec.Command("env", "--block-signal=USR1", "sleep", "1000")
-	return c, c.Start()
+	err := c.Start()
+	return c, err
 }
 
 // sourcesFollowing are the live ones; all of them take the same signals.

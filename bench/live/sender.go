@@ -88,7 +88,8 @@ func send(args []string) error {
 		return err
 	}
 	target := exec.Command("sleep", "1000")
-	if err := target.Start(); err != nil {
+	err = target.Start()
+	if err != nil {
 		return err
 	}
 	defer func() { _, _ = target.Process.Kill(), target.Wait() }()
@@ -102,9 +103,9 @@ func send(args []string) error {
 	case "times":
 		result = paced(number, duration, true, func() { _ = unix.Kill(pid, signal) })
 	case "fatal":
-		blocking, err := startBlocking()
-		if err != nil {
-			return err
+		blocking, started := startBlocking()
+		if started != nil {
+			return started
 		}
 		defer func() { _, _ = blocking.Process.Kill(), blocking.Wait() }()
 		time.Sleep(time.Second) // until it blocks the signal

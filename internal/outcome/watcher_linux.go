@@ -135,7 +135,8 @@ func (w *Watcher) Start() error {
 	if err != nil {
 		return fmt.Errorf("following processes: opening an epoll file: %w", err)
 	}
-	if err := unix.SetNonblock(epfd, true); err != nil { // else the runtime would not watch it
+	err = unix.SetNonblock(epfd, true) // else the runtime would not watch it
+	if err != nil {
 		return fmt.Errorf("following processes: %w", errors.Join(err, unix.Close(epfd)))
 	}
 	epoll := os.NewFile(uintptr(epfd), "epoll")
