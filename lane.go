@@ -63,39 +63,38 @@ type pipelineSignal[T any] struct {
 }
 
 func (d *delivery) logsLane(next consumer.Logs) *lane[plog.Logs] {
-	l := &lane[plog.Logs]{pipelineSignal: pipelineSignal[plog.Logs]{
-		items: "log records", key: "log_records", consume: next.ConsumeLogs, count: plog.Logs.LogRecordCount, refused: refused,
-		clone: func(data plog.Logs) plog.Logs {
-			if !next.Capabilities().MutatesData {
-				return data
-			}
-			attempt := plog.NewLogs()
-			data.CopyTo(attempt)
-			return attempt
-		},
+	return newLane(d, pipelineSignal[plog.Logs]{
+		items: "log records", key: "log_records", consume: next.ConsumeLogs, count: plog.Logs.LogRecordCount,
+		clone: cloneIf(next.Capabilities(), plog.NewLogs, plog.Logs.CopyTo), refused: refused,
 		start: d.obsreport.StartLogsOp, end: d.obsreport.EndLogsOp,
-	}}
-	l.dropped, l.report = d.telemetry.ReceiverAuditKillDropped, d.health.delivery
-	l.retry, l.logger, l.stopping, l.context = d.retry, d.logger, d.stopping, d.context
-	return l
+	}, d.telemetry.ReceiverAuditKillDropped, d.health.delivery)
 }
 
 func (d *delivery) tracesLane(next consumer.Traces) *lane[ptrace.Traces] {
-	l := &lane[ptrace.Traces]{pipelineSignal: pipelineSignal[ptrace.Traces]{
-		items: "spans", key: "spans", consume: next.ConsumeTraces, count: ptrace.Traces.SpanCount, refused: refusedSpans,
-		clone: func(data ptrace.Traces) ptrace.Traces {
-			if !next.Capabilities().MutatesData {
-				return data
-			}
-			attempt := ptrace.NewTraces()
-			data.CopyTo(attempt)
-			return attempt
-		},
+	return newLane(d, pipelineSignal[ptrace.Traces]{
+		items: "spans", key: "spans", consume: next.ConsumeTraces, count: ptrace.Traces.SpanCount,
+		clone: cloneIf(next.Capabilities(), ptrace.NewTraces, ptrace.Traces.CopyTo), refused: refusedSpans,
 		start: d.obsreport.StartTracesOp, end: d.obsreport.EndTracesOp,
-	}}
-	l.dropped, l.report = d.telemetry.ReceiverAuditKillSpansDropped, d.health.traces
-	l.retry, l.logger, l.stopping, l.context = d.retry, d.logger, d.stopping, d.context
-	return l
+	}, d.telemetry.ReceiverAuditKillSpansDropped, d.health.traces)
+}
+
+func newLane[T any](d *delivery, s pipelineSignal[T], dropped metric.Int64Counter, report func(error)) *lane[T] {
+	return &lane[T]{
+		pipelineSignal: s, retry: d.retry, logger: d.logger, dropped: dropped, report: report,
+		stopping: d.stopping, context: d.context,
+	}
+}
+
+// cloneIf returns what copies data that the next consumer changes.
+func cloneIf[T any](next consumer.Capabilities, empty func() T, copyTo func(from, to T)) func(T) T {
+	return func(data T) T {
+		if !next.MutatesData {
+			return data
+		}
+		attempt := empty()
+		copyTo(data, attempt)
+		return attempt
+	}
 }
 
 // handAll hands on what comes until handing is closed.

@@ -1,0 +1,182 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"container/list"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const (
+	// maxEnded bounds those that have ended, while signals to them may still come.
+	maxEnded = 4096
+	// lateness is how long after the end of a process a signal to it may still come
+	// from the audit system, where a call to many takes a while to be put together.
+	lateness = 500 * time.Millisecond
+	// grace is how long the end of a process may take to be told after it was found to
+	// be gone: the pipeline may have held it up.
+	grace = 5 * time.Second
+	// sweepInterval is how often it is looked who is gone, if ends were lost or there are
+	// too many to follow another one. It takes some 40 ms, if that many are followed.
+	sweepInterval = 5 * time.Second
+)
+
+// Exited takes an event of kill.KindExit.
+func (t *Table) Exited(e *kill.Event) {
+	target := &e.Targets[0]
+	ep := t.open[target.PID]
+	if ep == nil || !ep.Ended.IsZero() || target.Instance == nil || target.Instance.SinceBoot != ep.start {
+		return
+	}
+	t.end(ep, e.Time, *e.Exit, target.Command)
+	if t.config.Punctual {
+		t.close(ep, ep.outcome())
+	}
+}
+
+// end notes that a process has ended.
+func (t *Table) end(ep *episode, at time.Time, exit kill.Exit, name string) {
+	if !ep.Ended.IsZero() {
+		return
+	}
+	t.changed = true
+	if ep.queue == t.waiting {
+		t.watched.Add(-1)
+	}
+	ep.end(at, exit, name)
+	ep.move(t.ended, t.now().Add(lateness))
+	if t.ended.Len() > maxEnded {
+		t.closeOldest()
+	}
+}
+
+// sweep looks who is gone, unless it has just done so, and reports whether there is room
+// now.
+func (t *Table) sweep(now time.Time) bool {
+	if now.Sub(t.swept) < sweepInterval {
+		return false
+	}
+	t.swept, t.doubt = now, false
+	for place := t.waiting.Front(); place != nil; {
+		ep := place.Value.(*episode)
+		place = place.Next()
+		if !t.config.Exits.Lives(ep.pid, ep.start) {
+			t.missed(ep, now)
+		}
+	}
+	return t.watched.Load() < MaxWatches
+}
+
+// missed notes that a process is gone, though its end was not told yet.
+func (t *Table) missed(ep *episode, now time.Time) {
+	t.watched.Add(-1)
+	ep.move(t.missing, now.Add(grace))
+	if t.missing.Len() > MaxWatches {
+		t.miss(head(t.missing))
+	}
+}
+
+// miss ends an episode of whose end nobody has told, as something was lost.
+func (t *Table) miss(ep *episode) {
+	if !ep.Ended.IsZero() {
+		return
+	}
+	at := t.now()
+	if ep.queue == t.missing {
+		at = ep.due.Add(-grace) // when it was found to be gone
+	}
+	t.config.Exits.Forget(ep.pid)
+	ep.Incomplete = true
+	t.end(ep, at, kill.Exit{}, "")
+}
+
+// closeOldest tells the outcome of who has ended first.
+func (t *Table) closeOldest() {
+	ep := head(t.ended)
+	t.close(ep, ep.outcome())
+}
+
+// close ends an episode with what is told of it.
+func (t *Table) close(ep *episode, e *kill.Event) {
+	t.changed = true
+	if t.open[ep.pid] == ep {
+		delete(t.open, ep.pid)
+	}
+	if ep.queue == t.waiting {
+		t.watched.Add(-1)
+	}
+	ep.leave()
+	if ep.Ended.IsZero() {
+		t.config.Exits.Forget(ep.pid)
+	} else {
+		t.bury(ep)
+	}
+	t.held -= len(ep.Signals)
+	t.told = append(t.told, e)
+	if ep.call == nil {
+		return
+	}
+	if whole := ep.call.close(e); whole != nil {
+		delete(t.calls, ep.call.Span)
+		t.told = append(t.told, whole)
+	}
+}
+
+// Doubt says that ends of processes were lost, so that it has to be looked who is gone.
+func (t *Table) Doubt() { t.doubt = true }
+
+// Expire ends what is due.
+func (t *Table) Expire() {
+	now := t.now()
+	if t.doubt {
+		t.sweep(now)
+	}
+	for ep := head(t.ended); ep != nil && !ep.due.After(now); ep = head(t.ended) {
+		t.closeOldest()
+	}
+	for ep := head(t.missing); ep != nil && !ep.due.After(now); ep = head(t.missing) {
+		t.miss(ep)
+	}
+	for ep := head(t.waiting); ep != nil && !ep.due.After(now); ep = head(t.waiting) {
+		if t.config.Exits.Lives(ep.pid, ep.start) {
+			t.close(ep, ep.tell(kill.VerdictSurvived, now))
+		} else {
+			t.missed(ep, now)
+		}
+	}
+}
+
+// Next returns when Expire has something to do; the zero time if nothing is open.
+func (t *Table) Next() time.Time {
+	var next time.Time
+	for _, queue := range []*list.List{t.ended, t.missing, t.waiting} {
+		if ep := head(queue); ep != nil && (next.IsZero() || ep.due.Before(next)) {
+			next = ep.due
+		}
+	}
+	if sweep := t.swept.Add(sweepInterval); t.doubt && t.waiting.Len() > 0 && (next.IsZero() || sweep.Before(next)) {
+		next = sweep
+	}
+	return next
+}
+
+// Settle tells the outcomes of all that have ended, though signals to them may still
+// come.
+func (t *Table) Settle() {
+	for ep := head(t.missing); ep != nil; ep = head(t.missing) {
+		t.miss(ep)
+	}
+	for t.ended.Len() > 0 {
+		t.closeOldest()
+	}
+}
+
+// Abandon gives up those that live: it is not known what will become of them.
+func (t *Table) Abandon() {
+	for ep := head(t.waiting); ep != nil; ep = head(t.waiting) {
+		t.close(ep, ep.tell(kill.VerdictUnknown, t.now()))
+	}
+}
