@@ -6,6 +6,8 @@ package auditkillreceiver
 import (
 	"context"
 	"errors"
+	"os/exec"
+	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -44,6 +47,21 @@ func verdicts(s *sink) []string {
 	return all
 }
 
+// living is a signal to a process that lives until the test ends, or is ended.
+func living(t *testing.T) (e *kill.Event, end func()) {
+	t.Helper()
+	needProcesses(t)
+	command := exec.Command("sleep", "600")
+	require.NoError(t, command.Start())
+	end = sync.OnceFunc(func() { _, _ = command.Process.Kill(), command.Wait() })
+	t.Cleanup(end)
+	known, ok := process.NewTable(process.Config{}).Lookup(command.Process.Pid)
+	require.True(t, ok)
+	e = struck(kill.SIGTERM, "mysqld", command.Process.Pid)
+	e.Targets[0].Instance = known.Instance
+	return e, end
+}
+
 // A process that nobody can see the end of is told at the timeout.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
@@ -62,16 +80,18 @@ func TestFollowOverRestart(t *testing.T) {
 	f := newFixture(t, "")
 	storage := storagetest.NewFileBackedStorageExtension("a", t.TempDir())
 	f.useStorage(storage.ID, storage)
+	e, end := living(t)
 	source := newLiveSource()
 	stop := f.run(t, source)
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)}
+	source.events <- []*kill.Event{e}
 	f.sink.await(t, 1)
 	stop()
-	assert.Empty(t, verdicts(&f.sink), "it may live")
+	assert.Empty(t, verdicts(&f.sink), "it lives")
+	end()
 
 	source = newLiveSource()
 	stop = f.run(t, source)
-	assert.Equal(t, 1<<22+1, <-source.followed, "the source has not seen the signal")
+	assert.Equal(t, e.Targets[0].PID, <-source.followed, "the source has not seen the signal")
 	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
 	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink), "it is gone, and who knows how")
 	stop()
@@ -89,7 +109,8 @@ func TestFollowOverCrash(t *testing.T) {
 	f.useStorage(component.MustNewID("memory"), &fakeStorage{Client: client})
 	source := newLiveSource()
 	defer f.run(t, source)()
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)}
+	e, _ := living(t)
+	source.events <- []*kill.Event{e}
 	require.Eventually(t, func() bool {
 		data, err := client.Get(t.Context(), followedKey)
 		return assert.NoError(t, err) && len(data) > 0
@@ -111,7 +132,8 @@ func TestFollowWithoutRoom(t *testing.T) {
 			f.useStorage(component.MustNewID("memory"), extension)
 			source := newLiveSource()
 			stop := f.run(t, source)
-			source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)}
+			e, _ := living(t)
+			source.events <- []*kill.Event{e}
 			f.sink.await(t, 1)
 			stop()
 			if name == "full" {

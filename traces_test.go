@@ -219,7 +219,8 @@ func TestShared(t *testing.T) {
 	}
 
 	// Who is still followed is told of before the next consumers go.
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3937)}
+	e, _ := living(t)
+	source.events <- []*kill.Event{e}
 	require.Eventually(t, func() bool { return logs.LogRecordCount() == 3 }, soon, often)
 	assert.EqualValues(t, 1, f.metric(t, "otelcol_receiver_audit_kill_outcome_watches"))
 	require.NoError(t, logsReceiver.Shutdown(t.Context()))

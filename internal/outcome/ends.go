@@ -164,8 +164,10 @@ func (t *Table) Next() time.Time {
 }
 
 // Settle tells the outcomes of all that have ended, though signals to them may still
-// come.
+// come, or how they ended.
 func (t *Table) Settle() {
+	t.swept = time.Time{}
+	t.sweep(t.now())
 	for ep := head(t.missing); ep != nil; ep = head(t.missing) {
 		t.miss(ep)
 	}

@@ -176,6 +176,10 @@ func TestVerdicts(t *testing.T) {
 			kill.Exit{},
 			time.Second, 1, false, false,
 		},
+		"shut down before its end was told": {
+			func(f *fixture) { f.sent(kill.SIGTERM, pid); delete(f.exits.starts, pid); f.Settle(); f.Abandon() },
+			kill.VerdictEnded, kill.Exit{}, 0, 1, false, false,
+		},
 		"the pid was used again": {
 			func(f *fixture) {
 				f.sent(kill.SIGTERM, pid)
