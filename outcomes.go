@@ -17,6 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // exits sees the ends of processes where the source does not tell of them.
@@ -54,7 +55,7 @@ func (r *killReceiver) openOutcomes() error {
 	}
 	config := outcome.Config{
 		Timeout: r.config.Outcome.Timeout, HostID: r.machine.id, BootID: r.machine.boot,
-		SinceBoot: process.SinceBoot, Logger: occasional.Logger(r.set.Logger),
+		Conceal: telemetry.CommandLine(r.config.CommandLine).Conceal, SinceBoot: process.SinceBoot, Logger: occasional.Logger(r.set.Logger),
 	}
 	if teller, ok := r.source.Source.(outcome.Follower); ok {
 		config.Exits, config.Punctual = outcome.Told{Source: teller, Processes: r.processes}, true

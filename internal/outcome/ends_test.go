@@ -152,3 +152,14 @@ func TestDoubt(t *testing.T) {
 	f.pass(time.Second)
 	assert.Equal(t, f.now().Add(sweepInterval-time.Second), f.Next())
 }
+
+// A process that died by itself is sent a signal while its parent has not asked for it.
+func TestSignalToUnfollowedZombie(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.strike(kill.SIGTERM, func(e *kill.Event) {
+		e.Delivery, e.Targets[0].Instance = kill.DeliveryIgnored, &kill.Instance{SinceBoot: time.Second}
+	}, pid)
+	f.pass(time.Hour)
+	assert.Empty(t, f.Take())
+}

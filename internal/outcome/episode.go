@@ -127,8 +127,8 @@ func (s *story) fatal(e *kill.Event, sender *kill.Process) {
 // nameOf returns what a process is called, not one of its threads.
 func nameOf(p *kill.Process) string { return cmp.Or(p.Leader, p.Command) }
 
-// fatal reports whether a signal may end its target, so far as anybody can know: a
-// process may handle it.
+// fatal reports whether a signal is meant to end its target, whatever that does about
+// it: it may handle or ignore it.
 func fatal(e *kill.Event) bool {
 	switch {
 	case e.Kind == kill.KindAbend:
@@ -136,7 +136,7 @@ func fatal(e *kill.Event) bool {
 	case e.Kind != kill.KindSignal || !e.SignalKnown || !e.Signal.Fatal() || e.Result.Failed():
 		return false
 	}
-	return e.Delivery != kill.DeliveryIgnored && e.Delivery != kill.DeliveryOverflow
+	return e.Delivery != kill.DeliveryOverflow
 }
 
 // end notes that the process has ended.

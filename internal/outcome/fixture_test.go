@@ -5,6 +5,7 @@ package outcome
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,7 @@ func newFixture(t *testing.T, punctual bool) *fixture {
 	f := &fixture{exits: &fakeExits{starts: map[int]time.Duration{}}, logged: logged}
 	f.Table = NewTable(Config{
 		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: f.exits, Punctual: punctual,
+		Conceal:   func(text string) string { return strings.ReplaceAll(text, "hunter2", "***") },
 		SinceBoot: func() time.Duration { return uptime + f.at }, Logger: zap.New(core),
 	})
 	f.now = func() time.Time { return epoch.Add(f.at) }

@@ -45,7 +45,8 @@ func (t *Table) Save() ([]byte, error) {
 	place := func(sender *kill.Process) int {
 		if _, ok := places[sender]; !ok {
 			places[sender] = len(s.Senders)
-			s.Senders = append(s.Senders, sender)
+			concealed := t.concealed(*sender)
+			s.Senders = append(s.Senders, &concealed)
 		}
 		return places[sender]
 	}
@@ -53,6 +54,7 @@ func (t *Table) Save() ([]byte, error) {
 		for at := queue.Front(); at != nil; at = at.Next() {
 			ep := at.Value.(*episode)
 			kept := savedEpisode{PID: ep.pid, Start: ep.start, LastSentBy: place(ep.LastSender), story: ep.story}
+			kept.Target = t.concealed(kept.Target)
 			for _, sent := range ep.Signals {
 				kept.Sent = append(kept.Sent, savedSent{sent, place(sent.Sender)})
 			}
@@ -63,7 +65,11 @@ func (t *Table) Save() ([]byte, error) {
 		}
 	}
 	for _, c := range t.calls {
-		s.Calls = append(s.Calls, c.callStory)
+		kept := c.callStory
+		e := *kept.Event
+		e.Sender = t.concealed(e.Sender)
+		kept.Event = &e
+		s.Calls = append(s.Calls, kept)
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -71,6 +77,17 @@ func (t *Table) Save() ([]byte, error) {
 	}
 	t.changed = false
 	return data, nil
+}
+
+// concealed returns a process without what its command lines are not to tell.
+func (t *Table) concealed(p kill.Process) kill.Process {
+	p.Title = t.config.Conceal(p.Title)
+	if p.Instance != nil {
+		instance := *p.Instance
+		instance.CommandLine = t.config.Conceal(instance.CommandLine)
+		p.Instance = &instance
+	}
+	return p
 }
 
 // sender returns the sender at a place; nil if the data are spoiled.

@@ -98,6 +98,27 @@ func TestKilledBefore(t *testing.T) {
 	assert.Equal(t, kill.VerdictKilled, next.only(t).Outcome.Verdict)
 }
 
+// What is not to be told is not stored either.
+func TestSaveNoSecrets(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(10)
+	f.born(11)
+	secret := func(e *kill.Event) {
+		e.Sender.Title = "kill\x00hunter2\x00"
+		e.Sender.Instance = &kill.Instance{CommandLine: "kill\x00hunter2\x00"}
+		for i := range e.Targets {
+			e.Targets[i].Instance.CommandLine = "mysqld\x00hunter2\x00"
+		}
+	}
+	e := f.strike(kill.SIGTERM, secret, 10, 11)
+	data, err := f.Save()
+	require.NoError(t, err)
+	assert.NotContains(t, string(data), "hunter2")
+	assert.Contains(t, string(data), "mysqld\\u0000***")
+	assert.Contains(t, e.Sender.Instance.CommandLine, "hunter2", "what is told meanwhile is not changed")
+}
+
 // A sender is kept once, whatever it has sent.
 func TestSaveIsShort(t *testing.T) {
 	t.Parallel()

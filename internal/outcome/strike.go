@@ -34,7 +34,7 @@ func (t *Table) Struck(e *kill.Event) {
 // strike is an event while its targets are looked at, one after the other.
 type strike struct {
 	*kill.Event
-	// sender is a copy of its own, call what its targets have in common, both made
+	// copied is a copy of the sender, call what the targets have in common, both made
 	// when they are needed.
 	copied *kill.Process
 	call   *call
@@ -127,7 +127,9 @@ func (t *Table) begin(s *strike, target *kill.Process) *episode {
 	}
 	if gone {
 		start = whom.Start
-	} else if t.buried(target, start) { // a zombie
+	}
+	// A zombie is buried, or nobody has followed it and it only ignores what it is sent.
+	if t.buried(target, start) || s.Delivery == kill.DeliveryIgnored && !t.config.Exits.Lives(target.PID, start) {
 		t.config.Exits.Forget(target.PID)
 		return nil
 	}

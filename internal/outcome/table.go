@@ -27,6 +27,8 @@ type Config struct {
 	// all signals to them were told.
 	Exits    Exits
 	Punctual bool
+	// Conceal returns what may be stored of a command line.
+	Conceal func(commandLine string) string
 	// SinceBoot tells how long the host runs.
 	SinceBoot func() time.Duration
 	Logger    *zap.Logger

@@ -98,6 +98,15 @@ func TestVerdicts(t *testing.T) {
 			kill.Exit{Known: true, Status: 15},
 			time.Second, 2, false, false,
 		},
+		"ignored": {
+			func(f *fixture) {
+				f.strike(kill.SIGTERM, func(e *kill.Event) { e.Delivery = kill.DeliveryIgnored }, pid)
+				f.pass(time.Second)
+				f.sent(kill.SIGKILL, pid)
+				f.died(pid, 9)
+			},
+			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, time.Second, 2, true, true,
+		},
 		"survived": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.pass(2 * time.Minute) },
 			kill.VerdictSurvived,
@@ -222,7 +231,6 @@ func TestNotFatal(t *testing.T) {
 		"stops":      func(e *kill.Event) { e.Signal = kill.SIGSTOP },
 		"only asks":  func(e *kill.Event) { e.Signal = 0 },
 		"failed":     func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} },
-		"ignored":    func(e *kill.Event) { e.Delivery = kill.DeliveryIgnored },
 		"queue full": func(e *kill.Event) { e.Delivery = kill.DeliveryOverflow },
 		"not known":  func(e *kill.Event) { e.SignalKnown = false },
 		"to nobody":  func(e *kill.Event) { e.Targets = nil },

@@ -22,7 +22,7 @@ func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 	case kill.VerdictKilled, kill.VerdictCoreDumped:
 		a.known("kill.exit.signal.name", o.Exit.Signal().Name())
 	}
-	a.m.AppendEmpty("kill.duration").SetDouble(ended.Sub(o.Began).Seconds())
+	a.m.AppendEmpty("kill.duration").SetDouble(seconds(ended.Sub(o.Began)))
 	a.m.AppendEmpty("kill.escalated").SetBool(o.Escalated)
 	a.integer("kill.signal.count", int64(len(o.Signals)+o.Omitted))
 	a.text("kill.target.last_name", o.LastName)
@@ -36,6 +36,9 @@ func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 		a.user("kill.last_sender.audit.user.id", "kill.last_sender.audit.user.name", p.Login)
 	}
 }
+
+// seconds is time.Duration.Seconds without its error in the last place.
+func seconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }
 
 // outcomeSeverity says how bad it is.
 func outcomeSeverity(o *kill.Outcome) plog.SeverityNumber {
@@ -101,6 +104,9 @@ func appendAfter(buf []byte, d time.Duration) []byte {
 // failMessage says to a person why a termination counts as a failure.
 func failMessage(e *kill.Event) string {
 	buf := appendVerdict(nil, e.Outcome)
+	if d := e.Time.Sub(e.Outcome.Began); d < time.Millisecond && e.Outcome.Exit.Signal() == e.Signal {
+		return string(buf) // at once, by what it was sent
+	}
 	buf = appendAfter(append(buf, ' '), e.Time.Sub(e.Outcome.Began))
 	return string(append(buf, e.Signal.Name()...))
 }

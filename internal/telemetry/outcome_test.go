@@ -83,7 +83,7 @@ func TestOutcome(t *testing.T) {
 				e.Sender, e.Time = kill.Process{}, e.Outcome.Began
 			},
 			"mysqld[3936] was killed by SIGKILL, right after the kernel sent SIGKILL (out of memory)", plog.SeverityNumberWarn,
-			"was killed by SIGKILL right after SIGKILL",
+			"was killed by SIGKILL",
 		},
 	}
 	for name, test := range tests {

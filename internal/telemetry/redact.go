@@ -11,6 +11,17 @@ import (
 // redacted stands in for a value that nobody should see.
 const redacted = "***"
 
+// Conceal returns what may be kept of a command line, a NUL after each argument.
+func (c CommandLine) Conceal(title string) string {
+	switch c {
+	case CommandLineOff:
+		return ""
+	case CommandLineRedacted:
+		return redact(title)
+	}
+	return title
+}
+
 // secretWords begin with one of the letters that secretIndex looks for. They
 // name options whose value is a secret. An option that merely sounds like one
 // loses its value as well: better so than the other way round.

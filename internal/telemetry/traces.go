@@ -148,7 +148,7 @@ func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 			a.integer("kill.outcomes."+string(v), int64(n))
 		}
 	}
-	a.m.AppendEmpty("kill.duration").SetDouble(e.Time.Sub(o.Began).Seconds())
+	a.m.AppendEmpty("kill.duration").SetDouble(seconds(e.Time.Sub(o.Began)))
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
 	a.m.UnsafeIntoMap(span.Attributes())
