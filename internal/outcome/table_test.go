@@ -105,7 +105,9 @@ func TestVerdicts(t *testing.T) {
 				f.sent(kill.SIGKILL, pid)
 				f.died(pid, 9)
 			},
-			kill.VerdictKilled, kill.Exit{Known: true, Status: 9}, time.Second, 2, true, true,
+			kill.VerdictKilled,
+			kill.Exit{Known: true, Status: 9},
+			time.Second, 2, true, true,
 		},
 		"survived": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.pass(2 * time.Minute) },
@@ -187,7 +189,9 @@ func TestVerdicts(t *testing.T) {
 		},
 		"shut down before its end was told": {
 			func(f *fixture) { f.sent(kill.SIGTERM, pid); delete(f.exits.starts, pid); f.Settle(); f.Abandon() },
-			kill.VerdictEnded, kill.Exit{}, 0, 1, false, false,
+			kill.VerdictEnded,
+			kill.Exit{},
+			0, 1, false, false,
 		},
 		"the pid was used again": {
 			func(f *fixture) {
