@@ -36,7 +36,7 @@ const (
 	resists      = "trap : TERM; " + keepsWaiting
 	dies         = "echo ready; read -r line"
 
-	killed     = `was killed by SIGKILL (right|\d+\.\d+ s) after SIG(KILL|TERM)`
+	killed     = `was killed by SIGKILL( (right|\d+\.\d+ s) after SIG(KILL|TERM))?`
 	isAlive    = `is still alive \d+\.\d+ s after SIGTERM`
 	dumpedCore = `dumped core on SIGABRT (right|\d+\.\d+ s) after SIGABRT`
 )
