@@ -27,9 +27,10 @@ const (
 	// maxRecords is how many log records are handed on at once at most. One
 	// event may strike every process of a host.
 	maxRecords = 512
-	// maxSpans is how many spans are gathered at most while the next consumer does not
-	// take those before: some 16 MB. The log records do not wait for them.
-	maxSpans = 8192
+	// maxSpanItems is how many spans and span events are gathered at most while the next
+	// consumer does not take those before: some 20 MB, and as much in each of the two
+	// batches before. The log records do not wait for them.
+	maxSpanItems = 8192
 )
 
 // delivery filters and enriches events, follows their targets, converts all that and
@@ -56,6 +57,8 @@ type delivery struct {
 	logs    *lane[plog.Logs]
 	spans   *telemetry.Traces
 	traces  *lane[ptrace.Traces]
+	// spanItems is how many spans and span events there are in spans.
+	spanItems int
 
 	// stopping is done once there is no time left to try again, context once
 	// there is none left at all.
@@ -124,12 +127,13 @@ func (d *delivery) tellOutcomes(now time.Time, counts *eventCounts) error {
 
 // appendSpan adds a span, unless the next consumer is too far behind.
 func (d *delivery) appendSpan(e *kill.Event) {
-	if d.spans.Len() >= maxSpans {
+	if d.spanItems >= maxSpanItems {
 		d.telemetry.ReceiverAuditKillSpansDropped.Add(d.context, 1)
 		d.logger.Warn("dropped a span, as the next consumer does not take them as fast as processes end")
 		return
 	}
 	d.spans.Append(e)
+	d.spanItems += 1 + len(e.Outcome.Signals)
 }
 
 // append adds one log record for each target.
@@ -252,5 +256,6 @@ func (d *delivery) flushSpans() {
 	if d.traces == nil || d.spans.Len() == 0 || len(d.traces.handing) == cap(d.traces.handing) {
 		return
 	}
+	d.spanItems = 0
 	d.traces.handing <- d.spans.Take() // there is room, and nobody else sends
 }

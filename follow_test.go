@@ -120,30 +120,27 @@ func TestFollowOverCrash(t *testing.T) {
 // Without room for who is followed, they are given up at shutdown.
 func TestFollowWithoutRoom(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*fakeStorage){
-		"full":       func(s *fakeStorage) { s.full = true },
-		"unreadable": func(s *fakeStorage) { s.Client = broken{s.Client} },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t, "")
-			extension := &fakeStorage{Client: storagetest.NewInMemoryClient(component.KindReceiver, f.set.ID, "test")}
-			change(extension)
-			f.useStorage(component.MustNewID("memory"), extension)
-			source := newLiveSource()
-			stop := f.run(t, source)
-			e, _ := living(t)
-			source.events <- []*kill.Event{e}
-			f.sink.await(t, 1)
-			stop()
-			if name == "full" {
-				assert.Equal(t, []string{string(kill.VerdictUnknown)}, verdicts(&f.sink))
-				assert.Positive(t, f.logged.FilterMessageSnippet("a restart would forget them").Len())
-				return
-			}
-			assert.Equal(t, 1, f.logged.FilterMessageSnippet("before the restart will not be told").Len())
-		})
-	}
+	f := newFixture(t, "")
+	client := storagetest.NewInMemoryClient(component.KindReceiver, f.set.ID, "test")
+	f.useStorage(component.MustNewID("memory"), &fakeStorage{Client: client, full: true})
+	source := newLiveSource()
+	stop := f.run(t, source)
+	e, _ := living(t)
+	source.events <- []*kill.Event{e}
+	f.sink.await(t, 1)
+	stop()
+	assert.Equal(t, []string{string(kill.VerdictUnknown)}, verdicts(&f.sink))
+	assert.Positive(t, f.logged.FilterMessageSnippet("a restart would forget them").Len())
+}
+
+// What was kept cannot be read any more.
+func TestFollowUnreadable(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	client := storagetest.NewInMemoryClient(component.KindReceiver, f.set.ID, "test")
+	f.useStorage(component.MustNewID("memory"), &fakeStorage{Client: broken{client}})
+	f.run(t, newLiveSource())()
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("before the restart will not be told").Len())
 }
 
 // broken cannot be read from.
@@ -185,4 +182,4 @@ func TestStatusToAll(t *testing.T) {
 	}
 }
 
-var _ outcome.Follower = (*liveSource)(nil)
+var _ outcome.Teller = (*liveSource)(nil)

@@ -69,7 +69,7 @@ func (s *liveSource) Close() error {
 	return nil
 }
 
-// Follow implements outcome.Follower.
+// Follow implements outcome.Teller.
 func (s *liveSource) Follow(pid int, _ time.Duration) { s.followed <- pid }
 
 // struck is a signal to processes of a given name, now.

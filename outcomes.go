@@ -49,7 +49,7 @@ func (r *killReceiver) lostEnds() {
 func (r *killReceiver) openOutcomes() error {
 	if !r.source.live || !r.config.Outcome.Enabled {
 		if r.nextTraces != nil {
-			r.set.Logger.Warn("no traces will come: they take a live source (ebpf, netlink), and outcome::enabled")
+			r.set.Logger.Warn("no traces will come: they take a live source (ebpf, netlink) and outcome::enabled")
 		}
 		return nil
 	}
@@ -57,7 +57,7 @@ func (r *killReceiver) openOutcomes() error {
 		Timeout: r.config.Outcome.Timeout, HostID: r.machine.id, BootID: r.machine.boot,
 		Conceal: telemetry.CommandLine(r.config.CommandLine).Conceal, SinceBoot: process.SinceBoot, Logger: occasional.Logger(r.set.Logger),
 	}
-	if teller, ok := r.source.Source.(outcome.Follower); ok {
+	if teller, ok := r.source.Source.(outcome.Teller); ok {
 		config.Exits, config.Punctual = outcome.Told{Source: teller, Processes: r.processes}, true
 	} else {
 		if err := r.exits.Start(); err != nil {

@@ -133,14 +133,15 @@ func TestTracesStuck(t *testing.T) {
 		})
 		require.NoError(t, err)
 		f, finish := followingFixture(t, &logs, next)
-		const terminations = maxSpans + 1000
+		const terminations = maxSpanItems // of two items each
 		for pid := 1; pid <= terminations; pid++ {
 			require.NoError(t, f.deliver([]*kill.Event{struck(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld")}))
 			synctest.Wait()
 		}
 		assert.Equal(t, 2*terminations, logs.LogRecordCount())
 		f.busy.Lock()
-		assert.LessOrEqual(t, f.spans.Len(), maxSpans)
+		assert.LessOrEqual(t, f.spanItems, maxSpanItems+1)
+		assert.Equal(t, f.spanItems, 2*f.spans.Len())
 		f.busy.Unlock()
 		up.Store(true)
 		time.Sleep(time.Minute)
@@ -242,33 +243,37 @@ func TestShared(t *testing.T) {
 }
 
 // A log that was written some time ago tells of nobody who could be followed.
-func TestNoOutcomes(t *testing.T) {
+func TestNoOutcomesOfLog(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*fixture){
-		"file":     func(*fixture) {},
-		"disabled": func(f *fixture) { f.config.Outcome.Enabled = false },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			source := newLiveSource()
-			f := newFixture(t, "testdata/seed.log")
-			f.nextTraces = consumertest.NewNop()
-			change(f)
-			r := f.new(t)
-			if name == "disabled" {
-				source.open(r)
-			}
-			require.NoError(t, r.Start(t.Context(), f.host))
-			if name == "disabled" {
-				source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld")}
-			}
-			f.sink.await(t, 1)
-			require.NoError(t, r.Shutdown(context.Background()))
-			record := recordsOf(f.sink.AllLogs()[0])[0]
-			assert.True(t, record.TraceID().IsEmpty())
-			assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
-		})
-	}
+	f := newFixture(t, "testdata/seed.log")
+	f.nextTraces = consumertest.NewNop()
+	f.start(t)
+	f.sink.await(t, 1)
+	assert.True(t, recordsOf(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
+}
+
+func TestNoOutcomesWanted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "")
+	f.config.Outcome.Enabled = false
+	source := newLiveSource()
+	stop := f.run(t, source)
+	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld")}
+	f.sink.await(t, 1)
+	stop()
+	assert.Equal(t, 1, f.sink.LogRecordCount())
+	assert.True(t, recordsOf(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
+}
+
+// What would be read would go nowhere, so it is not read.
+func TestOnlyTracesOfLog(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, "testdata/seed.log")
+	f.next, f.nextTraces = nil, consumertest.NewNop()
+	f.start(t)()
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
+	assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_records_read"))
 }
 
 // Only spans are wanted.

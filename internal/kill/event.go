@@ -94,8 +94,8 @@ type Event struct {
 	Cause   Cause
 	Scope   Scope
 	Result  Result
-	// Delivery is what came of it at the target, which a successful call does not
-	// tell.
+	// Delivery is what came of it at the targets, which a successful call does not
+	// tell; empty if it is not the same at all of them, which tell it then.
 	Delivery Delivery
 	// Code is the name of the signal's si_code (sigaction(2)), such as "SI_USER" or
 	// "SEGV_MAPERR"; empty if not known.
@@ -145,6 +145,14 @@ func (e *Event) AddTarget() *Process {
 	}
 	e.Targets = append(e.Targets, Process{})
 	return &e.Targets[len(e.Targets)-1]
+}
+
+// DeliveryTo returns what came of the signal at a target; nil is nobody.
+func (e *Event) DeliveryTo(target *Process) Delivery {
+	if target != nil && target.Delivery != DeliveryUnknown {
+		return target.Delivery
+	}
+	return e.Delivery
 }
 
 // Audit is what only the audit system knows of an event.
@@ -202,6 +210,8 @@ type Process struct {
 	// Original is the record of a target as it was read; empty unless it was
 	// asked for.
 	Original string
+	// Delivery is what came of a signal at this target, if its event does not tell.
+	Delivery Delivery
 	// Span is the one that tells of a target's termination; zero if nobody follows it.
 	Span Span
 }

@@ -64,23 +64,23 @@ func (t *Table) sweep(now time.Time) bool {
 		ep := place.Value.(*episode)
 		place = place.Next()
 		if !t.config.Exits.Lives(ep.pid, ep.start) {
-			t.missed(ep, now)
+			t.suspect(ep, now)
 		}
 	}
 	return t.watched.Load() < MaxWatches
 }
 
-// missed notes that a process is gone, though its end was not told yet.
-func (t *Table) missed(ep *episode, now time.Time) {
+// suspect notes that a process is gone, though its end was not told yet.
+func (t *Table) suspect(ep *episode, now time.Time) {
 	t.watched.Add(-1)
 	ep.move(t.missing, now.Add(grace))
 	if t.missing.Len() > MaxWatches {
-		t.miss(head(t.missing))
+		t.giveUp(head(t.missing))
 	}
 }
 
-// miss ends an episode of whose end nobody has told, as something was lost.
-func (t *Table) miss(ep *episode) {
+// giveUp ends an episode of whose end nobody has told, as something was lost.
+func (t *Table) giveUp(ep *episode) {
 	if !ep.Ended.IsZero() {
 		return
 	}
@@ -138,13 +138,13 @@ func (t *Table) Expire() {
 		t.closeOldest()
 	}
 	for ep := head(t.missing); ep != nil && !ep.due.After(now); ep = head(t.missing) {
-		t.miss(ep)
+		t.giveUp(ep)
 	}
 	for ep := head(t.waiting); ep != nil && !ep.due.After(now); ep = head(t.waiting) {
 		if t.config.Exits.Lives(ep.pid, ep.start) {
 			t.close(ep, ep.tell(kill.VerdictSurvived, now))
 		} else {
-			t.missed(ep, now)
+			t.suspect(ep, now)
 		}
 	}
 }
@@ -169,7 +169,7 @@ func (t *Table) Settle() {
 	t.swept = time.Time{}
 	t.sweep(t.now())
 	for ep := head(t.missing); ep != nil; ep = head(t.missing) {
-		t.miss(ep)
+		t.giveUp(ep)
 	}
 	for t.ended.Len() > 0 {
 		t.closeOldest()

@@ -72,7 +72,7 @@ type story struct {
 
 // add takes another signal, and tells of no more than a limit. The audit system may tell
 // them in another order than they were sent in.
-func (s *story) add(e *kill.Event, sender *kill.Process, limit int) {
+func (s *story) add(e *kill.Event, target, sender *kill.Process, limit int) {
 	s.Incomplete = s.Incomplete || !e.Complete
 	switch {
 	case e.Kind == kill.KindAbend:
@@ -91,7 +91,7 @@ func (s *story) add(e *kill.Event, sender *kill.Process, limit int) {
 	for at > 0 && s.Signals[at-1].Time.After(e.Time) {
 		at--
 	}
-	isFatal := fatal(e)
+	isFatal := fatal(e, target)
 	if at == 0 {
 		if !isFatal {
 			return // before the first one that counts
@@ -103,7 +103,7 @@ func (s *story) add(e *kill.Event, sender *kill.Process, limit int) {
 	}
 	s.Signals = slices.Insert(s.Signals, at, kill.Sent{
 		Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
-		Result: e.Result, Delivery: e.Delivery, Sender: sender,
+		Result: e.Result, Delivery: e.DeliveryTo(target), Sender: sender,
 	})
 	if len(s.Signals) > limit {
 		s.Signals = slices.Delete(s.Signals, limit/2, limit/2+1)
@@ -129,14 +129,14 @@ func nameOf(p *kill.Process) string { return cmp.Or(p.Leader, p.Command) }
 
 // fatal reports whether a signal is meant to end its target, whatever that does about
 // it: it may handle or ignore it.
-func fatal(e *kill.Event) bool {
+func fatal(e *kill.Event, target *kill.Process) bool {
 	switch {
 	case e.Kind == kill.KindAbend:
 		return e.SignalKnown
 	case e.Kind != kill.KindSignal || !e.SignalKnown || !e.Signal.Fatal() || e.Result.Failed():
 		return false
 	}
-	return e.Delivery != kill.DeliveryOverflow
+	return e.DeliveryTo(target) != kill.DeliveryOverflow
 }
 
 // end notes that the process has ended.

@@ -56,7 +56,7 @@ func (s *strike) sender(last *kill.Process) *kill.Process {
 func (t *Table) struck(s *strike, target *kill.Process) {
 	ep, another := t.find(s.Event, target)
 	if ep == nil {
-		if another || t.buried(target, startOf(target)) || !fatal(s.Event) {
+		if another || t.buried(target, startOf(target)) || !fatal(s.Event, target) {
 			return
 		}
 		if ep = t.begin(s, target); ep == nil {
@@ -71,7 +71,7 @@ func (t *Table) struck(s *strike, target *kill.Process) {
 	if t.held >= maxHeld {
 		limit = fewSignals
 	}
-	ep.add(s.Event, s.sender(last), limit)
+	ep.add(s.Event, target, s.sender(last), limit)
 	t.held += len(ep.Signals) - before
 	if target.ThreadID == 0 || target.ThreadID == target.PID || target.Leader != "" {
 		ep.LastName = nameOf(target)
@@ -93,7 +93,7 @@ func (t *Table) find(e *kill.Event, target *kill.Process) (ep *episode, another 
 		return nil, true
 	case start != 0 && ep.start != 0 && start > ep.start, // so it has ended, whether that was told or not
 		start == 0 && !ep.Ended.IsZero() && e.Time.After(ep.Ended.Add(reused)):
-		t.miss(ep)
+		t.giveUp(ep)
 		t.close(ep, ep.outcome())
 		return nil, false
 	}
@@ -129,7 +129,7 @@ func (t *Table) begin(s *strike, target *kill.Process) *episode {
 		start = whom.Start
 	}
 	// A zombie is buried, or nobody has followed it and it only ignores what it is sent.
-	if t.buried(target, start) || s.Delivery == kill.DeliveryIgnored && !t.config.Exits.Lives(target.PID, start) {
+	if t.buried(target, start) || s.DeliveryTo(target) == kill.DeliveryIgnored && !t.config.Exits.Lives(target.PID, start) {
 		t.config.Exits.Forget(target.PID)
 		return nil
 	}
@@ -137,7 +137,9 @@ func (t *Table) begin(s *strike, target *kill.Process) *episode {
 	age := min(max(now.Sub(s.Time), 0), t.config.Timeout/2)
 	ep := &episode{pid: target.PID, start: start, due: now.Add(t.config.Timeout - age)}
 	ep.Target, ep.Source, ep.Began, ep.First = *target, s.Source, s.Time, s.Signal
-	ep.Target.Original, ep.Span = "", t.span(s, ep)
+	// It is the process that ends, whichever of its threads was addressed.
+	ep.Target.Command, ep.Target.ThreadID = nameOf(target), target.PID
+	ep.Target.Original, ep.Target.Delivery, ep.Span = "", kill.DeliveryUnknown, t.span(s, ep)
 	t.watch(ep)
 	if gone {
 		t.end(ep, now, kill.Exit{}, "")

@@ -202,3 +202,38 @@ func TestRenamedMeanwhile(t *testing.T) {
 	f.pass(lateness)
 	assert.Equal(t, "mariadbd", f.only(t).Outcome.LastName)
 }
+
+// A signal to a thread ends its process, which has another name.
+func TestThread(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.strike(kill.SIGSEGV, func(e *kill.Event) {
+		target := &e.Targets[0]
+		target.Command, target.Leader, target.ThreadID = "connection", "mysqld", pid+14
+	}, pid)
+	f.died(pid, 11)
+	e := f.only(t)
+	assert.Equal(t, "mysqld", e.Targets[0].Command)
+	assert.Equal(t, pid, e.Targets[0].ThreadID)
+	assert.Empty(t, e.Outcome.LastName)
+}
+
+// Of those that one call strikes, one is past taking it.
+func TestDeliveriesDiffer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(10)
+	e := f.strike(kill.SIGTERM, func(e *kill.Event) {
+		e.Delivery = kill.DeliveryUnknown
+		e.Targets[0].Delivery, e.Targets[1].Delivery = kill.DeliveryDelivered, kill.DeliveryIgnored
+		e.Targets[1].Instance = &kill.Instance{SinceBoot: 11 * time.Second} // a zombie
+	}, 10, 11)
+	assert.EqualValues(t, 1, f.Watched())
+	assert.Zero(t, e.Targets[1].Span)
+	f.died(10, 15)
+	told := f.Take()
+	assert.Len(t, told, 2)
+	assert.Equal(t, kill.DeliveryDelivered, told[0].Outcome.Signals[0].Delivery)
+	assert.Empty(t, told[0].Targets[0].Delivery)
+}

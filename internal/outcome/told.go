@@ -9,16 +9,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// Follower is a source of signals that tells by itself of the end of each process that
+// Teller is a source of signals that tells by itself of the end of each process that
 // it has told a signal to.
-type Follower interface {
+type Teller interface {
 	// Follow makes it tell of the end of a process to which it knows of no signal.
 	Follow(pid int, start time.Duration)
 }
 
-// Told are the Exits of a Follower.
+// Told are the Exits of a Teller.
 type Told struct {
-	Source Follower
+	Source Teller
 	// Processes are those of the host.
 	Processes *process.Table
 }

@@ -65,7 +65,7 @@ func (a attributes) actor(user kill.User) {
 	a.text("user.name", user.Name)
 }
 
-func (a attributes) signal(e *kill.Event) {
+func (a attributes) signal(e *kill.Event, target *kill.Process) {
 	if e.SignalKnown {
 		a.integer("kill.signal.number", int64(e.Signal))
 		a.known("kill.signal.name", e.Signal.Name())
@@ -85,7 +85,7 @@ func (a attributes) signal(e *kill.Event) {
 	} else if e.Result.Known {
 		a.known("kill.result", "success")
 	}
-	a.text("kill.delivery", string(e.Delivery))
+	a.text("kill.delivery", string(e.DeliveryTo(target)))
 }
 
 // thread puts the thread that sent or was addressed, unless it is the first one

@@ -59,7 +59,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	record.SetEventName(string(e.Kind))
 	record.SetTimestamp(pcommon.NewTimestampFromTime(e.Time))
 	record.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
-	record.SetSeverityNumber(severity(e))
+	record.SetSeverityNumber(severity(e, target))
 	if target != nil && target.Span != (kill.Span{}) {
 		record.SetTraceID(target.Span.Trace)
 		record.SetSpanID(target.Span.ID)
@@ -69,7 +69,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 
 	a := attributes{&l.attributes}
 	a.m.EnsureCapacity(capacity(e, target))
-	a.signal(e)
+	a.signal(e, target)
 	a.target(e, target, &t.party)
 	if e.Kind != kill.KindAbend {
 		a.sender(&e.Sender, &t.party)
@@ -135,7 +135,7 @@ func capacity(e *kill.Event, target *kill.Process) int {
 
 // severity is told by what the signal does, not by who is concerned. Even a
 // failed attempt to blind the monitor is one.
-func severity(e *kill.Event) plog.SeverityNumber {
+func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 	switch {
 	case e.Outcome != nil:
 		return outcomeSeverity(e.Outcome)
@@ -143,7 +143,7 @@ func severity(e *kill.Event) plog.SeverityNumber {
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug
-	case e.Result.Failed() || failure(e.Delivery) != "" || !e.Signal.Fatal():
+	case e.Result.Failed() || failure(e.DeliveryTo(target)) != "" || !e.Signal.Fatal():
 		return plog.SeverityNumberInfo
 	}
 	return plog.SeverityNumberWarn

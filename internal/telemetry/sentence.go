@@ -47,7 +47,7 @@ func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	if e.Result.Failed() {
 		return append(append(buf, ": "...), e.Result.Error...)
 	}
-	return append(buf, failure(e.Delivery)...)
+	return append(buf, failure(e.DeliveryTo(target))...)
 }
 
 // reason says why the kernel sent a signal.

@@ -77,13 +77,14 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 	p := t.party(&e.Sender, target)
 	a := attributes{&t.attributes}
 	a.m.EnsureCapacity(capacity(e, target))
-	a.signal(e)
+	a.signal(e, nil)
 	a.target(e, target, &p)
 	a.sender(&e.Sender, &p)
 	a.ancestry(e.Sender.Ancestry, t.ancestors)
 	a.outcome(o, e.Time)
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
+	a.id("kill.audit.session.id", e.Sender.Session)
 	a.m.UnsafeIntoMap(span.Attributes())
 
 	span.Events().EnsureCapacity(len(o.Signals))
@@ -102,11 +103,12 @@ func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	a.signal(&kill.Event{
 		Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,
 		Result: s.Result, Delivery: s.Delivery,
-	})
+	}, nil)
 	if s.Sender != nil {
 		p := t.party(s.Sender, nil)
 		a.sender(s.Sender, &p)
 		a.ancestry(s.Sender.Ancestry, t.ancestors)
+		a.id("kill.audit.session.id", s.Sender.Session)
 	}
 	a.m.UnsafeIntoMap(event.Attributes())
 }
@@ -134,7 +136,7 @@ func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 	p := t.party(&e.Sender, nil)
 	a := attributes{&t.attributes}
 	a.m.EnsureCapacity(capacity(e, nil))
-	a.signal(e)
+	a.signal(e, nil)
 	if e.TargetCount >= 0 {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}
@@ -151,5 +153,6 @@ func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 	a.m.AppendEmpty("kill.duration").SetDouble(seconds(e.Time.Sub(o.Began)))
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
+	a.id("kill.audit.session.id", e.Sender.Session)
 	a.m.UnsafeIntoMap(span.Attributes())
 }

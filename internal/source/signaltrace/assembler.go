@@ -189,9 +189,18 @@ func (a *assembler) join(r *kernelSignalRecord) {
 func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 	a.events.addTarget(e, &r.Target)
 	a.exits.await(&e.Targets[len(e.Targets)-1])
-	if e.Delivery != deliveryOf(r.Result) {
-		e.Delivery = kill.DeliveryUnknown // not the same for all
+	last := len(e.Targets) - 1
+	switch delivery := deliveryOf(r.Result); e.Delivery {
+	case delivery:
+		return
+	case kill.DeliveryUnknown: // not the same at all
+	default:
+		for i := range last {
+			e.Targets[i].Delivery = e.Delivery
+		}
+		e.Delivery = kill.DeliveryUnknown
 	}
+	e.Targets[last].Delivery = deliveryOf(r.Result)
 }
 
 // exit emits the end of a process that was struck. Where the pipeline is slower than

@@ -202,6 +202,9 @@ func TestDeliveriesOfAGroup(t *testing.T) {
 			b.add(ends(10, toGroup(0), 0))
 			require.Len(t, b.events, 1)
 			assert.Equal(t, tt.want, b.events[0].Delivery)
+			for i, result := range tt.results {
+				assert.Equal(t, deliveryOf(result), b.events[0].DeliveryTo(&b.events[0].Targets[i]))
+			}
 		})
 	}
 }
