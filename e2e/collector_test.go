@@ -190,9 +190,11 @@ func (c *collector) running() {
 	assert.False(c.t, c.gone(), "the collector must still be running")
 }
 
-// stop ends the collector as systemd would.
+// stop ends the collector as systemd would. It is ready some moments before it listens
+// to signals (go.opentelemetry.io/collector/otelcol, Collector.Run), and says nothing then.
 func (c *collector) stop() {
 	c.t.Helper()
+	time.Sleep(100 * time.Millisecond)
 	require.NoError(c.t, c.command.Process.Signal(syscall.SIGTERM))
 	assert.Equal(c.t, 0, c.wait(), "exit code")
 }
