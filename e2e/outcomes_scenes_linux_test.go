@@ -38,7 +38,7 @@ const (
 
 	killed     = `was killed by SIGKILL( (right|\d+\.\d+ s) after SIG(KILL|TERM))?`
 	isAlive    = `is still alive \d+\.\d+ s after SIGTERM`
-	dumpedCore = `dumped core on SIGABRT (right|\d+\.\d+ s) after SIGABRT`
+	dumpedCore = `dumped core on SIGABRT( (right|\d+\.\d+ s) after SIGABRT)?`
 )
 
 func (s *stage) term(target *target)     { s.strike(s.soft, target, unix.SIGTERM) }
