@@ -36,9 +36,9 @@ const (
 	resists      = "trap : TERM; " + keepsWaiting
 	dies         = "echo ready; read -r line"
 
-	killed     = `was killed by SIGKILL( (right|\d+\.\d+ s) after SIG(KILL|TERM))?`
-	isAlive    = `is still alive \d+\.\d+ s after SIGTERM`
-	dumpedCore = `dumped core on SIGABRT( (right|\d+\.\d+ s) after SIGABRT)?`
+	killed     = "was killed by SIGKILL"
+	isAlive    = "is still alive"
+	dumpedCore = "dumped core on SIGABRT"
 )
 
 func (s *stage) term(target *target)     { s.strike(s.soft, target, unix.SIGTERM) }
