@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 
 OTELCOL  := _build/otelcol-auditkill
+FLEET    := _build/fleet/otelcol-fleet
+LOKI     := _build/loki
 TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
 LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
@@ -20,7 +22,7 @@ export AUDIT_LOG
 export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
-.PHONY: help otelcol run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf clean
+.PHONY: help otelcol loki run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +35,16 @@ $(OTELCOL): builder-config.yaml builder-config.sum go.mod $(SOURCES)
 	cp builder-config.sum _build/go.sum
 	$(TOOL) builder --config builder-config.yaml
 
+# It stands in for the stock otelcol-contrib, which is five times as large.
+$(FLEET): e2e/fleet/builder-config.yaml e2e/fleet/builder-config.sum
+	mkdir -p $(dir $(FLEET))
+	cp e2e/fleet/builder-config.sum $(dir $(FLEET))go.sum
+	$(TOOL) builder --config e2e/fleet/builder-config.yaml
+
+loki: ## build a Loki for the end-to-end tests, which ask for it in LOKI_BIN
+	cd e2e/loki && go build -o $(CURDIR)/$(LOKI) github.com/grafana/loki/v3/cmd/loki
+	@echo 'export LOKI_BIN=$(CURDIR)/$(LOKI)'
+
 run: $(OTELCOL) ## build and run it with configs/quickstart.yaml on AUDIT_LOG
 	$(OTELCOL) --config configs/quickstart.yaml
 
@@ -41,8 +53,8 @@ test: ## run all tests, the end-to-end tests of the built collector last
 	@$(if $(RACE),,echo 'No C compiler found: testing without the race detector.')
 	go test $(RACE) -timeout 10m ./...
 	go vet ./...
-	$(MAKE) otelcol
-	$(if $(wildcard e2e/go.mod),cd e2e && go test -count=1 -timeout 20m)
+	$(MAKE) otelcol $(FLEET)
+	$(if $(wildcard e2e/go.mod),cd e2e && go test -count=1 -timeout 30m)
 
 lint: ## go vet and golangci-lint over every module with code of ours
 	for dir in . $(wildcard e2e); do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
@@ -87,8 +99,27 @@ bench-file: $(OTELCOL) ## measure the collector on a large audit log
 bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root
 	bench/netlink.sh
 
+bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 hosts
+	go run ./bench/gateway
+
 bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
 	bench/ebpf.sh
+
+# The packages' binary is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
+ARCH     ?= $(shell go env GOARCH)
+PACKAGED := _build/linux_$(ARCH)/otelcol-auditkill
+
+.PHONY: packages binary
+binary: $(PACKAGED) ## build the static binary for ARCH (amd64, arm64): _build/linux_$(ARCH)/otelcol-auditkill
+
+$(PACKAGED): $(OTELCOL)
+	cd _build && CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags grpcnotrace -ldflags '-s -w' -o $(CURDIR)/$@ .
+
+packages: $(PACKAGED) ## build the .deb and the .rpm for ARCH in _build/
+	for kind in deb rpm; do \
+		ARCH=$(ARCH) VERSION=$$(sed -n 's/^  version: //p' builder-config.yaml) \
+			go tool -modfile=tools/nfpm/go.mod nfpm package --config deploy/packaging/nfpm.yaml --packager $$kind --target _build || exit 1; \
+	done
 
 clean: ## remove what was built
 	rm -rf _build
