@@ -1,0 +1,90 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux
+
+package main
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+)
+
+// backend takes OTLP over HTTP, and keeps nothing of it but how many records came
+// and how long after they were sent.
+type backend struct {
+	server *httptest.Server
+	url    string
+	mutex  sync.Mutex
+	late   []time.Duration
+}
+
+func startBackend() (*backend, error) {
+	b := new(backend)
+	b.server = httptest.NewServer(b)
+	b.url = b.server.URL
+	return b, nil
+}
+
+// ServeHTTP implements http.Handler.
+func (b *backend) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	now := time.Now()
+	logs := plogotlp.NewExportRequest()
+	unpacked, err := gzip.NewReader(request.Body)
+	if err == nil {
+		var body []byte
+		if body, err = io.ReadAll(unpacked); err == nil {
+			err = logs.UnmarshalProto(body)
+		}
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	for _, resource := range logs.Logs().ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, record := range scope.LogRecords().All() {
+				b.late = append(b.late, now.Sub(record.ObservedTimestamp().AsTime()))
+			}
+		}
+	}
+}
+
+func (b *backend) taken() int {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	return len(b.late)
+}
+
+// await waits until it has taken so many records.
+func (b *backend) await(records int) error {
+	for start := time.Now(); b.taken() < records; time.Sleep(5 * time.Millisecond) {
+		if time.Since(start) > patience {
+			return fmt.Errorf("only %d of %d records arrived", b.taken(), records)
+		}
+	}
+	return nil
+}
+
+// delays returns the median and the longest time that a record was on its way.
+func (b *backend) delays() (median, most time.Duration) {
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	slices.Sort(b.late)
+	return b.late[len(b.late)/2], b.late[len(b.late)-1]
+}
+
+func (b *backend) close() error {
+	b.server.Close()
+	return nil
+}
