@@ -108,6 +108,8 @@ bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as
 # The packages' binary is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
 ARCH     ?= $(shell go env GOARCH)
 PACKAGED := _build/linux_$(ARCH)/otelcol-auditkill
+PACKAGES ?= _build
+VERSION  ?= $(shell sed -n 's/^  version: //p' builder-config.yaml)
 
 .PHONY: packages binary
 binary: $(PACKAGED) ## build the static binary for ARCH (amd64, arm64): _build/linux_$(ARCH)/otelcol-auditkill
@@ -115,11 +117,9 @@ binary: $(PACKAGED) ## build the static binary for ARCH (amd64, arm64): _build/l
 $(PACKAGED): $(OTELCOL)
 	cd _build && CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags grpcnotrace -ldflags '-s -w' -o $(CURDIR)/$@ .
 
-packages: $(PACKAGED) ## build the .deb and the .rpm for ARCH in _build/
-	for kind in deb rpm; do \
-		ARCH=$(ARCH) VERSION=$$(sed -n 's/^  version: //p' builder-config.yaml) \
-			go tool -modfile=tools/nfpm/go.mod nfpm package --config deploy/packaging/nfpm.yaml --packager $$kind --target _build || exit 1; \
-	done
+packages: $(PACKAGED) ## build the .deb and the .rpm for ARCH in PACKAGES (_build)
+	for kind in deb rpm; do ARCH=$(ARCH) VERSION=$(VERSION) go tool -modfile=tools/nfpm/go.mod nfpm package \
+		--config deploy/packaging/nfpm.yaml --packager $$kind --target $(PACKAGES) || exit 1; done
 
 clean: ## remove what was built
 	rm -rf _build

@@ -1,0 +1,291 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// The packages, and the service that they install. Nothing here needs systemd: its part
+// is played by this program, see deploy_unit_linux_test.go.
+
+const (
+	packageName   = "otelcol-auditkill"
+	packagedUnit  = "/usr/lib/systemd/system/otelcol-auditkill.service"
+	packageConfig = "/etc/otelcol-auditkill/config.yaml"
+	packageState  = "/var/lib/otelcol-auditkill"
+	packageShare  = "/usr/share/otelcol-auditkill"
+	unitEnabled   = "/etc/systemd/system/multi-user.target.wants/otelcol-auditkill.service"
+)
+
+// makePackages returns the paths of the packages of a version.
+func makePackages(t *testing.T, version string) (deb, rpm string) {
+	t.Helper()
+	directory := t.TempDir()
+	shell(t, "make", "-C", "..", "packages", "VERSION="+version, "PACKAGES="+directory)
+	only := func(pattern string) string {
+		paths, err := filepath.Glob(filepath.Join(directory, pattern))
+		require.NoError(t, err)
+		require.Len(t, paths, 1, pattern)
+		return paths[0]
+	}
+	return only("*.deb"), only("*.rpm")
+}
+
+// shell runs a program, and returns what it says.
+func shell(t *testing.T, name string, arguments ...string) string {
+	t.Helper()
+	said, err := exec.Command(name, arguments...).CombinedOutput() //nolint:gosec // a test's own
+	require.NoError(t, err, "%s %s: %s", name, strings.Join(arguments, " "), said)
+	return string(said)
+}
+
+// needDpkg skips the test where it cannot install a package, or would replace one.
+func needDpkg(t *testing.T) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		skip(t, "only root may install a package; run the test with sudo")
+	}
+	if _, err := exec.LookPath("dpkg"); err != nil {
+		skip(t, "this is no Debian, so that no .deb can be installed: %v", err)
+	}
+	for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare} {
+		if _, err := os.Lstat(path); err == nil {
+			skip(t, "%s is there already, and would be gone after the test", path)
+		}
+	}
+	if _, err := user.Lookup(packageName); err == nil {
+		skip(t, "the user %s is there already, and would be gone after the test", packageName)
+	}
+}
+
+// install installs a package until the test ends.
+func install(t *testing.T, deb string) {
+	t.Helper()
+	t.Cleanup(func() {
+		shell(t, "dpkg", "--purge", packageName)
+		for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare, unitEnabled} {
+			assert.NoFileExists(t, path, "after dpkg --purge")
+			assert.NoDirExists(t, path, "after dpkg --purge")
+		}
+		_, err := user.Lookup(packageName)
+		assert.ErrorAs(t, err, new(user.UnknownUserError), "after dpkg --purge")
+	})
+	shell(t, "dpkg", "--install", deb)
+}
+
+// modes are those of installed files, and the groups that they belong to beside root.
+var modes = map[string]string{
+	"/usr/bin/otelcol-auditkill":         "-rwxr-xr-x root:root",
+	packagedUnit:                         "-rw-r--r-- root:root",
+	"/etc/otelcol-auditkill":             "drwxr-xr-x root:root",
+	packageConfig:                        "-rw-r--r-- root:root",
+	"/etc/otelcol-auditkill/environment": "-rw-r----- root:otelcol-auditkill",
+	packageShare + "/audit_kill.rules":   "-rw-r--r-- root:root",
+	packageShare + "/configs/agent.yaml": "-rw-r--r-- root:root",
+	packageShare + "/systemd/file.conf":  "-rw-r--r-- root:root",
+}
+
+// What is changed on the host is kept by an upgrade and a removal, all else is replaced.
+func TestInstallsUpgradesAndRemoves(t *testing.T) {
+	needDpkg(t)
+	const ours = "\n# ours\n"
+	first, _ := makePackages(t, "0.1.0")
+	second, _ := makePackages(t, "0.2.0")
+	rules, err := filepath.Glob("/etc/audit/rules.d/*")
+	require.NoError(t, err)
+	install(t, first)
+
+	for path, want := range modes {
+		assert.Equal(t, want, strings.TrimSpace(shell(t, "stat", "--format=%A %U:%G", path)), path)
+	}
+	owner, err := user.Lookup(packageName)
+	require.NoError(t, err)
+	assert.Less(t, number(owner.Uid), 1000, "a system user")
+	assert.Contains(t, shell(t, "getent", "passwd", packageName), ":/usr/sbin/nologin\n")
+	after, err := filepath.Glob("/etc/audit/rules.d/*")
+	require.NoError(t, err)
+	assert.Equal(t, rules, after, "no rules are loaded that nobody has asked for")
+	if _, err := exec.LookPath("deb-systemd-helper"); err == nil {
+		target, err := os.Readlink(unitEnabled)
+		require.NoError(t, err)
+		assert.Contains(t, target, "otelcol-auditkill.service")
+	}
+	shell(t, "/usr/bin/otelcol-auditkill", "validate", "--config", packageConfig)
+
+	appendTo(t, packageConfig, ours)
+	shell(t, "dpkg", "--install", second)
+	assert.Contains(t, shell(t, "dpkg-query", "--show", packageName), "0.2.0")
+	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "the upgrade keeps what was changed")
+
+	shell(t, "dpkg", "--remove", packageName)
+	assert.NoFileExists(t, "/usr/bin/otelcol-auditkill")
+	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "so does the removal")
+	_, err = user.Lookup(packageName)
+	require.NoError(t, err, "the user stays, as its files do")
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(read(t, path)+text), 0))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// The unit's own command line, as its user, with its capabilities, file system and system
+// calls and no others, sees a kill, and all that the source can know of it.
+func TestServiceSeesAKill(t *testing.T) {
+	tests := map[string]struct {
+		dropIn string
+		// prepare has the audit system ready, and returns folders of the service.
+		prepare func(t *testing.T) (binds map[string]string)
+		says    []string
+		// source is the value of kill.source, outcome what is told of the end.
+		source, outcome string
+	}{
+		"ebpf": {
+			prepare: func(*testing.T) map[string]string { return nil },
+			says:    []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			source:  "ebpf", outcome: "was killed by SIGKILL",
+		},
+		"netlink": {
+			dropIn: "netlink.conf",
+			prepare: func(t *testing.T) map[string]string {
+				t.Helper()
+				useAudit(t)
+				return nil
+			},
+			says:   []string{"listening to the kernel, as no source is configured and eBPF is not possible"},
+			source: "audit_unicast", outcome: "was killed by SIGKILL",
+		},
+		"file": {
+			dropIn: "file.conf",
+			prepare: func(t *testing.T) map[string]string {
+				t.Helper()
+				useAudit(t)
+				daemon := newAuditd(t, "log_format = RAW")
+				daemon.run()
+				loadRules(t, packageShare+"/audit_kill.rules")
+				return map[string]string{"/var/log/audit": filepath.Dir(daemon.log)}
+			},
+			says:   []string{"reading the audit log, as no source is configured and the kernel is out of reach"},
+			source: "audit_file",
+		},
+	}
+	needDpkg(t)
+	deb, _ := makePackages(t, "0.1.0")
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			install(t, deb)
+			// Before the service, so that it can know the program only from /proc.
+			victim := startTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
+			binds := test.prepare(t)
+			paths := []string{packagedUnit}
+			if test.dropIn != "" {
+				paths = append(paths, filepath.Join(packageShare, "systemd", test.dropIn))
+			}
+			u := readUnit(t, paths...)
+			service := u.service(t, binds)
+			for _, text := range test.says {
+				service.says(text)
+			}
+			killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.pid)) //nolint:gosec // a test's own
+			require.NoError(t, killer.Run())
+			service.says(fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.pid))
+			if test.outcome != "" {
+				service.says(fmt.Sprintf("sleep[%d] %s", victim.pid, test.outcome))
+			}
+			told := lineWith(service.output.String(), fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.pid))
+			assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
+			assert.Contains(t, told, "kill.source="+test.source)
+			assert.Contains(t, told, "kill.complete=true")
+			if u.capabilities(t, "AmbientCapabilities")&(1<<capabilityNumbers["CAP_SYS_PTRACE"]) != 0 {
+				assert.Contains(t, told, "kill.target.executable.path=")
+			}
+			entries, err := os.ReadDir(packageState)
+			require.NoError(t, err)
+			assert.NotEmpty(t, entries, "it has written its state")
+			service.stop()
+		})
+	}
+}
+
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
+}
+
+// Only what differs from the .deb: who owns files, what is kept, and the scripts.
+func TestRPM(t *testing.T) {
+	if _, err := exec.LookPath("rpm"); err != nil {
+		missing(t, "rpm is not installed; on Debian: apt-get install rpm")
+	}
+	_, rpm := makePackages(t, "0.1.0")
+	const format = "[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS:fflags}\n]"
+	files := shell(t, "rpm", "--query", "--package", "--queryformat", format, rpm)
+	for path, want := range modes {
+		line := lineWith(files, path+" ")
+		assert.Contains(t, line, want)
+		assert.Equal(t, strings.HasPrefix(path, "/etc/") && line[len(path)+1] == '-', strings.HasSuffix(line, " cn\n"),
+			"%s: configuration, and not replaced", path)
+	}
+	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+	assert.Equal(t, architectures[runtime.GOARCH], shell(t, "rpm", "--query", "--package", "--queryformat", "%{ARCH}", rpm))
+	scripts := shell(t, "rpm", "--query", "--package", "--scripts", rpm)
+	for _, text := range []string{
+		"preinstall scriptlet", "useradd --system", "systemctl --no-reload preset otelcol-auditkill.service",
+		"systemctl --no-reload disable --now otelcol-auditkill.service", "systemctl try-restart otelcol-auditkill.service",
+	} {
+		assert.Contains(t, scripts, text)
+	}
+	assert.NotContains(t, scripts, "userdel", "files may still belong to the user")
+	assert.NotContains(t, scripts, "deb-systemd-helper")
+}
+
+// systemd understands every line of the units.
+func TestUnitsAreValid(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		missing(t, "systemd-analyze is not installed; on Debian: apt-get install systemd")
+	}
+	for _, dropIn := range []string{"", "netlink.conf", "file.conf"} {
+		t.Run(dropIn, func(t *testing.T) {
+			directory := t.TempDir()
+			text := read(t, "../deploy/systemd/otelcol-auditkill.service")
+			// It must exist to be valid, and the package need not be installed.
+			text = strings.ReplaceAll(text, "/usr/bin/otelcol-auditkill ", "/bin/true ")
+			path := filepath.Join(directory, "otelcol-auditkill.service")
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+			if dropIn != "" {
+				require.NoError(t, os.Mkdir(path+".d", 0o755))
+				text := read(t, filepath.Join("../deploy/systemd", dropIn))
+				require.NoError(t, os.WriteFile(filepath.Join(path+".d", dropIn), []byte(text), 0o644))
+			}
+			command := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", path) //nolint:gosec // a test's own
+			command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			said, err := command.CombinedOutput()
+			require.NoError(t, err, "%s", said)
+			assert.Empty(t, string(said))
+		})
+	}
+}
