@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -113,10 +115,12 @@ type answer struct {
 	rejected int64
 }
 
-// sink is a server that takes OTLP; traces over gRPC only.
+// sink is a server that takes OTLP.
 type sink struct {
 	// exporter sends to it, and says each error to the receiver.
 	exporter string
+	// url is where one over HTTP is.
+	url string
 
 	mutex    sync.Mutex
 	answer   func(request int, records []record) answer
@@ -135,6 +139,7 @@ func newSink(t *testing.T, protocol string) *sink {
 	if protocol == "http" {
 		server := httptest.NewServer(http.HandlerFunc(s.serveHTTP))
 		t.Cleanup(server.Close)
+		s.url = server.URL
 		s.exporter = fmt.Sprintf(exporterTemplate, "otlp_http", server.URL)
 		return s
 	}
@@ -226,26 +231,46 @@ type grpcTraceSink struct {
 
 // Export implements ptraceotlp.GRPCServer.
 func (s *grpcTraceSink) Export(_ context.Context, request ptraceotlp.ExportRequest) (ptraceotlp.ExportResponse, error) {
-	s.sink.mutex.Lock()
-	defer s.sink.mutex.Unlock()
-	for _, resource := range request.Traces().ResourceSpans().All() {
-		for _, scope := range resource.ScopeSpans().All() {
-			for _, span := range scope.Spans().All() {
-				s.sink.spanned = append(s.sink.spanned, span)
-			}
-		}
-	}
+	s.sink.takeSpans(request.Traces())
 	return ptraceotlp.NewExportResponse(), nil
 }
 
+func (s *sink) takeSpans(traces ptrace.Traces) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for _, resource := range traces.ResourceSpans().All() {
+		for _, scope := range resource.ScopeSpans().All() {
+			for _, span := range scope.Spans().All() {
+				s.spanned = append(s.spanned, span)
+			}
+		}
+	}
+}
+
 func (s *sink) serveHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	request := plogotlp.NewExportRequest()
+	var err error
+	if r.Header.Get("Content-Encoding") == "gzip" {
+		r.Body, err = gzip.NewReader(r.Body)
+	}
+	var body []byte
 	if err == nil {
+		body, err = io.ReadAll(r.Body)
+	}
+	request, spans := plogotlp.NewExportRequest(), ptraceotlp.NewExportRequest()
+	switch {
+	case err != nil:
+	case strings.HasSuffix(r.URL.Path, "/v1/traces"):
+		err = spans.UnmarshalProto(body)
+	default:
 		err = request.UnmarshalProto(body)
 	}
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	if strings.HasSuffix(r.URL.Path, "/v1/traces") {
+		s.takeSpans(spans.Traces())
+		w.Header().Set("Content-Type", "application/x-protobuf")
 		return
 	}
 	response, err := s.take(request.Logs())

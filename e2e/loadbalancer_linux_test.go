@@ -1,0 +1,193 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+)
+
+// Fleets that one gateway is not enough for (configs/fleet).
+
+// fleetCollector is what `make test` builds to stand in for the stock otelcol-contrib.
+const fleetCollector = "../_build/fleet/otelcol-fleet"
+
+// stock makes a stock collector of the one that is about to start.
+func stock(t *testing.T) func(*exec.Cmd) {
+	t.Helper()
+	path, err := filepath.Abs(fleetCollector)
+	require.NoError(t, err)
+	require.FileExists(t, path, "`make test` builds it")
+	return func(command *exec.Cmd) { command.Path, command.Err = path, nil }
+}
+
+// termination is what is known about the end of one process: who has told of it, and
+// what.
+type termination struct {
+	signals, outcomes, spans int
+	// sinks are those that something of it came to.
+	sinks map[*sink]bool
+}
+
+// terminationsAt gathers what the sinks have, without repetitions.
+func terminationsAt(sinks ...*sink) map[pcommon.TraceID]*termination {
+	all := make(map[pcommon.TraceID]*termination)
+	of := func(id pcommon.TraceID, s *sink) *termination {
+		if all[id] == nil {
+			all[id] = &termination{sinks: make(map[*sink]bool)}
+		}
+		all[id].sinks[s] = true
+		return all[id]
+	}
+	seen := make(map[any]bool)
+	first := func(id any) bool {
+		defer func() { seen[id] = true }()
+		return !seen[id]
+	}
+	for _, s := range sinks {
+		for _, r := range s.records() {
+			switch told := of(r.TraceID, s); {
+			case !first(r.Attributes["log.record.uid"]):
+			case r.Event == "kill.outcome":
+				told.outcomes++
+			default:
+				told.signals++
+			}
+		}
+		for _, span := range s.spans() {
+			if told := of(span.TraceID(), s); first(span.SpanID()) {
+				told.spans++
+			}
+		}
+	}
+	return all
+}
+
+// fleet is a number of agents behind one load balancer and two gateways, each of
+// which has a backend of its own.
+type fleet struct {
+	t        *testing.T
+	balancer *collector
+	gateways [2]*collector
+	sinks    [2]*sink
+	agents   []*collector
+	sender   *sender
+}
+
+// names of the processes that an agent looks at: each has some of its own, as if it were
+// on a host of its own.
+func nameOf(agent int) string { return fmt.Sprintf("victim-%d", agent) }
+
+func newFleet(t *testing.T, agents int) *fleet {
+	t.Helper()
+	liveSources[0].prepare(t)
+	f := &fleet{t: t, sender: newSender(t, nativeSender(t))}
+	secrets := newCertificates(t)
+	with := func(more map[string]string) map[string]string {
+		environment := secrets.environment()
+		maps.Copy(environment, more)
+		return environment
+	}
+	addresses := [2]string{freeAddress(t), freeAddress(t)}
+	for i, address := range addresses {
+		f.sinks[i] = newSink(t, "http")
+		f.gateways[i] = startConfigured(t, "configs/gateway.yaml", with(map[string]string{
+			"LISTEN_ENDPOINT": address, "LOGS_ENDPOINT": f.sinks[i].url, "TRACES_ENDPOINT": f.sinks[i].url,
+		}))
+	}
+	entry := freeAddress(t)
+	f.balancer = startConfigured(t, "configs/fleet/loadbalancer.yaml",
+		with(map[string]string{"LISTEN_ENDPOINT": entry}), stock(t),
+		overlay(t, "exporters: {load_balancing: {resolver: {dns: null, static: {hostnames: [%q, %q]}}}}", addresses[0], addresses[1]))
+	for i := range agents {
+		agent := startConfigured(t, "configs/agent.yaml", with(map[string]string{"GATEWAY_ENDPOINT": entry}), overlay(t, `
+receivers: {audit_kill: {ebpf: {}, targets: [%s]}}
+processors: {resource: {attributes: [{key: host.id, value: "%032d", action: upsert}]}}
+service: {pipelines: {logs: {processors: [memory_limiter, resource]}, traces: {processors: [memory_limiter, resource]}}}
+`, nameOf(i), i))
+		f.agents = append(f.agents, agent)
+	}
+	return f
+}
+
+// terminate ends some processes that each agent looks at, hard after softly.
+func (f *fleet) terminate(each int) {
+	f.t.Helper()
+	stage := stage{t: f.t}
+	for i := range f.agents {
+		for range each {
+			target := startScript(f.t, nameOf(i), "trap : TERM; echo; while :; do read -r line; done", true)
+			stage.strike(f.sender, target, syscall.SIGTERM)
+			stage.strike(f.sender, target, syscall.SIGKILL)
+		}
+	}
+}
+
+// arrived waits until so many terminations are known as a whole.
+func (f *fleet) arrived(terminations int) map[pcommon.TraceID]*termination {
+	f.t.Helper()
+	whole := func() (all map[pcommon.TraceID]*termination, count int) {
+		all = terminationsAt(f.sinks[:]...)
+		for _, told := range all {
+			if told.signals >= 2 && told.outcomes >= 1 && told.spans >= 1 {
+				count++
+			}
+		}
+		return all, count
+	}
+	if !assert.Eventually(f.t, func() bool { _, count := whole(); return count >= terminations }, patience, 50*time.Millisecond) {
+		_, count := whole()
+		require.FailNow(f.t, "terminations are missing", "%d of %d arrived", count, terminations)
+	}
+	all, _ := whole()
+	assert.Len(f.t, all, terminations)
+	for id, told := range all {
+		assert.Equal(f.t, []int{2, 1, 1}, []int{told.signals, told.outcomes, told.spans}, "signals, outcomes and spans of %s", id)
+	}
+	return all
+}
+
+// What is told of one termination meets at one gateway, and while a gateway is away,
+// what belongs to it is kept.
+func TestBalancesTheLoadOfGateways(t *testing.T) {
+	const agents, each = 5, 4
+	f := newFleet(t, agents)
+	f.terminate(each)
+	used := make(map[*sink]int)
+	for id, told := range f.arrived(agents * each) {
+		assert.Len(t, told.sinks, 1, "gateways of %s", id)
+		for sink := range told.sinks {
+			used[sink]++
+		}
+	}
+	require.Len(t, used, 2, "both gateways have work: choose other hosts if not")
+
+	// Longer than the load balancer tries by itself, so that the agents must.
+	f.gateways[1].stop()
+	f.terminate(each)
+	eventually(t, func() bool {
+		return slices.ContainsFunc(f.agents, func(agent *collector) bool {
+			return agent.output.contains("Exporting failed. Will retry")
+		})
+	}, "an agent tries again")
+	f.gateways[1] = f.gateways[1].restart()
+	f.arrived(2 * agents * each)
+
+	f.gateways[0].kill()
+	f.terminate(each)
+	f.gateways[0] = f.gateways[0].restart()
+	for id, told := range f.arrived(3 * agents * each) {
+		assert.Len(t, told.sinks, 1, "gateways of %s", id)
+	}
+}
