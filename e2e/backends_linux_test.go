@@ -79,7 +79,7 @@ func (c *collector) restart() *collector {
 	c.t.Helper()
 	before := c.command
 	again := startCommand(c.t, c.metricsPort, func(command *exec.Cmd) {
-		command.Args, command.Env, command.SysProcAttr = before.Args, before.Env, before.SysProcAttr
+		command.Path, command.Args, command.Env, command.SysProcAttr = before.Path, before.Args, before.Env, before.SysProcAttr
 	})
 	again.ready()
 	return again
