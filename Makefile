@@ -57,7 +57,7 @@ test: ## run all tests, the end-to-end tests of the built collector last
 	$(if $(wildcard e2e/go.mod),cd e2e && go test -count=1 -timeout 30m)
 
 lint: ## go vet and golangci-lint over every module with code of ours
-	for dir in . $(wildcard e2e); do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
+	for dir in . $(wildcard e2e) bench/gateway; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 
 # The programs for the kernel are compiled by clang 14 with the headers of libbpf 1.1 (Debian 12: clang llvm libbpf-dev).
 # They lie in the repository, so that only who changes them needs these.
@@ -74,12 +74,14 @@ check-generated: generate ## fail if a generated file is not up to date
 # A collector module that go.mod does not pin is silently taken at its newest version: look at the diff.
 tidy: ## go mod tidy in every module, and the checksums of the distribution
 	for dir in $(MODULES); do (cd $$dir && go mod tidy) || exit 1; done
-	$(MAKE) otelcol
+	$(MAKE) $(OTELCOL) $(FLEET)
 	cmp -s _build/go.sum builder-config.sum || cp _build/go.sum builder-config.sum
+	cmp -s $(dir $(FLEET))go.sum e2e/fleet/builder-config.sum || cp $(dir $(FLEET))go.sum e2e/fleet/builder-config.sum
 
-check-tidy: $(OTELCOL) ## fail if `make tidy` would change something
+check-tidy: $(OTELCOL) $(FLEET) ## fail if `make tidy` would change something
 	for dir in $(MODULES); do (cd $$dir && go mod tidy -diff) || exit 1; done
 	diff builder-config.sum _build/go.sum
+	diff e2e/fleet/builder-config.sum $(dir $(FLEET))go.sum
 
 # Not for a time: at its end the fuzzer sometimes takes the end itself for a failure (go.dev/issue/75804). Left to itself,
 # it spends a minute on making each interesting input smaller.

@@ -191,3 +191,17 @@ func TestBalancesTheLoadOfGateways(t *testing.T) {
 		assert.Len(t, told.sinks, 1, "gateways of %s", id)
 	}
 }
+
+func TestConfigsOfFleetsAreValid(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("../configs/fleet/*.yaml")
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			said, code := run(t, stock(t), arguments("validate", "--config", path))
+			assert.Zero(t, code, said)
+		})
+	}
+}

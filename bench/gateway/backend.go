@@ -27,11 +27,11 @@ type backend struct {
 	late   []time.Duration
 }
 
-func startBackend() (*backend, error) {
+func startBackend() *backend {
 	b := new(backend)
 	b.server = httptest.NewServer(b)
 	b.url = b.server.URL
-	return b, nil
+	return b
 }
 
 // ServeHTTP implements http.Handler.
@@ -82,9 +82,4 @@ func (b *backend) delays() (median, most time.Duration) {
 	defer b.mutex.Unlock()
 	slices.Sort(b.late)
 	return b.late[len(b.late)/2], b.late[len(b.late)-1]
-}
-
-func (b *backend) close() error {
-	b.server.Close()
-	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net"
 	"os"
@@ -56,10 +57,8 @@ func newCertificates(folder string) (*certificates, error) {
 	c.ca = c.cert
 	public := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
 	private := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})
-	if err := os.WriteFile(c.cert, public, 0o600); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(c.key, private, 0o600); err != nil {
+	err = errors.Join(os.WriteFile(c.cert, public, 0o600), os.WriteFile(c.key, private, 0o600))
+	if err != nil {
 		return nil, err
 	}
 	pair, err := tls.X509KeyPair(public, private)

@@ -60,9 +60,7 @@ func open(t tier) (w *way, err error) {
 	if w.certificates, err = newCertificates(folder); err != nil {
 		return w, err
 	}
-	if w.backend, err = startBackend(); err != nil {
-		return w, err
-	}
+	w.backend = startBackend()
 	// From the backend on, as each must know where the next one is.
 	next := 0
 	for i := len(t.collectors) - 1; i >= 0; i-- {
@@ -94,7 +92,8 @@ func (w *way) start(g gateway, next int) (int, error) {
 	)
 	c.command.Stderr = &c.said
 	c.command.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
-	if err := c.command.Start(); err != nil {
+	err = c.command.Start()
+	if err != nil {
 		return 0, err
 	}
 	w.collectors = append([]*collector{c}, w.collectors...)
@@ -113,7 +112,7 @@ func (w *way) close() error {
 		errs = errors.Join(errs, c.stop())
 	}
 	if w.backend != nil {
-		errs = errors.Join(errs, w.backend.close())
+		w.backend.server.Close()
 	}
 	return errors.Join(errs, os.RemoveAll(w.folder))
 }
@@ -125,8 +124,7 @@ func (c *collector) await(port int) error {
 		if err != nil {
 			continue
 		}
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK {
+		if err = response.Body.Close(); err == nil && response.StatusCode == http.StatusOK {
 			return nil
 		}
 	}
