@@ -11,15 +11,18 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"unsafe"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
 
-// What systemd does to a process before it becomes the service, done by this program.
+// What systemd does to a process before it becomes a service, and a container runtime
+// before it becomes a container, done by this program.
 
 const sandboxVariable = "AUDITKILL_E2E_SANDBOX"
 
@@ -32,10 +35,12 @@ type sandbox struct {
 	Ambient, Bounding    uint64
 	NoNewPrivileges      bool
 
-	// ReadOnly is all but State and what is in Binds.
-	ReadOnly bool
-	State    string
-	Binds    map[string]string
+	// Root is the root directory of a container; empty for a service.
+	Root string
+	// Binds are folders and files by where they are seen, in this order. What is not
+	// Writable is read-only.
+	Binds    []bind
+	Writable []string
 	// Temporary are folders that are empty at first, among them /tmp.
 	Temporary []string
 	// Inaccessible are folders and files that cannot be opened, if they exist.
@@ -45,6 +50,50 @@ type sandbox struct {
 	Calls              []uint32
 	Families           []uint32
 	NoExecutableMemory bool
+}
+
+// bind has something of the host be seen somewhere else.
+type bind struct{ From, To string }
+
+// start starts the collector in new namespaces.
+func (s *sandbox) start(t *testing.T, namespaces uintptr) *collector {
+	t.Helper()
+	wish, err := json.Marshal(s)
+	require.NoError(t, err)
+	return startCommand(t, 0, func(command *exec.Cmd) {
+		command.Path, command.Args = os.Args[0], os.Args[:1]
+		command.Env = []string{roleVariable + "=sandbox", sandboxVariable + "=" + string(wish)}
+		attributes(command).Cloneflags = namespaces
+		attributes(command).Pdeathsig = unix.SIGTERM // if the test is interrupted
+	})
+}
+
+// assertRights asserts that a process is who it should be and may do no more.
+func (s *sandbox) assertRights(t *testing.T, pid int) {
+	t.Helper()
+	got := processStatus(t, pid)
+	four := func(id int) string { return strings.Join(slices.Repeat([]string{strconv.Itoa(id)}, 4), " ") }
+	for name, want := range map[string]string{"Uid": four(s.UID), "Gid": four(s.GID), "Groups": "", "NoNewPrivs": "1"} {
+		assert.Equal(t, want, got[name], name)
+	}
+	for name, want := range map[string]uint64{
+		"CapEff": s.Ambient, "CapPrm": s.Ambient, "CapInh": s.Ambient, "CapAmb": s.Ambient, "CapBnd": s.Bounding,
+	} {
+		set, err := strconv.ParseUint(got[name], 16, 64)
+		require.NoError(t, err)
+		assert.Equal(t, want, set, name)
+	}
+}
+
+// processStatus returns what /proc/PID/status says.
+func processStatus(t *testing.T, pid int) map[string]string {
+	t.Helper()
+	status := make(map[string]string)
+	for line := range strings.Lines(read(t, fmt.Sprintf("/proc/%d/status", pid))) {
+		name, value, _ := strings.Cut(line, ":")
+		status[name] = strings.Join(strings.Fields(value), " ")
+	}
+	return status
 }
 
 // enterSandbox becomes the service. It starts in a mount namespace of its own.
@@ -68,14 +117,36 @@ func must(what string, err error) {
 // mount takes files away.
 func (s *sandbox) mount() {
 	must("making mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
-	writable := []string{s.State}
-	must("keeping "+s.State, unix.Mount(s.State, s.State, "", unix.MS_BIND, ""))
-	for to, from := range s.Binds {
-		must("binding "+to, unix.Mount(from, to, "", unix.MS_BIND, ""))
+	writable := s.Writable
+	if s.Root != "" { // a mount of its own, so that it can be read-only
+		must("binding "+s.Root, unix.Mount(s.Root, s.Root, "", unix.MS_BIND, ""))
+	}
+	for _, b := range s.Binds {
+		must("binding "+b.To, unix.Mount(b.From, s.Root+b.To, "", unix.MS_BIND|unix.MS_REC, ""))
+	}
+	if s.Root != "" {
+		must("mounting /proc", unix.Mount("proc", s.Root+"/proc", "proc", 0, ""))
+		must("entering "+s.Root, unix.Chroot(s.Root))
+		must("entering "+s.Root, unix.Chdir("/"))
 	}
 	for _, path := range s.Temporary {
 		must("emptying "+path, unix.Mount("none", path, "tmpfs", 0, "mode=1777"))
 		writable = append(writable, path)
+	}
+	s.hide()
+	// Also /proc and /sys, which ProtectSystem=strict leaves to other settings.
+	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
+	must("making all read-only", unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, attr))
+	for _, path := range writable {
+		attr := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
+		must("making "+path+" writable", unix.MountSetattr(unix.AT_FDCWD, path, 0, attr))
+	}
+}
+
+// hide makes files inaccessible.
+func (s *sandbox) hide() {
+	if len(s.Inaccessible) == 0 {
+		return
 	}
 	// What systemd has in /run/systemd/inaccessible for this.
 	folder, file := "/tmp/.no-folder", "/tmp/.no-file"
@@ -91,16 +162,6 @@ func (s *sandbox) mount() {
 			nothing = folder
 		}
 		must("hiding "+path, unix.Mount(nothing, path, "", unix.MS_BIND, ""))
-	}
-	if !s.ReadOnly {
-		return
-	}
-	// Also /proc and /sys, which ProtectSystem=strict leaves to other settings.
-	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	must("making all read-only", unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, attr))
-	for _, path := range writable {
-		attr := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
-		must("making "+path+" writable", unix.MountSetattr(unix.AT_FDCWD, path, 0, attr))
 	}
 }
 
@@ -153,6 +214,9 @@ const (
 
 // filterCalls refuses all other system calls, as systemd's seccomp-util.c does.
 func (s *sandbox) filterCalls() {
+	if len(s.Calls) == 0 {
+		return
+	}
 	var f filter
 	f.load(dataArch)
 	f.unless(unix.BPF_JEQ, auditArchitectures[runtime.GOARCH], unix.SECCOMP_RET_KILL_PROCESS)

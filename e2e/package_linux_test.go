@@ -152,79 +152,100 @@ func read(t *testing.T, path string) string {
 // The unit's own command line, as its user, with its capabilities, file system and system
 // calls and no others, sees a kill, and all that the source can know of it.
 func TestServiceSeesAKill(t *testing.T) {
-	tests := map[string]struct {
-		dropIn string
-		// prepare has the audit system ready, and returns folders of the service.
-		prepare func(t *testing.T) (binds map[string]string)
-		says    []string
-		// source is the value of kill.source, outcome what is told of the end.
-		source, outcome string
-	}{
-		"ebpf": {
-			prepare: func(*testing.T) map[string]string { return nil },
-			says:    []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
-			source:  "ebpf", outcome: "was killed by SIGKILL",
-		},
-		"netlink": {
-			dropIn: "netlink.conf",
-			prepare: func(t *testing.T) map[string]string {
-				t.Helper()
-				useAudit(t)
-				return nil
-			},
-			says:   []string{"listening to the kernel, as no source is configured and eBPF is not possible"},
-			source: "audit_unicast", outcome: "was killed by SIGKILL",
-		},
-		"file": {
-			dropIn: "file.conf",
-			prepare: func(t *testing.T) map[string]string {
-				t.Helper()
-				useAudit(t)
-				daemon := newAuditd(t, "log_format = RAW")
-				daemon.run()
-				loadRules(t, packageShare+"/audit_kill.rules")
-				return map[string]string{"/var/log/audit": filepath.Dir(daemon.log)}
-			},
-			says:   []string{"reading the audit log, as no source is configured and the kernel is out of reach"},
-			source: "audit_file",
-		},
-	}
 	needDpkg(t)
 	deb, _ := makePackages(t, "0.1.0")
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
+	for _, source := range deployedSources {
+		t.Run(source.name, func(t *testing.T) {
 			install(t, deb)
 			// Before the service, so that it can know the program only from /proc.
-			victim := startTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
-			binds := test.prepare(t)
+			victim := newVictim(t)
+			binds := source.prepare(t, packageShare+"/audit_kill.rules")
 			paths := []string{packagedUnit}
-			if test.dropIn != "" {
-				paths = append(paths, filepath.Join(packageShare, "systemd", test.dropIn))
+			if source.dropIn {
+				paths = append(paths, filepath.Join(packageShare, "systemd", source.name+".conf"))
 			}
-			u := readUnit(t, paths...)
-			service := u.service(t, binds)
-			for _, text := range test.says {
-				service.says(text)
-			}
-			killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.pid)) //nolint:gosec // a test's own
-			require.NoError(t, killer.Run())
-			service.says(fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.pid))
-			if test.outcome != "" {
-				service.says(fmt.Sprintf("sleep[%d] %s", victim.pid, test.outcome))
-			}
-			told := lineWith(service.output.String(), fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.pid))
-			assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
-			assert.Contains(t, told, "kill.source="+test.source)
-			assert.Contains(t, told, "kill.complete=true")
-			if u.capabilities(t, "AmbientCapabilities")&(1<<capabilityNumbers["CAP_SYS_PTRACE"]) != 0 {
-				assert.Contains(t, told, "kill.target.executable.path=")
-			}
+			service := readUnit(t, paths...).service(t, binds...)
+			service.says(source.chosen)
+			source.assertSees(t, service, victim)
 			entries, err := os.ReadDir(packageState)
 			require.NoError(t, err)
 			assert.NotEmpty(t, entries, "it has written its state")
 			service.stop()
 		})
 	}
+}
+
+// deployedSource is a source, as it is deployed.
+type deployedSource struct {
+	name   string
+	dropIn bool
+	// chosen is what the receiver says if it has chosen the source by itself.
+	chosen string
+	// source is the value of kill.source. It may tell of the end of a process, and of
+	// the program of one that was there before.
+	source                  string
+	tellsEnd, tellsPrograms bool
+}
+
+var deployedSources = []deployedSource{
+	{
+		name: "ebpf", chosen: "tracing signals in the kernel, as no source is configured and eBPF is possible",
+		source: "ebpf", tellsEnd: true, tellsPrograms: true,
+	},
+	{
+		name: "netlink", dropIn: true,
+		chosen: "listening to the kernel, as no source is configured and eBPF is not possible",
+		source: "audit_unicast", tellsEnd: true, tellsPrograms: true,
+	},
+	{
+		name: "file", dropIn: true,
+		chosen: "reading the audit log, as no source is configured and the kernel is out of reach",
+		source: "audit_file",
+	},
+}
+
+// prepare has the audit system ready, if the source needs it, and returns where the
+// service is to see the log.
+func (s deployedSource) prepare(t *testing.T, rules string) []bind {
+	t.Helper()
+	if s.name == "ebpf" {
+		needRoot(t)
+		return nil
+	}
+	useAudit(t)
+	if s.name == "netlink" {
+		return nil
+	}
+	if _, err := os.Stat("/var/log/audit"); err != nil {
+		skip(t, "there is no folder to show auditd's log in: %v", err)
+	}
+	daemon := newAuditd(t, "log_format = RAW")
+	daemon.run()
+	loadRules(t, rules)
+	return []bind{{filepath.Dir(daemon.log), "/var/log/audit"}}
+}
+
+// newVictim starts a process of another user than the service.
+func newVictim(t *testing.T) *target {
+	t.Helper()
+	return startTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
+}
+
+// assertSees kills the victim, which the service must tell.
+func (s deployedSource) assertSees(t *testing.T, service *collector, victim *target) {
+	t.Helper()
+	killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.pid)) //nolint:gosec // a test's own
+	require.NoError(t, killer.Run())
+	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.pid)
+	service.says(sent)
+	if s.tellsEnd {
+		service.says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.pid))
+	}
+	told := lineWith(service.output.String(), sent)
+	assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
+	assert.Contains(t, told, "kill.source="+s.source)
+	assert.Contains(t, told, "kill.complete=true")
+	assert.Equal(t, s.tellsPrograms, strings.Contains(told, "kill.target.executable.path="), told)
 }
 
 func lineWith(text, part string) string {

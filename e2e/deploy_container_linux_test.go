@@ -1,0 +1,164 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The image, and the pods that run it, without anything that runs containers.
+
+// image is what the last stage of a Dockerfile makes.
+type image struct {
+	root string
+	uid  int
+	// entrypoint and command are the two halves of the command line.
+	entrypoint, command []string
+}
+
+// readImage does what the last stage of the Dockerfile says.
+func readImage(t *testing.T) image {
+	t.Helper()
+	shell(t, "make", "-C", "..", "binary")
+	i := image{root: publicDir(t)}
+	built := map[string]string{
+		"/otelcol-auditkill": filepath.Join("../_build/linux_"+runtime.GOARCH, "otelcol-auditkill"),
+		"/empty":             t.TempDir(),
+	}
+	text := read(t, "../deploy/docker/Dockerfile")
+	for line := range strings.Lines(text[strings.LastIndex(text, "\nFROM scratch\n"):]) {
+		instruction, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch instruction {
+		case "COPY":
+			i.copy(t, strings.Fields(rest), built)
+		case "USER":
+			user, _, _ := strings.Cut(rest, ":")
+			i.uid = number(user)
+		case "ENTRYPOINT":
+			require.NoError(t, json.Unmarshal([]byte(rest), &i.entrypoint))
+		case "CMD":
+			require.NoError(t, json.Unmarshal([]byte(rest), &i.command))
+		}
+	}
+	require.NotEmpty(t, i.entrypoint)
+	return i
+}
+
+func (i *image) copy(t *testing.T, words []string, built map[string]string) {
+	t.Helper()
+	fromBuild, owned := false, false
+	for strings.HasPrefix(words[0], "--") {
+		fromBuild = fromBuild || words[0] == "--from=build"
+		owned = owned || strings.HasPrefix(words[0], "--chown=65532:")
+		words = words[1:]
+	}
+	to := i.root + words[len(words)-1]
+	for _, from := range words[:len(words)-1] {
+		switch {
+		case fromBuild && built[from] != "":
+			from = built[from]
+		case !fromBuild:
+			from = filepath.Join("..", from)
+		}
+		require.NoError(t, os.MkdirAll(filepath.Dir(to+"x"), 0o755))
+		shell(t, "cp", "-r", from, to)
+	}
+	if owned {
+		shell(t, "chown", "65532:65532", to)
+	}
+}
+
+// volumes returns what the kubelet would mount, and makes what it is mounted on.
+func (i *image) volumes(t *testing.T, p pod, log []bind) (binds []bind) {
+	t.Helper()
+	host := map[string]string{"config": "../configs/agent.yaml", "tls": t.TempDir(), "state": t.TempDir()}
+	for _, volume := range p.Volumes {
+		if volume.HostPath != nil && volume.Name != "state" {
+			host[volume.Name] = volume.HostPath.Path
+		}
+	}
+	for _, b := range log {
+		host["log"] = b.From
+	}
+	for _, mount := range p.Containers[0].VolumeMounts {
+		from, err := filepath.Abs(host[mount.Name])
+		require.NoError(t, err)
+		binds = append(binds, bind{from, mount.MountPath})
+	}
+	binds = append(binds, bind{"/sys", "/sys"}) // as every container has it
+	for _, b := range append(binds, bind{"/proc", "/proc"}) {
+		info, err := os.Stat(b.From)
+		require.NoError(t, err)
+		if info.IsDir() {
+			require.NoError(t, os.MkdirAll(i.root+b.To, 0o755))
+			continue
+		}
+		require.NoError(t, os.MkdirAll(filepath.Dir(i.root+b.To), 0o755))
+		require.NoError(t, os.WriteFile(i.root+b.To, nil, 0o644))
+	}
+	return binds
+}
+
+// The DaemonSets' pods, with their capabilities, namespaces and volumes and no others, see
+// a kill. Instead of a gateway they tell us.
+func TestPodSeesAKill(t *testing.T) {
+	for _, source := range deployedSources {
+		t.Run(source.name, func(t *testing.T) {
+			log := source.prepare(t, "../deploy/audit_kill.rules")
+			agent := only(t, manifests(t, "daemonset-"+source.name+".yaml"), "DaemonSet").Spec.Template.Spec
+			i := readImage(t)
+			s := sandbox{Root: i.root, Command: append(i.entrypoint, agent.Containers[0].Args...), NoNewPrivileges: true}
+			s.Command = append(s.Command, "--config=yaml:exporters::debug::verbosity: normal",
+				"--config=yaml:service::pipelines::logs::exporters: [debug]",
+				"--config=yaml:service::pipelines::traces::exporters: [debug]")
+			for _, variable := range agent.Containers[0].Env {
+				s.Environment = append(s.Environment, variable.Name+"="+strings.ReplaceAll(variable.Value, "$(POD_IP)", "0.0.0.0"))
+			}
+			s.UID = *agent.Containers[0].SecurityContext.RunAsUser
+			for _, name := range agent.Containers[0].SecurityContext.Capabilities.Add {
+				s.Bounding |= 1 << capabilityNumbers["CAP_"+name]
+			}
+			s.Ambient = s.Bounding
+			s.Binds = i.volumes(t, agent, log)
+			s.Writable = []string{"/var/lib/otelcol-auditkill"}
+			namespaces := uintptr(unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP)
+			if !agent.HostPID {
+				namespaces |= unix.CLONE_NEWPID
+			}
+			if !agent.HostNetwork {
+				namespaces |= unix.CLONE_NEWNET
+			}
+			victim := newVictim(t)
+			c := s.start(t, namespaces)
+			c.ready()
+			s.assertRights(t, c.command.Process.Pid)
+			source.assertSees(t, c, victim)
+			c.stop()
+		})
+	}
+}
+
+// The image needs nothing of the host to start, as nobody in particular.
+func TestImageStartsByItself(t *testing.T) {
+	needRoot(t)
+	i := readImage(t)
+	require.NoError(t, os.Mkdir(i.root+"/proc", 0o755))
+	s := sandbox{
+		Root: i.root, UID: i.uid, GID: i.uid, NoNewPrivileges: true,
+		Command: append(i.entrypoint, append([]string{"validate"}, i.command...)...),
+	}
+	c := s.start(t, unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET)
+	assert.Equal(t, 0, c.wait(), c.output.String())
+	authorities := read(t, i.root+"/etc/ssl/certs/ca-certificates.crt")
+	assert.Contains(t, authorities, "BEGIN CERTIFICATE")
+}
