@@ -123,5 +123,10 @@ packages: $(PACKAGED) ## build the .deb and the .rpm for ARCH in PACKAGES (_buil
 	for kind in deb rpm; do ARCH=$(ARCH) VERSION=$(VERSION) go tool -modfile=tools/nfpm/go.mod nfpm package \
 		--config deploy/packaging/nfpm.yaml --packager $$kind --target $(PACKAGES) || exit 1; done
 
+.PHONY: manifests
+manifests: ## put the configurations into the ConfigMaps of deploy/kubernetes, at whose end they are
+	for name in agent gateway; do file=deploy/kubernetes/$$name.yaml; \
+		sed -i "/^  $$name.yaml: |$$/q" $$file && sed 's/^./    &/' configs/$$name.yaml >> $$file || exit 1; done
+
 clean: ## remove what was built
 	rm -rf _build

@@ -116,7 +116,7 @@ func TestManifestsGrantWhatIsNeeded(t *testing.T) {
 				assert.Equal(t, mount.Name != "state", mount.ReadOnly, "%s is read-only", mount.MountPath)
 			}
 			assert.Equal(t, read(t, "../configs/agent.yaml"), only(t, objects, "ConfigMap").Data["agent.yaml"],
-				"the ConfigMap of deploy/kubernetes/agent.yaml has configs/agent.yaml, word for word")
+				"the ConfigMap has configs/agent.yaml, word for word; mend it by `make manifests`")
 			assertValid(t, c, "../configs/agent.yaml")
 		})
 	}
@@ -128,7 +128,7 @@ func TestManifestsGrantWhatIsNeeded(t *testing.T) {
 		assertHardened(t, gateway, gateway.Containers[0])
 		assert.Empty(t, gateway.Containers[0].SecurityContext.Capabilities.Add)
 		assert.Equal(t, read(t, "../configs/gateway.yaml"), only(t, objects, "ConfigMap").Data["gateway.yaml"],
-			"the ConfigMap of deploy/kubernetes/gateway.yaml has configs/gateway.yaml, word for word")
+			"the ConfigMap has configs/gateway.yaml, word for word; mend it by `make manifests`")
 		assertValid(t, gateway.Containers[0], "../configs/gateway.yaml")
 	})
 }
