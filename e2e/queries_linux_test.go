@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,7 +159,7 @@ func askAll(t *testing.T, query string, want tally, weakenings []weakening, ask 
 // returns the time at which the questions are to be asked.
 func startFleet(t *testing.T, endpoint string, arrived func() int) time.Time {
 	t.Helper()
-	now := time.Now().Truncate(time.Minute)
+	now := fleetNow()
 	certificates := newCertificates(t)
 	environment := certificates.environment()
 	environment["LOGS_ENDPOINT"], environment["LISTEN_ENDPOINT"] = endpoint, freeAddress(t)
@@ -510,7 +511,10 @@ func labels(fields []string) []string {
 	return named
 }
 
-// startRuler runs Loki with the rules for it.
+var intervalPattern = regexp.MustCompile(`interval: \w+`)
+
+// startRuler runs Loki with the rules for it, which it evaluates more often than they
+// ask for, so that the test need not wait.
 func startRuler(t *testing.T) *loki {
 	t.Helper()
 	l := startLoki(t)
@@ -518,6 +522,7 @@ func startRuler(t *testing.T) *loki {
 	directory := t.TempDir()
 	rules, err := os.ReadFile(filepath.Join("..", "deploy", "queries", "loki", "rules.yaml"))
 	require.NoError(t, err)
+	rules = intervalPattern.ReplaceAll(rules, []byte("interval: 1s"))
 	require.NoError(t, os.Mkdir(filepath.Join(directory, "fake"), 0o700)) // the tenant, where there is only one
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "fake", "rules.yaml"), rules, 0o600))
 	l.arguments = append(l.arguments, "-ruler.storage.type=local", "-ruler.storage.local.directory="+directory,
