@@ -11,6 +11,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net"
 	"net/http"
@@ -47,9 +48,7 @@ func startConfigured(t *testing.T, path string, environment map[string]string, o
 		"METRICS_HOST": "127.0.0.1", "METRICS_PORT": strconv.Itoa(port),
 		"HEALTH_ENDPOINT": freeAddress(t), "LISTEN_ENDPOINT": freeAddress(t),
 	}
-	for name, value := range environment {
-		all[name] = value
-	}
+	maps.Copy(all, environment)
 	if all["STORAGE_DIRECTORY"] == "" {
 		all["STORAGE_DIRECTORY"] = t.TempDir()
 	}
@@ -154,22 +153,11 @@ type server struct {
 	health  string
 	command *exec.Cmd
 	output  *output
+	// ended is closed once the process is gone.
+	ended chan struct{}
 }
 
-// restart runs the server until the test ends, for the first time or again.
-func (s *server) restart() {
-	s.t.Helper()
-	s.command = exec.Command(s.path, s.arguments...) //nolint:gosec // a backend that was built for the test
-	s.command.Stdout, s.command.Stderr = s.output, s.output
-	attributes(s.command).Pdeathsig = syscall.SIGKILL // if the test is interrupted
-	require.NoError(s.t, s.command.Start())
-	eventually(s.t, func() bool {
-		_, err := s.get(s.health, nil)
-		return err == nil
-	}, "%s is ready", filepath.Base(s.path))
-}
-
-// serve runs a server that stays the same when it is restarted.
+// serve runs the server until the test ends.
 func (s *server) serve() {
 	s.t.Helper()
 	s.output = new(output)
@@ -182,20 +170,51 @@ func (s *server) serve() {
 	s.restart()
 }
 
+// restart runs the server, for the first time or again, where it was and with what it
+// has kept.
+func (s *server) restart() {
+	s.t.Helper()
+	s.command = exec.Command(s.path, s.arguments...) //nolint:gosec // a backend that was built for the test
+	s.command.Stdout, s.command.Stderr = s.output, s.output
+	attributes(s.command).Pdeathsig = syscall.SIGKILL // if the test is interrupted
+	s.ended = make(chan struct{})
+	require.NoError(s.t, s.command.Start())
+	go func(command *exec.Cmd, ended chan struct{}) {
+		defer close(ended)
+		_ = command.Wait() // the state tells
+	}(s.command, s.ended)
+	name := filepath.Base(s.path)
+	eventually(s.t, func() bool {
+		_, err := s.get(s.health, nil)
+		return err == nil || s.gone()
+	}, "%s is ready", name)
+	require.False(s.t, s.gone(), "%s has ended", name)
+}
+
+func (s *server) gone() bool {
+	select {
+	case <-s.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // stop ends the server as systemd would.
 func (s *server) stop() {
 	s.t.Helper()
 	require.NoError(s.t, s.command.Process.Signal(syscall.SIGTERM))
-	assert.NoError(s.t, s.command.Wait())
+	<-s.ended
+	assert.Equal(s.t, 0, s.command.ProcessState.ExitCode(), "exit code")
 }
 
 // kill ends it without giving it a chance, if it is there at all.
 func (s *server) kill() {
-	if s.command == nil {
-		return
+	if s.ended == nil {
+		return // never began
 	}
 	_ = s.command.Process.Kill() // it may have ended
-	_ = s.command.Wait()
+	<-s.ended
 }
 
 // get returns a successful answer.
@@ -212,7 +231,7 @@ func (s *server) get(path string, question url.Values) ([]byte, error) {
 // tool. Where it was never built, that comes first; from then on it is in Go's cache.
 func buildTool(t *testing.T, module, name string) string {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "tool", "-n", name) //nolint:gosec // a test's own
+	build := exec.CommandContext(t.Context(), "go", "tool", "-n", name)
 	build.Dir, build.Stderr = module, new(output)
 	path, err := build.Output()
 	require.NoError(t, err, "%s cannot be built: %s", name, build.Stderr)

@@ -109,3 +109,10 @@ func textOf(t *testing.T, data json.RawMessage) string {
 	require.NoError(t, json.Unmarshal(data, &text))
 	return text
 }
+
+// asker asks by structured metadata, in whose names Loki has no dots.
+func (l *loki) asker() asker {
+	return func(event, target string) []map[string]string {
+		return l.ask(fmt.Sprintf(`{service_name="auditkill"} | event_name=%q | kill_target_name=%q`, event, target))
+	}
+}

@@ -6,8 +6,10 @@ package e2e
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -45,4 +47,52 @@ func (v *victoriaLogs) ask(query string) []map[string]string {
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// asker asks for what came by OTLP.
+func (v *victoriaLogs) asker() asker {
+	return func(event, target string) []map[string]string {
+		return v.ask(fmt.Sprintf("event.name:=%q kill.target.name:=%q", event, target))
+	}
+}
+
+// bulkOverlay tells VictoriaLogs by headers which fields of the documents are message
+// and time, and what makes a stream. It cannot read the fractions of a millisecond in
+// @timestamp.
+const bulkOverlay = `
+processors:
+  transform/time:
+    log_statements:
+      - set(log.attributes["time"], FormatTime(log.time, "%%Y-%%m-%%dT%%H:%%M:%%S.%%sZ"))
+exporters:
+  elasticsearch:
+    headers:
+      VL-Msg-Field: body.text
+      VL-Time-Field: attributes.time
+      VL-Stream-Fields: resource.attributes.host.name
+service:
+  pipelines: {logs: {processors: [memory_limiter, transform, transform/time, resource]}}
+`
+
+func (v *victoriaLogs) bulkEnvironment() map[string]string {
+	return map[string]string{"ELASTICSEARCH_ENDPOINT": "http://" + v.address + "/insert/elasticsearch"}
+}
+
+// bulkAsker asks for what came as documents of Elasticsearch, and takes the attributes
+// out of the objects in which its mapping mode otel has them.
+func (v *victoriaLogs) bulkAsker() asker {
+	return func(event, target string) []map[string]string {
+		rows := v.ask(fmt.Sprintf("event_name:=%q attributes.kill.target.name:=%q", event, target))
+		for _, row := range rows {
+			for name, value := range row {
+				for _, object := range []string{"attributes.", "resource.attributes."} {
+					if attribute, ok := strings.CutPrefix(name, object); ok {
+						row[attribute] = value
+					}
+				}
+			}
+			row["event.name"] = row["event_name"]
+		}
+		return rows
+	}
 }

@@ -1,0 +1,225 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+)
+
+// crime is what one process did to another, of which everything is known.
+type crime struct {
+	sender *sender
+	target *target
+	// name and executable are the target's, and user that of both.
+	name, executable string
+	user             int
+	call             string
+	signal           syscall.Signal
+	errno            syscall.Errno
+	// began and ended are the times before and after the call.
+	began, ended time.Time
+}
+
+// String names a crime by sender and target, which are there for it alone.
+func (c *crime) String() string { return fmt.Sprintf("%d by %d", c.target.pid, c.sender.pid) }
+
+type crimes []*crime
+
+// commit commits crimes: one after the other, in vain, and many at once. Not all of
+// the victims are called mysqld.
+func commit(t *testing.T) crimes {
+	t.Helper()
+	program := nativeSender(t)
+	root, nobody := newSender(t, program), newSender(t, program, asUser)
+	root.rename("mykill")
+	all := crimes{
+		{sender: root, name: "mysqld", call: "kill", signal: unix.SIGKILL},
+		{sender: nobody, name: "mysqld", call: "tgkill", signal: unix.SIGTERM, user: nobodyID},
+		{sender: nobody, name: "mysqld", call: "kill", signal: unix.SIGKILL, errno: unix.EPERM},
+		{sender: root, name: "postgres", call: "kill", signal: unix.SIGKILL},
+	}
+	var atOnce crimes
+	for range 4 {
+		s := newSender(t, program)
+		for _, call := range []string{"kill", "rt_sigqueueinfo", "pidfd_send_signal"} {
+			atOnce = append(atOnce, &crime{sender: s, name: "mysqld", call: call, signal: unix.SIGTERM})
+		}
+	}
+	for _, c := range append(all, atOnce...) {
+		c.prepare(t)
+	}
+	for _, c := range all {
+		c.commit()
+	}
+	var busy sync.WaitGroup
+	for i := 0; i < len(atOnce); i += 3 {
+		busy.Go(func() {
+			for _, c := range atOnce[i : i+3] {
+				c.commit()
+			}
+		})
+	}
+	busy.Wait()
+	return append(all, atOnce...)
+}
+
+// prepare starts the target.
+func (c *crime) prepare(t *testing.T) {
+	t.Helper()
+	path := filepath.Join(publicDir(t), c.name)
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\necho ready; read -r line\n"), 0o755))
+	command := exec.Command(path) //nolint:gosec // was just written
+	attributes(command).Credential = &syscall.Credential{Uid: uint32(c.user), Gid: uint32(c.user)}
+	c.target = startTarget(t, command, true)
+	var err error
+	c.executable, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", c.target.pid))
+	require.NoError(t, err)
+}
+
+func (c *crime) commit() {
+	order := orders.Order{Call: c.call, PID: c.target.pid, Thread: c.target.pid, Signal: int(c.signal)}
+	c.began = time.Now()
+	truth := c.sender.order(order)
+	c.ended = time.Now()
+	require.Len(c.sender.t, truth, 1)
+	require.Equal(c.sender.t, int(c.errno), truth[0].Errno, "%s", c)
+}
+
+// truth is what an event must say of the crimes against mysqld.
+func (c crimes) truth(event string) map[string]map[string]string {
+	rows := make(map[string]map[string]string)
+	for _, crime := range c {
+		if crime.name != "mysqld" || event == "kill.outcome" && crime.errno != 0 {
+			continue
+		}
+		row := crime.everywhere()
+		row["event.name"] = event
+		if event == "kill.signal" {
+			maps.Copy(row, crime.attempt())
+		} else {
+			maps.Copy(row, crime.outcome())
+		}
+		rows[crime.String()] = undotted(row)
+	}
+	return rows
+}
+
+// undotted has the names of attributes as all backends can tell them: in Loki's are no dots.
+func undotted(row map[string]string) map[string]string {
+	plain := make(map[string]string, len(row))
+	for name, value := range row {
+		plain[strings.ReplaceAll(name, ".", "_")] = value
+	}
+	return plain
+}
+
+// everywhere is what every event of a crime says.
+func (c *crime) everywhere() map[string]string {
+	host, _ := os.Hostname() // a wrong one is found out
+	path := c.sender.command.Path
+	sender := 0
+	if credential := c.sender.command.SysProcAttr.Credential; credential != nil {
+		sender = int(credential.Uid)
+	}
+	return map[string]string{
+		"host.name": host, "service.name": "auditkill",
+		"kill.source": "ebpf", "kill.complete": "true", "kill.origin": "user",
+		"kill.signal.name": unix.SignalName(c.signal), "kill.signal.number": strconv.Itoa(int(c.signal)),
+		"kill.target.pid": strconv.Itoa(c.target.pid), "kill.target.name": c.name,
+		"kill.target.executable.path": c.executable, "kill.target.user.id": strconv.Itoa(c.user),
+		"process.pid": strconv.Itoa(c.sender.pid), "process.parent_pid": strconv.Itoa(os.Getpid()),
+		"process.command": c.sender.name, "process.executable.path": path,
+		"process.executable.name": filepath.Base(path), "process.user.id": strconv.Itoa(sender),
+		"process.real_user.id": strconv.Itoa(sender), "process.title": path,
+	}
+}
+
+// attempt is what kill.signal says besides.
+func (c *crime) attempt() map[string]string {
+	credential := c.sender.command.SysProcAttr.Credential
+	user := 0
+	if credential != nil {
+		user = int(credential.Uid)
+	}
+	row := map[string]string{
+		"kill.syscall": c.call, "kill.scope": scopeOf(orders.Order{Call: c.call, PID: c.target.pid}), "kill.target.count": "1",
+		"_msg": fmt.Sprintf("%s[%d] (%s, uid %d) sent %s to %s[%d]", c.sender.name, c.sender.pid, c.sender.command.Path, user,
+			unix.SignalName(c.signal), c.name, c.target.pid),
+	}
+	if c.errno == 0 {
+		row["kill.result"], row["kill.delivery"] = "success", "delivered"
+		return row
+	}
+	row["kill.result"], row["error.type"] = "failure", unix.ErrnoName(c.errno)
+	row["_msg"] += ": " + unix.ErrnoName(c.errno)
+	return row
+}
+
+// outcome is what kill.outcome says besides: nobody survives.
+func (c *crime) outcome() map[string]string {
+	return map[string]string{
+		"kill.outcome": "killed", "kill.exit.signal.name": unix.SignalName(c.signal), "kill.escalated": "false",
+		"kill.last_sender.pid": strconv.Itoa(c.sender.pid), "kill.last_sender.name": c.sender.name,
+	}
+}
+
+// told are the rows that tell of the crimes, and of no others on this machine, by crime.
+func (c crimes) told(rows []map[string]string) map[string]map[string]string {
+	found := make(map[string]map[string]string)
+	for _, row := range rows {
+		row = undotted(row)
+		name := row["kill_target_pid"] + " by " + row["process_pid"]
+		for _, crime := range c {
+			if crime.String() == name {
+				found[name] = row
+			}
+		}
+	}
+	return found
+}
+
+// timeOf is the time of a row: in nanoseconds from Loki, as text from VictoriaLogs.
+func timeOf(t *testing.T, row map[string]string) time.Time {
+	t.Helper()
+	if nanoseconds, err := strconv.ParseInt(row["_time"], 10, 64); err == nil {
+		return time.Unix(0, nanoseconds)
+	}
+	parsed, err := time.Parse(time.RFC3339Nano, row["_time"])
+	require.NoError(t, err)
+	return parsed
+}
+
+// compare looks for what must be told among what is told.
+func (c crimes) compare(t *testing.T, want, got map[string]map[string]string) {
+	t.Helper()
+	assert.Len(t, got, len(want))
+	for _, crime := range c {
+		attributes, row := want[crime.String()], got[crime.String()]
+		if attributes == nil {
+			assert.Nil(t, row, "%s", crime)
+			continue
+		}
+		assert.Subset(t, row, attributes, "%s", crime)
+		assert.Contains(t, row["kill_sender_ancestry"], fmt.Sprintf("[%d]", os.Getpid()), "%s", crime)
+		if row["event_name"] == "kill.signal" {
+			assert.WithinRange(t, timeOf(t, row), crime.began, crime.ended, "%s", crime)
+		}
+	}
+}
