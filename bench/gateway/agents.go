@@ -90,14 +90,19 @@ func (f *fleet) flood(records, batch int) (int, error) {
 func (f *fleet) each(do func(context.Context, int, *agent) error) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	errs := make([]error, len(f.agents))
 	before := f.told()
+	var first error // the others say the same
+	var once sync.Once
 	var group sync.WaitGroup
 	for i, a := range f.agents {
-		group.Go(func() { errs[i] = do(ctx, i, a) })
+		group.Go(func() {
+			if err := do(ctx, i, a); err != nil {
+				once.Do(func() { first = err })
+			}
+		})
 	}
 	group.Wait()
-	return f.told() - before, errors.Join(errs...)
+	return f.told() - before, first
 }
 
 func (f *fleet) told() int {

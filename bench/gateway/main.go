@@ -96,7 +96,9 @@ func steady(t tier, hosts int, o options) (err error) {
 	defer func() { err = errors.Join(err, fleet.close()) }()
 
 	period := time.Second
-	fleet.tell(period, 3*time.Second) // so that all is warm
+	if _, err = fleet.tell(period, 3*time.Second); err != nil { // so that all is warm
+		return err
+	}
 	before, taken, started := way.first().cpu(), way.backend.taken(), time.Now()
 	sent, err := fleet.tell(period, time.Duration(o.seconds)*time.Second)
 	if err != nil {
