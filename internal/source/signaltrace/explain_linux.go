@@ -31,7 +31,9 @@ func explain(err error) error {
 	var verifier *ebpf.VerifierError
 	switch {
 	case errors.Is(err, errMemlock) && lacking() == "":
-		return fmt.Errorf("%w; with systemd set LimitMEMLOCK=infinity, with Docker --ulimit memlock=-1", err)
+		// To who asks, a bpf(2) that is refused looks like a limit: the limit is raised because of it.
+		return fmt.Errorf("%w: %s; before Linux 5.11 it may be the limit itself: with systemd set LimitMEMLOCK=infinity, "+
+			"with Docker --ulimit memlock=-1", err, refused(readLockdown(lockdownFile)))
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &verifier):
 		return fmt.Errorf("%w: %s", err, refused(readLockdown(lockdownFile)))
 	case errors.Is(err, unix.ENOSYS):

@@ -28,13 +28,14 @@ func TestExplain(t *testing.T) {
 		err  error
 		says string
 	}{
-		"refused":          {unix.EPERM, "seccomp"},
-		"refused, so":      {unix.EACCES, "seccomp"},
-		"no bpf":           {unix.ENOSYS, "CONFIG_BPF_SYSCALL"},
-		"an old kernel":    {ebpf.ErrNotSupported, "Linux 5.15"},
-		"the verifier":     {&ebpf.VerifierError{Cause: unix.EACCES}, "Linux 5.15"},
-		"something else":   {unix.ENOMEM, ""},
-		"as deep as it is": {fmt.Errorf("loading: %w", unix.EPERM), "seccomp"},
+		"refused":                           {unix.EPERM, "seccomp"},
+		"refused, so":                       {unix.EACCES, "seccomp"},
+		"no bpf":                            {unix.ENOSYS, "CONFIG_BPF_SYSCALL"},
+		"an old kernel":                     {ebpf.ErrNotSupported, "Linux 5.15"},
+		"the verifier":                      {&ebpf.VerifierError{Cause: unix.EACCES}, "Linux 5.15"},
+		"something else":                    {unix.ENOMEM, ""},
+		"a profile that looks like a limit": {fmt.Errorf("%w: %w", errMemlock, unix.EPERM), "seccomp"},
+		"as deep as it is":                  {fmt.Errorf("loading: %w", unix.EPERM), "seccomp"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
