@@ -58,7 +58,7 @@ func manifests(t *testing.T, names ...string) []object {
 	for _, name := range names {
 		arguments = append(arguments, filepath.Join("../../deploy/kubernetes", name))
 	}
-	command := exec.CommandContext(t.Context(), "go", arguments...) //nolint:gosec // a test's own
+	command := exec.CommandContext(t.Context(), "go", arguments...)
 	var said strings.Builder
 	command.Stderr = &said
 	output, err := command.Output()

@@ -47,7 +47,7 @@ func makePackages(t *testing.T, version string) (deb, rpm string) {
 // shell runs a program, and returns what it says.
 func shell(t *testing.T, name string, arguments ...string) string {
 	t.Helper()
-	said, err := exec.Command(name, arguments...).CombinedOutput() //nolint:gosec // a test's own
+	said, err := exec.Command(name, arguments...).CombinedOutput()
 	require.NoError(t, err, "%s %s: %s", name, strings.Join(arguments, " "), said)
 	return string(said)
 }
@@ -118,10 +118,8 @@ func TestInstallsUpgradesAndRemoves(t *testing.T) {
 	after, err := filepath.Glob("/etc/audit/rules.d/*")
 	require.NoError(t, err)
 	assert.Equal(t, rules, after, "no rules are loaded that nobody has asked for")
-	if _, err := exec.LookPath("deb-systemd-helper"); err == nil {
-		target, err := os.Readlink(unitEnabled)
-		require.NoError(t, err)
-		assert.Contains(t, target, "otelcol-auditkill.service")
+	if helper, _ := exec.LookPath("deb-systemd-helper"); helper != "" {
+		assert.Equal(t, packagedUnit, strings.TrimSpace(shell(t, "readlink", "--canonicalize", unitEnabled)))
 	}
 	shell(t, "/usr/bin/otelcol-auditkill", "validate", "--config", packageConfig)
 
