@@ -25,7 +25,6 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
-	"gopkg.in/yaml.v3"
 )
 
 // A fleet that tells of the kills of some minutes, with a known truth: for each question
@@ -75,9 +74,7 @@ func by(executable, login string, more ...map[string]any) map[string]any {
 		changes["user.id"], changes["user.name"] = logins[login], login
 	}
 	for _, m := range more {
-		for name, value := range m {
-			changes[name] = value
-		}
+		maps.Copy(changes, m)
 	}
 	return changes
 }
@@ -301,21 +298,17 @@ func newHost(from plog.ResourceLogs, name string) plog.Logs {
 // readGolden reads a golden file of the receiver's own tests, which is OTLP's JSON as YAML.
 func readGolden(t *testing.T, name string) plog.Logs {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join("..", "testdata", "golden", name+".yaml"))
-	require.NoError(t, err)
-	var values any
-	require.NoError(t, yaml.Unmarshal(text, &values))
-	data, err := json.Marshal(values)
-	require.NoError(t, err)
+	var data json.RawMessage
+	readYAML(t, filepath.Join("testdata", "golden", name+".yaml"), &data)
 	logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(data)
 	require.NoError(t, err)
 	return logs
 }
 
 // sendFleet sends the records of all hosts to a gateway, all at once as hosts do.
-func sendFleet(t *testing.T, endpoint string, certificates certificates, now time.Time) (count int) {
+func sendFleet(t *testing.T, endpoint string, files certificates, now time.Time) (count int) {
 	t.Helper()
-	connection, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(clientTLS(t, certificates)))
+	connection, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(clientTLS(t, files)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, connection.Close()) })
 	client := plogotlp.NewGRPCClient(connection)
@@ -356,8 +349,8 @@ func TestFleetTemplates(t *testing.T) {
 		"in vain": "tried to remove an audit rule", "disabled": "turned auditing off",
 	} {
 		template := templates[name]
-		record := recordsOf(readGolden(t, template.file))[template.place]
-		require.Contains(t, record.Body, want, name)
+		records := recordsOf(readGolden(t, template.file))
+		require.Contains(t, records[template.place].Body, want, name)
 	}
 	require.Len(t, templates, 15)
 }

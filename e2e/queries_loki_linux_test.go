@@ -1,0 +1,219 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"maps"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var lokiWeakenings = []weakening{
+	{` | event_name="kill.signal"`, ""},
+	{` | event_name="kill.abend"`, ""},
+	{` | event_name="kill.tamper"`, ""},
+	{` | severity_number>=13`, ""},
+	{` | kill_target_name=~"mysqld"`, ""},
+	{`process_executable_path!=""`, `process_executable_path=~".*"`},
+	{` | process_executable_path!~"(/usr)?/lib/systemd/systemd"`, ""},
+	{`user_id!=""`, `user_id=~".*"`},
+	{`>= 3`, ">= 2"},
+	{`[6m]`, "[4m]"},
+	{`[6m]`, "[7m]"},
+	{`[1h]`, "[2h]"},
+	{` | kill_cause="oom"`, ""},
+	{` | kill_escalated="true"`, ""},
+	{` | kill_result="success"`, ""},
+	{` | kill_result="failure"`, ""},
+	{`kill_target_start_time) (` + "\n  min_over_time", `kill_target_start_time) (` + "\n  max_over_time"},
+	{"\n) > 0", "\n)"},
+	{` | kill_complete="false"`, ""},
+}
+
+// What Loki answers to the dashboard and the rules for it.
+func TestQueriesLoki(t *testing.T) {
+	l := startRuler(t)
+	now := startFleet(t, "http://"+l.address+"/otlp", func() int { return len(l.ask(`{service_name="auditkill"}`)) })
+
+	panels := readPanels(t)
+	assert.Len(t, panels, len(questions))
+	for name, q := range questions {
+		t.Run(name, func(t *testing.T) {
+			panel := panels[q.title]
+			require.NotEmpty(t, panel.Expr)
+			filled := func(host string) string {
+				return strings.NewReplacer("$__range", "1h", "$target", "mysqld", "$host", host).Replace(panel.Expr)
+			}
+			ask := func(t *testing.T, query string) tally {
+				t.Helper()
+				return l.answer(t, query, panel, now, &q)
+			}
+			askAll(t, filled(".+"), q.truth, slices.Concat(lokiWeakenings, hours(name)), ask)
+			if strings.Contains(panel.Expr, "$host") {
+				assert.Empty(t, ask(t, filled("host-40")), "of another host")
+			}
+		})
+	}
+
+	var rules rulesFile
+	readYAML(t, "deploy/queries/loki/rules.yaml", &rules)
+	healthy := map[string]int{"ok": 0}
+	for _, group := range rules.Groups {
+		healthy["ok"] += len(group.Rules)
+	}
+	eventually(t, func() bool { return maps.Equal(healthy, l.health()) }, "the ruler has evaluated %v: %v", healthy, l.health())
+	forEachRule(t, rules, func(t *testing.T, rule ruleOne, interval time.Duration, q *question, want tally) {
+		t.Helper()
+		askAll(t, rule.Expr, want, lokiWeakenings, func(t *testing.T, expr string) tally {
+			t.Helper()
+			return l.over(t, expr, now.Add(-30*time.Minute), now, interval, q.fields)
+		})
+	})
+}
+
+// hours are the weakenings of how long a panel looks back.
+func hours(name string) []weakening {
+	if name == "silent-hosts" {
+		return []weakening{{"\nunless\n", "\nor\n"}}
+	}
+	return nil
+}
+
+// dashboardPanel is a panel of Grafana's dashboard.
+type dashboardPanel struct {
+	Type              string
+	Expr, Query, Step string
+}
+
+// readPanels returns the panels of the dashboard by their titles.
+func readPanels(t *testing.T) map[string]dashboardPanel {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "deploy", "queries", "loki", "dashboard.json"))
+	require.NoError(t, err)
+	var dashboard struct {
+		Panels []struct {
+			Title       string `json:"title"`
+			Description string `json:"description"`
+			Type        string `json:"type"`
+			Targets     []struct {
+				Expr      string `json:"expr"`
+				QueryType string `json:"queryType"`
+				Step      string `json:"step"`
+			} `json:"targets"`
+		} `json:"panels"`
+	}
+	require.NoError(t, json.Unmarshal(text, &dashboard))
+	panels := make(map[string]dashboardPanel)
+	for _, p := range dashboard.Panels {
+		require.Len(t, p.Targets, 1, "%s", p.Title)
+		require.NotEmpty(t, p.Description, "%s", p.Title)
+		panels[p.Title] = dashboardPanel{p.Type, p.Targets[0].Expr, p.Targets[0].QueryType, p.Targets[0].Step}
+	}
+	return panels
+}
+
+// answer asks as Grafana does for a panel of the last hour.
+func (l *loki) answer(t *testing.T, query string, panel dashboardPanel, now time.Time, q *question) tally {
+	t.Helper()
+	switch panel.Type {
+	case "logs":
+		got := make(tally)
+		for _, row := range l.ask(query) {
+			nanoseconds, err := strconv.ParseInt(row["_time"], 10, 64)
+			require.NoError(t, err)
+			if now.Sub(time.Unix(0, nanoseconds)) < time.Hour {
+				got[joined(labels(q.fields), row)]++
+			}
+		}
+		return got
+	case "timeseries":
+		step, err := time.ParseDuration(panel.Step)
+		require.NoError(t, err)
+		return l.over(t, query, now.Add(-time.Hour), now, step, q.fields)
+	default:
+		require.Equal(t, "instant", panel.Query)
+		body, err := l.get("/loki/api/v1/query", url.Values{"query": {query}, "time": {nanoseconds(now)}})
+		require.NoError(t, err, "%s", query)
+		return vectorOf(t, body, labels(q.fields))
+	}
+}
+
+// over asks for every step from one time to another, and keeps the highest values.
+func (l *loki) over(t *testing.T, query string, from, to time.Time, step time.Duration, fields []string) tally {
+	t.Helper()
+	body, err := l.get("/loki/api/v1/query_range", url.Values{
+		"query": {query}, "start": {nanoseconds(from)}, "end": {nanoseconds(to)}, "step": {step.String()},
+	})
+	require.NoError(t, err, "%s", query)
+	return vectorOf(t, body, labels(fields))
+}
+
+func nanoseconds(at time.Time) string { return strconv.FormatInt(at.UnixNano(), 10) }
+
+// labels are what Loki makes of the names of attributes.
+func labels(fields []string) []string {
+	named := make([]string, len(fields))
+	for i, field := range fields {
+		named[i] = strings.ReplaceAll(field, ".", "_")
+		if field == "host.name" {
+			named[i] = "service_instance_id"
+		}
+	}
+	return named
+}
+
+var intervalPattern = regexp.MustCompile(`interval: \w+`)
+
+// startRuler runs Loki with the rules for it, which it evaluates more often than they
+// ask for, so that the test need not wait.
+func startRuler(t *testing.T) *loki {
+	t.Helper()
+	l := startLoki(t)
+	l.kill()
+	directory := t.TempDir()
+	rules, err := os.ReadFile(filepath.Join("..", "deploy", "queries", "loki", "rules.yaml"))
+	require.NoError(t, err)
+	rules = intervalPattern.ReplaceAll(rules, []byte("interval: 1s"))
+	require.NoError(t, os.Mkdir(filepath.Join(directory, "fake"), 0o700)) // the tenant, where there is only one
+	require.NoError(t, os.WriteFile(filepath.Join(directory, "fake", "rules.yaml"), rules, 0o600))
+	l.arguments = append(l.arguments, "-ruler.storage.type=local", "-ruler.storage.local.directory="+directory,
+		"-ruler.rule-path="+t.TempDir())
+	l.restart()
+	return l
+}
+
+// health says how many rules are in which health.
+func (l *loki) health() map[string]int {
+	var answer struct {
+		Data struct {
+			Groups []struct {
+				Rules []struct {
+					Health string `json:"health"`
+				} `json:"rules"`
+			} `json:"groups"`
+		} `json:"data"`
+	}
+	body, err := l.get("/prometheus/api/v1/rules", nil)
+	if err != nil || json.Unmarshal(body, &answer) != nil {
+		return nil
+	}
+	health := make(map[string]int)
+	for _, group := range answer.Data.Groups {
+		for _, rule := range group.Rules {
+			health[rule.Health]++
+		}
+	}
+	return health
+}

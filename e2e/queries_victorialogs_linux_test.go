@@ -1,0 +1,134 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var victoriaLogsWeakenings = []weakening{
+	{`event.name:="kill.signal" `, ""},
+	{`event.name:="kill.abend"`, ""},
+	{`event.name:="kill.tamper"`, ""},
+	{`severity:in("WARN","ERROR")`, ""},
+	{`kill.target.name:="mysqld"`, ""},
+	{`process.executable.path:!""`, ""},
+	{`!process.executable.path:in("/usr/lib/systemd/systemd","/lib/systemd/systemd")`, ""},
+	{`user.id:!""`, ""},
+	{`hosts:>=3`, "hosts:>=2"},
+	{`[0,1,2,3,4,5]`, "[0,1,2,3,4]"},
+	{`[0,1,2,3,4,5]`, "[0,1,2,3,4,5,6]"},
+	{`_time:6m`, "_time:4m"},
+	{`_time:6m`, "_time:7m"},
+	{`_time:1h`, "_time:2h"},
+	{`kill.cause:="oom"`, ""},
+	{`kill.escalated:="true"`, "*"},
+	{`kill.result:="success"`, ""},
+	{`kill.result:="failure"`, ""},
+	{`milliseconds:>0`, "*"},
+	{`kill.complete:="false"`, "*"},
+	{`now:=0`, "*"},
+}
+
+// What VictoriaLogs answers to the queries and rules for it.
+func TestQueriesVictoriaLogs(t *testing.T) {
+	v := startVictoriaLogs(t)
+	now := startFleet(t, "http://"+v.address+"/insert/opentelemetry", func() int { return len(v.ask("*")) })
+
+	var file struct {
+		Queries []struct {
+			Name  string `json:"name"`
+			Title string `json:"title"`
+			Query string `json:"query"`
+		} `json:"queries"`
+	}
+	readYAML(t, "deploy/queries/victorialogs/queries.yaml", &file)
+	assert.Len(t, file.Queries, len(questions)-1, "all but the kills one by one, which need no query of their own")
+	for _, query := range file.Queries {
+		t.Run(query.Name, func(t *testing.T) {
+			q := questions[query.Name]
+			require.Equal(t, q.title, query.Title)
+			askAll(t, strings.ReplaceAll(query.Query, "$target", "mysqld"), q.truth, victoriaLogsWeakenings,
+				func(t *testing.T, query string) tally {
+					t.Helper()
+					return v.rows(t, query, now, &q)
+				})
+		})
+	}
+
+	var rules rulesFile
+	readYAML(t, "deploy/queries/victorialogs/rules.yaml", &rules)
+	forEachRule(t, rules, func(t *testing.T, rule ruleOne, interval time.Duration, q *question, want tally) {
+		t.Helper()
+		askAll(t, rule.Expr, want, victoriaLogsWeakenings, func(t *testing.T, expr string) tally {
+			t.Helper()
+			highest := make(tally)
+			for at := now.Add(-30 * time.Minute); !at.After(now); at = at.Add(interval) {
+				higher(highest, v.stats(t, expr, at, q.fields))
+			}
+			return highest
+		})
+	})
+}
+
+// rows returns the rows that answer a query, asked at a time.
+func (v *victoriaLogs) rows(t *testing.T, query string, at time.Time, q *question) tally {
+	t.Helper()
+	body, err := v.get("/select/logsql/query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
+	require.NoError(t, err, "%s", query)
+	got := make(tally)
+	for line := range strings.Lines(string(body)) {
+		var row map[string]string
+		require.NoError(t, json.Unmarshal([]byte(line), &row), "%s", line)
+		number, err := strconv.ParseFloat(row[q.number], 64)
+		if err != nil {
+			number = 1 // a row
+		}
+		got[joined(q.fields, row)] += number
+	}
+	return got
+}
+
+// stats returns the answer to the query of a rule, as vmalert asks at a time.
+func (v *victoriaLogs) stats(t *testing.T, query string, at time.Time, fields []string) tally {
+	t.Helper()
+	body, err := v.get("/select/logsql/stats_query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
+	require.NoError(t, err, "%s", query)
+	return vectorOf(t, body, fields)
+}
+
+// The rules are as vmalert wants them.
+func TestQueriesVmalertRules(t *testing.T) {
+	t.Parallel()
+	vmalert := buildTool(t, "victorialogs", "vmalert")
+	shipped, err := os.ReadFile(filepath.Join("..", "deploy", "queries", "victorialogs", "rules.yaml"))
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		rules string
+		valid bool
+	}{
+		"as shipped":  {string(shipped), true},
+		"wrong query": {strings.Replace(string(shipped), "stats by", "stats buy", 1), false},
+		"wrong key":   {strings.Replace(string(shipped), "annotations:", "annotation:", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "rules.yaml")
+			require.NoError(t, os.WriteFile(path, []byte(test.rules), 0o600))
+			said, err := exec.CommandContext(t.Context(), vmalert, "-dryRun", "-rule="+path).CombinedOutput() //nolint:gosec // was just built
+			assert.Equal(t, test.valid, err == nil, "%s", said)
+		})
+	}
+}
