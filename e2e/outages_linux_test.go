@@ -1,0 +1,232 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+)
+
+// Whatever of agents, gateway and backend stops or is killed: what was promised
+// arrives, and what arrives twice can be told by its uid.
+
+// fileSource makes an agent read a log from its beginning, as the host of a name.
+func fileSource(t *testing.T, log *auditLog, host string) func(*exec.Cmd) {
+	t.Helper()
+	return overlay(t, `
+receivers: {audit_kill: {file: {path: %q, start_at: beginning}}}
+processors: {resource/host: {attributes: [{key: host.name, value: %q, action: upsert}]}}
+service: {pipelines: {logs: {processors: [memory_limiter, resource/host]}}}
+`, log.path, host)
+}
+
+// chain is an agent that reads a log, one that sees what is sent, their gateway and
+// its backend.
+type chain struct {
+	t               *testing.T
+	backend         *victoriaLogs
+	gateway         *gateway
+	reading, seeing *collector
+	log             *auditLog
+}
+
+func newChain(t *testing.T) *chain {
+	t.Helper()
+	c := &chain{t: t, backend: startVictoriaLogs(t), log: newAuditLog(t)}
+	c.gateway = startGateway(t, "configs/gateway.yaml", map[string]string{
+		"LOGS_ENDPOINT": "http://" + c.backend.address + "/insert/opentelemetry", "TRACES_ENDPOINT": noTraces(t),
+	})
+	c.seeing = startConfigured(t, "configs/agent.yaml", maps.Clone(c.gateway.agent))
+	c.reading = startConfigured(t, "configs/agent.yaml", maps.Clone(c.gateway.agent), fileSource(t, c.log, "reading"))
+	return c
+}
+
+// write lets the log grow, until the agent has taken all of it.
+func (c *chain) write(events int) {
+	c.t.Helper()
+	kill := singleKill(c.t)
+	for range events {
+		c.log.add(kill)
+	}
+	eventually(c.t, func() bool { return c.reading.metric("audit_kill_file_bytes_behind") == 0 }, "the agent has read the log")
+}
+
+// passing writes to the log, and returns once the gateway has taken some of it.
+func (c *chain) passing(events int) {
+	c.t.Helper()
+	before := c.gateway.metric("accepted_log_records")
+	c.write(events)
+	eventually(c.t, func() bool { return c.gateway.metric("accepted_log_records") > before+events/2 }, "the gateway has taken it")
+}
+
+// meanwhile lets a second of signals go by.
+func (c *chain) meanwhile() {
+	c.t.Helper()
+	signals := func() int { return c.seeing.metricOf("audit_kill_events", `event_name="kill.signal"`) }
+	before := signals()
+	eventually(c.t, func() bool { return signals() >= min(before+signalRate, signalsSent) }, "signals are sent")
+}
+
+// settle waits until the backend has all on disk that it has acknowledged, which it
+// promises only some seconds later, while the gateway stands still.
+func (c *chain) settle() {
+	c.t.Helper()
+	gateway := c.gateway.command.Process
+	require.NoError(c.t, gateway.Signal(unix.SIGSTOP))
+	c.t.Cleanup(func() { _ = gateway.Signal(unix.SIGCONT) }) // or it would not end
+	eventually(c.t, func() bool {
+		metrics, err := c.backend.get("/metrics", nil)
+		return err == nil && bytes.Contains(metrics, []byte("\nvl_storage_rows{type=\"storage/inmemory\"} 0\n"))
+	}, "VictoriaLogs has all on disk")
+}
+
+const signalsSent, signalRate = 4000, 200
+
+// outages are what happens one after the other, each with events before, while and
+// after it lasts.
+var outages = []struct {
+	name string
+	of   func(c *chain)
+}{
+	{"the gateway is stopped for a while", func(c *chain) {
+		c.gateway.stop()
+		c.write(300)
+		c.meanwhile()
+		c.gateway.collector = c.gateway.restart()
+	}},
+	{"the gateway is killed", func(c *chain) {
+		c.passing(300)
+		c.gateway.kill()
+		c.write(300)
+		c.meanwhile()
+		c.gateway.collector = c.gateway.restart()
+	}},
+	{"the backend is stopped for a while", func(c *chain) {
+		c.backend.stop()
+		c.passing(300)
+		c.meanwhile()
+		c.backend.restart()
+	}},
+	{"the gateway is killed while the backend is away", func(c *chain) {
+		c.backend.stop()
+		c.passing(300)
+		c.gateway.kill()
+		c.meanwhile()
+		c.gateway.collector = c.gateway.restart()
+		c.passing(300)
+		c.backend.restart()
+	}},
+	{"the backend is killed", func(c *chain) {
+		c.write(300)
+		c.settle()
+		c.backend.kill()
+		require.NoError(c.t, c.gateway.command.Process.Signal(unix.SIGCONT))
+		c.passing(300)
+		c.meanwhile()
+		c.backend.restart()
+	}},
+	{"the agent is killed", func(c *chain) {
+		c.write(300)
+		c.reading.kill()
+		c.reading = c.reading.restart()
+	}},
+	{"the agent is killed while the gateway is away", func(c *chain) {
+		c.gateway.stop()
+		c.write(300)
+		c.meanwhile()
+		c.reading.kill()
+		c.reading = c.reading.restart()
+		c.write(300)
+		c.gateway.collector = c.gateway.restart()
+	}},
+	{"the agent is stopped while the gateway is away", func(c *chain) {
+		c.gateway.kill()
+		c.write(300)
+		c.meanwhile()
+		c.reading.stop()
+		c.reading = c.reading.restart()
+		c.gateway.collector = c.gateway.restart()
+	}},
+}
+
+func TestNothingIsLost(t *testing.T) {
+	needRoot(t)
+	c := newChain(t)
+	s := newSender(t, nativeSender(t))
+	order := orders.Order{
+		Call: "kill", PID: s.start(1, false)[0], Signal: int(unix.SIGHUP), Times: signalsSent, Rate: signalRate, Quiet: true,
+	}
+	sent := make(chan []orders.Truth, 1)
+	go func() { sent <- s.order(order) }()
+	for _, outage := range outages {
+		began := time.Now()
+		c.write(300)
+		outage.of(c)
+		t.Logf("%s: %v", outage.name, time.Since(began).Round(100*time.Millisecond))
+	}
+	assert.Empty(t, <-sent, "calls that failed")
+
+	read := "kill.source:=audit_file"
+	seen := fmt.Sprintf("kill.source:=ebpf event.name:=kill.signal process.pid:=%d", s.pid)
+	c.await(read, len(c.log.want))
+	c.await(seen, signalsSent)
+	c.assertSame(seen)
+	rows := c.assertSame(read)
+	assertTold(t, rows, replay(t, c.log.path, ""))
+}
+
+// await waits until so many different events have arrived.
+func (c *chain) await(query string, count int) {
+	c.t.Helper()
+	var arrived string
+	assert.Eventually(c.t, func() bool {
+		arrived = c.backend.ask(query + " | stats count_uniq(log.record.uid) events")[0]["events"]
+		return arrived == strconv.Itoa(count)
+	}, patience, 300*time.Millisecond)
+	require.Equal(c.t, strconv.Itoa(count), arrived, "%s", query)
+}
+
+// assertSame checks that rows of the same uid are the same, and returns one of each.
+func (c *chain) assertSame(query string) map[string]map[string]string {
+	c.t.Helper()
+	rows, all := make(map[string]map[string]string), c.backend.ask(query)
+	for _, row := range all {
+		uid := row["log.record.uid"]
+		if first := rows[uid]; first != nil {
+			require.Equal(c.t, first, row, "a log record delivered twice is the same both times")
+		}
+		rows[uid] = row
+	}
+	c.t.Logf("%s: %d rows, %d events", query, len(all), len(rows))
+	return rows
+}
+
+// assertTold compares what arrived with what a collector delivers without any outage.
+func assertTold(t *testing.T, rows map[string]map[string]string, records []record) {
+	t.Helper()
+	assert.Len(t, records, len(rows))
+	for _, r := range records {
+		uid, _ := r.Attributes["log.record.uid"].(string)
+		row := rows[uid]
+		require.Equal(t, r.Body, row["_msg"])
+		require.Equal(t, r.Event, row["event.name"])
+		require.True(t, r.Time.Equal(timeOf(t, row)), "%v %v", r.Time, row)
+		for name, value := range r.Attributes {
+			if _, list := value.([]any); !list {
+				require.Equal(t, fmt.Sprint(value), row[name], "%s of %s", name, r.Body)
+			}
+		}
+	}
+}
