@@ -22,6 +22,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
 )
 
 // The queries in ES|QL. There is no Elasticsearch here to ask: what is proved is that
@@ -115,8 +118,8 @@ func (e *elastic) taken() []document {
 	return slices.Clone(e.documents)
 }
 
-// sendToElastic returns the documents that the gateway makes of the fleet.
-func sendToElastic(t *testing.T) []document {
+// startElasticGateway runs a gateway to Elastic, and returns a connection to it.
+func startElasticGateway(t *testing.T) (*elastic, *grpc.ClientConn) {
 	t.Helper()
 	backend := new(elastic)
 	server := httptest.NewServer(backend)
@@ -125,17 +128,16 @@ func sendToElastic(t *testing.T) []document {
 	environment := files.environment()
 	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = server.URL, freeAddress(t)
 	gateway := startConfigured(t, "configs/gateway-elastic.yaml", environment)
-	count := sendFleet(t, environment["LISTEN_ENDPOINT"], files, fleetNow())
-	eventually(t, func() bool { return len(backend.taken()) >= count }, "%d documents arrive", count)
-	gateway.stop()
-	documents := backend.taken()
-	require.Len(t, documents, count)
-	return documents
+	t.Cleanup(gateway.stop)
+	return backend, connect(t, environment["LISTEN_ENDPOINT"], files)
 }
 
 // Every query names what is in the documents.
 func TestQueriesElasticFields(t *testing.T) {
-	documents := sendToElastic(t)
+	backend, connection := startElasticGateway(t)
+	count := sendFleet(t, connection, fleetNow())
+	documents := backend.taken() // the gateway answers once all is indexed
+	require.Len(t, documents, count)
 	known := make(map[string]map[string]bool) // the values of each field
 	for _, d := range documents {
 		assert.Equal(t, "logs-auditkill.otel-default", d.index)
@@ -147,15 +149,7 @@ func TestQueriesElasticFields(t *testing.T) {
 			known[name][fmt.Sprint(value)] = true
 		}
 	}
-	queries := make(map[string]string)
-	for _, search := range readObjects(t)["search"] {
-		queries[search.ID] = search.query(t)
-	}
-	for _, rule := range readDetectionRules(t) {
-		queries["rule "+rule.RuleID] = rule.Query
-	}
-	require.Len(t, queries, len(questions)+5)
-	for name, query := range queries {
+	for name, query := range readESQL(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			from := regexp.MustCompile(`^FROM (\S+)`).FindStringSubmatch(query)
@@ -168,6 +162,52 @@ func TestQueriesElasticFields(t *testing.T) {
 			// And a query can be wrong.
 			assert.NotEmpty(t, unknownIn(strings.Replace(query, "host.name", "hostname.name", 1)+"| SORT kill.targets", known))
 		})
+	}
+}
+
+// readESQL returns all queries, those of the rules as well.
+func readESQL(t *testing.T) map[string]string {
+	t.Helper()
+	queries := make(map[string]string)
+	for _, search := range readObjects(t)["search"] {
+		queries[search.ID] = search.query(t)
+	}
+	for _, rule := range readDetectionRules(t) {
+		queries["rule "+rule.RuleID] = rule.Query
+	}
+	require.Len(t, queries, len(questions)+5)
+	return queries
+}
+
+// Elasticsearch gets the events of a span as documents among the log records. They are
+// signals that are there already, and no query may count them as well.
+func TestQueriesElasticSpanEvents(t *testing.T) {
+	backend, connection := startElasticGateway(t)
+	var data json.RawMessage
+	readYAML(t, "testdata/golden/traces.yaml", &data)
+	traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data)
+	require.NoError(t, err)
+	_, err = ptraceotlp.NewGRPCClient(connection).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(traces))
+	require.NoError(t, err)
+
+	var events []document
+	for _, d := range backend.taken() {
+		if d.index == "logs-auditkill.otel-default" {
+			events = append(events, d)
+		}
+	}
+	require.NotEmpty(t, events)
+	lacking := []string{"kill.complete", "kill.escalated"}
+	for _, event := range events {
+		assert.Equal(t, "signal", event.fields["event_name"])
+		for _, field := range lacking {
+			assert.NotContains(t, event.fields, field)
+		}
+	}
+	for name, query := range readESQL(t) {
+		lacks := slices.ContainsFunc(lacking, func(field string) bool { return strings.Contains(query, "WHERE "+field+" ==") })
+		told := strings.Contains(query, `WHERE event_name == "kill.`)
+		assert.True(t, lacks || told || name == "auditkill-silent-hosts", "%s: %s", name, query)
 	}
 }
 

@@ -305,12 +305,18 @@ func readGolden(t *testing.T, name string) plog.Logs {
 	return logs
 }
 
-// sendFleet sends the records of all hosts to a gateway, all at once as hosts do.
-func sendFleet(t *testing.T, endpoint string, files certificates, now time.Time) (count int) {
+// connect connects to a gateway as an agent does.
+func connect(t *testing.T, endpoint string, files certificates) *grpc.ClientConn {
 	t.Helper()
 	connection, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(clientTLS(t, files)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, connection.Close()) })
+	return connection
+}
+
+// sendFleet sends the records of all hosts to a gateway, all at once as hosts do.
+func sendFleet(t *testing.T, connection *grpc.ClientConn, now time.Time) (count int) {
+	t.Helper()
 	client := plogotlp.NewGRPCClient(connection)
 	var hosts sync.WaitGroup
 	for _, logs := range fleetLogs(t, now) {

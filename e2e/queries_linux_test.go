@@ -178,7 +178,7 @@ func startFleet(t *testing.T, endpoint string, arrived func() int) time.Time {
 	environment := files.environment()
 	environment["LOGS_ENDPOINT"], environment["LISTEN_ENDPOINT"] = endpoint, freeAddress(t)
 	gateway := startConfigured(t, "configs/gateway.yaml", environment)
-	count := sendFleet(t, environment["LISTEN_ENDPOINT"], files, now)
+	count := sendFleet(t, connect(t, environment["LISTEN_ENDPOINT"], files), now)
 	eventually(t, func() bool { return arrived() >= count }, "%d records arrive", count)
 	gateway.stop()
 	require.Equal(t, count, arrived(), "records")
