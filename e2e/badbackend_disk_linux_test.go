@@ -1,0 +1,173 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// The queue's disk is full, not there, or holds something else.
+
+// mountSmall returns a folder with so much room.
+func mountSmall(t *testing.T, size string) string {
+	t.Helper()
+	path := t.TempDir()
+	if err := unix.Mount("none", path, "tmpfs", 0, "size="+size); err != nil {
+		skip(t, "cannot mount a small file system (run the test as root): %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, unix.Unmount(path, unix.MNT_DETACH)) })
+	return path
+}
+
+// queueFile is the file with the queue of configs/agent-loki.yaml.
+const queueFile = "exporter_otlp_http__logs"
+
+// givenUp is what the exporter's queue says of records that it has lost because it could not write: to read one
+// it has to write that it does (exporterhelper, persistentQueue.getNextItem).
+var givenUp = regexp.MustCompile(`Error deleting item from queue|Errors occurred while moving items for dispatching back to queue`)
+
+// A queue that has no room left, because others use the disk, says so, and survives. It may lose what it has in
+// hand, which it tells; what waits in the log does arrive.
+func TestDiskFullUnderQueue(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(*configured){
+		"backend comes back": func(*configured) {},
+		"killed while full":  func(c *configured) { c.kill(); c.restart() },
+		"stopped while full": func(c *configured) { c.stop(); c.restart() },
+	}
+	for name, meanwhile := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := newBadBackend(t)
+			backend.behaves(answers(http.StatusServiceUnavailable))
+			c := startReading(t, "configs/agent-loki.yaml", map[string]string{
+				"LOKI_ENDPOINT": backend.server.URL, "STORAGE_DIRECTORY": mountSmall(t, "4m"),
+			}, overlay(t, quickOTLP))
+			queued := c.add(t, 6000)
+			c.saysSince(t, 0, "the next consumer did not take log records, trying again", "no space left on device")
+			c.running()
+			before := c.output.String()
+			meanwhile(c)
+			waiting := c.add(t, 10)
+			backend.behaves(nil)
+			backend.arrive(t, waiting)
+			eventually(t, func() bool { return c.exporterMetric("exporter_queue_size") == 0 }, "the queue is empty")
+			if lost := len(queued) - backend.count(queued...); lost > 0 {
+				t.Logf("the queue has lost %d of %d", lost, len(queued))
+				assert.Regexp(t, givenUp, before+c.output.String(), "a loss is told")
+			}
+			assert.Zero(t, c.metric("audit_kill_dropped"))
+			c.stop()
+		})
+	}
+}
+
+// What does not fit into the queue waits in the log; as long as the disk holds the whole queue nothing is lost.
+func TestQueueFull(t *testing.T) {
+	t.Parallel()
+	backend := newBadBackend(t)
+	backend.behaves(answers(http.StatusServiceUnavailable))
+	c := startReading(t, "configs/agent-loki.yaml", map[string]string{
+		"LOKI_ENDPOINT": backend.server.URL, "STORAGE_DIRECTORY": mountSmall(t, "8m"),
+	}, overlay(t, quickOTLP), overlay(t, `exporters: {otlp_http: {sending_queue: {queue_size: 1_000_000}}}`))
+	promised := c.add(t, 5000)
+	c.saysSince(t, 0, "the next consumer did not take log records, trying again", "sending queue is full")
+	assert.Equal(t, 1_000_000, c.exporterMetric("exporter_queue_capacity"))
+	assert.Positive(t, c.exporterMetric("exporter_queue_size"))
+	assert.Positive(t, c.exporterMetric("exporter_enqueue_failed_log_records"))
+	c.kill()
+	c.restart()
+	c.saysSince(t, 0, "sending queue is full")
+	c.stop()
+	c.restart()
+	backend.behaves(nil)
+	backend.arrive(t, promised)
+	assert.Zero(t, c.metric("audit_kill_dropped"))
+	c.stop()
+}
+
+// A storage that cannot be used is told at the start.
+func TestBadStorage(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		spoil func(t *testing.T, directory string)
+		says  string
+	}{
+		"a file": {func(t *testing.T, directory string) {
+			t.Helper()
+			require.NoError(t, os.Remove(directory))
+			require.NoError(t, os.WriteFile(directory, nil, 0o600))
+		}, "is not a directory"},
+		"read-only": {func(t *testing.T, directory string) {
+			t.Helper()
+			if err := unix.Mount("none", directory, "tmpfs", unix.MS_RDONLY, ""); err != nil {
+				skip(t, "cannot mount a file system (run the test as root): %v", err)
+			}
+			t.Cleanup(func() { assert.NoError(t, unix.Unmount(directory, unix.MNT_DETACH)) })
+		}, "read-only file system"},
+		"another file": {func(t *testing.T, directory string) {
+			t.Helper()
+			require.NoError(t, os.WriteFile(filepath.Join(directory, queueFile), make([]byte, 1<<16), 0o600))
+		}, "invalid database"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			directory := filepath.Join(t.TempDir(), "storage")
+			require.NoError(t, os.Mkdir(directory, 0o700))
+			test.spoil(t, directory)
+			text, code := run(t, arguments("--config", "../configs/agent-loki.yaml"),
+				overlay(t, `receivers: {audit_kill: {file: {path: %q}}}`, newAuditLog(t).path),
+				func(command *exec.Cmd) {
+					command.Env = append(os.Environ(), "STORAGE_DIRECTORY="+directory,
+						"HEALTH_ENDPOINT="+freeAddress(t), fmt.Sprintf("METRICS_PORT=%d", freePort(t)))
+				})
+			assert.NotZero(t, code)
+			assert.Contains(t, text, test.says)
+		})
+	}
+}
+
+// With a queue that was damaged the collector does not start, even with file_storage's recreate: bbolt looks
+// through the file in a goroutine of its own, where nobody can catch its panic. Without the file it does.
+func TestDamagedQueue(t *testing.T) {
+	t.Parallel()
+	backend, directory := newBadBackend(t), t.TempDir()
+	backend.behaves(answers(http.StatusServiceUnavailable))
+	c := startReading(t, "configs/agent-loki.yaml", map[string]string{
+		"LOKI_ENDPOINT": backend.server.URL, "STORAGE_DIRECTORY": directory,
+	}, overlay(t, quickOTLP))
+	c.add(t, 1000)
+	eventually(t, func() bool { return backend.asked() > 0 }, "the queue is filled")
+	c.stop()
+	path := filepath.Join(directory, queueFile)
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = file.WriteAt(make([]byte, info.Size()-8192), 8192) // all but the two pages with metadata
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+
+	text, code := run(t, func(command *exec.Cmd) { command.Args, command.Env = c.command.Args, c.command.Env })
+	assert.NotZero(t, code)
+	assert.Contains(t, text, "panic: assertion failed: Page expected to be")
+	assert.Contains(t, text, "bbolt")
+
+	require.NoError(t, os.Rename(path, path+".damaged"))
+	backend.behaves(nil)
+	c.restart()
+	backend.arrive(t, c.add(t, 10))
+	c.stop()
+}
