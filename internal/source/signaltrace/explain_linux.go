@@ -20,10 +20,17 @@ import (
 )
 
 // lockdownFile says how far the kernel trusts root (kernel_lockdown(7)).
-const lockdownFile = "/sys/kernel/security/lockdown"
+const (
+	lockdownFile    = "/sys/kernel/security/lockdown"
+	confidentiality = "confidentiality"
+	lockedDown      = "the kernel is locked down and lets nobody read its memory; boot with lockdown=integrity or without " +
+		"lockdown=, or use netlink"
+)
 
 // explain says what the kernel or the collector lacks, and what gives it.
-func explain(err error) error {
+func explain(err error) error { return explainUnder(readLockdown(lockdownFile), err) }
+
+func explainUnder(lockdown string, err error) error {
 	if _, noTypes := btf.LoadKernelSpec(); errors.Is(noTypes, ebpf.ErrNotSupported) || errors.Is(noTypes, os.ErrNotExist) {
 		return fmt.Errorf("%w: the kernel has no type information (/sys/kernel/btf/vmlinux): it takes a kernel with "+
 			"CONFIG_DEBUG_INFO_BTF=y, or use netlink", err)
@@ -33,11 +40,13 @@ func explain(err error) error {
 	case errors.Is(err, errMemlock) && lacking() == "":
 		// To who asks, a bpf(2) that is refused looks like a limit: the limit is raised because of it.
 		return fmt.Errorf("%w: %s; before Linux 5.11 it may be the limit itself: with systemd set LimitMEMLOCK=infinity, "+
-			"with Docker --ulimit memlock=-1", err, refused(readLockdown(lockdownFile)))
+			"with Docker --ulimit memlock=-1", err, refused(lockdown))
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES) && !errors.As(err, &verifier):
-		return fmt.Errorf("%w: %s", err, refused(readLockdown(lockdownFile)))
+		return fmt.Errorf("%w: %s", err, refused(lockdown))
 	case errors.Is(err, unix.ENOSYS):
 		return fmt.Errorf("%w: the kernel has no bpf(2) (CONFIG_BPF_SYSCALL), or a seccomp profile hides it", err)
+	case errors.As(err, &verifier) && lockdown == confidentiality: // where the helpers that read memory do not exist
+		return fmt.Errorf("%w: %s", err, lockedDown)
 	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported):
 		return fmt.Errorf("%w: the kernel may be too old, Linux 5.15 or newer is needed; or use netlink", err)
 	}
@@ -53,9 +62,8 @@ func refused(lockdown string) string {
 	if lacking := lacking(); lacking != "" {
 		return lacking
 	}
-	if lockdown == "confidentiality" {
-		return "the kernel is locked down and lets nobody read its memory; boot with lockdown=integrity or without " +
-			"lockdown=, or use netlink"
+	if lockdown == confidentiality {
+		return lockedDown
 	}
 	return "a seccomp profile or security module refuses bpf(2); with Docker set --security-opt seccomp=unconfined, " +
 		"in Kubernetes seccompProfile.type: Unconfined, with systemd take bpf out of SystemCallFilter="
