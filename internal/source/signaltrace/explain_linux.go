@@ -19,8 +19,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
 
-// lockdownFile says how far the kernel trusts root (kernel_lockdown(7)).
 const (
+	// lockdownFile says how far the kernel trusts root (kernel_lockdown(7)).
 	lockdownFile    = "/sys/kernel/security/lockdown"
 	confidentiality = "confidentiality"
 	lockedDown      = "the kernel is locked down and lets nobody read its memory; boot with lockdown=integrity or without " +
