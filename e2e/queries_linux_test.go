@@ -5,9 +5,12 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -254,4 +257,30 @@ func vectorOf(t *testing.T, body []byte, fields []string) tally {
 		got[joined(fields, series.Metric)] += highest
 	}
 	return got
+}
+
+var fence = regexp.MustCompile("(?s)```(logql|logsql|esql)\n(.*?)\n```")
+
+// What the documentation shows is what is shipped.
+func TestQueriesInDocs(t *testing.T) {
+	t.Parallel()
+	var logsQL queriesFile
+	readYAML(t, "deploy/queries/victorialogs/queries.yaml", &logsQL)
+	shipped := map[string][]string{"esql": slices.Collect(maps.Values(readESQL(t)))}
+	for _, panel := range readPanels(t) {
+		shipped["logql"] = append(shipped["logql"], panel.Expr)
+	}
+	for _, query := range logsQL.Queries {
+		shipped["logsql"] = append(shipped["logsql"], strings.TrimSpace(query.Query))
+	}
+	for document, language := range map[string]string{"loki": "logql", "victorialogs": "logsql", "elastic": "esql"} {
+		text, err := os.ReadFile(filepath.Join("..", "docs", document+".md"))
+		require.NoError(t, err)
+		shown := fence.FindAllStringSubmatch(string(text), -1)
+		assert.Len(t, shown, 5, "the five questions in %s", document)
+		for _, match := range shown {
+			assert.Equal(t, language, match[1])
+			assert.Contains(t, shipped[language], match[2])
+		}
+	}
 }

@@ -42,18 +42,21 @@ var victoriaLogsWeakenings = []weakening{
 	{`now:=0`, "*"},
 }
 
+// queriesFile are the queries in LogsQL.
+type queriesFile struct {
+	Queries []struct {
+		Name  string `json:"name"`
+		Title string `json:"title"`
+		Query string `json:"query"`
+	} `json:"queries"`
+}
+
 // What VictoriaLogs answers to the queries and rules for it.
 func TestQueriesVictoriaLogs(t *testing.T) {
 	v := startVictoriaLogs(t)
 	now := startFleet(t, "http://"+v.address+"/insert/opentelemetry", func() int { return len(v.ask("*")) })
 
-	var file struct {
-		Queries []struct {
-			Name  string `json:"name"`
-			Title string `json:"title"`
-			Query string `json:"query"`
-		} `json:"queries"`
-	}
+	var file queriesFile
 	readYAML(t, "deploy/queries/victorialogs/queries.yaml", &file)
 	assert.Len(t, file.Queries, len(questions)-1, "all but the kills one by one, which need no query of their own")
 	for _, query := range file.Queries {
