@@ -31,19 +31,19 @@ import (
 // each names only fields, and compares them only with values, that are in the documents
 // which the gateway sends for the simulated fleet, and that what Kibana imports holds together.
 
-// elastic takes bulk requests as Elasticsearch does.
-type elastic struct {
+// bulkSink takes bulk requests as Elasticsearch does.
+type bulkSink struct {
 	mutex     sync.Mutex
-	documents []document
+	documents []indexed
 }
 
-// document is one that was to be indexed.
-type document struct {
+// indexed is a document.
+type indexed struct {
 	index, id string
 	fields    map[string]any
 }
 
-func (e *elastic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (e *bulkSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Elastic-Product", "Elasticsearch")
 	w.Header().Set("Content-Type", "application/json")
 	if !strings.HasSuffix(r.URL.Path, "/_bulk") {
@@ -62,7 +62,7 @@ func (e *elastic) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"errors": false, "items": [`+strings.TrimPrefix(items, ",")+`]}`)
 }
 
-func readBulk(r *http.Request) ([]document, error) {
+func readBulk(r *http.Request) ([]indexed, error) {
 	body := io.Reader(r.Body)
 	if r.Header.Get("Content-Encoding") == "gzip" {
 		unzipped, err := gzip.NewReader(body)
@@ -71,7 +71,7 @@ func readBulk(r *http.Request) ([]document, error) {
 		}
 		body = unzipped
 	}
-	var documents []document
+	var documents []indexed
 	for decoder := json.NewDecoder(body); ; {
 		var action struct {
 			Create struct {
@@ -84,7 +84,7 @@ func readBulk(r *http.Request) ([]document, error) {
 		} else if err != nil {
 			return nil, err
 		}
-		d := document{index: action.Create.Index, id: action.Create.ID, fields: make(map[string]any)}
+		d := indexed{index: action.Create.Index, id: action.Create.ID, fields: make(map[string]any)}
 		var fields map[string]any
 		if err := decoder.Decode(&fields); err != nil {
 			return nil, err
@@ -112,16 +112,16 @@ func flatten(into map[string]any, prefix string, fields map[string]any) {
 	}
 }
 
-func (e *elastic) taken() []document {
+func (e *bulkSink) taken() []indexed {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return slices.Clone(e.documents)
 }
 
 // startElasticGateway runs a gateway to Elastic, and returns a connection to it.
-func startElasticGateway(t *testing.T) (*elastic, *grpc.ClientConn) {
+func startElasticGateway(t *testing.T) (*bulkSink, *grpc.ClientConn) {
 	t.Helper()
-	backend := new(elastic)
+	backend := new(bulkSink)
 	server := httptest.NewServer(backend)
 	t.Cleanup(server.Close)
 	files := newCertificates(t)
@@ -190,7 +190,7 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 	_, err = ptraceotlp.NewGRPCClient(connection).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(traces))
 	require.NoError(t, err)
 
-	var events []document
+	var events []indexed
 	for _, d := range backend.taken() {
 		if d.index == "logs-auditkill.otel-default" {
 			events = append(events, d)
