@@ -10,7 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -40,6 +39,7 @@ var lokiWeakenings = []weakening{
 	{`kill_target_start_time) (` + "\n  min_over_time", `kill_target_start_time) (` + "\n  max_over_time"},
 	{"\n) > 0", "\n)"},
 	{` | kill_complete="false"`, ""},
+	{"\nunless\n", "\nor\n"},
 }
 
 // What Loki answers to the dashboard and the rules for it.
@@ -60,7 +60,7 @@ func TestQueriesLoki(t *testing.T) {
 				t.Helper()
 				return l.answer(t, query, panel, now, &q)
 			}
-			askAll(t, filled(".+"), q.truth, slices.Concat(lokiWeakenings, hours(name)), ask)
+			askAll(t, filled(".+"), q.truth, lokiWeakenings, ask)
 			if strings.Contains(panel.Expr, "$host") {
 				assert.Empty(t, ask(t, filled("host-40")), "of another host")
 			}
@@ -81,14 +81,6 @@ func TestQueriesLoki(t *testing.T) {
 			return l.over(t, expr, now.Add(-30*time.Minute), now, interval, q.fields)
 		})
 	})
-}
-
-// hours are the weakenings of how long a panel looks back.
-func hours(name string) []weakening {
-	if name == "silent-hosts" {
-		return []weakening{{"\nunless\n", "\nor\n"}}
-	}
-	return nil
 }
 
 // dashboardPanel is a panel of Grafana's dashboard.
