@@ -25,7 +25,7 @@ const lokiVariable = "LOKI_BIN"
 type loki struct{ *server }
 
 // A Loki of one process that is ready at once, as its parts need not find each other.
-// The limits are those that it has by itself.
+// What it takes is what it takes by itself; queries find more, and at once what is old.
 const lokiTemplate = `
 auth_enabled: false
 analytics: {reporting_enabled: false}
@@ -41,7 +41,9 @@ common:
   instance_addr: 127.0.0.1
   ring: {instance_addr: 127.0.0.1, kvstore: {store: inmemory}}
   storage: {filesystem: {chunks_directory: "%[3]s/chunks", rules_directory: "%[3]s/rules"}}
-ingester: {lifecycler: {min_ready_duration: 0s, final_sleep: 0s}}
+ingester: {flush_check_period: 1s, lifecycler: {min_ready_duration: 0s, final_sleep: 0s}}
+querier: {query_ingesters_within: 0s}
+limits_config: {max_entries_limit_per_query: 20000}
 query_scheduler: {use_scheduler_ring: false}
 frontend: {address: 127.0.0.1, scheduler_address: "127.0.0.1:%[2]d"}
 frontend_worker: {scheduler_address: "127.0.0.1:%[2]d"}
@@ -50,8 +52,8 @@ schema_config:
     - {from: "2024-01-01", store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}
 `
 
-// startLoki runs Loki until the test ends.
-func startLoki(t *testing.T) *loki {
+// startLoki runs Loki until the test ends, with more settings as on its command line.
+func startLoki(t *testing.T, settings ...string) *loki {
 	t.Helper()
 	path := os.Getenv(lokiVariable)
 	if path == "" {
@@ -63,7 +65,7 @@ func startLoki(t *testing.T) *loki {
 	config := filepath.Join(t.TempDir(), "loki.yaml")
 	text := fmt.Appendf(nil, lokiTemplate, port, freePort(t), l.data)
 	require.NoError(t, os.WriteFile(config, text, 0o600))
-	l.arguments = []string{"-config.file=" + config, "-target=all"}
+	l.arguments = append([]string{"-config.file=" + config, "-target=all"}, settings...)
 	l.serve()
 	return l
 }
@@ -85,7 +87,7 @@ func (l *loki) ask(query string) []map[string]string {
 	l.t.Helper()
 	now := time.Now()
 	answer, err := l.get("/loki/api/v1/query_range", url.Values{
-		"query": {query}, "limit": {"5000"}, "direction": {"forward"},
+		"query": {query}, "limit": {"20000"}, "direction": {"forward"},
 		"start": {strconv.FormatInt(now.AddDate(0, 0, -6).UnixNano(), 10)},
 		"end":   {strconv.FormatInt(now.Add(time.Hour).UnixNano(), 10)},
 	})

@@ -64,11 +64,11 @@ func (c *chain) write(events int) {
 }
 
 // passing writes to the log, and returns once the gateway has taken some of it.
-func (c *chain) passing(events int) {
+func (c *chain) passing() {
 	c.t.Helper()
 	before := c.gateway.metric("accepted_log_records")
-	c.write(events)
-	eventually(c.t, func() bool { return c.gateway.metric("accepted_log_records") > before+events/2 }, "the gateway has taken it")
+	c.write(someEvents)
+	eventually(c.t, func() bool { return c.gateway.metric("accepted_log_records") > before+someEvents/2 }, "the gateway has taken it")
 }
 
 // meanwhile lets a second of signals go by.
@@ -92,7 +92,11 @@ func (c *chain) settle() {
 	}, "VictoriaLogs has all on disk")
 }
 
-const signalsSent, signalRate = 4000, 200
+const (
+	signalsSent, signalRate = 4000, 200
+	// someEvents are written at a time.
+	someEvents = 300
+)
 
 // outages are what happens one after the other, each with events before, while and
 // after it lasts.
@@ -102,58 +106,58 @@ var outages = []struct {
 }{
 	{"the gateway is stopped for a while", func(c *chain) {
 		c.gateway.stop()
-		c.write(300)
+		c.write(someEvents)
 		c.meanwhile()
 		c.gateway.collector = c.gateway.restart()
 	}},
 	{"the gateway is killed", func(c *chain) {
-		c.passing(300)
+		c.passing()
 		c.gateway.kill()
-		c.write(300)
+		c.write(someEvents)
 		c.meanwhile()
 		c.gateway.collector = c.gateway.restart()
 	}},
 	{"the backend is stopped for a while", func(c *chain) {
 		c.backend.stop()
-		c.passing(300)
+		c.passing()
 		c.meanwhile()
 		c.backend.restart()
 	}},
 	{"the gateway is killed while the backend is away", func(c *chain) {
 		c.backend.stop()
-		c.passing(300)
+		c.passing()
 		c.gateway.kill()
 		c.meanwhile()
 		c.gateway.collector = c.gateway.restart()
-		c.passing(300)
+		c.passing()
 		c.backend.restart()
 	}},
 	{"the backend is killed", func(c *chain) {
-		c.write(300)
+		c.write(someEvents)
 		c.settle()
 		c.backend.kill()
 		require.NoError(c.t, c.gateway.command.Process.Signal(unix.SIGCONT))
-		c.passing(300)
+		c.passing()
 		c.meanwhile()
 		c.backend.restart()
 	}},
 	{"the agent is killed", func(c *chain) {
-		c.write(300)
+		c.write(someEvents)
 		c.reading.kill()
 		c.reading = c.reading.restart()
 	}},
 	{"the agent is killed while the gateway is away", func(c *chain) {
 		c.gateway.stop()
-		c.write(300)
+		c.write(someEvents)
 		c.meanwhile()
 		c.reading.kill()
 		c.reading = c.reading.restart()
-		c.write(300)
+		c.write(someEvents)
 		c.gateway.collector = c.gateway.restart()
 	}},
 	{"the agent is stopped while the gateway is away", func(c *chain) {
 		c.gateway.kill()
-		c.write(300)
+		c.write(someEvents)
 		c.meanwhile()
 		c.reading.stop()
 		c.reading = c.reading.restart()
@@ -172,7 +176,7 @@ func TestNothingIsLost(t *testing.T) {
 	go func() { sent <- s.order(order) }()
 	for _, outage := range outages {
 		began := time.Now()
-		c.write(300)
+		c.write(someEvents)
 		outage.of(c)
 		t.Logf("%s: %v", outage.name, time.Since(began).Round(100*time.Millisecond))
 	}
