@@ -198,7 +198,11 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 	}
 	require.NotEmpty(t, events)
 	lacking := []string{"kill.complete", "kill.escalated"}
+	ids := make(map[string]bool) // which what comes again has again
 	for _, event := range events {
+		assert.Regexp(t, "^[0-9a-f]{16}-[0-9]+-[0-9]*-[0-9]+$", event.id)
+		assert.False(t, ids[event.id], "two have the id %s", event.id)
+		ids[event.id] = true
 		assert.Equal(t, "signal", event.fields["event_name"])
 		for _, field := range lacking {
 			assert.NotContains(t, event.fields, field)
