@@ -38,7 +38,7 @@ const queueFile = "exporter_otlp_http__logs"
 var givenUp = regexp.MustCompile(`Error deleting item from queue|Errors occurred while moving items for dispatching back to queue`)
 
 // A queue that has no room left, because others use the disk, says so, and survives. It may lose what it has in
-// hand, which it tells; what waits in the log does arrive.
+// hand, which it tells; what waits in the log does arrive once there is room.
 func TestDiskFullUnderQueue(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*configured){
@@ -51,8 +51,9 @@ func TestDiskFullUnderQueue(t *testing.T) {
 			t.Parallel()
 			backend := newBadBackend(t)
 			backend.behaves(answers(http.StatusServiceUnavailable))
+			disk := mountSmall(t, "4m")
 			c := startReading(t, "configs/agent-loki.yaml", map[string]string{
-				"LOKI_ENDPOINT": backend.server.URL, "STORAGE_DIRECTORY": mountSmall(t, "4m"),
+				"LOKI_ENDPOINT": backend.server.URL, "STORAGE_DIRECTORY": disk,
 			}, overlay(t, quickOTLP))
 			queued := c.add(t, 6000)
 			c.saysSince(t, 0, "the next consumer did not take log records, trying again", "no space left on device")
@@ -61,6 +62,7 @@ func TestDiskFullUnderQueue(t *testing.T) {
 			meanwhile(c)
 			waiting := c.add(t, 10)
 			backend.behaves(nil)
+			require.NoError(t, unix.Mount("none", disk, "tmpfs", unix.MS_REMOUNT, "size=64m"), "making room")
 			backend.arrive(t, waiting)
 			eventually(t, func() bool { return c.exporterMetric("exporter_queue_size") == 0 }, "the queue is empty")
 			if lost := len(queued) - backend.count(queued...); lost > 0 {
