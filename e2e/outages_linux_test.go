@@ -54,10 +54,10 @@ func newChain(t *testing.T) *chain {
 }
 
 // write lets the log grow, until the agent has taken all of it.
-func (c *chain) write(events int) {
+func (c *chain) write() {
 	c.t.Helper()
 	kill := singleKill(c.t)
-	for range events {
+	for range someEvents {
 		c.log.add(kill)
 	}
 	eventually(c.t, func() bool { return c.reading.metric("audit_kill_file_bytes_behind") == 0 }, "the agent has read the log")
@@ -67,7 +67,7 @@ func (c *chain) write(events int) {
 func (c *chain) passing() {
 	c.t.Helper()
 	before := c.gateway.metric("accepted_log_records")
-	c.write(someEvents)
+	c.write()
 	eventually(c.t, func() bool { return c.gateway.metric("accepted_log_records") > before+someEvents/2 }, "the gateway has taken it")
 }
 
@@ -106,14 +106,14 @@ var outages = []struct {
 }{
 	{"the gateway is stopped for a while", func(c *chain) {
 		c.gateway.stop()
-		c.write(someEvents)
+		c.write()
 		c.meanwhile()
 		c.gateway.collector = c.gateway.restart()
 	}},
 	{"the gateway is killed", func(c *chain) {
 		c.passing()
 		c.gateway.kill()
-		c.write(someEvents)
+		c.write()
 		c.meanwhile()
 		c.gateway.collector = c.gateway.restart()
 	}},
@@ -133,7 +133,7 @@ var outages = []struct {
 		c.backend.restart()
 	}},
 	{"the backend is killed", func(c *chain) {
-		c.write(someEvents)
+		c.write()
 		c.settle()
 		c.backend.kill()
 		require.NoError(c.t, c.gateway.command.Process.Signal(unix.SIGCONT))
@@ -142,22 +142,22 @@ var outages = []struct {
 		c.backend.restart()
 	}},
 	{"the agent is killed", func(c *chain) {
-		c.write(someEvents)
+		c.write()
 		c.reading.kill()
 		c.reading = c.reading.restart()
 	}},
 	{"the agent is killed while the gateway is away", func(c *chain) {
 		c.gateway.stop()
-		c.write(someEvents)
+		c.write()
 		c.meanwhile()
 		c.reading.kill()
 		c.reading = c.reading.restart()
-		c.write(someEvents)
+		c.write()
 		c.gateway.collector = c.gateway.restart()
 	}},
 	{"the agent is stopped while the gateway is away", func(c *chain) {
 		c.gateway.kill()
-		c.write(someEvents)
+		c.write()
 		c.meanwhile()
 		c.reading.stop()
 		c.reading = c.reading.restart()
@@ -176,7 +176,7 @@ func TestNothingIsLost(t *testing.T) {
 	go func() { sent <- s.order(order) }()
 	for _, outage := range outages {
 		began := time.Now()
-		c.write(someEvents)
+		c.write()
 		outage.of(c)
 		t.Logf("%s: %v", outage.name, time.Since(began).Round(100*time.Millisecond))
 	}
