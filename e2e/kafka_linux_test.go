@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"crypto/tls"
-	"maps"
 	"strings"
 	"testing"
 
@@ -40,13 +39,7 @@ func TestKeepsInKafkaWhatNobodyReads(t *testing.T) {
 	const each = 6
 	liveSources[0].prepare(t)
 	secrets := newCertificates(t)
-	with := func(all ...map[string]string) map[string]string {
-		environment := secrets.environment()
-		for _, some := range all {
-			maps.Copy(environment, some)
-		}
-		return environment
-	}
+	with := secrets.with
 	kafka, entry := startKafka(t, secrets), freeAddress(t)
 	f := &fleet{t: t, sender: newSender(t, nativeSender(t))}
 	f.sinks[0], f.sinks[1] = newSink(t, "http"), newSink(t, "http")
@@ -72,4 +65,47 @@ func TestKeepsInKafkaWhatNobodyReads(t *testing.T) {
 	f.terminate(each)
 	f.arrived(4 * each)
 	assert.NotZero(t, f.sinks[1].count(), "the second one has read something")
+}
+
+// What an agent sends after an outage is larger than a message of Kafka's may be, and
+// than OTLP over gRPC takes.
+func TestFleetsTakeABacklog(t *testing.T) {
+	const events = 12_000
+	secrets := newCertificates(t)
+	log, kill := newAuditLog(t), singleKill(t)
+	for range events {
+		log.add(kill)
+	}
+	ways := map[string]func(t *testing.T, entry string, backend map[string]string){
+		"kafka": func(t *testing.T, entry string, backend map[string]string) {
+			t.Helper()
+			kafka := startKafka(t, secrets)
+			startConfigured(t, "configs/fleet/to-kafka.yaml", secrets.with(kafka, map[string]string{"LISTEN_ENDPOINT": entry}), stock(t))
+			startConfigured(t, "configs/fleet/from-kafka.yaml", secrets.with(kafka, backend), stock(t))
+		},
+		"load balancer": func(t *testing.T, entry string, backend map[string]string) {
+			t.Helper()
+			address := freeAddress(t)
+			startConfigured(t, "configs/gateway.yaml", secrets.with(backend, map[string]string{"LISTEN_ENDPOINT": address}))
+			startConfigured(t, "configs/fleet/loadbalancer.yaml", secrets.with(map[string]string{
+				"LISTEN_ENDPOINT": entry, "GATEWAYS_HOST": "127.0.0.1", "GATEWAYS_PORT": address[strings.LastIndexByte(address, ':')+1:],
+			}), stock(t))
+		},
+	}
+	for name, start := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			entry, sink := freeAddress(t), newSink(t, "http")
+			agent := startConfigured(t, "configs/agent.yaml", secrets.with(map[string]string{"GATEWAY_ENDPOINT": entry}),
+				fileSource(t, log, "reading"), overlay(t, "receivers: {audit_kill: {include_original: true}}"))
+			eventually(t, func() bool { return agent.metric("accepted_log_records") == events }, "the agent has read its log")
+			start(t, entry, map[string]string{"LOGS_ENDPOINT": sink.url, "TRACES_ENDPOINT": sink.url})
+			eventually(t, func() bool { return sink.count() >= events }, "the backlog has arrived")
+			taken := make(map[any]bool)
+			for _, r := range sink.records() {
+				taken[r.Attributes["log.record.uid"]] = true
+			}
+			assert.Len(t, taken, events)
+		})
+	}
 }

@@ -32,6 +32,15 @@ func stock(t *testing.T) func(*exec.Cmd) {
 	return func(command *exec.Cmd) { command.Path, command.Err = path, nil }
 }
 
+// with returns an environment with the paths of the certificates.
+func (c certificates) with(all ...map[string]string) map[string]string {
+	environment := c.environment()
+	for _, some := range all {
+		maps.Copy(environment, some)
+	}
+	return environment
+}
+
 // termination is what is known about the end of one process: who has told of it, and
 // what.
 type termination struct {
@@ -93,12 +102,7 @@ func newFleet(t *testing.T, agents int) *fleet {
 	t.Helper()
 	liveSources[0].prepare(t)
 	f := &fleet{t: t, sender: newSender(t, nativeSender(t))}
-	secrets := newCertificates(t)
-	with := func(more map[string]string) map[string]string {
-		environment := secrets.environment()
-		maps.Copy(environment, more)
-		return environment
-	}
+	with := newCertificates(t).with
 	addresses := [2]string{freeAddress(t), freeAddress(t)}
 	for i, address := range addresses {
 		f.sinks[i] = newSink(t, "http")
