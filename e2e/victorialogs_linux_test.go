@@ -28,7 +28,7 @@ func startVictoriaLogs(t *testing.T) *victoriaLogs {
 	v.arguments = []string{
 		"-storageDataPath=" + v.data, "-httpListenAddr=" + v.address,
 		"-retentionPeriod=100y", "-futureRetention=100y", // recordings keep their time
-		"-memory.allowedBytes=256MiB",
+		"-memory.allowedBytes=256MiB", "-inmemoryDataFlushInterval=1s",
 	}
 	v.serve()
 	return v
