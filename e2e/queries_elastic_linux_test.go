@@ -244,8 +244,7 @@ func unknownIn(query string, known map[string]map[string]bool) []string {
 	for _, match := range esqlValue.FindAllStringSubmatch(query, -1) {
 		for value := range strings.SplitSeq(match[2]+match[3]+match[4], ",") {
 			value = strings.Trim(value, `" `)
-			excluded := value == "/lib/systemd/systemd" // the other name of what is there
-			if !known[match[1]][value] && !excluded {
+			if !known[match[1]][value] {
 				unknown = append(unknown, match[1]+" "+value)
 			}
 		}

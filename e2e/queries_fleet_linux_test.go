@@ -89,7 +89,7 @@ var sigterm = map[string]any{"kill.signal.name": "SIGTERM", "kill.signal.number"
 
 var logins = map[string]string{
 	"alice": "1001", "bob": "1002", "carol": "1003", "dave": "1004", "erin": "1005", "frank": "1006", "grace": "1007",
-	"heidi": "1008", "mallory": "1009",
+	"heidi": "1008", "mallory": "1009", "ivan": "1010", "judy": "1011", "kim": "1012",
 }
 
 // fleetEvents are what happened. The programs and users of one scene are in no other.
@@ -127,7 +127,10 @@ func fleetEvents() []fleetEvent {
 		{11, 10 * m, "ebpf", by("/opt/bin/late", "frank", to("worker", 16))},
 		{12, 17 * m, "ebpf", by("/opt/bin/late", "frank", to("worker", 16), sigterm)},
 		{12, 10 * m, "escalated", by("/opt/bin/late", "frank", to("worker", 16), map[string]any{"kill.escalated": false})},
-		// ... and what does so for a living, on five.
+		// ... and what does so for a living, on three and on five.
+		{10, 12 * m, "ebpf", by("/usr/bin/containerd-shim-runc-v2", "", to("worker", 17))},
+		{11, 12 * m, "ebpf", by("/usr/bin/containerd-shim-runc-v2", "", to("worker", 17))},
+		{12, 12 * m, "ebpf", by("/usr/bin/containerd-shim-runc-v2", "", to("worker", 17), sigterm)},
 		{10, 12 * m, "kill", by(systemd, "", to("worker", 15))},
 		{11, 12 * m, "kill", by(systemd, "", to("worker", 15))},
 		{12, 12 * m, "kill", by(systemd, "", to("worker", 15))},
@@ -198,6 +201,16 @@ func fleetEvents() []fleetEvent {
 		{39, 71 * m, "escalated", by("/usr/bin/stop-39", "", to("nginx", 62))},
 		{39, 70 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 63))},
 		{39, 70 * m, "removed", nil},
+	}
+	// A whole fleet reloads, by whatever of these its programs handle.
+	for login, signal := range map[string]map[string]any{
+		"ivan": {"kill.signal.name": "SIGHUP", "kill.signal.number": 1},
+		"judy": {"kill.signal.name": "SIGUSR1", "kill.signal.number": 10},
+		"kim":  {"kill.signal.name": "SIGUSR2", "kill.signal.number": 12},
+	} {
+		for host := 31; host <= 36; host++ {
+			events = append(events, fleetEvent{host, 12 * m, "ebpf", by("/usr/sbin/reload-"+login, login, to("worker", 70), signal)})
+		}
 	}
 	// Every host but one has its own noise, until now.
 	for host := 1; host < fleetSize; host++ {

@@ -5,9 +5,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"math"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -62,7 +64,7 @@ var questions = map[string]question{
 	"many-hosts-executable": {
 		"The same executable on 3 or more hosts within 5 minutes",
 		[]string{"process.executable.path"},
-		tally{"/opt/bin/spray": 3, "/usr/lib/systemd/systemd": 5},
+		tally{"/opt/bin/spray": 3, "/usr/bin/containerd-shim-runc-v2": 3, "/usr/lib/systemd/systemd": 5},
 		"hosts",
 		tally{"/opt/bin/spray": 3},
 	},
@@ -268,7 +270,7 @@ func TestQueriesInDocs(t *testing.T) {
 	readYAML(t, "deploy/queries/victorialogs/queries.yaml", &logsQL)
 	shipped := map[string][]string{"esql": slices.Collect(maps.Values(readESQL(t)))}
 	for _, panel := range readPanels(t) {
-		shipped["logql"] = append(shipped["logql"], panel.Expr)
+		shipped["logql"] = append(shipped["logql"], panel.filled(".+"))
 	}
 	for _, query := range logsQL.Queries {
 		shipped["logsql"] = append(shipped["logsql"], strings.TrimSpace(query.Query))
@@ -282,5 +284,59 @@ func TestQueriesInDocs(t *testing.T) {
 			assert.Equal(t, language, match[1])
 			assert.Contains(t, shipped[language], match[2])
 		}
+	}
+}
+
+var command = regexp.MustCompile("(?s)```sh\n(curl [^`]*/query [^`]*)\n```")
+
+// runDocumented runs the command with which a page asks who killed mysqld, but for the address.
+func runDocumented(t *testing.T, document, address, instead string) []byte {
+	t.Helper()
+	if _, err := exec.LookPath("curl"); err != nil {
+		missing(t, fmt.Sprintf("the documented commands are for curl: %v", err))
+	}
+	text, err := os.ReadFile(filepath.Join("..", "docs", document+".md"))
+	require.NoError(t, err)
+	shown := command.FindAllStringSubmatch(string(text), -1)
+	require.Len(t, shown, 1)
+	require.Contains(t, shown[0][1], address)
+	script := strings.ReplaceAll(shown[0][1], address, instead)
+	said, err := exec.CommandContext(t.Context(), "sh", "-c", script).Output() //nolint:gosec // of our own documentation
+	require.NoError(t, err, "%s", script)
+	return said
+}
+
+// The rules for all backends leave out the same executables: what manages services, from where it is installed.
+func TestQueriesLeaveOutManagers(t *testing.T) {
+	t.Parallel()
+	var loki, victoriaLogs rulesFile
+	readYAML(t, "deploy/queries/loki/rules.yaml", &loki)
+	readYAML(t, "deploy/queries/victorialogs/rules.yaml", &victoriaLogs)
+	for name, rule := range map[string]struct{ query, pattern string }{
+		"LogQL":  {loki.Groups[0].Rules[0].Expr, `path!~"(.+?)"`},
+		"LogsQL": {victoriaLogs.Groups[0].Rules[0].Expr, `!process.executable.path:~"\^\((.+)\)\$"`},
+		"ES|QL":  {readDetectionRules(t)[0].Query, `path NOT RLIKE "(.+?)"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := regexp.MustCompile(rule.pattern).FindStringSubmatch(rule.query)
+			require.Len(t, found, 2, "%s", rule.query)
+			leftOut := regexp.MustCompile("^(" + found[1] + ")$") // all three languages mean the whole value
+			for path, want := range map[string]bool{
+				"/usr/lib/systemd/systemd":         true,
+				"/lib/systemd/systemd":             true,
+				"/usr/bin/containerd-shim-runc-v2": true,
+				"/usr/local/sbin/runc":             true,
+				"/usr/libexec/crio/conmon":         true,
+				"/usr/bin/dockerd":                 true,
+				"/usr/bin/kubelet":                 true,
+				"/bin/kill":                        false,
+				"/usr/bin/runcx":                   false,
+				"/tmp/runc":                        false,
+				"/home/eve/usr/bin/runc":           false,
+			} {
+				assert.Equal(t, want, leftOut.MatchString(path), path)
+			}
+		})
 	}
 }
