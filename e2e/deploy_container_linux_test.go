@@ -6,6 +6,7 @@ package e2e
 import (
 	"encoding/json"
 	"os"
+	"os/user"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -42,8 +43,8 @@ func readImage(t *testing.T) image {
 		case "COPY":
 			i.copy(t, strings.Fields(rest), built)
 		case "USER":
-			user, _, _ := strings.Cut(rest, ":")
-			i.uid = number(user)
+			uid, _, _ := strings.Cut(rest, ":")
+			i.uid = number(uid)
 		case "ENTRYPOINT":
 			require.NoError(t, json.Unmarshal([]byte(rest), &i.entrypoint))
 		case "CMD":
@@ -78,10 +79,11 @@ func (i *image) copy(t *testing.T, words []string, built map[string]string) {
 	}
 }
 
-// volumes returns what the kubelet would mount, and makes what it is mounted on.
-func (i *image) volumes(t *testing.T, p pod, log []bind) (binds []bind) {
+// volumes returns what the kubelet would mount, and makes what it is mounted on. The owner is that of the state.
+func (i *image) volumes(t *testing.T, p pod, owner int, log []bind) (binds []bind) {
 	t.Helper()
-	host := map[string]string{"config": "../configs/agent.yaml", "tls": t.TempDir(), "state": t.TempDir()}
+	host := map[string]string{"config": "../configs/agent.yaml", "tls": p.secret(t), "state": t.TempDir()}
+	require.NoError(t, os.Chown(host["state"], owner, owner))
 	for _, volume := range p.Volumes {
 		if volume.HostPath != nil && volume.Name != "state" {
 			host[volume.Name] = volume.HostPath.Path
@@ -109,27 +111,61 @@ func (i *image) volumes(t *testing.T, p pod, log []bind) (binds []bind) {
 	return binds
 }
 
+// secret returns a folder with the certificates, as the kubelet makes it of the pod's Secret.
+func (p *pod) secret(t *testing.T) string {
+	t.Helper()
+	directory, made := publicDir(t), newCertificates(t)
+	files := map[string]string{"ca.crt": made.ca, "tls.crt": made.cert, "tls.key": made.key}
+	for _, volume := range p.Volumes {
+		if volume.Secret == nil {
+			continue
+		}
+		for _, item := range volume.Secret.Items {
+			path := filepath.Join(directory, item.Path)
+			require.NoError(t, os.WriteFile(path, []byte(read(t, files[item.Key])), 0o600))
+			require.NoError(t, os.Chown(path, 0, p.SecurityContext.FSGroup))
+			require.NoError(t, os.Chmod(path, volume.Secret.DefaultMode))
+		}
+	}
+	return directory
+}
+
 // The DaemonSets' pods, with their capabilities, namespaces and volumes and no others, see
-// a kill. Instead of a gateway they tell us.
+// a kill. They tell us, and a gateway that is not there.
 func TestPodSeesAKill(t *testing.T) {
+	pods := make(map[string]deployedSource)
 	for _, source := range deployedSources {
-		t.Run(source.name, func(t *testing.T) {
+		pods[source.name] = source
+	}
+	another := pods["file"]
+	another.logGroup = "adm"
+	pods["file, as another user than root"] = another
+	for name, source := range pods {
+		t.Run(name, func(t *testing.T) {
 			log := source.prepare(t, "../deploy/audit_kill.rules")
 			agent := only(t, manifests(t, "daemonset-"+source.name+".yaml"), "DaemonSet").Spec.Template.Spec
 			i := readImage(t)
 			s := sandbox{Root: i.root, Command: append(i.entrypoint, agent.Containers[0].Args...), NoNewPrivileges: true}
 			s.Command = append(s.Command, "--config=yaml:exporters::debug::verbosity: normal",
-				"--config=yaml:service::pipelines::logs::exporters: [debug]",
-				"--config=yaml:service::pipelines::traces::exporters: [debug]")
+				"--config=yaml:service::pipelines::logs::exporters: [otlp_grpc, debug]",
+				"--config=yaml:service::pipelines::traces::exporters: [otlp_grpc, debug]")
 			for _, variable := range agent.Containers[0].Env {
 				s.Environment = append(s.Environment, variable.Name+"="+strings.ReplaceAll(variable.Value, "$(POD_IP)", "0.0.0.0"))
 			}
 			s.UID = *agent.Containers[0].SecurityContext.RunAsUser
+			if source.logGroup != "" { // what the manifest says about it
+				group, err := user.LookupGroup(source.logGroup)
+				require.NoError(t, err)
+				s.UID, s.GID = 65532, number(group.Gid)
+			}
+			if group := agent.SecurityContext.FSGroup; group != 0 {
+				s.Groups = []uint32{uint32(group)}
+			}
 			for _, name := range agent.Containers[0].SecurityContext.Capabilities.Add {
 				s.Bounding |= 1 << capabilityNumbers["CAP_"+name]
 			}
 			s.Ambient = s.Bounding
-			s.Binds = i.volumes(t, agent, log)
+			s.Binds = i.volumes(t, agent, s.UID, log)
 			s.Writable = []string{"/var/lib/otelcol-auditkill"}
 			namespaces := uintptr(unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWCGROUP)
 			if !agent.HostPID {

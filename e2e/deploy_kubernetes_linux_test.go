@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -22,22 +23,35 @@ type object struct {
 	Metadata struct{ Name, Namespace string }
 	// Data is that of a ConfigMap.
 	Data map[string]string
-	Spec struct{ Template struct{ Spec pod } }
+	Spec struct {
+		Template             struct{ Spec pod }
+		VolumeClaimTemplates []struct {
+			Spec struct {
+				Resources struct{ Requests struct{ Storage string } }
+			}
+		}
+	}
 }
 
 type pod struct {
 	HostPID, HostNetwork         bool
 	AutomountServiceAccountToken *bool
+	SecurityContext              struct{ FSGroup int }
 	Containers                   []container
 	Volumes                      []struct {
 		Name     string
 		HostPath *struct{ Path string }
+		Secret   *struct {
+			DefaultMode os.FileMode
+			Items       []struct{ Key, Path string }
+		}
 	}
 }
 
 type container struct {
 	Args            []string
 	Env             []struct{ Name, Value string }
+	Resources       struct{ Limits struct{ Memory string } }
 	SecurityContext struct {
 		RunAsUser                                        *int
 		Privileged                                       bool

@@ -32,6 +32,7 @@ func init() { roles["sandbox"] = enterSandbox }
 type sandbox struct {
 	Command, Environment []string
 	UID, GID             int
+	Groups               []uint32 // beside the GID
 	Ambient, Bounding    uint64
 	NoNewPrivileges      bool
 
@@ -73,7 +74,8 @@ func (s *sandbox) assertRights(t *testing.T, pid int) {
 	t.Helper()
 	got := processStatus(t, pid)
 	four := func(id int) string { return strings.Join(slices.Repeat([]string{strconv.Itoa(id)}, 4), " ") }
-	for name, want := range map[string]string{"Uid": four(s.UID), "Gid": four(s.GID), "Groups": "", "NoNewPrivs": "1"} {
+	groups := strings.Trim(fmt.Sprint(s.Groups), "[]")
+	for name, want := range map[string]string{"Uid": four(s.UID), "Gid": four(s.GID), "Groups": groups, "NoNewPrivs": "1"} {
 		assert.Equal(t, want, got[name], name)
 	}
 	for name, want := range map[string]uint64{
@@ -175,7 +177,7 @@ func (s *sandbox) dropRights() {
 	}
 	must("keeping capabilities", unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0))
 	for call, arguments := range map[uintptr][3]uintptr{
-		unix.SYS_SETGROUPS: {0, 0, 0},
+		unix.SYS_SETGROUPS: {uintptr(len(s.Groups)), uintptr(unsafe.Pointer(unsafe.SliceData(s.Groups))), 0}, //nolint:gosec // setgroups(2) takes a pointer
 		unix.SYS_SETRESGID: {uintptr(s.GID), uintptr(s.GID), uintptr(s.GID)},
 	} {
 		must("changing the group", raw(call, arguments))
