@@ -189,9 +189,7 @@ func (a *auditd) stop() {
 // needAudit returns the path of auditd, or skips the test.
 func needAudit(t *testing.T) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		skip(t, "only root may start an audit daemon; run the test with sudo")
-	}
+	needRoot(t)
 	var paths []string
 	for _, name := range []string{"auditd", "auditctl"} {
 		path, err := exec.LookPath(name)
@@ -205,13 +203,13 @@ func needAudit(t *testing.T) string {
 	}
 	said, err := exec.CommandContext(t.Context(), paths[1], "-s").CombinedOutput() //nolint:gosec // the path was looked up
 	if err != nil {
-		skip(t, "the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, "+
-			"or is this a container?): %v: %s", err, said)
+		missing(t, fmt.Sprintf("the kernel's audit system is out of reach (is CAP_AUDIT_CONTROL missing, "+
+			"or is this a container?): %v: %s", err, said))
 	}
 	return paths[0]
 }
 
-// missing skips a test for the lack of a package, which is no excuse in CI.
+// missing skips a test for the lack of a package or a right, which is no excuse in CI.
 func missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {

@@ -23,9 +23,8 @@ import (
 func mountSmall(t *testing.T, size string) string {
 	t.Helper()
 	path := t.TempDir()
-	if err := unix.Mount("none", path, "tmpfs", 0, "size="+size); err != nil {
-		skip(t, "cannot mount a small file system (run the test as root): %v", err)
-	}
+	needRoot(t)
+	require.NoError(t, unix.Mount("none", path, "tmpfs", 0, "size="+size))
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(path, unix.MNT_DETACH)) })
 	return path
 }
@@ -113,9 +112,8 @@ func TestBadStorage(t *testing.T) {
 		}, "is not a directory"},
 		"read-only": {func(t *testing.T, directory string) {
 			t.Helper()
-			if err := unix.Mount("none", directory, "tmpfs", unix.MS_RDONLY, ""); err != nil {
-				skip(t, "cannot mount a file system (run the test as root): %v", err)
-			}
+			needRoot(t)
+			require.NoError(t, unix.Mount("none", directory, "tmpfs", unix.MS_RDONLY, ""))
 			t.Cleanup(func() { assert.NoError(t, unix.Unmount(directory, unix.MNT_DETACH)) })
 		}, "read-only file system"},
 		"another file": {func(t *testing.T, directory string) {

@@ -131,9 +131,7 @@ func TestLogAppears(t *testing.T) {
 // auditd makes the next file unreadable, as with a log_group that was removed.
 func TestPermissionIsLost(t *testing.T) {
 	t.Parallel()
-	if os.Getuid() != 0 {
-		skip(t, "only root can own a log that the collector may not read; run the test with sudo")
-	}
+	needRoot(t) // who can own a log that the collector may not read
 	nobody := asNobody(t)
 	log, sink := auditLogAt(t, filepath.Join(publicDir(t), "audit.log")), newSink(t, "grpc")
 	require.NoError(t, log.file.Chmod(0o644))

@@ -42,9 +42,7 @@ func cgroupMount(t *testing.T, controller string) string {
 // newCgroup makes a control group of version 2 until the test ends.
 func newCgroup(t *testing.T, path string) string {
 	t.Helper()
-	if os.Getuid() != 0 {
-		skip(t, "only root may make control groups; run the test with sudo")
-	}
+	needRoot(t)
 	mount := cgroupMount(t, "")
 	if mount == "" {
 		skip(t, "no hierarchy of cgroup v2 is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)")

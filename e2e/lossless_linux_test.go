@@ -176,10 +176,10 @@ func TestCountsWhatABurstLoses(t *testing.T) {
 	assert.GreaterOrEqual(t, delivered+dropped+missed, total)
 }
 
-// needRoot skips a test that loads programs into the kernel.
+// needRoot skips a test that takes root, which CI has to be.
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
-		skip(t, "only root may trace signals; run the test with sudo")
+		missing(t, "only root may do what this test does; run it with sudo")
 	}
 }

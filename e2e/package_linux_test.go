@@ -4,6 +4,7 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
@@ -55,22 +56,20 @@ func shell(t *testing.T, name string, arguments ...string) string {
 // needDpkg skips the test where it cannot install a package, or would replace one.
 func needDpkg(t *testing.T) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		skip(t, "only root may install a package; run the test with sudo")
-	}
+	needRoot(t)
 	if _, err := exec.LookPath("dpkg"); err != nil {
-		skip(t, "this is no Debian, so that no .deb can be installed: %v", err)
+		missing(t, fmt.Sprintf("this is no Debian, so that no .deb can be installed: %v", err))
 	}
 	if os.Getenv("CI") == "true" { // where nobody needs it: a test was killed before its end
 		_ = exec.CommandContext(t.Context(), "dpkg", "--purge", packageName).Run()
 	}
 	for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare} {
 		if _, err := os.Lstat(path); err == nil {
-			skip(t, "%s is there already, and would be gone after the test", path)
+			missing(t, path+" is there already, and would be gone after the test")
 		}
 	}
 	if _, err := user.Lookup(packageName); err == nil {
-		skip(t, "the user %s is there already, and would be gone after the test", packageName)
+		missing(t, "the user "+packageName+" is there already, and would be gone after the test")
 	}
 }
 
@@ -99,6 +98,8 @@ var modes = map[string]string{
 	packageShare + "/audit_kill.rules":   "-rw-r--r-- root:root",
 	packageShare + "/configs/agent.yaml": "-rw-r--r-- root:root",
 	packageShare + "/systemd/file.conf":  "-rw-r--r-- root:root",
+
+	packageShare + "/systemd/gateway.conf": "-rw-r--r-- root:root",
 }
 
 // What is changed on the host is kept by an upgrade and a removal, all else is replaced.
@@ -186,6 +187,8 @@ type deployedSource struct {
 	// the program of one that was there before.
 	source                  string
 	tellsEnd, tellsPrograms bool
+	// logGroup may read auditd's log; only root if empty.
+	logGroup string
 }
 
 var deployedSources = []deployedSource{
@@ -218,9 +221,9 @@ func (s deployedSource) prepare(t *testing.T, rules string) []bind {
 		return nil
 	}
 	if _, err := os.Stat("/var/log/audit"); err != nil {
-		skip(t, "there is no folder to show auditd's log in: %v", err)
+		missing(t, fmt.Sprintf("there is no folder to show auditd's log in: %v", err))
 	}
-	daemon := newAuditd(t, "log_format = RAW")
+	daemon := newAuditd(t, "log_format = RAW\nlog_group = "+cmp.Or(s.logGroup, "root"))
 	daemon.run()
 	loadRules(t, rules)
 	return []bind{{filepath.Dir(daemon.log), "/var/log/audit"}}
@@ -290,7 +293,7 @@ func TestUnitsAreValid(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		missing(t, "systemd-analyze is not installed; on Debian: apt-get install systemd")
 	}
-	for _, dropIn := range []string{"", "netlink.conf", "file.conf"} {
+	for _, dropIn := range []string{"", "netlink.conf", "file.conf", "gateway.conf"} {
 		t.Run(dropIn, func(t *testing.T) {
 			directory := t.TempDir()
 			text := read(t, "../deploy/systemd/otelcol-auditkill.service")

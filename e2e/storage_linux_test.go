@@ -101,9 +101,8 @@ type smallDisk struct{ path string }
 func newSmallDisk(t *testing.T) *smallDisk {
 	t.Helper()
 	d := &smallDisk{path: t.TempDir()}
-	if err := unix.Mount("none", d.path, "tmpfs", 0, "size=256k"); err != nil {
-		skip(t, "cannot mount a small file system (run the test as root): %v", err)
-	}
+	needRoot(t)
+	require.NoError(t, unix.Mount("none", d.path, "tmpfs", 0, "size=256k"))
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(d.path, unix.MNT_DETACH)) })
 	return d
 }
