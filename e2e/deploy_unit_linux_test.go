@@ -81,7 +81,7 @@ func (u unit) capabilities(t *testing.T, name string) (set uint64) {
 	return set
 }
 
-// environment returns the variables that the service gets.
+// environment returns the variables that the service gets. Of several values the last counts.
 func (u unit) environment(t *testing.T) []string {
 	t.Helper()
 	variables := append(u.words("Environment"), "STATE_DIRECTORY="+u.stateDirectory())
@@ -95,6 +95,15 @@ func (u unit) environment(t *testing.T) []string {
 				variables = append(variables, line)
 			}
 		}
+	}
+	values := make(map[string]string)
+	for _, variable := range variables {
+		name, value, _ := strings.Cut(variable, "=")
+		values[name] = value
+	}
+	variables = variables[:0]
+	for name, value := range values {
+		variables = append(variables, name+"="+value)
 	}
 	return variables
 }
