@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strconv"
 	"testing"
 
@@ -91,12 +90,12 @@ func TestTellsWhyItDoesNotStart(t *testing.T) {
 			t.Parallel()
 			s := newStartUp(t)
 			test.prepare(t, s)
-			said, code := run(t, append([]func(*exec.Cmd){arguments("--config", filepath.Join("..", "configs/agent.yaml")),
-				func(command *exec.Cmd) {
-					for name, value := range s.environment {
-						command.Env = append(command.Env, name+"="+value)
-					}
-				}}, s.options...)...)
+			options := []func(*exec.Cmd){arguments("--config", "../configs/agent.yaml"), func(command *exec.Cmd) {
+				for name, value := range s.environment {
+					command.Env = append(command.Env, name+"="+value)
+				}
+			}}
+			said, code := run(t, append(options, s.options...)...)
 			assert.Equal(t, 1, code)
 			for _, text := range test.says {
 				assert.Contains(t, said, text)
