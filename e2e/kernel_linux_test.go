@@ -124,8 +124,12 @@ func TestTellsWhoKilledAControlGroup(t *testing.T) {
 	}
 	sink := newSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
-	s := newSender(t, nativeSender(t), inCgroup(t, group))
-	victims := append(s.start(3, false), s.pid)
+	// None is the parent of another: the kernel would tell its children of its death, perhaps before cgroup.kill is at them.
+	program := nativeSender(t)
+	var victims []int
+	for range 4 {
+		victims = append(victims, newSender(t, program, inCgroup(t, group)).pid)
+	}
 	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
 	require.NoError(t, killer.Run())
 	for _, victim := range victims {

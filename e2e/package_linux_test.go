@@ -63,6 +63,7 @@ func needDpkg(t *testing.T) {
 	if os.Getenv("CI") == "true" { // where nobody needs it: a test was killed before its end
 		_ = exec.CommandContext(t.Context(), "dpkg", "--purge", packageName).Run()
 	}
+	_ = os.Remove(packageState) // if there is nothing in it
 	for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare} {
 		if _, err := os.Lstat(path); err == nil {
 			missing(t, path+" is there already, and would be gone after the test")
