@@ -6,9 +6,12 @@ package e2e
 import (
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,6 +19,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 )
 
 // Fleets that one gateway is not enough for (configs/fleet).
@@ -194,6 +200,64 @@ func TestBalancesTheLoadOfGateways(t *testing.T) {
 	for id, told := range f.arrived(3 * agents * each) {
 		assert.Len(t, told.sinks, 1, "gateways of %s", id)
 	}
+}
+
+// withHosts lets a collector find names in a file of its own instead of /etc/hosts.
+func withHosts(path string) func(*exec.Cmd) {
+	return func(command *exec.Cmd) {
+		command.Args = append([]string{
+			"unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, path, command.Path,
+		}, command.Args[1:]...)
+		command.Path, command.Err = exec.LookPath("unshare")
+	}
+}
+
+// A gateway that the name no longer leads to has no hosts any more: others take over.
+func TestGatewayLeavesTheRing(t *testing.T) {
+	needRoot(t)
+	t.Parallel()
+	const hosts = 24
+	secrets, backend, port := newCertificates(t), newSink(t, "http"), strconv.Itoa(freePort(t))
+	startConfigured(t, "configs/gateway.yaml", secrets.with(map[string]string{
+		"LISTEN_ENDPOINT": "127.0.0.1:" + port, "LOGS_ENDPOINT": backend.url, "TRACES_ENDPOINT": backend.url,
+	}))
+	names, entry := filepath.Join(t.TempDir(), "hosts"), freeAddress(t)
+	require.NoError(t, os.WriteFile(names, []byte("127.0.0.1 localhost\n127.0.0.2 localhost\n"), 0o600)) // where nobody listens
+	startConfigured(t, "configs/fleet/loadbalancer.yaml", secrets.with(map[string]string{
+		"LISTEN_ENDPOINT": entry, "GATEWAYS_HOST": "localhost", "GATEWAYS_PORT": port,
+	}), stock(t), withHosts(names))
+
+	client := plogotlp.NewGRPCClient(connect(t, entry, secrets))
+	golden := readGolden(t, "seed").ResourceLogs().At(0)
+	// tell lets some hosts tell of a signal, and returns those who have to tell it again.
+	tell := func(who []string) (again []string) {
+		errs := make([]error, len(who))
+		var group sync.WaitGroup
+		for i, name := range who {
+			logs := newHost(golden, name)
+			golden.ScopeLogs().At(0).LogRecords().At(0).CopyTo(logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty())
+			group.Go(func() { _, errs[i] = client.Export(t.Context(), plogotlp.NewExportRequestFromLogs(logs)) })
+		}
+		group.Wait()
+		for i, err := range errs {
+			if err != nil {
+				assert.Equal(t, codes.Unavailable, status.Code(err), "an agent sends it again: %v", err)
+				again = append(again, who[i])
+			}
+		}
+		return again
+	}
+	var all []string
+	for i := range hosts {
+		all = append(all, fmt.Sprintf("host-%02d", i))
+	}
+	waiting := tell(all)
+	assert.NotEmpty(t, waiting, "some belong to the gateway that is not there")
+	assert.Less(t, len(waiting), hosts, "the others do not notice")
+
+	require.NoError(t, os.WriteFile(names, []byte("127.0.0.1 localhost\n"), 0o600))
+	eventually(t, func() bool { waiting = tell(waiting); return len(waiting) == 0 }, "all have told it")
+	eventually(t, func() bool { return backend.count() >= hosts }, "all of it is at the backend")
 }
 
 func TestConfigsOfFleetsAreValid(t *testing.T) {
