@@ -22,6 +22,7 @@ export AUDIT_LOG
 export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help otelcol loki run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
 
 help: ## list the targets
@@ -57,7 +58,7 @@ test: ## run all tests, the end-to-end tests of the built collector last
 	$(if $(wildcard e2e/go.mod),cd e2e && go test -count=1 -timeout 30m)
 
 lint: ## go vet and golangci-lint over every module with code of ours
-	for dir in . $(wildcard e2e) bench/gateway; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
+	for dir in . $(wildcard e2e e2e/kubernetes) bench/gateway; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 
 # The programs for the kernel are compiled by clang 14 with the headers of libbpf 1.1 (Debian 12: clang llvm libbpf-dev).
 # They lie in the repository, so that only who changes them needs these.
@@ -108,10 +109,10 @@ bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as
 	bench/ebpf.sh
 
 # The packages' binary is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
-ARCH     ?= $(shell go env GOARCH)
+ARCH     := $(shell go env GOARCH)
 PACKAGED := _build/linux_$(ARCH)/otelcol-auditkill
-PACKAGES ?= _build
-VERSION  ?= $(shell sed -n 's/^  version: //p' builder-config.yaml)
+PACKAGES := _build
+VERSION  := $(shell sed -n 's/^  version: //p' builder-config.yaml)
 
 .PHONY: packages binary
 binary: $(PACKAGED) ## build the static binary for ARCH (amd64, arm64): _build/linux_$(ARCH)/otelcol-auditkill
