@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/mostynb/go-grpc-compression/nonclobbering/zstd"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -45,7 +46,8 @@ func connect(address string, certificates *certificates, hosts int) (*fleet, err
 	}
 	f := new(fleet)
 	for i := range hosts {
-		connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(certificates.client)))
+		connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(certificates.client)),
+			grpc.WithDefaultCallOptions(grpc.UseCompressor(zstd.Name))) // as configs/agent.yaml has it
 		if err != nil {
 			return nil, errors.Join(err, f.close())
 		}

@@ -140,8 +140,8 @@ func (c *collector) cpu() time.Duration {
 	return time.Duration(stat.CPUTime() * float64(time.Second))
 }
 
-// memory returns the bytes of its own that it holds, without what it has mapped
-// from files, such as its queue.
+// memory returns the bytes of its own that it holds at the moment, without what it
+// has mapped from files, such as its queue.
 func (c *collector) memory() uint64 {
 	status, err := c.process.NewStatus()
 	if err != nil {
