@@ -64,6 +64,14 @@ func startConfigured(t *testing.T, path string, environment map[string]string, o
 	return c
 }
 
+// Where it counts how often something comes: nothing is sent again only because this
+// machine is busy.
+const (
+	patientAgent   = `exporters: {otlp_grpc: {timeout: 60s}}`
+	patientGateway = `exporters: {otlp_http/logs: {timeout: 60s}}`
+	patientElastic = `exporters: {elasticsearch: {timeout: 60s}}`
+)
+
 // overlay is a configuration that changes some keys of another.
 func overlay(t *testing.T, format string, values ...any) func(*exec.Cmd) {
 	t.Helper()

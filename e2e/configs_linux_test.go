@@ -105,11 +105,12 @@ func TestGatewayServesSeveralBackends(t *testing.T) {
 exporters:
   otlp_http/other:
     endpoint: %q
+    timeout: 60s
     sending_queue: {storage: file_storage}
     retry_on_failure: {initial_interval: 100ms, max_interval: 1s, max_elapsed_time: 0s}
 service: {pipelines: {logs: {exporters: [otlp_http/logs, otlp_http/other]}}}
-`, other.url))
-	startConfigured(t, "configs/agent.yaml", g.agent, fileSource(t, log, "reading"))
+`, other.url), overlay(t, patientGateway))
+	startConfigured(t, "configs/agent.yaml", g.agent, fileSource(t, log, "reading"), overlay(t, patientAgent))
 	eventually(t, func() bool { return one.count() >= events && other.asked() > 1 }, "one backend has all, the other refuses")
 	other.answers(func(int, []record) answer { return answer{} })
 	eventually(t, func() bool { return other.count() >= events }, "the other has all as well")
@@ -136,7 +137,9 @@ func TestTakesRenewedCertificates(t *testing.T) {
 	// served returns the serial number of the certificate that the gateway shows.
 	served := func(as certificates) (string, error) {
 		pair, err := tls.LoadX509KeyPair(as.cert, as.key)
-		require.NoError(t, err)
+		if err != nil {
+			return "", err
+		}
 		connection, err := (&tls.Dialer{Config: &tls.Config{
 			Certificates: []tls.Certificate{pair}, InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, //nolint:gosec // whichever it is
 		}}).DialContext(t.Context(), "tcp", address)
@@ -162,5 +165,5 @@ func TestTakesRenewedCertificates(t *testing.T) {
 	log := newAuditLog(t)
 	log.add(singleKill(t))
 	startConfigured(t, "configs/agent.yaml", after.with(map[string]string{"GATEWAY_ENDPOINT": address}), fileSource(t, log, "reading"))
-	eventually(t, func() bool { return backend.count() == 1 }, "a record arrives")
+	eventually(t, func() bool { return backend.count() > 0 }, "a record arrives")
 }

@@ -225,7 +225,7 @@ func TestElasticsearchKeepsTheFirst(t *testing.T) {
 	}
 	read := func() *collector {
 		c := startConfigured(t, "configs/agent-elastic.yaml", e.environment(), fileSource(t, log, "reading"), overlay(t, `
-service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/host, resource]}}}`))
+service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/host, resource]}}}`), overlay(t, patientElastic))
 		eventually(t, func() bool { return c.metric("accepted_log_records") == events }, "the agent has sent the log")
 		assert.Zero(t, c.metric("failed_log_records"))
 		c.stop()
