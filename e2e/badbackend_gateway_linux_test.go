@@ -56,6 +56,13 @@ func TestGatewayRefuses(t *testing.T) {
 			return answer{err: errBusy}
 		}, false, "DeadlineExceeded"},
 	}
+	arrived := func() map[int]string {
+		uids := make(map[int]string)
+		for _, a := range arrivalsOf(sink.records()) {
+			uids[a.serial] = a.uid
+		}
+		return uids
+	}
 	var promised []int
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -72,19 +79,15 @@ func TestGatewayRefuses(t *testing.T) {
 			}
 			sink.answers(answers(answer{}))
 			promised = append(promised, agent.add(t, 1)...)
-			eventually(t, func() bool { return sink.count() >= len(promised) }, "what is promised arrives")
+			eventually(t, func() bool { return len(arrived()) >= len(promised) }, "what is promised arrives")
 			assert.Equal(t, failed, agent.exporterMetric("exporter_send_failed_log_records"), "what was given up")
 		})
 	}
 	agent.stop()
-	arrived := make(map[int]string)
-	for _, a := range arrivalsOf(sink.records()) {
-		arrived[a.serial] = a.uid
-	}
 	for _, serial := range promised {
-		assert.Contains(t, arrived, serial)
+		assert.Contains(t, arrived(), serial)
 	}
-	assert.Len(t, arrived, len(promised), "nothing else arrives")
+	assert.Len(t, arrived(), len(promised), "nothing else arrives")
 }
 
 // A gateway that holds nothing itself tells its agents how Elasticsearch is.
@@ -155,9 +158,9 @@ func TestTooLittleMemory(t *testing.T) {
 			gateway.agent["MEMORY_LIMIT_MIB"] = limit("agent")
 			agent := startReading(t, "configs/agent.yaml", gateway.agent, overlay(t, quickAgent))
 			var promised []int
-			eventually(t, func() bool { // the first look at the memory is after a second
+			// The first look at the memory is after a second.
+			until(t, func() bool { return agent.output.contains("data refused due to high memory usage") }, func() {
 				promised = append(promised, agent.add(t, 10)...)
-				return agent.output.contains("data refused due to high memory usage")
 			}, "data is refused")
 			if who == "agent" {
 				agent.saysSince(t, 0, "the next consumer did not take log records, trying again")

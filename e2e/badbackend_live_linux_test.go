@@ -19,9 +19,8 @@ func TestLiveBeforeFullQueue(t *testing.T) {
 		overlay(t, `{receivers: {audit_kill: {ebpf: {}, outcome: {enabled: false}}}, `+
 			`exporters: {otlp_http: {sending_queue: {queue_size: 1_000_000}}}}`))
 	senders, victims := twoSenders(t)
-	eventually(t, func() bool {
+	until(t, func() bool { return c.metric("audit_kill_queue_dropped") > 0 }, func() {
 		burst(t, senders, victims, flood, "while the queue is full")
-		return c.metric("audit_kill_queue_dropped") > 0
 	}, "what does not fit is dropped and counted")
 	c.says("the next consumer did not take log records, trying again")
 	c.says("sending queue is full")

@@ -34,6 +34,16 @@ func eventually(t *testing.T, condition func() bool, what string, details ...any
 	require.Eventually(t, condition, patience, 20*time.Millisecond, append([]any{what}, details...)...)
 }
 
+// until does something again and again until a condition holds. What it does may end the
+// test, which a condition must not: testify evaluates it in a goroutine of its own.
+func until(t *testing.T, condition func() bool, do func(), what string) {
+	t.Helper()
+	for begin := time.Now(); !condition(); time.Sleep(20 * time.Millisecond) {
+		require.Less(t, time.Since(begin), patience, what)
+		do()
+	}
+}
+
 // config is a configuration of the collector. The parts are YAML, in the flow
 // style that fits on one line.
 type config struct {

@@ -18,8 +18,9 @@ import (
 // Who killed mysqld? Signals of this kernel go through the shipped configurations to
 // real backends, which are asked in their own languages.
 
-// asker asks a backend for the events of a kind with a target of a name.
-type asker func(event, target string) []map[string]string
+// asker asks a backend for the events of a kind with a target of a name. An error means
+// that it has not answered yet.
+type asker func(event, target string) ([]map[string]string, error)
 
 // routes are the ways of signals to backends.
 var routes = map[string]func(t *testing.T) asker{
@@ -41,8 +42,9 @@ func TestWhoKilledMysqld(t *testing.T) {
 				want := crimes.truth(event)
 				var got map[string]map[string]string
 				eventually(t, func() bool {
-					got = crimes.told(ask(event, "mysqld"))
-					return len(got) >= len(want)
+					rows, err := ask(event, "mysqld")
+					got = crimes.told(rows)
+					return err == nil && len(got) >= len(want)
 				}, "%d times %s", len(want), event)
 				crimes.compare(t, want, got)
 			}
@@ -145,8 +147,9 @@ func TestLogRecordLeadsToTrace(t *testing.T) {
 		for _, event := range []string{"kill.signal", "kill.outcome"} {
 			var row map[string]string
 			eventually(t, func() bool {
-				row = crimes.told(v.asker()(event, crime.name))[crime.String()]
-				return row != nil
+				rows, err := v.asker()(event, crime.name)
+				row = crimes.told(rows)[crime.String()]
+				return err == nil && row != nil
 			}, "%s of %s", event, crime)
 			assert.Equal(t, spans[0].TraceID, row["trace_id"], "%s of %s", event, crime)
 			assert.Equal(t, spans[0].SpanID, row["span_id"], "%s of %s", event, crime)

@@ -139,12 +139,21 @@ func (t *jaegerTags) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// find returns the spans of the traces of the last hour with such an operation of a
-// service, where one of their spans has all the tags.
+// find returns what tryFind does, and fails the test if there is no answer.
 func (j *jaeger) find(service, operation string, tags jaegerTags) []jaegerSpan {
 	j.t.Helper()
-	asked, err := json.Marshal(tags)
+	spans, err := j.tryFind(service, operation, tags)
 	require.NoError(j.t, err)
+	return spans
+}
+
+// tryFind returns the spans of the traces of the last hour with such an operation of a
+// service, where one of their spans has all the tags.
+func (j *jaeger) tryFind(service, operation string, tags jaegerTags) ([]jaegerSpan, error) {
+	asked, err := json.Marshal(tags)
+	if err != nil {
+		return nil, err
+	}
 	question := url.Values{
 		"service": {service}, "operation": {operation}, "tags": {string(asked)}, "lookback": {"1h"},
 	}
@@ -153,12 +162,14 @@ func (j *jaeger) find(service, operation string, tags jaegerTags) []jaegerSpan {
 			Spans []jaegerSpan `json:"spans"`
 		} `json:"data"`
 	}
-	require.NoError(j.t, j.get(j.query+"/api/traces?"+question.Encode(), &answer))
+	if err := j.get(j.query+"/api/traces?"+question.Encode(), &answer); err != nil {
+		return nil, err
+	}
 	var spans []jaegerSpan
 	for _, trace := range answer.Data {
 		spans = append(spans, trace.Spans...)
 	}
-	return spans
+	return spans, nil
 }
 
 // await waits until a question is answered with so many spans.
@@ -166,8 +177,9 @@ func (j *jaeger) await(count int, service, operation string, tags jaegerTags) []
 	j.t.Helper()
 	var spans []jaegerSpan
 	eventually(j.t, func() bool {
-		spans = j.find(service, operation, tags)
-		return len(spans) >= count
+		var err error
+		spans, err = j.tryFind(service, operation, tags)
+		return err == nil && len(spans) >= count // an error means that there is no answer yet
 	}, "%d spans %q of %s in Jaeger", count, operation, service)
 	require.Len(j.t, spans, count, "spans %q of %s", operation, service)
 	return spans

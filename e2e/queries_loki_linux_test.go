@@ -49,7 +49,7 @@ var lokiWeakenings = []weakening{
 // What Loki answers to the dashboard and the rules for it, and to the command in its documentation.
 func TestQueriesLoki(t *testing.T) {
 	l := startRuler(t)
-	now := startFleet(t, "http://"+l.address+"/otlp", func() int { return len(l.ask(`{service_name="auditkill"}`)) })
+	now := startFleet(t, "http://"+l.address+"/otlp", func() ([]map[string]string, error) { return l.tryAsk(`{service_name="auditkill"}`) })
 
 	panels := readPanels(t)
 	assert.Len(t, panels, len(questions))

@@ -58,7 +58,7 @@ type queriesFile struct {
 // What VictoriaLogs answers to the queries and rules for it, and to the command in its documentation.
 func TestQueriesVictoriaLogs(t *testing.T) {
 	v := startVictoriaLogs(t)
-	now := startFleet(t, "http://"+v.address+"/insert/opentelemetry", func() int { return len(v.ask("*")) })
+	now := startFleet(t, "http://"+v.address+"/insert/opentelemetry", func() ([]map[string]string, error) { return v.tryAsk("*") })
 
 	var file queriesFile
 	readYAML(t, "deploy/queries/victorialogs/queries.yaml", &file)

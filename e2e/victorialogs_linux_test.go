@@ -34,25 +34,36 @@ func startVictoriaLogs(t *testing.T) *victoriaLogs {
 	return v
 }
 
-// ask returns the rows that answer a query in LogsQL. What has arrived is found about a
-// second later.
+// ask returns what tryAsk does, and fails the test if there is no answer.
 func (v *victoriaLogs) ask(query string) []map[string]string {
 	v.t.Helper()
+	rows, err := v.tryAsk(query)
+	require.NoError(v.t, err)
+	return rows
+}
+
+// tryAsk returns the rows that answer a query in LogsQL. What has arrived is found about
+// a second later.
+func (v *victoriaLogs) tryAsk(query string) ([]map[string]string, error) {
 	answer, err := v.get("/select/logsql/query", url.Values{"query": {query}})
-	require.NoError(v.t, err, "%s", query)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", query, err)
+	}
 	var rows []map[string]string
 	for line := range bytes.Lines(answer) {
 		var row map[string]string
-		require.NoError(v.t, json.Unmarshal(line, &row), "%s", line)
+		if err := json.Unmarshal(line, &row); err != nil {
+			return nil, fmt.Errorf("%s: %w", line, err)
+		}
 		rows = append(rows, row)
 	}
-	return rows
+	return rows, nil
 }
 
 // asker asks for what came by OTLP.
 func (v *victoriaLogs) asker() asker {
-	return func(event, target string) []map[string]string {
-		return v.ask(fmt.Sprintf("event.name:=%q kill.target.name:=%q", event, target))
+	return func(event, target string) ([]map[string]string, error) {
+		return v.tryAsk(fmt.Sprintf("event.name:=%q kill.target.name:=%q", event, target))
 	}
 }
 
@@ -81,8 +92,8 @@ func (v *victoriaLogs) bulkEnvironment() map[string]string {
 // bulkAsker asks for what came as documents of Elasticsearch, and takes the attributes
 // out of the objects in which its mapping mode otel has them.
 func (v *victoriaLogs) bulkAsker() asker {
-	return func(event, target string) []map[string]string {
-		rows := v.ask(fmt.Sprintf("event_name:=%q attributes.kill.target.name:=%q", event, target))
+	return func(event, target string) ([]map[string]string, error) {
+		rows, err := v.tryAsk(fmt.Sprintf("event_name:=%q attributes.kill.target.name:=%q", event, target))
 		for _, row := range rows {
 			for name, value := range row {
 				for _, object := range []string{"attributes.", "resource.attributes."} {
@@ -93,6 +104,6 @@ func (v *victoriaLogs) bulkAsker() asker {
 			}
 			row["event.name"] = row["event_name"]
 		}
-		return rows
+		return rows, err
 	}
 }
