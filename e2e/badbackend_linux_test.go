@@ -269,8 +269,10 @@ type configured struct {
 func startReading(t *testing.T, path string, environment map[string]string, options ...func(*exec.Cmd)) *configured {
 	t.Helper()
 	log := newAuditLog(t)
-	source := overlay(t, `receivers: {audit_kill: {file: {path: %q, start_at: beginning}, `+
-		`retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}}}`, log.path)
+	source := overlay(t, `
+receivers: {audit_kill: {file: {path: %q, start_at: beginning}, retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}}}
+service: {telemetry: {logs: {sampling: {enabled: false}}}} # tests wait for what is said again and again
+`, log.path)
 	return &configured{startConfigured(t, path, environment, append(options, source)...), log}
 }
 
