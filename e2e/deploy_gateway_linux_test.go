@@ -49,11 +49,11 @@ func (g *deployedGateway) handsOn(t *testing.T) {
 	g.backend.arrive(t, startReading(t, "configs/agent.yaml", environment).add(t, 10))
 }
 
-// lines is the environment, one NAME=value each.
-func (g *deployedGateway) lines() []string {
+// assignments are those of an environment, one NAME=value each.
+func assignments(environment map[string]string) []string {
 	var lines []string
-	for _, name := range slices.Sorted(maps.Keys(g.environment)) {
-		lines = append(lines, name+"="+g.environment[name])
+	for _, name := range slices.Sorted(maps.Keys(environment)) {
+		lines = append(lines, name+"="+environment[name])
 	}
 	return lines
 }
@@ -64,12 +64,11 @@ func TestServiceIsAGateway(t *testing.T) {
 	deb, _ := makePackages(t, "0.1.0")
 	install(t, deb)
 	g := newDeployedGateway(t)
-	keys := filepath.Join(filepath.Dir(packageConfig), "tls")
-	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(keys)) })
-	shell(t, "install", "-d", "-m", "0750", "-g", packageName, keys)
-	shell(t, "install", "-m", "0640", "-g", packageName, g.made.ca, g.made.cert, g.made.key, keys)
+	t.Cleanup(func() { assert.NoError(t, os.RemoveAll(packageKeys)) })
+	shell(t, "install", "-d", "-m", "0750", "-g", packageName, packageKeys)
+	shell(t, "install", "-m", "0640", "-g", packageName, g.made.ca, g.made.cert, g.made.key, packageKeys)
 	shell(t, "install", "-m", "0644", filepath.Join(packageShare, "configs/gateway.yaml"), packageConfig)
-	appendTo(t, filepath.Join(filepath.Dir(packageConfig), "environment"), "\n"+strings.Join(g.lines(), "\n")+"\n")
+	appendTo(t, filepath.Join(filepath.Dir(packageConfig), "environment"), "\n"+strings.Join(assignments(g.environment), "\n")+"\n")
 
 	u := readUnit(t, packagedUnit, filepath.Join(packageShare, "systemd/gateway.conf"))
 	assert.Empty(t, u["AmbientCapabilities"])
@@ -109,7 +108,7 @@ func TestImageIsAGateway(t *testing.T) {
 	require.NoError(t, os.Mkdir(keys, 0o755))
 	shell(t, "install", "-m", "0440", "-g", strconv.Itoa(i.uid), g.made.ca, g.made.cert, g.made.key, keys)
 	s := sandbox{
-		Root: i.root, UID: i.uid, GID: i.uid, NoNewPrivileges: true, Environment: g.lines(),
+		Root: i.root, UID: i.uid, GID: i.uid, NoNewPrivileges: true, Environment: assignments(g.environment),
 		Command: append(i.entrypoint, words[slices.Index(words, "--config"):]...),
 		Binds:   []bind{{i.root + state, state}}, Writable: []string{state},
 	}

@@ -26,6 +26,7 @@ const (
 	packageName   = "otelcol-auditkill"
 	packagedUnit  = "/usr/lib/systemd/system/otelcol-auditkill.service"
 	packageConfig = "/etc/otelcol-auditkill/config.yaml"
+	packageKeys   = "/etc/otelcol-auditkill/tls"
 	packageState  = "/var/lib/otelcol-auditkill"
 	packageShare  = "/usr/share/otelcol-auditkill"
 	unitEnabled   = "/etc/systemd/system/multi-user.target.wants/otelcol-auditkill.service"
@@ -62,6 +63,8 @@ func needDpkg(t *testing.T) {
 	}
 	if os.Getenv("CI") == "true" { // where nobody needs it: a test was killed before its end
 		_ = exec.CommandContext(t.Context(), "dpkg", "--purge", packageName).Run()
+		_ = os.RemoveAll(packageKeys) // which are not the package's
+		_ = os.Remove(filepath.Dir(packageConfig))
 	}
 	_ = os.Remove(packageState) // if there is nothing in it
 	for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare} {
@@ -87,6 +90,10 @@ func install(t *testing.T, deb string) {
 		assert.ErrorAs(t, err, new(user.UnknownUserError), "after dpkg --purge")
 	})
 	shell(t, "dpkg", "--install", deb)
+	if _, err := os.Stat("/run/systemd/system"); err == nil { // where systemd has started the service
+		shell(t, "systemctl", "stop", packageName)
+		require.NoError(t, os.RemoveAll(packageState))
+	}
 }
 
 // modes are those of installed files, and the groups that they belong to beside root.
