@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,6 +93,10 @@ func (i *image) volumes(t *testing.T, p pod, owner int, log []bind) (binds []bin
 	for _, b := range log {
 		host["log"] = b.From
 	}
+	if _, err := os.Stat(host["machine-id"]); os.IsNotExist(err) { // as in a container
+		host["machine-id"] = filepath.Join(t.TempDir(), "machine-id")
+		require.NoError(t, os.WriteFile(host["machine-id"], []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
+	}
 	for _, mount := range p.Containers[0].VolumeMounts {
 		from, err := filepath.Abs(host[mount.Name])
 		require.NoError(t, err)
@@ -130,6 +135,31 @@ func (p *pod) secret(t *testing.T) string {
 	return directory
 }
 
+// environment returns the variables of the pod's container.
+func (p *pod) environment(t *testing.T) []string {
+	t.Helper()
+	environment := make(map[string]string)
+	for _, variable := range p.Containers[0].Env {
+		environment[variable.Name] = strings.ReplaceAll(variable.Value, "$(POD_IP)", "0.0.0.0")
+	}
+	if p.HostNetwork { // of this machine, where others may listen
+		environment["HEALTH_ENDPOINT"], environment["METRICS_PORT"] = freeAddress(t), strconv.Itoa(freePort(t))
+	}
+	return assignments(environment)
+}
+
+// existingGroup returns the first of these that this machine has.
+func existingGroup(t *testing.T, names ...string) string {
+	t.Helper()
+	for _, name := range names {
+		if _, err := user.LookupGroup(name); err == nil {
+			return name
+		}
+	}
+	require.FailNow(t, "there is no such group", "%v", names)
+	return ""
+}
+
 // The DaemonSets' pods, with their capabilities, namespaces and volumes and no others, see
 // a kill. They tell us, and a gateway that is not there.
 func TestPodSeesAKill(t *testing.T) {
@@ -138,7 +168,7 @@ func TestPodSeesAKill(t *testing.T) {
 		pods[source.name] = source
 	}
 	another := pods["file"]
-	another.logGroup = "adm"
+	another.logGroup = existingGroup(t, "adm", "daemon", "nogroup", "nobody")
 	pods["file, as another user than root"] = another
 	for name, source := range pods {
 		t.Run(name, func(t *testing.T) {
@@ -149,9 +179,7 @@ func TestPodSeesAKill(t *testing.T) {
 			s.Command = append(s.Command, "--config=yaml:exporters::debug::verbosity: normal",
 				"--config=yaml:service::pipelines::logs::exporters: [otlp_grpc, debug]",
 				"--config=yaml:service::pipelines::traces::exporters: [otlp_grpc, debug]")
-			for _, variable := range agent.Containers[0].Env {
-				s.Environment = append(s.Environment, variable.Name+"="+strings.ReplaceAll(variable.Value, "$(POD_IP)", "0.0.0.0"))
-			}
+			s.Environment = agent.environment(t)
 			s.UID = *agent.Containers[0].SecurityContext.RunAsUser
 			if source.logGroup != "" { // what the manifest says about it
 				group, err := user.LookupGroup(source.logGroup)
