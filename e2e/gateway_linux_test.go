@@ -90,10 +90,7 @@ func agentToVictoriaLogs(t *testing.T) asker {
 func gatewayToVictoriaLogs(t *testing.T) asker {
 	t.Helper()
 	v := startVictoriaLogs(t)
-	g := startGateway(t, "configs/gateway.yaml", map[string]string{
-		"LOGS_ENDPOINT": "http://" + v.address + "/insert/opentelemetry", "TRACES_ENDPOINT": noTraces(t),
-	})
-	startConfigured(t, "configs/agent.yaml", g.agent)
+	gatewayTo(t, "http://"+v.address+"/insert/opentelemetry")
 	return v.asker()
 }
 
@@ -122,11 +119,15 @@ func agentToLoki(t *testing.T) asker {
 func gatewayToLoki(t *testing.T) asker {
 	t.Helper()
 	l := startLoki(t)
-	g := startGateway(t, "configs/gateway.yaml", map[string]string{
-		"LOGS_ENDPOINT": "http://" + l.address + "/otlp", "TRACES_ENDPOINT": noTraces(t),
-	})
-	startConfigured(t, "configs/agent.yaml", g.agent)
+	gatewayTo(t, "http://"+l.address+"/otlp")
 	return l.asker()
+}
+
+// gatewayTo runs an agent, and a gateway to a backend of logs.
+func gatewayTo(t *testing.T, logs string) {
+	t.Helper()
+	g := startGateway(t, "configs/gateway.yaml", map[string]string{"LOGS_ENDPOINT": logs, "TRACES_ENDPOINT": noTraces(t)})
+	startConfigured(t, "configs/agent.yaml", g.agent)
 }
 
 // A log record in one backend leads to the trace in another.
