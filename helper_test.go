@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
 )
 
@@ -44,7 +45,7 @@ type fixture struct {
 	telemetry *componenttest.Telemetry
 	logged    *observer.ObservedLogs
 	host      component.Host
-	machine   machine
+	machine   machine.Machine
 	grace     time.Duration
 	// sink is the next consumer if there is no other.
 	sink sink
@@ -65,8 +66,8 @@ func newFixture(t *testing.T, path string) *fixture {
 		set:       metadatatest.NewSettings(telemetry),
 		telemetry: telemetry,
 		host:      componenttest.NewNopHost(),
-		machine: machine{
-			name: "db1.example.com", id: "0123456789abcdef0123456789abcdef", os: "linux", passwd: passwd(t),
+		machine: machine.Machine{
+			Name: "db1.example.com", ID: "0123456789abcdef0123456789abcdef", OS: "linux", Passwd: passwd(t),
 		},
 		grace: shutdownGrace,
 	}

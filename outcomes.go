@@ -54,7 +54,7 @@ func (r *killReceiver) openOutcomes() error {
 		return nil
 	}
 	config := outcome.Config{
-		Timeout: r.config.Outcome.Timeout, HostID: r.machine.id, BootID: r.machine.boot,
+		Timeout: r.config.Outcome.Timeout, HostID: r.machine.ID, BootID: r.machine.Boot,
 		Conceal: telemetry.CommandLine(r.config.CommandLine).Conceal, SinceBoot: process.SinceBoot, Logger: occasional.Logger(r.set.Logger),
 	}
 	if teller, ok := r.source.Source.(outcome.Teller); ok {

@@ -21,6 +21,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
@@ -44,7 +45,7 @@ type killReceiver struct {
 	filter    *filter.Filter
 	telemetry *metadata.TelemetryBuilder
 	obsreport *receiverhelper.ObsReport
-	machine   machine
+	machine   machine.Machine
 	processes *process.Table
 	grace     time.Duration
 
@@ -88,10 +89,10 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 	if err != nil {
 		return nil, err
 	}
-	host := thisMachine(config.RootPath)
+	host := machine.This(config.RootPath)
 	r := &killReceiver{
 		config: config, set: set, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
-		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.name, Logger: set.Logger}),
+		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.Name, Logger: set.Logger}),
 		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
 		exits: newExits(config, set.Logger),
 	}
@@ -209,7 +210,7 @@ func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delive
 	d := &delivery{
 		filter:    r.filter,
 		processes: r.processes,
-		users:     process.NewUsers(r.machine.passwd, r.machine.name),
+		users:     process.NewUsers(r.machine.Passwd, r.machine.Name),
 		obsreport: r.obsreport,
 		telemetry: r.telemetry,
 		logger:    occasional.Logger(r.set.Logger),
@@ -282,4 +283,16 @@ func storageClient(
 		return nil, fmt.Errorf("storage: opening %q: %w", storageID, err)
 	}
 	return client, nil
+}
+
+// telemetryConfig says how events of this host are turned into telemetry.
+func telemetryConfig(config *Config, set *receiver.Settings, host machine.Machine) telemetry.Config {
+	return telemetry.Config{
+		HostName:     host.Name,
+		HostID:       host.ID,
+		OSType:       host.OS,
+		ScopeName:    metadata.ScopeName,
+		ScopeVersion: set.BuildInfo.Version,
+		CommandLine:  telemetry.CommandLine(config.CommandLine),
+	}
 }

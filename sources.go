@@ -152,6 +152,6 @@ func (r *killReceiver) correlation() correlate.Config {
 		MaxPending:   r.config.Correlation.MaxPending,
 		KeepOriginal: r.config.IncludeOriginal,
 		Key:          r.config.Rules.Key,
-		Executable:   r.machine.executable,
+		Executable:   r.machine.Executable,
 	}
 }
