@@ -10,7 +10,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Config says what is wanted. An empty list of names wants all.
+// Config says what is wanted. An empty list wants all.
 type Config struct {
 	Signals       []kill.Signal
 	Targets       []string
@@ -51,7 +51,7 @@ func (f *Filter) Apply(e *kill.Event) bool {
 	if e.Kind == kill.KindTamper {
 		return true
 	}
-	if e.SignalKnown && !f.signals[e.Signal] {
+	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] {
 		return false
 	}
 	if e.Result.Failed() && !f.includeFailed {

@@ -112,6 +112,15 @@ func TestApply(t *testing.T) {
 	}
 }
 
+func TestApplyToAllSignals(t *testing.T) {
+	t.Parallel()
+	f, err := New(Config{})
+	require.NoError(t, err)
+	for _, signal := range []kill.Signal{0, kill.SIGKILL, 64, 100} {
+		assert.True(t, f.Apply(event(func(e *kill.Event) { e.Signal = signal })), signal)
+	}
+}
+
 // Of many targets only those that are wanted stay, but how many there were is
 // still told.
 func TestApplyTakesOutTargets(t *testing.T) {

@@ -87,6 +87,16 @@ func DefaultSignals() []Signal {
 	}
 }
 
+// AllSignals are those that there are, and 0, which only asks whether a process is there.
+// 32 and 33 belong to the C library, which sends them nevertheless.
+func AllSignals() []Signal {
+	all := make([]Signal, 0, maxSignal+1)
+	for s := Signal(0); s <= maxSignal; s++ {
+		all = append(all, s)
+	}
+	return all
+}
+
 // ParseSignal reads a signal as people write it: a number from 0 to 64, a name
 // with or without SIG in any case, SIGRTMIN+n or SIGRTMAX-n.
 func ParseSignal(text string) (Signal, error) {

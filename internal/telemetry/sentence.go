@@ -11,6 +11,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
+// Sentence returns what a person wants to read of an event: the body of its log record.
+// target is nil if nobody was struck.
+func Sentence(e *kill.Event, target *kill.Process) string { return string(sentence(nil, e, target)) }
+
+// Address says whom the sender meant where nobody was struck, such as "process group 7".
+func Address(e *kill.Event) string { return string(appendAddress(nil, e)) }
+
+// Visible returns text so that it can do no harm on a terminal.
+func Visible(text string) string { return string(appendVisible(nil, text)) }
+
 // sentence appends what a person wants to read of an event. target is nil if
 // nobody was struck.
 func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {

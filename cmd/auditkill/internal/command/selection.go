@@ -1,0 +1,96 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/internal/filter"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// selectionFlags are the flags that say which signals are asked for.
+type selectionFlags struct {
+	signals          []string
+	targets, senders []string
+	user             string
+	failed           bool
+	output           string
+	commandLine      string
+}
+
+func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
+	flags.StringSliceVarP(&f.signals, "signal", "s", nil, "signals, such as KILL,TERM, 9 or SIGRTMIN+1 (default "+signals+")")
+	flags.StringSliceVarP(&f.targets, "target", "t", nil, "names of the processes that are struck, such as mysqld or \"postgres*\"")
+	flags.StringSliceVar(&f.senders, "sender", nil, "names of the processes that send, or the paths of their programs, such as \"/usr/*/kill\"")
+	flags.StringVarP(&f.user, "user", "u", "", "user (name or id) who logged in, or who the sender ran as")
+	flags.BoolVar(&f.failed, "failed", false, "only signals that did not get through (EPERM, ESRCH, ...)")
+	flags.StringVarP(&f.output, "output", "o", listing.FormatTable, "table, json (an object a line) or csv")
+	flags.StringVar(&f.commandLine, "command-line", string(telemetry.CommandLineRedacted),
+		"how to tell the sender's command line: redacted, full or off")
+}
+
+// complete tells the shell what a flag may be.
+func (f *selectionFlags) complete(cmd *cobra.Command) {
+	var names []string
+	for _, signal := range kill.AllSignals()[1:] {
+		names = append(names, strings.TrimPrefix(signal.Name(), "SIG"))
+	}
+	fixed := map[string][]string{
+		"signal":       append(names, "all"),
+		"output":       listing.Formats(),
+		"command-line": {string(telemetry.CommandLineRedacted), string(telemetry.CommandLineFull), string(telemetry.CommandLineOff)},
+	}
+	for flag, values := range fixed {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	}
+}
+
+// config returns what the flags ask for. It names the flag that is wrong.
+func (f *selectionFlags) config() (selection.Config, error) {
+	config := selection.Config{Targets: f.targets, Senders: f.senders, User: f.user, OnlyFailed: f.failed}
+	var err error
+	if config.Signals, err = parseSignals(f.signals); err != nil {
+		return config, err
+	}
+	for flag, globs := range map[string][]string{"target": f.targets, "sender": f.senders} {
+		for _, glob := range globs {
+			if err := filter.Check(glob); err != nil {
+				return config, fmt.Errorf("--%s: %w", flag, err)
+			}
+		}
+	}
+	if !slices.Contains(listing.Formats(), f.output) {
+		return config, fmt.Errorf("--output: %q must be table, json or csv", f.output)
+	}
+	switch telemetry.CommandLine(f.commandLine) {
+	case telemetry.CommandLineRedacted, telemetry.CommandLineFull, telemetry.CommandLineOff:
+		return config, nil
+	}
+	return config, fmt.Errorf("--command-line: %q must be redacted, full or off", f.commandLine)
+}
+
+// parseSignals reads the values of --signal. It returns none for "all", as for nothing.
+func parseSignals(names []string) ([]kill.Signal, error) {
+	var signals []kill.Signal
+	for _, name := range names {
+		if strings.EqualFold(name, "all") {
+			return nil, nil
+		}
+		signal, err := kill.ParseSignal(name)
+		if err != nil {
+			return nil, fmt.Errorf("--signal: %w", err)
+		}
+		signals = append(signals, signal)
+	}
+	return signals, nil
+}

@@ -1,0 +1,67 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listing
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// Past are the columns of what has happened.
+func Past(location *time.Location, conceal telemetry.CommandLine) []Column {
+	at := func(layout string) func(Entry) string {
+		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
+	}
+	return []Column{
+		{Title: "TIME", Least: len("2006-01-02 15:04"), Text: at("2006-01-02 15:04:05.000"), Short: at(time.DateTime)},
+		{Title: "SIGNAL", Least: len("SIGKILL"), Text: Entry.Signal, Style: signalStyle},
+		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess},
+		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess},
+		{Title: "EXECUTABLE", Least: 4, Text: Entry.Executable, KeepEnd: true},
+		{Title: "LOGIN", Least: 4, Text: Entry.Login},
+		{Title: "RESULT", Least: 5, Text: Entry.Result, Style: resultStyle},
+		{Title: "COMMAND LINE", Least: 6, Text: func(e Entry) string { return e.CommandLine(conceal) }},
+	}
+}
+
+// Live are the columns of what happens: those that SystemTap's examples print, and what
+// those do not know.
+func Live(location *time.Location) []Column {
+	return []Column{
+		{Title: "EPOCH", Usual: 10, Least: 10, Text: func(e Entry) string { return strconv.FormatInt(e.Event.Time.Unix(), 10) }},
+		{Title: "TIME", Usual: 12, Least: 8, Text: func(e Entry) string { return e.Event.Time.In(location).Format("15:04:05.000") }, Short: func(e Entry) string { return e.Event.Time.In(location).Format(time.TimeOnly) }},
+		{Title: "TARGET", Usual: 15, Least: 8, Text: Entry.TargetName},
+		{Title: "PID", Usual: 7, Least: 5, Text: Entry.TargetPID},
+		{Title: "SIGNAL", Usual: 7, Least: 7, Text: Entry.Signal, Style: signalStyle},
+		{Title: "SENDER", Usual: 15, Least: 8, Text: Entry.SenderName},
+		{Title: "SENDER PID", Usual: 7, Least: 5, Text: Entry.SenderPID},
+		{Title: "USER", Usual: 8, Least: 4, Text: Entry.who},
+		{Title: "RESULT", Usual: 26, Least: 6, Text: Entry.Result, Style: resultStyle},
+	}
+}
+
+// who is the person behind it: who logged in or, if nobody did, who the sender ran as.
+func (e Entry) who() string {
+	if login := e.Login(); login != "" {
+		return login
+	}
+	return e.User()
+}
+
+func signalStyle(e Entry) terminal.Style {
+	if e.Fatal() {
+		return terminal.Red
+	}
+	return terminal.Plain
+}
+
+func resultStyle(e Entry) terminal.Style {
+	if e.Failed() {
+		return terminal.Yellow
+	}
+	return terminal.Plain
+}

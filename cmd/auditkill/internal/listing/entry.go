@@ -1,0 +1,233 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listing
+
+import (
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// none stands for what is not there, unknown for what is not known.
+const (
+	none    = "-"
+	unknown = "?"
+)
+
+// Entry is one line of a listing: an event as it struck one target. Its methods return
+// text that does no harm on a terminal.
+type Entry struct {
+	Event *kill.Event
+	// Target is nil if nobody was struck.
+	Target *kill.Process
+}
+
+// Entries are the lines that an event makes: one for each target, or one for nobody.
+func Entries(e *kill.Event) []Entry {
+	if len(e.Targets) == 0 {
+		return []Entry{{Event: e}}
+	}
+	entries := make([]Entry, 0, len(e.Targets))
+	for i := range e.Targets {
+		entries = append(entries, Entry{Event: e, Target: &e.Targets[i]})
+	}
+	return entries
+}
+
+// Signal is the name of the signal.
+func (e Entry) Signal() string {
+	if !e.Event.SignalKnown {
+		return unknown
+	}
+	return e.Event.Signal.Name()
+}
+
+// TargetName is the name of whom the signal was for, or whom the sender meant.
+func (e Entry) TargetName() string {
+	if e.Target == nil {
+		return telemetry.Address(e.Event)
+	}
+	return nameOf(e.Target)
+}
+
+// TargetPID is empty if nobody was struck.
+func (e Entry) TargetPID() string { return pidOf(e.Target) }
+
+// TargetProcess is name[pid].
+func (e Entry) TargetProcess() string {
+	if e.Target == nil {
+		return e.TargetName()
+	}
+	return named(e.Target)
+}
+
+// Kernel reports whether nobody sent the signal but the kernel.
+func (e Entry) Kernel() bool {
+	return e.Event.Origin == kill.OriginKernel || e.Event.Kind == kill.KindAbend
+}
+
+// SenderName is the name of the process that sent the signal. Where the kernel did, it is
+// "kernel", with the reason if that is known.
+func (e Entry) SenderName() string {
+	switch {
+	case e.Kernel() && e.Event.Cause != kill.CauseNone:
+		return "kernel (" + string(e.Event.Cause) + ")"
+	case e.Kernel():
+		return "kernel"
+	}
+	return nameOf(&e.Event.Sender)
+}
+
+// SenderPID is empty if it is the kernel.
+func (e Entry) SenderPID() string {
+	if e.Kernel() {
+		return ""
+	}
+	return pidOf(&e.Event.Sender)
+}
+
+// SenderProcess is name[pid].
+func (e Entry) SenderProcess() string {
+	if e.Kernel() {
+		return e.SenderName()
+	}
+	return named(&e.Event.Sender)
+}
+
+// Executable is the path of the sender's program; empty if it is not known.
+func (e Entry) Executable() string {
+	if e.Kernel() {
+		return ""
+	}
+	return telemetry.Visible(e.Event.Sender.Executable)
+}
+
+// Program is what a sender is called over many of its lives: its executable or, if that is
+// not known, its name.
+func (e Entry) Program() string {
+	if executable := e.Executable(); executable != "" {
+		return executable
+	}
+	return e.SenderName()
+}
+
+// Login is who logged in, whatever su or sudo came after; empty for what the system
+// started by itself.
+func (e Entry) Login() string {
+	if e.Kernel() {
+		return ""
+	}
+	return userName(e.Event.Sender.Login)
+}
+
+// User is who the sender ran as.
+func (e Entry) User() string {
+	if e.Kernel() {
+		return ""
+	}
+	return userName(e.Event.Sender.User)
+}
+
+// CommandLine is the sender's, as far as it may be told.
+func (e Entry) CommandLine(conceal telemetry.CommandLine) string {
+	if e.Kernel() {
+		return ""
+	}
+	title := strings.TrimRight(conceal.Conceal(e.Event.Sender.Title), "\x00")
+	return telemetry.Visible(strings.ReplaceAll(title, "\x00", " "))
+}
+
+// Result is "ok", the name of an error such as "EPERM", or why a signal that was sent
+// changed nothing. Of a process that is followed it is what became of it.
+func (e Entry) Result() string {
+	switch result := e.Event.Result; {
+	case e.Event.Outcome != nil:
+		return outcomeOf(e.Event)
+	case e.Event.Kind == kill.KindAbend:
+		return "died"
+	case result.Failed() && result.Error != "":
+		return result.Error
+	case result.Failed():
+		return "errno " + strconv.Itoa(result.Errno)
+	case !result.Known && e.Event.DeliveryTo(e.Target) == kill.DeliveryUnknown:
+		return unknown
+	}
+	switch e.Event.DeliveryTo(e.Target) {
+	case kill.DeliveryIgnored:
+		return "ignored"
+	case kill.DeliveryPending:
+		return "pending already"
+	case kill.DeliveryOverflow:
+		return "queue full"
+	}
+	return "ok"
+}
+
+// outcomeOf says what became of a process.
+func outcomeOf(e *kill.Event) string {
+	after := e.Time.Sub(e.Outcome.Began).Seconds()
+	switch o := e.Outcome; o.Verdict {
+	case kill.VerdictSurvived:
+		return fmt.Sprintf("alive after %.0f s", after)
+	case kill.VerdictExited:
+		return fmt.Sprintf("gone after %.1f s, exit code %d", after, o.Exit.Code())
+	case kill.VerdictKilled:
+		return fmt.Sprintf("gone after %.1f s, by %s", after, o.Exit.Signal().Name())
+	case kill.VerdictCoreDumped:
+		return fmt.Sprintf("gone after %.1f s, core dumped on %s", after, o.Exit.Signal().Name())
+	case kill.VerdictUnknown:
+		return "not waited for any more"
+	}
+	return fmt.Sprintf("gone after %.1f s", after)
+}
+
+// Failed reports whether the signal did not get through.
+func (e Entry) Failed() bool { return e.Event.Result.Failed() }
+
+// Fatal reports whether a signal got through that ends a process unless it objects.
+func (e Entry) Fatal() bool {
+	switch e.Event.DeliveryTo(e.Target) {
+	case kill.DeliveryIgnored, kill.DeliveryOverflow:
+		return false
+	}
+	return e.Event.SignalKnown && e.Event.Signal.Fatal() && !e.Failed()
+}
+
+func named(p *kill.Process) string {
+	if p.PID == 0 {
+		return nameOf(p)
+	}
+	return nameOf(p) + "[" + strconv.Itoa(p.PID) + "]"
+}
+
+func nameOf(p *kill.Process) string {
+	switch {
+	case p.Command != "":
+		return telemetry.Visible(p.Command)
+	case p.Executable != "":
+		return telemetry.Visible(path.Base(p.Executable))
+	}
+	return unknown
+}
+
+func pidOf(p *kill.Process) string {
+	if p == nil || p.PID == 0 {
+		return ""
+	}
+	return strconv.Itoa(p.PID)
+}
+
+func userName(u kill.User) string {
+	switch {
+	case !u.ID.Known:
+		return ""
+	case u.Name != "":
+		return telemetry.Visible(u.Name)
+	}
+	return strconv.FormatUint(uint64(u.ID.Value), 10)
+}

@@ -1,0 +1,58 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package listing writes signals one after the other: as a table for people, or as JSON
+// or CSV for programs.
+package listing
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// Printer writes entries.
+type Printer interface {
+	// Print writes an entry, perhaps later.
+	Print(Entry) error
+	// Flush writes what has not been written yet.
+	Flush() error
+}
+
+// The formats.
+const (
+	FormatTable = "table"
+	FormatJSON  = "json"
+	FormatCSV   = "csv"
+)
+
+// Formats are all that there are.
+func Formats() []string { return []string{FormatTable, FormatJSON, FormatCSV} }
+
+// Settings say how to write.
+type Settings struct {
+	// Format is one of Formats.
+	Format string
+	// Columns are those of the table, whose first lines tell how wide they are: Sample of
+	// them, 0 if each has to be written at once.
+	Columns  []Column
+	Sample   int
+	Terminal terminal.Terminal
+	// Telemetry says how a log record of the same event is made.
+	Telemetry telemetry.Config
+}
+
+// New returns what writes entries to out.
+func New(out io.Writer, s Settings) (Printer, error) {
+	switch s.Format {
+	case FormatTable:
+		return NewTable(out, s.Terminal, s.Columns, s.Sample), nil
+	case FormatJSON:
+		return newJSON(out, s.Telemetry, s.Sample == 0), nil
+	case FormatCSV:
+		return newCSV(out, s.Telemetry.CommandLine, s.Sample == 0), nil
+	}
+	return nil, fmt.Errorf("--output %s: must be table, json or csv", s.Format)
+}

@@ -1,0 +1,204 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listing
+
+import (
+	"bufio"
+	"io"
+	"strings"
+
+	"github.com/rivo/uniseg"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+)
+
+const (
+	gap      = "  "
+	ellipsis = "…"
+)
+
+// Column is one of a table.
+type Column struct {
+	Title string
+	// Usual is how wide it is where the table is not told by its first lines, Least how
+	// wide it stays where the terminal is narrow.
+	Usual, Least int
+	// KeepEnd cuts a text that is too long at its beginning, as of a path.
+	KeepEnd bool
+	Text    func(Entry) string
+	// Short is the text where Text does not fit; nil if it is cut.
+	Short func(Entry) string
+	// Style is how it looks; nil for plain.
+	Style func(Entry) terminal.Style
+}
+
+// Table writes entries below each other. On a terminal each takes exactly one line.
+//
+// Libraries for tables gather all rows first, or wrap them; this one writes while a log of
+// any length is read, and while signals come.
+type Table struct {
+	out      *bufio.Writer
+	terminal terminal.Terminal
+	columns  []Column
+	// sample holds the first lines until their widths are known; size is how many that are.
+	sample []Entry
+	size   int
+	begun  bool
+	// natural is how wide the columns would like to be, widths how wide they are on a
+	// terminal of the given width.
+	natural, widths []int
+	width           int
+}
+
+// NewTable returns a table that looks at so many lines before it decides how wide its
+// columns are; with 0 each line is written at once.
+func NewTable(out io.Writer, on terminal.Terminal, columns []Column, sample int) *Table {
+	t := &Table{out: bufio.NewWriter(out), terminal: on, columns: columns, size: sample, width: -1}
+	for _, column := range columns {
+		width := uniseg.StringWidth(column.Title)
+		if sample == 0 {
+			width = max(width, column.Usual)
+		}
+		t.natural = append(t.natural, width)
+	}
+	return t
+}
+
+// Print implements Printer.
+func (t *Table) Print(e Entry) error {
+	if len(t.sample) < t.size {
+		t.sample = append(t.sample, e)
+		return nil
+	}
+	if t.size == 0 {
+		t.row(e)
+		return t.out.Flush()
+	}
+	t.measure()
+	t.row(e)
+	return nil
+}
+
+// Flush implements Printer.
+func (t *Table) Flush() error {
+	t.measure()
+	return t.out.Flush()
+}
+
+// measure ends the sample.
+func (t *Table) measure() {
+	sample := t.sample
+	t.sample = nil
+	if len(sample) == 0 {
+		return
+	}
+	t.size = -1
+	for _, e := range sample {
+		for i, column := range t.columns {
+			t.natural[i] = max(t.natural[i], uniseg.StringWidth(column.Text(e)))
+		}
+	}
+	for _, e := range sample {
+		t.row(e)
+	}
+}
+
+func (t *Table) row(e Entry) {
+	t.layout()
+	if !t.begun {
+		t.begun = true
+		t.line(func(i int) (string, terminal.Style) { return t.columns[i].Title, terminal.Bold })
+	}
+	t.line(func(i int) (string, terminal.Style) {
+		column, style := t.columns[i], terminal.Plain
+		if column.Style != nil {
+			style = column.Style(e)
+		}
+		text := column.Text(e)
+		if text == "" {
+			text, style = none, terminal.Plain
+		}
+		if column.Short != nil && t.width > 0 && uniseg.StringWidth(text) > t.widths[i] {
+			text = column.Short(e)
+		}
+		return text, style
+	})
+}
+
+// layout fits the columns into the terminal, the widest first.
+func (t *Table) layout() {
+	width := t.terminal.Width()
+	if width == t.width {
+		return
+	}
+	t.width, t.widths = width, append([]int(nil), t.natural...)
+	if width == 0 {
+		return
+	}
+	total := len(gap) * (len(t.widths) - 1)
+	for _, each := range t.widths {
+		total += each
+	}
+	for ; total > width; total-- {
+		widest, spare := -1, 0
+		for i, column := range t.columns {
+			if s := t.widths[i] - column.Least; s > spare {
+				widest, spare = i, s
+			}
+		}
+		if widest < 0 {
+			return // too narrow for anything; line cuts
+		}
+		t.widths[widest]--
+	}
+}
+
+// line writes one, and no blanks at its end.
+func (t *Table) line(cell func(i int) (string, terminal.Style)) {
+	padding, left := 0, t.width
+	for i := range t.columns {
+		text, style := cell(i)
+		if t.width > 0 {
+			room := min(t.widths[i], left)
+			text = cut(text, room, t.columns[i].KeepEnd)
+			left -= room + len(gap)
+		}
+		if text == "" {
+			break
+		}
+		_, _ = t.out.WriteString(strings.Repeat(" ", padding)) // Flush returns the error
+		_, _ = t.out.WriteString(t.terminal.Paint(style, text))
+		padding = max(0, t.widths[i]-uniseg.StringWidth(text)) + len(gap)
+	}
+	_ = t.out.WriteByte('\n')
+}
+
+// cut shortens a text to a width, and shows that it did.
+func cut(text string, width int, keepEnd bool) string {
+	if uniseg.StringWidth(text) <= width {
+		return text
+	}
+	if width <= 0 {
+		return ""
+	}
+	var clusters []string
+	for graphemes := uniseg.NewGraphemes(text); graphemes.Next(); {
+		clusters = append(clusters, graphemes.Str())
+	}
+	room := width - 1
+	if keepEnd {
+		kept := len(clusters)
+		for kept > 0 && uniseg.StringWidth(clusters[kept-1]) <= room {
+			kept--
+			room -= uniseg.StringWidth(clusters[kept])
+		}
+		return ellipsis + strings.Join(clusters[kept:], "")
+	}
+	kept := 0
+	for kept < len(clusters) && uniseg.StringWidth(clusters[kept]) <= room {
+		room -= uniseg.StringWidth(clusters[kept])
+		kept++
+	}
+	return strings.Join(clusters[:kept], "") + ellipsis
+}
