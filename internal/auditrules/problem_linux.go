@@ -134,13 +134,18 @@ func (m *Manager) obstacle(list []loaded, i int, l loaded) (Problem, bool) {
 			Lines: []string{removal(l.String())},
 		}, true
 	case l.list == unix.AUDIT_FILTER_EXIT && l.action == unix.AUDIT_NEVER && m.hides(list, i, l):
-		return Problem{
-			What:  fmt.Sprintf("the audit rule %q comes before those that record signals: what it applies to stays unseen", l),
-			Mend:  "if that is not meant, remove it, also from /etc/audit/rules.d, or let it name the system calls it is for",
-			Lines: []string{removal(l.String())},
-		}, true
+		return hiding(l), true
 	}
 	return Problem{}, false
+}
+
+// hiding is the problem of a rule that suppresses what others behind it are to record.
+func hiding(l loaded) Problem {
+	return Problem{
+		What:  fmt.Sprintf("the audit rule %q comes before those that record signals: what it applies to stays unseen", l),
+		Mend:  "if that is not meant, remove it, also from /etc/audit/rules.d, or let it name the system calls it is for",
+		Lines: []string{removal(l.String())},
+	}
 }
 
 // hides reports whether a rule may suppress what one of ours behind it is to

@@ -1,0 +1,162 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const (
+	formatAuditctl = "auditctl"
+	formatRulesD   = "rules.d"
+	outputTable    = "table"
+	outputJSON     = "json"
+
+	// longestKey is the longest that auditctl takes, as the receiver's rules::key.
+	longestKey = 31
+)
+
+// rulesFlags say which rules are asked for.
+type rulesFlags struct {
+	signals             []string
+	key, format, output string
+	check               bool
+}
+
+func newRules() *cobra.Command {
+	var f rulesFlags
+	cmd := &cobra.Command{
+		Use:   "rules",
+		Short: "Print the audit rules that make the kernel record signals, or check them",
+		Long: `Prints the fewest audit rules that make the kernel record a set of signals: the commands
+that load them now, or the lines of a file in /etc/audit/rules.d that loads them at boot.
+Every rule costs every system call of the host, so there are four, however many signals
+there are. The sources netlink and file need them, ebpf does not.
+
+With --check nothing is printed for others to run: the rules that are loaded are compared
+with those that are needed. A rule that records more does as well. Each finding comes with
+the command that mends it:
+
+  recorded   the kernel records what the rule is for
+  partly     some of it
+  missing    nothing of it
+  shadowed   another rule (never) suppresses it first, for all processes or for some
+
+That takes CAP_AUDIT_CONTROL on the host itself: run it as root. It changes nothing.
+
+Exit codes with --check: 0 if all is recorded, 1 if something is missing, shadowed or
+locked, or audit is off, 2 if the kernel could not be asked.
+
+--check --output json prints one object:
+
+  {"recorded": bool, "enabled": 0, 1 or 2 (locked, as auditctl -s),
+   "rules": [{"rule", "state", "by": [rules], "unseen": ["SIGKILL by tkill"],
+              "shadows": [rules], "mend": [commands]}],
+   "problems": [{"what", "mend", "lines": [commands]}]}`,
+		Example: `  auditkill rules                                  the commands for the signals that end a process
+  auditkill rules --signal KILL,TERM | sudo sh     load the rules for two, until the next boot
+  auditkill rules --format rules.d | sudo tee ` + auditrules.Path + `
+  sudo augenrules --load                           and load those at every boot
+  sudo auditkill rules --check                     is everything recorded?`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	flags.StringSliceVarP(&f.signals, "signal", "s", nil,
+		"signals, such as KILL,TERM, 9 or SIGRTMIN+1, or all (default those that end or stop a process)")
+	flags.StringVarP(&f.key, "key", "k", "audit_kill", "the key that records bear (ausearch -k)")
+	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
+	flags.BoolVar(&f.check, "check", false, "compare with what is loaded, and change nothing")
+	flags.StringVarP(&f.output, "output", "o", outputTable, "with --check: table or json")
+	cmd.MarkFlagsMutuallyExclusive("check", "format")
+	f.complete(cmd)
+	return cmd
+}
+
+func (f *rulesFlags) complete(cmd *cobra.Command) {
+	names := []string{"all"}
+	for _, signal := range kill.AllSignals()[1:] {
+		names = append(names, strings.TrimPrefix(signal.Name(), "SIG"))
+	}
+	for flag, values := range map[string][]string{
+		"signal": names, "format": {formatAuditctl, formatRulesD}, "output": {outputTable, outputJSON}, "key": nil,
+	} {
+		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	}
+}
+
+func (f *rulesFlags) run(cmd *cobra.Command) error {
+	signals, err := f.validate(cmd)
+	if err != nil {
+		return err
+	}
+	if f.check {
+		return checkRules(cmd.OutOrStdout(), signals, f.key, f.output)
+	}
+	rules := auditrules.For(signals, f.key, 0)
+	if len(rules) == 0 {
+		return fmt.Errorf("no audit rules are known for this machine (%s)", runtime.GOARCH)
+	}
+	return printRules(cmd.OutOrStdout(), rules, f.format)
+}
+
+// validate returns the signals. An error names the flag that is wrong.
+func (f *rulesFlags) validate(cmd *cobra.Command) ([]kill.Signal, error) {
+	if !slices.Contains([]string{formatAuditctl, formatRulesD}, f.format) {
+		return nil, fmt.Errorf("--format: %q must be %s or %s", f.format, formatAuditctl, formatRulesD)
+	}
+	if !slices.Contains([]string{outputTable, outputJSON}, f.output) {
+		return nil, fmt.Errorf("--output: %q must be %s or %s", f.output, outputTable, outputJSON)
+	}
+	if cmd.Flags().Changed("output") && !f.check {
+		return nil, errors.New("--output is for --check; --format says how rules are printed")
+	}
+	if err := validKey(f.key); err != nil {
+		return nil, err
+	}
+	signals, err := parseSignals(f.signals)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(f.signals) == 0:
+		return kill.DefaultSignals(), nil
+	case len(signals) == 0:
+		return kill.AllSignals()[1:], nil // 0 is none
+	}
+	return signals, nil
+}
+
+// validKey refuses what auditctl, ausearch and rules.d do not take whole, as the
+// receiver does: they split at spaces and know quotes in part only.
+func validKey(key string) error {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
+	if key == "" || len(key) > longestKey || strings.ContainsFunc(key, odd) {
+		return fmt.Errorf("--key: %q must be 1 to %d printable ASCII characters without spaces, quotes, commas, "+
+			"backslashes and equals signs, such as audit_kill", key, longestKey)
+	}
+	return nil
+}
+
+func printRules(w io.Writer, rules []auditrules.Rule, format string) error {
+	text := auditrules.File(rules)
+	if format == formatAuditctl {
+		var commands strings.Builder
+		for _, r := range rules {
+			fmt.Fprintln(&commands, r.Command())
+		}
+		text = commands.String()
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}

@@ -1,0 +1,60 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestRules(t *testing.T) {
+	t.Parallel()
+	for name, arguments := range map[string][]string{
+		"rules_default.txt":   nil,
+		"rules_two.txt":       {"--signal", "KILL,term"},
+		"rules_all.txt":       {"-s", "all"},
+		"rules_file.txt":      {"--format", "rules.d", "--key", "who.did-it", "--signal", "9"},
+		"rules_realtime.txt":  {"--signal", "SIGRTMIN+1,0", "--format", "rules.d"},
+		"rules_auditctl.txt":  {"--format", "auditctl", "--signal", "KILL", "--signal", "SIGTERM"},
+		"rules_key_shell.txt": {"--key", "a;b$(c)", "--signal", "KILL"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, code, err := execute(t, newRules(), arguments...)
+			require.NoError(t, err)
+			assert.Equal(t, exitFound, code)
+			golden(t, name, out)
+		})
+	}
+}
+
+func TestRulesRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		arguments []string
+		says      string
+	}{
+		"a signal":               {[]string{"--signal", "KILLL"}, "--signal: "},
+		"a format":               {[]string{"--format", "json"}, `--format: "json" must be auditctl or rules.d`},
+		"an output":              {[]string{"--check", "--output", "csv"}, `--output: "csv" must be table or json`},
+		"an output of rules":     {[]string{"--output", "json"}, "--output is for --check"},
+		"a format of a check":    {[]string{"--check", "--format", "rules.d"}, "[check format]"},
+		"no key":                 {[]string{"--key", ""}, `--key: ""`},
+		"a key with a blank":     {[]string{"--key", "audit kill"}, "1 to 31 printable ASCII characters"},
+		"a key with a quote":     {[]string{"--key", `audit"kill`}, "such as audit_kill"},
+		"a key that is too long": {[]string{"--key", "a23456789b123456789c123456789d12"}, "--key: "},
+		"a key of other letters": {[]string{"--key", "größe"}, "--key: "},
+		"something to do":        {[]string{"load"}, "load"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, code, err := execute(t, newRules(), tt.arguments...)
+			require.ErrorContains(t, err, tt.says)
+			assert.Equal(t, exitTrouble, code)
+			assert.Empty(t, out)
+		})
+	}
+}

@@ -1,0 +1,196 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package auditrules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/elastic/go-libaudit/v2"
+	"golang.org/x/sys/unix"
+)
+
+// Inspection is what of the signals the loaded rules record.
+type Inspection struct {
+	Status *libaudit.AuditStatus
+	// Needed are the rules that the signals take, and what there is of each.
+	Needed []Needed
+	// Problems are what else keeps signals from being recorded: rules that suppress,
+	// and audit itself being off or locked.
+	Problems []Problem
+}
+
+// Needed is a rule that is to record signals.
+type Needed struct {
+	Rule
+	// Loaded is true if it is itself loaded, whoever has done that.
+	Loaded bool
+	// By are the loaded rules that do what it is for, also if they do more.
+	By []string
+	// Unseen says what none of them records, or what another suppresses before: signals
+	// and calls, such as "SIGKILL, SIGTERM by tkill". Empty if all is recorded.
+	Unseen []string
+	// Shadows are the rules that suppress it, for all processes or for some.
+	Shadows []string
+}
+
+// Recorded reports whether the kernel records all that the rule is for.
+func (n Needed) Recorded() bool { return len(n.Unseen) == 0 && len(n.Shadows) == 0 }
+
+// Recorded reports whether the kernel records all signals, of all processes.
+func (i *Inspection) Recorded() bool {
+	return len(i.Problems) == 0 && !slices.ContainsFunc(i.Needed, func(n Needed) bool { return !n.Recorded() })
+}
+
+// Missing returns how many of the needed rules are not there as a whole.
+func (i *Inspection) Missing() int {
+	missing := 0
+	for _, n := range i.Needed {
+		if len(n.Unseen) > 0 {
+			missing++
+		}
+	}
+	return missing
+}
+
+// Check asks the kernel which of the signals it records, by whosever rules. It changes
+// nothing.
+func Check(s Settings) (*Inspection, error) {
+	m := New(s)
+	if err := m.build(); err != nil {
+		return nil, err
+	}
+	status, list, err := m.look()
+	if err != nil {
+		return nil, err
+	}
+	i := &Inspection{Status: status}
+	shadows := make(map[int]bool)
+	for at, r := range For(s.Signals, s.Key, 0) {
+		n := m.inspect(list, r, shadows)
+		n.Loaded = m.find(list, m.rules[at]) >= 0
+		i.Needed = append(i.Needed, n)
+	}
+	for at, l := range list {
+		if shadows[at] {
+			i.Problems = append(i.Problems, hiding(l))
+		} else if p, found := m.obstacle(list, at, l); found && l.list != unix.AUDIT_FILTER_EXIT {
+			i.Problems = append(i.Problems, p)
+		}
+	}
+	switch missing := i.Missing(); {
+	case status.Enabled == 0:
+		i.Problems = append(i.Problems, Problem{
+			What: "audit is off (auditctl -s says enabled 0), so that the rules record nothing",
+			Mend: "turn it on", Lines: []string{command("-e", "1")},
+		})
+	case status.Enabled == locked && missing > 0:
+		i.Problems = append(i.Problems, m.isLocked(missing))
+	}
+	return i, nil
+}
+
+// inspect looks which rules decide about the calls that a needed rule is for, and notes
+// those that suppress some.
+func (m *Manager) inspect(list []loaded, r Rule, shadows map[int]bool) Needed {
+	n := Needed{Rule: r}
+	by, before := make(map[int]bool), make(map[int]bool)
+	var unseen groups
+	for _, name := range r.syscalls {
+		var signals []string
+		for _, signal := range m.signals {
+			for _, c := range newCall(r.arch.name, name, caller{values: map[uint32]uint32{
+				argumentFields[r.argument]: uint32(signal),
+			}}) {
+				if !m.decide(list, c, by, before) {
+					signals = append(signals, signal.Name())
+				}
+			}
+		}
+		unseen.add(strings.Join(signals, ", "), name)
+	}
+	n.By, n.Shadows, n.Unseen = texts(list, by), texts(list, before), unseen.texts()
+	for at := range before {
+		shadows[at] = true
+	}
+	return n
+}
+
+// decide walks the rules as the kernel does, of which the first that applies decides
+// (kernel/auditsc.c, audit_filter_syscall), and reports whether a call is recorded
+// whoever makes it. It notes the rule that records the call, and those before it that
+// suppress it.
+func (m *Manager) decide(list []loaded, c call, by, shadows map[int]bool) bool {
+	for at, l := range list {
+		switch {
+		case l.list != unix.AUDIT_FILTER_EXIT:
+		case l.action == unix.AUDIT_ALWAYS && m.forAll(l).mustCover(c):
+			by[at] = true
+			return true
+		case l.action == unix.AUDIT_NEVER && l.mayCover(c) && !m.isShield(l):
+			shadows[at] = true
+			if l.mustCover(c) {
+				return false
+			}
+		}
+	}
+	return false
+}
+
+// forAll returns a rule without the collector that it leaves out on purpose, if it is
+// one of ours.
+func (m *Manager) forAll(l loaded) loaded {
+	if _, ours := m.owner(l); !ours {
+		return l
+	}
+	l.fields = slices.DeleteFunc(slices.Clone(l.fields), func(f field) bool { return f.kind == unix.AUDIT_PID })
+	return l
+}
+
+// isShield reports whether a rule leaves out a collector that runs.
+func (m *Manager) isShield(l loaded) bool {
+	pid, ours := m.owner(l)
+	return ours && m.proc.name(pid) != ""
+}
+
+func texts(list []loaded, chosen map[int]bool) []string {
+	var lines []string
+	for at, l := range list {
+		if chosen[at] {
+			lines = append(lines, l.String())
+		}
+	}
+	return lines
+}
+
+// groups joins the system calls of which the same signals are not recorded.
+type groups []struct {
+	signals string
+	calls   []string
+}
+
+func (g *groups) add(signals, call string) {
+	if signals == "" {
+		return
+	}
+	for i := range *g {
+		if (*g)[i].signals == signals {
+			(*g)[i].calls = append((*g)[i].calls, call)
+			return
+		}
+	}
+	*g = append(*g, struct {
+		signals string
+		calls   []string
+	}{signals, []string{call}})
+}
+
+func (g groups) texts() []string {
+	var lines []string
+	for _, group := range g {
+		lines = append(lines, fmt.Sprintf("%s by %s", group.signals, strings.Join(group.calls, ", ")))
+	}
+	return lines
+}
