@@ -29,6 +29,10 @@ type scanner struct {
 	// they are forgotten.
 	more     bool
 	buffered int64
+	// line is the number of the line that was read last, rejected is told of lines that are
+	// no record; nil if nobody wants to know.
+	line     int64
+	rejected func(line []byte)
 
 	// What has happened since the last report; a metric for each single line
 	// would cost more than the line.
@@ -61,6 +65,7 @@ func (s *scanner) scan(end correlate.Position, now time.Time) {
 			return
 		}
 		s.records++
+		s.line++
 		if tooLong {
 			s.tooLong++
 		}
@@ -76,6 +81,7 @@ func (s *scanner) finish(end correlate.Position, now time.Time) {
 		return
 	}
 	s.records++
+	s.line++
 	if tooLong {
 		s.tooLong++
 	}
@@ -95,7 +101,7 @@ func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 	if t == auditrecord.TypeNone {
 		// After a power failure a file may hold NULs where the last lines should
 		// be, and the next good line right behind them.
-		s.malformed++
+		s.reject(line)
 		line = bytes.TrimLeft(line, "\x00")
 		t, node, message = auditrecord.Split(line)
 	}
@@ -106,7 +112,7 @@ func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 	line, message = bytes.TrimSuffix(line, []byte("\r")), bytes.TrimSuffix(message, []byte("\r"))
 	record, err := auditrecord.ParseMessage(t, node, message)
 	if err != nil {
-		s.malformed++
+		s.reject(line)
 		return
 	}
 	record.Cut = cut
@@ -135,13 +141,20 @@ func (s *scanner) report(ctx context.Context) {
 	counts := s.correlator.Counts()
 	s.telemetry.ReceiverAuditKillIncomplete.Add(ctx, counts.Incomplete-s.reported.Incomplete)
 	s.telemetry.ReceiverAuditKillEvicted.Add(ctx, counts.Evicted-s.reported.Evicted)
-	s.reject(ctx, "malformed", s.malformed+counts.Damaged-s.reported.Damaged)
-	s.reject(ctx, "too_long", s.tooLong)
+	s.count(ctx, "malformed", s.malformed+counts.Damaged-s.reported.Damaged)
+	s.count(ctx, "too_long", s.tooLong)
 	s.reported = counts
 	s.records, s.bytes, s.malformed, s.tooLong = 0, 0, 0, 0
 }
 
-func (s *scanner) reject(ctx context.Context, reason string, n int64) {
+func (s *scanner) reject(line []byte) {
+	s.malformed++
+	if s.rejected != nil {
+		s.rejected(line)
+	}
+}
+
+func (s *scanner) count(ctx context.Context, reason string, n int64) {
 	if n > 0 {
 		s.telemetry.ReceiverAuditKillRejected.Add(ctx, n, metric.WithAttributes(attribute.String("reason", reason)))
 	}
