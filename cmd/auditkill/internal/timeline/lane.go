@@ -1,0 +1,176 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import "math"
+
+// slots is how many buckets of time the range of a drawing is divided into: at least half of
+// them are in use once a range is longer than slots milliseconds, which is one for each pixel
+// or two.
+const slots = 2048
+
+// grid divides time into buckets of 2^shift milliseconds. Of them no more than slots have
+// marks, from lo to hi: a bucket is in the slot that is its number modulo slots.
+type grid struct {
+	shift  uint
+	lo, hi int64
+	used   bool
+}
+
+// include makes the grid hold a time, and returns how often the buckets were doubled for that.
+func (g *grid) include(milliseconds int64) (doublings int) {
+	b := g.bucket(milliseconds)
+	if !g.used {
+		g.lo, g.hi, g.used = b, b, true
+		return 0
+	}
+	g.lo, g.hi = min(g.lo, b), max(g.hi, b)
+	for g.hi-g.lo >= slots {
+		g.lo, g.hi = g.lo>>1, g.hi>>1
+		g.shift++
+		doublings++
+	}
+	return doublings
+}
+
+// bucket returns the number of the bucket that holds a time.
+func (g *grid) bucket(milliseconds int64) int64 { return milliseconds >> g.shift }
+
+// middle returns the time, in milliseconds, that a bucket is drawn at.
+func (g *grid) middle(bucket int64) float64 {
+	width := int64(1) << g.shift
+	return float64(bucket)*float64(width) + float64(width-1)/2
+}
+
+// signal is what the shape and the color of a mark tell.
+type signal int
+
+const (
+	sigkill signal = iota
+	sigterm
+	otherSignal
+	signals
+)
+
+// kind is how a mark is drawn.
+type kind struct {
+	signal signal
+	failed bool
+}
+
+// kinds is how many kinds there are.
+const kinds = 2 * int(signals)
+
+func (k kind) index() int {
+	if k.failed {
+		return int(k.signal) + int(signals)
+	}
+	return int(k.signal)
+}
+
+// ring counts the marks of a kind in each slot, up to 65535.
+type ring [slots]uint16
+
+// lane holds the kills of a sender.
+type lane struct {
+	name string
+	// count is how many kills the lane shows.
+	count int64
+	// inherited is the standing of the sender that had the lane before.
+	inherited int64
+	rings     [kinds]*ring
+	// lo and hi are the first and the last bucket with a mark, if there is any.
+	lo, hi int64
+}
+
+// standing is the most kills that the sender can have had.
+func (l *lane) standing() int64 { return l.count + l.inherited }
+
+func (l *lane) add(bucket int64, k kind) {
+	l.extend(bucket, bucket)
+	l.count++
+	l.increase(k.index(), bucket, 1)
+}
+
+func (l *lane) extend(lo, hi int64) {
+	if l.count == 0 {
+		l.lo, l.hi = lo, hi
+	}
+	l.lo, l.hi = min(l.lo, lo), max(l.hi, hi)
+}
+
+func (l *lane) increase(kind int, bucket int64, by uint16) {
+	if l.rings[kind] == nil {
+		l.rings[kind] = &ring{}
+	}
+	slot := &l.rings[kind][bucket&(slots-1)]
+	*slot += min(by, math.MaxUint16-*slot)
+}
+
+// at returns the number of marks of a kind in a bucket.
+func (l *lane) at(kind int, bucket int64) uint16 {
+	if l.rings[kind] == nil {
+		return 0
+	}
+	return l.rings[kind][bucket&(slots-1)]
+}
+
+// has tells whether there is any mark of a kind: what had the lane before may have left an
+// empty ring.
+func (l *lane) has(k kind) bool {
+	for b := l.lo; b <= l.hi; b++ {
+		if l.at(k.index(), b) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// merge adds the marks of another lane.
+func (l *lane) merge(other *lane) {
+	if other.count == 0 {
+		return
+	}
+	l.extend(other.lo, other.hi)
+	l.count += other.count
+	for k := range kinds {
+		for b := other.lo; b <= other.hi && other.rings[k] != nil; b++ {
+			if n := other.at(k, b); n > 0 {
+				l.increase(k, b, n)
+			}
+		}
+	}
+}
+
+// takeOver adds the marks of another lane and empties that one. It clears only what was in
+// use, which is little in the lane of a sender that just came.
+func (l *lane) takeOver(other *lane) {
+	l.merge(other)
+	for k := range kinds {
+		for b := other.lo; b <= other.hi && other.rings[k] != nil; b++ {
+			other.rings[k][b&(slots-1)] = 0
+		}
+	}
+	other.count, other.inherited, other.name = 0, 0, ""
+}
+
+// double puts the marks into buckets of 2^doublings times the width.
+func (l *lane) double(doublings int) {
+	if l.count == 0 {
+		return
+	}
+	old := *l
+	l.lo, l.hi = old.lo>>doublings, old.hi>>doublings
+	for k, r := range old.rings {
+		if r == nil {
+			continue
+		}
+		l.rings[k] = &ring{}
+		for b := old.lo; b <= old.hi; b++ {
+			if n := old.at(k, b); n > 0 {
+				l.increase(k, b>>doublings, n)
+			}
+		}
+	}
+}

@@ -1,0 +1,124 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"math"
+
+	"gonum.org/v1/plot/vg"
+)
+
+const (
+	// markRadius is that of a single kill, and grow what it gains with ten times as many at
+	// the same place.
+	markRadius vg.Length = 3.6
+	grow       vg.Length = 0.9
+	maxRadius  vg.Length = 6.3
+	// column is how near kills are drawn as one mark, which is less than anybody sees but
+	// bounds the size of the file.
+	column vg.Length = 2
+)
+
+// drawMarks draws the kills of a lane. Each of its signals has a row, as a SIGKILL often
+// follows a SIGTERM too soon to be seen beside it.
+func (d *drawing) drawMarks(l *lane, y vg.Length) {
+	rows := l.rows()
+	for i, s := range rows {
+		row := y
+		switch len(rows) {
+		case 2:
+			row += []vg.Length{4.5, -4.5}[i]
+		case 3:
+			row += []vg.Length{7, 0, -7}[i]
+		}
+		for _, k := range []kind{{signal: s}, {signal: s, failed: true}} {
+			for _, spot := range d.spots(l, k.index()) {
+				d.mark(k, spot.x, row, spot.radius())
+			}
+		}
+	}
+}
+
+// rows returns the signals that a lane has.
+func (l *lane) rows() (rows []signal) {
+	for s := range signals {
+		if l.has(kind{signal: s}) || l.has(kind{signal: s, failed: true}) {
+			rows = append(rows, s)
+		}
+	}
+	return rows
+}
+
+// spot is a place with kills.
+type spot struct {
+	x     vg.Length
+	kills int
+}
+
+func (s spot) radius() vg.Length {
+	return min(markRadius+grow*vg.Length(math.Log10(float64(s.kills))), maxRadius)
+}
+
+// spots returns the places where a lane has kills of a kind.
+func (d *drawing) spots(l *lane, kind int) (all []spot) {
+	if l.rings[kind] == nil {
+		return nil
+	}
+	for b := l.lo; b <= l.hi; b++ {
+		n := int(l.at(kind, b))
+		if n == 0 {
+			continue
+		}
+		x := d.x(d.timeline.grid.middle(b))
+		if len(all) > 0 && x < all[len(all)-1].x+column {
+			all[len(all)-1].kills += n
+			continue
+		}
+		all = append(all, spot{x, n})
+	}
+	return all
+}
+
+// mark draws a kill: the shape and the color tell the signal, and a failed one is hollow.
+func (d *drawing) mark(k kind, x, y, radius vg.Length) {
+	color := colors[k.signal]
+	path := shape(k.signal, x, y, radius)
+	if k.failed {
+		d.stroke(color, 1.3, path)
+		return
+	}
+	d.fill(color, path)
+}
+
+// shape returns the outline of a mark: a disc, a triangle or a diamond of about the same area.
+func shape(s signal, x, y, radius vg.Length) vg.Path {
+	switch s {
+	case sigkill:
+		var p vg.Path
+		p.Move(vg.Point{X: x + radius, Y: y})
+		p.Arc(vg.Point{X: x, Y: y}, radius, 0, 2*math.Pi)
+		p.Close()
+		return p
+	case sigterm:
+		return polygon(x, y, radius*1.3, 3)
+	default:
+		return polygon(x, y, radius*1.2, 4)
+	}
+}
+
+// polygon returns a regular one, with a corner at the bottom.
+func polygon(x, y, radius vg.Length, corners int) vg.Path {
+	var p vg.Path
+	for i := range corners {
+		sin, cos := math.Sincos(2*math.Pi*float64(i)/float64(corners) - math.Pi/2)
+		corner := vg.Point{X: x + radius*vg.Length(cos), Y: y + radius*vg.Length(sin)}
+		if i == 0 {
+			p.Move(corner)
+			continue
+		}
+		p.Line(corner)
+	}
+	p.Close()
+	return p
+}
