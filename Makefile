@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 OTELCOL  := _build/otelcol-auditkill
+AUDITKILL := _build/auditkill
 FLEET    := _build/fleet/otelcol-fleet
 LOKI     := _build/loki
 TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
@@ -9,6 +10,8 @@ LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
 SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*' -not -path './bench/*')
 GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' documentation.md README.md
+VERSION  := $(shell sed -n 's/^  version: //p' builder-config.yaml)
+VERSIONED := github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/command.version
 FUZZTIME ?= 100000x
 
 # Go turns cgo off by itself where there is no C compiler, and the race detector needs cgo.
@@ -23,7 +26,7 @@ export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help otelcol loki run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
+.PHONY: help otelcol auditkill loki run test lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,12 @@ $(FLEET): e2e/fleet/builder-config.yaml e2e/fleet/builder-config.sum
 	mkdir -p $(dir $(FLEET))
 	cp e2e/fleet/builder-config.sum $(dir $(FLEET))go.sum
 	$(TOOL) builder --config e2e/fleet/builder-config.yaml
+
+auditkill: $(AUDITKILL) ## build the command-line companion: _build/auditkill
+
+$(AUDITKILL): builder-config.yaml go.mod $(SOURCES)
+	mkdir -p _build
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSIONED)=$(VERSION)' -o $@ ./cmd/auditkill
 
 loki: ## build a Loki for the end-to-end tests, which ask for it in LOKI_BIN
 	cd e2e/loki && go build -o $(CURDIR)/$(LOKI) github.com/grafana/loki/v3/cmd/loki
@@ -112,7 +121,6 @@ bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as
 ARCH     := $(shell go env GOARCH)
 PACKAGED := _build/linux_$(ARCH)/otelcol-auditkill
 PACKAGES := _build
-VERSION  := $(shell sed -n 's/^  version: //p' builder-config.yaml)
 
 .PHONY: packages binary
 binary: $(PACKAGED) ## build the static binary for ARCH (amd64, arm64): _build/linux_$(ARCH)/otelcol-auditkill

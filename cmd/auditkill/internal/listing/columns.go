@@ -7,16 +7,17 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/table"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // Past are the columns of what has happened.
-func Past(location *time.Location, conceal telemetry.CommandLine) []Column {
+func Past(location *time.Location, conceal telemetry.CommandLine) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
 	}
-	return []Column{
+	return []table.Column[Entry]{
 		{Title: "TIME", Least: len("2006-01-02 15:04"), Text: at("2006-01-02 15:04:05.000"), Short: at(time.DateTime)},
 		{Title: "SIGNAL", Least: len("SIGKILL"), Text: Entry.Signal, Style: signalStyle},
 		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess},
@@ -30,8 +31,8 @@ func Past(location *time.Location, conceal telemetry.CommandLine) []Column {
 
 // Live are the columns of what happens: those that SystemTap's examples print, and what
 // those do not know.
-func Live(location *time.Location) []Column {
-	return []Column{
+func Live(location *time.Location) []table.Column[Entry] {
+	return []table.Column[Entry]{
 		{Title: "EPOCH", Usual: 10, Least: 10, Text: func(e Entry) string { return strconv.FormatInt(e.Event.Time.Unix(), 10) }},
 		{Title: "TIME", Usual: 12, Least: 8, Text: func(e Entry) string { return e.Event.Time.In(location).Format("15:04:05.000") }, Short: func(e Entry) string { return e.Event.Time.In(location).Format(time.TimeOnly) }},
 		{Title: "TARGET", Usual: 15, Least: 8, Text: Entry.TargetName},

@@ -13,11 +13,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// none stands for what is not there, unknown for what is not known.
-const (
-	none    = "-"
-	unknown = "?"
-)
+// unknown stands for what is not known.
+const unknown = "?"
 
 // Entry is one line of a listing: an event as it struck one target. Its methods return
 // text that does no harm on a terminal.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/table"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
@@ -37,7 +38,7 @@ type Settings struct {
 	Format string
 	// Columns are those of the table, whose first lines tell how wide they are: Sample of
 	// them, 0 if each has to be written at once.
-	Columns  []Column
+	Columns  []table.Column[Entry]
 	Sample   int
 	Terminal terminal.Terminal
 	// Telemetry says how a log record of the same event is made.
@@ -48,7 +49,7 @@ type Settings struct {
 func New(out io.Writer, s Settings) (Printer, error) {
 	switch s.Format {
 	case FormatTable:
-		return NewTable(out, s.Terminal, s.Columns, s.Sample), nil
+		return table.New(out, s.Terminal, s.Columns, s.Sample), nil
 	case FormatJSON:
 		return newJSON(out, s.Telemetry, s.Sample == 0), nil
 	case FormatCSV:

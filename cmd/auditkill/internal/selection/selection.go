@@ -27,60 +27,78 @@ type Config struct {
 	OnlyFailed bool
 }
 
+// Reasons that are told with more than a number.
+const (
+	reasonTime   = "are of another time"
+	reasonSignal = "are other signals"
+)
+
 // Selection lets through what was asked for, and counts the rest.
 type Selection struct {
 	config   Config
 	criteria []*criterion
-	signals  map[kill.Signal]int
+	seen     int
 }
 
 // criterion is one thing that was asked for.
 type criterion struct {
-	name string
 	// wants may take targets out of an event.
 	wants    func(*kill.Event) bool
-	rejected int
+	rejected Rejection
+}
+
+// Rejection is how many events were not asked for, and why.
+type Rejection struct {
+	// Reason completes "3 of them": "have another target".
+	Reason string
+	Events int
+	// Signals is how many there were of each signal, if that is the reason.
+	Signals map[kill.Signal]int
 }
 
 // New returns a Selection. It fails if a name is no valid glob.
 func New(config Config) (*Selection, error) {
-	s := &Selection{config: config, signals: make(map[kill.Signal]int)}
+	s := &Selection{config: config}
 	if !config.Since.IsZero() || !config.Until.IsZero() {
-		s.add("at another time", s.inTime)
+		s.add(reasonTime, s.inTime)
 	}
 	if len(config.Signals) > 0 {
-		if err := s.filter("another signal", filter.Config{Signals: config.Signals}); err != nil {
+		if err := s.filter(reasonSignal, filter.Config{Signals: config.Signals}); err != nil {
 			return nil, err
 		}
 	}
 	if len(config.Targets) > 0 {
-		if err := s.filter("another target", filter.Config{Targets: config.Targets}); err != nil {
+		if err := s.filter("have another target", filter.Config{Targets: config.Targets}); err != nil {
 			return nil, fmt.Errorf("--target: %w", err)
 		}
 	}
 	if len(config.Senders) > 0 {
-		if err := s.filter("another sender", filter.Config{Senders: config.Senders}); err != nil {
+		if err := s.filter("have another sender", filter.Config{Senders: config.Senders}); err != nil {
 			return nil, fmt.Errorf("--sender: %w", err)
 		}
 	}
 	if config.User != "" {
-		s.add("another user", s.byUser)
+		s.add("have another user", s.byUser)
 	}
 	if config.OnlyFailed {
-		s.add("successful", func(e *kill.Event) bool { return e.Result.Failed() })
+		s.add("got through", func(e *kill.Event) bool { return e.Result.Failed() })
 	}
 	return s, nil
 }
 
-func (s *Selection) add(name string, wants func(*kill.Event) bool) {
-	s.criteria = append(s.criteria, &criterion{name: name, wants: wants})
+func (s *Selection) add(reason string, wants func(*kill.Event) bool) {
+	c := &criterion{wants: wants, rejected: Rejection{Reason: reason}}
+	if reason == reasonSignal {
+		c.rejected.Signals = make(map[kill.Signal]int)
+	}
+	s.criteria = append(s.criteria, c)
 }
 
-func (s *Selection) filter(name string, config filter.Config) error {
+func (s *Selection) filter(reason string, config filter.Config) error {
 	config.IncludeFailed = true
 	f, err := filter.New(config)
 	if err == nil {
-		s.add(name, f.Apply)
+		s.add(reason, f.Apply)
 	}
 	return err
 }
@@ -88,14 +106,16 @@ func (s *Selection) filter(name string, config filter.Config) error {
 // Apply reports whether an event is asked for, after taking the targets that are not out
 // of it. Its users should have been named before.
 func (s *Selection) Apply(e *kill.Event) bool {
-	if e.SignalKnown {
-		s.signals[e.Signal]++
-	}
+	s.seen++
 	for _, c := range s.criteria {
-		if !c.wants(e) {
-			c.rejected++
-			return false
+		if c.wants(e) {
+			continue
 		}
+		c.rejected.Events++
+		if c.rejected.Signals != nil {
+			c.rejected.Signals[e.Signal]++
+		}
+		return false
 	}
 	return true
 }
@@ -117,22 +137,16 @@ func (s *Selection) byUser(e *kill.Event) bool {
 	return false
 }
 
-// Rejection is how many events were not asked for, and why: "another target".
-type Rejection struct {
-	Reason string
-	Events int
-}
-
 // Rejections returns why events were not asked for; an event counts once.
 func (s *Selection) Rejections() []Rejection {
 	var all []Rejection
 	for _, c := range s.criteria {
-		if c.rejected > 0 {
-			all = append(all, Rejection{c.name, c.rejected})
+		if c.rejected.Events > 0 {
+			all = append(all, c.rejected)
 		}
 	}
 	return all
 }
 
-// Signals returns how many events of each signal there were, asked for or not.
-func (s *Selection) Signals() map[kill.Signal]int { return s.signals }
+// Seen returns how many events there were, asked for or not.
+func (s *Selection) Seen() int { return s.seen }

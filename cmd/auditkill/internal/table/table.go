@@ -1,7 +1,11 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package listing
+// Package table writes rows below each other that fit the terminal, one line each.
+//
+// Libraries for tables gather all rows first, or wrap them; this one writes while a log of
+// any length is read, and while signals come.
+package table
 
 import (
 	"bufio"
@@ -16,33 +20,32 @@ import (
 const (
 	gap      = "  "
 	ellipsis = "…"
+	// none stands for what is not there.
+	none = "-"
 )
 
 // Column is one of a table.
-type Column struct {
+type Column[Row any] struct {
 	Title string
-	// Usual is how wide it is where the table is not told by its first lines, Least how
+	// Usual is how wide it is where the table is not told by its first rows, Least how
 	// wide it stays where the terminal is narrow.
 	Usual, Least int
 	// KeepEnd cuts a text that is too long at its beginning, as of a path.
 	KeepEnd bool
-	Text    func(Entry) string
+	Text    func(Row) string
 	// Short is the text where Text does not fit; nil if it is cut.
-	Short func(Entry) string
+	Short func(Row) string
 	// Style is how it looks; nil for plain.
-	Style func(Entry) terminal.Style
+	Style func(Row) terminal.Style
 }
 
-// Table writes entries below each other. On a terminal each takes exactly one line.
-//
-// Libraries for tables gather all rows first, or wrap them; this one writes while a log of
-// any length is read, and while signals come.
-type Table struct {
+// Table writes rows below each other. On a terminal each takes exactly one line.
+type Table[Row any] struct {
 	out      *bufio.Writer
 	terminal terminal.Terminal
-	columns  []Column
-	// sample holds the first lines until their widths are known; size is how many that are.
-	sample []Entry
+	columns  []Column[Row]
+	// sample holds the first rows until their widths are known; size is how many that are.
+	sample []Row
 	size   int
 	begun  bool
 	// natural is how wide the columns would like to be, widths how wide they are on a
@@ -51,10 +54,10 @@ type Table struct {
 	width           int
 }
 
-// NewTable returns a table that looks at so many lines before it decides how wide its
-// columns are; with 0 each line is written at once.
-func NewTable(out io.Writer, on terminal.Terminal, columns []Column, sample int) *Table {
-	t := &Table{out: bufio.NewWriter(out), terminal: on, columns: columns, size: sample, width: -1}
+// New returns a table that looks at so many rows before it decides how wide its columns are;
+// with 0 each row is written at once.
+func New[Row any](out io.Writer, on terminal.Terminal, columns []Column[Row], sample int) *Table[Row] {
+	t := &Table[Row]{out: bufio.NewWriter(out), terminal: on, columns: columns, size: sample, width: -1}
 	for _, column := range columns {
 		width := uniseg.StringWidth(column.Title)
 		if sample == 0 {
@@ -65,46 +68,46 @@ func NewTable(out io.Writer, on terminal.Terminal, columns []Column, sample int)
 	return t
 }
 
-// Print implements Printer.
-func (t *Table) Print(e Entry) error {
+// Print writes a row, perhaps later.
+func (t *Table[Row]) Print(row Row) error {
 	if len(t.sample) < t.size {
-		t.sample = append(t.sample, e)
+		t.sample = append(t.sample, row)
 		return nil
 	}
 	if t.size == 0 {
-		t.row(e)
+		t.row(row)
 		return t.out.Flush()
 	}
 	t.measure()
-	t.row(e)
+	t.row(row)
 	return nil
 }
 
-// Flush implements Printer.
-func (t *Table) Flush() error {
+// Flush writes what has not been written yet.
+func (t *Table[Row]) Flush() error {
 	t.measure()
 	return t.out.Flush()
 }
 
 // measure ends the sample.
-func (t *Table) measure() {
+func (t *Table[Row]) measure() {
 	sample := t.sample
 	t.sample = nil
 	if len(sample) == 0 {
 		return
 	}
 	t.size = -1
-	for _, e := range sample {
+	for _, row := range sample {
 		for i, column := range t.columns {
-			t.natural[i] = max(t.natural[i], uniseg.StringWidth(column.Text(e)))
+			t.natural[i] = max(t.natural[i], uniseg.StringWidth(column.Text(row)))
 		}
 	}
-	for _, e := range sample {
-		t.row(e)
+	for _, row := range sample {
+		t.row(row)
 	}
 }
 
-func (t *Table) row(e Entry) {
+func (t *Table[Row]) row(row Row) {
 	t.layout()
 	if !t.begun {
 		t.begun = true
@@ -113,21 +116,21 @@ func (t *Table) row(e Entry) {
 	t.line(func(i int) (string, terminal.Style) {
 		column, style := t.columns[i], terminal.Plain
 		if column.Style != nil {
-			style = column.Style(e)
+			style = column.Style(row)
 		}
-		text := column.Text(e)
+		text := column.Text(row)
 		if text == "" {
 			text, style = none, terminal.Plain
 		}
 		if column.Short != nil && t.width > 0 && uniseg.StringWidth(text) > t.widths[i] {
-			text = column.Short(e)
+			text = column.Short(row)
 		}
 		return text, style
 	})
 }
 
 // layout fits the columns into the terminal, the widest first.
-func (t *Table) layout() {
+func (t *Table[Row]) layout() {
 	width := t.terminal.Width()
 	if width == t.width {
 		return
@@ -155,7 +158,7 @@ func (t *Table) layout() {
 }
 
 // line writes one, and no blanks at its end.
-func (t *Table) line(cell func(i int) (string, terminal.Style)) {
+func (t *Table[Row]) line(cell func(i int) (string, terminal.Style)) {
 	padding, left := 0, t.width
 	for i := range t.columns {
 		text, style := cell(i)

@@ -1,0 +1,189 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/progress"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+)
+
+const (
+	// defaultLog is where auditd writes (auditd.conf(5), log_file).
+	defaultLog = "/var/log/audit/audit.log"
+	// standardInput stands for it among the files.
+	standardInput = "-"
+
+	// What the receiver does by default.
+	correlationTimeout = 2 * time.Second
+	maxPending         = 8192
+)
+
+// logs are those that a report is made of.
+type logs struct {
+	opened []*auditfile.Log
+	// paths are what the user calls them.
+	paths []string
+	bar   *progress.Bar
+	notes *notes
+	// stop undoes what happens when the command is interrupted.
+	stop []func() bool
+}
+
+// openLogs opens the logs that the user names. One that cannot be opened is trouble, but
+// the others are read.
+func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
+	l := &logs{notes: newNotes(cmd.ErrOrStderr())}
+	if len(paths) == 0 {
+		paths = []string{defaultLog}
+	}
+	for _, path := range paths {
+		if path == standardInput && slices.Contains(l.paths, path) {
+			continue
+		}
+		opened, err := l.open(cmd, path)
+		if err == nil {
+			l.add(path, opened)
+			continue
+		}
+		err = mend(path, err)
+		if len(paths) == 1 {
+			return nil, err
+		}
+		l.notes.fail(err)
+	}
+	l.show(cmd)
+	return l, nil
+}
+
+func (l *logs) open(cmd *cobra.Command, path string) (*auditfile.Log, error) {
+	if path == standardInput {
+		in, stop := interruptible(cmd.Context(), cmd.InOrStdin())
+		l.stop = append(l.stop, stop)
+		return auditfile.NewLog("standard input", in), nil
+	}
+	opened, err := auditfile.OpenLog(path)
+	if err == nil {
+		l.stop = append(l.stop, context.AfterFunc(cmd.Context(), opened.Close))
+	}
+	return opened, err
+}
+
+// add adds a log, unless it is a part of another one: audit.log* names all of them.
+func (l *logs) add(path string, added *auditfile.Log) {
+	for i, other := range l.opened {
+		if added.Same(other) || added.Within(other) {
+			added.Close()
+			return
+		}
+		if other.Within(added) {
+			other.Close()
+			l.opened, l.paths = slices.Delete(l.opened, i, i+1), slices.Delete(l.paths, i, i+1)
+			l.add(path, added)
+			return
+		}
+	}
+	l.opened, l.paths = append(l.opened, added), append(l.paths, path)
+}
+
+// show shows on a terminal how far the logs are read.
+func (l *logs) show(cmd *cobra.Command) {
+	total := int64(0)
+	for _, log := range l.opened {
+		if size := log.Size(); size < 0 || total < 0 {
+			total = -1
+		} else {
+			total += size
+		}
+	}
+	if on := terminal.Of(cmd.ErrOrStderr()); on.IsTerminal {
+		l.bar = progress.New(cmd.ErrOrStderr(), on.Width, total)
+		l.notes.out = l.bar.Above(l.notes.out)
+	}
+	for _, log := range l.opened {
+		log.Progress = l.bar.Add
+		log.Problem = func(p auditfile.Problem) {
+			if cmd.Context().Err() == nil { // else the log was closed on purpose
+				l.notes.problem(p)
+			}
+		}
+	}
+}
+
+// events returns those of each log in their order.
+func (l *logs) events() []iter.Seq[*kill.Event] {
+	var all []iter.Seq[*kill.Event]
+	for _, log := range l.opened {
+		all = append(all, chronology.Sorted(log.Events(correlate.Config{Timeout: correlationTimeout, MaxPending: maxPending})))
+	}
+	return all
+}
+
+// span returns from when to when there are records, and how many lines were read.
+func (l *logs) span() (first, last time.Time, lines int64) {
+	for _, log := range l.opened {
+		begin, end := log.Span()
+		if first.IsZero() || !begin.IsZero() && begin.Before(first) {
+			first = begin
+		}
+		if end.After(last) {
+			last = end
+		}
+		lines += log.Lines()
+	}
+	return first, last, lines
+}
+
+func (l *logs) close() {
+	l.bar.Finish()
+	for _, stop := range l.stop {
+		stop()
+	}
+	for _, log := range l.opened {
+		log.Close()
+	}
+}
+
+// interruptible returns a reader that ends when ctx is done: a read from a terminal or a
+// pipe waits for ever.
+func interruptible(ctx context.Context, in io.Reader) (io.Reader, func() bool) {
+	reader, writer := io.Pipe()
+	go func() {
+		_, err := io.Copy(writer, in)
+		_ = writer.CloseWithError(err) // never fails
+	}()
+	return reader, context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) }) // never fails
+}
+
+// mend says what to do about a log that cannot be opened.
+func mend(path string, err error) error {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%s: %w: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",
+			path, fs.ErrPermission)
+	case errors.Is(err, fs.ErrNotExist) && path == defaultLog:
+		return fmt.Errorf("%s: %w: is auditd installed and running? `auditkill watch` works without it, "+
+			"and `auditkill doctor` tells what this host needs", path, fs.ErrNotExist)
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
+	case errors.Is(err, os.ErrInvalid):
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return err
+}

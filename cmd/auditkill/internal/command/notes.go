@@ -1,0 +1,136 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// maxTold is how many lines tell of the same kind of trouble, as a log may be full of it.
+const maxTold = 10
+
+// notes are what there is to say beside the report.
+type notes struct {
+	out io.Writer
+	// trouble is true if something could not be read.
+	trouble           bool
+	problems, tampers int
+}
+
+func newNotes(out io.Writer) *notes { return &notes{out: out} }
+
+func (n *notes) say(format string, arguments ...any) {
+	fmt.Fprintf(n.out, "auditkill: "+format+"\n", arguments...)
+}
+
+// fail tells of something that is missing in the report.
+func (n *notes) fail(err error) {
+	n.trouble = true
+	n.say("%s", telemetry.Visible(err.Error()))
+}
+
+// problem tells of a line that could not be read. That is no trouble as long as it is but a
+// line: after a power failure there may be one in any log.
+func (n *notes) problem(p auditfile.Problem) {
+	n.problems++
+	if n.problems <= maxTold {
+		n.say("%s", telemetry.Visible(p.Error()))
+	}
+	if n.problems == maxTold+1 {
+		n.say("further lines that cannot be read are not told")
+	}
+}
+
+// tampered tells of what blinded the audit system, as then there may have been signals that
+// the log does not hold.
+func (n *notes) tampered(e *kill.Event) {
+	n.tampers++
+	if n.tampers <= maxTold {
+		n.say("%s: %s", local(e.Time), telemetry.Sentence(e, target(e)))
+	}
+	if n.tampers == maxTold+1 {
+		n.say("further changes of the audit system are not told")
+	}
+}
+
+func target(e *kill.Event) *kill.Process {
+	if len(e.Targets) == 0 {
+		return nil
+	}
+	return &e.Targets[0]
+}
+
+// hint says why there is nothing to report.
+func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *logs) {
+	first, last, lines := l.span()
+	from := strings.Join(l.paths, ", ")
+	switch {
+	case len(l.opened) == 0:
+	case lines == 0:
+		n.say("%s: empty", from)
+	case first.IsZero():
+		n.trouble = true
+		n.say("%s: none of its %d lines is an audit record", from, lines)
+	case last.Before(config.Since):
+		n.say("%s: nothing is newer than %s, and --since is %s", from, local(last), local(config.Since))
+	case !config.Until.IsZero() && first.After(config.Until):
+		n.say("%s: nothing is older than %s, and --until is %s", from, local(first), local(config.Until))
+	case chosen.Seen() == 0:
+		n.say("%s: no signal from %s to %s, as if no kill rule had been loaded; `auditkill rules --check` tells whether "+
+			"one is now, and `auditkill rules` prints those that are needed", from, local(first), local(last))
+	default:
+		n.say("%s: none of the %s from %s to %s: %s", from, count(chosen.Seen(), "signal"), local(first), local(last),
+			strings.Join(rejections(chosen), ", "))
+	}
+}
+
+// rejections says why signals were not reported: "3 have another signal (2 SIGTERM, 1 SIGHUP)".
+func rejections(chosen *selection.Selection) []string {
+	var all []string
+	for _, r := range chosen.Rejections() {
+		text := fmt.Sprintf("%d %s", r.Events, r.Reason)
+		if r.Signals != nil {
+			text += " (" + signalCounts(r.Signals) + ")"
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// signalCounts names the signals of which there were most.
+func signalCounts(counts map[kill.Signal]int) string {
+	const most = 5
+	signals := slices.SortedFunc(maps.Keys(counts), func(a, b kill.Signal) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	var texts []string
+	for i, signal := range signals {
+		if i == most {
+			texts = append(texts, "...")
+			break
+		}
+		texts = append(texts, fmt.Sprintf("%d %s", counts[signal], signal.Name()))
+	}
+	return strings.Join(texts, ", ")
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+func local(t time.Time) string { return t.In(time.Local).Format(time.DateTime) } //nolint:gosmopolitan // as users type it

@@ -1,0 +1,254 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/moment"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/summary"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/timeline"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// sampleRows is how many rows tell how wide the columns of a table are.
+const sampleRows = 256
+
+// reportFlags are the flags of report beyond those that it shares with watch.
+type reportFlags struct {
+	selectionFlags
+	since, until string
+	by, plot     string
+}
+
+func newReport() *cobra.Command {
+	var f reportFlags
+	cmd := &cobra.Command{
+		Use:   "report [FILE...]",
+		Short: "List the signals that an audit log holds, and who sent them",
+		Long: `Reads the audit log with the files that were rotated away from it, compressed or not, and
+prints a line for each signal and each process that it struck, newest last: when, which
+signal, whom, by whom, who had logged in, and what came of it. Without filters that is
+every signal in the log, also signal 0, which only asks whether a process is there.
+
+A FILE is a log, or a directory with an audit.log in it; - is standard input, also for what
+"ausearch --raw" or "ausearch" prints (not "ausearch -i"). Without one it is the host's own
+log, ` + defaultLog + `. Logs of several hosts are merged by time.
+
+Users are named as the log names them (log_format=ENRICHED) or else by this host's
+/etc/passwd. JSON has the names that the collector's log records have (docs/events.md).
+
+Exit codes: 0 if there is something to report, 1 if nothing matches (standard error says
+why), 2 if something could not be read; what could be is reported nevertheless.`,
+		Example: `  auditkill report --target mysqld                 who killed mysqld?
+  auditkill report -s KILL --since "2 hours ago"   SIGKILL in the last two hours
+  auditkill report --failed --by user              whose signals were refused, and how often
+  auditkill report --plot kills.svg                draw who kills when
+  ausearch --raw -ts today | auditkill report -    of what ausearch has found`,
+		RunE: func(cmd *cobra.Command, paths []string) error { return f.run(cmd, paths) },
+	}
+	f.register(cmd.Flags(), "all")
+	cmd.Flags().StringVar(&f.since, "since", "", `first moment: "2 hours ago", yesterday, 03:15, "2026-11-22 03:15", RFC 3339`)
+	cmd.Flags().StringVar(&f.until, "until", "", "last moment, in the same forms")
+	cmd.Flags().StringVar(&f.by, "by", "", "count by sender, target, signal, user or hour instead")
+	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline, a lane per sender, into this file (.svg or .png) instead")
+	f.complete(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(summary.By(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
+	return cmd
+}
+
+func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
+	config, err := f.config(time.Now())
+	if err != nil {
+		return err
+	}
+	chosen, err := selection.New(config)
+	if err != nil {
+		return err
+	}
+	logs, err := openLogs(cmd, paths)
+	if err != nil {
+		return err
+	}
+	defer logs.close()
+	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, users: process.NewUsers(machine.This("").Passwd, hostName())}
+	if err := r.openOutputs(cmd); err != nil {
+		return err
+	}
+	if err := r.read(cmd.Context()); err != nil {
+		return err
+	}
+	return r.end(cmd.Context(), config)
+}
+
+func hostName() string { return machine.This("").Name }
+
+// config checks all flags before a log is read, which may take long.
+func (f *reportFlags) config(now time.Time) (selection.Config, error) {
+	config, err := f.selectionFlags.config()
+	if err != nil {
+		return config, err
+	}
+	for _, limit := range []struct {
+		flag, text string
+		at         *time.Time
+	}{{"since", f.since, &config.Since}, {"until", f.until, &config.Until}} {
+		if limit.text == "" {
+			continue
+		}
+		if *limit.at, err = moment.Parse(limit.text, now); err != nil {
+			return config, fmt.Errorf("--%s: %w", limit.flag, err)
+		}
+	}
+	if !config.Until.IsZero() && config.Until.Before(config.Since) {
+		return config, fmt.Errorf("--until: %s is before --since", f.until)
+	}
+	if err := summary.Check(f.by); err != nil {
+		return config, err
+	}
+	if f.plot == "" {
+		return config, nil
+	}
+	if err := timeline.Check(f.plot); err != nil {
+		return config, fmt.Errorf("--plot: %w", err)
+	}
+	return config, nil
+}
+
+// report is what becomes of the events of the logs.
+type report struct {
+	flags  *reportFlags
+	chosen *selection.Selection
+	logs   *logs
+	notes  *notes
+	users  *process.Users
+
+	// Of the three outputs those that were not asked for are nil.
+	rows    listing.Printer
+	summary *summary.Summary
+	drawing *timeline.Timeline
+	// write writes the summary.
+	write func() error
+
+	kills, incomplete int
+}
+
+func (r *report) openOutputs(cmd *cobra.Command) (err error) {
+	f, on := r.flags, terminal.Of(cmd.OutOrStdout())
+	out := r.logs.bar.Above(cmd.OutOrStdout())
+	if f.plot != "" {
+		r.drawing = timeline.New("Signals", time.Local)
+	}
+	if f.by != "" {
+		r.summary = summary.New(f.by, time.Local)
+		r.write = func() error { return r.summary.Write(out, f.output, on) }
+	}
+	if r.drawing != nil || r.summary != nil {
+		return nil
+	}
+	conceal, host := telemetry.CommandLine(f.commandLine), machine.This("")
+	r.rows, err = listing.New(out, listing.Settings{
+		Format: f.output, Columns: listing.Past(time.Local, conceal), Sample: sampleRows, Terminal: on,
+		Telemetry: telemetry.Config{HostName: host.Name, HostID: host.ID, OSType: host.OS, CommandLine: conceal},
+	})
+	return err
+}
+
+// read reads the logs to their ends, or until nobody waits for it any more.
+func (r *report) read(ctx context.Context) error {
+	for e := range chronology.Merged(r.logs.events()...) {
+		if ctx.Err() != nil {
+			return nil
+		}
+		r.users.Fill(e)
+		if e.Kind == kill.KindTamper {
+			r.notes.tampered(e)
+			continue
+		}
+		if !r.chosen.Apply(e) {
+			continue
+		}
+		if !e.Complete {
+			r.incomplete++
+		}
+		for _, entry := range listing.Entries(e) {
+			if err := r.take(entry); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *report) take(entry listing.Entry) error {
+	r.kills++
+	if r.drawing != nil {
+		r.drawing.Add(timeline.Mark{
+			Time: entry.Event.Time, Sender: entry.Program(), Signal: entry.Signal(), Failed: entry.Failed(),
+		})
+	}
+	if r.summary != nil {
+		r.summary.Add(entry)
+	}
+	if r.rows != nil {
+		return r.rows.Print(entry)
+	}
+	return nil
+}
+
+// end writes what has been gathered, and says what there is to say about it.
+func (r *report) end(ctx context.Context, config selection.Config) error {
+	if err := r.finish(); err != nil {
+		return err
+	}
+	r.logs.bar.Finish()
+	interrupted := ctx.Err() != nil
+	switch {
+	case interrupted:
+		r.notes.say("interrupted: the log was not read to its end")
+	case r.kills == 0:
+		r.notes.hint(r.chosen, config, r.logs)
+	case r.incomplete > 0:
+		r.notes.say("%d of the signals are not told in full, as records of them are missing", r.incomplete)
+	}
+	switch {
+	case interrupted || r.notes.trouble:
+		return exitError(exitTrouble)
+	case r.kills == 0:
+		return exitError(exitNothing)
+	}
+	return nil
+}
+
+func (r *report) finish() error {
+	if r.rows != nil {
+		return r.rows.Flush()
+	}
+	if r.kills == 0 {
+		return nil
+	}
+	if r.summary != nil {
+		if err := r.write(); err != nil {
+			return err
+		}
+	}
+	if r.drawing == nil {
+		return nil
+	}
+	if err := r.drawing.Save(r.flags.plot); err != nil {
+		return fmt.Errorf("--plot: %w", err)
+	}
+	return nil
+}

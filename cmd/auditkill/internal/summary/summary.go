@@ -1,0 +1,182 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package summary counts kills by who, whom, what or when.
+package summary
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/table"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+)
+
+const (
+	// maxRows is how many are counted apart, some 10 MB: processes choose their own names.
+	maxRows = 50_000
+	// others is where the rest is counted.
+	others = "(others)"
+	// nobody is who is behind what the system did by itself.
+	nobody = "(no login)"
+)
+
+// By are the questions that there are.
+func By() []string { return []string{"sender", "target", "signal", "user", "hour"} }
+
+// Row is one answer.
+type Row struct {
+	// Name is what was counted: the program of the sender, the name of the target, ...
+	Name string
+	// Count is how many kills there were, Failed how many of them did not get through.
+	Count, Failed int
+	First, Last   time.Time
+}
+
+// Summary counts kills.
+type Summary struct {
+	by       string
+	location *time.Location
+	rows     map[string]*Row
+}
+
+// New returns a Summary by one of By. Hours are those of the location.
+func New(by string, location *time.Location) *Summary {
+	return &Summary{by: by, location: location, rows: make(map[string]*Row)}
+}
+
+// Add counts a kill.
+func (s *Summary) Add(e listing.Entry) {
+	name := s.nameOf(e)
+	row := s.rows[name]
+	if row == nil && len(s.rows) >= maxRows {
+		name = others
+		row = s.rows[name]
+	}
+	if row == nil {
+		row = &Row{Name: name, First: e.Event.Time, Last: e.Event.Time}
+		s.rows[name] = row
+	}
+	row.Count++
+	if e.Failed() {
+		row.Failed++
+	}
+	if e.Event.Time.Before(row.First) {
+		row.First = e.Event.Time
+	}
+	if e.Event.Time.After(row.Last) {
+		row.Last = e.Event.Time
+	}
+}
+
+func (s *Summary) nameOf(e listing.Entry) string {
+	switch s.by {
+	case "sender":
+		return e.Program()
+	case "target":
+		return e.TargetName()
+	case "signal":
+		return e.Signal()
+	case "user":
+		return cmp.Or(e.Login(), nobody)
+	}
+	return e.Event.Time.In(s.location).Format("2006-01-02 15:00 -07:00")
+}
+
+// Rows returns what was counted: the most first, hours in their order.
+func (s *Summary) Rows() []Row {
+	rows := make([]Row, 0, len(s.rows))
+	for row := range maps.Values(s.rows) {
+		rows = append(rows, *row)
+	}
+	slices.SortFunc(rows, func(a, b Row) int {
+		if s.by == "hour" {
+			return a.First.Compare(b.First)
+		}
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
+	})
+	return rows
+}
+
+// Write writes the rows in one of listing.Formats.
+func (s *Summary) Write(out io.Writer, format string, on terminal.Terminal) error {
+	switch format {
+	case listing.FormatJSON:
+		return s.writeJSON(out)
+	case listing.FormatCSV:
+		return s.writeCSV(out)
+	}
+	at := func(t time.Time) string { return t.In(s.location).Format(time.DateTime) }
+	rows := s.Rows()
+	written := table.New(out, on, []table.Column[Row]{
+		{Title: "COUNT", Least: 5, Text: func(r Row) string { return strconv.Itoa(r.Count) }},
+		{Title: "FAILED", Least: 6, Text: func(r Row) string { return strconv.Itoa(r.Failed) }},
+		{Title: "FIRST", Least: len(time.DateTime), Text: func(r Row) string { return at(r.First) }},
+		{Title: "LAST", Least: len(time.DateTime), Text: func(r Row) string { return at(r.Last) }},
+		{Title: titles[s.by], Least: 6, KeepEnd: true, Text: func(r Row) string { return r.Name }},
+	}, len(rows))
+	for _, row := range rows {
+		if err := written.Print(row); err != nil {
+			return err
+		}
+	}
+	return written.Flush()
+}
+
+var titles = map[string]string{"sender": "SENDER", "target": "TARGET", "signal": "SIGNAL", "user": "LOGIN", "hour": "HOUR"}
+
+func (s *Summary) writeJSON(out io.Writer) error {
+	buffered := bufio.NewWriter(out)
+	encoder := json.NewEncoder(buffered)
+	encoder.SetEscapeHTML(false)
+	for _, row := range s.Rows() {
+		err := encoder.Encode(struct {
+			By     string `json:"by"`
+			Name   string `json:"name"`
+			Count  int    `json:"count"`
+			Failed int    `json:"failed"`
+			First  string `json:"first"`
+			Last   string `json:"last"`
+		}{s.by, row.Name, row.Count, row.Failed, stamp(row.First), stamp(row.Last)})
+		if err != nil {
+			return err
+		}
+	}
+	return buffered.Flush()
+}
+
+func (s *Summary) writeCSV(out io.Writer) error {
+	written := csv.NewWriter(out)
+	if err := written.Write([]string{"count", "failed", "first", "last", s.by}); err != nil {
+		return err
+	}
+	for _, row := range s.Rows() {
+		err := written.Write([]string{
+			strconv.Itoa(row.Count), strconv.Itoa(row.Failed), stamp(row.First), stamp(row.Last), row.Name,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	written.Flush()
+	return written.Error()
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// Check returns an error if there is no such question.
+func Check(by string) error {
+	if by == "" || slices.Contains(By(), by) {
+		return nil
+	}
+	return fmt.Errorf("--by: %q must be sender, target, signal, user or hour", by)
+}
