@@ -4,9 +4,8 @@
 package timeline
 
 import (
-	"fmt"
+	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"gonum.org/v1/plot/vg"
@@ -27,8 +26,8 @@ const (
 	// maxNameWidth is what names may take from the lanes.
 	maxNameWidth vg.Length = 250
 	gap          vg.Length = 8
-	// labelGap is the least space between the labels of the axis.
-	labelGap vg.Length = 14
+	// labelGap is the least space between the labels of the axis, as a part of their width.
+	labelGap = 0.65
 )
 
 // drawing is a timeline on its way to the paper.
@@ -42,6 +41,8 @@ type drawing struct {
 	// top their edges.
 	from, to                 time.Time
 	left, right, bottom, top vg.Length
+	// several tells that a mark stands for more than one kill.
+	several bool
 }
 
 // size returns the width and the height of the drawing.
@@ -50,11 +51,11 @@ func (t *Timeline) size() (width, height vg.Length) {
 	return pageWidth, header + vg.Length(len(lanes))*laneHeight + footer
 }
 
-// draw draws everything onto a canvas of that size.
-func (t *Timeline) draw(c vg.Canvas) {
+// draw draws everything with a pen for a canvas of that size.
+func (t *Timeline) draw(p *pen) {
 	width, height := t.size()
 	d := drawing{
-		pen: newPen(c), timeline: t,
+		pen: p, timeline: t,
 		right: width - margin, bottom: footer, top: height - header,
 	}
 	d.fill(white, rectangle(0, 0, width, height))
@@ -73,22 +74,19 @@ func (t *Timeline) draw(c vg.Canvas) {
 func (d *drawing) nameLanes() {
 	var others int
 	d.lanes, others = d.timeline.drawn()
+	_, exact := d.timeline.senders()
 	var names, counts vg.Length
 	for i, l := range d.lanes {
-		name := d.cut(d.regular, printable(l.name), maxNameWidth)
+		name := d.cut(d.regular, d.legible(l.name), maxNameWidth)
 		if name == "" {
 			name = "unknown"
 		}
 		count := number(l.count)
-		if l.inherited > 0 {
+		if l.before > 0 {
 			count = "≥ " + count
 		}
 		if others > 0 && i == len(d.lanes)-1 {
-			name = plural(int64(others), "other sender")
-			if _, all := d.timeline.senders(); !all {
-				name = "more than " + name
-			}
-			count = number(l.count)
+			name = about(others, "other sender", exact)
 		}
 		d.names, d.counts = append(d.names, name), append(d.counts, count)
 		names = max(names, d.regular.Width(name))
@@ -125,22 +123,18 @@ func (d *drawing) laneMiddle(i int) vg.Length {
 
 func (d *drawing) drawTitle(height vg.Length) {
 	y := height - margin - titleSize*0.8
-	d.write(d.bold, ink, margin, y, d.cut(d.bold, printable(d.timeline.title), pageWidth-2*margin))
+	d.write(d.bold, ink, margin, y, d.cut(d.bold, d.legible(d.timeline.title), pageWidth-2*margin))
 	d.write(d.regular, faint, margin, y-lineHeight-2, d.timeline.summary())
 }
 
 // summary says how many kills there are, and from when to when.
 func (t *Timeline) summary() string {
-	senders, all := t.senders()
-	by := plural(int64(senders), "sender")
-	if !all {
-		by = "more than " + by
-	}
+	senders, exact := t.senders()
 	text := plural(t.count, "kill")
 	if t.failed > 0 {
 		text += " (" + number(t.failed) + " failed)"
 	}
-	return text + " by " + by + ", " + span(t.times())
+	return text + " by " + about(senders, "sender", exact) + ", " + span(t.times())
 }
 
 // span writes a range of time, and what both ends have in common once.
@@ -187,18 +181,21 @@ func (d *drawing) drawAxis() {
 	labels := d.bottom - lineHeight
 	contexts := labels - lineHeight
 	// The first context has no line of its own: it begins at the edge.
-	edge := d.left + d.regular.Width(context) + labelGap
+	edge := d.right
 	for _, line := range lines {
 		x := d.x(float64(line.time.UnixMilli()))
 		color := grid1
 		if line.context != "" {
 			color = grid2
-			half := d.regular.Width(line.context) / 2
-			edge = min(edge, x-half-labelGap)
-			d.write(d.regular, faint, min(x-half, d.right-2*half), contexts, line.context)
+			width := d.regular.Width(line.context)
+			begin := min(max(x-width/2, d.left), d.right-width)
+			edge = min(edge, begin-textSize)
+			d.write(d.regular, faint, begin, contexts, line.context)
 		}
 		d.line(color, x, d.bottom-3, x, d.top)
-		d.write(d.regular, ink, x-d.regular.Width(line.label)/2, labels, line.label)
+		if half := d.regular.Width(line.label) / 2; x+half < pageWidth {
+			d.write(d.regular, ink, x-half, labels, line.label)
+		}
 	}
 	if edge >= d.left+d.regular.Width(context) {
 		d.write(d.regular, faint, d.left, contexts, context)
@@ -208,24 +205,25 @@ func (d *drawing) drawAxis() {
 
 // fits tells whether the labels of a grid have room beside each other.
 func (d *drawing) fits(lines []tick) bool {
-	labels, contexts := d.left-margin, d.left-margin
+	var labels, contexts vg.Length // where the last ones end
 	for _, line := range lines {
 		x := d.x(float64(line.time.UnixMilli()))
-		half := d.regular.Width(line.label) / 2
-		if x-half < labels {
+		if !d.follows(&labels, x, line.label) || !d.follows(&contexts, x, line.context) {
 			return false
 		}
-		labels = x + half + labelGap
-		if line.context == "" {
-			continue
-		}
-		half = d.regular.Width(line.context) / 2
-		if x-half < contexts {
-			return false
-		}
-		contexts = x + half + labelGap
 	}
 	return true
+}
+
+// follows tells whether a text around x has room after what ends at end, which it moves.
+func (d *drawing) follows(end *vg.Length, x vg.Length, text string) bool {
+	if text == "" {
+		return true
+	}
+	width := d.regular.Width(text)
+	room := x-width/2 >= *end
+	*end = x + width*(0.5+labelGap)
+	return room
 }
 
 // number writes a number with a comma at each three digits.
@@ -245,45 +243,11 @@ func plural(n int64, what string) string {
 	return number(n) + " " + what
 }
 
-// drawLegend tells below the axis what the marks mean.
-func (d *drawing) drawLegend() {
-	x, y := d.left, margin+textSize*0.35
-	for _, k := range d.timeline.legend() {
-		d.mark(k.kind, x+4, y, markRadius)
-		x += 4 + markRadius + 6
-		d.write(d.regular, ink, x, y-textSize*0.35, k.text)
-		x += d.regular.Width(k.text) + 20
+// about writes how many there are of something. An estimate has two digits.
+func about(n int, what string, exact bool) string {
+	if exact {
+		return plural(int64(n), what)
 	}
-}
-
-// entry is what the legend says about a kind of mark.
-type entry struct {
-	kind kind
-	text string
-}
-
-// legend returns what there is to explain.
-func (t *Timeline) legend() []entry {
-	var entries []entry
-	for k := range kinds {
-		if t.kinds[k] == 0 {
-			continue
-		}
-		each := kind{signal: signal(k % int(signals)), failed: k >= int(signals)}
-		text := [signals]string{"SIGKILL", "SIGTERM", t.otherNames()}[each.signal]
-		if each.failed {
-			text += ", failed"
-		}
-		entries = append(entries, entry{each, text})
-	}
-	return entries
-}
-
-// otherNames names the signals that share a color.
-func (t *Timeline) otherNames() string {
-	names := t.otherSignals
-	if len(names) <= maxOtherSignals {
-		return printable(strings.Join(names, ", "))
-	}
-	return fmt.Sprintf("%s and others", printable(strings.Join(names[:maxOtherSignals], ", ")))
+	unit := math.Pow10(max(len(strconv.Itoa(n))-2, 0))
+	return "about " + plural(int64(math.Round(float64(n)/unit)*unit), what)
 }

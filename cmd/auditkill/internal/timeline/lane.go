@@ -51,6 +51,8 @@ const (
 	sigterm
 	otherSignal
 	signals
+	// anySignal is for the legend only.
+	anySignal = signals
 )
 
 // kind is how a mark is drawn.
@@ -77,15 +79,16 @@ type lane struct {
 	name string
 	// count is how many kills the lane shows.
 	count int64
-	// inherited is the standing of the sender that had the lane before.
-	inherited int64
-	rings     [kinds]*ring
+	// before is how many kills its sender had, by estimate, before it had the lane. They are
+	// with the others.
+	before int64
+	rings  [kinds]*ring
 	// lo and hi are the first and the last bucket with a mark, if there is any.
 	lo, hi int64
 }
 
-// standing is the most kills that the sender can have had.
-func (l *lane) standing() int64 { return l.count + l.inherited }
+// standing is how many kills the sender has had.
+func (l *lane) standing() int64 { return l.count + l.before }
 
 func (l *lane) add(bucket int64, k kind) {
 	l.extend(bucket, bucket)
@@ -143,8 +146,7 @@ func (l *lane) merge(other *lane) {
 	}
 }
 
-// takeOver adds the marks of another lane and empties that one. It clears only what was in
-// use, which is little in the lane of a sender that just came.
+// takeOver adds the marks of another lane and empties that one for the next sender.
 func (l *lane) takeOver(other *lane) {
 	l.merge(other)
 	for k := range kinds {
@@ -152,7 +154,7 @@ func (l *lane) takeOver(other *lane) {
 			other.rings[k][b&(slots-1)] = 0
 		}
 	}
-	other.count, other.inherited, other.name = 0, 0, ""
+	other.count, other.before, other.name = 0, 0, ""
 }
 
 // double puts the marks into buckets of 2^doublings times the width.

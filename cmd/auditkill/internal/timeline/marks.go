@@ -10,11 +10,11 @@ import (
 )
 
 const (
-	// markRadius is that of a single kill, and grow what it gains with ten times as many at
-	// the same place.
+	// markRadius is that of a single kill. With more at the same place it grows, but slowly
+	// and not out of the lane.
 	markRadius vg.Length = 3.6
-	grow       vg.Length = 0.9
 	maxRadius  vg.Length = 6.3
+	growth               = 0.12
 	// column is how near kills are drawn as one mark, which is less than anybody sees but
 	// bounds the size of the file.
 	column vg.Length = 2
@@ -35,6 +35,7 @@ func (d *drawing) drawMarks(l *lane, y vg.Length) {
 		for _, k := range []kind{{signal: s}, {signal: s, failed: true}} {
 			for _, spot := range d.spots(l, k.index()) {
 				d.mark(k, spot.x, row, spot.radius())
+				d.several = d.several || spot.kills > 1
 			}
 		}
 	}
@@ -57,7 +58,7 @@ type spot struct {
 }
 
 func (s spot) radius() vg.Length {
-	return min(markRadius+grow*vg.Length(math.Log10(float64(s.kills))), maxRadius)
+	return min(markRadius*vg.Length(math.Pow(float64(s.kills), growth)), maxRadius)
 }
 
 // spots returns the places where a lane has kills of a kind.
@@ -82,19 +83,18 @@ func (d *drawing) spots(l *lane, kind int) (all []spot) {
 
 // mark draws a kill: the shape and the color tell the signal, and a failed one is hollow.
 func (d *drawing) mark(k kind, x, y, radius vg.Length) {
-	color := colors[k.signal]
 	path := shape(k.signal, x, y, radius)
 	if k.failed {
-		d.stroke(color, 1.3, path)
+		d.stroke(outlines[k.signal], 1.3, path)
 		return
 	}
-	d.fill(color, path)
+	d.fill(colors[k.signal], path)
 }
 
 // shape returns the outline of a mark: a disc, a triangle or a diamond of about the same area.
 func shape(s signal, x, y, radius vg.Length) vg.Path {
 	switch s {
-	case sigkill:
+	case sigkill, anySignal:
 		var p vg.Path
 		p.Move(vg.Point{X: x + radius, Y: y})
 		p.Arc(vg.Point{X: x, Y: y}, radius, 0, 2*math.Pi)

@@ -7,12 +7,17 @@ import (
 	"fmt"
 	"image/color"
 	"math"
+	"strconv"
+	"strings"
 	"sync"
+	"unicode"
+	"unicode/utf8"
 
 	"codeberg.org/go-fonts/liberation/liberationsansbold"
 	"codeberg.org/go-fonts/liberation/liberationsansregular"
 	xfont "golang.org/x/image/font"
 	"golang.org/x/image/font/opentype"
+	"golang.org/x/image/font/sfnt"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/vg"
 )
@@ -29,6 +34,13 @@ var (
 		sigkill:     color.RGBA{0xd5, 0x5e, 0x00, 255},
 		sigterm:     color.RGBA{0x00, 0x72, 0xb2, 255},
 		otherSignal: color.RGBA{0x00, 0x8e, 0x68, 255},
+	}
+	// outlines are darker, to be seen above others of their color.
+	outlines = [signals + 1]color.Color{
+		sigkill:     color.RGBA{0x96, 0x3c, 0x00, 255},
+		sigterm:     color.RGBA{0x00, 0x48, 0x80, 255},
+		otherSignal: color.RGBA{0x00, 0x5c, 0x42, 255},
+		anySignal:   faint,
 	}
 )
 
@@ -54,10 +66,33 @@ func face(ttf []byte, weight xfont.Weight, size vg.Length) font.Face {
 type pen struct {
 	canvas        vg.Canvas
 	regular, bold font.Face
+	// ownLetters tells that there are no letters but those of the fonts.
+	ownLetters bool
 }
 
-func newPen(c vg.Canvas) *pen {
-	return &pen{canvas: c, regular: faces().regular, bold: faces().bold}
+func newPen(c vg.Canvas, ownLetters bool) *pen {
+	return &pen{canvas: c, regular: faces().regular, bold: faces().bold, ownLetters: ownLetters}
+}
+
+// legible returns the text with an escape, as in Go, in place of each letter that has no shape
+// or that the canvas cannot draw.
+func (p *pen) legible(text string) string {
+	var b strings.Builder
+	var buffer sfnt.Buffer
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		glyph, err := p.regular.Face.GlyphIndex(&buffer, r)
+		switch {
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&b, `\x%02x`, text[0])
+		case !unicode.IsPrint(r), p.ownLetters && (err != nil || glyph == 0):
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		default:
+			b.WriteRune(r)
+		}
+		text = text[size:]
+	}
+	return b.String()
 }
 
 func (p *pen) fill(c color.Color, path vg.Path) {

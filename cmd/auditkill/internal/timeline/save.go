@@ -109,14 +109,14 @@ func target(path string) string {
 func (t *Timeline) png(w io.Writer) error {
 	width, height := t.size()
 	c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
-	t.draw(c)
+	t.draw(newPen(c, true))
 	_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
 	return err
 }
 
 func (t *Timeline) svg(w io.Writer) error {
 	c := vgsvg.New(t.size())
-	t.draw(c)
+	t.draw(newPen(c, false))
 	var text bytes.Buffer
 	if _, err := c.WriteTo(&text); err != nil {
 		return err

@@ -13,11 +13,9 @@ package timeline
 
 import (
 	"cmp"
-	"hash/fnv"
 	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -25,13 +23,10 @@ const (
 	// maxLanes is how many lanes are drawn: more than fit a screen say nothing at a glance.
 	// If there are more senders, the last lane is that of all others.
 	maxLanes = 20
-	// maxSenders is how many senders have a lane of their own while the kills are gathered.
-	// A sender of more than 1/maxSenders of all kills is certain to be among them, and a
-	// lane takes 4 KiB per kind of mark: 6 MiB if all kinds are everywhere.
+	// maxSenders is how many senders have a lane of their own while the kills are gathered,
+	// of which the busiest are drawn. A lane takes 4 KiB per kind of mark: 6 MiB if all kinds
+	// are everywhere.
 	maxSenders = 256
-	// maxDistinct is how many different senders are told apart to say how many the others
-	// are: 8 bytes each, in a map.
-	maxDistinct = 1 << 14
 	// maxName is how many bytes of a sender's name are remembered. A drawing shows fewer.
 	maxName = 160
 	// maxOtherSignals is how many names of signals, besides the two with a color of their
@@ -65,15 +60,17 @@ type Timeline struct {
 	grid   grid
 	count  int64
 	failed int64
-	kinds  [kinds]int64
+	kinds  [kinds]bool
 	first  int64 // Unix time in milliseconds
 	last   int64
 	lanes  []*lane
 	byName map[string]*lane
 	// others takes the marks of the senders that lost their lane.
 	others *lane
-	// distinct holds the hashes of senders, and is nil until there are others.
-	distinct     map[uint64]struct{}
+	// crowd counts the kills of all senders once there are others, and is nil before.
+	crowd *sketch
+	// least is at most the least standing of all lanes, which only grows.
+	least        int64
 	otherSignals []string
 }
 
@@ -103,13 +100,13 @@ func (t *Timeline) Add(m Mark) {
 		t.others.double(doublings)
 	}
 	k := t.kind(m)
-	t.kinds[k.index()]++
+	t.kinds[k.index()] = true
 	t.lane(m.Sender).add(t.grid.bucket(at), k)
 }
 
-// lane returns the lane of a sender. If there are too many, the sender takes over the lane of
-// the one with the fewest kills, and with it that one's standing, so that who comes often
-// stays: the space-saving algorithm of Metwally, Agrawal and El Abbadi (2005).
+// lane returns the lane that a sender's kill goes to. When there are too many senders, it is
+// that of the others, until the sender has twice as many kills as the least of those with a
+// lane, whose place it then takes. Senders of about the same rank so keep what they have.
 func (t *Timeline) lane(sender string) *lane {
 	if len(sender) > maxName {
 		sender = shorten(sender, maxName)
@@ -117,49 +114,52 @@ func (t *Timeline) lane(sender string) *lane {
 	if l, ok := t.byName[sender]; ok {
 		return l
 	}
-	var l *lane
 	if len(t.lanes) < maxSenders {
-		l = &lane{}
+		l := &lane{}
 		t.lanes = append(t.lanes, l)
-	} else {
-		l = slices.MinFunc(t.lanes, func(a, b *lane) int { return cmp.Compare(a.standing(), b.standing()) })
-		t.remember(sender)
-		delete(t.byName, l.name)
-		standing := l.standing()
-		t.others.takeOver(l)
-		l.inherited = standing
+		return t.give(l, sender)
 	}
+	kills := t.estimate(sender)
+	if kills <= 2*t.least {
+		return t.others
+	}
+	l := slices.MinFunc(t.lanes, func(a, b *lane) int { return cmp.Compare(a.standing(), b.standing()) })
+	t.least = l.standing()
+	if kills <= 2*t.least {
+		return t.others
+	}
+	t.crowd.add(l.name, t.least)
+	delete(t.byName, l.name)
+	t.others.takeOver(l)
+	l.before = kills - 1
+	return t.give(l, sender)
+}
+
+// give gives a lane to a sender.
+func (t *Timeline) give(l *lane, sender string) *lane {
 	// The name may be part of a buffer that holds much of the log.
 	l.name = strings.Clone(sender)
 	t.byName[l.name] = l
 	return l
 }
 
-// remember counts the sender as one of many.
-func (t *Timeline) remember(sender string) {
-	if t.distinct == nil {
-		t.distinct = make(map[uint64]struct{}, 2*maxSenders)
+// estimate counts one more kill of a sender without a lane, and returns how many there were.
+func (t *Timeline) estimate(sender string) int64 {
+	if t.crowd == nil {
+		t.crowd = &sketch{}
 		for _, l := range t.lanes {
-			t.distinct[hash(l.name)] = struct{}{}
+			t.crowd.add(l.name, 1)
 		}
 	}
-	if len(t.distinct) < maxDistinct {
-		t.distinct[hash(sender)] = struct{}{}
-	}
+	return t.crowd.add(sender, 1)
 }
 
-func hash(name string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(name))
-	return h.Sum64()
-}
-
-// senders returns how many senders there are, and whether that is all of them.
-func (t *Timeline) senders() (n int, all bool) {
-	if t.distinct == nil {
+// senders returns how many senders there are, and whether that is exact.
+func (t *Timeline) senders() (n int, exact bool) {
+	if t.crowd == nil {
 		return len(t.lanes), true
 	}
-	return len(t.distinct), len(t.distinct) < maxDistinct
+	return max(t.crowd.senders(), len(t.lanes)+1), false
 }
 
 // kind returns how a kill is drawn, and keeps the signal's name for the legend.
@@ -211,15 +211,4 @@ func shorten(text string, limit int) string {
 		tail++
 	}
 	return text[:head] + "…" + text[tail:]
-}
-
-// printable returns the text with a sign in place of what has no shape, which XML could not
-// hold either.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, text)
 }

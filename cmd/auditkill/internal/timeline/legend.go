@@ -1,0 +1,50 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import "strings"
+
+// drawLegend tells below the axis what the marks mean, as far as there are such.
+func (d *drawing) drawLegend() {
+	const y = margin + textSize*0.35
+	x := d.left
+	explain := func(k kind, text string) {
+		x += markRadius
+		d.mark(k, x, y, markRadius)
+		x += markRadius + 5
+		d.write(d.regular, ink, x, y-textSize*0.35, text)
+		x += d.regular.Width(text) + 20
+	}
+	failed := false
+	for s := range signals {
+		hollow := kind{signal: s, failed: true}
+		failed = failed || d.timeline.has(hollow)
+		if d.timeline.has(kind{signal: s}) || d.timeline.has(hollow) {
+			explain(kind{signal: s}, d.legible(d.timeline.signalName(s)))
+		}
+	}
+	if failed {
+		explain(kind{signal: anySignal, failed: true}, "hollow: failed")
+	}
+	if d.several {
+		d.write(d.regular, faint, x, y-textSize*0.35, "larger: several kills")
+	}
+}
+
+// has tells whether there is a mark of a kind.
+func (t *Timeline) has(k kind) bool { return t.kinds[k.index()] }
+
+// signalName names the signals that a color stands for.
+func (t *Timeline) signalName(s signal) string {
+	names := t.otherSignals
+	switch {
+	case s == sigkill:
+		return "SIGKILL"
+	case s == sigterm:
+		return "SIGTERM"
+	case len(names) > maxOtherSignals:
+		return strings.Join(names[:maxOtherSignals], ", ") + " and others"
+	}
+	return strings.Join(names, ", ")
+}
