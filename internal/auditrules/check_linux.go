@@ -17,9 +17,11 @@ type Inspection struct {
 	Status *libaudit.AuditStatus
 	// Needed are the rules that the signals take, and what there is of each.
 	Needed []Needed
-	// Problems are what else keeps signals from being recorded: rules that suppress,
-	// and audit itself being off or locked.
-	Problems []Problem
+	// Obstacles are the rules that suppress what others are to record.
+	Obstacles []Problem
+	// Switch tells that audit itself is off, or locked while rules are missing; nil if
+	// neither.
+	Switch *Problem
 }
 
 // Needed is a rule that is to record signals.
@@ -41,7 +43,15 @@ func (n Needed) Recorded() bool { return len(n.Unseen) == 0 && len(n.Shadows) ==
 
 // Recorded reports whether the kernel records all signals, of all processes.
 func (i *Inspection) Recorded() bool {
-	return len(i.Problems) == 0 && !slices.ContainsFunc(i.Needed, func(n Needed) bool { return !n.Recorded() })
+	return len(i.Problems()) == 0 && !slices.ContainsFunc(i.Needed, func(n Needed) bool { return !n.Recorded() })
+}
+
+// Problems are what keeps signals from being recorded that the needed rules do not tell.
+func (i *Inspection) Problems() []Problem {
+	if i.Switch == nil {
+		return i.Obstacles
+	}
+	return append(slices.Clone(i.Obstacles), *i.Switch)
 }
 
 // Missing returns how many of the needed rules are not there as a whole.
@@ -75,19 +85,20 @@ func Check(s Settings) (*Inspection, error) {
 	}
 	for at, l := range list {
 		if shadows[at] {
-			i.Problems = append(i.Problems, hiding(l))
+			i.Obstacles = append(i.Obstacles, hiding(l))
 		} else if p, found := m.obstacle(list, at, l); found && l.list != unix.AUDIT_FILTER_EXIT {
-			i.Problems = append(i.Problems, p)
+			i.Obstacles = append(i.Obstacles, p)
 		}
 	}
 	switch missing := i.Missing(); {
 	case status.Enabled == 0:
-		i.Problems = append(i.Problems, Problem{
+		i.Switch = &Problem{
 			What: "audit is off (auditctl -s says enabled 0), so that the rules record nothing",
 			Mend: "turn it on", Lines: []string{command("-e", "1")},
-		})
+		}
 	case status.Enabled == locked && missing > 0:
-		i.Problems = append(i.Problems, m.isLocked(missing))
+		p := m.isLocked(missing)
+		i.Switch = &p
 	}
 	return i, nil
 }

@@ -54,8 +54,10 @@ func TestCheck(t *testing.T) {
 		"one of the signals": {
 			loaded: ours(0, 9),
 			unseen: [][]string{
-				{"SIGTERM by kill, tkill, rt_sigqueueinfo, pidfd_send_signal"}, {"SIGTERM by tgkill, rt_tgsigqueueinfo"},
-				{"SIGTERM by kill, tkill, rt_sigqueueinfo, pidfd_send_signal"}, {"SIGTERM by tgkill, rt_tgsigqueueinfo"},
+				{"SIGTERM by kill, tkill, rt_sigqueueinfo, pidfd_send_signal"},
+				{"SIGTERM by tgkill, rt_tgsigqueueinfo"},
+				{"SIGTERM by kill, tkill, rt_sigqueueinfo, pidfd_send_signal"},
+				{"SIGTERM by tgkill, rt_tgsigqueueinfo"},
 			},
 		},
 		"one of the calls": {
@@ -117,10 +119,10 @@ func TestCheck(t *testing.T) {
 				assert.Contains(t, shadows, listed(t, want)[0])
 			}
 			assert.Len(t, shadows, len(test.shadows))
-			require.Len(t, found.Problems, len(test.problems), whats(found.Problems))
+			require.Len(t, found.Problems(), len(test.problems), whats(found.Problems()))
 			for i, want := range test.problems {
-				assert.Contains(t, found.Problems[i].What, want)
-				assert.NotEmpty(t, found.Problems[i].Lines)
+				assert.Contains(t, found.Problems()[i].What, want)
+				assert.NotEmpty(t, found.Problems()[i].Lines)
 			}
 			assert.Equal(t, missing, found.Missing())
 			assert.Equal(t, missing == 0 && len(test.problems) == 0, found.Recorded())
@@ -160,9 +162,9 @@ func TestCheckSwitch(t *testing.T) {
 			if test.says == "" {
 				return
 			}
-			require.Len(t, found.Problems, 1)
-			assert.Contains(t, found.Problems[0].What, test.says)
-			assert.Equal(t, test.lines, found.Problems[0].Lines)
+			require.Len(t, found.Problems(), 1)
+			assert.Contains(t, found.Problems()[0].What, test.says)
+			assert.Equal(t, test.lines, found.Problems()[0].Lines)
 		})
 	}
 }

@@ -113,7 +113,7 @@ func judgeRules(found *auditrules.Inspection) checkedRules {
 		}
 		checked.Rules = append(checked.Rules, r)
 	}
-	for _, p := range found.Problems {
+	for _, p := range found.Problems() {
 		checked.Problems = append(checked.Problems, checkedProblem{What: p.What, Mend: p.Mend, Lines: list(p.Lines)})
 	}
 	return checked

@@ -128,15 +128,15 @@ func TestCheckRulesOfTheKernel(t *testing.T) {
 	}
 	require.NoError(t, kernel.SetEnabled(true, libaudit.WaitForReply))
 	t.Cleanup(func() {
-		rules, err := kernel.GetRules()
-		require.NoError(t, err)
-		for _, r := range rules {
+		left, problem := kernel.GetRules()
+		require.NoError(t, problem)
+		for _, r := range left {
 			assert.NoError(t, kernel.DeleteRule(r))
 		}
 	})
 	check := func() (checked checkedRules, code int) {
-		out, code, err := execute(t, newRules(), "--check", "--output", "json", "--signal", "KILL,TERM")
-		require.NoError(t, err)
+		out, code, problem := execute(t, newRules(), "--check", "--output", "json", "--signal", "KILL,TERM")
+		require.NoError(t, problem)
 		require.NoError(t, json.Unmarshal([]byte(out), &checked))
 		return checked, code
 	}

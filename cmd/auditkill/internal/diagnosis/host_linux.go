@@ -1,0 +1,195 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/moby/sys/capability"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
+)
+
+// Host is where facts come from. Nothing of it is changed.
+type Host struct {
+	// root is where its file system is; empty for this one.
+	root string
+	// log is the path of the audit log, as a person gave it.
+	log string
+
+	// The rest is of this process and the kernel that it runs on.
+
+	kernel     auditrules.Kernel
+	bpf        func() error
+	has        func(capability.Cap) (bool, error)
+	namespaces func() Namespaces
+	release    func() (kernel, machine string)
+	runs       func(pid int) bool
+}
+
+// This returns the host that it runs on. Its file system is at root, if that is not
+// empty; of the audit log it is told by path.
+func This(root, log string) Host {
+	return Host{
+		root: root, log: log,
+		kernel: auditcontrol.Client{}, bpf: tryBPF, has: privilege.Has,
+		namespaces: namespaces, release: release, runs: runs,
+	}
+}
+
+func (h Host) path(path string) string { return filepath.Join("/", h.root, path) }
+
+// read returns what a small file of the host says; empty if it does not.
+func (h Host) read(path string) string {
+	content, _ := os.ReadFile(h.path(path)) // missing is as good as empty
+	return strings.TrimSpace(string(content))
+}
+
+// Facts looks at the host.
+func (h Host) Facts() *Facts {
+	f := &Facts{OS: runtime.GOOS, UserID: os.Geteuid(), Namespaces: h.namespaces(), Capabilities: h.capabilities()}
+	f.Kernel, f.Machine = h.release()
+	// none [integrity] confidentiality (kernel_lockdown(7))
+	if _, chosen, found := strings.Cut(h.read("/sys/kernel/security/lockdown"), "["); found {
+		f.Lockdown, _, _ = strings.Cut(chosen, "]")
+	}
+	_, err := os.Stat(h.path("/sys/kernel/btf/vmlinux"))
+	f.BTF = err == nil
+	f.BPF = explainBPF(h.bpf())
+	f.Audit = h.audit(f.Namespaces)
+	f.Rules = h.rules()
+	f.Log = h.auditLog()
+	return f
+}
+
+// capabilities returns those that matter and that it has.
+func (h Host) capabilities() []string {
+	held := []string{}
+	for _, c := range []capability.Cap{
+		capability.CAP_AUDIT_CONTROL, capability.CAP_AUDIT_READ, capability.CAP_BPF, capability.CAP_PERFMON,
+		capability.CAP_SYS_ADMIN, capability.CAP_DAC_READ_SEARCH,
+	} {
+		if has, err := h.has(c); err == nil && has {
+			held = append(held, "CAP_"+strings.ToUpper(c.String()))
+		}
+	}
+	return held
+}
+
+// audit asks for the state of the audit system.
+func (h Host) audit(in Namespaces) Audit {
+	a := Audit{State: AuditUnknown, FromBoot: slices.Contains(strings.Fields(h.read("/proc/cmdline")), "audit=1")}
+	status, err := h.kernel.GetStatus()
+	switch {
+	case err == nil:
+		a.State = map[uint32]AuditState{0: AuditOff, 1: AuditOn, 2: AuditLocked}[status.Enabled]
+		a.Backlog, a.BacklogLimit, a.BacklogWaitTime = status.Backlog, status.BacklogLimit, status.BacklogWaitTime
+		a.Lost = status.Lost
+		a.Daemon = h.daemon(int(status.PID))
+		return a
+	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.ECONNREFUSED) && in.User != NamespaceOther:
+		a.State = AuditAbsent
+	default:
+		a.Daemon = h.findDaemon()
+	}
+	a.Error = err.Error()
+	return a
+}
+
+// daemon returns who holds the audit pid. The kernel finds out only with the next record
+// that one has been killed.
+func (h Host) daemon(pid int) *Process {
+	if pid == 0 || !h.runs(pid) {
+		return nil
+	}
+	return &Process{PID: pid, Name: h.read("/proc/" + strconv.Itoa(pid) + "/comm")}
+}
+
+// findDaemon looks for auditd where the kernel does not tell who is the daemon.
+func (h Host) findDaemon() *Process {
+	entries, _ := os.ReadDir(h.path("/proc")) // then there is none to be seen
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err == nil && h.read("/proc/"+entry.Name()+"/comm") == "auditd" {
+			return &Process{PID: pid, Name: "auditd"}
+		}
+	}
+	return nil
+}
+
+// rules asks which rules are loaded.
+func (h Host) rules() Rules {
+	r := Rules{Obstacles: []Obstacle{}}
+	found, err := auditrules.Check(auditrules.Settings{
+		Signals: kill.DefaultSignals(), Key: "audit_kill", Kernel: h.kernel, Proc: h.path("/proc"),
+	})
+	if err != nil {
+		r.Error = err.Error()
+		return r
+	}
+	r.Known, r.Needed = true, len(found.Needed)
+	for _, n := range found.Needed {
+		if n.Recorded() {
+			r.Recorded++
+		}
+	}
+	for _, p := range found.Obstacles {
+		o := Obstacle{What: p.What + ": " + p.Mend}
+		for _, line := range p.Lines {
+			o.Mend = append(o.Mend, "sudo "+line)
+			r.TaskNever = r.TaskNever || line == "auditctl -d task,never"
+		}
+		r.Obstacles = append(r.Obstacles, o)
+	}
+	return r
+}
+
+func namespaces() Namespaces {
+	in := Namespaces{User: NamespaceUnknown, PID: NamespaceUnknown, Network: NamespaceUnknown}
+	in.User = namespace("user", privilege.OtherUserNamespace())
+	in.PID = namespace("pid", privilege.OtherPIDNamespace())
+	// This setting exists in the initial network namespace only
+	// (net/core/sysctl_net_core.c, net_core_table).
+	if _, err := os.Stat("/proc/sys/net/core/dev_weight"); err == nil {
+		in.Network = NamespaceInitial
+	} else if _, err := os.Stat("/proc/sys/net/core"); err == nil {
+		in.Network = NamespaceOther
+	}
+	return in
+}
+
+func namespace(kind string, other bool) Namespace {
+	switch {
+	case privilege.Namespace(kind) == "":
+		return NamespaceUnknown
+	case other:
+		return NamespaceOther
+	}
+	return NamespaceInitial
+}
+
+func release() (kernel, machine string) {
+	var name unix.Utsname
+	if err := unix.Uname(&name); err != nil {
+		return "", ""
+	}
+	return unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Machine[:])
+}
+
+// runs reports whether a process is there. It asks not with kill(2), of which there may
+// be a record.
+func runs(pid int) bool {
+	_, err := unix.Getpgid(pid)
+	return !errors.Is(err, unix.ESRCH)
+}

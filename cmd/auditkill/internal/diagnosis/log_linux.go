@@ -1,0 +1,154 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// auditLog looks at the audit log, and who writes it.
+func (h Host) auditLog() Log {
+	l := Log{Path: h.log, Free: -1, Configured: h.setting("/etc/audit/auditd.conf", "log_file")}
+	l.DaemonInstalled, l.Install = h.installed(), h.install()
+	info, err := os.Stat(l.Path)
+	if err == nil && info.Mode().IsRegular() {
+		err = openable(l.Path)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		l.Problem = LogMissing
+	case errors.Is(err, fs.ErrPermission):
+		l.Problem = LogDenied
+		l.Rights = h.refuses(l.Path)
+	case err != nil:
+		l.Problem = LogOther
+	case !info.Mode().IsRegular():
+		l.Problem = LogIrregular
+	default:
+		l.Rights = h.rights(l.Path, info)
+		l.measure(info)
+	}
+	if err != nil {
+		l.Error = err.Error()
+	}
+	return l
+}
+
+func openable(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+// measure tells how much there is, and how far back it reaches.
+func (l *Log) measure(info fs.FileInfo) {
+	l.Size = info.Size()
+	modified := info.ModTime().UTC()
+	since := modified
+	rotated, _ := filepath.Glob(l.Path + ".*") // of a path with a bracket there may be none
+	for _, path := range rotated {
+		if older, err := os.Stat(path); err == nil && older.Mode().IsRegular() {
+			l.Rotated++
+			if at := older.ModTime().UTC(); at.Before(since) {
+				since = at
+			}
+		}
+	}
+	l.Modified, l.Since = second(modified), second(since)
+	var disk unix.Statfs_t
+	if err := unix.Statfs(l.Path, &disk); err == nil {
+		l.Free = int64(disk.Bavail) * int64(disk.Bsize) //nolint:unconvert // another type on 32-bit machines
+	}
+}
+
+func second(t time.Time) *time.Time {
+	t = t.Truncate(time.Second)
+	return &t
+}
+
+// refuses returns the rights of the file, or of the first folder on the way to it that
+// refuses; nil if that is not known.
+func (h Host) refuses(path string) *Rights {
+	for {
+		info, err := os.Stat(path)
+		if err == nil {
+			return h.rights(path, info)
+		}
+		parent := filepath.Dir(path)
+		if parent == path {
+			return nil
+		}
+		path = parent
+	}
+}
+
+func (h Host) rights(path string, info fs.FileInfo) *Rights {
+	r := &Rights{Path: path, Mode: info.Mode().String(), GroupReads: info.Mode().Perm()&0o040 != 0}
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		r.Owner, r.Group = h.name("/etc/passwd", stat.Uid), h.name("/etc/group", stat.Gid)
+	}
+	return r
+}
+
+// name returns the name that a file such as /etc/passwd gives an id, else the id.
+func (h Host) name(file string, id uint32) string {
+	wanted := text("%d", id)
+	for line := range strings.Lines(h.read(file)) {
+		// name:password:id:...
+		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[2] == wanted {
+			return fields[0]
+		}
+	}
+	return wanted
+}
+
+// setting returns one of the settings of a file such as auditd.conf: name = value.
+func (h Host) setting(file, name string) string {
+	for line := range strings.Lines(h.read(file)) {
+		key, value, found := strings.Cut(line, "=")
+		if found && strings.EqualFold(strings.TrimSpace(key), name) {
+			return strings.Trim(strings.TrimSpace(value), `"`)
+		}
+	}
+	return ""
+}
+
+// installed reports whether there is an auditd.
+func (h Host) installed() bool {
+	for _, path := range []string{"/usr/sbin/auditd", "/sbin/auditd", "/usr/bin/auditd"} {
+		if _, err := os.Stat(h.path(path)); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// install returns the command that installs auditd on this distribution (os-release(5)).
+func (h Host) install() string {
+	like := " " + h.setting("/etc/os-release", "ID") + " " + h.setting("/etc/os-release", "ID_LIKE") + " "
+	for _, known := range []struct{ id, command string }{
+		{"debian", "apt-get install auditd"},
+		{"ubuntu", "apt-get install auditd"},
+		{"fedora", "dnf install audit"},
+		{"rhel", "dnf install audit"},
+		{"suse", "zypper install audit"},
+		{"arch", "pacman -S audit"},
+		{"alpine", "apk add audit"},
+	} {
+		if strings.Contains(like, " "+known.id+" ") {
+			return known.command
+		}
+	}
+	return ""
+}

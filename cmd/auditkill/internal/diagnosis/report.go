@@ -1,0 +1,147 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+// The names of the sources, as auditkill watch --source has them.
+const (
+	SourceEBPF      = "ebpf"
+	SourceMulticast = "multicast"
+	SourceUnicast   = "unicast"
+	SourceFile      = "file"
+)
+
+// Report is what is concluded from the facts.
+type Report struct {
+	// Usable is true if one of the sources is.
+	Usable bool `json:"usable"`
+	// Chosen is the source that is used if nobody has chosen; empty if none can be
+	// opened.
+	Chosen  string   `json:"chosen"`
+	Sources []Source `json:"sources"`
+	// Warnings are what is wrong beside that.
+	Warnings []Finding `json:"warnings"`
+	Facts    *Facts    `json:"facts"`
+}
+
+// Source is one of the ways to learn of signals.
+type Source struct {
+	Name   string `json:"name"`
+	Usable bool   `json:"usable"`
+	// Reasons are why it is not usable, or what it will not see. Mend are commands and
+	// settings that change that.
+	Reasons []string `json:"reasons"`
+	Mend    []string `json:"mend"`
+
+	// findings are both, in order.
+	findings []Finding
+	// opens is true if it can be opened, also if it will not see anything then.
+	opens bool
+}
+
+// Finding is a reason, and what changes it.
+type Finding struct {
+	What string   `json:"what"`
+	Mend []string `json:"mend"`
+}
+
+func finding(what string, mend ...string) Finding {
+	if mend == nil {
+		mend = []string{} // a list in JSON
+	}
+	return Finding{What: what, Mend: mend}
+}
+
+// newSource makes a source that is usable if nothing stops it. What limits it is added
+// to what does.
+func newSource(name string, stops, limits []Finding) Source {
+	s := Source{
+		Name: name, Usable: len(stops) == 0, opens: len(stops) == 0,
+		Reasons: []string{}, Mend: []string{}, findings: append(stops, limits...),
+	}
+	for _, f := range s.findings {
+		s.Reasons = append(s.Reasons, f.What)
+		s.Mend = append(s.Mend, f.Mend...)
+	}
+	return s
+}
+
+// Judge tells what can be done on a host.
+func Judge(f *Facts) *Report {
+	r := &Report{
+		Sources:  []Source{judgeEBPF(f), judgeMulticast(f), judgeUnicast(f), judgeFile(f)},
+		Warnings: warnings(f), Facts: f,
+	}
+	for _, s := range r.Sources {
+		r.Usable = r.Usable || s.Usable
+	}
+	r.Chosen = r.choose()
+	return r
+}
+
+func (r *Report) opens(name string) bool {
+	for _, s := range r.Sources {
+		if s.Name == name {
+			return s.opens
+		}
+	}
+	return false
+}
+
+// choose does what the receiver does if no source is configured: it takes the first that
+// can be opened of ebpf, netlink and file. Of the two kinds of netlink it listens beside
+// a daemon, or is it where there is none.
+func (r *Report) choose() string {
+	netlink := SourceMulticast
+	if a := &r.Facts.Audit; a.known() && a.Daemon == nil && !a.stalls() {
+		netlink = SourceUnicast
+	}
+	for _, name := range []string{SourceEBPF, netlink, SourceFile} {
+		if r.opens(name) {
+			return name
+		}
+	}
+	return ""
+}
+
+// stalls reports whether system calls would have to wait for whoever takes the place of
+// the daemon, as nobody may change that.
+func (a *Audit) stalls() bool { return a.State == AuditLocked && a.BacklogWaitTime > 0 }
+
+// warnings tell what is wrong with records whoever reads them.
+func warnings(f *Facts) []Finding {
+	found := []Finding{}
+	a := &f.Audit
+	few := a.BacklogLimit > 0 && a.BacklogLimit < usualBacklog // 0 is no limit
+	switch {
+	case !a.known():
+	case a.BacklogLimit > 0 && a.Backlog > a.BacklogLimit/10*8:
+		found = append(found, finding(
+			text("%d records wait for the audit daemon, and from %d on system calls wait too, or records are lost",
+				a.Backlog, a.BacklogLimit), backlogCommand))
+	case a.Lost > 0 && few:
+		found = append(found, finding(
+			text("the kernel has lost %d audit records since boot, and keeps no more than %d for the daemon",
+				a.Lost, a.BacklogLimit), backlogCommand))
+	case a.Lost > 0:
+		found = append(found, finding(text("the kernel has lost %d audit records since boot", a.Lost)))
+	}
+	if a.State == AuditOff && !a.FromBoot {
+		found = append(found, finding("audit is off: netlink turns it on, but if it was never on since boot, signals of processes "+
+			"that run already stay unseen until these are restarted; audit=1 on the kernel's command line prevents that"))
+	}
+	if l := &f.Log; l.Problem == LogReadable && l.Free >= 0 && l.Free < littleSpace {
+		found = append(found, finding(text("the disk of %s has room for %s more; when it is full auditd stops to write "+
+			"(disk_full_action in auditd.conf)", l.Path, size(l.Free)), "df -h "+quote(l.Path)))
+	}
+	return found
+}
+
+const (
+	// usualBacklog is what auditd's own rules set; the kernel's default is 64.
+	usualBacklog   = 8192
+	backlogCommand = "sudo auditctl -b 16384"
+	// littleSpace is where auditd begins to warn: space_left = 75 megabytes
+	// (auditd.conf(5)).
+	littleSpace = 75 << 20
+)
