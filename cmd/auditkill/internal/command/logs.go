@@ -130,7 +130,8 @@ func (l *logs) show(cmd *cobra.Command) {
 func (l *logs) events() []iter.Seq[*kill.Event] {
 	var all []iter.Seq[*kill.Event]
 	for _, log := range l.opened {
-		all = append(all, chronology.Sorted(log.Events(correlate.Config{Timeout: correlationTimeout, MaxPending: maxPending})))
+		events := log.Events(correlate.Config{Timeout: correlationTimeout, MaxPending: maxPending})
+		all = append(all, chronology.Sorted(chronology.Ahead(events)))
 	}
 	return all
 }

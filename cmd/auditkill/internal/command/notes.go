@@ -10,6 +10,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
@@ -21,17 +23,22 @@ import (
 // maxTold is how many lines tell of the same kind of trouble, as a log may be full of it.
 const maxTold = 10
 
-// notes are what there is to say beside the report.
+// notes are what there is to say beside the report. Logs are read by goroutines of their
+// own, so that problem may be called at any time.
 type notes struct {
+	mu  sync.Mutex
 	out io.Writer
 	// trouble is true if something could not be read.
-	trouble           bool
-	problems, tampers int
+	trouble  bool
+	problems atomic.Int64
+	tampers  int
 }
 
 func newNotes(out io.Writer) *notes { return &notes{out: out} }
 
 func (n *notes) say(format string, arguments ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	fmt.Fprintf(n.out, "auditkill: "+format+"\n", arguments...)
 }
 
@@ -44,11 +51,11 @@ func (n *notes) fail(err error) {
 // problem tells of a line that could not be read. That is no trouble as long as it is but a
 // line: after a power failure there may be one in any log.
 func (n *notes) problem(p auditfile.Problem) {
-	n.problems++
-	if n.problems <= maxTold {
+	problems := n.problems.Add(1)
+	if problems <= maxTold {
 		n.say("%s", telemetry.Visible(p.Error()))
 	}
-	if n.problems == maxTold+1 {
+	if problems == maxTold+1 {
 		n.say("further lines that cannot be read are not told")
 	}
 }

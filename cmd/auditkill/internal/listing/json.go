@@ -4,77 +4,97 @@
 package listing
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
 	"io"
 	"time"
 
+	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
+	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
+// batch is how many records are made before they are written.
+const batch = 128
+
 // jsonLines writes an object a line: what the collector's log record of the same event
 // tells, under the same names, so that there is one vocabulary to learn (docs/events.md).
 type jsonLines struct {
-	out    *bufio.Writer
+	out    io.Writer
 	atOnce bool
 	logs   *telemetry.Logs
-	buffer bytes.Buffer
-}
-
-// head is what stands first in each line, before the attributes.
-type head struct {
-	Time     string `json:"time"`
-	Event    string `json:"event"`
-	Severity string `json:"severity"`
-	Message  string `json:"message"`
+	// encoder writes what it is told, in that order; encoding/json would take a map of
+	// each record, three times as long, and sort it.
+	encoder zapcore.Encoder
+	fields  []zapcore.Field
+	buffer  *buffer.Buffer
 }
 
 func newJSON(out io.Writer, config telemetry.Config, atOnce bool) *jsonLines {
-	return &jsonLines{out: bufio.NewWriter(out), atOnce: atOnce, logs: telemetry.NewLogs(config)}
+	return &jsonLines{
+		out: out, atOnce: atOnce, logs: telemetry.NewLogs(config),
+		encoder: zapcore.NewJSONEncoder(zapcore.EncoderConfig{SkipLineEnding: false}),
+		buffer:  buffer.NewPool().Get(),
+	}
 }
 
 // Print implements Printer.
 func (j *jsonLines) Print(e Entry) error {
 	j.logs.Append(e.Event, e.Target, e.Event.Time)
-	record := j.logs.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().At(0)
-	j.buffer.Reset()
-	if err := encode(&j.buffer, record); err != nil {
-		return err
-	}
-	if _, err := j.out.Write(j.buffer.Bytes()); err != nil {
-		return err
-	}
-	if j.atOnce {
-		return j.out.Flush()
+	if j.atOnce || j.logs.Len() >= batch {
+		return j.Flush()
 	}
 	return nil
 }
 
 // Flush implements Printer.
-func (j *jsonLines) Flush() error { return j.out.Flush() }
+func (j *jsonLines) Flush() error {
+	if j.logs.Len() == 0 {
+		return nil
+	}
+	j.buffer.Reset()
+	for _, record := range j.logs.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+		if err := j.encode(record); err != nil {
+			return err
+		}
+	}
+	_, err := j.out.Write(j.buffer.Bytes())
+	return err
+}
 
-// encode writes the head and the attributes as one object: {head} and {attributes} with
-// "}\n{" between them made a comma.
-func encode(buffer *bytes.Buffer, record plog.LogRecord) error {
-	encoder := json.NewEncoder(buffer)
-	encoder.SetEscapeHTML(false) // a sentence may hold < and >
-	err := encoder.Encode(head{
-		Time: record.Timestamp().AsTime().Format(time.RFC3339Nano), Event: record.EventName(),
-		Severity: record.SeverityNumber().String(), Message: record.Body().Str(),
-	})
+// encode appends a record: first what every one has, then its attributes.
+func (j *jsonLines) encode(record plog.LogRecord) error {
+	j.fields = append(j.fields[:0],
+		text("time", record.Timestamp().AsTime().Format(time.RFC3339Nano)), text("event", record.EventName()),
+		text("severity", record.SeverityNumber().String()), text("message", record.Body().Str()))
+	for key, value := range record.Attributes().All() {
+		j.fields = append(j.fields, field(key, value))
+	}
+	line, err := j.encoder.EncodeEntry(zapcore.Entry{}, j.fields)
 	if err != nil {
 		return err
 	}
-	end := buffer.Len()
-	if err := encoder.Encode(record.Attributes().AsRaw()); err != nil {
-		return err
+	defer line.Free()
+	_, err = j.buffer.Write(line.Bytes())
+	return err
+}
+
+func text(key, value string) zapcore.Field {
+	return zap.String(key, value)
+}
+
+func field(key string, value pcommon.Value) zapcore.Field {
+	switch value.Type() {
+	case pcommon.ValueTypeStr:
+		return text(key, value.Str())
+	case pcommon.ValueTypeInt:
+		return zap.Int64(key, value.Int())
+	case pcommon.ValueTypeBool:
+		return zap.Bool(key, value.Bool())
+	case pcommon.ValueTypeDouble:
+		return zap.Float64(key, value.Double())
 	}
-	joined := buffer.Bytes()
-	joined[end-2] = ','
-	copy(joined[end-1:], joined[end+1:])
-	buffer.Truncate(len(joined) - 2)
-	return nil
+	return zap.Any(key, value.AsRaw()) // a list
 }
