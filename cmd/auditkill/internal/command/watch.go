@@ -1,0 +1,167 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/live"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// watchFlags are the flags of watch beyond those that it shares with report.
+type watchFlags struct {
+	selectionFlags
+	source, file, key string
+	lasts, outcome    time.Duration
+
+	// open begins to see signals.
+	open func(context.Context, live.Config) (watched, error)
+}
+
+// watched sees signals until it is closed.
+type watched interface {
+	Source() string
+	Run(ctx context.Context, show func(*kill.Event) error) error
+	Close() error
+}
+
+func newWatch() *cobra.Command {
+	f := watchFlags{open: func(ctx context.Context, config live.Config) (watched, error) { return live.Open(ctx, config) }}
+	return f.command()
+}
+
+func (f *watchFlags) command() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "watch",
+		Short: "List signals as they are sent, and what becomes of those who are struck",
+		Long: `Prints a line for each signal the moment it is sent: when, whom it struck, which signal,
+by whom, who had logged in, and what came of it. When a process ends that was sent a fatal
+signal, a second line tells after how long, and of what: "gone after 3.2 s, by SIGKILL".
+
+The sources, of which auto takes the first that works and says which and why:
+
+  ebpf       programs in the kernel, which see every signal; needs CAP_BPF and CAP_PERFMON
+  multicast  audit records, beside the audit daemon; needs CAP_AUDIT_READ
+  unicast    audit records, in the place of the daemon; needs CAP_AUDIT_CONTROL
+  file       the log of the audit daemon; needs to read it, and audit rules (auditkill rules)
+
+For multicast and unicast the audit rules that record the signals are loaded while it runs,
+which needs CAP_AUDIT_CONTROL; all others stay as they are. root has all of these. At its
+end the kernel is as it was before.
+
+JSON has the names that the collector's log records have (docs/events.md).
+
+It ends with Ctrl-C, after --for, or when nobody reads its output anymore. Exit codes: 0
+then, 2 if it could not watch.`,
+		Example: `  sudo auditkill watch                               who kills whom from now on
+  sudo auditkill watch -t mysqld -s KILL,TERM        what is sent to mysqld
+  sudo auditkill watch -s all --sender systemd       all that systemd sends
+  sudo auditkill watch --for 10m -o csv > kills.csv  for ten minutes, into a file
+  sudo auditkill watch -t mysqld | head -1           wait for the next one
+  auditkill watch --source file                      without root, for who may read the log`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
+	}
+	flags := cmd.Flags()
+	f.register(flags, "those that end or stop a process; all for all")
+	flags.StringVar(&f.source, "source", live.Auto, "auto, ebpf, multicast, unicast or file")
+	flags.StringVar(&f.file, "file", defaultLog, "the audit log, for the source file")
+	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that are loaded")
+	flags.DurationVar(&f.lasts, "for", 0, "how long to watch, such as 10m (default until Ctrl-C)")
+	flags.DurationVar(&f.outcome, "outcome-timeout", 2*time.Minute,
+		"how long to wait for the end of a process that was sent a fatal signal; 0 not at all")
+	f.complete(cmd)
+	_ = cmd.RegisterFlagCompletionFunc("source", // the flag is there
+		cobra.FixedCompletions(live.Sources(), cobra.ShellCompDirectiveNoFileComp))
+	return cmd
+}
+
+func (f *watchFlags) run(cmd *cobra.Command) error {
+	config, err := f.config(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	printer, err := f.printer(cmd.OutOrStdout(), config.Host)
+	if err != nil {
+		return err
+	}
+	// A closed pipe is to end the watch, and not the process before it has cleaned up.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := untilUnread(cmd.Context(), cmd.OutOrStdout())
+	defer stop()
+	w, err := f.open(ctx, config)
+	if err != nil {
+		return err
+	}
+	if f.lasts > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, f.lasts)
+		defer cancel()
+	}
+	if terminal.Of(cmd.ErrOrStderr()).IsTerminal {
+		config.Say("watching by " + w.Source() + "; Ctrl-C ends")
+	}
+	err = w.Run(ctx, func(e *kill.Event) error {
+		for _, entry := range listing.Entries(e) {
+			if err := printer.Print(entry); err != nil {
+				return fmt.Errorf("printing: %w", err)
+			}
+		}
+		return nil
+	})
+	if errors.Is(err, syscall.EPIPE) {
+		err = nil // whoever reads it has seen enough
+	}
+	return errors.Join(err, w.Close())
+}
+
+// config returns what the flags ask for. It names the flag that is wrong.
+func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
+	asked, err := f.selectionFlags.config()
+	switch {
+	case err != nil:
+		return live.Config{}, err
+	case !slices.Contains(live.Sources(), f.source):
+		return live.Config{}, fmt.Errorf("--source: %q must be auto, ebpf, multicast, unicast or file", f.source)
+	case f.lasts < 0:
+		return live.Config{}, fmt.Errorf("--for: %v must not be negative", f.lasts)
+	case f.outcome < 0:
+		return live.Config{}, fmt.Errorf("--outcome-timeout: %v must not be negative", f.outcome)
+	}
+	if err := validKey(f.key); err != nil {
+		return live.Config{}, err
+	}
+	if len(f.signals) == 0 {
+		asked.Signals = kill.DefaultSignals()
+	}
+	return live.Config{
+		Source: f.source, Path: f.file, Key: f.key, Asked: asked, OutcomeTimeout: f.outcome,
+		CommandLine: telemetry.CommandLine(f.commandLine), Host: machine.This(""),
+		Say: func(text string) { fmt.Fprintf(errs, "auditkill: %s\n", text) },
+	}, nil
+}
+
+// printer writes each line at once.
+func (f *watchFlags) printer(out io.Writer, host machine.Machine) (listing.Printer, error) {
+	return listing.New(out, listing.Settings{
+		Format: f.output, Columns: listing.Live(time.Local), Terminal: terminal.Of(out),
+		Telemetry: telemetry.Config{
+			HostName: host.Name, HostID: host.ID, OSType: host.OS, CommandLine: telemetry.CommandLine(f.commandLine),
+		},
+	})
+}

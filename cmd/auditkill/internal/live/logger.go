@@ -1,0 +1,79 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package live
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// core says warnings and errors of the receiver's parts, each in one line.
+type core struct {
+	zapcore.LevelEnabler
+	say  func(string)
+	with []zapcore.Field
+}
+
+func newLogger(say func(string)) *zap.Logger {
+	return zap.New(&core{LevelEnabler: zapcore.WarnLevel, say: say})
+}
+
+// With implements zapcore.Core.
+func (c *core) With(fields []zapcore.Field) zapcore.Core {
+	return &core{LevelEnabler: c.LevelEnabler, say: c.say, with: slices.Concat(c.with, fields)}
+}
+
+// Check implements zapcore.Core.
+func (c *core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
+	if c.Enabled(entry.Level) {
+		return checked.AddCore(entry, c)
+	}
+	return checked
+}
+
+// Write implements zapcore.Core: "warning: what happened: why (bytes 7)".
+func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
+	text := plain(entry.Message)
+	encoder := zapcore.NewMapObjectEncoder()
+	for _, field := range slices.Concat(c.with, fields) {
+		if err, ok := field.Interface.(error); ok && field.Type == zapcore.ErrorType {
+			text += ": " + plainly(err).Error()
+			continue
+		}
+		field.AddTo(encoder)
+	}
+	var details []string
+	for _, key := range slices.Sorted(maps.Keys(encoder.Fields)) {
+		details = append(details, telemetry.Visible(fmt.Sprintf("%s %v", strings.ReplaceAll(key, "_", " "), encoder.Fields[key])))
+	}
+	if len(details) > 0 {
+		text += " (" + strings.Join(details, ", ") + ")"
+	}
+	c.say("warning: " + text)
+	return nil
+}
+
+// Sync implements zapcore.Core.
+func (*core) Sync() error { return nil }
+
+// plainly says an error in the words of a person at a terminal, in one line.
+func plainly(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(plain(err.Error()))
+}
+
+// plain is what a text of the receiver's parts is to a person at a terminal.
+func plain(text string) string {
+	return telemetry.Visible(words.Replace(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")))
+}
