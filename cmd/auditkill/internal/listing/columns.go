@@ -30,18 +30,22 @@ func Past(location *time.Location, conceal telemetry.CommandLine) []table.Column
 }
 
 // Live are the columns of what happens: those that SystemTap's examples print, and what
-// those do not know.
+// those do not know. On 80 columns each of them still says something, and no number is cut.
 func Live(location *time.Location) []table.Column[Entry] {
+	at := func(layout string) func(Entry) string {
+		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
+	}
+	const pid = len("4194304") // PID_MAX_LIMIT, proc_pid(5)
 	return []table.Column[Entry]{
 		{Title: "EPOCH", Usual: 10, Least: 10, Text: func(e Entry) string { return strconv.FormatInt(e.Event.Time.Unix(), 10) }},
-		{Title: "TIME", Usual: 12, Least: 8, Text: func(e Entry) string { return e.Event.Time.In(location).Format("15:04:05.000") }, Short: func(e Entry) string { return e.Event.Time.In(location).Format(time.TimeOnly) }},
+		{Title: "TIME", Usual: 12, Least: 8, Text: at("15:04:05.000"), Short: at(time.TimeOnly)},
 		{Title: "TARGET", Usual: 15, Least: 8, Text: Entry.TargetName},
-		{Title: "PID", Usual: 7, Least: 5, Text: Entry.TargetPID},
-		{Title: "SIGNAL", Usual: 7, Least: 7, Text: Entry.Signal, Style: signalStyle},
-		{Title: "SENDER", Usual: 15, Least: 8, Text: Entry.SenderName},
-		{Title: "SENDER PID", Usual: 7, Least: 5, Text: Entry.SenderPID},
+		{Title: "PID", Usual: pid, Least: pid, Text: Entry.TargetPID},
+		{Title: "SIGNAL", Usual: 7, Least: 4, Text: Entry.Signal, Short: Entry.shortSignal, Style: signalStyle},
+		{Title: "SENDER", Usual: 15, Least: 7, Text: Entry.SenderName},
+		{Title: "SENDER PID", Usual: pid, Least: pid, Text: Entry.SenderPID},
 		{Title: "USER", Usual: 8, Least: 4, Text: Entry.who},
-		{Title: "RESULT", Usual: 26, Least: 6, Text: Entry.Result, Style: resultStyle},
+		{Title: "RESULT", Usual: 40, Least: 9, Text: Entry.Result, Short: Entry.shortResult, Style: resultStyle},
 	}
 }
 
@@ -54,7 +58,7 @@ func (e Entry) who() string {
 }
 
 func signalStyle(e Entry) terminal.Style {
-	if e.Fatal() {
+	if e.Fatal() && e.Event.Outcome == nil {
 		return terminal.Red
 	}
 	return terminal.Plain

@@ -167,20 +167,25 @@ func (e Entry) Result() string {
 
 // outcomeOf says what became of a process.
 func outcomeOf(e *kill.Event) string {
-	after := e.Time.Sub(e.Outcome.Began).Seconds()
-	switch o := e.Outcome; o.Verdict {
-	case kill.VerdictSurvived:
-		return fmt.Sprintf("alive after %.0f s", after)
+	o, after := e.Outcome, e.Time.Sub(e.Outcome.Began)
+	if o.Verdict == kill.VerdictSurvived {
+		return fmt.Sprintf("alive after %.0f s", after.Seconds())
+	}
+	gone := fmt.Sprintf("gone after %.1f s", after.Seconds())
+	if after < atOnce {
+		gone = "gone at once"
+	}
+	switch o.Verdict {
 	case kill.VerdictExited:
-		return fmt.Sprintf("gone after %.1f s, exit code %d", after, o.Exit.Code())
+		return gone + ", exit code " + strconv.Itoa(o.Exit.Code())
 	case kill.VerdictKilled:
-		return fmt.Sprintf("gone after %.1f s, by %s", after, o.Exit.Signal().Name())
+		return gone + ", by " + o.Exit.Signal().Name()
 	case kill.VerdictCoreDumped:
-		return fmt.Sprintf("gone after %.1f s, core dumped on %s", after, o.Exit.Signal().Name())
+		return gone + ", core dumped on " + o.Exit.Signal().Name()
 	case kill.VerdictUnknown:
 		return "not waited for any more"
 	}
-	return fmt.Sprintf("gone after %.1f s", after)
+	return gone
 }
 
 // Failed reports whether the signal did not get through.
