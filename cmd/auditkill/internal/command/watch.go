@@ -72,7 +72,7 @@ then, 2 if it could not watch.`,
   sudo auditkill watch -t mysqld -s KILL,TERM        what is sent to mysqld
   sudo auditkill watch -s all --sender systemd       all that systemd sends
   sudo auditkill watch --for 10m -o csv > kills.csv  for ten minutes, into a file
-  sudo auditkill watch -t mysqld | head -1           wait for the next one
+  sudo auditkill watch -t mysqld -o json | head -1   wait for the next one
   auditkill watch --source file                      without root, for who may read the log`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },

@@ -141,16 +141,15 @@ func (w *Watch) unusable(refused []refusal) error {
 
 // instead tells whoever lacks the rights what works without.
 func (w *Watch) instead() string {
-	if w.config.Source != File {
-		if log, err := os.Open(w.config.Path); err == nil {
-			_ = log.Close() // it was only read
-			return "this works without: auditkill watch --source file, auditkill report"
-		}
-	}
 	if os.Geteuid() == 0 {
-		return "auditkill doctor tells more"
+		return "`auditkill doctor` tells more"
 	}
-	return "run it as root: sudo auditkill watch\n" +
-		"without, `auditkill report FILE` and `auditkill watch --source file --file FILE` read any audit log that you may read;\n" +
+	const asRoot = "run it as root: sudo auditkill watch\n"
+	if log, err := os.Open(w.config.Path); err == nil {
+		_ = log.Close() // it was only read
+		return asRoot + "without, `auditkill watch --source file` and `auditkill report` read the audit log"
+	}
+	return asRoot +
+		"without, `auditkill watch --source file --file FILE` and `auditkill report FILE` read any audit log that you may read;\n" +
 		"log_group in /etc/audit/auditd.conf names the group that may read the host's own"
 }

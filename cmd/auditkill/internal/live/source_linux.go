@@ -51,7 +51,7 @@ func lacking(needed ...capability.Cap) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s is missing", strings.Join(missing, " and "))
+	return fmt.Errorf("it lacks %s", strings.Join(missing, " and "))
 }
 
 // adviseFile says why nothing may come to be in the log, if the kernel tells.
