@@ -37,11 +37,11 @@ of signals can be used, why another cannot, and the commands and settings that m
 changed: a BPF program is loaded for a moment to see whether that is possible, and not
 attached.
 
-Exit codes: 0 if at least one source is usable, 1 if none is.
+Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag.
 
 --output json prints one object:
 
-  {"usable": bool, "chosen": what is used if nobody chooses, or "",
+  {"usable": bool, "chosen": what a receiver uses if none is configured, or "",
    "sources": [{"name": "ebpf", "multicast", "unicast" or "file", "usable": bool,
                 "reasons": [why not, or what it will not see], "mend": [commands, settings]}],
    "warnings": [{"what", "mend"}],

@@ -145,7 +145,7 @@ func (h Host) rules() Rules {
 		}
 	}
 	for _, p := range found.Obstacles {
-		o := Obstacle{What: p.What + ": " + p.Mend}
+		o := Obstacle{What: p.What + ": " + p.Mend, Mend: []string{}}
 		for _, line := range p.Lines {
 			o.Mend = append(o.Mend, "sudo "+line)
 			r.TaskNever = r.TaskNever || line == "auditctl -d task,never"

@@ -15,8 +15,8 @@ const (
 type Report struct {
 	// Usable is true if one of the sources is.
 	Usable bool `json:"usable"`
-	// Chosen is the source that is used if nobody has chosen; empty if none can be
-	// opened.
+	// Chosen is the source that a receiver uses if none is configured; empty if none can
+	// be opened.
 	Chosen  string   `json:"chosen"`
 	Sources []Source `json:"sources"`
 	// Warnings are what is wrong beside that.

@@ -100,14 +100,16 @@ func (p *page) prose(first, next, text string) {
 
 // choice says which source is taken if nobody chooses.
 func (r *Report) choice() string {
-	const who = "`auditkill watch` and a receiver with `audit_kill: {}`"
+	const watch, receiver = "`auditkill watch`", "a receiver with `audit_kill: {}`"
 	switch {
 	case r.Chosen == "":
-		return who + " find no source that they could open."
+		return watch + " and " + receiver + " find no source that they could open."
+	case r.Chosen == SourceFile && r.Facts.Log.Problem == LogMissing:
+		return watch + " finds no source that it could open; " + receiver + " would choose file, and wait for it."
 	case slices.ContainsFunc(r.Sources, func(s Source) bool { return s.Name == r.Chosen && !s.Usable }):
-		return who + " choose " + r.Chosen + ", and see nothing until that is mended."
+		return watch + " and " + receiver + " choose " + r.Chosen + ", and see nothing until that is mended."
 	}
-	return who + " choose " + r.Chosen + "."
+	return watch + " and " + receiver + " choose " + r.Chosen + "."
 }
 
 // lines are the facts in short.

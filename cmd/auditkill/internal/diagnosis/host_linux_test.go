@@ -1,0 +1,280 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/elastic/go-libaudit/v2"
+	"github.com/elastic/go-libaudit/v2/rule"
+	"github.com/elastic/go-libaudit/v2/rule/flags"
+	"github.com/moby/sys/capability"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// answers is a kernel that only answers: anything else would panic.
+type answers struct {
+	auditrules.Kernel
+
+	status libaudit.AuditStatus
+	rules  [][]byte
+	err    error
+}
+
+func (a answers) GetStatus() (*libaudit.AuditStatus, error) { return &a.status, a.err }
+func (a answers) GetRules() ([][]byte, error)               { return a.rules, a.err }
+
+func load(t *testing.T, lines ...string) [][]byte {
+	t.Helper()
+	var wires [][]byte
+	for _, line := range lines {
+		parsed, err := flags.Parse(line)
+		require.NoError(t, err, line)
+		wire, err := rule.Build(parsed)
+		require.NoError(t, err, line)
+		wires = append(wires, wire)
+	}
+	return wires
+}
+
+// write makes files below a folder.
+func write(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for name, content := range files {
+		path := filepath.Join(root, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o640))
+	}
+}
+
+// fake returns a host with nothing in it.
+func fake(t *testing.T) (Host, string) {
+	t.Helper()
+	root := t.TempDir()
+	return Host{
+		root: root, log: filepath.Join(root, "var/log/audit/audit.log"),
+		kernel: answers{err: syscall.EPERM},
+		bpf:    func() error { return syscall.EPERM },
+		has:    func(capability.Cap) (bool, error) { return false, nil },
+		namespaces: func() Namespaces {
+			return Namespaces{User: NamespaceInitial, PID: NamespaceInitial, Network: NamespaceInitial}
+		},
+		release: func() (string, string) { return "6.1.0", "x86_64" },
+		runs:    func(pid int) bool { return pid == 812 },
+	}, root
+}
+
+func TestFactsOfNothing(t *testing.T) {
+	t.Parallel()
+	h, _ := fake(t)
+	f := h.Facts()
+	assert.Equal(t, "linux", f.OS)
+	assert.Equal(t, "6.1.0", f.Kernel)
+	assert.Equal(t, []string{}, f.Capabilities)
+	assert.Empty(t, f.Lockdown)
+	assert.False(t, f.BTF)
+	assert.Equal(t, BPF{Problem: BPFRefused, Error: "operation not permitted"}, f.BPF)
+	assert.Equal(t, Audit{State: AuditUnknown, Error: "operation not permitted"}, f.Audit)
+	assert.False(t, f.Rules.Known)
+	assert.Contains(t, f.Rules.Error, "operation not permitted")
+	assert.Equal(t, LogMissing, f.Log.Problem)
+	assert.False(t, Judge(f).Usable)
+}
+
+func TestFactsOfFiles(t *testing.T) {
+	t.Parallel()
+	h, root := fake(t)
+	write(t, root, map[string]string{
+		"sys/kernel/security/lockdown":  "none [integrity] confidentiality\n",
+		"sys/kernel/btf/vmlinux":        "types",
+		"proc/cmdline":                  "quiet audit=1 ro\n",
+		"proc/812/comm":                 "auditd\n",
+		"proc/813/comm":                 "auditd2\n",
+		"etc/os-release":                "ID=ubuntu\nID_LIKE=debian\n",
+		"etc/audit/auditd.conf":         "# log_file = /no\nlog_file = /srv/audit.log\n",
+		"usr/sbin/auditd":               "",
+		"etc/passwd":                    fmt.Sprintf("me:x:%d:0:Me:/:/bin/sh\n", os.Getuid()),
+		"etc/group":                     fmt.Sprintf("bad\nus:x:%d:\n", os.Getgid()),
+		"var/log/audit/audit.log":       "type=SYSCALL\n",
+		"var/log/audit/audit.log.1":     "type=SYSCALL\n",
+		"var/log/audit/audit.log.2.gz":  "",
+		"var/log/audit/other.log":       "",
+		"var/log/audit/audit.log.d/sub": "",
+	})
+	old := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	require.NoError(t, os.Chtimes(filepath.Join(root, "var/log/audit/audit.log.1"), old, old))
+	h.has = func(c capability.Cap) (bool, error) { return c == capability.CAP_BPF, nil }
+	h.bpf = func() error { return nil }
+
+	f := h.Facts()
+	assert.Equal(t, "integrity", f.Lockdown)
+	assert.True(t, f.BTF)
+	assert.True(t, f.BPF.Possible)
+	assert.Equal(t, []string{capBPF}, f.Capabilities)
+	assert.True(t, f.Audit.FromBoot)
+	assert.Equal(t, &Process{PID: 812, Name: "auditd"}, f.Audit.Daemon, "which is the only one to be seen")
+	l := f.Log
+	assert.Equal(t, LogReadable, l.Problem)
+	assert.Equal(t, int64(len("type=SYSCALL\n")), l.Size)
+	assert.Equal(t, 2, l.Rotated)
+	assert.Equal(t, old, *l.Since)
+	assert.NotNil(t, l.Modified)
+	assert.Positive(t, l.Free)
+	assert.Equal(t, &Rights{Path: h.log, Mode: "-rw-r-----", Owner: "me", Group: "us", GroupReads: true}, l.Rights)
+	assert.Equal(t, "/srv/audit.log", l.Configured)
+	assert.True(t, l.DaemonInstalled)
+	assert.Equal(t, "apt-get install auditd", l.Install)
+}
+
+func TestFactsOfTheLog(t *testing.T) {
+	t.Parallel()
+	h, root := fake(t)
+	write(t, root, map[string]string{"empty": "", "folder/x": ""})
+	require.NoError(t, os.Symlink("loop", filepath.Join(root, "loop")))
+	for path, want := range map[string]LogProblem{
+		"empty": LogReadable, "folder": LogIrregular, "nothing": LogMissing, "empty/below": LogOther, "loop": LogOther,
+	} {
+		h.log = filepath.Join(root, path)
+		l := h.auditLog()
+		assert.Equal(t, want, l.Problem, path)
+		assert.Equal(t, want != LogReadable && want != LogIrregular, l.Error != "", path)
+	}
+}
+
+func TestInstall(t *testing.T) {
+	t.Parallel()
+	for release, want := range map[string]string{
+		"ID=debian": "apt-get install auditd",
+		"ID=fedora": "dnf install audit",
+		"ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"":    "dnf install audit",
+		"ID=\"opensuse-leap\"\nID_LIKE=\"suse opensuse\"": "zypper install audit",
+		"ID=arch":  "pacman -S audit",
+		"ID=nixos": "",
+		"":         "",
+	} {
+		h, root := fake(t)
+		write(t, root, map[string]string{"etc/os-release": release})
+		assert.Equal(t, want, h.install(), release)
+	}
+}
+
+func TestFactsOfAudit(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		kernel answers
+		user   Namespace
+		want   Audit
+	}{
+		"on": {
+			answers{status: libaudit.AuditStatus{Enabled: 1, PID: 812, Backlog: 1, BacklogLimit: 2, Lost: 3, BacklogWaitTime: 4}},
+			NamespaceInitial,
+			Audit{
+				State: AuditOn, Daemon: &Process{PID: 812, Name: "auditd"},
+				Backlog: 1, BacklogLimit: 2, Lost: 3, BacklogWaitTime: 4,
+			},
+		},
+		"off":                      {answers{}, NamespaceInitial, Audit{State: AuditOff}},
+		"locked":                   {answers{status: libaudit.AuditStatus{Enabled: 2}}, NamespaceInitial, Audit{State: AuditLocked}},
+		"a daemon that was killed": {answers{status: libaudit.AuditStatus{Enabled: 1, PID: 813}}, NamespaceInitial, Audit{State: AuditOn}},
+		"not in the kernel":        {answers{err: syscall.EPROTONOSUPPORT}, NamespaceInitial, Audit{State: AuditAbsent, Error: "protocol not supported"}},
+		"turned off at boot":       {answers{err: syscall.ECONNREFUSED}, NamespaceInitial, Audit{State: AuditAbsent, Error: "connection refused"}},
+		"from a user namespace": {
+			answers{err: syscall.ECONNREFUSED},
+			NamespaceOther,
+			Audit{State: AuditUnknown, Error: "connection refused", Daemon: &Process{PID: 812, Name: "auditd"}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, root := fake(t)
+			write(t, root, map[string]string{"proc/812/comm": "auditd\n", "proc/self/comm": "auditd\n"})
+			h.kernel = tt.kernel
+			assert.Equal(t, tt.want, h.audit(Namespaces{User: tt.user}))
+		})
+	}
+}
+
+func TestFactsOfRules(t *testing.T) {
+	t.Parallel()
+	var all []string
+	for _, r := range auditrules.For(kill.DefaultSignals(), "audit_kill", 0) {
+		all = append(all, r.String())
+	}
+	for name, tt := range map[string]struct {
+		loaded    []string
+		recorded  int
+		taskNever bool
+		obstacles []string
+	}{
+		"none":         {nil, 0, false, nil},
+		"all":          {all, 4, false, nil},
+		"everything":   {[]string{"-a always,exit -S all -k x"}, 4, false, nil},
+		"no processes": {append([]string{"-a never,task"}, all...), 4, true, []string{"sudo auditctl -d task,never"}},
+		"not some processes": {
+			append([]string{"-a never,task -F uid=5"}, all...), 4, false, []string{"sudo auditctl -d task,never -F uid=5"},
+		},
+		"hidden": {
+			append([]string{"-a never,exit -F arch=b64 -S tgkill"}, all...), 3, false,
+			[]string{"sudo auditctl -d never,exit -F arch=b64 -S tgkill"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h, _ := fake(t)
+			h.kernel = answers{status: libaudit.AuditStatus{Enabled: 1}, rules: load(t, tt.loaded...)}
+			r := h.rules()
+			assert.True(t, r.Known)
+			assert.Equal(t, 4, r.Needed)
+			assert.Equal(t, tt.recorded, r.Recorded)
+			assert.Equal(t, tt.taskNever, r.TaskNever)
+			var mend []string
+			for _, o := range r.Obstacles {
+				mend = append(mend, o.Mend...)
+			}
+			assert.Equal(t, tt.obstacles, mend)
+		})
+	}
+}
+
+func TestExplainBPF(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err  error
+		want BPFProblem
+	}{
+		"fine":                   {nil, BPFNone},
+		"refused":                {fmt.Errorf("creating map: %w", syscall.EPERM), BPFRefused},
+		"by a module":            {syscall.EACCES, BPFRefused},
+		"no bpf":                 {syscall.ENOSYS, BPFAbsent},
+		"not known":              {fmt.Errorf("%w: no BTF", ebpf.ErrNotSupported), BPFTooOld},
+		"refused by the checker": {&ebpf.VerifierError{Cause: syscall.EINVAL, Log: []string{"unknown func"}}, BPFTooOld},
+		"refused with a log":     {&ebpf.VerifierError{Cause: syscall.EPERM}, BPFRefused},
+		"anything else":          {errors.New("out of luck"), BPFOther},
+	} {
+		b := explainBPF(tt.err)
+		assert.Equal(t, tt.want, b.Problem, name)
+		assert.Equal(t, tt.err == nil, b.Possible, name)
+		assert.Equal(t, tt.err != nil, b.Error != "", name)
+	}
+}
+
+func TestNameOfAnID(t *testing.T) {
+	t.Parallel()
+	h, root := fake(t)
+	write(t, root, map[string]string{"etc/group": strings.Join([]string{"root:x:0:", "adm:x:4:syslog", "x:y"}, "\n")})
+	assert.Equal(t, "adm", h.name("/etc/group", 4))
+	assert.Equal(t, "40", h.name("/etc/group", 40))
+}
