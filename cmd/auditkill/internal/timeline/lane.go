@@ -162,15 +162,16 @@ func (l *lane) double(doublings int) {
 	if l.count == 0 {
 		return
 	}
-	old := *l
-	l.lo, l.hi = old.lo>>doublings, old.hi>>doublings
-	for k, r := range old.rings {
+	lo, hi := l.lo, l.hi
+	l.lo, l.hi = lo>>doublings, hi>>doublings
+	for k, r := range l.rings {
 		if r == nil {
 			continue
 		}
-		l.rings[k] = &ring{}
-		for b := old.lo; b <= old.hi; b++ {
-			if n := old.at(k, b); n > 0 {
+		old := *r
+		clear(r[:])
+		for b := lo; b <= hi; b++ {
+			if n := old[b&(slots-1)]; n > 0 {
 				l.increase(k, b>>doublings, n)
 			}
 		}

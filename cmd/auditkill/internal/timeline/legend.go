@@ -11,7 +11,7 @@ func (d *drawing) drawLegend() {
 	x := d.left
 	explain := func(k kind, text string) {
 		x += markRadius
-		d.mark(k, x, y, markRadius)
+		d.mark(k, shape(k.signal, x, y, markRadius))
 		x += markRadius + 5
 		d.write(d.regular, ink, x, y-textSize*0.35, text)
 		x += d.regular.Width(text) + 20

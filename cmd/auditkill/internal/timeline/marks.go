@@ -5,6 +5,7 @@ package timeline
 
 import (
 	"math"
+	"slices"
 
 	"gonum.org/v1/plot/vg"
 )
@@ -18,6 +19,9 @@ const (
 	// column is how near kills are drawn as one mark, which is less than anybody sees but
 	// bounds the size of the file.
 	column vg.Length = 2
+	// together is how many marks are drawn at once: that makes an SVG smaller, but the time
+	// for an image grows with the square of it.
+	together = 16
 )
 
 // drawMarks draws the kills of a lane. Each of its signals has a row, as a SIGKILL often
@@ -33,9 +37,13 @@ func (d *drawing) drawMarks(l *lane, y vg.Length) {
 			row += []vg.Length{7, 0, -7}[i]
 		}
 		for _, k := range []kind{{signal: s}, {signal: s, failed: true}} {
-			for _, spot := range d.spots(l, k.index()) {
-				d.mark(k, spot.x, row, spot.radius())
-				d.several = d.several || spot.kills > 1
+			for group := range slices.Chunk(d.spots(l, k.index()), together) {
+				var shapes vg.Path
+				for _, spot := range group {
+					shapes = append(shapes, shape(k.signal, spot.x, row, spot.radius())...)
+					d.several = d.several || spot.kills > 1
+				}
+				d.mark(k, shapes)
 			}
 		}
 	}
@@ -81,14 +89,14 @@ func (d *drawing) spots(l *lane, kind int) (all []spot) {
 	return all
 }
 
-// mark draws a kill: the shape and the color tell the signal, and a failed one is hollow.
-func (d *drawing) mark(k kind, x, y, radius vg.Length) {
-	path := shape(k.signal, x, y, radius)
+// mark draws the shapes of kills: the color tells the signal as well, and a failed one is
+// hollow.
+func (d *drawing) mark(k kind, shapes vg.Path) {
 	if k.failed {
-		d.stroke(outlines[k.signal], 1.3, path)
+		d.stroke(outlines[k.signal], 1.3, shapes)
 		return
 	}
-	d.fill(colors[k.signal], path)
+	d.fill(colors[k.signal], shapes)
 }
 
 // shape returns the outline of a mark: a disc, a triangle or a diamond of about the same area.

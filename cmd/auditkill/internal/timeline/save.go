@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 
 	"gonum.org/v1/plot/vg"
@@ -107,6 +108,9 @@ func target(path string) string {
 }
 
 func (t *Timeline) png(w io.Writer) error {
+	// An image is 7 MB, twice, which who read a log with little memory should not pay in
+	// addition to what the reading left behind.
+	debug.FreeOSMemory()
 	width, height := t.size()
 	c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
 	t.draw(newPen(c, true))

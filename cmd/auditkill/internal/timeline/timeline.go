@@ -24,9 +24,9 @@ const (
 	// If there are more senders, the last lane is that of all others.
 	maxLanes = 20
 	// maxSenders is how many senders have a lane of their own while the kills are gathered,
-	// of which the busiest are drawn. A lane takes 4 KiB per kind of mark: 6 MiB if all kinds
+	// of which the busiest are drawn. A lane takes 4 KiB per kind of mark: 3 MiB if all kinds
 	// are everywhere.
-	maxSenders = 256
+	maxSenders = 128
 	// maxName is how many bytes of a sender's name are remembered. A drawing shows fewer.
 	maxName = 160
 	// maxOtherSignals is how many names of signals, besides the two with a color of their

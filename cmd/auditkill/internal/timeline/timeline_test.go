@@ -1,0 +1,244 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package timeline
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var noon = time.Date(2025, 9, 17, 12, 0, 0, 0, time.UTC)
+
+func TestLanes(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		senders  int
+		lanes    int
+		lastName string
+		others   int
+	}{
+		"one":                  {1, 1, "sender-0000", 0},
+		"as many as are drawn": {20, 20, "sender-0019", 0},
+		"one too many":         {21, 20, "", 2},
+		"many":                 {100, 20, "", 81},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeline := New("", time.UTC)
+			// The first is the busiest.
+			for sender := range test.senders {
+				for i := range 200 - sender {
+					timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("sender-%04d", sender), "SIGKILL", false})
+				}
+			}
+			lanes, others := timeline.drawn()
+			require.Len(t, lanes, test.lanes)
+			assert.Equal(t, "sender-0000", lanes[0].name)
+			assert.Equal(t, test.lastName, lanes[len(lanes)-1].name)
+			assert.Equal(t, test.others, others)
+			var sum int64
+			for _, l := range lanes {
+				sum += l.count
+			}
+			assert.Equal(t, timeline.count, sum, "each kill is in one lane")
+		})
+	}
+}
+
+func TestLatecomersGetALane(t *testing.T) {
+	t.Parallel()
+	timeline := New("", time.UTC)
+	for i := range 5000 {
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("early-%04d", i), "SIGTERM", false})
+	}
+	for i := range 100 {
+		timeline.Add(Mark{noon.Add(time.Duration(5000+i) * time.Second), "late", "SIGKILL", false})
+	}
+	lanes, others := timeline.drawn()
+	require.Len(t, lanes, maxLanes)
+	assert.Equal(t, "late", lanes[0].name)
+	assert.InDelta(t, 100, lanes[0].count, 5, "what came before it had a lane is with the others")
+	assert.Equal(t, timeline.count-lanes[0].count-18, lanes[19].count)
+	assert.InEpsilon(t, 5001-19, others, 0.03)
+	assert.Contains(t, timeline.summary(), "5,100 kills by about 5,0")
+}
+
+// TestEveryKillIsInItsPlace compares the buckets with a plain list of times, whatever the
+// order that the times come in.
+func TestEveryKillIsInItsPlace(t *testing.T) {
+	t.Parallel()
+	orders := map[string]func(i int) int{
+		"oldest first": func(i int) int { return i },
+		"newest first": func(i int) int { return 9999 - i },
+		"both ends":    func(i int) int { return []int{5000 + i/2, 4999 - i/2}[i%2] },
+		"scattered":    func(i int) int { return i * 7919 % 10000 },
+	}
+	for name, order := range orders {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeline := New("", time.UTC)
+			want := map[int64]int{}
+			times := make([]int64, 10000)
+			for i := range times {
+				at := noon.Add(time.Duration(order(i)) * 12345 * time.Millisecond)
+				times[i] = at.UnixMilli()
+				timeline.Add(Mark{at, "sender", "SIGKILL", i%2 == 0})
+			}
+			for _, at := range times {
+				want[timeline.grid.bucket(at)]++
+			}
+			l := timeline.lanes[0]
+			assert.Less(t, l.hi-l.lo, int64(slots))
+			assert.GreaterOrEqual(t, l.hi-l.lo, int64(slots/2)-1, "no coarser than needed")
+			got := map[int64]int{}
+			for b := l.lo; b <= l.hi; b++ {
+				if n := int(l.at(kind{failed: true}.index(), b)) + int(l.at(kind{}.index(), b)); n > 0 {
+					got[b] = n
+				}
+			}
+			assert.Equal(t, want, got)
+			first, last := timeline.times()
+			assert.Equal(t, noon, first)
+			assert.Equal(t, noon.Add(9999*12345*time.Millisecond), last)
+		})
+	}
+}
+
+func TestManyKillsAtOnceAreNotForgotten(t *testing.T) {
+	t.Parallel()
+	timeline := New("", time.UTC)
+	for range 100_000 {
+		timeline.Add(Mark{noon, "sender", "SIGKILL", false})
+	}
+	assert.EqualValues(t, 65535, timeline.lanes[0].at(0, timeline.grid.lo), "a slot overflowed")
+	assert.EqualValues(t, 100_000, timeline.lanes[0].count)
+}
+
+func TestTimesThatAreNone(t *testing.T) {
+	t.Parallel()
+	timeline := New("", time.UTC)
+	for name, at := range map[string]time.Time{
+		"none":          {},
+		"before 1970":   time.Unix(-1, 0),
+		"after 9999":    time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC),
+		"a damaged one": time.Unix(1<<60, 0),
+	} {
+		timeline.Add(Mark{Time: at, Sender: name, Signal: "SIGKILL"})
+	}
+	assert.Zero(t, timeline.count)
+	timeline.Add(Mark{Time: time.Unix(0, 0), Sender: "the first of all", Signal: "SIGKILL"})
+	timeline.Add(Mark{Time: time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), Sender: "the last of all", Signal: "SIGKILL"})
+	assert.EqualValues(t, 2, timeline.count)
+}
+
+// TestMemoryIsBounded adds what a log of 1 GB may hold at most, by more senders than there is
+// room for, of each kind.
+func TestMemoryIsBounded(t *testing.T) {
+	before := heap()
+	timeline := New("", time.UTC)
+	names := senders(20_000)
+	for i := range 1_000_000 {
+		timeline.Add(Mark{
+			noon.Add(time.Duration(i) * time.Minute), names[i*7919%len(names)],
+			[]string{"SIGKILL", "SIGTERM", "SIGHUP"}[i%3], i%2 == 0,
+		})
+	}
+	grown := int64(heap() - before)
+	t.Logf("%d kB", grown/1000)
+	assert.Less(t, grown, int64(4<<20))
+	assert.Len(t, timeline.lanes, maxSenders)
+	assert.Len(t, timeline.byName, maxSenders)
+	runtime.KeepAlive(names)
+}
+
+func TestLongNamesAreNotKept(t *testing.T) {
+	before := heap()
+	timeline := New("", time.UTC)
+	for i := range maxSenders {
+		buffer := strings.Repeat("x", 1<<20)
+		timeline.Add(Mark{noon, fmt.Sprintf("%d", i) + buffer, buffer[i:], false})
+		timeline.Add(Mark{noon, fmt.Sprintf("%d", i) + buffer, fmt.Sprintf("%d", i) + buffer, false})
+		timeline.Add(Mark{noon, buffer[:i+1], "SIGKILL", false})
+	}
+	assert.Less(t, int64(heap()-before), int64(4<<20))
+	runtime.KeepAlive(timeline)
+}
+
+func TestAddDoesNotAllocate(t *testing.T) {
+	timeline := New("", time.UTC)
+	names := senders(5000)
+	i := 0
+	add := func() {
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i%len(names)], "SIGHUP", false})
+		i++
+	}
+	for range 10_000 {
+		add()
+	}
+	assert.Zero(t, testing.AllocsPerRun(1000, add))
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return stats.HeapAlloc
+}
+
+func senders(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("/opt/batch/job-%05d", i)
+	}
+	return names
+}
+
+func TestShorten(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		text  string
+		limit int
+		want  string
+	}{
+		"fits":             {"abc", 3, "abc"},
+		"cut":              {"abcdefghij", 7, "ab…ij"},
+		"odd":              {"abcdefghij", 8, "ab…hij"},
+		"letters of three": {"ぷろせすぷろせす", 11, "ぷ…す"},
+		"hardly any room":  {"abcdefghij", 3, "…"},
+		"not UTF-8":        {"\x80\x80\x80\x80\x80\x80\x80\x80", 7, "…"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := shorten(test.text, test.limit)
+			assert.Equal(t, test.want, got)
+			assert.LessOrEqual(t, len(got), test.limit)
+			assert.True(t, utf8.ValidString(got))
+		})
+	}
+}
+
+func BenchmarkAdd(b *testing.B) {
+	for _, n := range []int{10, 256, 5000} {
+		b.Run(fmt.Sprintf("senders=%d", n), func(b *testing.B) {
+			names := senders(n)
+			timeline := New("", time.UTC)
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i*7919%n], "SIGTERM", false})
+			}
+		})
+	}
+}
