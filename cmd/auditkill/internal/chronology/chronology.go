@@ -21,8 +21,8 @@ const (
 	patience = 5 * time.Second
 )
 
-// Sorted returns events that come almost in order in order. Where the clock was set back,
-// the order is that in which they came.
+// Sorted returns events that come almost in order in order. One that is older than the
+// others by more than that, as the clock was set back, stands about where it came.
 func Sorted(events iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 	return func(yield func(*kill.Event) bool) {
 		var held queue

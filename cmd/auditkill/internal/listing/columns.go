@@ -18,7 +18,7 @@ func Past(location *time.Location, conceal telemetry.CommandLine) []table.Column
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
 	}
 	return []table.Column[Entry]{
-		{Title: "TIME", Least: len("2006-01-02 15:04"), Text: at("2006-01-02 15:04:05.000"), Short: at(time.DateTime)},
+		{Title: "TIME", Least: len(time.DateTime), Text: at("2006-01-02 15:04:05.000"), Short: at(time.DateTime)},
 		{Title: "SIGNAL", Least: len("SIGKILL"), Text: Entry.Signal, Style: signalStyle},
 		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess},
 		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess},

@@ -33,7 +33,7 @@ type Column[Row any] struct {
 	// KeepEnd cuts a text that is too long at its beginning, as of a path.
 	KeepEnd bool
 	Text    func(Row) string
-	// Short is the text where Text does not fit; nil if it is cut.
+	// Short is the text, of the least width, where Text does not fit; nil if that is cut.
 	Short func(Row) string
 	// Style is how it looks; nil for plain.
 	Style func(Row) terminal.Style
