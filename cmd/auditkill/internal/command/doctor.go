@@ -53,7 +53,7 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
      "audit": {"state": "on", "off", "locked", "absent" or "unknown", "error",
                "daemon": {"pid", "name"} or null, "backlog", "backlog_limit",
                "backlog_wait_time", "lost", "from_boot": bool},
-     "rules": {"known": bool, "error", "needed", "recorded", "task_never": bool,
+     "rules": {"known": bool, "error", "needed", "recorded", "partly", "task_never": bool,
                "obstacles": [{"what", "mend"}]},
      "log": {"path", "problem": "missing", "denied", "irregular", "other" or "", "error",
              "rights": {"path", "mode", "owner", "group", "group_reads"} or null,

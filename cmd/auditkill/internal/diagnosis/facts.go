@@ -139,9 +139,10 @@ type Rules struct {
 	Known bool   `json:"known"`
 	Error string `json:"error"`
 	// Needed is how many rules it takes, Recorded for how many of these the kernel
-	// records everything.
+	// records everything, and Partly for how many others it records something.
 	Needed   int `json:"needed"`
 	Recorded int `json:"recorded"`
+	Partly   int `json:"partly"`
 	// TaskNever is true if a rule makes the kernel follow no process at all.
 	TaskNever bool `json:"task_never"`
 	// Obstacles are all rules that keep signals from being recorded.

@@ -140,12 +140,15 @@ func (h Host) rules() Rules {
 	}
 	r.Known, r.Needed = true, len(found.Needed)
 	for _, n := range found.Needed {
-		if n.Recorded() {
+		switch {
+		case n.Recorded():
 			r.Recorded++
+		case len(n.By) > 0:
+			r.Partly++
 		}
 	}
 	for _, p := range found.Obstacles {
-		o := Obstacle{What: p.What + ": " + p.Mend, Mend: []string{}}
+		o := Obstacle{What: p.What + "; " + p.Mend, Mend: []string{}}
 		for _, line := range p.Lines {
 			o.Mend = append(o.Mend, "sudo "+line)
 			r.TaskNever = r.TaskNever || line == "auditctl -d task,never"

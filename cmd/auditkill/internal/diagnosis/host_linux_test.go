@@ -214,21 +214,28 @@ func TestFactsOfRules(t *testing.T) {
 		all = append(all, r.String())
 	}
 	for name, tt := range map[string]struct {
-		loaded    []string
-		recorded  int
-		taskNever bool
-		obstacles []string
+		loaded           []string
+		recorded, partly int
+		taskNever        bool
+		mend             []string
 	}{
-		"none":         {nil, 0, false, nil},
-		"all":          {all, 4, false, nil},
-		"everything":   {[]string{"-a always,exit -S all -k x"}, 4, false, nil},
-		"no processes": {append([]string{"-a never,task"}, all...), 4, true, []string{"sudo auditctl -d task,never"}},
+		"none":       {},
+		"all":        {loaded: all, recorded: 4},
+		"everything": {loaded: []string{"-a always,exit -S all -k x"}, recorded: 4},
+		"some": {
+			loaded: append([]string{"-a always,exit -F arch=b64 -S kill -F a1=9 -k x"}, all[3]), recorded: 1, partly: 1,
+		},
+		"no processes": {
+			loaded: append([]string{"-a never,task"}, all...), recorded: 4, taskNever: true,
+			mend: []string{"sudo auditctl -d task,never"},
+		},
 		"not some processes": {
-			append([]string{"-a never,task -F uid=5"}, all...), 4, false, []string{"sudo auditctl -d task,never -F uid=5"},
+			loaded: append([]string{"-a never,task -F uid=5"}, all...), recorded: 4,
+			mend: []string{"sudo auditctl -d task,never -F uid=5"},
 		},
 		"hidden": {
-			append([]string{"-a never,exit -F arch=b64 -S tgkill"}, all...), 3, false,
-			[]string{"sudo auditctl -d never,exit -F arch=b64 -S tgkill"},
+			loaded: append([]string{"-a never,exit -F arch=b64 -S tgkill"}, all...), recorded: 3, partly: 1,
+			mend: []string{"sudo auditctl -d never,exit -F arch=b64 -S tgkill"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -239,12 +246,13 @@ func TestFactsOfRules(t *testing.T) {
 			assert.True(t, r.Known)
 			assert.Equal(t, 4, r.Needed)
 			assert.Equal(t, tt.recorded, r.Recorded)
+			assert.Equal(t, tt.partly, r.Partly)
 			assert.Equal(t, tt.taskNever, r.TaskNever)
 			var mend []string
 			for _, o := range r.Obstacles {
 				mend = append(mend, o.Mend...)
 			}
-			assert.Equal(t, tt.obstacles, mend)
+			assert.Equal(t, tt.mend, mend)
 		})
 	}
 }

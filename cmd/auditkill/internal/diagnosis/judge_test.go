@@ -149,6 +149,11 @@ func TestJudge(t *testing.T) {
 				SourceMulticast: {"locked until the next boot", "sudo reboot"}, SourceFile: {"locked until the next boot"},
 			},
 		},
+		"locked with rules for some signals": {
+			change: []func(*Facts){func(f *Facts) { f.Rules.Recorded, f.Rules.Partly, f.Audit.State = 0, 4, AuditLocked }},
+			marks:  [4]string{ok, but, no, but}, chosen: SourceEBPF,
+			says: map[string][]string{SourceMulticast: {"4 of these in part", "locked until the next boot"}},
+		},
 		"locked with the rules": {
 			change: []func(*Facts){func(f *Facts) { f.Audit.State = AuditLocked }}, marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 		},

@@ -103,7 +103,7 @@ func (f *Facts) records(name string, stops []Finding) Source {
 	mayChange := f.Audit.known() && len(f.lacking(capAuditControl)) == 0
 	limits := f.unrecorded(mayChange)
 	s := newSource(name, nil, limits)
-	locked := f.Audit.State == AuditLocked && f.Rules.Known && f.Rules.Recorded == 0
+	locked := f.Audit.State == AuditLocked && f.Rules.Known && f.Rules.Recorded+f.Rules.Partly == 0
 	s.Usable = !locked && !f.Rules.TaskNever
 	return s
 }
@@ -115,14 +115,17 @@ func (f *Facts) unrecorded(mayChange bool) []Finding {
 		return []Finding{f.notTold()}
 	}
 	var found []Finding
-	switch missing := f.Rules.Needed - f.Rules.Recorded; {
+	missing := f.Rules.Needed - f.Rules.Recorded
+	what := text("%d of the %d rules that record the default signals are not there", missing, f.Rules.Needed)
+	if f.Rules.Partly > 0 {
+		what += text(", %d of these in part (sudo auditkill rules --check)", f.Rules.Partly)
+	}
+	switch {
 	case missing == 0:
 	case f.Audit.State == AuditLocked:
-		found = append(found, finding(text("%d of the %d rules that record signals are not there, and the rules are locked until "+
-			"the next boot", missing, f.Rules.Needed), keepRules, "sudo reboot"))
+		found = append(found, finding(what+"; the rules are locked until the next boot", keepRules, "sudo reboot"))
 	case !mayChange:
-		found = append(found, finding(text("%d of the %d rules that record signals are not there", missing, f.Rules.Needed),
-			loadRules, keepRules))
+		found = append(found, finding(what, loadRules, keepRules))
 	}
 	if f.Audit.State == AuditOff && !mayChange {
 		found = append(found, finding("audit is off, so that nothing is recorded", "sudo auditctl -e 1"))

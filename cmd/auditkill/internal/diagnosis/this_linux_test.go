@@ -100,9 +100,9 @@ func TestThisHost(t *testing.T) {
 	t.Run("with a daemon", func(t *testing.T) {
 		client, err := libaudit.NewAuditClient(nil)
 		require.NoError(t, err)
+		defer func() { assert.NoError(t, client.Close()) }() // which gives the place back
 		require.NoError(t, client.SetPID(libaudit.WaitForReply))
 		f := factsAs(t, path, &syscall.SysProcAttr{})
-		require.NoError(t, client.Close())
 		require.NotNil(t, f.Audit.Daemon)
 		assert.Equal(t, os.Getpid(), f.Audit.Daemon.PID)
 		assert.NotEmpty(t, f.Audit.Daemon.Name)

@@ -173,6 +173,9 @@ func (r *Rules) line() string {
 		return "unknown: " + r.Error
 	}
 	line := text("%d of %d", r.Recorded, r.Needed)
+	if r.Partly > 0 {
+		line += text(", %d partly", r.Partly)
+	}
 	if r.TaskNever {
 		line += ", and task,never"
 	}
