@@ -8,7 +8,7 @@
 // standard output, which holds the rows of a report and may be a file, whatever writer it
 // draws on; lets the line grow beyond a narrow terminal; erases without its lock (Clear),
 // which is a race with Add; stops with an error when more comes than was announced, as from a
-// log that grows; starts a goroutine if the total is unknown; and brings net/http with it.
+// log that grows; and starts a goroutine if the total is unknown.
 package progress
 
 import (

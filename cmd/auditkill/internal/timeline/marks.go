@@ -28,14 +28,10 @@ const (
 // follows a SIGTERM too soon to be seen beside it.
 func (d *drawing) drawMarks(l *lane, y vg.Length) {
 	rows := l.rows()
-	for i, s := range rows {
-		row := y
-		switch len(rows) {
-		case 2:
-			row += []vg.Length{4.5, -4.5}[i]
-		case 3:
-			row += []vg.Length{7, 0, -7}[i]
-		}
+	distance := laneHeight / vg.Length(len(rows)+1)
+	row := y + laneHeight/2
+	for _, s := range rows {
+		row -= distance
 		for _, k := range []kind{{signal: s}, {signal: s, failed: true}} {
 			for group := range slices.Chunk(d.spots(l, k.index()), together) {
 				var shapes vg.Path

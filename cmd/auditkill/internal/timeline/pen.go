@@ -79,7 +79,7 @@ func newPen(c vg.Canvas, ownLetters bool) *pen {
 func (p *pen) legible(text string) string {
 	var b strings.Builder
 	var buffer sfnt.Buffer
-	for len(text) > 0 {
+	for text != "" {
 		r, size := utf8.DecodeRuneInString(text)
 		glyph, err := p.regular.Face.GlyphIndex(&buffer, r)
 		switch {

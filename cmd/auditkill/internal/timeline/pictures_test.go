@@ -111,13 +111,13 @@ var sets = []struct {
 	}},
 }
 
-// draw returns the drawing of a set.
-func drawSet(t testing.TB, name string) *Timeline {
+// drawSet returns the drawing of a set.
+func drawSet(t *testing.T, name string) *Timeline {
 	t.Helper()
 	for _, set := range sets {
 		if set.name == name {
 			drawing := New("Kills of mysqld", berlin)
-			set.add(drawing.Add, rand.New(rand.NewPCG(1, 2)))
+			set.add(drawing.Add, rand.New(rand.NewPCG(1, 2))) //nolint:gosec // the same in each run
 			return drawing
 		}
 	}

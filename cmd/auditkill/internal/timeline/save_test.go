@@ -272,11 +272,11 @@ func TestRefusals(t *testing.T) {
 			before := list(t, directory)
 			path := filepath.Join(directory, test.path)
 			if test.want == "" {
-				assert.NoError(t, Check(path))
+				require.NoError(t, Check(path))
 			} else {
-				assert.ErrorContains(t, Check(path), test.want)
-				assert.ErrorContains(t, Check(path), path)
-				assert.ErrorContains(t, night().Save(path), test.want)
+				require.ErrorContains(t, Check(path), test.want)
+				require.ErrorContains(t, Check(path), path)
+				require.ErrorContains(t, night().Save(path), test.want)
 			}
 			assert.Equal(t, before, list(t, directory), "nothing is left behind")
 		})

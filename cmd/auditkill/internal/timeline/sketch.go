@@ -25,7 +25,7 @@ func (s *sketch) add(name string, kills int64) int64 {
 	for _, cell := range cells {
 		least = min(least, *cell)
 	}
-	sum := uint32(min(int64(least)+kills, math.MaxUint32)) //nolint:gosec // just bounded
+	sum := uint32(min(int64(least)+kills, math.MaxUint32))
 	for _, cell := range cells {
 		*cell = max(*cell, sum)
 	}

@@ -6,6 +6,7 @@ package timeline
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -168,8 +169,8 @@ func TestLongNamesAreNotKept(t *testing.T) {
 	timeline := New("", time.UTC)
 	for i := range maxSenders {
 		buffer := strings.Repeat("x", 1<<20)
-		timeline.Add(Mark{noon, fmt.Sprintf("%d", i) + buffer, buffer[i:], false})
-		timeline.Add(Mark{noon, fmt.Sprintf("%d", i) + buffer, fmt.Sprintf("%d", i) + buffer, false})
+		timeline.Add(Mark{noon, strconv.Itoa(i) + buffer, buffer[i:], false})
+		timeline.Add(Mark{noon, strconv.Itoa(i) + buffer, strconv.Itoa(i) + buffer, false})
 		timeline.Add(Mark{noon, buffer[:i+1], "SIGKILL", false})
 	}
 	assert.Less(t, int64(heap()-before), int64(4<<20))
