@@ -219,9 +219,10 @@ func mostRuns(picture image.Image, in image.Rectangle, c color.Color) (most int)
 func TestFilesOfManyKillsAreSmall(t *testing.T) {
 	t.Parallel()
 	drawing := New("", time.UTC)
+	names := senders(30)
 	for i := range 400_000 {
 		drawing.Add(Mark{
-			noon.Add(time.Duration(i) * time.Minute), senders(30)[i%30],
+			noon.Add(time.Duration(i) * time.Minute), names[i%30],
 			[]string{"SIGKILL", "SIGTERM", "SIGHUP"}[i%7%3], i%11%2 == 0,
 		})
 	}
