@@ -360,6 +360,15 @@ func (c *Correlator) keyOf(record *auditrecord.Record) key {
 // Pending returns how many events wait for records.
 func (c *Correlator) Pending() int { return len(c.table.byKey) }
 
+// Oldest returns the time of the event that waits for records the longest; false if none
+// does. What has been emitted may be put in order up to there.
+func (c *Correlator) Oldest() (time.Time, bool) {
+	if c.table.oldest == nil {
+		return time.Time{}, false
+	}
+	return c.table.oldest.event.Time, true
+}
+
 // Counts returns what has happened since New.
 func (c *Correlator) Counts() Counts { return c.counts }
 

@@ -256,6 +256,23 @@ func TestSameSerial(t *testing.T) {
 	}
 }
 
+func TestOldest(t *testing.T) {
+	t.Parallel()
+	b := newBench(Config{})
+	_, ok := b.Oldest()
+	assert.False(t, ok)
+	b.feed(
+		"type=OBJ_PID msg=audit(1450214919.813:148): opid=3936 oauid=500 ouid=102 oses=1 ocomm=\"mysqld\"",
+		"type=OBJ_PID msg=audit(1450214920.000:149): opid=3937 oauid=500 ouid=102 oses=1 ocomm=\"mysqld\"",
+	)
+	oldest, ok := b.Oldest()
+	assert.True(t, ok)
+	assert.Equal(t, time.UnixMilli(1450214919813).UTC(), oldest.UTC())
+	b.Flush()
+	_, ok = b.Oldest()
+	assert.False(t, ok)
+}
+
 func TestEviction(t *testing.T) {
 	t.Parallel()
 	t.Run("the oldest goes, incomplete", func(t *testing.T) {

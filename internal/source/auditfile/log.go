@@ -6,7 +6,9 @@ package auditfile
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"compress/gzip"
+	"container/heap"
 	"errors"
 	"fmt"
 	"io"
@@ -45,12 +47,14 @@ type part struct {
 	info fs.FileInfo
 }
 
-// Problem is a line, or all that comes after it, that could not be read.
+// Problem is a line that could not be read.
 type Problem struct {
 	Path string
 	// Line is the number of the line, from 1.
 	Line int64
 	Err  error
+	// Rest is true if nothing after the line could be read either.
+	Rest bool
 }
 
 // Error names the file, the line and what is wrong.
@@ -175,8 +179,8 @@ func timeOf(s auditrecord.Stamp) time.Time {
 	return time.UnixMilli(s.Milliseconds)
 }
 
-// Events reads the log and returns its events, once. They come about in the order in which
-// they happened: one that strikes many is known a little later than one that strikes one.
+// Events reads the log and returns its events, once, in the order in which they happened.
+// Where the clock was set back the order is about that in which they were written.
 func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 	config.Source = SourceName
 	return func(yield func(*kill.Event) bool) {
@@ -192,6 +196,10 @@ func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 		r.hand()
 	}
 }
+
+// window is how many events are held back at most for one that is not known in full yet,
+// some 8 MB of them: one that strikes many is known later than one that strikes one.
+const window = 4096
 
 // reject tells of a line that is no record, unless it is what ausearch puts between events.
 func (l *Log) reject(s *scanner, line []byte) {
@@ -226,16 +234,45 @@ type reading struct {
 	yield   func(*kill.Event) bool
 	// end is the stream position behind the last byte that was read.
 	end correlate.Position
+	// held are the events that others may have to be put before.
+	held byTime
 }
 
 // hand hands on the events that were gathered. It reports whether more are wanted.
 func (r *reading) hand() bool {
 	for _, e := range r.scanner.take() {
-		if !r.yield(e) {
+		heap.Push(&r.held, e)
+	}
+	oldest, waiting := r.scanner.correlator.Oldest()
+	for len(r.held) > 0 && (!waiting || len(r.held) > window || r.held[0].Time.Before(oldest)) {
+		if !r.yield(heap.Pop(&r.held).(*kill.Event)) {
 			return false
 		}
 	}
 	return true
+}
+
+// byTime is a heap.Interface with the event on top that happened first.
+type byTime []*kill.Event
+
+func (t byTime) Len() int { return len(t) }
+
+func (t byTime) Less(i, j int) bool {
+	return cmp.Or(t[i].Time.Compare(t[j].Time), cmp.Compare(t[i].Audit.Serial, t[j].Audit.Serial)) < 0
+}
+
+func (t byTime) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
+
+// Push implements heap.Interface.
+func (t *byTime) Push(e any) { *t = append(*t, e.(*kill.Event)) }
+
+// Pop implements heap.Interface.
+func (t *byTime) Pop() any {
+	last := len(*t) - 1
+	e := (*t)[last]
+	(*t)[last] = nil
+	*t = (*t)[:last]
+	return e
 }
 
 // read reads one part. It reports whether more is wanted.
@@ -259,7 +296,8 @@ func (r *reading) read(p part) bool {
 	s.finish(r.end, time.Now())
 	r.log.lines += s.line
 	if !errors.Is(err, io.EOF) {
-		r.log.problem(Problem{Path: p.name, Line: s.line, Err: fmt.Errorf("what comes after this line cannot be read: %w", err)})
+		err = fmt.Errorf("what comes after this line cannot be read: %w", err)
+		r.log.problem(Problem{Path: p.name, Line: s.line, Err: err, Rest: true})
 	}
 	return r.hand()
 }

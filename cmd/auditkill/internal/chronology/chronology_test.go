@@ -34,66 +34,6 @@ func times(events iter.Seq[*kill.Event]) []int {
 	return all
 }
 
-func TestSorted(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct{ in, want []int }{
-		"nothing":                    {nil, []int{}},
-		"in order":                   {[]int{1, 2, 3}, []int{1, 2, 3}},
-		"known late":                 {[]int{1, 2000, 2100, 2, 2200}, []int{1, 2, 2000, 2100, 2200}},
-		"too late to be put first":   {[]int{1, 20_000, 2, 20_001}, []int{1, 2, 20_000, 20_001}},
-		"long gaps":                  {[]int{1, 20_000, 40_000}, []int{1, 20_000, 40_000}},
-		"the clock was set back":     {[]int{90_000, 100_000, 10, 20, 100_001}, []int{90_000, 10, 20, 100_000, 100_001}},
-		"later by more than anybody": {[]int{10_000, 30_000, 50_000, 1, 60_000}, []int{10_000, 30_000, 1, 50_000, 60_000}},
-	} {
-		assert.Equal(t, tt.want, times(Sorted(slices.Values(events(tt.in...)))), name)
-	}
-}
-
-// Events of one millisecond are in the order of their numbers.
-func TestSortedBySerial(t *testing.T) {
-	t.Parallel()
-	in := events(5, 5, 5)
-	for i, serial := range []uint32{9, 7, 8} {
-		in[i].Audit.Serial = serial
-	}
-	var got []uint32
-	for e := range Sorted(slices.Values(in)) {
-		got = append(got, e.Audit.Serial)
-	}
-	assert.Equal(t, []uint32{7, 8, 9}, got)
-}
-
-// What is held back does not grow, even if time stands still.
-func TestSortedHoldsBackLittle(t *testing.T) {
-	t.Parallel()
-	read, returned, most := 0, 0, 0
-	in := func(yield func(*kill.Event) bool) {
-		for range 3 * window {
-			read++
-			most = max(most, read-returned)
-			if !yield(&kill.Event{Time: start}) {
-				return
-			}
-		}
-	}
-	for range Sorted(in) {
-		returned++
-	}
-	assert.Equal(t, 3*window, returned)
-	assert.LessOrEqual(t, most, window+1)
-}
-
-func TestSortedStops(t *testing.T) {
-	t.Parallel()
-	for range Sorted(slices.Values(events(1, 20_000, 40_000))) {
-		break
-	}
-	for e := range Sorted(slices.Values(events(1, 2))) {
-		assert.Equal(t, start.Add(time.Millisecond), e.Time)
-		break
-	}
-}
-
 func TestMerged(t *testing.T) {
 	t.Parallel()
 	merged := func(logs ...[]int) []int {

@@ -54,12 +54,12 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 		paths = []string{defaultLog}
 	}
 	for _, path := range paths {
-		if path == standardInput && slices.Contains(l.paths, path) {
+		if path == standardInput && slices.Contains(l.paths, nameOf(path)) {
 			continue
 		}
 		opened, err := l.open(cmd, path)
 		if err == nil {
-			l.add(path, opened)
+			l.add(nameOf(path), opened)
 			continue
 		}
 		err = mend(path, err)
@@ -72,11 +72,18 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 	return l, nil
 }
 
+func nameOf(path string) string {
+	if path == standardInput {
+		return "standard input"
+	}
+	return path
+}
+
 func (l *logs) open(cmd *cobra.Command, path string) (*auditfile.Log, error) {
 	if path == standardInput {
 		in, stop := interruptible(cmd.Context(), cmd.InOrStdin())
 		l.stop = append(l.stop, stop)
-		return auditfile.NewLog("standard input", in), nil
+		return auditfile.NewLog(nameOf(path), in), nil
 	}
 	opened, err := auditfile.OpenLog(path)
 	if err == nil {
@@ -131,7 +138,7 @@ func (l *logs) events() []iter.Seq[*kill.Event] {
 	var all []iter.Seq[*kill.Event]
 	for _, log := range l.opened {
 		events := log.Events(correlate.Config{Timeout: correlationTimeout, MaxPending: maxPending})
-		all = append(all, chronology.Sorted(chronology.Ahead(events)))
+		all = append(all, chronology.Ahead(events))
 	}
 	return all
 }

@@ -20,8 +20,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// maxTold is how many lines tell of the same kind of trouble, as a log may be full of it.
-const maxTold = 10
+const (
+	// maxTold is how many lines tell of the same kind of trouble, as a log may be full of it.
+	maxTold = 10
+	// maxTampers is the same for changes of the audit system, which each boot makes.
+	maxTampers = 5
+)
 
 // notes are what there is to say beside the report. Logs are read by goroutines of their
 // own, so that problem may be called at any time.
@@ -29,7 +33,7 @@ type notes struct {
 	mu  sync.Mutex
 	out io.Writer
 	// trouble is true if something could not be read.
-	trouble  bool
+	trouble  atomic.Bool
 	problems atomic.Int64
 	tampers  int
 }
@@ -44,13 +48,17 @@ func (n *notes) say(format string, arguments ...any) {
 
 // fail tells of something that is missing in the report.
 func (n *notes) fail(err error) {
-	n.trouble = true
+	n.trouble.Store(true)
 	n.say("%s", telemetry.Visible(err.Error()))
 }
 
 // problem tells of a line that could not be read. That is no trouble as long as it is but a
 // line: after a power failure there may be one in any log.
 func (n *notes) problem(p auditfile.Problem) {
+	if p.Rest {
+		n.fail(p)
+		return
+	}
 	problems := n.problems.Add(1)
 	if problems <= maxTold {
 		n.say("%s", telemetry.Visible(p.Error()))
@@ -64,11 +72,11 @@ func (n *notes) problem(p auditfile.Problem) {
 // the log does not hold.
 func (n *notes) tampered(e *kill.Event) {
 	n.tampers++
-	if n.tampers <= maxTold {
+	if n.tampers <= maxTampers {
 		n.say("%s: %s", local(e.Time), telemetry.Sentence(e, target(e)))
 	}
-	if n.tampers == maxTold+1 {
-		n.say("further changes of the audit system are not told")
+	if n.tampers == maxTampers+1 {
+		n.say("further changes of the audit system are not told; --since and --until limit them")
 	}
 }
 
@@ -88,7 +96,7 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	case lines == 0:
 		n.say("%s: empty", from)
 	case first.IsZero():
-		n.trouble = true
+		n.trouble.Store(true)
 		n.say("%s: none of its %d lines is an audit record", from, lines)
 	case last.Before(config.Since):
 		n.say("%s: nothing is newer than %s, and --since is %s", from, local(last), local(config.Since))
@@ -98,12 +106,12 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 		n.say("%s: no signal from %s to %s, as if no kill rule had been loaded; `auditkill rules --check` tells whether "+
 			"one is now, and `auditkill rules` prints those that are needed", from, local(first), local(last))
 	default:
-		n.say("%s: none of the %s from %s to %s: %s", from, count(chosen.Seen(), "signal"), local(first), local(last),
+		n.say("%s: %s from %s to %s, but %s", from, count(chosen.Seen(), "signal"), local(first), local(last),
 			strings.Join(rejections(chosen), ", "))
 	}
 }
 
-// rejections says why signals were not reported: "3 have another signal (2 SIGTERM, 1 SIGHUP)".
+// rejections says why signals were not reported: "3 other signals (2 SIGTERM, 1 SIGHUP)".
 func rejections(chosen *selection.Selection) []string {
 	var all []string
 	for _, r := range chosen.Rejections() {

@@ -5,8 +5,12 @@ package command
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	time.Local = time.UTC // the golden files are the same everywhere
+	goleak.VerifyTestMain(m)
+}

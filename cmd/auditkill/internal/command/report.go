@@ -31,6 +31,7 @@ type reportFlags struct {
 	selectionFlags
 	since, until string
 	by, plot     string
+	passwd       string
 }
 
 func newReport() *cobra.Command {
@@ -47,8 +48,8 @@ A FILE is a log, or a directory with an audit.log in it; - is standard input, al
 "ausearch --raw" or "ausearch" prints (not "ausearch -i"). Without one it is the host's own
 log, ` + defaultLog + `. Logs of several hosts are merged by time.
 
-Users are named as the log names them (log_format=ENRICHED) or else by this host's
-/etc/passwd. JSON has the names that the collector's log records have (docs/events.md).
+Users are named as the log names them (log_format=ENRICHED) or else by --passwd, if that is
+the log's host: ids of another one may be other people's. JSON has the names that the collector's log records have (docs/events.md).
 
 Exit codes: 0 if there is something to report, 1 if nothing matches (standard error says
 why), 2 if something could not be read; what could be is reported nevertheless.`,
@@ -64,6 +65,7 @@ why), 2 if something could not be read; what could be is reported nevertheless.`
 	cmd.Flags().StringVar(&f.until, "until", "", "last moment, in the same forms")
 	cmd.Flags().StringVar(&f.by, "by", "", "count by sender, target, signal, user or hour instead")
 	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline, a lane per sender, into this file (.svg or .png) instead")
+	cmd.Flags().StringVar(&f.passwd, "passwd", "/etc/passwd", "file that names the users, such as a copy of the log's own host's")
 	f.complete(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(summary.By(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
@@ -83,17 +85,16 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 		return err
 	}
 	defer logs.close()
-	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, users: process.NewUsers(machine.This("").Passwd, hostName())}
+	host := machine.This("")
+	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, host: host, users: process.NewUsers(f.passwd, host.Name)}
 	if err := r.openOutputs(cmd); err != nil {
 		return err
 	}
-	if err := r.read(cmd.Context()); err != nil {
+	if err := r.read(); err != nil {
 		return err
 	}
 	return r.end(cmd.Context(), config)
 }
-
-func hostName() string { return machine.This("").Name }
 
 // config checks all flags before a log is read, which may take long.
 func (f *reportFlags) config(now time.Time) (selection.Config, error) {
@@ -134,6 +135,7 @@ type report struct {
 	logs   *logs
 	notes  *notes
 	users  *process.Users
+	host   machine.Machine
 
 	// Of the three outputs those that were not asked for are nil.
 	rows    listing.Printer
@@ -158,23 +160,22 @@ func (r *report) openOutputs(cmd *cobra.Command) (err error) {
 	if r.drawing != nil || r.summary != nil {
 		return nil
 	}
-	conceal, host := telemetry.CommandLine(f.commandLine), machine.This("")
+	conceal := telemetry.CommandLine(f.commandLine)
 	r.rows, err = listing.New(out, listing.Settings{
 		Format: f.output, Columns: listing.Past(time.Local, conceal), Sample: sampleRows, Terminal: on,
-		Telemetry: telemetry.Config{HostName: host.Name, HostID: host.ID, OSType: host.OS, CommandLine: conceal},
+		Telemetry: telemetry.Config{HostName: r.host.Name, HostID: r.host.ID, OSType: r.host.OS, CommandLine: conceal},
 	})
 	return err
 }
 
-// read reads the logs to their ends, or until nobody waits for it any more.
-func (r *report) read(ctx context.Context) error {
+// read reads the logs to their ends, which come early if the command is interrupted.
+func (r *report) read() error {
 	for e := range chronology.Merged(r.logs.events()...) {
-		if ctx.Err() != nil {
-			return nil
-		}
 		r.users.Fill(e)
 		if e.Kind == kill.KindTamper {
-			r.notes.tampered(e)
+			if r.chosen.InTime(e) {
+				r.notes.tampered(e)
+			}
 			continue
 		}
 		if !r.chosen.Apply(e) {
@@ -224,7 +225,7 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 		r.notes.say("%d of the signals are not told in full, as records of them are missing", r.incomplete)
 	}
 	switch {
-	case interrupted || r.notes.trouble:
+	case interrupted || r.notes.trouble.Load():
 		return exitError(exitTrouble)
 	case r.kills == 0:
 		return exitError(exitNothing)

@@ -68,6 +68,6 @@ it, and as part of what: from the audit log, or live.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newReport(), newRules())
+	root.AddCommand(newReport(), newRules(), newDoctor(), newCompletion())
 	return root
 }

@@ -29,8 +29,8 @@ type Config struct {
 
 // Reasons that are told with more than a number.
 const (
-	reasonTime   = "are of another time"
-	reasonSignal = "are other signals"
+	reasonTime   = "at another time"
+	reasonSignal = "with another signal"
 )
 
 // Selection lets through what was asked for, and counts the rest.
@@ -49,7 +49,7 @@ type criterion struct {
 
 // Rejection is how many events were not asked for, and why.
 type Rejection struct {
-	// Reason completes "3 of them": "have another target".
+	// Reason completes "3 of them": "with another target".
 	Reason string
 	Events int
 	// Signals is how many there were of each signal, if that is the reason.
@@ -60,7 +60,7 @@ type Rejection struct {
 func New(config Config) (*Selection, error) {
 	s := &Selection{config: config}
 	if !config.Since.IsZero() || !config.Until.IsZero() {
-		s.add(reasonTime, s.inTime)
+		s.add(reasonTime, s.InTime)
 	}
 	if len(config.Signals) > 0 {
 		if err := s.filter(reasonSignal, filter.Config{Signals: config.Signals}); err != nil {
@@ -68,20 +68,20 @@ func New(config Config) (*Selection, error) {
 		}
 	}
 	if len(config.Targets) > 0 {
-		if err := s.filter("have another target", filter.Config{Targets: config.Targets}); err != nil {
+		if err := s.filter("with another target", filter.Config{Targets: config.Targets}); err != nil {
 			return nil, fmt.Errorf("--target: %w", err)
 		}
 	}
 	if len(config.Senders) > 0 {
-		if err := s.filter("have another sender", filter.Config{Senders: config.Senders}); err != nil {
+		if err := s.filter("with another sender", filter.Config{Senders: config.Senders}); err != nil {
 			return nil, fmt.Errorf("--sender: %w", err)
 		}
 	}
 	if config.User != "" {
-		s.add("have another user", s.byUser)
+		s.add("by another user", s.byUser)
 	}
 	if config.OnlyFailed {
-		s.add("got through", func(e *kill.Event) bool { return e.Result.Failed() })
+		s.add("that got through", func(e *kill.Event) bool { return e.Result.Failed() })
 	}
 	return s, nil
 }
@@ -120,7 +120,8 @@ func (s *Selection) Apply(e *kill.Event) bool {
 	return true
 }
 
-func (s *Selection) inTime(e *kill.Event) bool {
+// InTime reports whether an event is of the time that was asked for.
+func (s *Selection) InTime(e *kill.Event) bool {
 	return !e.Time.Before(s.config.Since) && (s.config.Until.IsZero() || !e.Time.After(s.config.Until))
 }
 

@@ -97,7 +97,7 @@ func TestRejections(t *testing.T) {
 	assert.Equal(t, []Rejection{
 		{Reason: reasonTime, Events: 1},
 		{Reason: reasonSignal, Events: 2, Signals: map[kill.Signal]int{kill.SIGTERM: 2}},
-		{Reason: "have another target", Events: 1},
+		{Reason: "with another target", Events: 1},
 	}, s.Rejections())
 }
 
