@@ -220,8 +220,7 @@ func (w *Watch) showSome(events []*kill.Event, f *follow) error {
 		case e.Kind == kill.KindExit:
 			f.exited(e)
 		case e.Kind == kill.KindTamper:
-			w.name(e)
-			w.config.Say(telemetry.Sentence(e, nil))
+			w.tampered(e)
 		case w.wanted(e):
 			f.struck(e)
 			if err := f.show(e); err != nil {
@@ -233,6 +232,17 @@ func (w *Watch) showSome(events []*kill.Event, f *follow) error {
 		}
 	}
 	return nil
+}
+
+// tampered tells who blinds the monitor.
+func (w *Watch) tampered(e *kill.Event) {
+	if w.source.guard != nil && e.Tamper.Action == kill.TamperRuleRemoved && e.Sender.PID == 0 {
+		// Of what the audit daemon does the kernel does not say who it was, and that may be
+		// another watch, which takes its own rules along. The guard tells if it was one of ours.
+		return
+	}
+	w.name(e)
+	w.config.Say(telemetry.Sentence(e, nil))
 }
 
 // wanted reports whether an event is asked for, and adds what the host knows of it.

@@ -1,0 +1,203 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"github.com/elastic/go-libaudit/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// audit lends the kernel's audit system with audit off, and sees to it that it is off and
+// as it was once the test is over.
+func audit(t *testing.T) auditcontrol.Client {
+	t.Helper()
+	kernel := audittest.Kernel(t)
+	require.NoError(t, kernel.SetEnabled(false, libaudit.WaitForReply))
+	return kernel
+}
+
+// asBefore requires that a watch that has ended has left nothing behind.
+func asBefore(t *testing.T, kernel auditcontrol.Client, before *libaudit.AuditStatus) {
+	t.Helper()
+	after, err := kernel.GetStatus()
+	require.NoError(t, err)
+	assert.Equal(t, audittest.Settings(before), audittest.Settings(after))
+}
+
+// kills has a process killed in each of two ways, and returns how long it took until that
+// was printed.
+func kills(t *testing.T, w *watching, source string) time.Duration {
+	t.Helper()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		v := newVictim(t)
+		v.kill(signal)
+		got := w.next("kill.signal", v.pid)
+		assert.Equal(t, kill.Signal(signal).Name(), got.signal)
+		assert.Equal(t, "ok", got.result)
+		assert.Equal(t, source, got.source)
+		v.gone()
+		if source == "audit_file" {
+			continue
+		}
+		assert.Equal(t, "gone at once, by "+kill.Signal(signal).Name(), w.next("kill.outcome", v.pid).result)
+	}
+	return delay(t, w)
+}
+
+// delay returns how long it takes from a signal to its line, the longest of some times.
+func delay(t *testing.T, w *watching) time.Duration {
+	t.Helper()
+	var took []time.Duration
+	for range 30 {
+		v := newVictim(t)
+		sent := v.kill(syscall.SIGKILL)
+		took = append(took, w.next("kill.signal", v.pid).at.Sub(sent))
+		v.gone()
+	}
+	slices.Sort(took)
+	t.Logf("from the signal to the line: %v, at most %v", took[len(took)/2], took[len(took)-1])
+	return took[len(took)-1]
+}
+
+func TestWatchByEBPF(t *testing.T) {
+	needRoot(t)
+	w := startWatch(t, "--source", "ebpf")
+	programs := programsOf(t, w.cmd.Process.Pid)
+	require.NotEmpty(t, programs)
+	kills(t, w, "ebpf")
+	assert.Zero(t, w.end())
+	assert.Empty(t, w.errors.String())
+	assert.Eventually(t, func() bool { return !slices.ContainsFunc(programs, inKernel) }, limit, time.Millisecond,
+		"the programs are out of the kernel")
+}
+
+// programsOf returns the kernel's numbers of the programs that a process holds.
+func programsOf(t *testing.T, pid int) []ebpf.ProgramID {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/fdinfo/*", pid))
+	require.NoError(t, err)
+	var programs []ebpf.ProgramID
+	for _, file := range files {
+		text, _ := os.ReadFile(file) // it may be closed by now
+		if id := regexp.MustCompile(`prog_id:\s*(\d+)`).FindSubmatch(text); id != nil {
+			number, err := strconv.ParseUint(string(id[1]), 10, 32)
+			require.NoError(t, err)
+			programs = append(programs, ebpf.ProgramID(number))
+		}
+	}
+	return programs
+}
+
+func inKernel(id ebpf.ProgramID) bool {
+	program, err := ebpf.NewProgramFromID(id)
+	if err == nil {
+		_ = program.Close() // it was only looked for
+	}
+	return err == nil
+}
+
+func TestWatchByUnicast(t *testing.T) {
+	kernel := audit(t)
+	before, err := kernel.GetStatus()
+	require.NoError(t, err)
+	w := startWatch(t, "--source", "unicast")
+	during, err := kernel.GetStatus()
+	require.NoError(t, err)
+	assert.EqualValues(t, w.cmd.Process.Pid, during.PID)
+	kills(t, w, "audit_unicast")
+	assert.Zero(t, w.end())
+	assert.Contains(t, w.errors.String(), "audit was off and has been turned on")
+	asBefore(t, kernel, before)
+}
+
+// Beside a watch that is the audit daemon there may be others, which go on when it ends,
+// though it turns audit off that it had turned on.
+func TestWatchByMulticast(t *testing.T) {
+	kernel := audit(t)
+	before, err := kernel.GetStatus()
+	require.NoError(t, err)
+	daemon := startWatch(t, "--source", "unicast")
+	w := startWatch(t, "--source", "multicast")
+	other := startWatch(t, "--source", "multicast", "-s", "all")
+	kills(t, w, "audit_multicast")
+	assert.True(t, daemon.sees(limit))
+
+	assert.Zero(t, daemon.end())
+	for _, each := range []*watching{w, other} {
+		require.Eventually(t, func() bool { return each.sees(250 * time.Millisecond) }, limit, time.Millisecond,
+			"it goes on; it says: %s", &each.errors)
+		assert.NotContains(t, each.errors.String(), "removed an audit rule", "an end is no tampering")
+	}
+	assert.Zero(t, other.end())
+	assert.True(t, w.sees(limit))
+	assert.Zero(t, w.end())
+	after, err := kernel.GetStatus()
+	require.NoError(t, err)
+	before.Enabled = after.Enabled // who comes later finds it on
+	asBefore(t, kernel, before)
+}
+
+// Of two that would be the daemon the second says who is.
+func TestWatchByUnicastIfTaken(t *testing.T) {
+	audit(t)
+	daemon := startWatch(t, "--source", "unicast")
+	w := launchWatch(t, nil, "--source", "unicast")
+	assert.Equal(t, exitTrouble, w.wait())
+	assert.Regexp(t, fmt.Sprintf(`(?m)^auditkill: --source unicast: \S+\[%d\] holds the audit pid; use --source multicast, `,
+		daemon.cmd.Process.Pid), w.errors.String())
+	assert.True(t, daemon.sees(limit), "it has not been disturbed")
+}
+
+// What somebody else removes is put back, and told.
+func TestWatchPutsRulesBack(t *testing.T) {
+	kernel := audit(t)
+	w := startWatch(t, "--source", "unicast", "--key", "somebodys")
+	rules, err := kernel.GetRules()
+	require.NoError(t, err)
+	for _, rule := range rules {
+		require.NoError(t, kernel.DeleteRule(rule))
+	}
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile(`(?m)^auditkill: put back an audit rule that was missing: .* -k somebodys$`).
+			MatchString(w.errors.String())
+	}, limit, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return w.sees(250 * time.Millisecond) }, limit, time.Millisecond)
+	assert.Zero(t, w.end())
+}
+
+func TestWatchByFile(t *testing.T) {
+	kernel := audit(t)
+	log := startAuditd(t, kernel)
+
+	w := launchWatch(t, nil, "--source", "file", "--file", log)
+	require.Eventually(t, func() bool {
+		return regexp.MustCompile("no audit rule of this host records all").MatchString(w.errors.String())
+	}, limit, 10*time.Millisecond)
+	assert.Zero(t, w.end())
+
+	manager := auditrules.New(auditrules.Settings{Signals: kill.DefaultSignals(), Key: "audit_kill", Self: 1})
+	require.Empty(t, manager.Install())
+	t.Cleanup(func() { assert.NoError(t, manager.Remove()) })
+	w = startWatch(t, "--source", "file", "--file", log)
+	kills(t, w, "audit_file")
+	assert.Zero(t, w.end())
+	assert.Empty(t, w.errors.String())
+}

@@ -1,0 +1,235 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/live"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// script is a watch that shows what it is told.
+type script struct {
+	config live.Config
+	events []*kill.Event
+	fails  error
+	closed bool
+	// waits says whether it goes on until it is ended.
+	waits bool
+}
+
+func (s *script) open(_ context.Context, config live.Config) (watched, error) {
+	s.config = config
+	return s, s.fails
+}
+
+func (*script) Source() string { return "script" }
+
+func (s *script) Run(ctx context.Context, show func(*kill.Event) error) error {
+	for _, e := range s.events {
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+	if s.waits {
+		<-ctx.Done()
+	}
+	return nil
+}
+
+func (s *script) Close() error {
+	s.closed = true
+	return nil
+}
+
+func (s *script) watch() *watchFlags { return &watchFlags{open: s.open} }
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"table", "json", "csv"} {
+		t.Run(format, func(t *testing.T) {
+			t.Parallel()
+			s := script{events: scene()}
+			out, code, err := execute(t, s.watch().command(), "--output", format)
+			require.NoError(t, err)
+			assert.Equal(t, exitFound, code)
+			assert.True(t, s.closed)
+			// The id is of this host.
+			golden(t, "watch_"+format+".txt", regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(out, "an id"))
+		})
+	}
+}
+
+// scene is what a watch may see.
+func scene() []*kill.Event {
+	user := func(id uint32, name string) kill.User { return kill.User{ID: kill.NewID(id), Name: name} }
+	mysqld := kill.Process{PID: 3936, Command: "mysqld", Executable: "/usr/sbin/mysqld", RealUser: user(102, "mysql")}
+	admin := kill.Process{
+		PID: 4194303, Command: "mykill", Executable: "/opt/bin/mykill", Title: "mykill\x00--password\x00hunter2\x003936\x00",
+		User: user(0, "root"), RealUser: user(0, "root"), Login: user(1000, "an.administrator"),
+	}
+	at := time.Date(2026, 11, 23, 3, 15, 0, 250e6, time.UTC)
+	var events []*kill.Event
+	add := func(after time.Duration, e kill.Event, targets ...kill.Process) {
+		e.Time, e.SignalKnown, e.Complete, e.Source, e.TargetCount = at.Add(after), true, true, "ebpf", len(targets)
+		for _, target := range targets {
+			*e.AddTarget() = target
+		}
+		events = append(events, &e)
+	}
+	call := func(signal kill.Signal, result kill.Result) kill.Event {
+		return kill.Event{
+			Kind: kill.KindSignal, Signal: signal, Syscall: "kill", Origin: kill.OriginUser, Sender: admin,
+			Scope: kill.ScopeProcess, Result: result, Requested: 3936,
+		}
+	}
+	outcome := func(signal kill.Signal, after time.Duration, verdict kill.Verdict, status int) kill.Event {
+		e := call(signal, kill.Success())
+		e.Kind, e.Outcome = kill.KindOutcome, &kill.Outcome{
+			Began: at, Verdict: verdict, Exit: kill.Exit{Known: true, Status: status}, LastSignal: signal, LastSender: &admin,
+			Signals: []kill.Sent{{Time: at, Signal: signal, Sender: &admin}},
+		}
+		add(after, e, mysqld)
+		return e
+	}
+	add(0, call(kill.SIGTERM, kill.Success()), mysqld)
+	add(time.Millisecond, call(kill.SIGKILL, kill.Result{Known: true, Errno: 1, Error: "EPERM"}), mysqld)
+	add(2*time.Millisecond, call(kill.SIGKILL, kill.Result{Known: true, Errno: 3, Error: "ESRCH"}))
+	oom := call(kill.SIGKILL, kill.Success())
+	oom.Origin, oom.Cause, oom.Syscall = kill.OriginKernel, kill.CauseOOM, ""
+	add(3*time.Millisecond, oom, kill.Process{PID: 7, Command: "evil\x1b]0;\a"})
+	group := call(37, kill.Success())
+	group.Scope, group.Delivery = kill.ScopeProcessGroup, kill.DeliveryIgnored
+	add(4*time.Millisecond, group, mysqld, kill.Process{PID: 3937, Command: "a-name-of-many-columns"})
+	outcome(kill.SIGTERM, 3200*time.Millisecond, kill.VerdictKilled, 9)
+	outcome(kill.SIGTERM, 42*time.Second, kill.VerdictExited, 3<<8)
+	outcome(kill.SIGSEGV, time.Millisecond, kill.VerdictCoreDumped, 11|0x80)
+	outcome(kill.SIGTERM, 2*time.Minute, kill.VerdictSurvived, 0)
+	outcome(kill.SIGTERM, 300*time.Millisecond, kill.VerdictEnded, 0)
+	return events
+}
+
+func TestWatchRefuses(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		arguments []string
+		says      string
+	}{
+		"a signal":           {[]string{"--signal", "KILLL"}, "--signal: "},
+		"a source":           {[]string{"--source", "netlink"}, `--source: "netlink" must be auto, ebpf, multicast, unicast or file`},
+		"an output":          {[]string{"-o", "xml"}, `--output: "xml"`},
+		"a glob":             {[]string{"--target", "[a"}, "--target: "},
+		"a time":             {[]string{"--for", "10"}, "--for"},
+		"time that is past":  {[]string{"--for", "-1s"}, "--for: -1s must not be negative"},
+		"a negative outcome": {[]string{"--outcome-timeout", "-1s"}, "--outcome-timeout: -1s must not be negative"},
+		"a key":              {[]string{"--key", "a b"}, "--key: "},
+		"a file":             {[]string{"audit.log"}, "audit.log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s script
+			out, code, err := execute(t, s.watch().command(), tt.arguments...)
+			require.ErrorContains(t, err, tt.says)
+			assert.Equal(t, exitTrouble, code)
+			assert.Empty(t, out)
+			assert.False(t, s.closed, "nothing was opened")
+		})
+	}
+}
+
+func TestWatchAsks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		arguments []string
+		wants     func(*live.Config)
+	}{
+		"usually": {nil, func(*live.Config) {}},
+		"all":     {[]string{"-s", "all"}, func(c *live.Config) { c.Asked.Signals = nil }},
+		"some": {
+			[]string{"-s", "KILL,term", "-t", "mysqld", "--sender", "cron", "-u", "root", "--failed"},
+			func(c *live.Config) {
+				c.Asked.Signals = []kill.Signal{9, 15}
+				c.Asked.Targets, c.Asked.Senders, c.Asked.User, c.Asked.OnlyFailed = []string{"mysqld"}, []string{"cron"}, "root", true
+			},
+		},
+		"a file":      {[]string{"--source", "file", "--file", "a.log"}, func(c *live.Config) { c.Source, c.Path = live.File, "a.log" }},
+		"rules":       {[]string{"--source", "unicast", "-k", "mine"}, func(c *live.Config) { c.Source, c.Key = live.Unicast, "mine" }},
+		"no outcomes": {[]string{"--outcome-timeout", "0"}, func(c *live.Config) { c.OutcomeTimeout = 0 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s script
+			_, _, err := execute(t, s.watch().command(), tt.arguments...)
+			require.NoError(t, err)
+			want := live.Config{
+				Source: live.Auto, Path: "/var/log/audit/audit.log", Key: "audit_kill_watch",
+				OutcomeTimeout: 2 * time.Minute, CommandLine: "redacted",
+			}
+			want.Asked.Signals = kill.DefaultSignals()
+			tt.wants(&want)
+			assert.NotNil(t, s.config.Say)
+			assert.NotEmpty(t, s.config.Host.OS)
+			s.config.Say, s.config.Host = nil, want.Host
+			if len(s.config.Asked.Targets) == 0 {
+				s.config.Asked.Targets, s.config.Asked.Senders = nil, nil
+			}
+			assert.Equal(t, want, s.config)
+		})
+	}
+}
+
+func TestWatchEnds(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		script script
+		out    error
+		code   int
+		err    string
+	}{
+		"after a while":              {script{waits: true}, nil, exitFound, ""},
+		"when nobody reads":          {script{events: scene(), waits: true}, fmt.Errorf("write |1: %w", syscall.EPIPE), exitFound, ""},
+		"when it cannot be written":  {script{events: scene(), waits: true}, syscall.ENOSPC, exitTrouble, "printing: no space left on device"},
+		"if it cannot be begun with": {script{fails: errors.New("no source can be used")}, nil, exitTrouble, "no source can be used"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cmd := tt.script.watch().command()
+			cmd.SetArgs([]string{"--for", "50ms"})
+			cmd.SetOut(failing{tt.out})
+			cmd.SetErr(&bytes.Buffer{})
+			cmd.SilenceErrors, cmd.SilenceUsage = true, true
+			err := cmd.ExecuteContext(t.Context())
+			if tt.err == "" {
+				require.NoError(t, err)
+			} else {
+				require.EqualError(t, err, tt.err)
+			}
+			assert.Equal(t, tt.script.fails == nil, tt.script.closed)
+		})
+	}
+}
+
+// failing is an output that cannot be written.
+type failing struct{ err error }
+
+var _ io.Writer = failing{}
+
+func (f failing) Write(text []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	return len(text), nil
+}
