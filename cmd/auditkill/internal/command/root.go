@@ -69,5 +69,9 @@ it, and as part of what: from the audit log, or live.`,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newReport(), newRules(), newDoctor(), newCompletion())
+	root.InitDefaultHelpCmd()
+	if help, _, err := root.Find([]string{"help"}); err == nil {
+		help.Example = "  auditkill help report"
+	}
 	return root
 }

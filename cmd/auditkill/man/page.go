@@ -1,0 +1,125 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
+)
+
+// page returns the manual page of a command. It changes the command's texts.
+func page(cmd *cobra.Command, version string) ([]byte, error) {
+	prepare(cmd)
+	var text bytes.Buffer
+	header := doc.GenManHeader{
+		// The day of the build would make every build another one: finish takes it away.
+		Date:   &time.Time{},
+		Source: cmd.Root().Name() + " " + version,
+		Manual: "User Commands",
+	}
+	if err := doc.GenMan(cmd, &header, &text); err != nil {
+		return nil, err
+	}
+	return []byte(finish(text.String())), nil
+}
+
+// prepare makes Markdown of the texts, which cobra takes them for. Unchanged they lose
+// their line breaks and columns, and what is in angle brackets.
+func prepare(cmd *cobra.Command) {
+	cmd.DisableAutoGenTag = true
+	cmd.InitDefaultVersionFlag()
+	cmd.Short = escape(cmd.Short)
+	cmd.Long = description(cmd.Long)
+	if cmd.HasAvailableSubCommands() {
+		cmd.Use += " COMMAND"
+		cmd.Long += commands(cmd)
+	}
+	cmd.Example = examples(cmd.Example)
+	cmd.NonInheritedFlags().VisitAll(func(f *pflag.Flag) { f.Usage = escape(f.Usage) })
+}
+
+var special = regexp.MustCompile("[\\\\`*_\\[\\]<>&]|^[-+#:]")
+
+func escape(text string) string { return special.ReplaceAllString(text, `\$0`) }
+
+// description returns the Markdown of a command's long text. Its paragraph of exit codes
+// becomes the section that manual pages have for them.
+func description(text string) string {
+	var body, status strings.Builder
+	for part := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
+		switch {
+		case !strings.HasPrefix(part, "Exit codes"):
+			body.WriteString(paragraph(part) + "\n\n")
+		default:
+			status.WriteString("# EXIT STATUS\n" + paragraph(strings.TrimPrefix(part, "Exit codes: ")) + "\n\n")
+		}
+	}
+	return body.String() + status.String()
+}
+
+// commands returns the Markdown of a section about those below a command.
+func commands(cmd *cobra.Command) string {
+	section := "# COMMANDS\n"
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			section += explanation(c.CommandPath(), c.Short)
+		}
+	}
+	return section
+}
+
+func explanation(what, meaning string) string {
+	return "**" + escape(what) + "**\n: " + escape(meaning) + "\n\n"
+}
+
+// explained is a line with a word or a command in one column and its meaning in another.
+var explained = regexp.MustCompile(`(?m)^ *(\S.*?) {2,}(\S.*)$`)
+
+// paragraph returns the Markdown of what stands between two empty lines: running text, or
+// if it is indented a list of words with their meanings, or else what stays as it is.
+func paragraph(text string) string {
+	if !strings.HasPrefix(text, "  ") {
+		return escape(strings.Join(strings.Fields(text), " "))
+	}
+	var list strings.Builder
+	for line := range strings.SplitSeq(text, "\n") {
+		words := explained.FindStringSubmatch(line)
+		if words == nil || strings.HasPrefix(line, "   ") {
+			return "```\n" + strings.ReplaceAll(text[2:], "\n  ", "\n") + "\n```"
+		}
+		list.WriteString(explanation(words[1], words[2]))
+	}
+	return list.String()
+}
+
+// examples puts what a command does above it, as both together are too wide for a page.
+func examples(text string) string {
+	text = explained.ReplaceAllString(text, "# $2\n$1")
+	return regexp.MustCompile(`(?m)^ +`).ReplaceAllString(text, "")
+}
+
+var (
+	head        = regexp.MustCompile(`^\.nh\n(\.TH .*) "Jan 0001" (.*\n)`)
+	option      = regexp.MustCompile(`(?m)^(?:\.PP\n)?(\\fB-.*)\n\t`)
+	withoutWord = regexp.MustCompile(`(?m)^(\\fB-.*)(?:\[=.*\])$`)
+	noDefault   = regexp.MustCompile(`(?m)^(\\fB-.*=)(?:""|\[\]|0s)$`)
+)
+
+// finish sets options as man-pages(7) has them, breaks no word or path at the end of a line
+// (.TH would forget .nh), and gives hyphens, which may be part of a command, the form that
+// can be searched for and copied.
+func finish(page string) string {
+	page = head.ReplaceAllString(page, "$1 \"\" $2.nh\n.ad l\n")
+	page = strings.Replace(page, "\n.SH EXAMPLE\n", "\n.SH EXAMPLES\n", 1)
+	page = option.ReplaceAllString(page, ".TP\n$1\n")
+	page = withoutWord.ReplaceAllString(page, "$1")
+	page = noDefault.ReplaceAllString(page, "$1")
+	return strings.NewReplacer(`\-`, `\-`, "-", `\-`).Replace(page)
+}
