@@ -117,18 +117,28 @@ bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 ho
 bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
 	bench/ebpf.sh
 
-# The packages' binary is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
+# The packages' collector is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
 ARCH     := $(shell go env GOARCH)
-PACKAGED := _build/linux_$(ARCH)/otelcol-auditkill
+PACKAGED := _build/linux_$(ARCH)
 PACKAGES := _build
+PAGES    := _build/man
 
-.PHONY: packages binary
-binary: $(PACKAGED) ## build the static binary for ARCH (amd64, arm64): _build/linux_$(ARCH)/otelcol-auditkill
+.PHONY: packages binary $(PACKAGED)/auditkill $(PAGES)
+binary: $(PACKAGED)/otelcol-auditkill $(PACKAGED)/auditkill ## build both static binaries for ARCH (amd64, arm64) in _build/linux_$(ARCH)
 
-$(PACKAGED): $(OTELCOL)
+$(PACKAGED)/otelcol-auditkill: $(OTELCOL)
 	cd _build && CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -tags grpcnotrace -ldflags '-s -w' -o $(CURDIR)/$@ .
 
-packages: $(PACKAGED) ## build the .deb and the .rpm for ARCH in PACKAGES (_build)
+# These two tell VERSION, which may be another than that of the last time; go itself knows whether anything is to be done.
+$(PACKAGED)/auditkill:
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags '-s -w -X $(VERSIONED)=$(VERSION)' -o $@ ./cmd/auditkill
+
+$(PAGES):
+	rm -rf $@
+	go run -ldflags '-X $(VERSIONED)=$(VERSION)' ./cmd/auditkill/man $@
+	gzip -9n $@/*.1
+
+packages: binary $(PAGES) ## build the .deb and the .rpm for ARCH in PACKAGES (_build)
 	for kind in deb rpm; do ARCH=$(ARCH) VERSION=$(VERSION) go tool -modfile=tools/nfpm/go.mod nfpm package \
 		--config deploy/packaging/nfpm.yaml --packager $$kind --target $(PACKAGES) || exit 1; done
 
