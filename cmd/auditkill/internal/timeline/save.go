@@ -44,7 +44,7 @@ func Check(path string) error {
 
 // Save writes the drawing as path, in the format that the extension names: .svg or .png.
 // What was there is replaced once the drawing is complete.
-func (t *Timeline) Save(path string) (err error) {
+func (t *Timeline) Save(path string) error {
 	encode, err := encoder(path)
 	if err != nil {
 		return err
@@ -52,6 +52,11 @@ func (t *Timeline) Save(path string) (err error) {
 	if t.count == 0 {
 		return ErrNothing
 	}
+	return replace(path, func(w io.Writer) error { return encode(t, w) })
+}
+
+// replace makes path what write writes, or leaves all as it was.
+func replace(path string, write func(io.Writer) error) (err error) {
 	file, err := create(path)
 	if err != nil {
 		return err
@@ -61,7 +66,7 @@ func (t *Timeline) Save(path string) (err error) {
 			_ = os.Remove(file.Name())
 		}
 	}()
-	if err := errors.Join(encode(t, file), file.Close()); err != nil {
+	if err := errors.Join(write(file), file.Close()); err != nil {
 		return fmt.Errorf("cannot write the drawing: %w", err)
 	}
 	if err := os.Rename(file.Name(), target(path)); err != nil {

@@ -138,6 +138,24 @@ func TestNamesAreLegible(t *testing.T) {
 	assert.Equal(t, `/usr/bin/\u3077 naïve`, image.legible("/usr/bin/ぷ naïve"), "an image has the letters of its font only")
 }
 
+// TestLabelsHaveRoom has labels that would be written over each other or beyond the edge.
+func TestLabelsHaveRoom(t *testing.T) {
+	t.Parallel()
+	between := func(from, to time.Time) []string {
+		drawing := New("", time.UTC)
+		drawing.Add(Mark{from, "sender", "SIGKILL", false})
+		drawing.Add(Mark{to, "sender", "SIGKILL", false})
+		return texts(t, drawing)
+	}
+	got := between(noon.Add(11*time.Hour+55*time.Minute), noon.Add(15*time.Hour))
+	assert.Contains(t, got, "Thu 18 Sep")
+	assert.NotContains(t, got, "Wed 17 Sep", "there is no room before midnight")
+
+	got = between(noon, noon.Add(994*time.Millisecond))
+	assert.Contains(t, got, "12:00:00.800")
+	assert.NotContains(t, got, "12:00:01.000", "there is no room at the right")
+}
+
 func TestLongSpans(t *testing.T) {
 	t.Parallel()
 	drawing := New(strings.Repeat("a long title ", 100), berlin)
@@ -248,6 +266,26 @@ func TestSaveReplacesWhatWasThere(t *testing.T) {
 	require.NoError(t, err)
 	assert.Contains(t, string(text), "<svg")
 	assert.Equal(t, []string{"a.svg", "link.svg"}, list(t, directory))
+}
+
+func TestNothingIsHalfWritten(t *testing.T) {
+	t.Parallel()
+	here, there := t.TempDir(), t.TempDir()
+	path, link := filepath.Join(there, "a.svg"), filepath.Join(here, "link.svg")
+	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
+	require.NoError(t, os.Symlink(path, link))
+	full := errors.New("no space left on device")
+	err := replace(link, func(w io.Writer) error {
+		_, err := w.Write([]byte("half"))
+		assert.Len(t, list(t, there), 2, "it is written in the directory that it is to be in")
+		return errors.Join(err, full)
+	})
+	require.ErrorIs(t, err, full)
+	assert.Equal(t, []string{"a.svg"}, list(t, there))
+	assert.Equal(t, []string{"link.svg"}, list(t, here))
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, "old", string(text))
 }
 
 func TestRefusals(t *testing.T) {

@@ -74,6 +74,39 @@ func TestLatecomersGetALane(t *testing.T) {
 	assert.Equal(t, timeline.count-lanes[0].count-18, lanes[19].count)
 	assert.InEpsilon(t, 5001-19, others, 0.03)
 	assert.Contains(t, timeline.summary(), "5,100 kills by about 5,0")
+	assert.Contains(t, texts(t, timeline), "≥ "+number(lanes[0].count))
+}
+
+// TestSendersOfOneRankKeepTheirLanes has kills by many in turn: none may lose what it has to
+// another that is no busier.
+func TestSendersOfOneRankKeepTheirLanes(t *testing.T) {
+	t.Parallel()
+	timeline := New("", time.UTC)
+	names := senders(1000)
+	for i := range 20 * len(names) {
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), names[i%len(names)], "SIGTERM", false})
+	}
+	require.Len(t, timeline.lanes, maxSenders)
+	for _, l := range timeline.lanes {
+		assert.EqualValues(t, 20, l.count, l.name)
+		assert.Zero(t, l.before)
+	}
+}
+
+func TestALaneForgetsItsSender(t *testing.T) {
+	t.Parallel()
+	l, others := &lane{}, &lane{}
+	for b := range int64(100) {
+		l.add(b, kind{signal: sigkill, failed: b%2 == 0})
+	}
+	others.takeOver(l)
+	l.add(50, kind{signal: sigterm})
+	assert.Equal(t, []signal{sigterm}, l.rows())
+	assert.Equal(t, []signal{sigkill}, others.rows())
+	assert.EqualValues(t, 1, l.count)
+	assert.EqualValues(t, 100, others.count)
+	assert.Zero(t, l.at(kind{}.index(), 51))
+	assert.EqualValues(t, 1, others.at(kind{}.index(), 51))
 }
 
 // TestEveryKillIsInItsPlace compares the buckets with a plain list of times, whatever the
@@ -168,12 +201,12 @@ func TestLongNamesAreNotKept(t *testing.T) {
 	before := heap()
 	timeline := New("", time.UTC)
 	for i := range maxSenders {
-		buffer := strings.Repeat("x", 1<<20)
-		timeline.Add(Mark{noon, strconv.Itoa(i) + buffer, buffer[i:], false})
-		timeline.Add(Mark{noon, strconv.Itoa(i) + buffer, strconv.Itoa(i) + buffer, false})
-		timeline.Add(Mark{noon, buffer[:i+1], "SIGKILL", false})
+		buffer := strconv.Itoa(i) + strings.Repeat("x", 1<<20)
+		timeline.Add(Mark{noon, buffer, buffer, false})
+		timeline.Add(Mark{noon, buffer[:10], buffer[:10], false})
 	}
-	assert.Less(t, int64(heap()-before), int64(4<<20))
+	assert.Less(t, int64(heap()-before), int64(2<<20))
+	assert.Len(t, timeline.otherSignals, maxOtherSignals+1)
 	runtime.KeepAlive(timeline)
 }
 
