@@ -5,6 +5,7 @@ package timeline
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -93,7 +94,7 @@ func create(path string) (*os.File, error) {
 		return nil, fmt.Errorf("cannot draw %s: it is no regular file", path)
 	}
 	// Unlike os.CreateTemp this leaves the mode to the umask.
-	name := filepath.Join(filepath.Dir(path), fmt.Sprintf(".%s.%d", filepath.Base(path), os.Getpid()))
+	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as any file, less the umask
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("cannot draw %s: the directory %s does not exist", path, filepath.Dir(path))
