@@ -116,18 +116,21 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	if terminal.Of(cmd.ErrOrStderr()).IsTerminal {
 		config.Say("watching by " + w.Source() + "; Ctrl-C ends")
 	}
-	err = w.Run(ctx, func(e *kill.Event) error {
-		for _, entry := range listing.Entries(e) {
-			if err := printer.Print(entry); err != nil {
-				return fmt.Errorf("printing: %w", err)
-			}
-		}
-		return nil
-	})
+	err = w.Run(ctx, func(e *kill.Event) error { return show(printer, e) })
 	if errors.Is(err, syscall.EPIPE) {
 		err = nil // whoever reads it has seen enough
 	}
 	return errors.Join(err, w.Close())
+}
+
+// show prints a line for each process that was struck.
+func show(printer listing.Printer, e *kill.Event) error {
+	for _, entry := range listing.Entries(e) {
+		if err := printer.Print(entry); err != nil {
+			return fmt.Errorf("printing: %w", err)
+		}
+	}
+	return nil
 }
 
 // config returns what the flags ask for. It names the flag that is wrong.

@@ -51,7 +51,7 @@ func startAuditd(t *testing.T, kernel auditcontrol.Client) (log string) {
 	log = filepath.Join(directory, "audit.log")
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "auditd.conf"),
 		fmt.Appendf(nil, auditdConfig, log, directory), 0o640))
-	daemon := exec.Command(program, "-n", "-c", directory)
+	daemon := exec.Command(program, "-n", "-c", directory)                //nolint:gosec // the path was looked up
 	daemon.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
 	require.NoError(t, daemon.Start())
 	t.Cleanup(func() {

@@ -42,9 +42,8 @@ func asBefore(t *testing.T, kernel auditcontrol.Client, before *libaudit.AuditSt
 	assert.Equal(t, audittest.Settings(before), audittest.Settings(after))
 }
 
-// kills has a process killed in each of two ways, and returns how long it took until that
-// was printed.
-func kills(t *testing.T, w *watching, source string) time.Duration {
+// kills has processes killed, and expects to be told so.
+func kills(t *testing.T, w *watching, source string) {
 	t.Helper()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		v := newVictim(t)
@@ -59,11 +58,11 @@ func kills(t *testing.T, w *watching, source string) time.Duration {
 		}
 		assert.Equal(t, "gone at once, by "+kill.Signal(signal).Name(), w.next("kill.outcome", v.pid).result)
 	}
-	return delay(t, w)
+	tellDelay(t, w)
 }
 
-// delay returns how long it takes from a signal to its line, the longest of some times.
-func delay(t *testing.T, w *watching) time.Duration {
+// tellDelay measures how long it takes from a signal to its line.
+func tellDelay(t *testing.T, w *watching) {
 	t.Helper()
 	var took []time.Duration
 	for range 30 {
@@ -74,7 +73,6 @@ func delay(t *testing.T, w *watching) time.Duration {
 	}
 	slices.Sort(took)
 	t.Logf("from the signal to the line: %v, at most %v", took[len(took)/2], took[len(took)-1])
-	return took[len(took)-1]
 }
 
 func TestWatchByEBPF(t *testing.T) {

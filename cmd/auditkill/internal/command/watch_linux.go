@@ -5,6 +5,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"sync"
@@ -44,7 +45,7 @@ func awaitUnread(out, ended int32) {
 	files := []unix.PollFd{{Fd: out}, {Fd: ended}}
 	for {
 		n, err := unix.Poll(files, -1)
-		if n > 0 || err != unix.EINTR { //nolint:errorlint // it is never wrapped
+		if n > 0 || !errors.Is(err, unix.EINTR) {
 			return
 		}
 	}

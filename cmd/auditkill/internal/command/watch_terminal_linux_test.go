@@ -6,7 +6,6 @@ package command
 import (
 	"bufio"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -31,7 +30,7 @@ type screen struct {
 	lines chan string
 }
 
-var style = regexp.MustCompile("\x1b\\[[0-9]*m")
+var style = regexp.MustCompile("\x1b\\[\\d*m")
 
 // startScreen starts a watch on a terminal of some width, and waits until it says so.
 func startScreen(t *testing.T, width uint16, variable string) *screen {
@@ -123,7 +122,7 @@ func TestWatchFitsTheTerminal(t *testing.T) {
 		20:  nil,
 		1:   nil,
 	} {
-		t.Run(fmt.Sprint(width), func(t *testing.T) {
+		t.Run(strconv.Itoa(int(width)), func(t *testing.T) {
 			s := startScreen(t, width, "NO_COLOR=1")
 			var lines []string
 			if width > 20 {

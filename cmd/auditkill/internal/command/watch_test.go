@@ -96,14 +96,13 @@ func scene() []*kill.Event {
 			Scope: kill.ScopeProcess, Result: result, Requested: 3936,
 		}
 	}
-	outcome := func(signal kill.Signal, after time.Duration, verdict kill.Verdict, status int) kill.Event {
+	outcome := func(signal kill.Signal, after time.Duration, verdict kill.Verdict, status int) {
 		e := call(signal, kill.Success())
 		e.Kind, e.Outcome = kill.KindOutcome, &kill.Outcome{
 			Began: at, Verdict: verdict, Exit: kill.Exit{Known: true, Status: status}, LastSignal: signal, LastSender: &admin,
 			Signals: []kill.Sent{{Time: at, Signal: signal, Sender: &admin}},
 		}
 		add(after, e, mysqld)
-		return e
 	}
 	add(0, call(kill.SIGTERM, kill.Success()), mysqld)
 	add(time.Millisecond, call(kill.SIGKILL, kill.Result{Known: true, Errno: 1, Error: "EPERM"}), mysqld)

@@ -18,19 +18,19 @@ func Past(location *time.Location, conceal telemetry.CommandLine) []table.Column
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
 	}
 	return []table.Column[Entry]{
-		{Title: "TIME", Least: len(time.DateTime), Text: at("2006-01-02 15:04:05.000"), Short: at(time.DateTime)},
-		{Title: "SIGNAL", Least: len("SIGKILL"), Text: Entry.Signal, Style: signalStyle},
-		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess},
-		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess},
-		{Title: "EXECUTABLE", Least: 4, Text: Entry.Executable, KeepEnd: true},
-		{Title: "LOGIN", Least: 4, Text: Entry.Login},
-		{Title: "RESULT", Least: 5, Text: Entry.Result, Style: resultStyle},
-		{Title: "COMMAND LINE", Least: 6, Text: func(e Entry) string { return e.CommandLine(conceal) }},
+		{Title: "TIME", Least: len("01-02 15:04:05"), Text: at("2006-01-02 15:04:05.000"), Short: at("01-02 15:04:05")},
+		{Title: "SIGNAL", Least: len("SIGNAL"), Text: Entry.Signal, Short: Entry.shortSignal, Style: signalStyle},
+		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess, KeepEnd: true},
+		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess, KeepEnd: true},
+		{Title: "EXECUTABLE", Least: 10, Text: Entry.Executable, KeepEnd: true},
+		{Title: "LOGIN", Least: 5, Text: Entry.Login},
+		{Title: "RESULT", Least: 6, Text: Entry.Result, Style: resultStyle},
+		{Title: "COMMAND LINE", Least: 7, Text: func(e Entry) string { return e.CommandLine(conceal) }},
 	}
 }
 
 // Live are the columns of what happens: those that SystemTap's examples print, and what
-// those do not know. On 80 columns each of them still says something, and no number is cut.
+// those do not know. On 80 columns each of them still says something, and no pid is cut.
 func Live(location *time.Location) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
@@ -39,7 +39,7 @@ func Live(location *time.Location) []table.Column[Entry] {
 	return []table.Column[Entry]{
 		{Title: "EPOCH", Usual: 10, Least: 10, Text: func(e Entry) string { return strconv.FormatInt(e.Event.Time.Unix(), 10) }},
 		{Title: "TIME", Usual: 12, Least: 8, Text: at("15:04:05.000"), Short: at(time.TimeOnly)},
-		{Title: "TARGET", Usual: 15, Least: 8, Text: Entry.TargetName},
+		{Title: "TARGET", Usual: 15, Least: 8, Text: Entry.TargetName, Short: Entry.shortTarget},
 		{Title: "PID", Usual: pid, Least: pid, Text: Entry.TargetPID},
 		{Title: "SIGNAL", Usual: 7, Least: 4, Text: Entry.Signal, Short: Entry.shortSignal, Style: signalStyle},
 		{Title: "SENDER", Usual: 15, Least: 7, Text: Entry.SenderName},

@@ -15,6 +15,15 @@ import (
 // atOnce is what a person does not tell from no time at all.
 const atOnce = 50 * time.Millisecond
 
+// shortTarget is the name of the target or, where nobody was struck, the pid that was meant.
+func (e Entry) shortTarget() string {
+	name := e.TargetName()
+	if e.Target != nil {
+		return name
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(name, "pid "), "process ")
+}
+
 // shortSignal is the signal in four columns: "KILL", or the number of one with a long name.
 func (e Entry) shortSignal() string {
 	name := strings.TrimPrefix(e.Signal(), "SIG")

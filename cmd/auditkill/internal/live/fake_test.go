@@ -87,12 +87,12 @@ func newFake(t *testing.T, asked selection.Config) (*Watch, *said) {
 // pidBase is beyond all pids, so that nothing is known of these processes.
 const pidBase = 1 << 23
 
-// sent is a signal from one process to another.
-func sent(signal kill.Signal, from, to string) *kill.Event {
+// sent is a signal to a process.
+func sent(signal kill.Signal, to string) *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: time.Now(), Signal: signal, SignalKnown: true, Syscall: "kill",
 		Origin: kill.OriginUser, Scope: kill.ScopeProcess, Result: kill.Success(), TargetCount: 1, Complete: true,
-		Sender: kill.Process{PID: pidBase, Command: from},
+		Sender: kill.Process{PID: pidBase, Command: "kill"},
 	}
 	*e.AddTarget() = kill.Process{
 		PID: pidBase + len(to), Command: to, Instance: &kill.Instance{SinceBoot: time.Second},

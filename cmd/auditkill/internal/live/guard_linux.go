@@ -60,15 +60,15 @@ func (g *guard) install() []string {
 func told(problems []auditrules.Problem) []string {
 	var texts []string
 	for _, p := range problems {
-		text := p.What
+		what := p.What
 		if p.Err != nil {
-			text += ": " + p.Err.Error()
+			what += ": " + p.Err.Error()
 		}
-		text = "warning: " + plain(text) + "; " + plain(p.Mend)
+		lines := []string{"warning: " + plain(what) + "; " + plain(p.Mend)}
 		for _, line := range p.Lines {
-			text += "\n    " + plain(line)
+			lines = append(lines, plain(line))
 		}
-		texts = append(texts, text)
+		texts = append(texts, strings.Join(lines, "\n    "))
 	}
 	return texts
 }

@@ -42,15 +42,16 @@ func (c *core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcor
 
 // Write implements zapcore.Core: "warning: what happened: why (bytes 7)".
 func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
-	text := plain(entry.Message)
+	said := []string{plain(entry.Message)}
 	encoder := zapcore.NewMapObjectEncoder()
 	for _, field := range slices.Concat(c.with, fields) {
 		if err, ok := field.Interface.(error); ok && field.Type == zapcore.ErrorType {
-			text += ": " + plainly(err).Error()
+			said = append(said, plainly(err).Error())
 			continue
 		}
 		field.AddTo(encoder)
 	}
+	text := strings.Join(said, ": ")
 	var details []string
 	for _, key := range slices.Sorted(maps.Keys(encoder.Fields)) {
 		details = append(details, telemetry.Visible(fmt.Sprintf("%s %v", strings.ReplaceAll(key, "_", " "), encoder.Fields[key])))

@@ -59,7 +59,8 @@ func Open(ctx context.Context, config Config) (*Watch, error) {
 	if err != nil {
 		return nil, err
 	}
-	return w, w.open(ctx, w.candidates())
+	err = w.open(ctx, w.candidates()) //nolint:contextcheck // the metrics of the sources need no context
+	return w, err
 }
 
 func newWatch(config Config) (*Watch, error) {

@@ -44,8 +44,8 @@ func TestShowsWhatIsAskedForAndWhatBecomesOfIt(t *testing.T) {
 	t.Parallel()
 	w, said := newFake(t, selection.Config{Signals: kill.DefaultSignals(), Targets: []string{"mysqld"}})
 	p := play(
-		[]*kill.Event{sent(kill.SIGTERM, "kill", "mysqld"), sent(kill.SIGTERM, "kill", "postgres")},
-		[]*kill.Event{sent(kill.SIGKILL, "kill", "mysqld"), sent(10, "kill", "mysqld"), end("mysqld", 9), end("postgres", 15)},
+		[]*kill.Event{sent(kill.SIGTERM, "mysqld"), sent(kill.SIGTERM, "postgres")},
+		[]*kill.Event{sent(kill.SIGKILL, "mysqld"), sent(10, "mysqld"), end("mysqld", 9), end("postgres", 15)},
 	)
 	assert.Equal(t, []string{"SIGTERM to mysqld", "SIGKILL to mysqld", "mysqld killed"}, shown(t, w, p))
 	assert.Empty(t, said.all())
@@ -54,16 +54,16 @@ func TestShowsWhatIsAskedForAndWhatBecomesOfIt(t *testing.T) {
 func TestTellsOnlyFailedOnes(t *testing.T) {
 	t.Parallel()
 	w, _ := newFake(t, selection.Config{OnlyFailed: true})
-	failed := sent(kill.SIGKILL, "kill", "mysqld")
+	failed := sent(kill.SIGKILL, "mysqld")
 	failed.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
-	assert.Equal(t, []string{"SIGKILL to mysqld"}, shown(t, w, play([]*kill.Event{sent(kill.SIGKILL, "kill", "nginx"), failed})))
+	assert.Equal(t, []string{"SIGKILL to mysqld"}, shown(t, w, play([]*kill.Event{sent(kill.SIGKILL, "nginx"), failed})))
 }
 
 func TestDoesNotFollowIfNobodyWantsToKnow(t *testing.T) {
 	t.Parallel()
 	w, _ := newFake(t, selection.Config{})
 	w.config.OutcomeTimeout = 0
-	p := play([]*kill.Event{sent(kill.SIGKILL, "kill", "mysqld"), end("mysqld", 9)})
+	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld"), end("mysqld", 9)})
 	assert.Equal(t, []string{"SIGKILL to mysqld"}, shown(t, w, p))
 }
 
@@ -72,7 +72,7 @@ func TestTellsOfSurvivors(t *testing.T) {
 	t.Parallel()
 	w, _ := newFake(t, selection.Config{})
 	w.config.OutcomeTimeout = 50 * time.Millisecond
-	e := sent(kill.SIGTERM, "kill", "survivor")
+	e := sent(kill.SIGTERM, "survivor")
 	e.Targets[0].PID = os.Getpid()
 	if known, ok := w.processes.Lookup(os.Getpid()); ok { // on Linux
 		e.Targets[0].Instance = &kill.Instance{SinceBoot: known.Start}
@@ -107,7 +107,7 @@ func TestSaysWhoTampers(t *testing.T) {
 func TestEndsWhenNothingCanBeShown(t *testing.T) {
 	t.Parallel()
 	w, _ := newFake(t, selection.Config{})
-	p := play([]*kill.Event{sent(kill.SIGKILL, "kill", "mysqld")}, []*kill.Event{sent(kill.SIGKILL, "kill", "nginx")})
+	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld")}, []*kill.Event{sent(kill.SIGKILL, "nginx")})
 	require.NoError(t, w.open(t.Context(), []candidate{{name: "played", Source: p, tellsProcesses: true}}))
 	calls := 0
 	require.ErrorIs(t, w.Run(t.Context(), func(*kill.Event) error {
@@ -123,7 +123,7 @@ func TestEndsWhileTheOutputIsStuck(t *testing.T) {
 	t.Parallel()
 	w, _ := newFake(t, selection.Config{})
 	w.patience = 10 * time.Millisecond
-	p := play([]*kill.Event{sent(kill.SIGKILL, "kill", "mysqld")}, []*kill.Event{sent(kill.SIGKILL, "kill", "nginx")})
+	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld")}, []*kill.Event{sent(kill.SIGKILL, "nginx")})
 	require.NoError(t, w.open(t.Context(), []candidate{{name: "played", Source: p, tellsProcesses: true}}))
 	ctx, stop := context.WithCancel(t.Context())
 	stuck := make(chan struct{})
