@@ -34,8 +34,9 @@ func readImage(t *testing.T) image {
 	shell(t, "make", "-C", "..", "binary")
 	i := image{root: publicDir(t)}
 	built := map[string]string{
-		"/otelcol-auditkill": filepath.Join("../_build/linux_"+runtime.GOARCH, "otelcol-auditkill"),
-		"/empty":             t.TempDir(),
+		"/built/otelcol-auditkill": filepath.Join("../_build/linux_"+runtime.GOARCH, "otelcol-auditkill"),
+		"/built/auditkill":         filepath.Join("../_build/linux_"+runtime.GOARCH, "auditkill"),
+		"/empty":                   t.TempDir(),
 	}
 	text := read(t, "../deploy/docker/Dockerfile")
 	for line := range strings.Lines(text[strings.LastIndex(text, "\nFROM scratch\n"):]) {
@@ -221,8 +222,11 @@ func TestImageStartsByItself(t *testing.T) {
 		Root: i.root, UID: i.uid, GID: i.uid, NoNewPrivileges: true,
 		Command: append(i.entrypoint, append([]string{"validate"}, i.command...)...),
 	}
-	c := s.start(t, unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET)
-	assert.Equal(t, 0, c.wait(), c.output.String())
+	for _, command := range [][]string{s.Command, {"/usr/bin/auditkill", "--version"}} {
+		s.Command = command
+		c := s.start(t, unix.CLONE_NEWNS|unix.CLONE_NEWPID|unix.CLONE_NEWNET)
+		assert.Equal(t, 0, c.wait(), c.output.String())
+	}
 	authorities := read(t, i.root+"/etc/ssl/certs/ca-certificates.crt")
 	assert.Contains(t, authorities, "BEGIN CERTIFICATE")
 }

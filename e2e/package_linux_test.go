@@ -99,6 +99,7 @@ func install(t *testing.T, deb string) {
 // modes are those of installed files, and the groups that they belong to beside root.
 var modes = map[string]string{
 	"/usr/bin/otelcol-auditkill":         "-rwxr-xr-x root:root",
+	"/usr/bin/auditkill":                 "-rwxr-xr-x root:root",
 	packagedUnit:                         "-rw-r--r-- root:root",
 	"/etc/otelcol-auditkill":             "drwxr-xr-x root:root",
 	packageConfig:                        "-rw-r--r-- root:root",
@@ -283,6 +284,10 @@ func TestRPM(t *testing.T) {
 		assert.Equal(t, strings.HasPrefix(path, "/etc/") && line[len(path)+1] == '-', strings.HasSuffix(line, " cn\n"),
 			"%s: configuration, and not replaced", path)
 	}
+	for _, path := range []string{companionPages + "/auditkill-report.1.gz", companionBash, companionZshOfRPM, companionFish} {
+		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
+	}
+	assert.NotContains(t, files, companionZshOfDeb)
 	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 	assert.Equal(t, architectures[runtime.GOARCH], shell(t, "rpm", "--query", "--package", "--queryformat", "%{ARCH}", rpm))
 	scripts := shell(t, "rpm", "--query", "--package", "--scripts", rpm)
