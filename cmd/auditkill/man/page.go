@@ -54,11 +54,10 @@ func escape(text string) string { return special.ReplaceAllString(text, `\$0`) }
 func description(text string) string {
 	var body, status strings.Builder
 	for part := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
-		switch {
-		case !strings.HasPrefix(part, "Exit codes"):
-			body.WriteString(paragraph(part) + "\n\n")
-		default:
+		if strings.HasPrefix(part, "Exit codes") {
 			status.WriteString("# EXIT STATUS\n" + paragraph(strings.TrimPrefix(part, "Exit codes: ")) + "\n\n")
+		} else {
+			body.WriteString(paragraph(part) + "\n\n")
 		}
 	}
 	return body.String() + status.String()
@@ -66,13 +65,14 @@ func description(text string) string {
 
 // commands returns the Markdown of a section about those below a command.
 func commands(cmd *cobra.Command) string {
-	section := "# COMMANDS\n"
+	var section strings.Builder
+	section.WriteString("# COMMANDS\n")
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
-			section += explanation(c.CommandPath(), c.Short)
+			section.WriteString(explanation(c.CommandPath(), c.Short))
 		}
 	}
-	return section
+	return section.String()
 }
 
 func explanation(what, meaning string) string {
@@ -80,7 +80,7 @@ func explanation(what, meaning string) string {
 }
 
 // explained is a line with a word or a command in one column and its meaning in another.
-var explained = regexp.MustCompile(`(?m)^ *(\S.*?) {2,}(\S.*)$`)
+var explained = regexp.MustCompile(`(?m)^(?: {2})?(\S.*?) {2,}(\S.*)$`)
 
 // paragraph returns the Markdown of what stands between two empty lines: running text, or
 // if it is indented a list of words with their meanings, or else what stays as it is.
@@ -91,7 +91,7 @@ func paragraph(text string) string {
 	var list strings.Builder
 	for line := range strings.SplitSeq(text, "\n") {
 		words := explained.FindStringSubmatch(line)
-		if words == nil || strings.HasPrefix(line, "   ") {
+		if words == nil {
 			return "```\n" + strings.ReplaceAll(text[2:], "\n  ", "\n") + "\n```"
 		}
 		list.WriteString(explanation(words[1], words[2]))
@@ -101,8 +101,11 @@ func paragraph(text string) string {
 
 // examples puts what a command does above it, as both together are too wide for a page.
 func examples(text string) string {
-	text = explained.ReplaceAllString(text, "# $2\n$1")
-	return regexp.MustCompile(`(?m)^ +`).ReplaceAllString(text, "")
+	var page strings.Builder
+	for line := range strings.Lines(text) {
+		page.WriteString(explained.ReplaceAllString(strings.TrimPrefix(line, "  "), "# $2\n$1"))
+	}
+	return page.String()
 }
 
 var (

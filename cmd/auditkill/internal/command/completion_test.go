@@ -42,7 +42,7 @@ func TestCompletionScripts(t *testing.T) {
 				t.Logf("SKIPPED: %s is not here to say whether it understands the script", shell)
 				return
 			}
-			check := exec.CommandContext(t.Context(), path, "-n")
+			check := exec.CommandContext(t.Context(), path, "-n") //nolint:gosec // the path was looked up
 			check.Stdin = strings.NewReader(out)
 			said, err := check.CombinedOutput()
 			require.NoError(t, err, "%s", said)
