@@ -63,7 +63,7 @@ test: ## run all tests, the end-to-end tests of the built collector last
 	@$(if $(RACE),,echo 'No C compiler found: testing without the race detector.')
 	go test $(RACE) -timeout 10m ./...
 	go vet ./...
-	$(MAKE) otelcol $(FLEET)
+	$(MAKE) otelcol auditkill $(FLEET)
 	$(if $(wildcard e2e/go.mod),cd e2e && go test -count=1 -timeout 30m)
 
 lint: ## go vet and golangci-lint over every module with code of ours

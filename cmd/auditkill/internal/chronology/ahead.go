@@ -19,13 +19,13 @@ const (
 // Ahead has the events found by another goroutine while those before are used.
 func Ahead(events iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 	return func(yield func(*kill.Event) bool) {
-		batches, enough := make(chan []*kill.Event, ahead), make(chan struct{})
+		batches, enough, ended := make(chan []*kill.Event, ahead), make(chan struct{}), make(chan struct{})
 		defer func() {
 			close(enough)
-			for range batches { // until the other one has noticed
-			}
+			<-ended
 		}()
 		go func() {
+			defer close(ended)
 			defer close(batches)
 			gather(events, batches, enough)
 		}()

@@ -42,14 +42,15 @@ type logs struct {
 	paths []string
 	bar   *progress.Bar
 	notes *notes
-	// stop undoes what happens when the command is interrupted.
-	stop []func() bool
+	// interrupt ends all reading, as the user may.
+	interrupt context.CancelFunc
 }
 
 // openLogs opens the logs that the user names. One that cannot be opened is trouble, but
 // the others are read.
 func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
-	l := &logs{notes: newNotes(cmd.ErrOrStderr())}
+	ctx, cancel := context.WithCancel(cmd.Context())
+	l := &logs{notes: newNotes(cmd.ErrOrStderr()), interrupt: cancel}
 	if len(paths) == 0 {
 		paths = []string{defaultLog}
 	}
@@ -57,18 +58,19 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 		if path == standardInput && slices.Contains(l.paths, nameOf(path)) {
 			continue
 		}
-		opened, err := l.open(cmd, path)
+		opened, err := l.open(ctx, cmd.InOrStdin(), path)
 		if err == nil {
 			l.add(nameOf(path), opened)
 			continue
 		}
 		err = mend(path, err)
 		if len(paths) == 1 {
+			cancel()
 			return nil, err
 		}
 		l.notes.fail(err)
 	}
-	l.show(cmd)
+	l.show(ctx, cmd)
 	return l, nil
 }
 
@@ -79,15 +81,14 @@ func nameOf(path string) string {
 	return path
 }
 
-func (l *logs) open(cmd *cobra.Command, path string) (*auditfile.Log, error) {
+// open opens a log that is closed when ctx is done.
+func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditfile.Log, error) {
 	if path == standardInput {
-		in, stop := interruptible(cmd.Context(), cmd.InOrStdin())
-		l.stop = append(l.stop, stop)
-		return auditfile.NewLog(nameOf(path), in), nil
+		return auditfile.NewLog(nameOf(path), interruptible(ctx, in)), nil
 	}
 	opened, err := auditfile.OpenLog(path)
 	if err == nil {
-		l.stop = append(l.stop, context.AfterFunc(cmd.Context(), opened.Close))
+		context.AfterFunc(ctx, opened.Close)
 	}
 	return opened, err
 }
@@ -110,7 +111,7 @@ func (l *logs) add(path string, added *auditfile.Log) {
 }
 
 // show shows on a terminal how far the logs are read.
-func (l *logs) show(cmd *cobra.Command) {
+func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 	total := int64(0)
 	for _, log := range l.opened {
 		if size := log.Size(); size < 0 || total < 0 {
@@ -126,7 +127,7 @@ func (l *logs) show(cmd *cobra.Command) {
 	for _, log := range l.opened {
 		log.Progress = l.bar.Add
 		log.Problem = func(p auditfile.Problem) {
-			if cmd.Context().Err() == nil { // else the log was closed on purpose
+			if ctx.Err() == nil { // else the log was closed on purpose
 				l.notes.problem(p)
 			}
 		}
@@ -160,23 +161,19 @@ func (l *logs) span() (first, last time.Time, lines int64) {
 
 func (l *logs) close() {
 	l.bar.Finish()
-	for _, stop := range l.stop {
-		stop()
-	}
-	for _, log := range l.opened {
-		log.Close()
-	}
+	l.interrupt()
 }
 
 // interruptible returns a reader that ends when ctx is done: a read from a terminal or a
 // pipe waits for ever.
-func interruptible(ctx context.Context, in io.Reader) (io.Reader, func() bool) {
+func interruptible(ctx context.Context, in io.Reader) io.Reader {
 	reader, writer := io.Pipe()
 	go func() {
 		_, err := io.Copy(writer, in)
 		_ = writer.CloseWithError(err) // never fails
 	}()
-	return reader, context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) }) // never fails
+	context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) }) // never fails
+	return reader
 }
 
 // mend says what to do about a log that cannot be opened.

@@ -36,6 +36,8 @@ type notes struct {
 	trouble  atomic.Bool
 	problems atomic.Int64
 	tampers  int
+	// later are told once the report is written, so that they do not stand in its way.
+	later []string
 }
 
 func newNotes(out io.Writer) *notes { return &notes{out: out} }
@@ -44,6 +46,21 @@ func (n *notes) say(format string, arguments ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	fmt.Fprintf(n.out, "auditkill: "+format+"\n", arguments...)
+}
+
+// keep is say, once the report is written.
+func (n *notes) keep(format string, arguments ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.later = append(n.later, fmt.Sprintf(format, arguments...))
+}
+
+// flush says what was kept.
+func (n *notes) flush() {
+	for _, note := range n.later {
+		n.say("%s", note)
+	}
+	n.later = nil
 }
 
 // fail tells of something that is missing in the report.
@@ -61,10 +78,10 @@ func (n *notes) problem(p auditfile.Problem) {
 	}
 	problems := n.problems.Add(1)
 	if problems <= maxTold {
-		n.say("%s", telemetry.Visible(p.Error()))
+		n.keep("%s", telemetry.Visible(p.Error()))
 	}
 	if problems == maxTold+1 {
-		n.say("further lines that cannot be read are not told")
+		n.keep("further lines that cannot be read are not told")
 	}
 }
 
@@ -73,10 +90,10 @@ func (n *notes) problem(p auditfile.Problem) {
 func (n *notes) tampered(e *kill.Event) {
 	n.tampers++
 	if n.tampers <= maxTampers {
-		n.say("%s: %s", local(e.Time), telemetry.Sentence(e, target(e)))
+		n.keep("%s: %s", local(e.Time), telemetry.Sentence(e, target(e)))
 	}
 	if n.tampers == maxTampers+1 {
-		n.say("further changes of the audit system are not told; --since and --until limit them")
+		n.keep("further changes of the audit system are not told; --since and --until limit them")
 	}
 }
 

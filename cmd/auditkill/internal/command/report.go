@@ -58,7 +58,7 @@ why), 2 if something could not be read; what could be is reported nevertheless.`
   auditkill report --failed --by user              whose signals were refused, and how often
   auditkill report --plot kills.svg                draw who kills when
   ausearch --raw -ts today | auditkill report -    of what ausearch has found`,
-		RunE: func(cmd *cobra.Command, paths []string) error { return f.run(cmd, paths) },
+		RunE: f.run,
 	}
 	f.register(cmd.Flags(), "all")
 	cmd.Flags().StringVar(&f.since, "since", "", `first moment: "2 hours ago", yesterday, 03:15, "2026-11-22 03:15", RFC 3339`)
@@ -148,8 +148,10 @@ type report struct {
 }
 
 func (r *report) openOutputs(cmd *cobra.Command) (err error) {
-	f, on := r.flags, terminal.Of(cmd.OutOrStdout())
-	out := r.logs.bar.Above(cmd.OutOrStdout())
+	f, out, on := r.flags, cmd.OutOrStdout(), terminal.Of(cmd.OutOrStdout())
+	if on.IsTerminal {
+		out = r.logs.bar.Above(out)
+	}
 	if f.plot != "" {
 		r.drawing = timeline.New("Signals", time.Local)
 	}
@@ -186,6 +188,7 @@ func (r *report) read() error {
 		}
 		for _, entry := range listing.Entries(e) {
 			if err := r.take(entry); err != nil {
+				r.logs.interrupt() // or the end of the input would be waited for
 				return err
 			}
 		}
@@ -215,6 +218,7 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 		return err
 	}
 	r.logs.bar.Finish()
+	r.notes.flush()
 	interrupted := ctx.Err() != nil
 	switch {
 	case interrupted:

@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -117,8 +118,7 @@ func rotated(t *testing.T) (directory string) {
 // However the files of a log are named, each signal is reported once, and in its order.
 func TestReportOfRotatedLogs(t *testing.T) {
 	t.Parallel()
-	want, _, code := runReport(t, nil, recording("variants.log"))
-	require.Equal(t, exitFound, code)
+	want, _, _ := runReport(t, nil, recording("variants.log"))
 	directory := rotated(t)
 	in := func(names ...string) (paths []string) {
 		for _, name := range names {
@@ -232,11 +232,12 @@ func TestReportOfRubbish(t *testing.T) {
 		"a very long line": {strings.Repeat("x", 300_000) + "\n" + good, "FILE:1: not an audit record\n", exitFound},
 		"much": {
 			strings.Repeat("nonsense\n", 12) + good,
-			func() (all string) {
-				for i := 1; i <= maxTold; i++ {
-					all += "FILE:" + strconv.Itoa(i) + ": not an audit record\n"
+			func() string {
+				var all strings.Builder
+				for i := range maxTold {
+					fmt.Fprintf(&all, "FILE:%d: not an audit record\n", i+1)
 				}
-				return all + "further lines that cannot be read are not told\n"
+				return all.String() + "further lines that cannot be read are not told\n"
 			}(), exitFound,
 		},
 		"cut gzip": {

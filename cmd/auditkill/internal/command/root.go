@@ -35,7 +35,7 @@ func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 // Execute runs the command that the arguments name, and returns the exit code. When ctx
 // is done the command ends, after it has cleaned up.
 func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io.Writer) int {
-	root := Root()
+	root := Root() //nolint:contextcheck // the commands are given ctx below
 	root.SetArgs(arguments)
 	root.SetIn(in)
 	root.SetOut(out)
@@ -68,7 +68,7 @@ it, and as part of what: from the audit log, or live.`,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newReport(), newRules(), newDoctor(), newCompletion())
+	root.AddCommand(newReport(), newWatch(), newRules(), newDoctor(), newCompletion())
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Example = "  auditkill help report"

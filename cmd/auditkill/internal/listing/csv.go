@@ -4,6 +4,7 @@
 package listing
 
 import (
+	"bufio"
 	"encoding/csv"
 	"io"
 	"time"
@@ -11,8 +12,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
+// flushSize is how many bytes are written at once, if it is not each line: whole lines.
+const flushSize = 32 << 10
+
 // csvLines writes RFC 4180 with a header. What is not known is empty.
 type csvLines struct {
+	buffer *bufio.Writer
 	out    *csv.Writer
 	atOnce bool
 	// conceal says how much of a command line is told.
@@ -21,7 +26,8 @@ type csvLines struct {
 }
 
 func newCSV(out io.Writer, commandLine telemetry.CommandLine, atOnce bool) *csvLines {
-	return &csvLines{out: csv.NewWriter(out), conceal: commandLine, atOnce: atOnce}
+	buffer := bufio.NewWriterSize(out, 2*flushSize) // which the writer takes for its own
+	return &csvLines{buffer: buffer, out: csv.NewWriter(buffer), conceal: commandLine, atOnce: atOnce}
 }
 
 // Print implements Printer.
@@ -41,10 +47,10 @@ func (c *csvLines) Print(e Entry) error {
 		e.SenderPID(), e.SenderName(), e.Executable(),
 		e.Login(), e.User(), e.Result(), e.Event.Syscall, e.Event.Source, e.CommandLine(c.conceal),
 	})
-	if err == nil && c.atOnce {
-		c.out.Flush()
+	if err != nil || !c.atOnce && c.buffer.Buffered() < flushSize {
+		return err
 	}
-	return err
+	return c.Flush()
 }
 
 // Flush implements Printer.

@@ -6,6 +6,7 @@ package selection
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
@@ -131,7 +132,7 @@ func (s *Selection) byUser(e *kill.Event) bool {
 		return false
 	}
 	for _, user := range []kill.User{p.Login, p.User, p.RealUser} {
-		if user.ID.Known && (s.config.User == user.Name || s.config.User == fmt.Sprint(user.ID.Value)) {
+		if user.ID.Known && (s.config.User == user.Name || s.config.User == strconv.FormatUint(uint64(user.ID.Value), 10)) {
 			return true
 		}
 	}

@@ -10,6 +10,7 @@ package table
 import (
 	"bufio"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/rivo/uniseg"
@@ -18,10 +19,14 @@ import (
 )
 
 const (
-	gap      = "  "
+	// gap is between columns, and one blank less where the terminal is narrow.
+	gap      = 2
 	ellipsis = "…"
 	// none stands for what is not there.
 	none = "-"
+	// flushSize is how many bytes are written at once: whole rows, so that something else
+	// may be shown between them.
+	flushSize = 32 << 10
 )
 
 // Column is one of a table.
@@ -51,13 +56,13 @@ type Table[Row any] struct {
 	// natural is how wide the columns would like to be, widths how wide they are on a
 	// terminal of the given width.
 	natural, widths []int
-	width           int
+	width, gap      int
 }
 
 // New returns a table that looks at so many rows before it decides how wide its columns are;
 // with 0 each row is written at once.
 func New[Row any](out io.Writer, on terminal.Terminal, columns []Column[Row], sample int) *Table[Row] {
-	t := &Table[Row]{out: bufio.NewWriter(out), terminal: on, columns: columns, size: sample, width: -1}
+	t := &Table[Row]{out: bufio.NewWriterSize(out, 2*flushSize), terminal: on, columns: columns, size: sample, width: -1}
 	for _, column := range columns {
 		width := uniseg.StringWidth(column.Title)
 		if sample == 0 {
@@ -80,7 +85,10 @@ func (t *Table[Row]) Print(row Row) error {
 	}
 	t.measure()
 	t.row(row)
-	return nil
+	if t.out.Buffered() < flushSize {
+		return nil
+	}
+	return t.out.Flush()
 }
 
 // Flush writes what has not been written yet.
@@ -111,7 +119,7 @@ func (t *Table[Row]) row(row Row) {
 	t.layout()
 	if !t.begun {
 		t.begun = true
-		t.line(func(i int) (string, terminal.Style) { return t.columns[i].Title, terminal.Bold })
+		t.line(func(i int) (string, terminal.Style) { return cut(t.columns[i].Title, t.room(i), false), terminal.Bold })
 	}
 	t.line(func(i int) (string, terminal.Style) {
 		column, style := t.columns[i], terminal.Plain
@@ -135,13 +143,17 @@ func (t *Table[Row]) layout() {
 	if width == t.width {
 		return
 	}
-	t.width, t.widths = width, append([]int(nil), t.natural...)
+	t.width, t.widths, t.gap = width, append([]int(nil), t.natural...), gap
 	if width == 0 {
 		return
 	}
-	total := len(gap) * (len(t.widths) - 1)
+	total := t.gap * (len(t.widths) - 1)
 	for _, each := range t.widths {
 		total += each
+	}
+	if total > width {
+		t.gap--
+		total -= len(t.widths) - 1
 	}
 	for ; total > width; total-- {
 		widest, spare := -1, 0
@@ -157,6 +169,14 @@ func (t *Table[Row]) layout() {
 	}
 }
 
+// room returns how many columns of the terminal there are for a text.
+func (t *Table[Row]) room(column int) int {
+	if t.width == 0 {
+		return math.MaxInt
+	}
+	return t.widths[column]
+}
+
 // line writes one, and no blanks at its end.
 func (t *Table[Row]) line(cell func(i int) (string, terminal.Style)) {
 	padding, left := 0, t.width
@@ -165,14 +185,14 @@ func (t *Table[Row]) line(cell func(i int) (string, terminal.Style)) {
 		if t.width > 0 {
 			room := min(t.widths[i], left)
 			text = cut(text, room, t.columns[i].KeepEnd)
-			left -= room + len(gap)
+			left -= room + t.gap
 		}
 		if text == "" {
 			break
 		}
 		_, _ = t.out.WriteString(strings.Repeat(" ", padding)) // Flush returns the error
 		_, _ = t.out.WriteString(t.terminal.Paint(style, text))
-		padding = max(0, t.widths[i]-uniseg.StringWidth(text)) + len(gap)
+		padding = max(0, t.widths[i]-uniseg.StringWidth(text)) + t.gap
 	}
 	_ = t.out.WriteByte('\n')
 }

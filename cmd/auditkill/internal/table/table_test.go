@@ -36,8 +36,8 @@ var rows = []row{
 	{"12:00:03", "日本語のプロセス", "/opt/日本語/プロセス", "naïve 👩‍👩‍👧 café"},
 }
 
-// print prints the rows and returns the lines.
-func print(t *testing.T, sample int) []string {
+// printed prints the rows and returns the lines.
+func printed(t *testing.T, sample int) []string {
 	t.Helper()
 	var out bytes.Buffer
 	table := New(&out, terminal.Terminal{}, columns(), sample)
@@ -56,19 +56,19 @@ func TestPipe(t *testing.T) {
 		"12:00:01  kill              /usr/bin/kill                         kill -9 4711 and so on",
 		"12:00:02  -                 /opt/a/very/long/path/to/the/program  -",
 		"12:00:03  日本語のプロセス  /opt/日本語/プロセス                  naïve 👩‍👩‍👧 café",
-	}, print(t, 100))
+	}, printed(t, 100))
 	assert.Equal(t, []string{
 		"TIME      NAME  PATH           REST",
 		"12:00:01  kill  /usr/bin/kill  kill -9 4711 and so on",
 		"12:00:02  -     /opt/a/very/long/path/to/the/program  -",
 		"12:00:03  日本語のプロセス  /opt/日本語/プロセス  naïve 👩‍👩‍👧 café",
-	}, print(t, 1), "of which one was looked at")
+	}, printed(t, 1), "of which one was looked at")
 	assert.Equal(t, []string{
 		"TIME      NAME        PATH              REST",
 		"12:00:01  kill        /usr/bin/kill     kill -9 4711 and so on",
 		"12:00:02  -           /opt/a/very/long/path/to/the/program  -",
 		"12:00:03  日本語のプロセス  /opt/日本語/プロセス  naïve 👩‍👩‍👧 café",
-	}, print(t, 0), "of which none was looked at")
+	}, printed(t, 0), "of which none was looked at")
 }
 
 // onTerminal is where a table is printed on, and what it reads.
@@ -133,7 +133,7 @@ func TestResize(t *testing.T) {
 	assert.Equal(t, "12:00:02  -           …/to/the/program  -", readLine(t, screen), "at once")
 	resize(t, tty, 28)
 	require.NoError(t, table.Print(rows[0]))
-	assert.Equal(t, "12:00   kill   …kill  kill …", readLine(t, screen))
+	assert.Equal(t, "12:00   kill   …/kill kill …", readLine(t, screen))
 	resize(t, tty, 60)
 	require.NoError(t, table.Print(rows[0]))
 	assert.Equal(t, "12:00:01  kill        /usr/bin/kill     kill -9…", readLine(t, screen))
