@@ -61,7 +61,7 @@ func TestWatchForAWhile(t *testing.T) {
 	needRoot(t)
 	w := launchWatch(t, nil, "--source", "ebpf", "--for", "1s")
 	assert.Zero(t, w.wait())
-	assert.Empty(t, w.errors.String())
+	assert.NotContains(t, w.errors.String(), "not by")
 }
 
 func TestWatchIsTerminated(t *testing.T) {

@@ -82,7 +82,7 @@ func TestWatchByEBPF(t *testing.T) {
 	require.NotEmpty(t, programs)
 	kills(t, w, "ebpf")
 	assert.Zero(t, w.end())
-	assert.Empty(t, w.errors.String())
+	assert.NotContains(t, w.errors.String(), "not by")
 	assert.Eventually(t, func() bool { return !slices.ContainsFunc(programs, inKernel) }, limit, time.Millisecond,
 		"the programs are out of the kernel")
 }
