@@ -209,6 +209,12 @@ func TestPodSeesAKill(t *testing.T) {
 			s.assertRights(t, c.command.Process.Pid)
 			source.assertSees(t, c, victim)
 			c.stop()
+
+			s.Command = []string{"/usr/bin/auditkill", "doctor", "--root-path", "/host"}
+			doctor := s.start(t, namespaces) // as kubectl exec would
+			assert.Equal(t, 0, doctor.wait())
+			chosen := strings.TrimPrefix(source.source, "audit_")
+			assert.Contains(t, doctor.output.String(), "a receiver with `audit_kill: {}` choose "+chosen+".")
 		})
 	}
 }
