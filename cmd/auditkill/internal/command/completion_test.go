@@ -5,6 +5,7 @@ package command
 
 import (
 	"bytes"
+	"io"
 	"os/exec"
 	"strings"
 	"testing"
@@ -95,5 +96,15 @@ func TestCompletes(t *testing.T) {
 			assert.Subset(t, got, tc.want)
 			assert.Equal(t, tc.want == nil, len(got) == 0, got)
 		})
+	}
+}
+
+// A list of signals is completed wherever it stands.
+func TestCompletesSignals(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"report", "watch", "rules"} {
+		var out bytes.Buffer
+		require.Equal(t, exitFound, Execute(t.Context(), []string{"__complete", name, "--signal", "KILL,TE"}, nil, &out, io.Discard))
+		assert.Contains(t, strings.Split(out.String(), "\n"), "KILL,TERM", name)
 	}
 }

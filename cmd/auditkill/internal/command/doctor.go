@@ -63,7 +63,7 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
   sudo auditkill doctor                          what can root do?
   sudo -u otelcol-auditkill auditkill doctor     what can that user do?
   auditkill doctor --output json | jq .chosen    for a program
-  auditkill doctor --root-path /hostfs           in a container that has the host's files there`,
+  auditkill doctor --root-path /host             in a container that has the host's files there`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}

@@ -48,8 +48,9 @@ A FILE is a log, or a directory with an audit.log in it; - is standard input, al
 "ausearch --raw" or "ausearch" prints (not "ausearch -i"). Without one it is the host's own
 log, ` + defaultLog + `. Logs of several hosts are merged by time.
 
-Users are named as the log names them (log_format=ENRICHED) or else by --passwd, if that is
-the log's host: ids of another one may be other people's. JSON has the names that the collector's log records have (docs/events.md).
+Users are named as the log names them (log_format=ENRICHED) or else by --passwd, which
+should be of the log's own host. JSON has the names of the collector's log records
+(docs/events.md).
 
 Exit codes: 0 if there is something to report, 1 if nothing matches (standard error says
 why), 2 if something could not be read; what could be is reported nevertheless.`,

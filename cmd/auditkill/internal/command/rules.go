@@ -85,12 +85,9 @@ locked, or audit is off, 2 if the kernel could not be asked.
 }
 
 func (f *rulesFlags) complete(cmd *cobra.Command) {
-	names := []string{"all"}
-	for _, signal := range kill.AllSignals()[1:] {
-		names = append(names, strings.TrimPrefix(signal.Name(), "SIG"))
-	}
+	_ = cmd.RegisterFlagCompletionFunc("signal", completeSignals) // the flag is there
 	for flag, values := range map[string][]string{
-		"signal": names, "format": {formatAuditctl, formatRulesD}, "output": {outputTable, outputJSON}, "key": nil,
+		"format": {formatAuditctl, formatRulesD}, "output": {outputTable, outputJSON}, "key": nil,
 	} {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	}

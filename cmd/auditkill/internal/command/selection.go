@@ -41,18 +41,24 @@ func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
 
 // complete tells the shell what a flag may be.
 func (f *selectionFlags) complete(cmd *cobra.Command) {
-	var names []string
-	for _, signal := range kill.AllSignals()[1:] {
-		names = append(names, strings.TrimPrefix(signal.Name(), "SIG"))
-	}
+	_ = cmd.RegisterFlagCompletionFunc("signal", completeSignals) // the flag is there
 	fixed := map[string][]string{
-		"signal":       append(names, "all"),
 		"output":       listing.Formats(),
 		"command-line": {string(telemetry.CommandLineRedacted), string(telemetry.CommandLineFull), string(telemetry.CommandLineOff)},
 	}
 	for flag, values := range fixed {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	}
+}
+
+// completeSignals tells which signals a list may go on with: KILL,TE becomes KILL,TERM.
+func completeSignals(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+	listed := begun[:strings.LastIndexByte(begun, ',')+1]
+	names := []string{listed + "all"}
+	for _, signal := range kill.AllSignals()[1:] {
+		names = append(names, listed+strings.TrimPrefix(signal.Name(), "SIG"))
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // config returns what the flags ask for. It names the flag that is wrong.

@@ -67,8 +67,9 @@ processes.
 
 JSON has the names that the collector's log records have (docs/events.md).
 
-It ends with Ctrl-C, after --for, or when nobody reads its output anymore. Exit codes: 0
-then, 2 if it could not watch.`,
+It ends with Ctrl-C, after --for, or when nobody reads its output anymore.
+
+Exit codes: 0 if it has watched, 2 if it could not.`,
 		Example: `  sudo auditkill watch                               who kills whom from now on
   sudo auditkill watch -t mysqld -s KILL,TERM        what is sent to mysqld
   sudo auditkill watch -s all --sender systemd       all that systemd sends

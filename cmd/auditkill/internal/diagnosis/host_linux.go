@@ -23,8 +23,9 @@ import (
 
 // Host is where facts come from. Nothing of it is changed.
 type Host struct {
-	// root is where its file system is; empty for this one.
-	root string
+	// root is where its file system is; empty for this one. system is the same for /proc
+	// and /sys, which a container has of the running kernel anyway, if it is given its pids.
+	root, system string
 	// log is the path of the audit log, as a person gave it.
 	log string
 
@@ -50,9 +51,11 @@ func This(root, log string) Host {
 
 func (h Host) path(path string) string { return filepath.Join("/", h.root, path) }
 
-// read returns what a small file of the host says; empty if it does not.
-func (h Host) read(path string) string {
-	content, _ := os.ReadFile(h.path(path)) // missing is as good as empty
+func (h Host) systemPath(path string) string { return filepath.Join("/", h.system, path) }
+
+// read returns what a small file says; empty if it does not.
+func read(path string) string {
+	content, _ := os.ReadFile(path) // missing is as good as empty
 	return strings.TrimSpace(string(content))
 }
 
@@ -61,10 +64,10 @@ func (h Host) Facts() *Facts {
 	f := &Facts{OS: runtime.GOOS, UserID: os.Geteuid(), Namespaces: h.namespaces(), Capabilities: h.capabilities()}
 	f.Kernel, f.Machine = h.release()
 	// none [integrity] confidentiality (kernel_lockdown(7))
-	if _, chosen, found := strings.Cut(h.read("/sys/kernel/security/lockdown"), "["); found {
+	if _, chosen, found := strings.Cut(read(h.systemPath("/sys/kernel/security/lockdown")), "["); found {
 		f.Lockdown, _, _ = strings.Cut(chosen, "]")
 	}
-	_, err := os.Stat(h.path("/sys/kernel/btf/vmlinux"))
+	_, err := os.Stat(h.systemPath("/sys/kernel/btf/vmlinux"))
 	f.BTF = err == nil
 	f.BPF = explainBPF(h.bpf())
 	f.Audit = h.audit(f.Namespaces)
@@ -89,7 +92,7 @@ func (h Host) capabilities() []string {
 
 // audit asks for the state of the audit system.
 func (h Host) audit(in Namespaces) Audit {
-	a := Audit{State: AuditUnknown, FromBoot: slices.Contains(strings.Fields(h.read("/proc/cmdline")), "audit=1")}
+	a := Audit{State: AuditUnknown, FromBoot: slices.Contains(strings.Fields(read(h.systemPath("/proc/cmdline"))), "audit=1")}
 	status, err := h.kernel.GetStatus()
 	switch {
 	case err == nil:
@@ -113,15 +116,15 @@ func (h Host) daemon(pid int) *Process {
 	if pid == 0 || !h.runs(pid) {
 		return nil
 	}
-	return &Process{PID: pid, Name: h.read("/proc/" + strconv.Itoa(pid) + "/comm")}
+	return &Process{PID: pid, Name: read(h.systemPath("/proc/" + strconv.Itoa(pid) + "/comm"))}
 }
 
 // findDaemon looks for auditd where the kernel does not tell who is the daemon.
 func (h Host) findDaemon() *Process {
-	entries, _ := os.ReadDir(h.path("/proc")) // then there is none to be seen
+	entries, _ := os.ReadDir(h.systemPath("/proc")) // then there is none to be seen
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
-		if err == nil && h.read("/proc/"+entry.Name()+"/comm") == "auditd" {
+		if err == nil && read(h.systemPath("/proc/"+entry.Name()+"/comm")) == "auditd" {
 			return &Process{PID: pid, Name: "auditd"}
 		}
 	}
@@ -132,7 +135,7 @@ func (h Host) findDaemon() *Process {
 func (h Host) rules() Rules {
 	r := Rules{Obstacles: []Obstacle{}}
 	found, err := auditrules.Check(auditrules.Settings{
-		Signals: kill.DefaultSignals(), Key: "audit_kill", Kernel: h.kernel, Proc: h.path("/proc"),
+		Signals: kill.DefaultSignals(), Key: "audit_kill", Kernel: h.kernel, Proc: h.systemPath("/proc"),
 	})
 	if err != nil {
 		r.Error = err.Error()

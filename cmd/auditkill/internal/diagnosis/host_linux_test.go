@@ -65,7 +65,7 @@ func fake(t *testing.T) (Host, string) {
 	t.Helper()
 	root := t.TempDir()
 	return Host{
-		root: root, log: filepath.Join(root, "var/log/audit/audit.log"),
+		root: root, system: root, log: filepath.Join(root, "var/log/audit/audit.log"),
 		kernel: answers{err: syscall.EPERM},
 		bpf:    func() error { return syscall.EPERM },
 		has:    func(capability.Cap) (bool, error) { return false, nil },

@@ -104,7 +104,7 @@ func (h Host) rights(path string, info fs.FileInfo) *Rights {
 // name returns the name that a file such as /etc/passwd gives an id, else the id.
 func (h Host) name(file string, id uint32) string {
 	wanted := text("%d", id)
-	for line := range strings.Lines(h.read(file)) {
+	for line := range strings.Lines(read(h.path(file))) {
 		// name:password:id:...
 		if fields := strings.Split(strings.TrimSpace(line), ":"); len(fields) > 2 && fields[2] == wanted {
 			return fields[0]
@@ -115,7 +115,7 @@ func (h Host) name(file string, id uint32) string {
 
 // setting returns one of the settings of a file such as auditd.conf: name = value.
 func (h Host) setting(file, name string) string {
-	for line := range strings.Lines(h.read(file)) {
+	for line := range strings.Lines(read(h.path(file))) {
 		key, value, found := strings.Cut(line, "=")
 		if found && strings.EqualFold(strings.TrimSpace(key), name) {
 			return strings.Trim(strings.TrimSpace(value), `"`)

@@ -1,0 +1,227 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package listing
+
+import (
+	"bytes"
+	"encoding/csv"
+	"encoding/json"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+var at = time.Date(2026, 11, 22, 3, 0, 0, 123_000_000, time.UTC)
+
+// event is mysqld's end, by root who logged in as alice.
+func event(edit func(*kill.Event)) *kill.Event {
+	e := &kill.Event{
+		Kind: kill.KindSignal, Time: at, Signal: kill.SIGKILL, SignalKnown: true, Syscall: "kill", Origin: kill.OriginUser,
+		Scope: kill.ScopeProcess, Result: kill.Success(), Complete: true, Source: "audit_file", TargetCount: 1,
+		Sender: kill.Process{
+			PID: 3997, Command: "mysql", Executable: "/usr/bin/mysql", Title: "mysql\x00--password=hunter2\x00",
+			User: kill.User{ID: kill.NewID(0)}, Login: kill.User{ID: kill.NewID(500), Name: "alice"},
+		},
+		Audit: kill.Audit{Recorded: true, Serial: 148, Keys: []string{"audit_kill"}},
+	}
+	*e.AddTarget() = kill.Process{PID: 3936, Command: "mysqld"}
+	if edit != nil {
+		edit(e)
+	}
+	return e
+}
+
+func only(e *kill.Event) Entry { return Entries(e)[0] }
+
+func TestEntry(t *testing.T) {
+	t.Parallel()
+	e := only(event(nil))
+	assert.Equal(t, []string{
+		"SIGKILL", "mysqld", "3936", "mysqld[3936]", "mysql", "3997", "mysql[3997]", "/usr/bin/mysql", "/usr/bin/mysql", "alice", "0", "ok",
+	}, []string{
+		e.Signal(), e.TargetName(), e.TargetPID(), e.TargetProcess(), e.SenderName(), e.SenderPID(), e.SenderProcess(), e.Executable(),
+		e.Program(), e.Login(), e.User(), e.Result(),
+	})
+	assert.Equal(t, "mysql --password=***", e.CommandLine(telemetry.CommandLineRedacted))
+	assert.Equal(t, "mysql --password=hunter2", e.CommandLine(telemetry.CommandLineFull))
+	assert.Empty(t, e.CommandLine(telemetry.CommandLineOff))
+	assert.True(t, e.Fatal())
+	assert.False(t, e.Failed())
+}
+
+func TestEntryOfTheKernel(t *testing.T) {
+	t.Parallel()
+	for name, e := range map[string]Entry{
+		"kernel (oom)": only(event(func(e *kill.Event) { e.Origin, e.Cause = kill.OriginKernel, kill.CauseOOM })),
+		"kernel":       only(event(func(e *kill.Event) { e.Origin = kill.OriginKernel })),
+		"kernel (crash)": only(event(func(e *kill.Event) {
+			e.Kind, e.Cause, e.Sender = kill.KindAbend, kill.CauseCrash, kill.Process{}
+		})),
+	} {
+		assert.Equal(t, name, e.SenderName())
+		assert.Equal(t, name, e.SenderProcess())
+		assert.Equal(t, name, e.Program())
+		for _, text := range []string{e.SenderPID(), e.Executable(), e.Login(), e.User(), e.CommandLine(telemetry.CommandLineFull)} {
+			assert.Empty(t, text, name)
+		}
+	}
+}
+
+func TestEntryWithGaps(t *testing.T) {
+	t.Parallel()
+	nobody := only(event(func(e *kill.Event) { e.Targets, e.Requested = nil, 4711 }))
+	assert.Equal(t, []string{"pid 4711", "", "pid 4711"}, []string{nobody.TargetName(), nobody.TargetPID(), nobody.TargetProcess()})
+	bare := only(event(func(e *kill.Event) {
+		e.Sender, e.SignalKnown, e.Targets[0] = kill.Process{}, false, kill.Process{Executable: "/usr/sbin/mysqld"}
+	}))
+	assert.Equal(t, []string{"?", "?", "", "?", "", "", ""}, []string{
+		bare.Signal(), bare.SenderName(), bare.SenderPID(), bare.Program(), bare.Login(), bare.User(), bare.Executable(),
+	})
+	assert.Equal(t, "mysqld", bare.TargetName())
+	assert.False(t, bare.Fatal(), "who knows")
+	many := Entries(event(func(e *kill.Event) { e.AddTarget().Command = "sleep" }))
+	assert.Len(t, many, 2)
+	assert.Equal(t, "sleep", many[1].TargetProcess())
+}
+
+func TestResult(t *testing.T) {
+	t.Parallel()
+	delivery := func(d kill.Delivery) func(*kill.Event) { return func(e *kill.Event) { e.Delivery = d } }
+	for want, edit := range map[string]func(*kill.Event){
+		"ok":              nil,
+		"EPERM":           func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} },
+		"errno 4711":      func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 4711} },
+		"?":               func(e *kill.Event) { e.Result = kill.Result{} },
+		"died":            func(e *kill.Event) { e.Kind = kill.KindAbend },
+		"ignored":         delivery(kill.DeliveryIgnored),
+		"pending already": delivery(kill.DeliveryPending),
+		"queue full":      delivery(kill.DeliveryOverflow),
+	} {
+		assert.Equal(t, want, only(event(edit)).Result())
+	}
+	assert.False(t, only(event(delivery(kill.DeliveryIgnored))).Fatal())
+	assert.False(t, only(event(func(e *kill.Event) { e.Signal = 0 })).Fatal())
+}
+
+// list writes some events in a format.
+func list(t *testing.T, format string, sample int, events ...*kill.Event) string {
+	t.Helper()
+	var out bytes.Buffer
+	printer, err := New(&out, Settings{
+		Format: format, Sample: sample, Columns: Past(time.UTC, telemetry.CommandLineRedacted),
+		Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
+	})
+	require.NoError(t, err)
+	for _, e := range events {
+		for _, entry := range Entries(e) {
+			require.NoError(t, printer.Print(entry))
+		}
+	}
+	if sample > 0 {
+		require.NoError(t, printer.Flush())
+	}
+	return out.String()
+}
+
+// What a program reads is what was meant, whatever is in the names.
+func TestJSON(t *testing.T) {
+	t.Parallel()
+	var events []*kill.Event
+	names := []string{"plain", `quote"back\slash`, "line\nfeed", "esc\x1b[0m", "naïve 日本", "bad\xff\xfe", "<&>", "\u2028"}
+	for _, name := range names {
+		events = append(events, event(func(e *kill.Event) { e.Targets[0].Command = name }))
+	}
+	for range batch { // more than are written at once
+		events = append(events, event(nil))
+	}
+	for _, sample := range []int{0, 100} {
+		out := list(t, FormatJSON, sample, events...)
+		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
+		require.Len(t, lines, len(events))
+		for i, name := range names {
+			var told map[string]any
+			require.NoError(t, json.Unmarshal([]byte(lines[i]), &told))
+			assert.Equal(t, strings.ToValidUTF8(name, "\uFFFD"), strings.ReplaceAll(told["kill.target.name"].(string), "\uFFFD\uFFFD", "\uFFFD"))
+		}
+	}
+	line := list(t, FormatJSON, 1, event(nil))
+	assert.True(t, strings.HasPrefix(line, `{"time":"2026-11-22T03:00:00.123Z","event":"kill.signal","severity":"Warn","message":"`), line)
+	var told map[string]any
+	require.NoError(t, json.Unmarshal([]byte(line), &told))
+	assert.InDelta(t, 3936, told["kill.target.pid"], 0)
+	assert.Equal(t, true, told["kill.complete"])
+	assert.Equal(t, []any{"audit_kill"}, told["kill.audit.key"])
+	assert.Equal(t, "mysql --password=***", told["process.title"])
+	followed := list(t, FormatJSON, 1, event(func(e *kill.Event) {
+		e.Kind, e.Outcome = kill.KindOutcome, &kill.Outcome{Verdict: kill.VerdictExited, Began: at.Add(-1500 * time.Millisecond)}
+	}))
+	assert.Contains(t, followed, `"kill.duration":1.5`)
+}
+
+func TestCSV(t *testing.T) {
+	t.Parallel()
+	name := "a,\"b\"\nc"
+	for _, sample := range []int{0, 100} {
+		out := list(t, FormatCSV, sample, event(nil), event(func(e *kill.Event) { e.Sender.Title = name }))
+		rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+		require.NoError(t, err)
+		require.Len(t, rows, 3)
+		assert.Equal(t, []string{
+			"2026-11-22T03:00:00.123Z", "kill.signal", "SIGKILL", "3936", "mysqld", "3997", "mysql", "/usr/bin/mysql", "alice", "0",
+			"ok", "kill", "audit_file", "mysql --password=***",
+		}, rows[1])
+		assert.Equal(t, `a,"b"\nc`, rows[2][len(rows[2])-1], "on one line")
+	}
+	assert.Empty(t, list(t, FormatCSV, 1))
+}
+
+type broken struct{}
+
+var errBroken = errors.New("broken")
+
+func (broken) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestErrors(t *testing.T) {
+	t.Parallel()
+	_, err := New(io.Discard, Settings{Format: "xml"})
+	require.ErrorContains(t, err, "xml")
+	for _, format := range Formats() {
+		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff)})
+		require.NoError(t, err)
+		require.ErrorIs(t, printer.Print(only(event(nil))), errBroken, format)
+		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff), Sample: 10})
+		require.NoError(t, err)
+		for range 5000 {
+			err = errors.Join(err, printer.Print(only(event(nil))))
+		}
+		require.ErrorIs(t, errors.Join(err, printer.Flush()), errBroken, format)
+	}
+}
+
+func BenchmarkPrint(b *testing.B) {
+	entry := only(event(nil))
+	for _, format := range Formats() {
+		b.Run(format, func(b *testing.B) {
+			printer, err := New(io.Discard, Settings{
+				Format: format, Sample: 1, Columns: Past(time.UTC, telemetry.CommandLineRedacted),
+				Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
+			})
+			require.NoError(b, err)
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := printer.Print(entry); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
