@@ -105,7 +105,7 @@ fuzz: ## run each fuzz target for FUZZTIME, a number of inputs such as 20000x
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-file: $(OTELCOL) ## measure the collector on a large audit log
+bench-file: $(OTELCOL) $(AUDITKILL) ## measure the collector and auditkill on a large audit log
 	bench/file.sh
 
 bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root

@@ -4,7 +4,7 @@
 #
 # Measures the collector on a large audit log beside the other ways to find the kills in it, all in one run, and
 # prints a table for docs/performance.md, which says what the numbers hold. `make bench-file` builds the collector
-# first.
+# and auditkill first.
 #
 #   SIZE=1000000000        bytes of the log; 4000000000 shows that memory does not grow with it
 #   KILLS_SIZE=100000000   bytes of the log in which every event is a kill
@@ -28,6 +28,7 @@ PLAIN=${PLAIN:-}
 KEEP=${KEEP:-}
 
 collector=${COLLECTOR:-_build/otelcol-auditkill}
+auditkill=_build/auditkill
 filelog=_build/filelog/otelcol-filelog
 dir=${BENCH_DIR:-}
 if [[ -n $dir ]]; then mkdir -p "$dir"; else dir=$(mktemp -d); fi
@@ -77,6 +78,10 @@ fast() {
 	run grep "$kills" '' -out "$out" -- grep -cF OBJ_PID "$dir/all.log"
 	collect json "$kills" "$dir/all.log" json
 	collect proto "$kills" "$dir/all.log" proto
+	run report "$kills" '  ok  ' -out "$out" -- "$auditkill" report --target '*' "$dir/all.log"
+	run report-json "$kills" kill.scope -out "$out" -- "$auditkill" report --target '*' -o json "$dir/all.log"
+	run report-short "$short_kills" '  ok  ' -out "$out" -- "$auditkill" report --target '*' "$dir/short.log"
+	run doctor 1 '`auditkill watch`' -out "$out" -- sh -c '"$1" doctor || [ $? = 1 ]' sh "$auditkill"
 	collect kills "$only_kills" "$dir/kills.log" json
 	collect start 0 "$dir/empty.log" json -pause 50ms
 }
@@ -117,7 +122,9 @@ target() {
 	printf '| %s | %.3g | %s |\n' "$1" "$2" "$verdict"
 }
 
-[[ -x $collector ]] || die "$collector is missing: run make bench-file, which builds it"
+for program in "$collector" "$auditkill"; do
+	[[ -x $program ]] || die "$program is missing: run make bench-file, which builds it"
+done
 go build -o "$dir/bin/" ./bench/...
 if (( SLOW_ROUNDS > 0 )); then
 	[[ -x $(command -v ausearch) ]] || leave_out ausearch 'it is not installed (Debian: apt-get install auditd)'
@@ -128,6 +135,7 @@ say "writing the logs to $dir ..."
 "$dir/bin/auditlog" -size "$SIZE" ${PLAIN:+-plain} >"$dir/all.log"
 "$dir/bin/auditlog" -size "$KILLS_SIZE" ${PLAIN:+-plain} -kills-only >"$dir/kills.log"
 : >"$dir/empty.log"
+head -c 1000000 "$dir/all.log" | sed '$d' >"$dir/short.log"
 slice=all scale=1
 if [[ -n $SLICE ]]; then
 	slice=slice
@@ -137,6 +145,7 @@ fi
 # The counts that every tool must find; counting also brings the logs into the page cache.
 kills=$(cat "$dir/all.log" | grep -cF OBJ_PID)
 only_kills=$(cat "$dir/kills.log" | grep -cF OBJ_PID)
+short_kills=$(cat "$dir/short.log" | grep -cF OBJ_PID)
 slice_kills=$(cat "$dir/$slice.log" | grep -cF OBJ_PID)
 out=$dir/measured.out
 
@@ -160,6 +169,8 @@ echo '|---|--:|--:|--:|--:|'
 row '`grep -cF OBJ_PID`' grep
 row '`otelcol-auditkill`, file exporter, `format: proto`' proto
 row '**`otelcol-auditkill`, file exporter, JSON (its default)**' json
+row '`auditkill report`' report
+row '`auditkill report -o json`' report-json
 row "\`file_log\` with \`filter\`, \`regex_parser\` and \`recombine\`, file exporter, JSON$scaled" filelog "$scale"
 row "go-libaudit v2.6.2: parse, \`Reassembler\`, \`CoalesceMessages\`$scaled" libaudit "$scale"
 row "\`ausearch -k audit_kill\`$scaled" ausearch "$scale"
@@ -172,12 +183,18 @@ for pair in 'ausearch 150' 'libaudit 100'; do
 	[[ -z ${best[$tool]:-} ]] ||
 		target "at least $factor times as fast as $tool" "$(calc %f "${best[$tool]} * $scale / ${best[json]}")" "$factor"
 done
+target '`auditkill report`: at most 1.3 times the time of the collector' "$(calc %f "${best[report]} / ${best[json]}")" -1.3
+target '`auditkill report -o json`: the same' "$(calc %f "${best[report-json]} / ${best[json]}")" -1.3
+target '`auditkill report`: peak memory under 50 MB' "$(calc %f "(${memory[report]} > ${memory[report-json]} ? ${memory[report]} : ${memory[report-json]}) / 1024")" -50
+target '`auditkill report` of 1 MB: under 100 ms' "$(calc %f "${best[report-short]} * 1000")" -100
+target '`auditkill doctor`: under 100 ms' "$(calc %f "${best[doctor]} * 1000")" -100
+target '`auditkill` itself: under 20 MB' "$(calc %f "$(stat -c %s "$auditkill") / 1e6")" -20
 target 'peak memory under 100 MB' "$(calc %f "(${memory[json]} > ${memory[kills]} ? ${memory[json]} : ${memory[kills]}) / 1024")" -100
 echo
 echo "Start and end of the collector with an empty log: $(calc %.0f "${best[start]} * 1000") ms (part of its times above)."
 echo "A log where every event is a kill, JSON: $(calc %.1f "(${best[kills]} - ${best[start]}) * 1e6 / $only_kills") us an event" \
 	"from end to end, $(calc %.0f "${memory[kills]} / 1024") MB."
-for tool in grep proto json filelog libaudit ausearch; do
+for tool in grep proto json report report-json report-short doctor filelog libaudit ausearch; do
 	[[ -z ${rounds[$tool]:-} ]] || echo "Rounds of $tool: ${rounds[$tool]}s."
 done
 for each in "${left_out[@]}"; do echo "LEFT OUT: $each"; done
