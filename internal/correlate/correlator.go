@@ -14,7 +14,8 @@ import (
 
 const (
 	// quietTime is how long a settled event addressed to many waits for more
-	// targets. auditd writes an event's records in one go.
+	// targets, if Config.Quiet does not say. auditd writes an event's records in one go,
+	// unless the disk is slow.
 	quietTime = 100 * time.Millisecond
 	// quietRecords is the same while catching up: so many records further on,
 	// nothing belongs to the event any more.
@@ -33,6 +34,9 @@ type Position int64
 type Config struct {
 	// Timeout is how long an event waits for its missing records.
 	Timeout time.Duration
+	// Quiet is how long an event waits that nothing tells to be complete; 0 means 100 ms.
+	// Targets that come later make an event of their own.
+	Quiet time.Duration
 	// MaxPending is how many events may wait at once.
 	MaxPending int
 	// KeepOriginal keeps the records as they were read.
@@ -293,7 +297,7 @@ func (c *Correlator) Expire(now time.Time) time.Duration {
 		newer := p.newer
 		limit := c.config.Timeout
 		if p.settled() {
-			limit = min(limit, quietTime)
+			limit = min(limit, cmp.Or(c.config.Quiet, quietTime))
 		}
 		if left := limit - now.Sub(p.touched); left <= 0 {
 			c.close(p, false)

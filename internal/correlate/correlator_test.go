@@ -140,6 +140,15 @@ func TestClosing(t *testing.T) {
 	}
 }
 
+func TestQuiet(t *testing.T) {
+	t.Parallel()
+	b := newBench(Config{Quiet: 30 * time.Millisecond})
+	b.feed(syscall(1, "ffffa839", "9"), target(1, 100), title(1))
+	assert.Equal(t, 30*time.Millisecond, b.Expire(b.now))
+	assert.Zero(t, b.Expire(b.now.Add(30*time.Millisecond)))
+	assert.True(t, b.only(t).Complete)
+}
+
 func eoe(n int) string { return "type=EOE msg=" + stamp(n) + ": " }
 
 func failed(line, exit string) string {
