@@ -163,7 +163,7 @@ func (m *Manager) forAll(l loaded) loaded {
 // isShield reports whether a rule leaves out a collector that runs.
 func (m *Manager) isShield(l loaded) bool {
 	pid, ours := m.owner(l)
-	return ours && m.proc.name(pid) != ""
+	return ours && m.mayRun(pid)
 }
 
 func texts(list []loaded, chosen map[int]bool) []string {

@@ -23,8 +23,23 @@
 // Rules that others have loaded are left alone, and a rule of theirs that equals
 // one of ours takes its place. Ours bear our key and leave out the signals that
 // the collector itself sends (pid!=), as the Go runtime sends many. By these two
-// they are recognized after a crash: such a rule is a leftover if no process of
-// our name has that pid any more.
+// they are recognized after a crash: such a rule is a leftover if nobody who
+// manages rules has that pid any more.
+//
+// That is sure if no process has it, or one whose program does not contain this
+// package, as the modules tell that are named in every Go program. The name of the
+// process tells too little: the companion and a collector that somebody has built
+// share the kernel with ours. Where /proc does not tell, the rule stays. A leftover
+// costs a little of each system call, and one that suppresses (see below) is told;
+// but whoever loses a rule that is in use is blind until he looks, and takes it for
+// tampering.
+//
+// # The switch
+//
+// Audit that was off is turned off again at the end, unless somebody relies on it
+// by then: a new audit daemon, rules of others that were not there before, or
+// another of ours that runs, whatever its key. Then it stays on for good, which is
+// told: whoever has found it on does not know that it had been off.
 //
 // # The shield
 //

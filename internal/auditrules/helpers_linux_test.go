@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -153,12 +154,15 @@ func lineOf(t *testing.T, wire []byte) string {
 	return line
 }
 
-// self is the process of the collector in the tests, and theirs that of another
-// collector.
+// self is the process of the collector in the tests, theirs that of another
+// collector, companion that of auditkill, and secret one of which nobody may know
+// what it runs.
 const (
-	self   = 1000
-	theirs = 2000
-	nobody = 3000
+	self      = 1000
+	theirs    = 2000
+	nobody    = 3000
+	companion = 4000
+	secret    = 5000
 )
 
 // proc makes a /proc where two collectors run and a third waits for its parent.
@@ -166,12 +170,20 @@ func proc(t *testing.T, parameters string) string {
 	t.Helper()
 	directory := t.TempDir()
 	for pid, stat := range map[int]string{
-		self: "(otel (x) col) S 1", theirs: "(otel (x) col) R 1", theirs + 1: "(otel (x) col) Z 1", theirs + 2: "(bash) S 1",
+		1: "(init) S 0", self: "(otel (x) col) S 1", theirs: "(otel (x) col) R 1", theirs + 1: "(otel (x) col) Z 1",
+		theirs + 2: "(bash) S 1", companion: "(auditkill) S 1", secret: "(secret) S 1",
 	} {
 		process := filepath.Join(directory, strconv.Itoa(pid))
 		require.NoError(t, os.Mkdir(process, 0o700))
 		require.NoError(t, os.WriteFile(filepath.Join(process, "stat"), fmt.Appendf(nil, "%d %s", pid, stat), 0o600))
 		require.NoError(t, os.WriteFile(filepath.Join(process, "loginuid"), []byte("4294967295"), 0o600))
+	}
+	this, err := os.Executable()
+	require.NoError(t, err)
+	shell, err := exec.LookPath("sh")
+	require.NoError(t, err)
+	for pid, program := range map[int]string{companion: this, theirs + 2: shell, secret: "exe"} { // which is a loop
+		require.NoError(t, os.Symlink(program, filepath.Join(directory, strconv.Itoa(pid), "exe")))
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "cmdline"), []byte("quiet "+parameters+"\n"), 0o600))
 	return directory

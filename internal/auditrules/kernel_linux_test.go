@@ -4,12 +4,16 @@
 package auditrules
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -31,6 +35,13 @@ func init() {
 		for _, p := range New(Settings{Signals: []kill.Signal{9}, Key: testKey}).Install() {
 			fmt.Println(p)
 		}
+	}
+	roles["hold"] = func() {
+		for _, p := range New(Settings{Signals: []kill.Signal{9}, Key: testKey}).Install() {
+			fmt.Println(p)
+		}
+		fmt.Println("holds its rules")
+		_, _ = io.Copy(io.Discard, os.Stdin) // until it is killed
 	}
 }
 
@@ -173,6 +184,62 @@ func TestKernelLeftovers(t *testing.T) {
 	assertInKernel(t, ours(os.Getpid())...)
 	require.NoError(t, m.Remove())
 	require.NoError(t, crashed.Remove(), "what is gone already")
+}
+
+// Programs of ours that have different names share the kernel, and each leaves the
+// others what they need.
+func TestKernelSharedWithAnotherProgram(t *testing.T) {
+	realKernel(t, false)
+	first := kernelManager(t, 9, 15)
+	first.Install()
+	end, other := startHolder(t)
+	theirs := listed(t, ours(other, 9)...)
+	assertInKernel(t, slices.Concat(ours(os.Getpid()), theirs)...)
+
+	require.NoError(t, first.Remove())
+	assertInKernel(t, theirs...)
+	assert.Equal(t, uint32(1), enabled(t), "it would be blind")
+
+	second := kernelManager(t, 9, 15)
+	assert.Empty(t, second.Install())
+	assertInKernel(t, slices.Concat(theirs, ours(os.Getpid()))...)
+	require.NoError(t, second.Remove())
+
+	end()
+	third := kernelManager(t, 9, 15)
+	assert.Empty(t, third.Install())
+	assertInKernel(t, ours(os.Getpid())...)
+	require.NoError(t, third.Remove())
+	assert.Equal(t, uint32(1), enabled(t), "nobody knows any more that it was off")
+}
+
+// startHolder starts a program like this one under another name, whose file is gone
+// as after an upgrade, and which has loaded its rules. end kills it.
+func startHolder(t *testing.T) (end func(), pid int) {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "otelcol-custom")
+	content, err := os.ReadFile("/proc/self/exe")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(program, content, 0o700)) //nolint:gosec // it is to be run
+	command := exec.CommandContext(t.Context(), program)
+	command.Env = append(os.Environ(), roleVariable+"=hold")
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is interrupted
+	stdin, err := command.StdinPipe()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = stdin.Close() }) // it is, if the program has ended
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	end = sync.OnceFunc(func() {
+		_ = command.Process.Kill() // it may have ended
+		_ = command.Wait()         // it was killed
+	})
+	t.Cleanup(end)
+	said, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "holds its rules\n", said)
+	require.NoError(t, os.Remove(program))
+	return end, command.Process.Pid
 }
 
 func TestKernelShield(t *testing.T) {

@@ -110,7 +110,7 @@ func (m *Manager) install() []Problem {
 	}
 	if !m.looked {
 		m.looked = true
-		m.power.found(status)
+		m.power.found(status, list)
 	}
 	var problems []Problem
 	if status.Enabled != locked {

@@ -13,6 +13,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 // foreign are rules of others, most of which look much like ours.
@@ -64,7 +68,9 @@ func TestInstallAndRemove(t *testing.T) {
 			before: slices.Concat(foreign[:3], ours(nobody)[:2], foreign[3:], ours(nobody)[2:]),
 			stays:  foreign, during: ours(self),
 		},
-		"another collector": {before: ours(theirs), stays: ours(theirs), during: ours(self)},
+		"another collector":       {before: ours(theirs), stays: ours(theirs), during: ours(self)},
+		"another program of ours": {before: ours(companion), stays: ours(companion), during: ours(self)},
+		"nobody knows whose":      {before: ours(secret), stays: ours(secret), during: ours(self)},
 		"another collector's shield": {
 			before: []string{shieldFor(testKey, theirs).String()},
 			stays:  []string{shieldFor(testKey, theirs).String()}, during: ours(self),
@@ -144,6 +150,54 @@ func TestTurnsAuditOn(t *testing.T) {
 			require.NoError(t, m.Remove())
 			assert.Empty(t, k.rules)
 			assert.Equal(t, test.want, k.status.Enabled)
+		})
+	}
+}
+
+// Whoever has come while audit was on would be blind without.
+func TestLeavesAuditOnForOthers(t *testing.T) {
+	t.Parallel()
+	others := func(pid int) []string {
+		var lines []string
+		for _, r := range For([]kill.Signal{1, 9}, "audit_kill_watch", pid) {
+			lines = append(lines, r.String())
+		}
+		return lines
+	}
+	tests := map[string]struct {
+		before, meanwhile []string
+		want              uint32
+	}{
+		"another collector":              {meanwhile: ours(theirs), want: 1},
+		"the companion with its key":     {meanwhile: others(companion), want: 1},
+		"nobody knows who":               {meanwhile: others(secret), want: 1},
+		"one that has ended":             {meanwhile: others(nobody)},
+		"one whose pid another has":      {meanwhile: others(theirs + 2)},
+		"another receiver of ours":       {meanwhile: others(self)},
+		"rules of others":                {meanwhile: foreign[:1], want: 1},
+		"rules of others from before":    {before: foreign},
+		"a collector from before":        {before: others(theirs), want: 1},
+		"a rule that only suppresses":    {meanwhile: []string{"-a never,exit -S all -F uid=12345"}},
+		"a rule for records of programs": {meanwhile: []string{"-a always,exclude -F msgtype=CWD"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			k := newKernel(t, test.before...)
+			k.status.Enabled = 0
+			m, _ := newManager(t, k)
+			logger, logs := observer.New(zap.WarnLevel)
+			m.logger = zap.New(logger)
+			m.Install()
+			k.load(test.meanwhile...)
+			require.NoError(t, m.Remove())
+			assertLoaded(t, k, append(test.before, test.meanwhile...)...)
+			assert.Equal(t, test.want, k.status.Enabled)
+			said := logs.FilterMessageSnippet("stays on").FilterMessageSnippet("auditctl -e 0")
+			assert.Equal(t, int(test.want), said.Len(), "it is said")
+			k.asked = nil
+			require.NoError(t, m.Remove())
+			assert.Empty(t, k.asked, "that is settled")
 		})
 	}
 }

@@ -5,8 +5,10 @@ package auditrules
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/elastic/go-libaudit/v2"
+	"go.uber.org/zap"
 )
 
 // locked is what the kernel calls enabled after auditctl -e 2.
@@ -18,6 +20,8 @@ type power struct {
 	wasOff bool
 	// daemon is the audit daemon that was there at the start; 0 if none.
 	daemon uint32
+	// before are the rules that were there at the start.
+	before []loaded
 	// ours is true if audit is on because we have turned it on.
 	ours bool
 	// last is how it was the last time that somebody looked, and seenOn is true
@@ -26,7 +30,8 @@ type power struct {
 	seenOn bool
 }
 
-func (p *power) found(status *libaudit.AuditStatus) {
+func (p *power) found(status *libaudit.AuditStatus, list []loaded) {
+	p.before = list
 	p.wasOff, p.daemon, p.last, p.seenOn = status.Enabled == 0, status.PID, status.Enabled, status.Enabled != 0
 }
 
@@ -65,6 +70,16 @@ func (m *Manager) turnOff() error {
 	newDaemon := status.PID != 0 && status.PID != m.power.daemon && status.PID != uint32(m.self)
 	if status.Enabled != 1 || newDaemon {
 		m.power.ours = false
+		return nil
+	}
+	list, err := m.list()
+	if err != nil {
+		return err
+	}
+	if at := slices.IndexFunc(list, m.reliedOn); at >= 0 {
+		m.power.ours = false
+		m.logger.Warn("audit, which was off before, stays on, as others have loaded rules since; auditctl -e 0 turns it off",
+			zap.Stringer("rule", list[at]))
 		return nil
 	}
 	if err := m.kernel.SetEnabled(false, libaudit.WaitForReply); err != nil {

@@ -151,7 +151,7 @@ func hiding(l loaded) Problem {
 // hides reports whether a rule may suppress what one of ours behind it is to
 // record. That the collector itself is left out is meant.
 func (m *Manager) hides(list []loaded, at int, l loaded) bool {
-	if pid, ours := m.owner(l); ours && (pid == m.self || m.proc.sameProgram(pid, m.self)) {
+	if pid, ours := m.owner(l); ours && m.mayRun(pid) {
 		return false
 	}
 	return slices.ContainsFunc(m.rules, func(r *managed) bool {

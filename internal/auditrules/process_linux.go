@@ -5,9 +5,13 @@ package auditrules
 
 import (
 	"bytes"
+	"debug/buildinfo"
+	"errors"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -35,10 +39,41 @@ func (p procfs) name(pid int) string {
 	return string(stat[begin+1 : end])
 }
 
-// sameProgram reports whether two processes run and have the same name.
-func (p procfs) sameProgram(pid, other int) bool {
+// mayManage reports whether a process may be one that manages rules, as self
+// does. Only what is sure speaks against it, as it is worse to take the rules of
+// one that runs, which would be blind, than to leave those of one that has ended,
+// which cost little.
+func (p procfs) mayManage(pid, self int) bool {
+	const first = 1 // which there always is: where it cannot be seen (hidepid), many others cannot
 	name := p.name(pid)
-	return name != "" && name == p.name(other)
+	if name == "" {
+		return p.name(first) == ""
+	}
+	return name == p.name(self) || p.mayContainUs(pid)
+}
+
+// mayContainUs reports whether the program that a process runs may be one of those
+// that contain this package: the companion, or a collector, which anybody may have
+// built under any name.
+func (p procfs) mayContainUs(pid int) bool {
+	program, err := os.Open(filepath.Join(string(p), strconv.Itoa(pid), "exe"))
+	if err != nil {
+		return !errors.Is(err, fs.ErrNotExist) // as of a thread of the kernel, which runs none
+	}
+	defer program.Close() //nolint:errcheck // it was only read
+	info, err := buildinfo.Read(program)
+	return err == nil && mayContainUs(info) // else it was not made by Go
+}
+
+// module is the one that this package belongs to.
+const module = "github.com/auditkill/auditkillreceiver"
+
+// mayContainUs reports whether our module is in a program. Not every build says
+// which modules are (Bazel).
+func mayContainUs(info *buildinfo.BuildInfo) bool {
+	untold := info.Main.Path == "" && len(info.Deps) == 0
+	return untold || info.Main.Path == module ||
+		slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module })
 }
 
 // caller returns what rules can ask about a process with our user.
