@@ -227,7 +227,7 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 	case r.kills == 0:
 		r.notes.hint(r.chosen, config, r.logs)
 	case r.incomplete > 0:
-		r.notes.say("%d of the signals are not told in full, as records of them are missing", r.incomplete)
+		r.notes.say("%s not told in full, as records are missing", count(r.incomplete, "signal"))
 	}
 	switch {
 	case interrupted || r.notes.trouble.Load():
