@@ -166,19 +166,22 @@ func TestLeavesAuditOnForOthers(t *testing.T) {
 	}
 	tests := map[string]struct {
 		before, meanwhile []string
-		want              uint32
+		daemon            uint32
+		// told is who is said to rely on it; nil if nobody does.
+		told map[string]any
 	}{
-		"another collector":              {meanwhile: ours(theirs), want: 1},
-		"the companion with its key":     {meanwhile: others(companion), want: 1},
-		"nobody knows who":               {meanwhile: others(secret), want: 1},
+		"another collector":              {meanwhile: ours(theirs), told: map[string]any{"process": int64(theirs)}},
+		"the companion with its key":     {meanwhile: others(companion), told: map[string]any{"process": int64(companion)}},
+		"nobody knows who":               {meanwhile: others(secret), told: map[string]any{"process": int64(secret)}},
 		"one that has ended":             {meanwhile: others(nobody)},
 		"one whose pid another has":      {meanwhile: others(theirs + 2)},
 		"another receiver of ours":       {meanwhile: others(self)},
-		"rules of others":                {meanwhile: foreign[:1], want: 1},
+		"rules of others":                {meanwhile: foreign[:1], told: map[string]any{"rule": listed(t, foreign[0])[0]}},
 		"rules of others from before":    {before: foreign},
-		"a collector from before":        {before: others(theirs), want: 1},
+		"a collector from before":        {before: others(theirs), told: map[string]any{"process": int64(theirs)}},
 		"a rule that only suppresses":    {meanwhile: []string{"-a never,exit -S all -F uid=12345"}},
 		"a rule for records of programs": {meanwhile: []string{"-a always,exclude -F msgtype=CWD"}},
+		"an audit daemon":                {daemon: 77, told: map[string]any{"daemon": uint32(77)}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -190,11 +193,18 @@ func TestLeavesAuditOnForOthers(t *testing.T) {
 			m.logger = zap.New(logger)
 			m.Install()
 			k.load(test.meanwhile...)
+			k.status.PID = test.daemon
 			require.NoError(t, m.Remove())
 			assertLoaded(t, k, append(test.before, test.meanwhile...)...)
-			assert.Equal(t, test.want, k.status.Enabled)
-			said := logs.FilterMessageSnippet("stays on").FilterMessageSnippet("auditctl -e 0")
-			assert.Equal(t, int(test.want), said.Len(), "it is said")
+			if test.told == nil {
+				assert.Equal(t, uint32(0), k.status.Enabled)
+				assert.Empty(t, logs.All())
+				return
+			}
+			assert.Equal(t, uint32(1), k.status.Enabled)
+			require.Equal(t, 1, logs.Len())
+			assert.Contains(t, logs.All()[0].Message, "auditctl -e 0")
+			assert.Equal(t, test.told, logs.All()[0].ContextMap())
 			k.asked = nil
 			require.NoError(t, m.Remove())
 			assert.Empty(t, k.asked, "that is settled")

@@ -67,8 +67,7 @@ func (m *Manager) turnOff() error {
 	if err != nil {
 		return err
 	}
-	newDaemon := status.PID != 0 && status.PID != m.power.daemon && status.PID != uint32(m.self)
-	if status.Enabled != 1 || newDaemon {
+	if status.Enabled != 1 {
 		m.power.ours = false
 		return nil
 	}
@@ -76,10 +75,9 @@ func (m *Manager) turnOff() error {
 	if err != nil {
 		return err
 	}
-	if at := slices.IndexFunc(list, m.reliedOn); at >= 0 {
+	if needed := m.reliance(status, list); needed.Key != "" {
 		m.power.ours = false
-		m.logger.Warn("audit, which was off before, stays on, as others have loaded rules since; auditctl -e 0 turns it off",
-			zap.Stringer("rule", list[at]))
+		m.logger.Warn("audit was off and stays on, as others have come to rely on it; auditctl -e 0 turns it off", needed)
 		return nil
 	}
 	if err := m.kernel.SetEnabled(false, libaudit.WaitForReply); err != nil {
@@ -88,4 +86,20 @@ func (m *Manager) turnOff() error {
 	m.power.ours = false
 	m.logger.Info("turned audit off again, as it was before")
 	return nil
+}
+
+// reliance tells who has come to rely on audit being on: a new audit daemon, another
+// of ours, or whoever has loaded a rule. The field is empty if nobody has.
+func (m *Manager) reliance(status *libaudit.AuditStatus, list []loaded) zap.Field {
+	if status.PID != 0 && status.PID != m.power.daemon && status.PID != uint32(m.self) {
+		return zap.Uint32("daemon", status.PID)
+	}
+	at := slices.IndexFunc(list, m.reliedOn)
+	if at < 0 {
+		return zap.Field{}
+	}
+	if pid, made := m.maker(list[at]); made {
+		return zap.Int("process", pid)
+	}
+	return zap.Stringer("rule", list[at])
 }

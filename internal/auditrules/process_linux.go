@@ -60,7 +60,7 @@ func (p procfs) mayContainUs(pid int) bool {
 	if err != nil {
 		return !errors.Is(err, fs.ErrNotExist) // as of a thread of the kernel, which runs none
 	}
-	defer program.Close() //nolint:errcheck // it was only read
+	defer program.Close()
 	info, err := buildinfo.Read(program)
 	return err == nil && mayContainUs(info) // else it was not made by Go
 }

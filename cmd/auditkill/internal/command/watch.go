@@ -62,7 +62,8 @@ The sources, of which auto takes the first that works and says which and why:
 
 For multicast and unicast the audit rules that record the signals are loaded while it runs,
 which needs CAP_AUDIT_CONTROL; all others stay as they are. root has all of these. At its
-end the kernel is as it was before. A log tells of signals only, not of what becomes of
+end the kernel is as it was before; but if audit was off and others have come to rely on
+it, it stays on, which is told. A log tells of signals only, not of what becomes of
 processes.
 
 JSON has the names that the collector's log records have (docs/events.md).

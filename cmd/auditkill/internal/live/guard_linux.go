@@ -20,8 +20,7 @@ import (
 
 const (
 	// guardInterval is how often the guard looks at the rules on its own: while audit is
-	// off, nothing tells that they are removed. It is short, as another watch that ends
-	// may turn off what it had turned on.
+	// off, nothing tells that they are removed. It is short, as somebody waits for lines.
 	guardInterval = time.Second
 	// guardDelay is how long it waits after it was told: auditctl -D removes one rule
 	// after the other.
