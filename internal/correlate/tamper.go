@@ -157,7 +157,10 @@ func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
 }
 
 // byUs reports whether it was the collector itself that changed the audit
-// system, as it does when it starts and stops.
+// system, as it does when it starts and stops. Nobody else is excused, not even the
+// companion with the same key, whose part anybody could play; nor is a sender that
+// is not known, as of what the audit daemon does the kernel writes no SYSCALL
+// record. Different keys keep programs of ours apart.
 func (c *Correlator) byUs(sender *kill.Process) bool {
 	if c.config.PID != 0 && sender.PID == c.config.PID {
 		return true
