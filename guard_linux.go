@@ -5,7 +5,6 @@ package auditkillreceiver
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -22,9 +21,6 @@ const (
 	// guardInterval is how often the guard looks at the rules on its own: while
 	// audit is off, nothing tells that they are removed.
 	guardInterval = 10 * time.Second
-	// guardDelay is how long it waits after it was told: auditctl -D removes one
-	// rule after the other.
-	guardDelay = 250 * time.Millisecond
 	// guardQueue is how often rules may have been put back without the pipeline
 	// taking the events: some five minutes of somebody who removes them all the time.
 	guardQueue = 16
@@ -78,11 +74,7 @@ func (g *guard) run(ctx context.Context, deliver source.Deliver) {
 			}
 		}
 	})
-	for g.wait(ctx) {
-		events := g.restore()
-		if len(events) == 0 {
-			continue
-		}
+	g.guard().Run(ctx, func(events []*kill.Event) bool {
 		select {
 		case restored <- events:
 		default:
@@ -90,50 +82,20 @@ func (g *guard) run(ctx context.Context, deliver source.Deliver) {
 			g.occasional.Warn("dropped events of audit rules that were put back, as the pipeline does not take them",
 				zap.Int("events", len(events)))
 		}
-	}
+		return true
+	})
 	close(restored)
 	delivering.Wait()
 }
 
-// wait waits until it is time to look. It reports false if ctx is done.
-func (g *guard) wait(ctx context.Context) bool {
-	timer := time.NewTimer(guardInterval)
-	defer timer.Stop()
-	select {
-	case <-g.suspicion:
-		timer.Reset(guardDelay)
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
+func (g *guard) guard() *auditrules.Guard {
+	return &auditrules.Guard{
+		Manager: g.rules, Key: g.key, Interval: guardInterval, Suspicion: g.suspicion, Tell: g.tell, Logger: g.occasional,
 	}
 }
 
-// restore returns an event for each rule that it has put back.
-func (g *guard) restore() []*kill.Event {
-	found, err := g.rules.Restore()
-	g.tell(found.Obstacles)
-	switch {
-	case errors.Is(err, auditrules.ErrTooOften):
-		g.occasional.Error("audit rules are removed again and again, so that signals stay unseen", zap.Error(err))
-	case err != nil:
-		g.occasional.Error("audit rules could not be put back, so that signals stay unseen", zap.Error(err))
-	}
-	var events []*kill.Event
-	for _, rule := range found.Restored {
-		events = append(events, kill.RestoredRule(time.Now(), rule.String(), g.key))
-	}
-	if found.Enabled {
-		events = append(events, kill.RestoredAudit(time.Now()))
-	}
-	return events
-}
+// restore returns an event for each thing that it has put back.
+func (g *guard) restore() []*kill.Event { return g.guard().Restore() }
 
 // close removes the rules that were added.
 func (g *guard) close() error { return g.rules.Remove() }

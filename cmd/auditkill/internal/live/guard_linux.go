@@ -5,7 +5,6 @@ package live
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"time"
 
@@ -18,14 +17,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-const (
-	// guardInterval is how often the guard looks at the rules on its own: while audit is
-	// off, nothing tells that they are removed. It is short, as somebody waits for lines.
-	guardInterval = time.Second
-	// guardDelay is how long it waits after it was told: auditctl -D removes one rule
-	// after the other.
-	guardDelay = 250 * time.Millisecond
-)
+// guardInterval is how often the guard looks at the rules on its own: while audit is off,
+// nothing tells that they are removed. It is short, as somebody waits for lines.
+const guardInterval = time.Second
 
 // guard keeps audit rules loaded that make the kernel record what is asked for.
 type guard struct {
@@ -85,53 +79,16 @@ func (g *guard) run(ctx context.Context, deliver source.Deliver) {
 	if g.off {
 		return
 	}
-	for g.wait(ctx) {
-		if events := g.restore(); len(events) > 0 && deliver(events) != nil {
-			return
-		}
+	looking := auditrules.Guard{
+		Manager: g.rules, Key: g.key, Interval: guardInterval, Suspicion: g.suspicion, Tell: g.tell, Logger: g.logger,
 	}
+	looking.Run(ctx, func(events []*kill.Event) bool { return deliver(events) == nil })
 }
 
-// wait waits until it is time to look. It reports false if ctx is done.
-func (g *guard) wait(ctx context.Context) bool {
-	timer := time.NewTimer(guardInterval)
-	defer timer.Stop()
-	select {
-	case <-g.suspicion:
-		timer.Reset(guardDelay)
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-// restore returns an event for each rule that it has put back.
-func (g *guard) restore() []*kill.Event {
-	found, err := g.rules.Restore()
-	for _, text := range told(found.Obstacles) {
+func (g *guard) tell(problems []auditrules.Problem) {
+	for _, text := range told(problems) {
 		g.logger.Warn(strings.TrimPrefix(text, "warning: "))
 	}
-	switch {
-	case errors.Is(err, auditrules.ErrTooOften):
-		g.logger.Error("audit rules are removed again and again, so that signals stay unseen", zap.Error(err))
-	case err != nil:
-		g.logger.Error("audit rules could not be put back, so that signals stay unseen", zap.Error(err))
-	}
-	var events []*kill.Event
-	for _, rule := range found.Restored {
-		events = append(events, kill.RestoredRule(time.Now(), rule.String(), g.key))
-	}
-	if found.Enabled {
-		events = append(events, kill.RestoredAudit(time.Now()))
-	}
-	return events
 }
 
 // close removes the rules that were added.
