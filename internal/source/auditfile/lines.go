@@ -3,7 +3,10 @@
 
 package auditfile
 
-import "bytes"
+import (
+	"bytes"
+	"cmp"
+)
 
 const (
 	// maxLine is the longest line that is taken whole. The kernel's records
@@ -19,7 +22,9 @@ const (
 
 // lines cuts a stream of bytes into lines. It holds at most bufferSize bytes.
 type lines struct {
-	buffer     []byte
+	buffer []byte
+	// size is that of the buffer; 0 is bufferSize.
+	size       int
 	start, end int
 	// skipped is how many bytes of a line that is too long are gone already.
 	skipped int64
@@ -29,7 +34,7 @@ type lines struct {
 // called until it finds no more.
 func (l *lines) free() []byte {
 	if l.buffer == nil {
-		l.buffer = make([]byte, bufferSize)
+		l.buffer = make([]byte, cmp.Or(l.size, bufferSize))
 	}
 	if l.start > 0 {
 		l.end = copy(l.buffer, l.buffer[l.start:l.end])
@@ -48,6 +53,7 @@ func (l *lines) waiting() int64 { return l.skipped + int64(l.end-l.start) }
 // next returns the next whole line without its line feed. A line that is too
 // long is returned once its end was found, as far as it was kept, with tooLong.
 func (l *lines) next() (line []byte, tooLong, ok bool) {
+	l.skipNULs()
 	data := l.buffer[l.start:l.end]
 	i := bytes.IndexByte(data, '\n')
 	if i >= 0 {
@@ -62,6 +68,16 @@ func (l *lines) next() (line []byte, tooLong, ok bool) {
 		l.end = l.start + maxLine
 	}
 	return nil, false, false
+}
+
+// skipNULs leaves but one of many NULs at the beginning of a line, which are where a power
+// failure kept a file from being written; a good record may stand behind them.
+func (l *lines) skipNULs() {
+	if l.end-l.start <= maxLine || l.buffer[l.start] != 0 || l.skipped > 0 {
+		return
+	}
+	data := l.buffer[l.start:l.end]
+	l.start += max(0, len(data)-len(bytes.TrimLeft(data, "\x00"))-1)
 }
 
 // rest returns what was kept of a line without an end, and forgets it.

@@ -16,7 +16,9 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
@@ -33,7 +35,11 @@ type Log struct {
 	Problem  func(Problem)
 	Progress func(bytes int64)
 
-	parts []part
+	// Share is among how many logs that are read at once the memory is shared; 0 is one.
+	Share int
+
+	parts  []part
+	unread []string
 	// What has been read so far.
 	lines       int64
 	first, last auditrecord.Stamp
@@ -45,12 +51,14 @@ type part struct {
 	in   io.ReadCloser
 	// info is nil for what is not a file.
 	info fs.FileInfo
+	// err is why it could not be opened.
+	err error
 }
 
 // Problem is a line that could not be read.
 type Problem struct {
 	Path string
-	// Line is the number of the line, from 1.
+	// Line is the number of the line, from 1; 0 if nothing could be read.
 	Line int64
 	Err  error
 	// Rest is true if nothing after the line could be read either.
@@ -58,19 +66,28 @@ type Problem struct {
 }
 
 // Error names the file, the line and what is wrong.
-func (p Problem) Error() string { return fmt.Sprintf("%s:%d: %v", p.Path, p.Line, p.Err) }
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return fmt.Sprintf("%s: %v", p.Path, p.Err)
+	}
+	return fmt.Sprintf("%s:%d: %v", p.Path, p.Line, p.Err)
+}
 
 // Unwrap returns what is wrong.
 func (p Problem) Unwrap() error { return p.Err }
 
 var (
 	errNoRecord    = errors.New("not an audit record")
+	errNULs        = errors.New("NUL bytes, as a power failure leaves them")
+	errBroken      = errors.New("damaged audit record")
+	errCut         = fmt.Errorf("longer than %d bytes: the rest of it is not read", maxLine)
 	errInterpreted = errors.New("this was interpreted by ausearch -i, which cannot be read back: use ausearch --raw")
 )
 
 // OpenLog opens the log at path with the files that were rotated away from it, or audit.log
 // in a directory. All are held open from here on, so that none is missed or read twice when
-// the log is rotated.
+// the log is rotated. One that cannot be opened is a Problem when it is read, unless it is the
+// only one.
 func OpenLog(path string) (*Log, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, "audit.log")
@@ -81,51 +98,61 @@ func OpenLog(path string) (*Log, error) {
 			return nil, err
 		}
 		if len(entries) == 0 {
-			return openStream(path)
+			_, err := regular(path)
+			return nil, cmp.Or(err, errUnsettled)
 		}
-		parts, err := openParts(entries)
+		parts := openParts(entries)
 		if again, listErr := list(path); listErr != nil || !sameEntries(entries, again) {
 			closeParts(parts)
 			time.Sleep(settlePause)
 			continue
 		}
-		if err != nil {
-			closeParts(parts)
-			return nil, err
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.err == nil }) {
+			return nil, parts[0].err
 		}
-		return &Log{parts: parts}, nil
+		return &Log{parts: parts, unread: unread(path)}, nil
 	}
 	return nil, fmt.Errorf("%s: %w", path, errUnsettled)
 }
 
-// openStream opens what is there but no regular file, such as a named pipe.
-func openStream(path string) (*Log, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, explain(err)
+// unread returns the files beside a log that seem to belong to it but are not read:
+// logrotate's with a date for a number, whose order is not auditd's, and those that are
+// compressed otherwise than by gzip.
+func unread(path string) (paths []string) {
+	directory, name := filepath.Split(resolve(path))
+	names, _ := os.ReadDir(filepath.Clean(directory)) // which it was just read
+	for _, candidate := range names {
+		if suffix, ok := strings.CutPrefix(candidate.Name(), name); ok && unreadSuffix.MatchString(suffix) {
+			paths = append(paths, directory+candidate.Name())
+		}
 	}
-	return NewLog(path, file), nil
+	return paths
 }
+
+var unreadSuffix = regexp.MustCompile(`^[-.](\d{8}.*|\d{4}-\d\d-\d\d.*|\d+\.(xz|bz2|zst|lz4|Z))$`)
+
+// Unread returns the paths of files beside the log that may be of it, but are not read with
+// it. Each may be read as a log of its own.
+func (l *Log) Unread() []string { return l.unread }
 
 // NewLog returns a log that is read from a stream, and has a name for messages.
 func NewLog(name string, in io.Reader) *Log {
 	return &Log{parts: []part{{name: name, in: io.NopCloser(in)}}}
 }
 
-func openParts(entries []entry) (parts []part, err error) {
+func openParts(entries []entry) (parts []part) {
 	for _, e := range entries {
 		file, err := os.Open(e.path)
-		if err != nil {
-			return parts, explain(err)
-		}
-		parts = append(parts, part{name: e.path, in: file, info: e.info})
+		parts = append(parts, part{name: e.path, in: file, info: e.info, err: err})
 	}
-	return parts, nil
+	return parts
 }
 
 func closeParts(parts []part) {
 	for _, p := range parts {
-		_ = p.in.Close() // was only read from
+		if p.err == nil {
+			_ = p.in.Close() // was only read from
+		}
 	}
 }
 
@@ -149,7 +176,7 @@ func (l *Log) Within(larger *Log) bool {
 	if len(l.parts) >= len(larger.parts) {
 		return false
 	}
-	return !slices.ContainsFunc(l.parts, func(p part) bool { return !larger.holds(p) })
+	return !slices.ContainsFunc(l.parts, func(p part) bool { return p.info == nil || !larger.Contains(p.info) })
 }
 
 // Same reports whether two logs are of the same files.
@@ -159,10 +186,9 @@ func (l *Log) Same(other *Log) bool {
 	})
 }
 
-func (l *Log) holds(p part) bool {
-	return slices.ContainsFunc(l.parts, func(own part) bool {
-		return p.info != nil && own.info != nil && os.SameFile(p.info, own.info)
-	})
+// Contains reports whether a file is one of the log's.
+func (l *Log) Contains(info fs.FileInfo) bool {
+	return slices.ContainsFunc(l.parts, func(p part) bool { return p.info != nil && os.SameFile(info, p.info) })
 }
 
 // Lines returns how many lines have been read.
@@ -185,8 +211,9 @@ func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 	config.Source = SourceName
 	return func(yield func(*kill.Event) bool) {
 		s := newScanner(config, nil, func() {})
-		s.rejected = func(line []byte) { l.reject(s, line) }
-		r := reading{log: l, scanner: s, yield: yield}
+		s.rejected = func(line []byte, err error) { l.reject(s, line, err) }
+		s.lines.size = max(minBuffer, bufferSize/max(1, l.Share))
+		r := reading{log: l, scanner: s, yield: yield, window: max(minWindow, window/max(1, l.Share))}
 		for _, p := range l.parts {
 			if !r.read(p) {
 				return
@@ -197,18 +224,25 @@ func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 	}
 }
 
-// window is how many events are held back at most for one that is not known in full yet,
-// some 8 MB of them: one that strikes many is known later than one that strikes one.
-const window = 4096
+const (
+	// window is how many events are held back at most for one that is not known in full yet,
+	// some 8 MB of them: one that strikes many is known later than one that strikes one.
+	window = 4096
+	// minWindow and minBuffer are what each of many logs has of window and bufferSize: less
+	// would put events out of order, or read slowly.
+	minWindow, minBuffer = 256, 2 * maxLine
+)
 
 // reject tells of a line that is no record, unless it is what ausearch puts between events.
-func (l *Log) reject(s *scanner, line []byte) {
+func (l *Log) reject(s *scanner, line []byte, err error) {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 || bytes.Equal(line, []byte("----")) || bytes.HasPrefix(line, []byte("time->")) {
 		return
 	}
-	err := errNoRecord
-	if interpreted(line) {
+	switch {
+	case line[0] == 0:
+		err = errNULs
+	case errors.Is(err, errNoRecord) && interpreted(line):
 		err = errInterpreted
 	}
 	l.problem(Problem{Path: s.path, Line: s.line, Err: err})
@@ -233,7 +267,8 @@ type reading struct {
 	scanner *scanner
 	yield   func(*kill.Event) bool
 	// end is the stream position behind the last byte that was read.
-	end correlate.Position
+	end    correlate.Position
+	window int
 	// held are the events that others may have to be put before.
 	held byTime
 }
@@ -244,7 +279,7 @@ func (r *reading) hand() bool {
 		heap.Push(&r.held, e)
 	}
 	oldest, waiting := r.scanner.correlator.Oldest()
-	for len(r.held) > 0 && (!waiting || len(r.held) > window || r.held[0].Time.Before(oldest)) {
+	for len(r.held) > 0 && (!waiting || len(r.held) > r.window || r.held[0].Time.Before(oldest)) {
 		if !r.yield(heap.Pop(&r.held).(*kill.Event)) {
 			return false
 		}
@@ -279,6 +314,10 @@ func (t *byTime) Pop() any {
 func (r *reading) read(p part) bool {
 	s := r.scanner
 	s.path, s.line = p.name, 0
+	if p.err != nil {
+		r.log.problem(Problem{Path: p.name, Err: unreadable(p.err), Rest: true})
+		return true
+	}
 	in, err := unzipped(&counter{in: p.in, count: r.log.Progress})
 	for err == nil {
 		var n int
@@ -296,7 +335,11 @@ func (r *reading) read(p part) bool {
 	s.finish(r.end, time.Now())
 	r.log.lines += s.line
 	if !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("what comes after this line cannot be read: %w", err)
+		if s.line > 0 {
+			err = fmt.Errorf("what comes after this line cannot be read: %w", err)
+		} else {
+			err = unreadable(err)
+		}
 		r.log.problem(Problem{Path: p.name, Line: s.line, Err: err, Rest: true})
 	}
 	return r.hand()
@@ -318,20 +361,37 @@ func (l *Log) stamp(read []byte) {
 	}
 }
 
+// unreadable says that a whole file cannot be read, and leaves out its name.
+func unreadable(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		err = at.Err
+	}
+	return fmt.Errorf("cannot be read: %w", err)
+}
+
 // gzipMagic is what compressed data begins with (RFC 1952, 2.3.1).
 const gzipMagic = "\x1f\x8b"
+
+// otherMagics are what other compressed data begins with, and what reads that.
+var otherMagics = map[string]string{"\xfd7zXZ": "xzcat", "\x28\xb5\x2f\xfd": "zstdcat", "BZh": "bzcat", "\x04\x22\x4d\x18": "lz4cat"}
 
 // unzipped returns the text of what may be compressed, whatever its name is.
 func unzipped(in io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReaderSize(in, 64<<10)
-	magic, err := buffered.Peek(len(gzipMagic))
+	magic, err := buffered.Peek(len("\xfd7zXZ"))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
-	if string(magic) != gzipMagic {
-		return buffered, nil
+	if bytes.HasPrefix(magic, []byte(gzipMagic)) {
+		return gzip.NewReader(buffered)
 	}
-	return gzip.NewReader(buffered)
+	for other, program := range otherMagics {
+		if bytes.HasPrefix(magic, []byte(other)) {
+			return nil, fmt.Errorf("compressed, but not by gzip: use %s FILE | auditkill report -", program)
+		}
+	}
+	return buffered, nil
 }
 
 // counter tells how much was read.

@@ -135,15 +135,30 @@ func TestLogProblems(t *testing.T) {
 		"words":              {strings.NewReader("hello\n" + good + "new world"), []string{"log:1: not an audit record", "log:5: not an audit record"}},
 		"interpreted":        {strings.NewReader("type=SYSCALL msg=audit(12/15/15 21:28:39.813:148) : x\n" + good), []string{"log:1: " + errInterpreted.Error()}},
 		"reading fails":      {io.MultiReader(strings.NewReader(good), iotest.ErrReader(errors.New("disk on fire"))), []string{"log:3: what comes after this line cannot be read: disk on fire"}},
-		"gzip without data":  {strings.NewReader(gzipMagic), []string{"log:0: what comes after this line cannot be read: unexpected EOF"}},
+		"gzip without data":  {strings.NewReader(gzipMagic), []string{"log: cannot be read: unexpected EOF"}},
 		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: what comes after this line cannot be read: unexpected EOF"}},
+		"damaged": {
+			strings.NewReader("type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e sysc\n" + good), []string{"log:1: damaged audit record"},
+		},
+		"too long": {
+			strings.NewReader(good + "type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e syscall=2 comm=\"" + strings.Repeat("x", 2*maxLine) + "\"\n"),
+			[]string{"log:4: longer than 65536 bytes: the rest of it is not read"},
+		},
+		"too long a kill": {
+			strings.NewReader(good + "type=PROCTITLE msg=audit(1450214919.000:1): proctitle=" + strings.Repeat("41", maxLine) + "\n"),
+			[]string{"log:4: longer than 65536 bytes: the rest of it is not read"},
+		},
+		"some NUL bytes":     {strings.NewReader(strings.Repeat("\x00", 4096) + good), []string{"log:1: " + errNULs.Error()}},
+		"many NUL bytes":     {strings.NewReader(strings.Repeat("\x00", 3*bufferSize+5) + good), []string{"log:1: " + errNULs.Error()}},
+		"only NUL bytes":     {strings.NewReader(good + strings.Repeat("\x00", 3*maxLine)), nil},
+		"xz":                 {strings.NewReader("\xfd7zXZ\x00\x00"), []string{"log: cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -"}},
 		"one byte at a time": {iotest.OneByteReader(strings.NewReader(good)), nil},
 	} {
 		var got []string
 		l := NewLog("log", tt.in)
 		l.Problem = func(p Problem) {
 			got = append(got, p.Error())
-			assert.Equal(t, strings.Contains(p.Error(), "comes after"), p.Rest)
+			assert.Equal(t, strings.Contains(p.Error(), "cannot be read:"), p.Rest)
 			require.ErrorIs(t, p, p.Err)
 		}
 		events := serials(l)
@@ -153,10 +168,57 @@ func TestLogProblems(t *testing.T) {
 			continue
 		}
 		assert.Equal(t, tt.want, got, name)
-		if name != "gzip without data" {
+		if name != "gzip without data" && name != "xz" {
 			assert.Equal(t, []uint32{1}, events, name)
 		}
 	}
+}
+
+// A file that cannot be opened is no reason not to read the others.
+func TestLogWithoutAPart(t *testing.T) {
+	t.Parallel()
+	directory := writeLog(t, map[string]string{"audit.log.1": kill9(0, 1), "audit.log": kill9(1000, 2)})
+	l, err := OpenLog(directory)
+	require.NoError(t, err)
+	defer l.Close()
+	require.NoError(t, l.parts[0].in.Close())
+	l.parts[0].err = &os.PathError{Op: "open", Path: l.parts[0].name, Err: os.ErrPermission}
+	var told []string
+	l.Problem = func(p Problem) { told = append(told, p.Error()) }
+	assert.Equal(t, []uint32{2}, serials(l))
+	assert.Equal(t, []string{filepath.Join(directory, "audit.log.1") + ": cannot be read: permission denied"}, told)
+}
+
+func TestLogUnread(t *testing.T) {
+	t.Parallel()
+	files := map[string]string{"audit.log": kill9(0, 1), "audit.log.1.gz": zipped(t, kill9(0, 0)), "audit.log.swp": "", "other.log-20151215": ""}
+	var want []string
+	for _, name := range []string{"audit.log-20151215", "audit.log-20151214.gz", "audit.log.2015-12-13", "audit.log.2.xz"} {
+		files[name] = ""
+		want = append(want, name)
+	}
+	directory := writeLog(t, files)
+	l, err := OpenLog(filepath.Join(directory, "audit.log"))
+	require.NoError(t, err)
+	defer l.Close()
+	var got []string
+	for _, path := range l.Unread() {
+		got = append(got, filepath.Base(path))
+	}
+	assert.ElementsMatch(t, want, got)
+}
+
+// Among many logs the memory is shared, and each is read as it would be alone.
+func TestLogShares(t *testing.T) {
+	t.Parallel()
+	var log strings.Builder
+	for i := range 2000 {
+		log.WriteString(kill9(i, i))
+	}
+	want := serials(NewLog("log", strings.NewReader(log.String())))
+	l := NewLog("log", strings.NewReader(log.String()))
+	l.Share = 1000
+	assert.Equal(t, want, serials(l))
 }
 
 func TestOpenLogRefuses(t *testing.T) {

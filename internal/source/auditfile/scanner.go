@@ -32,7 +32,7 @@ type scanner struct {
 	// line is the number of the line that was read last, rejected is told of lines that are
 	// no record; nil if nobody wants to know.
 	line     int64
-	rejected func(line []byte)
+	rejected func(line []byte, why error)
 
 	// What has happened since the last report; a metric for each single line
 	// would cost more than the line.
@@ -101,7 +101,7 @@ func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 	if t == auditrecord.TypeNone {
 		// After a power failure a file may hold NULs where the last lines should
 		// be, and the next good line right behind them.
-		s.reject(line)
+		s.reject(line, errNoRecord)
 		line = bytes.TrimLeft(line, "\x00")
 		t, node, message = auditrecord.Split(line)
 	}
@@ -112,11 +112,19 @@ func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 	line, message = bytes.TrimSuffix(line, []byte("\r")), bytes.TrimSuffix(message, []byte("\r"))
 	record, err := auditrecord.ParseMessage(t, node, message)
 	if err != nil {
-		s.reject(line)
+		s.reject(line, errNoRecord)
 		return
 	}
 	record.Cut = cut
+	damaged := s.correlator.Counts().Damaged
 	s.correlator.Add(record, line, at, now)
+	switch {
+	case s.rejected == nil:
+	case s.correlator.Counts().Damaged > damaged:
+		s.rejected(line, errBroken) // which the correlator has counted
+	case cut && len(line) >= maxLine:
+		s.rejected(line, errCut)
+	}
 }
 
 // looksWhole reports whether a line that has no line feed nevertheless seems to
@@ -147,10 +155,10 @@ func (s *scanner) report(ctx context.Context) {
 	s.records, s.bytes, s.malformed, s.tooLong = 0, 0, 0, 0
 }
 
-func (s *scanner) reject(line []byte) {
+func (s *scanner) reject(line []byte, why error) {
 	s.malformed++
 	if s.rejected != nil {
-		s.rejected(line)
+		s.rejected(line, why)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 			l.add(nameOf(path), opened)
 			continue
 		}
-		err = mend(path, err)
+		err = mend(err)
 		if len(paths) == 1 {
 			cancel()
 			return nil, err
@@ -85,6 +86,9 @@ func nameOf(path string) string {
 func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditfile.Log, error) {
 	if path == standardInput {
 		return auditfile.NewLog(nameOf(path), interruptible(ctx, in)), nil
+	}
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return auditfile.NewLog(path, interruptible(ctx, &stream{path: path})), nil
 	}
 	opened, err := auditfile.OpenLog(path)
 	if err == nil {
@@ -125,6 +129,11 @@ func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 		l.notes.out = l.bar.Above(l.notes.out)
 	}
 	for _, log := range l.opened {
+		log.Share = len(l.opened)
+		if unread := log.Unread(); len(unread) > 0 {
+			l.notes.keep("not read, as the names do not tell the order; name them to have them read, or unpack them: %s",
+				strings.Join(unread, " "))
+		}
 		log.Progress = l.bar.Add
 		log.Problem = func(p auditfile.Problem) {
 			if ctx.Err() == nil { // else the log was closed on purpose
@@ -142,6 +151,11 @@ func (l *logs) events() []iter.Seq[*kill.Event] {
 		all = append(all, chronology.Ahead(events))
 	}
 	return all
+}
+
+// contain reports whether a file is among those that are read.
+func (l *logs) contain(info fs.FileInfo) bool {
+	return slices.ContainsFunc(l.opened, func(log *auditfile.Log) bool { return log.Contains(info) })
 }
 
 // span returns from when to when there are records, and how many lines were read.
@@ -164,6 +178,25 @@ func (l *logs) close() {
 	l.interrupt()
 }
 
+// stream is a file that may let whoever opens it wait, such as a named pipe.
+type stream struct {
+	path string
+	file *os.File
+}
+
+// Read opens the file at first.
+func (s *stream) Read(p []byte) (n int, err error) {
+	if s.file == nil {
+		if s.file, err = os.Open(s.path); err != nil {
+			return 0, err
+		}
+	}
+	if n, err = s.file.Read(p); err != nil {
+		_ = s.file.Close() // was only read from
+	}
+	return n, err
+}
+
 // interruptible returns a reader that ends when ctx is done: a read from a terminal or a
 // pipe waits for ever.
 func interruptible(ctx context.Context, in io.Reader) io.Reader {
@@ -177,18 +210,18 @@ func interruptible(ctx context.Context, in io.Reader) io.Reader {
 }
 
 // mend says what to do about a log that cannot be opened.
-func mend(path string, err error) error {
+func mend(err error) error {
+	var at *fs.PathError
+	if !errors.As(err, &at) {
+		return err
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",
-			path, fs.ErrPermission)
-	case errors.Is(err, fs.ErrNotExist) && path == defaultLog:
+			at.Path, at.Err)
+	case errors.Is(err, fs.ErrNotExist) && at.Path == defaultLog:
 		return fmt.Errorf("%s: %w: is auditd installed and running? `auditkill watch` works without it, "+
-			"and `auditkill doctor` tells what this host needs", path, fs.ErrNotExist)
-	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%s: %w", path, fs.ErrNotExist)
-	case errors.Is(err, os.ErrInvalid):
-		return fmt.Errorf("%s: %w", path, err)
+			"and `auditkill doctor` tells what this host needs", at.Path, at.Err)
 	}
-	return err
+	return fmt.Errorf("%s: %w", at.Path, at.Err)
 }

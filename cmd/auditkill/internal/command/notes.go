@@ -45,7 +45,7 @@ func newNotes(out io.Writer) *notes { return &notes{out: out} }
 func (n *notes) say(format string, arguments ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	fmt.Fprintf(n.out, "auditkill: "+format+"\n", arguments...)
+	fmt.Fprintf(n.out, "auditkill: %s\n", visible(fmt.Sprintf(format, arguments...)))
 }
 
 // keep is say, once the report is written.
@@ -66,7 +66,7 @@ func (n *notes) flush() {
 // fail tells of something that is missing in the report.
 func (n *notes) fail(err error) {
 	n.trouble.Store(true)
-	n.say("%s", telemetry.Visible(err.Error()))
+	n.say("%v", err)
 }
 
 // problem tells of a line that could not be read. That is no trouble as long as it is but a
@@ -78,7 +78,7 @@ func (n *notes) problem(p auditfile.Problem) {
 	}
 	problems := n.problems.Add(1)
 	if problems <= maxTold {
-		n.keep("%s", telemetry.Visible(p.Error()))
+		n.keep("%v", p)
 	}
 	if problems == maxTold+1 {
 		n.keep("further lines that cannot be read are not told")

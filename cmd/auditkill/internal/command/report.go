@@ -6,6 +6,9 @@ package command
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +66,7 @@ why), 2 if something could not be read; what could be is reported nevertheless.`
 	}
 	f.register(cmd.Flags(), "all")
 	cmd.Flags().StringVar(&f.since, "since", "", `first moment: "2 hours ago", yesterday, 03:15, "2026-11-22 03:15", RFC 3339`)
-	cmd.Flags().StringVar(&f.until, "until", "", "last moment, in the same forms")
+	cmd.Flags().StringVar(&f.until, "until", "", "last moment, in the same forms: all of the day, the minute or the second")
 	cmd.Flags().StringVar(&f.by, "by", "", "count by sender, target, signal, user or hour instead")
 	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline, a lane per sender, into this file (.svg or .png) instead")
 	cmd.Flags().StringVar(&f.passwd, "passwd", "/etc/passwd", "file that names the users, such as a copy of the log's own host's")
@@ -86,6 +89,11 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 		return err
 	}
 	defer logs.close()
+	if err := f.checkFiles(logs); err != nil {
+		return err
+	}
+	// The second time it ends at once, also where nobody takes what it writes.
+	defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })()
 	host := machine.This("")
 	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, host: host, users: process.NewUsers(f.passwd, host.Name)}
 	if err := r.openOutputs(cmd); err != nil {
@@ -103,15 +111,14 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 	if err != nil {
 		return config, err
 	}
-	for _, limit := range []struct {
-		flag, text string
-		at         *time.Time
-	}{{"since", f.since, &config.Since}, {"until", f.until, &config.Until}} {
-		if limit.text == "" {
-			continue
+	if f.since != "" {
+		if config.Since, _, err = moment.Parse(f.since, now); err != nil {
+			return config, fmt.Errorf("--since: %w", err)
 		}
-		if *limit.at, err = moment.Parse(limit.text, now); err != nil {
-			return config, fmt.Errorf("--%s: %w", limit.flag, err)
+	}
+	if f.until != "" {
+		if _, config.Until, err = moment.Parse(f.until, now); err != nil {
+			return config, fmt.Errorf("--until: %w", err)
 		}
 	}
 	if !config.Until.IsZero() && config.Until.Before(config.Since) {
@@ -127,6 +134,21 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 		return config, fmt.Errorf("--plot: %w", err)
 	}
 	return config, nil
+}
+
+// checkFiles checks the other files, which are not to be found wrong after a long log.
+func (f *reportFlags) checkFiles(logs *logs) error {
+	if f.flags.Changed("passwd") {
+		file, err := os.Open(f.passwd)
+		if err != nil {
+			return fmt.Errorf("--passwd: %w", err)
+		}
+		_ = file.Close() // was only opened
+	}
+	if info, err := os.Stat(f.plot); err == nil && logs.contain(info) {
+		return fmt.Errorf("--plot: %s is the log that is read", f.plot)
+	}
+	return nil
 }
 
 // report is what becomes of the events of the logs.
@@ -165,7 +187,7 @@ func (r *report) openOutputs(cmd *cobra.Command) (err error) {
 	}
 	conceal := telemetry.CommandLine(f.commandLine)
 	r.rows, err = listing.New(out, listing.Settings{
-		Format: f.output, Columns: listing.Past(time.Local, conceal), Sample: sampleRows, Terminal: on,
+		Format: f.output, Columns: listing.Past(time.Local, conceal, len(r.logs.opened) > 1), Sample: sampleRows, Terminal: on,
 		Telemetry: telemetry.Config{HostName: r.host.Name, HostID: r.host.ID, OSType: r.host.OS, CommandLine: conceal},
 	})
 	return err
@@ -215,17 +237,21 @@ func (r *report) take(entry listing.Entry) error {
 
 // end writes what has been gathered, and says what there is to say about it.
 func (r *report) end(ctx context.Context, config selection.Config) error {
-	if err := r.finish(); err != nil {
-		return err
-	}
+	err := r.finish()
 	r.logs.bar.Finish()
 	r.notes.flush()
+	if err != nil {
+		return err
+	}
 	interrupted := ctx.Err() != nil
 	switch {
 	case interrupted:
 		r.notes.say("interrupted: the log was not read to its end")
 	case r.kills == 0:
 		r.notes.hint(r.chosen, config, r.logs)
+		if r.drawing != nil {
+			r.notes.say("nothing to draw: %s is as it was", r.flags.plot)
+		}
 	case r.incomplete > 0:
 		r.notes.say("%s not told in full, as records are missing", count(r.incomplete, "signal"))
 	}

@@ -10,8 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // version is set by `make auditkill`.
@@ -48,8 +52,20 @@ func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	fmt.Fprintf(errs, "auditkill: %v\n", err)
+	if !errors.Is(err, syscall.EPIPE) { // whoever reads has had enough
+		fmt.Fprintf(errs, "auditkill: %s\n", visible(err.Error()))
+	}
 	return exitTrouble
+}
+
+// visible returns a text of several lines so that it can do no harm on a terminal: the name
+// of a file may be anything.
+func visible(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = telemetry.Visible(line)
+	}
+	return strings.Join(lines, "\n")
 }
 
 // Root returns the command that holds all others.
@@ -63,15 +79,22 @@ it, and as part of what: from the audit log, or live.`,
   auditkill watch --signal KILL             who kills whom from now on
   auditkill doctor                          what this host needs for that`,
 		Version:       version,
-		Args:          cobra.NoArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cmd.SetOut(cmd.ErrOrStderr())
+			return errors.Join(cmd.Help(), exitError(exitTrouble)) // nothing was asked
+		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.AddCommand(newReport(), newWatch(), newRules(), newDoctor(), newCompletion())
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Example = "  auditkill help report"
+		help.Args = func(_ *cobra.Command, topic []string) error {
+			_, _, err := root.Find(topic)
+			return err
+		}
 	}
 	return root
 }

@@ -26,9 +26,12 @@ type selectionFlags struct {
 	failed           bool
 	output           string
 	commandLine      string
+
+	flags *pflag.FlagSet
 }
 
 func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
+	f.flags = flags
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil, "signals, such as KILL,TERM, 9 or SIGRTMIN+1 (default "+signals+")")
 	flags.StringSliceVarP(&f.targets, "target", "t", nil, "names of the processes that are struck, such as mysqld or \"postgres*\"")
 	flags.StringSliceVar(&f.senders, "sender", nil, "names of the processes that send, or the paths of their programs, such as \"/usr/*/kill\"")
@@ -64,6 +67,9 @@ func completeSignals(_ *cobra.Command, _ []string, begun string) ([]string, cobr
 // config returns what the flags ask for. It names the flag that is wrong.
 func (f *selectionFlags) config() (selection.Config, error) {
 	config := selection.Config{Targets: f.targets, Senders: f.senders, User: f.user, OnlyFailed: f.failed}
+	if err := f.refuseEmpty(); err != nil {
+		return config, err
+	}
 	var err error
 	if config.Signals, err = parseSignals(f.signals); err != nil {
 		return config, err
@@ -85,18 +91,35 @@ func (f *selectionFlags) config() (selection.Config, error) {
 	return config, fmt.Errorf("--command-line: %q must be redacted, full or off", f.commandLine)
 }
 
-// parseSignals reads the values of --signal. It returns none for "all", as for nothing.
+// refuseEmpty refuses a flag with nothing behind it, as of a variable that is not set: it
+// would ask for everything.
+func (f *selectionFlags) refuseEmpty() (err error) {
+	f.flags.Visit(func(flag *pflag.Flag) {
+		if value := flag.Value.String(); err == nil && (value == "" || value == "[]") {
+			err = fmt.Errorf("--%s: is empty; leave it out, or say what is asked for", flag.Name)
+		}
+	})
+	return err
+}
+
+// parseSignals reads the values of --signal. It returns none if "all" is among them, as for
+// nothing.
 func parseSignals(names []string) ([]kill.Signal, error) {
 	var signals []kill.Signal
+	all := false
 	for _, name := range names {
 		if strings.EqualFold(name, "all") {
-			return nil, nil
+			all = true
+			continue
 		}
 		signal, err := kill.ParseSignal(name)
 		if err != nil {
 			return nil, fmt.Errorf("--signal: %w", err)
 		}
 		signals = append(signals, signal)
+	}
+	if all {
+		return nil, nil
 	}
 	return signals, nil
 }

@@ -4,6 +4,7 @@
 package listing
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// Past are the columns of what has happened.
-func Past(location *time.Location, conceal telemetry.CommandLine) []table.Column[Entry] {
+// Past are the columns of what has happened. Which host it was on is told if there are
+// several logs, or the log tells of several hosts.
+func Past(location *time.Location, conceal telemetry.CommandLine, severalLogs bool) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
 	}
@@ -22,11 +24,17 @@ func Past(location *time.Location, conceal telemetry.CommandLine) []table.Column
 		{Title: "SIGNAL", Least: len("SIGNAL"), Text: Entry.Signal, Short: Entry.shortSignal, Style: signalStyle},
 		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess, KeepEnd: true},
 		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess, KeepEnd: true},
-		{Title: "EXECUTABLE", Least: 10, Text: Entry.Executable, KeepEnd: true},
+		{Title: "EXECUTABLE", Least: 10, Text: Entry.Executable, KeepEnd: true, Yields: true},
 		{Title: "LOGIN", Least: 5, Text: Entry.Login},
 		{Title: "RESULT", Least: 6, Text: Entry.Result, Style: resultStyle},
-		{Title: "COMMAND LINE", Least: 7, Text: func(e Entry) string { return e.CommandLine(conceal) }},
+		{Title: "HOST", Least: 4, Text: Entry.Host, KeepEnd: true, Wanted: func(entries []Entry) bool { return severalLogs || several(entries) }},
+		{Title: "COMMAND", Least: 7, Text: func(e Entry) string { return e.CommandLine(conceal) }, Yields: true},
 	}
+}
+
+// several reports whether entries are of several hosts.
+func several(entries []Entry) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Event.Audit.Node != entries[0].Event.Audit.Node })
 }
 
 // Live are the columns of what happens: those that SystemTap's examples print, and what

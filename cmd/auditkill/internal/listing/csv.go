@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"encoding/csv"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
@@ -32,25 +33,40 @@ func newCSV(out io.Writer, commandLine telemetry.CommandLine, atOnce bool) *csvL
 
 // Print implements Printer.
 func (c *csvLines) Print(e Entry) error {
-	if !c.begun {
-		c.begun = true
-		err := c.out.Write([]string{
-			"time", "event", "signal", "target_pid", "target", "sender_pid", "sender", "executable",
-			"login", "user", "result", "syscall", "source", "command_line",
-		})
-		if err != nil {
-			return err
-		}
+	if err := c.header(); err != nil {
+		return err
 	}
 	err := c.out.Write([]string{
 		e.Event.Time.UTC().Format(time.RFC3339Nano), string(e.Event.Kind), e.Signal(), e.TargetPID(), e.TargetName(),
 		e.SenderPID(), e.SenderName(), e.Executable(),
-		e.Login(), e.User(), e.Result(), e.Event.Syscall, e.Event.Source, e.CommandLine(c.conceal),
+		e.Login(), e.User(), e.Result(), e.Event.Syscall, e.Event.Source,
+		telemetry.Visible(e.Event.Audit.Node), telemetry.Visible(e.Event.File), e.Serial(), strconv.FormatBool(e.Event.Complete),
+		e.CommandLine(c.conceal),
 	})
 	if err != nil || !c.atOnce && c.buffer.Buffered() < flushSize {
 		return err
 	}
 	return c.Flush()
+}
+
+// Begin implements Printer.
+func (c *csvLines) Begin() error {
+	if err := c.header(); err != nil {
+		return err
+	}
+	return c.Flush()
+}
+
+// header writes the names of the columns, once.
+func (c *csvLines) header() error {
+	if c.begun {
+		return nil
+	}
+	c.begun = true
+	return c.out.Write([]string{
+		"time", "event", "signal", "target_pid", "target", "sender_pid", "sender", "executable",
+		"login", "user", "result", "syscall", "source", "node", "file", "serial", "complete", "command_line",
+	})
 }
 
 // Flush implements Printer.

@@ -4,6 +4,7 @@
 package listing
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"strconv"
@@ -137,6 +138,20 @@ func (e Entry) CommandLine(conceal telemetry.CommandLine) string {
 	}
 	title := strings.TrimRight(conceal.Conceal(e.Event.Sender.Title), "\x00")
 	return telemetry.Visible(strings.ReplaceAll(title, "\x00", " "))
+}
+
+// Serial is the number of the audit event; empty if it was not audited.
+func (e Entry) Serial() string {
+	if !e.Event.Audit.Recorded {
+		return ""
+	}
+	return strconv.FormatUint(uint64(e.Event.Audit.Serial), 10)
+}
+
+// Host is who wrote the log: its name if the log tells it (auditd.conf(5), name_format), or
+// else the file.
+func (e Entry) Host() string {
+	return telemetry.Visible(cmp.Or(e.Event.Audit.Node, e.Event.File))
 }
 
 // Result is "ok", the name of an error such as "EPERM", or why a signal that was sent

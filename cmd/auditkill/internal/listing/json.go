@@ -49,6 +49,9 @@ func (j *jsonLines) Print(e Entry) error {
 	return nil
 }
 
+// Begin implements Printer: nothing stands before the entries.
+func (j *jsonLines) Begin() error { return nil }
+
 // Flush implements Printer.
 func (j *jsonLines) Flush() error {
 	if j.logs.Len() == 0 {

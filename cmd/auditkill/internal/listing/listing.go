@@ -18,6 +18,8 @@ import (
 type Printer interface {
 	// Print writes an entry, perhaps later.
 	Print(Entry) error
+	// Begin writes what stands before the entries now, as they may be long in coming.
+	Begin() error
 	// Flush writes what has not been written yet.
 	Flush() error
 }

@@ -117,7 +117,7 @@ func list(t *testing.T, format string, sample int, events ...*kill.Event) string
 	t.Helper()
 	var out bytes.Buffer
 	printer, err := New(&out, Settings{
-		Format: format, Sample: sample, Columns: Past(time.UTC, telemetry.CommandLineRedacted),
+		Format: format, Sample: sample, Columns: Past(time.UTC, telemetry.CommandLineRedacted, false),
 		Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
 	})
 	require.NoError(t, err)
@@ -177,11 +177,34 @@ func TestCSV(t *testing.T) {
 		require.Len(t, rows, 3)
 		assert.Equal(t, []string{
 			"2026-11-22T03:00:00.123Z", "kill.signal", "SIGKILL", "3936", "mysqld", "3997", "mysql", "/usr/bin/mysql", "alice", "0",
-			"ok", "kill", "audit_file", "mysql --password=***",
+			"ok", "kill", "audit_file", "", "", "148", "true", "mysql --password=***",
 		}, rows[1])
 		assert.Equal(t, `a,"b"\nc`, rows[2][len(rows[2])-1], "on one line")
 	}
 	assert.Empty(t, list(t, FormatCSV, 1))
+
+	var begun bytes.Buffer
+	printer, err := New(&begun, Settings{Format: FormatCSV})
+	require.NoError(t, err)
+	require.NoError(t, printer.Begin())
+	require.NoError(t, printer.Print(only(event(nil))))
+	assert.Equal(t, 2, strings.Count(begun.String(), "\n"), "one header")
+}
+
+// Which host it was is told where there are several.
+func TestHosts(t *testing.T) {
+	t.Parallel()
+	on := func(node string) *kill.Event {
+		return event(func(e *kill.Event) { e.Audit.Node, e.File = node, "/a/audit.log" })
+	}
+	assert.NotContains(t, list(t, FormatTable, 9, on("db1"), on("db1")), "HOST")
+	assert.NotContains(t, list(t, FormatTable, 9, on(""), on("")), "HOST")
+	out := list(t, FormatTable, 9, on("db1"), on("db2"), on(""))
+	assert.Contains(t, out, "HOST")
+	assert.Contains(t, out, "  db1 ")
+	assert.Contains(t, out, "  db2 ")
+	assert.Contains(t, out, "  /a/audit.log  ")
+	assert.Contains(t, list(t, FormatCSV, 9, on("db1")), ",db1,/a/audit.log,148,true,")
 }
 
 type broken struct{}
@@ -195,10 +218,10 @@ func TestErrors(t *testing.T) {
 	_, err := New(io.Discard, Settings{Format: "xml"})
 	require.ErrorContains(t, err, "xml")
 	for _, format := range Formats() {
-		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff)})
+		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff, false)})
 		require.NoError(t, err)
 		require.ErrorIs(t, printer.Print(only(event(nil))), errBroken, format)
-		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff), Sample: 10})
+		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff, false), Sample: 10})
 		require.NoError(t, err)
 		for range 5000 {
 			err = errors.Join(err, printer.Print(only(event(nil))))
@@ -212,7 +235,7 @@ func BenchmarkPrint(b *testing.B) {
 	for _, format := range Formats() {
 		b.Run(format, func(b *testing.B) {
 			printer, err := New(io.Discard, Settings{
-				Format: format, Sample: 1, Columns: Past(time.UTC, telemetry.CommandLineRedacted),
+				Format: format, Sample: 1, Columns: Past(time.UTC, telemetry.CommandLineRedacted, false),
 				Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
 			})
 			require.NoError(b, err)

@@ -50,9 +50,27 @@ func TestParse(t *testing.T) {
 		"2026-03-22T03:15:07+02:00": time.Date(2026, 3, 22, 1, 15, 7, 0, time.UTC),
 		"@1700000000":               time.Unix(1700000000, 0),
 	} {
-		got, err := Parse(text, now)
+		got, last, err := Parse(text, now)
 		require.NoError(t, err, text)
+		assert.False(t, last.Before(got), text)
 		assert.True(t, want.Equal(got), "%q: %v, not %v", text, got, want)
+	}
+}
+
+// What is written to the minute is all of that minute.
+func TestParseLasts(t *testing.T) {
+	t.Parallel()
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	now := time.Date(2026, 10, 26, 12, 30, 45, 0, berlin)
+	for text, want := range map[string]time.Duration{
+		"now": 0, "2 hours ago": 0, "03:15": time.Minute, "03:15:20": time.Second, "yesterday 03:15": time.Minute,
+		"today": 24 * time.Hour, "yesterday": 25 * time.Hour, "2026-10-25": 25 * time.Hour, "2026-10-25 03:15": time.Minute,
+		"2026-10-25T03:15:07": time.Second, "2026-10-25T03:15:07Z": time.Second, "2026-10-25T03:15:07.5Z": 0, "@1700000000": time.Second,
+	} {
+		first, last, err := Parse(text, now)
+		require.NoError(t, err, text)
+		assert.Equal(t, max(0, want-1), last.Sub(first), text)
 	}
 }
 
@@ -62,7 +80,7 @@ func TestParseRefuses(t *testing.T) {
 		"", " ", "ago", " ago", "two hours ago", "2 fortnights ago", "-2 hours ago", "-2h ago", "2 hours", "tomorrow", "25:00", "03:75",
 		"yesterday evening", "2026-13-01", "2026-02-30", "22.11.2026", "11/22/2026", "@", "@-1", "@1e9", "@99999999999999999999", "70000 days ago",
 	} {
-		_, err := Parse(text, time.Now())
+		_, _, err := Parse(text, time.Now())
 		require.Error(t, err, text)
 		assert.ErrorContains(t, err, "2 hours ago", text)
 	}
@@ -74,9 +92,10 @@ func FuzzParse(f *testing.F) {
 	}
 	now := time.Date(2026, 11, 22, 3, 15, 0, 0, time.UTC)
 	f.Fuzz(func(t *testing.T, text string) {
-		got, err := Parse(text, now)
+		first, last, err := Parse(text, now)
 		if err != nil {
-			assert.True(t, got.IsZero())
+			assert.True(t, first.IsZero())
 		}
+		assert.False(t, last.Before(first))
 	})
 }

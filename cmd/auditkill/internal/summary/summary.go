@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// maxRows is how many are counted apart, some 10 MB: processes choose their own names.
-	maxRows = 50_000
+	// maxRows is how many are counted apart, some 5 MB: processes choose their own names.
+	maxRows = 10_000
 	// others is where the rest is counted.
 	others = "(others)"
 	// nobody is who is behind what the system did by itself.

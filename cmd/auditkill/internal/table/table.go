@@ -35,6 +35,10 @@ type Column[Row any] struct {
 	// Usual is how wide it is where the table is not told by its first rows, Least how
 	// wide it stays where the terminal is narrow.
 	Usual, Least int
+	// Yields makes it narrower before the others are.
+	Yields bool
+	// Wanted tells by the first rows whether there is to be such a column; nil if so.
+	Wanted func([]Row) bool
 	// KeepEnd cuts a text that is too long at its beginning, as of a path.
 	KeepEnd bool
 	Text    func(Row) string
@@ -91,6 +95,22 @@ func (t *Table[Row]) Print(row Row) error {
 	return t.out.Flush()
 }
 
+// Begin writes the header now, where the rows may be long in coming.
+func (t *Table[Row]) Begin() error {
+	t.layout()
+	t.header()
+	return t.out.Flush()
+}
+
+// header writes the titles, once.
+func (t *Table[Row]) header() {
+	if t.begun {
+		return
+	}
+	t.begun = true
+	t.line(func(i int) (string, terminal.Style) { return cut(t.columns[i].Title, t.room(i), false), terminal.Bold })
+}
+
 // Flush writes what has not been written yet.
 func (t *Table[Row]) Flush() error {
 	t.measure()
@@ -105,6 +125,7 @@ func (t *Table[Row]) measure() {
 		return
 	}
 	t.size = -1
+	t.drop(func(c Column[Row]) bool { return c.Wanted != nil && !c.Wanted(sample) })
 	for _, row := range sample {
 		for i, column := range t.columns {
 			t.natural[i] = max(t.natural[i], uniseg.StringWidth(column.Text(row)))
@@ -115,12 +136,21 @@ func (t *Table[Row]) measure() {
 	}
 }
 
+// drop leaves out columns.
+func (t *Table[Row]) drop(unwanted func(Column[Row]) bool) {
+	var columns []Column[Row]
+	var natural []int
+	for i, column := range t.columns {
+		if !unwanted(column) {
+			columns, natural = append(columns, column), append(natural, t.natural[i])
+		}
+	}
+	t.columns, t.natural = columns, natural
+}
+
 func (t *Table[Row]) row(row Row) {
 	t.layout()
-	if !t.begun {
-		t.begun = true
-		t.line(func(i int) (string, terminal.Style) { return cut(t.columns[i].Title, t.room(i), false), terminal.Bold })
-	}
+	t.header()
 	t.line(func(i int) (string, terminal.Style) {
 		column, style := t.columns[i], terminal.Plain
 		if column.Style != nil {
@@ -156,17 +186,27 @@ func (t *Table[Row]) layout() {
 		total -= len(t.widths) - 1
 	}
 	for ; total > width; total-- {
-		widest, spare := -1, 0
-		for i, column := range t.columns {
-			if s := t.widths[i] - column.Least; s > spare {
-				widest, spare = i, s
-			}
+		narrower := t.widest(true)
+		if narrower < 0 {
+			narrower = t.widest(false)
 		}
-		if widest < 0 {
+		if narrower < 0 {
 			return // too narrow for anything; line cuts
 		}
-		t.widths[widest]--
+		t.widths[narrower]--
 	}
+}
+
+// widest returns the column that has the most to spare, of those that yield or of all; -1
+// if none has.
+func (t *Table[Row]) widest(yielding bool) int {
+	widest, spare := -1, 0
+	for i, column := range t.columns {
+		if s := t.widths[i] - column.Least; s > spare && (column.Yields || !yielding) {
+			widest, spare = i, s
+		}
+	}
+	return widest
 }
 
 // room returns how many columns of the terminal there are for a text.

@@ -149,6 +149,30 @@ func TestColor(t *testing.T) {
 	assert.Contains(t, readLine(t, screen), "12:00:01  \x1b[31mkill\x1b[0m        /usr/bin/kill")
 }
 
+// A column that yields is narrower before the others, and one that nobody wants is not there.
+func TestYields(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	tty, screen := onTerminal(t, 40)
+	yielding := columns()
+	yielding[2].Yields = true
+	yielding[3].Wanted = func(rows []row) bool { return len(rows) > 1 }
+	table := New(tty, terminal.Of(tty), yielding, 9)
+	require.NoError(t, table.Print(row{"12:00:01", "a long name", "/a/long/path/to/a/program", "rest"}))
+	require.NoError(t, table.Flush())
+	assert.Equal(t, "TIME     NAME        PATH", readLine(t, screen))
+	assert.Equal(t, "12:00:01 a long name …/path/to/a/program", readLine(t, screen))
+}
+
+func TestBegin(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	table := New(&out, terminal.Terminal{}, columns(), 0)
+	require.NoError(t, table.Begin())
+	assert.Equal(t, "TIME      NAME        PATH              REST\n", out.String())
+	require.NoError(t, table.Print(rows[0]))
+	assert.Equal(t, 2, strings.Count(out.String(), "\n"), "once")
+}
+
 func TestCut(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
