@@ -4,7 +4,10 @@
 package command
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -33,9 +36,9 @@ of signals can be used, why another cannot, and the commands and settings that m
   unicast    audit records, in the place of the daemon
   file       the audit log that the daemon writes
 
-"ok, but" is a source that can be opened but will not see everything. Nothing on the host is
-changed: a BPF program is loaded for a moment to see whether that is possible, and not
-attached.
+"ok, but" is a source that is usable, with something to know first: mostly what it will not
+see. Nothing on the host is changed: a BPF program is loaded for a moment to see whether
+that is possible, and not attached.
 
 Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag.
 
@@ -43,7 +46,7 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
 
   {"usable": bool, "chosen": what a receiver uses if none is configured, or "",
    "sources": [{"name": "ebpf", "multicast", "unicast" or "file", "usable": bool,
-                "reasons": [why not, or what it will not see], "mend": [commands, settings]}],
+                "reasons": [why not, or what to know], "mend": [commands, settings]}],
    "warnings": [{"what", "mend"}],
    "facts": {"os", "kernel", "machine", "user_id", "capabilities": ["CAP_BPF"],
      "namespaces": {"user", "pid", "network": "initial", "other" or "unknown"},
@@ -52,19 +55,20 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
              "problem": "refused", "absent", "too_old", "unsupported", "other" or "", "error"},
      "audit": {"state": "on", "off", "locked", "absent" or "unknown", "error",
                "daemon": {"pid", "name"} or null, "backlog", "backlog_limit",
-               "backlog_wait_time", "lost", "from_boot": bool},
+               "backlog_wait_time", "lost", "from_boot": bool, "off_at_boot": bool},
      "rules": {"known": bool, "error", "needed", "recorded", "partly", "task_never": bool,
                "obstacles": [{"what", "mend"}]},
      "log": {"path", "problem": "missing", "denied", "irregular", "other" or "", "error",
              "rights": {"path", "mode", "owner", "group", "group_reads"} or null,
-             "size", "modified", "rotated": number of older files, "since": the oldest,
+             "size", "modified", "rotated": number of older files that are read with it,
+             "since": the oldest, "dated": [names of those that are read only if named],
              "free": bytes or -1, "configured", "daemon_installed", "install"}}}`,
 		Example: `  auditkill doctor                               what can I do?
   sudo auditkill doctor                          what can root do?
   sudo -u otelcol-auditkill auditkill doctor     what can that user do?
   auditkill doctor --output json | jq .chosen    for a program
   auditkill doctor --root-path /host             in a container that has the host's files there`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
@@ -78,12 +82,18 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
 }
 
 func (f *doctorFlags) run(cmd *cobra.Command) error {
+	if err := refuseEmpty(cmd.Flags()); err != nil {
+		return err
+	}
 	if !slices.Contains([]string{outputTable, outputJSON}, f.output) {
 		return fmt.Errorf("--output: %q must be %s or %s", f.output, outputTable, outputJSON)
 	}
 	log := f.file
 	if !cmd.Flags().Changed("file") {
 		log = filepath.Join(f.root, f.file)
+	}
+	if err := f.checkRoot(); err != nil {
+		return err
 	}
 	report := diagnosis.Judge(diagnosis.This(f.root, log).Facts())
 	w := cmd.OutOrStdout()
@@ -97,4 +107,22 @@ func (f *doctorFlags) run(cmd *cobra.Command) error {
 		err = exitError(exitNothing)
 	}
 	return err
+}
+
+// checkRoot refuses a folder that has no host's files, of which there would be nothing good
+// to say.
+func (f *doctorFlags) checkRoot() error {
+	if f.root == "" {
+		return nil
+	}
+	info, err := os.Stat(f.root)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("--root-path: %s does not exist; it is the folder where a container has the host's files, such as /host", f.root)
+	case err != nil:
+		return fmt.Errorf("--root-path: %w", err)
+	case !info.IsDir():
+		return fmt.Errorf("--root-path: %s is not a folder; it is where a container has the host's files, such as /host", f.root)
+	}
+	return nil
 }

@@ -63,11 +63,30 @@ func TestDoctor(t *testing.T) {
 
 func TestDoctorRefuses(t *testing.T) {
 	t.Parallel()
-	for _, arguments := range [][]string{{"--output", "csv"}, {"now"}, {"--file"}} {
-		out, code, err := execute(t, newDoctor(), arguments...)
-		require.Error(t, err)
-		assert.Equal(t, exitTrouble, code)
-		assert.Empty(t, out)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "file")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	for name, tt := range map[string]struct {
+		arguments []string
+		says      string
+	}{
+		"an output":             {[]string{"--output", "csv"}, `--output: "csv" must be table or json`},
+		"no output":             {[]string{"--output", ""}, "--output: is empty"},
+		"an argument":           {[]string{"now"}, "unexpected argument \"now\"; `doctor --help` tells what there is"},
+		"a log that is missing": {[]string{"--file"}, "--file"},
+		"no log":                {[]string{"--file", ""}, "--file: is empty"},
+		"no root":               {[]string{"--root-path", ""}, "--root-path: is empty"},
+		"a missing root":        {[]string{"--root-path", filepath.Join(folder, "host")}, "/host does not exist; it is the folder where"},
+		"a root that is a file": {[]string{"--root-path", file}, "/file is not a folder"},
+		"a root below a file":   {[]string{"--root-path", filepath.Join(file, "host")}, "--root-path: stat "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, code, err := execute(t, newDoctor(), tt.arguments...)
+			require.ErrorContains(t, err, tt.says)
+			assert.Equal(t, exitTrouble, code)
+			assert.Empty(t, out)
+		})
 	}
 }
 

@@ -118,8 +118,10 @@ type Audit struct {
 	BacklogWaitTime uint32 `json:"backlog_wait_time"`
 	// Lost is how many records were lost since boot.
 	Lost uint32 `json:"lost"`
-	// FromBoot is true if the kernel was booted with audit=1.
-	FromBoot bool `json:"from_boot"`
+	// FromBoot is true if the kernel was booted with audit=1, OffAtBoot if with audit=0: that
+	// cannot be changed until the next boot (kernel-parameters.txt).
+	FromBoot  bool `json:"from_boot"`
+	OffAtBoot bool `json:"off_at_boot"`
 }
 
 // known reports whether the kernel has told its state.
@@ -178,10 +180,13 @@ type Log struct {
 	Size   int64   `json:"size"`
 	// Modified is when it was written last; nil if that is not known.
 	Modified *time.Time `json:"modified"`
-	// Rotated is how many older files there are, Since when the oldest of all files was
-	// written last: so far back the log reaches at least.
+	// Rotated is how many older files are read with it, Since when the oldest of all of
+	// these was written last: so far back the log reaches at least.
 	Rotated int        `json:"rotated"`
 	Since   *time.Time `json:"since"`
+	// Dated are the names of older files that are read only if they are named, as they have
+	// a date for a number.
+	Dated []string `json:"dated"`
 	// Free is what the disk has room for in bytes; -1 if that is not known.
 	Free int64 `json:"free"`
 	// Configured is log_file in auditd.conf; empty if there is none.

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -92,7 +91,8 @@ func (h Host) capabilities() []string {
 
 // audit asks for the state of the audit system.
 func (h Host) audit(in Namespaces) Audit {
-	a := Audit{State: AuditUnknown, FromBoot: slices.Contains(strings.Fields(read(h.systemPath("/proc/cmdline"))), "audit=1")}
+	a := Audit{State: AuditUnknown}
+	a.FromBoot, a.OffAtBoot = h.auditAtBoot()
 	status, err := h.kernel.GetStatus()
 	switch {
 	case err == nil:
@@ -108,6 +108,18 @@ func (h Host) audit(in Namespaces) Audit {
 	}
 	a.Error = err.Error()
 	return a
+}
+
+// auditAtBoot tells what the kernel's command line says of audit (kernel/audit.c,
+// audit_enable).
+func (h Host) auditAtBoot() (on, off bool) {
+	for word := range strings.FieldsSeq(read(h.systemPath("/proc/cmdline"))) {
+		if value, found := strings.CutPrefix(word, "audit="); found { // the last one counts
+			value = strings.ToLower(value)
+			on, off = value == "1" || value == "on", value == "0" || value == "off"
+		}
+	}
+	return on, off
 }
 
 // daemon returns who holds the audit pid. The kernel finds out only with the next record

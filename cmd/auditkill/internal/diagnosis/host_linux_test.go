@@ -4,6 +4,8 @@
 package diagnosis
 
 import (
+	"bytes"
+	"compress/gzip"
 	"errors"
 	"fmt"
 	"os"
@@ -22,7 +24,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
 // answers is a kernel that only answers: anything else would panic.
@@ -113,6 +117,7 @@ func TestFactsOfFiles(t *testing.T) {
 		"var/log/audit/audit.log.2.gz":  "",
 		"var/log/audit/other.log":       "",
 		"var/log/audit/audit.log.d/sub": "",
+		"var/log/audit/audit.log.bak":   "",
 	})
 	old := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	require.NoError(t, os.Chtimes(filepath.Join(root, "var/log/audit/audit.log.1"), old, old))
@@ -130,6 +135,7 @@ func TestFactsOfFiles(t *testing.T) {
 	assert.Equal(t, LogReadable, l.Problem)
 	assert.Equal(t, int64(len("type=SYSCALL\n")), l.Size)
 	assert.Equal(t, 2, l.Rotated)
+	assert.Empty(t, l.Dated)
 	assert.Equal(t, old, *l.Since)
 	assert.NotNil(t, l.Modified)
 	assert.Positive(t, l.Free)
@@ -151,6 +157,45 @@ func TestFactsOfTheLog(t *testing.T) {
 		l := h.auditLog()
 		assert.Equal(t, want, l.Problem, path)
 		assert.Equal(t, want != LogReadable && want != LogIrregular, l.Error != "", path)
+	}
+}
+
+// What is counted is what auditkill report reads.
+func TestFactsOfOlderLogs(t *testing.T) {
+	t.Parallel()
+	h, root := fake(t)
+	line := "type=DAEMON_START msg=audit(1450214919.813:%d): op=start\n"
+	write(t, root, map[string]string{"var/log/audit/audit.log": fmt.Sprintf(line, 1000)})
+	for i, suffix := range []string{
+		".1", ".2", ".10", ".999", ".99999", // with a number
+		"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", // with a date
+		".0", ".01", ".100000", "_1", "1", ".x", ".1.x", "~", ".save", ".1.gz.old", "-1", // anything else
+	} {
+		write(t, root, map[string]string{"var/log/audit/audit.log" + suffix: fmt.Sprintf(line, i)})
+	}
+	var zipped bytes.Buffer
+	z := gzip.NewWriter(&zipped)
+	fmt.Fprintf(z, line, 2000)
+	require.NoError(t, z.Close())
+	write(t, root, map[string]string{"var/log/audit/audit.log.3.gz": zipped.String(), "var/log/audit/old-audit.log.1": ""})
+	link := filepath.Join(root, "link")
+	require.NoError(t, os.Symlink(h.log, link))
+
+	for _, path := range []string{h.log, link} {
+		h.log = path
+		l := h.auditLog()
+		assert.Equal(t, 6, l.Rotated)
+		assert.Equal(t, []string{
+			"audit.log-2015-12-17", "audit.log-20151214", "audit.log-20151215.gz", "audit.log-2015121823", "audit.log.20151216",
+		}, l.Dated)
+
+		log, err := auditfile.OpenLog(path)
+		require.NoError(t, err)
+		for e := range log.Events(correlate.Config{Timeout: time.Second, MaxPending: 1}) {
+			assert.Fail(t, "no signals are in it", "%+v", e)
+		}
+		log.Close()
+		assert.EqualValues(t, l.Rotated+1, log.Lines(), "each has a line")
 	}
 }
 
@@ -176,31 +221,52 @@ func TestFactsOfAudit(t *testing.T) {
 	for name, tt := range map[string]struct {
 		kernel answers
 		user   Namespace
+		booted string
 		want   Audit
 	}{
 		"on": {
 			answers{status: libaudit.AuditStatus{Enabled: 1, PID: 812, Backlog: 1, BacklogLimit: 2, Lost: 3, BacklogWaitTime: 4}},
-			NamespaceInitial,
+			NamespaceInitial, "",
 			Audit{
 				State: AuditOn, Daemon: &Process{PID: 812, Name: "auditd"},
 				Backlog: 1, BacklogLimit: 2, Lost: 3, BacklogWaitTime: 4,
 			},
 		},
-		"off":                      {answers{}, NamespaceInitial, Audit{State: AuditOff}},
-		"locked":                   {answers{status: libaudit.AuditStatus{Enabled: 2}}, NamespaceInitial, Audit{State: AuditLocked}},
-		"a daemon that was killed": {answers{status: libaudit.AuditStatus{Enabled: 1, PID: 813}}, NamespaceInitial, Audit{State: AuditOn}},
-		"not in the kernel":        {answers{err: syscall.EPROTONOSUPPORT}, NamespaceInitial, Audit{State: AuditAbsent, Error: "protocol not supported"}},
-		"turned off at boot":       {answers{err: syscall.ECONNREFUSED}, NamespaceInitial, Audit{State: AuditAbsent, Error: "connection refused"}},
+		"off":                      {answers{}, NamespaceInitial, "", Audit{State: AuditOff}},
+		"locked":                   {answers{status: libaudit.AuditStatus{Enabled: 2}}, NamespaceInitial, "", Audit{State: AuditLocked}},
+		"a daemon that was killed": {answers{status: libaudit.AuditStatus{Enabled: 1, PID: 813}}, NamespaceInitial, "", Audit{State: AuditOn}},
+		"not in the kernel":        {answers{err: syscall.EPROTONOSUPPORT}, NamespaceInitial, "", Audit{State: AuditAbsent, Error: "protocol not supported"}},
+		"turned off at boot":       {answers{err: syscall.ECONNREFUSED}, NamespaceInitial, "", Audit{State: AuditAbsent, Error: "connection refused"}},
+		"booted with audit=1": {
+			answers{status: libaudit.AuditStatus{Enabled: 1}},
+			NamespaceInitial, "audit=0 audit=1",
+			Audit{State: AuditOn, FromBoot: true},
+		},
+		"booted with audit=on": {
+			answers{},
+			NamespaceInitial, "ro audit=ON",
+			Audit{State: AuditOff, FromBoot: true},
+		},
+		"booted with audit=0": {
+			answers{err: syscall.EPROTONOSUPPORT},
+			NamespaceInitial, "audit=0 audit_backlog_limit=1",
+			Audit{State: AuditAbsent, OffAtBoot: true, Error: "protocol not supported"},
+		},
+		"booted with audit=off": {
+			answers{err: syscall.ECONNREFUSED},
+			NamespaceInitial, "audit=off",
+			Audit{State: AuditAbsent, OffAtBoot: true, Error: "connection refused"},
+		},
 		"from a user namespace": {
 			answers{err: syscall.ECONNREFUSED},
-			NamespaceOther,
+			NamespaceOther, "",
 			Audit{State: AuditUnknown, Error: "connection refused", Daemon: &Process{PID: 812, Name: "auditd"}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h, root := fake(t)
-			write(t, root, map[string]string{"proc/812/comm": "auditd\n", "proc/self/comm": "auditd\n"})
+			write(t, root, map[string]string{"proc/812/comm": "auditd\n", "proc/self/comm": "auditd\n", "proc/cmdline": tt.booted})
 			h.kernel = tt.kernel
 			assert.Equal(t, tt.want, h.audit(Namespaces{User: tt.user}))
 		})

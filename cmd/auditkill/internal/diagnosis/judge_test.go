@@ -27,7 +27,7 @@ func ready() *Facts {
 		},
 		Rules: Rules{Known: true, Needed: 4, Recorded: 4, Obstacles: []Obstacle{}},
 		Log: Log{
-			Path: "/var/log/audit/audit.log", Size: 4321098, Modified: &modified, Rotated: 4, Since: &since, Free: 12 << 30,
+			Path: "/var/log/audit/audit.log", Size: 4321098, Modified: &modified, Rotated: 4, Since: &since, Dated: []string{}, Free: 12 << 30,
 			Rights:     &Rights{Path: "/var/log/audit/audit.log", Mode: "-rw-r-----", Owner: "root", Group: "adm", GroupReads: true},
 			Configured: "/var/log/audit/audit.log", DaemonInstalled: true, Install: "apt-get install auditd",
 		},
@@ -40,7 +40,7 @@ func noCapabilities(f *Facts) {
 	f.Audit = Audit{State: AuditUnknown, Error: "operation not permitted", Daemon: &Process{PID: 812, Name: "auditd"}}
 	f.Rules = Rules{Error: "operation not permitted", Obstacles: []Obstacle{}}
 	f.Log = Log{
-		Path: f.Log.Path, Problem: LogDenied, Error: "permission denied", Free: -1,
+		Path: f.Log.Path, Problem: LogDenied, Error: "permission denied", Free: -1, Dated: []string{},
 		Rights: &Rights{Path: "/var/log/audit", Mode: "drwxr-x---", Owner: "root", Group: "adm", GroupReads: true},
 	}
 }
@@ -52,7 +52,7 @@ func noAudit(f *Facts) {
 }
 
 func noLog(f *Facts) {
-	f.Log = Log{Path: f.Log.Path, Problem: LogMissing, Free: -1, Install: f.Log.Install}
+	f.Log = Log{Path: f.Log.Path, Problem: LogMissing, Free: -1, Dated: []string{}, Install: f.Log.Install}
 	f.Audit.Daemon = nil
 }
 
@@ -126,16 +126,27 @@ func TestJudge(t *testing.T) {
 		},
 		"no daemon, audit off": {
 			change: []func(*Facts){noLog, func(f *Facts) { f.Audit.State, f.Audit.FromBoot, f.Rules.Recorded = AuditOff, false, 0 }},
-			marks:  [4]string{ok, no, ok, no}, chosen: SourceEBPF,
-			says: map[string][]string{"warnings": {"audit is off", "audit=1"}},
+			marks:  [4]string{ok, but, but, no}, chosen: SourceEBPF,
+			says: map[string][]string{
+				SourceMulticast: {"audit is off: `auditkill watch` and a receiver turn it on", "its own log"},
+				SourceUnicast:   {"audit is off: `auditkill watch` and a receiver turn it on"},
+				"warnings":      {"audit is off", "never on since boot", "audit=1"},
+			},
+		},
+		"no daemon, audit off, and no right to turn it on": {
+			change: []func(*Facts){noLog, func(f *Facts) {
+				f.Audit.State, f.Capabilities = AuditOff, []string{capAuditRead, capBPF, capPerfmon}
+			}},
+			marks: [4]string{ok, no, no, no}, chosen: SourceEBPF,
+			says: map[string][]string{SourceMulticast: {"audit is off, so that nothing is recorded", "sudo auditctl -e 1"}},
 		},
 		"no daemon, but its log is still there": {
 			change: []func(*Facts){func(f *Facts) { f.Audit.Daemon = nil }}, marks: [4]string{ok, but, ok, but}, chosen: SourceEBPF,
 			says: map[string][]string{SourceFile: {"nothing is written", "sudo systemctl enable --now auditd"}},
 		},
 		"audit off beside a daemon": {
-			change: []func(*Facts){func(f *Facts) { f.Audit.State = AuditOff }}, marks: [4]string{ok, ok, no, but}, chosen: SourceEBPF,
-			says: map[string][]string{SourceFile: {"audit is off", "sudo auditctl -e 1"}},
+			change: []func(*Facts){func(f *Facts) { f.Audit.State = AuditOff }}, marks: [4]string{ok, but, no, but}, chosen: SourceEBPF,
+			says: map[string][]string{SourceMulticast: {"turn it on"}, SourceFile: {"audit is off", "sudo auditctl -e 1"}},
 		},
 		"no rules": {
 			change: []func(*Facts){func(f *Facts) { f.Rules.Recorded = 0 }}, marks: [4]string{ok, ok, no, but}, chosen: SourceEBPF,
@@ -177,6 +188,10 @@ func TestJudge(t *testing.T) {
 		"no audit in the kernel": {
 			change: []func(*Facts){noAudit}, marks: [4]string{ok, no, no, no}, chosen: SourceEBPF,
 			says: map[string][]string{SourceMulticast: {"CONFIG_AUDIT", "audit=0"}},
+		},
+		"audit=0": {
+			change: []func(*Facts){noAudit, func(f *Facts) { f.Audit.OffAtBoot = true }}, marks: [4]string{ok, no, no, no},
+			chosen: SourceEBPF, says: map[string][]string{SourceMulticast: {"turned off at boot, which nobody can change", "audit=0"}},
 		},
 		"no audit, but a log of another host": {
 			change: []func(*Facts){noAudit, func(f *Facts) { f.Log = ready().Log }}, marks: [4]string{ok, no, no, but}, chosen: SourceEBPF,
@@ -288,6 +303,20 @@ func TestJudge(t *testing.T) {
 			change: []func(*Facts){func(f *Facts) { f.Log.Problem, f.Log.Error = LogOther, "input/output error" }},
 			marks:  [4]string{ok, ok, no, no}, chosen: SourceEBPF,
 			says: map[string][]string{SourceFile: {"input/output error"}},
+		},
+		"a log with a date": {
+			change: []func(*Facts){func(f *Facts) { f.Log.Dated = []string{"audit.log-20151215.gz"} }},
+			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
+			says: map[string][]string{"warnings": {
+				"named: audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log*",
+			}},
+		},
+		"logs with dates": {
+			change: []func(*Facts){func(f *Facts) {
+				f.Log.Dated = []string{"audit.log-20151214", "audit.log-20151215", "audit.log-20151216"}
+			}},
+			marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
+			says: map[string][]string{"warnings": {"audit.log-20151216 and 2 more"}},
 		},
 		"a full disk": {
 			change: []func(*Facts){func(f *Facts) { f.Log.Free = 3 << 20 }}, marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,

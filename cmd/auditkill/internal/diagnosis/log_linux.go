@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"time"
@@ -17,7 +18,7 @@ import (
 
 // auditLog looks at the audit log, and who writes it.
 func (h Host) auditLog() Log {
-	l := Log{Path: h.log, Free: -1, Configured: h.setting("/etc/audit/auditd.conf", "log_file")}
+	l := Log{Path: h.log, Free: -1, Dated: []string{}, Configured: h.setting("/etc/audit/auditd.conf", "log_file")}
 	l.DaemonInstalled, l.Install = h.installed(), h.install()
 	info, err := os.Stat(l.Path)
 	if err == nil && info.Mode().IsRegular() {
@@ -56,20 +57,50 @@ func (l *Log) measure(info fs.FileInfo) {
 	l.Size = info.Size()
 	modified := info.ModTime().UTC()
 	since := modified
-	rotated, _ := filepath.Glob(l.Path + ".*") // of a path with a bracket there may be none
-	for _, path := range rotated {
-		if older, err := os.Stat(path); err == nil && older.Mode().IsRegular() {
-			l.Rotated++
-			if at := older.ModTime().UTC(); at.Before(since) {
-				since = at
-			}
+	var rotated []fs.FileInfo
+	rotated, l.Dated = older(l.Path)
+	for _, file := range rotated {
+		if at := file.ModTime().UTC(); at.Before(since) {
+			since = at
 		}
 	}
+	l.Rotated = len(rotated)
 	l.Modified, l.Since = second(modified), second(since)
 	var disk unix.Statfs_t
 	if err := unix.Statfs(l.Path, &disk); err == nil {
 		l.Free = int64(disk.Bavail) * int64(disk.Bsize) //nolint:unconvert // another type on 32-bit machines
 	}
+}
+
+var (
+	// numbered is what auditd and logrotate append to the name of a log. It is what
+	// auditfile reads, as a test proves.
+	numbered = regexp.MustCompile(`^\.[1-9]\d{0,4}(\.gz)?$`)
+	// dated is what logrotate appends with dateext: -20151215, or with a dateformat of
+	// somebody's own.
+	dated = regexp.MustCompile(`^[-._]\d{4}-?\d{2}-?\d{2}`)
+)
+
+// older returns the older files of a log: those with a number, and the names of those with a
+// date. They lie beside the file that is written, whatever links lead there.
+func older(path string) (rotated []fs.FileInfo, withDate []string) {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	withDate = []string{}                        // a list in JSON
+	entries, _ := os.ReadDir(filepath.Dir(path)) // who may read a log may not list its folder
+	for _, entry := range entries {
+		suffix, found := strings.CutPrefix(entry.Name(), filepath.Base(path))
+		info, err := os.Stat(filepath.Join(filepath.Dir(path), entry.Name()))
+		switch {
+		case !found, err != nil, !info.Mode().IsRegular():
+		case numbered.MatchString(suffix):
+			rotated = append(rotated, info)
+		case dated.MatchString(suffix):
+			withDate = append(withDate, entry.Name())
+		}
+	}
+	return rotated, withDate
 }
 
 func second(t time.Time) *time.Time {

@@ -32,10 +32,8 @@ func judgeMulticast(f *Facts) Source {
 	}
 	s := f.records(SourceMulticast, stops)
 	if s.opens && f.Audit.known() && f.Audit.Daemon == nil {
-		alone := finding("nobody is the audit daemon, so that the kernel prints every record to its own log; " +
-			"unicast takes that place")
-		s.add(alone)
-		s.Usable = s.Usable && f.Audit.State != AuditOff
+		s.add(finding("nobody is the audit daemon, so that the kernel prints every record to its own log; " +
+			"unicast takes that place"))
 	}
 	return s
 }
@@ -87,6 +85,9 @@ func (f *Facts) withoutAudit() []Finding {
 		return []Finding{finding("only Linux has it")}
 	case f.Namespaces.User == NamespaceOther:
 		return []Finding{elsewhere("user", settingsUser)}
+	case f.Audit.State == AuditAbsent && f.Audit.OffAtBoot:
+		return []Finding{finding("audit was turned off at boot, which nobody can change until the next one: " +
+			"remove audit=0 from the kernel's command line and reboot")}
 	case f.Audit.State == AuditAbsent:
 		return []Finding{finding("the kernel has no audit system (CONFIG_AUDIT), or it was turned off at boot: " +
 			"remove audit=0 from the kernel's command line and reboot")}
@@ -104,7 +105,8 @@ func (f *Facts) records(name string, stops []Finding) Source {
 	limits := f.unrecorded(mayChange)
 	s := newSource(name, nil, limits)
 	locked := f.Audit.State == AuditLocked && f.Rules.Known && f.Rules.Recorded+f.Rules.Partly == 0
-	s.Usable = !locked && !f.Rules.TaskNever
+	offForGood := f.Audit.State == AuditOff && !mayChange
+	s.Usable = !locked && !offForGood && !f.Rules.TaskNever
 	return s
 }
 
@@ -127,7 +129,12 @@ func (f *Facts) unrecorded(mayChange bool) []Finding {
 	case !mayChange:
 		found = append(found, finding(what, loadRules, keepRules))
 	}
-	if f.Audit.State == AuditOff && !mayChange {
+	switch {
+	case f.Audit.State != AuditOff:
+	case mayChange:
+		found = append(found, finding("audit is off: `auditkill watch` and a receiver turn it on while they run, "+
+			"the latter unless it has rules::manage: false"))
+	default:
 		found = append(found, finding("audit is off, so that nothing is recorded", "sudo auditctl -e 1"))
 	}
 	for _, o := range f.Rules.Obstacles {

@@ -127,8 +127,15 @@ func warnings(f *Facts) []Finding {
 		found = append(found, finding(text("the kernel has lost %d audit records since boot", a.Lost)))
 	}
 	if a.State == AuditOff && !a.FromBoot {
-		found = append(found, finding("audit is off: netlink turns it on, but if it was never on since boot, signals of processes "+
-			"that run already stay unseen until these are restarted; audit=1 on the kernel's command line prevents that"))
+		found = append(found, finding("audit is off: if it was never on since boot, then also once it is on nothing is recorded "+
+			"of what processes do that run already, until these are restarted; audit=1 on the kernel's command line prevents that"))
+	}
+	if dated := f.Log.Dated; len(dated) > 0 {
+		what := "older logs with a date in their names are not read unless they are named: " + dated[len(dated)-1]
+		if more := len(dated) - 1; more > 0 {
+			what += text(" and %d more", more)
+		}
+		found = append(found, finding(what, "sudo auditkill report "+quote(f.Log.Path)+"*"))
 	}
 	if l := &f.Log; l.Problem == LogReadable && l.Free >= 0 && l.Free < littleSpace {
 		found = append(found, finding(text("the disk of %s has room for %s more; when it is full auditd stops to write "+

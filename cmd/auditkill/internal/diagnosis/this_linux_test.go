@@ -97,6 +97,16 @@ func TestThisHost(t *testing.T) {
 		assert.Equal(t, but, marksOf(f)[SourceMulticast])
 		require.NoError(t, kernel.SetEnabled(status.Enabled == 1, libaudit.WaitForReply))
 	})
+	t.Run("with audit off", func(t *testing.T) { // which it is not for good, on a kernel that answers
+		require.NoError(t, kernel.SetEnabled(false, libaudit.WaitForReply))
+		f := factsAs(t, path, &syscall.SysProcAttr{})
+		assert.Equal(t, AuditOff, f.Audit.State)
+		assert.False(t, f.Audit.OffAtBoot)
+		marks := marksOf(f)
+		assert.Equal(t, but, marks[SourceMulticast])
+		assert.Equal(t, but, marks[SourceUnicast])
+		require.NoError(t, kernel.SetEnabled(status.Enabled == 1, libaudit.WaitForReply))
+	})
 	t.Run("with a daemon", func(t *testing.T) {
 		client, err := libaudit.NewAuditClient(nil)
 		require.NoError(t, err)

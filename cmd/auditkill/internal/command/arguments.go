@@ -1,0 +1,30 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// noArguments refuses what is not a flag, in plainer words than cobra's own.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("unexpected argument %q; `%s --help` tells what there is", args[0], cmd.CommandPath())
+}
+
+// refuseEmpty refuses a flag with nothing behind it, as of a variable that is not set: it
+// would mean something else than what was meant.
+func refuseEmpty(flags *pflag.FlagSet) (err error) {
+	flags.Visit(func(flag *pflag.Flag) {
+		if value := flag.Value.String(); err == nil && (value == "" || value == "[]") {
+			err = fmt.Errorf("--%s: is empty; leave it out, or say what is asked for", flag.Name)
+		}
+	})
+	return err
+}
