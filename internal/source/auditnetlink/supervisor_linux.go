@@ -113,6 +113,7 @@ func (s *supervisor) begin(ctx context.Context) error {
 	case status.PID != 0:
 		return s.listen()
 	case s.mode == ModeMulticast:
+		s.alone = s.now()
 		s.warnAlone()
 		return s.listen()
 	}
@@ -162,7 +163,7 @@ func (s *supervisor) listen() error {
 // does not where the host would have to wait for it.
 func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus) error {
 	if status.PID != 0 && status.PID != s.self {
-		return taken(status.PID)
+		return takenBy(status.PID)
 	}
 	if err := s.backlog.set(status); err != nil {
 		if s.mode == ModeAuto {
@@ -190,7 +191,7 @@ func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus)
 	err = errors.Join(err, s.backlog.restore())
 	if errors.Is(err, unix.EEXIST) {
 		if now, unknown := s.kernel.GetStatus(); unknown == nil {
-			return taken(now.PID)
+			return takenBy(now.PID)
 		}
 	}
 	return explain("becoming the audit daemon (unicast)", needControl, err)
@@ -207,15 +208,26 @@ func (s *supervisor) holdsPlace(requested bool) bool {
 	return status.PID == s.self
 }
 
-// taken is the error where another process is the audit daemon.
-func taken(pid uint32) error {
+// taken is the error where another process is the audit daemon. It says more than the
+// kernel's EEXIST, which it stands for.
+type taken string
+
+func takenBy(pid uint32) taken {
 	name := "a process that has ended"
 	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
 		name = strings.TrimSpace(string(comm))
 	}
-	return fmt.Errorf("netlink::mode unicast: %s[%d] holds the audit pid; use mode multicast, "+
-		"which listens beside it, or stop it: %w", name, pid, unix.EEXIST)
+	return taken(fmt.Sprintf("%s[%d]", name, pid))
 }
+
+// Error implements error.
+func (t taken) Error() string {
+	return fmt.Sprintf("netlink::mode unicast: %s holds the audit pid; use mode multicast, which listens beside it, or stop it",
+		string(t))
+}
+
+// Unwrap tells errors.Is.
+func (taken) Unwrap() error { return unix.EEXIST }
 
 // ask sends a request and waits for its answer.
 func (s *supervisor) ask(ctx context.Context, request func() (uint32, error)) error {

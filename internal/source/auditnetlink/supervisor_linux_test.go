@@ -53,6 +53,22 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// That nobody is the audit daemon is told once, until there was one.
+func TestWarnsOnceOfBeingAlone(t *testing.T) {
+	t.Parallel()
+	b := newBench(t, ModeMulticast, usual(0))
+	require.NoError(t, b.supervisor.begin(t.Context()))
+	b.look(0)
+	b.look(time.Hour)
+	assert.Len(t, b.warnings(), 1)
+	b.kernel.status.PID = other
+	b.look(1)
+	b.kernel.status.PID = 0
+	b.look(1)
+	b.look(time.Hour)
+	assert.Len(t, b.warnings(), 2)
+}
+
 // ended is the pid of a process that has ended.
 func ended(t *testing.T) uint32 {
 	t.Helper()
@@ -68,7 +84,8 @@ func TestBeginFails(t *testing.T) {
 		b := newBench(t, ModeUnicast, usual(other))
 		err := b.supervisor.begin(t.Context())
 		require.ErrorIs(t, err, unix.EEXIST)
-		require.ErrorContains(t, err, "holds the audit pid; use mode multicast")
+		assert.Regexp(t, `^netlink::mode unicast: .*\[\d+\] holds the audit pid; use mode multicast, which listens beside it, or stop it$`,
+			err.Error())
 		assert.Empty(t, b.transport.calls(), "not even tried")
 		assert.Equal(t, usual(other), b.kernel.status, "nothing was changed")
 	})

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/diagnosis"
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/audittest"
@@ -154,6 +156,26 @@ func TestWatchByMulticast(t *testing.T) {
 	asBefore(t, kernel, before)
 }
 
+// Where audit is off and nobody is the daemon, a watch that listens turns audit on while it
+// runs, as doctor has promised.
+func TestWatchByMulticastAlone(t *testing.T) {
+	kernel := audit(t)
+	before, err := kernel.GetStatus()
+	require.NoError(t, err)
+	multicast := doctorJSON(t, "--file", "/nonexistent").Sources[1]
+	assert.Equal(t, diagnosis.SourceMulticast, multicast.Name)
+	assert.True(t, multicast.Usable)
+	assert.Contains(t, strings.Join(multicast.Reasons, "\n"), "audit is off: `auditkill watch` and a receiver turn it on")
+
+	w := startWatch(t, "--source", "multicast")
+	assert.True(t, w.sees(limit))
+	assert.Zero(t, w.end())
+	said := w.errors.String()
+	assert.Equal(t, 1, strings.Count(said, "there is no audit daemon"), said)
+	assert.Equal(t, 1, strings.Count(said, "audit was off and has been turned on"), said)
+	asBefore(t, kernel, before)
+}
+
 // A watch and a collector, which this is, do each other no harm, even with the same key.
 func TestWatchBesideACollector(t *testing.T) {
 	for name, collectorFirst := range map[string]bool{"that was there": true, "that comes": false} {
@@ -197,7 +219,8 @@ func TestWatchByUnicastIfTaken(t *testing.T) {
 	daemon := startWatch(t, "--source", "unicast")
 	w := launchWatch(t, nil, "--source", "unicast")
 	assert.Equal(t, exitTrouble, w.wait())
-	assert.Regexp(t, fmt.Sprintf(`(?m)^auditkill: --source unicast: \S+\[%d\] holds the audit pid; use --source multicast, `,
+	assert.Regexp(t, fmt.Sprintf(`^auditkill: --source unicast: \S+\[%d\] holds the audit pid; `+
+		`use --source multicast, which listens beside it, or stop it\n`,
 		daemon.cmd.Process.Pid), w.errors.String())
 	assert.True(t, daemon.sees(limit), "it has not been disturbed")
 }
