@@ -44,6 +44,9 @@ that load them now, or the lines of a file in /etc/audit/rules.d that loads them
 Every rule costs every system call of the host, so there are four, however many signals
 there are. The sources netlink and file need them, ebpf does not.
 
+"--signal all" is all but signal 0, which is sent to nobody: programs ask with it whether a
+process is there, many of them every second. "--signal all,0" records that, too.
+
 With --check nothing is printed for others to run: the rules that are loaded are compared
 with those that are needed. A rule that records more does as well. Each finding comes with
 the command that mends it:
@@ -69,17 +72,16 @@ locked, or audit is off, 2 if the kernel could not be asked.
   auditkill rules --format rules.d | sudo tee ` + auditrules.Path + `
   sudo augenrules --load                           and load those at every boot
   sudo auditkill rules --check                     is everything recorded?`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil,
-		"signals, such as KILL,TERM, 9 or SIGRTMIN+1, or all (default those that end or stop a process)")
+		"signals, such as KILL,TERM, 9 or SIGRTMIN+1, or all but 0 by all (default those that end or stop a process)")
 	flags.StringVarP(&f.key, "key", "k", "audit_kill", "the key that records bear (ausearch -k)")
 	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
 	flags.BoolVar(&f.check, "check", false, "compare with what is loaded, and change nothing")
 	flags.StringVarP(&f.output, "output", "o", outputTable, "with --check: table or json")
-	cmd.MarkFlagsMutuallyExclusive("check", "format")
 	f.complete(cmd)
 	return cmd
 }
@@ -110,13 +112,19 @@ func (f *rulesFlags) run(cmd *cobra.Command) error {
 
 // validate returns the signals. An error names the flag that is wrong.
 func (f *rulesFlags) validate(cmd *cobra.Command) ([]kill.Signal, error) {
+	if err := refuseEmpty(cmd.Flags()); err != nil {
+		return nil, err
+	}
 	if !slices.Contains([]string{formatAuditctl, formatRulesD}, f.format) {
 		return nil, fmt.Errorf("--format: %q must be %s or %s", f.format, formatAuditctl, formatRulesD)
 	}
 	if !slices.Contains([]string{outputTable, outputJSON}, f.output) {
 		return nil, fmt.Errorf("--output: %q must be %s or %s", f.output, outputTable, outputJSON)
 	}
-	if cmd.Flags().Changed("output") && !f.check {
+	switch {
+	case f.check && cmd.Flags().Changed("format"):
+		return nil, errors.New("--format says how rules are printed, and --check prints none: leave one of them out")
+	case cmd.Flags().Changed("output") && !f.check:
 		return nil, errors.New("--output is for --check; --format says how rules are printed")
 	}
 	if err := validKey(f.key); err != nil {
@@ -128,10 +136,12 @@ func (f *rulesFlags) validate(cmd *cobra.Command) ([]kill.Signal, error) {
 		return nil, err
 	case len(f.signals) == 0:
 		return kill.DefaultSignals(), nil
-	case len(signals) == 0:
-		return kill.AllSignals()[1:], nil // 0 is none
+	case len(signals) > 0:
+		return signals, nil
+	case slices.Contains(f.signals, "0"): // beside all
+		return kill.AllSignals(), nil
 	}
-	return signals, nil
+	return kill.AllSignals()[1:], nil
 }
 
 // validKey refuses what auditctl, ausearch and rules.d do not take whole, as the

@@ -16,6 +16,7 @@ func TestRules(t *testing.T) {
 		"rules_default.txt":   nil,
 		"rules_two.txt":       {"--signal", "KILL,term"},
 		"rules_all.txt":       {"-s", "all"},
+		"rules_all_and_0.txt": {"-s", "0,all"},
 		"rules_file.txt":      {"--format", "rules.d", "--key", "who.did-it", "--signal", "9"},
 		"rules_realtime.txt":  {"--signal", "SIGRTMIN+1,0", "--format", "rules.d"},
 		"rules_auditctl.txt":  {"--format", "auditctl", "--signal", "KILL", "--signal", "SIGTERM"},
@@ -41,13 +42,15 @@ func TestRulesRefuses(t *testing.T) {
 		"a format":               {[]string{"--format", "json"}, `--format: "json" must be auditctl or rules.d`},
 		"an output":              {[]string{"--check", "--output", "csv"}, `--output: "csv" must be table or json`},
 		"an output of rules":     {[]string{"--output", "json"}, "--output is for --check"},
-		"a format of a check":    {[]string{"--check", "--format", "rules.d"}, "[check format]"},
-		"no key":                 {[]string{"--key", ""}, `--key: ""`},
+		"a format of a check":    {[]string{"--check", "--format", "rules.d"}, "--check prints none: leave one of them out"},
+		"all, and no signal":     {[]string{"--signal", "all,foo"}, `--signal: unknown signal "foo"`},
+		"no signal":              {[]string{"--signal", ""}, "--signal: is empty"},
+		"no key":                 {[]string{"--key", ""}, "--key: is empty"},
 		"a key with a blank":     {[]string{"--key", "audit kill"}, "1 to 31 printable ASCII characters"},
 		"a key with a quote":     {[]string{"--key", `audit"kill`}, "such as audit_kill"},
 		"a key that is too long": {[]string{"--key", "a23456789b123456789c123456789d12"}, "--key: "},
 		"a key of other letters": {[]string{"--key", "größe"}, "--key: "},
-		"something to do":        {[]string{"load"}, "load"},
+		"something to do":        {[]string{"load"}, "unexpected argument \"load\"; `rules --help` tells what there is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -27,7 +27,7 @@ import (
 type watchFlags struct {
 	selectionFlags
 	source, file, key string
-	lasts, outcome    time.Duration
+	lasts, outcome    span
 
 	// open begins to see signals.
 	open func(context.Context, live.Config) (watched, error)
@@ -77,7 +77,7 @@ Exit codes: 0 if it has watched, 2 if it could not.`,
   sudo auditkill watch --for 10m -o csv > kills.csv  for ten minutes, into a file
   sudo auditkill watch -t mysqld -o json | head -1   wait for the next one
   auditkill watch --source file                      without root, for who may read the log`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
@@ -85,8 +85,9 @@ Exit codes: 0 if it has watched, 2 if it could not.`,
 	flags.StringVar(&f.source, "source", live.Auto, "auto, ebpf, multicast, unicast or file")
 	flags.StringVar(&f.file, "file", defaultLog, "the audit log, for the source file")
 	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that are loaded")
-	flags.DurationVar(&f.lasts, "for", 0, "how long to watch, such as 10m (default until Ctrl-C)")
-	flags.DurationVar(&f.outcome, "outcome-timeout", 2*time.Minute,
+	flags.Var(&f.lasts, "for", "how long to watch, such as 10m or 1d12h (default until Ctrl-C)")
+	f.outcome = span(2 * time.Minute)
+	flags.Var(&f.outcome, "outcome-timeout",
 		"how long to wait for the end of a process that was sent a fatal signal; 0 not at all")
 	f.complete(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("source", // the flag is there
@@ -113,7 +114,7 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	}
 	if f.lasts > 0 {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, f.lasts)
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.lasts))
 		defer cancel()
 	}
 	if terminal.Of(cmd.ErrOrStderr()).IsTerminal {
@@ -144,10 +145,8 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 		return live.Config{}, err
 	case !slices.Contains(live.Sources(), f.source):
 		return live.Config{}, fmt.Errorf("--source: %q must be auto, ebpf, multicast, unicast or file", f.source)
-	case f.lasts < 0:
-		return live.Config{}, fmt.Errorf("--for: %v must not be negative", f.lasts)
-	case f.outcome < 0:
-		return live.Config{}, fmt.Errorf("--outcome-timeout: %v must not be negative", f.outcome)
+	case f.lasts == 0 && f.flags.Changed("for"):
+		return live.Config{}, errors.New("--for: must be more than nothing; leave it out to watch until Ctrl-C")
 	}
 	if err := validKey(f.key); err != nil {
 		return live.Config{}, err
@@ -156,7 +155,7 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 		asked.Signals = kill.DefaultSignals()
 	}
 	return live.Config{
-		Source: f.source, Path: f.file, Key: f.key, Asked: asked, OutcomeTimeout: f.outcome,
+		Source: f.source, Path: f.file, Key: f.key, Asked: asked, OutcomeTimeout: time.Duration(f.outcome),
 		CommandLine: telemetry.CommandLine(f.commandLine), Host: machine.This(""),
 		Say: func(text string) { fmt.Fprintf(errs, "auditkill: %s\n", text) },
 	}, nil

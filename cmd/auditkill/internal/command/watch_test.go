@@ -131,11 +131,18 @@ func TestWatchRefuses(t *testing.T) {
 		"a source":           {[]string{"--source", "netlink"}, `--source: "netlink" must be auto, ebpf, multicast, unicast or file`},
 		"an output":          {[]string{"-o", "xml"}, `--output: "xml"`},
 		"a glob":             {[]string{"--target", "[a"}, "--target: "},
-		"a time":             {[]string{"--for", "10"}, "--for"},
-		"time that is past":  {[]string{"--for", "-1s"}, "--for: -1s must not be negative"},
-		"a negative outcome": {[]string{"--outcome-timeout", "-1s"}, "--outcome-timeout: -1s must not be negative"},
+		"a time":             {[]string{"--for", "10"}, `"10" for "--for" flag: give it as 30s, 10m, 1h30m, 2d or 1d12h`},
+		"time that is past":  {[]string{"--for", "-1s"}, "give it as 30s"},
+		"no time":            {[]string{"--for", "0"}, "--for: must be more than nothing"},
+		"nothing for a time": {[]string{"--for", ""}, "give it as 30s"},
+		"a negative outcome": {[]string{"--outcome-timeout", "-1s"}, "give it as 30s"},
+		"no source":          {[]string{"--source", ""}, "--source: is empty"},
+		"no key":             {[]string{"--key", ""}, "--key: is empty"},
+		"no log":             {[]string{"--source", "file", "--file", ""}, "--file: is empty"},
+		"no target":          {[]string{"--target", ""}, "--target: is empty"},
+		"all, and no signal": {[]string{"-s", "all,foo"}, `unknown signal "foo"`},
 		"a key":              {[]string{"--key", "a b"}, "--key: "},
-		"a file":             {[]string{"audit.log"}, "audit.log"},
+		"a file":             {[]string{"audit.log"}, "unexpected argument \"audit.log\"; `watch --help` tells what there is"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
