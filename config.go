@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
@@ -169,7 +170,7 @@ func createDefaultConfig() component.Config {
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
 		CommandLine:   string(telemetry.CommandLineRedacted),
-		Correlation:   CorrelationConfig{Timeout: 2 * time.Second, MaxPending: 8192},
+		Correlation:   CorrelationConfig{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending},
 		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,

@@ -27,6 +27,15 @@ const (
 	targetBytes = 256
 )
 
+const (
+	// DefaultTimeout is how long missing records are waited for: auditd may be that far
+	// behind.
+	DefaultTimeout = 2 * time.Second
+	// DefaultMaxPending is how many events wait: kernels before 3.14 leave every one
+	// waiting for the timeout, which makes 4096 signals a second.
+	DefaultMaxPending = 8192
+)
+
 // Position is a place in the source's stream of records: it only grows.
 type Position int64
 

@@ -30,10 +30,6 @@ const (
 	defaultLog = "/var/log/audit/audit.log"
 	// standardInput stands for it among the files.
 	standardInput = "-"
-
-	// What the receiver does by default.
-	correlationTimeout = 2 * time.Second
-	maxPending         = 8192
 )
 
 // logs are those that a report is made of.
@@ -147,7 +143,7 @@ func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 func (l *logs) events() []iter.Seq[*kill.Event] {
 	var all []iter.Seq[*kill.Event]
 	for _, log := range l.opened {
-		events := log.Events(correlate.Config{Timeout: correlationTimeout, MaxPending: maxPending})
+		events := log.Events(correlate.Config{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending})
 		all = append(all, chronology.Ahead(events))
 	}
 	return all
