@@ -61,7 +61,7 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
      "log": {"path", "problem": "missing", "denied", "irregular", "other" or "", "error",
              "rights": {"path", "mode", "owner", "group", "group_reads"} or null,
              "size", "modified", "rotated": number of older files that are read with it,
-             "since": the oldest, "dated": [names of those that are read only if named],
+             "since": the oldest, "unread": [paths of those that are not],
              "free": bytes or -1, "configured", "daemon_installed", "install"}}}`,
 		Example: `  auditkill doctor                               what can I do?
   sudo auditkill doctor                          what can root do?

@@ -184,9 +184,9 @@ type Log struct {
 	// these was written last: so far back the log reaches at least.
 	Rotated int        `json:"rotated"`
 	Since   *time.Time `json:"since"`
-	// Dated are the names of older files that are read only if they are named, as they have
-	// a date for a number.
-	Dated []string `json:"dated"`
+	// Unread are the paths of older files that are not read with it, as they have a date for
+	// a number, or are compressed otherwise than by gzip.
+	Unread []string `json:"unread"`
 	// Free is what the disk has room for in bytes; -1 if that is not known.
 	Free int64 `json:"free"`
 	// Configured is log_file in auditd.conf; empty if there is none.

@@ -135,7 +135,7 @@ func TestFactsOfFiles(t *testing.T) {
 	assert.Equal(t, LogReadable, l.Problem)
 	assert.Equal(t, int64(len("type=SYSCALL\n")), l.Size)
 	assert.Equal(t, 2, l.Rotated)
-	assert.Empty(t, l.Dated)
+	assert.Empty(t, l.Unread)
 	assert.Equal(t, old, *l.Since)
 	assert.NotNil(t, l.Modified)
 	assert.Positive(t, l.Free)
@@ -168,7 +168,7 @@ func TestFactsOfOlderLogs(t *testing.T) {
 	write(t, root, map[string]string{"var/log/audit/audit.log": fmt.Sprintf(line, 1000)})
 	for i, suffix := range []string{
 		".1", ".2", ".10", ".999", ".99999", // with a number
-		"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", // with a date
+		"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", ".4.xz", // not read
 		".0", ".01", ".100000", "_1", "1", ".x", ".1.x", "~", ".save", ".1.gz.old", "-1", // anything else
 	} {
 		write(t, root, map[string]string{"var/log/audit/audit.log" + suffix: fmt.Sprintf(line, i)})
@@ -185,9 +185,11 @@ func TestFactsOfOlderLogs(t *testing.T) {
 		h.log = path
 		l := h.auditLog()
 		assert.Equal(t, 6, l.Rotated)
-		assert.Equal(t, []string{
-			"audit.log-2015-12-17", "audit.log-20151214", "audit.log-20151215.gz", "audit.log-2015121823", "audit.log.20151216",
-		}, l.Dated)
+		var unread []string
+		for _, path := range l.Unread {
+			unread = append(unread, strings.TrimPrefix(path, root+"/var/log/audit/audit.log"))
+		}
+		assert.ElementsMatch(t, []string{"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", ".4.xz"}, unread)
 
 		log, err := auditfile.OpenLog(path)
 		require.NoError(t, err)

@@ -24,6 +24,6 @@ func (h Host) Facts() *Facts {
 		BPF:        BPF{Problem: BPFUnsupported},
 		Audit:      Audit{State: AuditAbsent},
 		Rules:      Rules{Obstacles: []Obstacle{}},
-		Log:        Log{Path: h.log, Problem: LogMissing, Free: -1, Dated: []string{}},
+		Log:        Log{Path: h.log, Problem: LogMissing, Free: -1, Unread: []string{}},
 	}
 }

@@ -27,7 +27,7 @@ func ready() *Facts {
 		},
 		Rules: Rules{Known: true, Needed: 4, Recorded: 4, Obstacles: []Obstacle{}},
 		Log: Log{
-			Path: "/var/log/audit/audit.log", Size: 4321098, Modified: &modified, Rotated: 4, Since: &since, Dated: []string{}, Free: 12 << 30,
+			Path: "/var/log/audit/audit.log", Size: 4321098, Modified: &modified, Rotated: 4, Since: &since, Unread: []string{}, Free: 12 << 30,
 			Rights:     &Rights{Path: "/var/log/audit/audit.log", Mode: "-rw-r-----", Owner: "root", Group: "adm", GroupReads: true},
 			Configured: "/var/log/audit/audit.log", DaemonInstalled: true, Install: "apt-get install auditd",
 		},
@@ -40,7 +40,7 @@ func noCapabilities(f *Facts) {
 	f.Audit = Audit{State: AuditUnknown, Error: "operation not permitted", Daemon: &Process{PID: 812, Name: "auditd"}}
 	f.Rules = Rules{Error: "operation not permitted", Obstacles: []Obstacle{}}
 	f.Log = Log{
-		Path: f.Log.Path, Problem: LogDenied, Error: "permission denied", Free: -1, Dated: []string{},
+		Path: f.Log.Path, Problem: LogDenied, Error: "permission denied", Free: -1, Unread: []string{},
 		Rights: &Rights{Path: "/var/log/audit", Mode: "drwxr-x---", Owner: "root", Group: "adm", GroupReads: true},
 	}
 }
@@ -52,7 +52,7 @@ func noAudit(f *Facts) {
 }
 
 func noLog(f *Facts) {
-	f.Log = Log{Path: f.Log.Path, Problem: LogMissing, Free: -1, Dated: []string{}, Install: f.Log.Install}
+	f.Log = Log{Path: f.Log.Path, Problem: LogMissing, Free: -1, Unread: []string{}, Install: f.Log.Install}
 	f.Audit.Daemon = nil
 }
 
@@ -305,15 +305,15 @@ func TestJudge(t *testing.T) {
 			says: map[string][]string{SourceFile: {"input/output error"}},
 		},
 		"a log with a date": {
-			change: []func(*Facts){func(f *Facts) { f.Log.Dated = []string{"audit.log-20151215.gz"} }},
+			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"/var/log/audit/audit.log-20151215.gz"} }},
 			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 			says: map[string][]string{"warnings": {
-				"named: audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log*",
+				"unless they are named, nor what xz and the like have packed: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log*",
 			}},
 		},
 		"logs with dates": {
 			change: []func(*Facts){func(f *Facts) {
-				f.Log.Dated = []string{"audit.log-20151214", "audit.log-20151215", "audit.log-20151216"}
+				f.Log.Unread = []string{"audit.log-20151214", "audit.log-20151215", "audit.log-20151216"}
 			}},
 			marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 			says: map[string][]string{"warnings": {"audit.log-20151216 and 2 more"}},

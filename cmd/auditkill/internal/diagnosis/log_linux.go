@@ -8,17 +8,18 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
 // auditLog looks at the audit log, and who writes it.
 func (h Host) auditLog() Log {
-	l := Log{Path: h.log, Free: -1, Dated: []string{}, Configured: h.setting("/etc/audit/auditd.conf", "log_file")}
+	l := Log{Path: h.log, Free: -1, Unread: []string{}, Configured: h.setting("/etc/audit/auditd.conf", "log_file")}
 	l.DaemonInstalled, l.Install = h.installed(), h.install()
 	info, err := os.Stat(l.Path)
 	if err == nil && info.Mode().IsRegular() {
@@ -58,7 +59,7 @@ func (l *Log) measure(info fs.FileInfo) {
 	modified := info.ModTime().UTC()
 	since := modified
 	var rotated []fs.FileInfo
-	rotated, l.Dated = older(l.Path)
+	rotated, l.Unread = older(l.Path)
 	for _, file := range rotated {
 		if at := file.ModTime().UTC(); at.Before(since) {
 			since = at
@@ -72,35 +73,27 @@ func (l *Log) measure(info fs.FileInfo) {
 	}
 }
 
-var (
-	// numbered is what auditd and logrotate append to the name of a log. It is what
-	// auditfile reads, as a test proves.
-	numbered = regexp.MustCompile(`^\.[1-9]\d{0,4}(\.gz)?$`)
-	// dated is what logrotate appends with dateext: -20151215, or with a dateformat of
-	// somebody's own.
-	dated = regexp.MustCompile(`^[-._]\d{4}-?\d{2}-?\d{2}`)
-)
-
-// older returns the older files of a log: those with a number, and the names of those with a
-// date. They lie beside the file that is written, whatever links lead there.
-func older(path string) (rotated []fs.FileInfo, withDate []string) {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
+// older returns the older files that auditkill report reads with a log, and the paths of
+// those that it does not, though they seem to be of it.
+func older(path string) (rotated []fs.FileInfo, unread []string) {
+	log, err := auditfile.OpenLog(path)
+	if err != nil {
+		return nil, []string{} // rotated away since
 	}
-	withDate = []string{}                        // a list in JSON
-	entries, _ := os.ReadDir(filepath.Dir(path)) // who may read a log may not list its folder
+	defer log.Close()
+	live, err := os.Stat(path)
+	target, linkErr := filepath.EvalSymlinks(path)
+	if err != nil || linkErr != nil {
+		return nil, []string{}
+	}
+	entries, _ := os.ReadDir(filepath.Dir(target)) // as OpenLog has
 	for _, entry := range entries {
-		suffix, found := strings.CutPrefix(entry.Name(), filepath.Base(path))
-		info, err := os.Stat(filepath.Join(filepath.Dir(path), entry.Name()))
-		switch {
-		case !found, err != nil, !info.Mode().IsRegular():
-		case numbered.MatchString(suffix):
+		info, err := os.Stat(filepath.Join(filepath.Dir(target), entry.Name()))
+		if err == nil && !os.SameFile(info, live) && log.Contains(info) {
 			rotated = append(rotated, info)
-		case dated.MatchString(suffix):
-			withDate = append(withDate, entry.Name())
 		}
 	}
-	return rotated, withDate
+	return rotated, append([]string{}, log.Unread()...)
 }
 
 func second(t time.Time) *time.Time {

@@ -130,9 +130,10 @@ func warnings(f *Facts) []Finding {
 		found = append(found, finding("audit is off: if it was never on since boot, then also once it is on nothing is recorded "+
 			"of what processes do that run already, until these are restarted; audit=1 on the kernel's command line prevents that"))
 	}
-	if dated := f.Log.Dated; len(dated) > 0 {
-		what := "older logs with a date in their names are not read unless they are named: " + dated[len(dated)-1]
-		if more := len(dated) - 1; more > 0 {
+	if unread := f.Log.Unread; len(unread) > 0 {
+		what := "older logs with a date in their names are not read unless they are named, nor what xz and the like have packed: " +
+			unread[len(unread)-1]
+		if more := len(unread) - 1; more > 0 {
 			what += text(" and %d more", more)
 		}
 		found = append(found, finding(what, "sudo auditkill report "+quote(f.Log.Path)+"*"))
