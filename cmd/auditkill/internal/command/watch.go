@@ -120,7 +120,11 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	if terminal.Of(cmd.ErrOrStderr()).IsTerminal {
 		config.Say("watching by " + w.Source() + "; Ctrl-C ends")
 	}
-	err = w.Run(ctx, func(e *kill.Event) error { return show(printer, e) })
+	if err = printer.Begin(); err != nil {
+		err = fmt.Errorf("printing: %w", err)
+	} else {
+		err = w.Run(ctx, func(e *kill.Event) error { return show(printer, e) })
+	}
 	if errors.Is(err, syscall.EPIPE) {
 		err = nil // whoever reads it has seen enough
 	}

@@ -16,8 +16,13 @@ type span time.Duration
 
 var errNoSpan = errors.New("give it as 30s, 10m, 1h30m, 2d or 1d12h")
 
-// String implements pflag.Value.
-func (s *span) String() string { return time.Duration(*s).String() }
+// String implements pflag.Value, which knows a default that is none by "0".
+func (s *span) String() string {
+	if *s == 0 {
+		return "0"
+	}
+	return time.Duration(*s).String()
+}
 
 // Type implements pflag.Value.
 func (*span) Type() string { return "duration" }

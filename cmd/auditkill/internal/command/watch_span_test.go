@@ -22,6 +22,7 @@ func TestSpan(t *testing.T) {
 		require.NoError(t, s.Set(text), text)
 		assert.Equal(t, want, time.Duration(s), text)
 	}
+	assert.NotContains(t, newWatch().UsageString(), "(default 0", "until Ctrl-C is the default")
 	for _, text := range []string{
 		"", "10", "d", "-1s", "-1d", "1d-1h", "+1d", "1.5d", "1dd", "1h1d", "1d1", "day", "1day", "1 d", "65536d", "65535d2000000h",
 		"forever",

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -70,6 +71,19 @@ func TestWatch(t *testing.T) {
 			// The id is of this host.
 			golden(t, "watch_"+format+".txt", regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(out, "an id"))
 		})
+	}
+}
+
+// The header comes before the first signal, so that people see that it runs.
+func TestWatchBegins(t *testing.T) {
+	t.Parallel()
+	for format, begins := range map[string]string{"table": "EPOCH ", "csv": "time,event,", "json": ""} {
+		s := script{}
+		out, code, err := execute(t, s.watch().command(), "--output", format)
+		require.NoError(t, err)
+		assert.Equal(t, exitFound, code)
+		assert.Equal(t, min(1, len(begins)), strings.Count(out, "\n"), out)
+		assert.True(t, strings.HasPrefix(out, begins), out)
 	}
 }
 
