@@ -5,6 +5,8 @@ package command
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -23,11 +25,18 @@ SHELL is bash (with the package bash-completion), zsh, fish or powershell.`,
   auditkill completion zsh > "${fpath[1]}/_auditkill"      if ~/.zshrc calls compinit
   auditkill completion fish > ~/.config/fish/completions/auditkill.fish
   auditkill completion powershell >> $PROFILE`,
-		Args:                  cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		Args:                  oneShell,
 		ValidArgs:             []cobra.Completion{"bash", "zsh", "fish", "powershell"},
 		DisableFlagsInUseLine: true,
 		RunE:                  complete,
 	}
+}
+
+func oneShell(cmd *cobra.Command, shells []string) error {
+	if len(shells) != 1 || !slices.Contains(cmd.ValidArgs, shells[0]) {
+		return fmt.Errorf("name one shell: %s", strings.Join(cmd.ValidArgs, ", "))
+	}
+	return nil
 }
 
 func complete(cmd *cobra.Command, shell []string) error {

@@ -57,9 +57,9 @@ func TestCompletionOfAnUnknownShell(t *testing.T) {
 		arguments []string
 		want      string
 	}{
-		"none":    {[]string{"completion"}, "accepts 1 arg"},
-		"unknown": {[]string{"completion", "tcsh"}, `invalid argument "tcsh"`},
-		"two":     {[]string{"completion", "bash", "zsh"}, "accepts 1 arg"},
+		"none":    {[]string{"completion"}, "name one shell: bash, zsh, fish, powershell"},
+		"unknown": {[]string{"completion", "tcsh"}, "name one shell: bash, zsh, fish, powershell"},
+		"two":     {[]string{"completion", "bash", "zsh"}, "name one shell: bash, zsh, fish, powershell"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -17,9 +17,6 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 )
 
-// auditLog is where auditd writes if nobody says otherwise (auditd.conf(5), log_file).
-const auditLog = "/var/log/audit/audit.log"
-
 // doctorFlags say which host is looked at.
 type doctorFlags struct{ output, file, root string }
 
@@ -73,7 +70,7 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", outputTable, "table or json")
-	flags.StringVar(&f.file, "file", auditLog, "the audit log")
+	flags.StringVar(&f.file, "file", defaultLog, "the audit log")
 	flags.StringVar(&f.root, "root-path", "", "where the host's file system is; the default log is looked for in it")
 	_ = cmd.RegisterFlagCompletionFunc("output", // the flag is there
 		cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))

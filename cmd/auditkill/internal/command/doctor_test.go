@@ -37,7 +37,7 @@ func doctorJSON(t *testing.T, arguments ...string) *diagnosis.Report {
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	path := filepath.Join(root, auditLog)
+	path := filepath.Join(root, defaultLog)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	require.NoError(t, os.WriteFile(path, []byte("type=X\n"), 0o600))
 

@@ -67,7 +67,7 @@ func completeSignals(_ *cobra.Command, _ []string, begun string) ([]string, cobr
 // config returns what the flags ask for. It names the flag that is wrong.
 func (f *selectionFlags) config() (selection.Config, error) {
 	config := selection.Config{Targets: f.targets, Senders: f.senders, User: f.user, OnlyFailed: f.failed}
-	if err := f.refuseEmpty(); err != nil {
+	if err := refuseEmpty(f.flags); err != nil {
 		return config, err
 	}
 	var err error
@@ -89,17 +89,6 @@ func (f *selectionFlags) config() (selection.Config, error) {
 		return config, nil
 	}
 	return config, fmt.Errorf("--command-line: %q must be redacted, full or off", f.commandLine)
-}
-
-// refuseEmpty refuses a flag with nothing behind it, as of a variable that is not set: it
-// would ask for everything.
-func (f *selectionFlags) refuseEmpty() (err error) {
-	f.flags.Visit(func(flag *pflag.Flag) {
-		if value := flag.Value.String(); err == nil && (value == "" || value == "[]") {
-			err = fmt.Errorf("--%s: is empty; leave it out, or say what is asked for", flag.Name)
-		}
-	})
-	return err
 }
 
 // parseSignals reads the values of --signal. It returns none if "all" is among them, as for

@@ -14,13 +14,11 @@ import (
 
 // These are the receiver's defaults.
 const (
-	ringBuffer         = 4 << 20
-	receiveBuffer      = 8 << 20
-	correlationTimeout = 2 * time.Second
+	ringBuffer    = 4 << 20
+	receiveBuffer = 8 << 20
 	// quiet is how long a signal to many waits for more targets, whom a log tells one after
 	// the other: its lines are to be there within 100 ms.
-	quiet      = 50 * time.Millisecond
-	maxPending = 8192
+	quiet = 50 * time.Millisecond
 )
 
 // file follows a log from its end.
@@ -35,7 +33,7 @@ func (w *Watch) file() candidate {
 // source depends on.
 func (w *Watch) correlation(key string) correlate.Config {
 	return correlate.Config{
-		Timeout: correlationTimeout, Quiet: quiet, MaxPending: maxPending, Key: key, Executable: w.config.Host.Executable,
+		Timeout: correlate.DefaultTimeout, Quiet: quiet, MaxPending: correlate.DefaultMaxPending, Key: key, Executable: w.config.Host.Executable,
 	}
 }
 

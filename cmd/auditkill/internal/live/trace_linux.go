@@ -8,6 +8,7 @@ package live
 import (
 	"github.com/moby/sys/capability"
 
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 	"github.com/auditkill/auditkillreceiver/internal/source/signaltrace"
 )
@@ -18,7 +19,7 @@ func (w *Watch) ebpf() candidate {
 		RingBuffer: ringBuffer, Signals: w.config.signals(),
 		Targets: w.config.Asked.Targets, Senders: w.config.Asked.Senders, IncludeFailed: true,
 		Processes: w.processes, FollowFor: w.config.OutcomeTimeout, LostEnds: w.lostEnds,
-		CorrelationTimeout: correlationTimeout, MaxPending: maxPending,
+		CorrelationTimeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending,
 		Telemetry: w.telemetry, Logger: w.logger, Report: ignore,
 	})}
 }
