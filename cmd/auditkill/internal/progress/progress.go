@@ -74,17 +74,6 @@ func (b *Bar) Add(n int64) {
 	b.write("\r" + b.line() + eraseLine)
 }
 
-// Hide erases the bar, so that rows can be written to the same terminal. An Add shows it
-// again, so where another goroutine adds, rows go through Above instead.
-func (b *Bar) Hide() {
-	if b == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.erase()
-}
-
 // Finish erases the bar for good.
 func (b *Bar) Finish() {
 	if b == nil {

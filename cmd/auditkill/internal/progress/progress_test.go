@@ -114,7 +114,6 @@ func TestPatience(t *testing.T) {
 			time.Sleep(time.Millisecond)
 			bar.Add(100 * kB)
 		}
-		bar.Hide()
 		assert.Zero(t, screen.count(), "it is short yet")
 		time.Sleep(time.Millisecond)
 		bar.Add(100 * kB)
@@ -144,7 +143,7 @@ func TestShortReadsSayNothing(t *testing.T) {
 	})
 }
 
-func TestRowsBetweenHideAndAdd(t *testing.T) {
+func TestRowsAbove(t *testing.T) {
 	t.Parallel()
 	for _, columns := range []int{40, 80, 200} {
 		t.Run(fmt.Sprintf("%d columns", columns), func(t *testing.T) {
@@ -152,12 +151,12 @@ func TestRowsBetweenHideAndAdd(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				screen := newScreen(t, columns)
 				bar := New(screen, screen.width, gB)
+				rows := bar.Above(screen)
 				var want strings.Builder
 				for i := range 100 {
 					time.Sleep(100 * time.Millisecond)
 					bar.Add(10 * mB)
-					bar.Hide()
-					fmt.Fprintf(screen, "row %d\n", i)
+					fmt.Fprintf(rows, "row %d\n", i)
 					fmt.Fprintf(&want, "row %d\n", i)
 				}
 				bar.Add(1)
@@ -168,22 +167,21 @@ func TestRowsBetweenHideAndAdd(t *testing.T) {
 	}
 }
 
-func TestHideThenAddShowsItAgain(t *testing.T) {
+func TestComesBackBelowARow(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		screen := newScreen(t, 80)
 		bar := New(screen, screen.width, gB)
 		time.Sleep(time.Second)
 		bar.Add(10 * mB)
-		before := screen.text()
-		assert.NotEmpty(t, before)
-		bar.Hide()
-		assert.Empty(t, screen.text())
+		assert.NotEmpty(t, screen.text())
+		fmt.Fprintln(bar.Above(screen), "row")
+		assert.Equal(t, "row\n", screen.text())
 		bar.Add(0)
-		assert.Empty(t, screen.text(), "it would flicker")
+		assert.Equal(t, "row\n", screen.text(), "it would flicker")
 		time.Sleep(interval)
 		bar.Add(0)
-		assert.NotEmpty(t, screen.text())
+		assert.Greater(t, len(screen.text()), len("row\n"))
 	})
 }
 
@@ -280,7 +278,6 @@ func TestNoBar(t *testing.T) {
 	t.Parallel()
 	var bar *Bar
 	bar.Add(1)
-	bar.Hide()
 	bar.Finish()
 	var rows bytes.Buffer
 	assert.Same(t, &rows, bar.Above(&rows))
