@@ -56,6 +56,12 @@ type follow struct {
 	show  func(*kill.Event) error
 }
 
+func newFollow(table *outcome.Table, show func(*kill.Event) error) *follow {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop() // until there is something to wait for
+	return &follow{table: table, timer: timer, show: show}
+}
+
 func (f *follow) struck(e *kill.Event) {
 	if f.table != nil {
 		f.table.Struck(e)
@@ -91,7 +97,9 @@ func (f *follow) tell() error {
 }
 
 func (f *follow) expire() error {
-	f.table.Expire()
+	if f.table != nil {
+		f.table.Expire()
+	}
 	return f.tell()
 }
 

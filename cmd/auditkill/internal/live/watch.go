@@ -193,7 +193,7 @@ func (w *Watch) runExits(ctx context.Context, producing *sync.WaitGroup, deliver
 
 // showAll shows events until there are no more.
 func (w *Watch) showAll(events <-chan []*kill.Event, show func(*kill.Event) error) error {
-	f := follow{table: w.outcomes, timer: time.NewTimer(time.Hour), show: show}
+	f := newFollow(w.outcomes, show)
 	defer f.timer.Stop()
 	for {
 		var err error
@@ -202,7 +202,7 @@ func (w *Watch) showAll(events <-chan []*kill.Event, show func(*kill.Event) erro
 			if !more {
 				return f.settle()
 			}
-			err = w.showSome(batch, &f)
+			err = w.showSome(batch, f)
 		case <-w.doubts:
 			f.doubt()
 		case <-f.timer.C:

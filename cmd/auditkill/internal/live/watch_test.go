@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -65,6 +66,20 @@ func TestDoesNotFollowIfNobodyWantsToKnow(t *testing.T) {
 	w.config.OutcomeTimeout = 0
 	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld"), end("mysqld", 9)})
 	assert.Equal(t, []string{"SIGKILL to mysqld"}, shown(t, w, p))
+}
+
+// A watch that follows nobody may last for hours.
+func TestWaitsForNothingIfItFollowsNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w, _ := newFake(t, selection.Config{})
+		events, ended := make(chan []*kill.Event), make(chan error)
+		go func() { ended <- w.showAll(events, func(*kill.Event) error { return nil }) }()
+		time.Sleep(2 * time.Hour)
+		close(events)
+		require.NoError(t, <-ended)
+		require.NoError(t, w.Close())
+	})
 }
 
 // A process that outlives the wait is told of while nothing else happens.
