@@ -8,15 +8,12 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/command"
 )
 
 func main() {
-	// What a command has opened in the kernel is closed after these, too.
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ctx, stop := command.Interruptible(context.Background())
 	code := command.Execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)

@@ -65,13 +65,19 @@ func TestWatchForAWhile(t *testing.T) {
 }
 
 func TestWatchIsTerminated(t *testing.T) {
-	kernel := audit(t)
-	before, err := kernel.GetStatus()
-	require.NoError(t, err)
-	w := startWatch(t, "--source", "unicast")
-	w.signal(syscall.SIGTERM)
-	assert.Zero(t, w.wait())
-	asBefore(t, kernel, before)
+	for name, signal := range map[string]syscall.Signal{
+		"kill": syscall.SIGTERM, `Ctrl-\`: syscall.SIGQUIT, "the terminal is closed": syscall.SIGHUP,
+	} {
+		t.Run(name, func(t *testing.T) {
+			kernel := audit(t)
+			before, err := kernel.GetStatus()
+			require.NoError(t, err)
+			w := startWatch(t, "--source", "unicast")
+			w.signal(signal)
+			assert.Zero(t, w.wait())
+			asBefore(t, kernel, before)
+		})
+	}
 }
 
 // What is sent just before the end is still printed.

@@ -10,7 +10,6 @@ import (
 	"encoding/csv"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync"
@@ -36,7 +35,7 @@ func init() {
 	if os.Getenv(asAuditkill) == "" {
 		return
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP) // as main does
+	ctx, stop := Interruptible(context.Background()) // as main does
 	code := Execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
