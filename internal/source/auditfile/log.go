@@ -108,7 +108,7 @@ func OpenLog(path string) (*Log, error) {
 			continue
 		}
 		if !slices.ContainsFunc(parts, func(p part) bool { return p.err == nil }) {
-			return nil, parts[0].err
+			return nil, parts[len(parts)-1].err
 		}
 		return &Log{parts: parts, unread: unread(path)}, nil
 	}
@@ -331,6 +331,9 @@ func (r *reading) read(p part) bool {
 				return false
 			}
 		}
+	}
+	if !errors.Is(err, io.EOF) {
+		s.lines.rest() // half a line, of which what comes next tells
 	}
 	s.finish(r.end, time.Now())
 	r.log.lines += s.line

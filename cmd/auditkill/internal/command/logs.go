@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -28,6 +29,8 @@ import (
 const (
 	// defaultLog is where auditd writes (auditd.conf(5), log_file).
 	defaultLog = "/var/log/audit/audit.log"
+	// maxLinks is how many links the kernel follows (include/linux/namei.h).
+	maxLinks = 40
 	// standardInput stands for it among the files.
 	standardInput = "-"
 )
@@ -52,6 +55,10 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 		paths = []string{defaultLog}
 	}
 	for _, path := range paths {
+		if path == "" {
+			cancel()
+			return nil, errors.New("the name of a log is empty")
+		}
 		if path == standardInput && slices.Contains(l.paths, nameOf(path)) {
 			continue
 		}
@@ -83,7 +90,7 @@ func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditfile.
 	if path == standardInput {
 		return auditfile.NewLog(nameOf(path), interruptible(ctx, in)), nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+	if isStream(path) {
 		return auditfile.NewLog(path, interruptible(ctx, &stream{path: path})), nil
 	}
 	opened, err := auditfile.OpenLog(path)
@@ -126,16 +133,34 @@ func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 	}
 	for _, log := range l.opened {
 		log.Share = len(l.opened)
-		if unread := log.Unread(); len(unread) > 0 {
-			l.notes.keep("not read, as the names do not tell the order; name them to have them read, or unpack them: %s",
-				strings.Join(unread, " "))
-		}
+		l.tellUnread(log.Unread())
 		log.Progress = l.bar.Add
 		log.Problem = func(p auditfile.Problem) {
 			if ctx.Err() == nil { // else the log was closed on purpose
 				l.notes.problem(p)
 			}
 		}
+	}
+}
+
+// tellUnread tells which files beside a log are not read, unless they were named too.
+func (l *logs) tellUnread(paths []string) {
+	var dated, packed []string
+	for _, path := range paths {
+		info, err := os.Stat(path)
+		switch {
+		case err == nil && l.contain(info):
+		case slices.Contains([]string{".xz", ".bz2", ".zst", ".lz4", ".Z"}, filepath.Ext(path)):
+			packed = append(packed, path)
+		default:
+			dated = append(dated, path)
+		}
+	}
+	if len(dated) > 0 {
+		l.notes.keep("not read, as the names do not tell the order; name them to have them read: %s", strings.Join(dated, " "))
+	}
+	if len(packed) > 0 {
+		l.notes.keep("not read, as gzip has not compressed them; unpack them into `auditkill report -`: %s", strings.Join(packed, " "))
 	}
 }
 
@@ -172,6 +197,29 @@ func (l *logs) span() (first, last time.Time, lines int64) {
 func (l *logs) close() {
 	l.bar.Finish()
 	l.interrupt()
+}
+
+// isStream reports whether a path leads to what has no files beside it: a pipe, a device, or
+// what another program has opened, as /dev/stdin.
+func isStream(path string) bool {
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() {
+		return false
+	}
+	for range maxLinks {
+		if strings.HasPrefix(path, "/proc/") {
+			return true
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(filepath.Dir(path), target)
+		}
+		path = target
+	}
+	return !info.Mode().IsRegular()
 }
 
 // stream is a file that may let whoever opens it wait, such as a named pipe.

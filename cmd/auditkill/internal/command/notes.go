@@ -57,10 +57,13 @@ func (n *notes) keep(format string, arguments ...any) {
 
 // flush says what was kept.
 func (n *notes) flush() {
-	for _, note := range n.later {
+	n.mu.Lock()
+	later := n.later
+	n.later = nil
+	n.mu.Unlock()
+	for _, note := range later {
 		n.say("%s", note)
 	}
-	n.later = nil
 }
 
 // fail tells of something that is missing in the report.
@@ -109,7 +112,7 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	first, last, lines := l.span()
 	from := strings.Join(l.paths, ", ")
 	switch {
-	case len(l.opened) == 0:
+	case len(l.opened) == 0, lines == 0 && n.trouble.Load(): // which was told
 	case lines == 0:
 		n.say("%s: empty", from)
 	case first.IsZero():

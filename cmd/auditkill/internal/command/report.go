@@ -5,6 +5,7 @@ package command
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -100,6 +101,8 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 		return err
 	}
 	if err := r.read(); err != nil {
+		logs.bar.Finish()
+		r.notes.flush()
 		return err
 	}
 	return r.end(cmd.Context(), config)
@@ -129,6 +132,9 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 	}
 	if f.plot == "" {
 		return config, nil
+	}
+	if f.by == "" && f.flags.Changed("output") {
+		return config, errors.New("--output: a drawing has the format that the name of its file ends in; leave it out")
 	}
 	if err := timeline.Check(f.plot); err != nil {
 		return config, fmt.Errorf("--plot: %w", err)

@@ -80,6 +80,8 @@ func TestReport(t *testing.T) {
 		"empty_target":        {"-t", ""},
 		"empty_user":          {"-u", ""},
 		"empty_since":         {"--since", ""},
+		"empty_name":          {""},
+		"plot_output":         {"--plot", "x.svg", "-o", "json"},
 		"empty_plot":          {"--plot", ""},
 		"wrong_passwd":        {recording("seed.log"), "--passwd", "/nonexistent/passwd"},
 		"until_the_second":    {recording("seed.log"), "--since", "2015-12-15 21:28:39", "--until", "2015-12-15 21:28:39"},
@@ -425,7 +427,15 @@ func TestReportTellsWhatItDoesNotRead(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	_, errs, code := runReport(t, nil, directory)
 	assert.Equal(t, exitFound, code)
-	assert.Contains(t, errs, "not read, as the names do not tell the order; name them to have them read, or unpack them: "+path)
+	assert.Contains(t, errs, "not read, as the names do not tell the order; name them to have them read: "+path+"\n")
+	packed := filepath.Join(directory, "audit.log.3.xz")
+	require.NoError(t, os.WriteFile(packed, []byte("\xfd7zXZ\x00"), 0o600))
+	_, errs, _ = runReport(t, nil, directory, path)
+	assert.NotContains(t, errs, "the order", "it was named")
+	assert.Contains(t, errs, "not read, as gzip has not compressed them; unpack them into `auditkill report -`: "+packed+"\n")
+	_, errs, code = runReport(t, nil, packed)
+	assert.Equal(t, exitTrouble, code)
+	assert.Equal(t, "auditkill: "+packed+": cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -\n", errs)
 }
 
 // Whatever the name of a file is, it does nothing to the terminal.

@@ -14,7 +14,7 @@ import (
 )
 
 // Past are the columns of what has happened. Which host it was on is told if there are
-// several logs, or the log tells of several hosts.
+// several logs, or the log tells it, as there may be another one further on.
 func Past(location *time.Location, conceal telemetry.CommandLine, severalLogs bool) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
@@ -27,14 +27,14 @@ func Past(location *time.Location, conceal telemetry.CommandLine, severalLogs bo
 		{Title: "EXECUTABLE", Least: 10, Text: Entry.Executable, KeepEnd: true, Yields: true},
 		{Title: "LOGIN", Least: 5, Text: Entry.Login},
 		{Title: "RESULT", Least: 6, Text: Entry.Result, Style: resultStyle},
-		{Title: "HOST", Least: 4, Text: Entry.Host, KeepEnd: true, Wanted: func(entries []Entry) bool { return severalLogs || several(entries) }},
+		{Title: "HOST", Least: 4, Text: Entry.Host, KeepEnd: true, Wanted: func(entries []Entry) bool { return severalLogs || anyNamed(entries) }},
 		{Title: "COMMAND", Least: 7, Text: func(e Entry) string { return e.CommandLine(conceal) }, Yields: true},
 	}
 }
 
-// several reports whether entries are of several hosts.
-func several(entries []Entry) bool {
-	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Event.Audit.Node != entries[0].Event.Audit.Node })
+// anyNamed reports whether a log tells of which host it is.
+func anyNamed(entries []Entry) bool {
+	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Event.Audit.Node != "" })
 }
 
 // Live are the columns of what happens: those that SystemTap's examples print, and what

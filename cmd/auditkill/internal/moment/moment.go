@@ -97,7 +97,7 @@ func parseRelative(text string, now time.Time) (first, last time.Time, ok bool) 
 	}
 	for _, form := range clocks {
 		if t, err := time.Parse(form.text, clock); err == nil {
-			first = time.Date(year, month, date-back, t.Hour(), t.Minute(), t.Second(), 0, now.Location())
+			first = time.Date(year, month, date-back, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())
 			return first, form.last(first), true
 		}
 	}
@@ -114,7 +114,7 @@ func ago(amount string, now time.Time) (time.Time, bool) {
 		unit = strings.TrimLeft(amount, "0123456789")
 		number = strings.TrimSuffix(amount, unit)
 	}
-	n, err := strconv.ParseUint(number, 10, 16)
+	n, err := strconv.ParseUint(number, 10, 20) // more hours would not fit a Duration
 	if number == "a" || number == "an" {
 		n, err = 1, nil
 	}
@@ -134,9 +134,18 @@ func ago(amount string, now time.Time) (time.Time, bool) {
 	case "week", "w":
 		return now.AddDate(0, 0, -7*count), true
 	case "month":
-		return now.AddDate(0, -count, 0), true
+		return monthsAgo(now, count), true
 	case "year", "y":
-		return now.AddDate(-count, 0, 0), true
+		return monthsAgo(now, 12*count), true
 	}
 	return time.Time{}, false
+}
+
+// monthsAgo goes back by months, to the last day of one that is shorter.
+func monthsAgo(now time.Time, months int) time.Time {
+	t := now.AddDate(0, -months, 0)
+	if t.Day() != now.Day() { // AddDate takes the 31st of a month with 30 days for the 1st of the next
+		t = t.AddDate(0, 0, -t.Day())
+	}
+	return t
 }

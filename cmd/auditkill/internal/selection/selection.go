@@ -82,7 +82,7 @@ func New(config Config) (*Selection, error) {
 		s.add("by another user", s.byUser)
 	}
 	if config.OnlyFailed {
-		s.add("that got through", func(e *kill.Event) bool { return e.Result.Failed() })
+		s.add("that got through", mayHaveFailed)
 	}
 	return s, nil
 }
@@ -131,12 +131,21 @@ func (s *Selection) byUser(e *kill.Event) bool {
 	if e.Kind == kill.KindAbend || e.Origin == kill.OriginKernel && p.PID == 0 {
 		return false
 	}
+	if !p.Login.ID.Known && !p.User.ID.Known && !p.RealUser.ID.Known {
+		return true // the record that tells is lost
+	}
 	for _, user := range []kill.User{p.Login, p.User, p.RealUser} {
 		if user.ID.Known && (s.config.User == user.Name || s.config.User == strconv.FormatUint(uint64(user.ID.Value), 10)) {
 			return true
 		}
 	}
 	return false
+}
+
+// mayHaveFailed reports whether a signal did not get through, or the record that tells is
+// lost.
+func mayHaveFailed(e *kill.Event) bool {
+	return e.Result.Failed() || e.Kind == kill.KindSignal && !e.Complete && !e.Result.Known && e.Delivery == kill.DeliveryUnknown
 }
 
 // Rejections returns why events were not asked for; an event counts once.

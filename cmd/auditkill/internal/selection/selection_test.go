@@ -38,6 +38,7 @@ func TestApply(t *testing.T) {
 	refused := func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }
 	signal := func(s kill.Signal) func(*kill.Event) { return func(e *kill.Event) { e.Signal = s } }
 	byKernel := func(e *kill.Event) { e.Origin, e.Sender = kill.OriginKernel, kill.Process{} }
+	lost := func(e *kill.Event) { e.Complete, e.Result, e.Sender = false, kill.Result{}, kill.Process{} }
 	died := func(e *kill.Event) { e.Kind = kill.KindAbend }
 	for name, tt := range map[string]struct {
 		config Config
@@ -67,6 +68,9 @@ func TestApply(t *testing.T) {
 		"user, died":                 {Config{User: "root"}, event(died), false},
 		"failed, but did not":        {Config{OnlyFailed: true}, event(nil), false},
 		"failed":                     {Config{OnlyFailed: true}, event(refused), true},
+		"user, lost":                 {Config{User: "carol"}, event(lost), true},
+		"failed, lost":               {Config{OnlyFailed: true}, event(lost), true},
+		"failed, died":               {Config{OnlyFailed: true}, event(died), false},
 		"since":                      {Config{Since: noon}, event(nil), true},
 		"too early":                  {Config{Since: noon.Add(1)}, event(nil), false},
 		"until":                      {Config{Until: noon}, event(nil), true},

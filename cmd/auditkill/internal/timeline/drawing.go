@@ -127,10 +127,10 @@ func (d *drawing) drawTitle(height vg.Length) {
 	d.write(d.regular, faint, margin, y-lineHeight-2, d.timeline.summary())
 }
 
-// summary says how many kills there are, and from when to when.
+// summary says how many signals there are, and from when to when.
 func (t *Timeline) summary() string {
 	senders, exact := t.senders()
-	text := plural(t.count, "kill")
+	text := plural(t.count, "signal")
 	if t.failed > 0 {
 		text += " (" + number(t.failed) + " failed)"
 	}

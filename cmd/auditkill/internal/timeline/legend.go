@@ -28,7 +28,7 @@ func (d *drawing) drawLegend() {
 		explain(kind{signal: anySignal, failed: true}, "hollow: failed")
 	}
 	if d.several {
-		d.write(d.regular, faint, x, y-textSize*0.35, "larger: several kills")
+		d.write(d.regular, faint, x, y-textSize*0.35, "larger: several at once")
 	}
 }
 

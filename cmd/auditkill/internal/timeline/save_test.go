@@ -77,14 +77,14 @@ func TestText(t *testing.T) {
 		want    []string
 	}{
 		"three nights": {night(), []string{
-			"Kills of mysqld", "8 kills (1 failed) by 2 senders, 2025-09-01 02:00:00 to 2025-09-03 02:00:30 CEST",
+			"Kills of mysqld", "8 signals (1 failed) by 2 senders, 2025-09-01 02:00:00 to 2025-09-03 02:00:30 CEST",
 			"6", "/usr/local/bin/backup.sh", "2", "/usr/bin/kill",
 			"03:00", "06:00", "09:00", "12:00", "15:00", "18:00", "21:00", "Tue 2 Sep", "00:00", "03:00", "06:00", "09:00",
 			"12:00", "15:00", "18:00", "21:00", "Wed 3 Sep", "00:00", "Mon 1 Sep",
 			"SIGKILL", "SIGTERM", "SIGHUP", "hollow: failed",
 		}},
 		"a single kill": {drawSet(t, "one"), []string{
-			"Kills of mysqld", "1 kill by 1 sender, 2025-09-17 02:00:03 CEST", "1", "/usr/bin/kill",
+			"Kills of mysqld", "1 signal by 1 sender, 2025-09-17 02:00:03 CEST", "1", "/usr/bin/kill",
 			"01:59:35", "01:59:40", "01:59:45", "01:59:50", "01:59:55", "02:00:00", "02:00:05", "02:00:10", "02:00:15",
 			"02:00:20", "02:00:25", "02:00:30", "Wed 17 Sep", "SIGKILL",
 		}},
@@ -165,7 +165,7 @@ func TestLongSpans(t *testing.T) {
 	assert.Less(t, len(got[0]), 200)
 	assert.Contains(t, got[0], "…")
 	assert.Contains(t, got, "5000")
-	assert.Equal(t, "2 kills by 2 senders, 1970-01-01 01:00:00 to 9999-12-31 13:00:00 CET", got[1])
+	assert.Equal(t, "2 signals by 2 senders, 1970-01-01 01:00:00 to 9999-12-31 13:00:00 CET", got[1])
 }
 
 // TestImage looks for the colors of the marks where they belong.

@@ -73,7 +73,7 @@ func TestLatecomersGetALane(t *testing.T) {
 	assert.InDelta(t, 100, lanes[0].count, 5, "what came before it had a lane is with the others")
 	assert.Equal(t, timeline.count-lanes[0].count-18, lanes[19].count)
 	assert.InEpsilon(t, 5001-19, others, 0.03)
-	assert.Contains(t, timeline.summary(), "5,100 kills by about 5,0")
+	assert.Contains(t, timeline.summary(), "5,100 signals by about 5,0")
 	assert.Contains(t, texts(t, timeline), "≥ "+number(lanes[0].count))
 }
 
