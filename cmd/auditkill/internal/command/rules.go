@@ -130,15 +130,22 @@ func (f *rulesFlags) validate(cmd *cobra.Command) ([]kill.Signal, error) {
 	if err := validKey(f.key); err != nil {
 		return nil, err
 	}
-	signals, err := parseSignals(f.signals)
+	return f.recorded()
+}
+
+// recorded returns the signals that are asked for. Unlike for report and watch, who choose
+// among what is recorded, all is not signal 0, unless that is named beside it.
+func (f *rulesFlags) recorded() ([]kill.Signal, error) {
+	isAll := func(name string) bool { return strings.EqualFold(strings.TrimSpace(name), "all") }
+	signals, err := parseSignals(slices.DeleteFunc(slices.Clone(f.signals), isAll))
 	switch {
 	case err != nil:
 		return nil, err
 	case len(f.signals) == 0:
 		return kill.DefaultSignals(), nil
-	case len(signals) > 0:
+	case !slices.ContainsFunc(f.signals, isAll):
 		return signals, nil
-	case slices.Contains(f.signals, "0"): // beside all
+	case slices.Contains(signals, 0):
 		return kill.AllSignals(), nil
 	}
 	return kill.AllSignals()[1:], nil

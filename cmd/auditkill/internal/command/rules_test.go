@@ -15,7 +15,7 @@ func TestRules(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"rules_default.txt":   nil,
 		"rules_two.txt":       {"--signal", "KILL,term"},
-		"rules_all.txt":       {"-s", "all"},
+		"rules_all.txt":       {"-s", "all, KILL"},
 		"rules_all_and_0.txt": {"-s", "0,all"},
 		"rules_file.txt":      {"--format", "rules.d", "--key", "who.did-it", "--signal", "9"},
 		"rules_realtime.txt":  {"--signal", "SIGRTMIN+1,0", "--format", "rules.d"},
@@ -28,6 +28,19 @@ func TestRules(t *testing.T) {
 			require.NoError(t, err)
 			assert.Equal(t, exitFound, code)
 			golden(t, name, out)
+		})
+	}
+}
+
+// However signal 0 is written, and wherever.
+func TestRulesOfAllAnd0(t *testing.T) {
+	t.Parallel()
+	for _, signals := range []string{"all,0", "all,SIG0", "00,all", "all, 0", "0, ALL", "KILL,all,0", "0,0,all,all"} {
+		t.Run(signals, func(t *testing.T) {
+			t.Parallel()
+			out, _, err := execute(t, newRules(), "--signal", signals)
+			require.NoError(t, err)
+			golden(t, "rules_all_and_0.txt", out)
 		})
 	}
 }
