@@ -209,8 +209,8 @@ func TestReportOnATerminal(t *testing.T) {
 	}
 	screen, _ := terminalOf(t, 80, 0, []string{"TZ=UTC"}, "report", "--passwd", os.DevNull, seed)
 	assert.Equal(t, []string{
-		"TIME           SIGNAL  TARGET      SENDER      EXECUTABLE  LOGIN RESULT COMMAND…",
-		"12-15 21:28:39 SIGKILL …sqld[3936] …kill[3997] …bin/mykill 500   ok     -",
+		"TIME           SIGNAL  TARGET       SENDER       EXECUTABLE LOGIN RESULT COMMAND",
+		"12-15 21:28:39 SIGKILL mysqld[3936] mykill[3997] …in/mykill 500   ok     -",
 	}, screen)
 	screen, written := terminalOf(t, 200, 0, []string{"TZ=UTC"}, "report", "--passwd", os.DevNull, seed)
 	assert.Contains(t, screen[1], "2015-12-15 21:28:39.813  SIGKILL  mysqld[3936]  mykill[3997]  /opt/bin/mykill  ")

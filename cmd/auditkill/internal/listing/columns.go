@@ -20,7 +20,7 @@ func Past(location *time.Location, conceal telemetry.CommandLine, severalLogs bo
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
 	}
 	return []table.Column[Entry]{
-		{Title: "TIME", Least: len("01-02 15:04:05"), Text: at("2006-01-02 15:04:05.000"), Short: at("01-02 15:04:05")},
+		{Title: "TIME", Least: len("01-02 15:04:05"), Text: at("2006-01-02 15:04:05.000"), Short: at("01-02 15:04:05"), Yields: true},
 		{Title: "SIGNAL", Least: len("SIGNAL"), Text: Entry.Signal, Short: Entry.shortSignal, Style: signalStyle},
 		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess, KeepEnd: true},
 		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess, KeepEnd: true},
