@@ -308,15 +308,25 @@ func TestJudge(t *testing.T) {
 			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"/var/log/audit/audit.log-20151215.gz"} }},
 			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 			says: map[string][]string{"warnings": {
-				"unless they are named, nor what xz and the like have packed: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log*",
+				"unless they are named, nor what xz and the like have packed: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log /var/log/audit/audit.log-20151215.gz",
 			}},
 		},
 		"logs with dates": {
 			change: []func(*Facts){func(f *Facts) {
-				f.Log.Unread = []string{"audit.log-20151214", "audit.log-20151215", "audit.log-20151216"}
+				f.Log.Unread = []string{"audit.log-20151213", "audit.log-20151214", "audit.log-20151215", "audit.log-20151216"}
 			}},
 			marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
-			says: map[string][]string{"warnings": {"audit.log-20151216 and 2 more"}},
+			says: map[string][]string{"warnings": {
+				"audit.log-20151216 and 3 more",
+				"sudo auditkill report /var/log/audit/audit.log audit.log-20151216 audit.log-20151215 audit.log-20151214\n",
+			}},
+		},
+		"logs that others have packed": {
+			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"audit.log-20151215.zst", "audit log.4.xz"} }},
+			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
+			says: map[string][]string{"warnings": {
+				"audit log.4.xz and 1 more", "sudo xzcat 'audit log.4.xz' | auditkill report -\n",
+			}},
 		},
 		"a full disk": {
 			change: []func(*Facts){func(f *Facts) { f.Log.Free = 3 << 20 }}, marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,

@@ -130,14 +130,7 @@ func warnings(f *Facts) []Finding {
 		found = append(found, finding("audit is off: if it was never on since boot, then also once it is on nothing is recorded "+
 			"of what processes do that run already, until these are restarted; audit=1 on the kernel's command line prevents that"))
 	}
-	if unread := f.Log.Unread; len(unread) > 0 {
-		what := "older logs with a date in their names are not read unless they are named, nor what xz and the like have packed: " +
-			unread[len(unread)-1]
-		if more := len(unread) - 1; more > 0 {
-			what += text(" and %d more", more)
-		}
-		found = append(found, finding(what, "sudo auditkill report "+quote(f.Log.Path)+"*"))
-	}
+	found = append(found, f.Log.unread()...)
 	if l := &f.Log; l.Problem == LogReadable && l.Free >= 0 && l.Free < littleSpace {
 		found = append(found, finding(text("the disk of %s has room for %s more; when it is full auditd stops to write "+
 			"(disk_full_action in auditd.conf)", l.Path, size(l.Free)), "df -h "+quote(l.Path)))

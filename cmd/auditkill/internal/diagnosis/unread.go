@@ -1,0 +1,47 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package diagnosis
+
+import (
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// manyOlder is how many older logs are named: the newest ones.
+const manyOlder = 3
+
+// unpackers are what reads logs that report does not, by the end of their names.
+var unpackers = map[string]string{".xz": "xzcat", ".bz2": "bzcat", ".zst": "zstdcat", ".lz4": "lz4cat", ".Z": "zcat"}
+
+// unread tells of older logs that are not read unless they are named. Each is named, as
+// only root may be able to list the folder, and so a shell could not find them by a star.
+func (l *Log) unread() []Finding {
+	if len(l.Unread) == 0 {
+		return nil
+	}
+	what := "older logs with a date in their names are not read unless they are named, nor what xz and the like have packed: " +
+		l.Unread[len(l.Unread)-1]
+	if more := len(l.Unread) - 1; more > 0 {
+		what += text(" and %d more", more)
+	}
+	var dated, mend []string
+	packed := ""
+	for _, path := range l.Unread {
+		if unpackers[filepath.Ext(path)] != "" {
+			packed = path
+		} else {
+			dated = append(dated, quote(path))
+		}
+	}
+	if len(dated) > 0 {
+		slices.Reverse(dated)
+		named := append([]string{quote(l.Path)}, dated[:min(manyOlder, len(dated))]...)
+		mend = append(mend, "sudo auditkill report "+strings.Join(named, " "))
+	}
+	if packed != "" {
+		mend = append(mend, "sudo "+unpackers[filepath.Ext(packed)]+" "+quote(packed)+" | auditkill report -")
+	}
+	return []Finding{finding(what, mend...)}
+}
