@@ -160,6 +160,7 @@ func TestUnicast(t *testing.T) {
 	for _, mode := range []Mode{ModeAuto, ModeUnicast} {
 		t.Run(string(mode), func(t *testing.T) {
 			r := run(t, mode)
+			assert.Equal(t, ModeUnicast, r.Began())
 			sender, target := sendSignals(t, 100)
 			assertSignals(t, r.await(t, sender, 101), 100, target, "audit_unicast")
 		})
@@ -169,6 +170,7 @@ func TestUnicast(t *testing.T) {
 func TestMulticastAlone(t *testing.T) {
 	realKernel(t)
 	r := run(t, ModeMulticast)
+	assert.Equal(t, ModeMulticast, r.Began())
 	sender, target := sendSignals(t, 100)
 	assertSignals(t, r.await(t, sender, 101), 100, target, "audit_multicast")
 }

@@ -60,6 +60,8 @@ type Source struct {
 	supervisor *supervisor
 	vacancies  vacancies
 
+	began Mode
+
 	// stop ends the supervisor.
 	stop                 context.CancelFunc
 	reading, supervising sync.WaitGroup
@@ -97,6 +99,10 @@ func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) 
 	if err := s.supervisor.begin(ctx); err != nil {
 		return err
 	}
+	s.began = ModeMulticast
+	if s.supervisor.registered {
+		s.began = ModeUnicast
+	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.supervising.Go(func() { s.supervise(ctx) })
 	return s.settings.Telemetry.RegisterReceiverAuditKillPendingCallback(
@@ -105,6 +111,10 @@ func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) 
 			return nil
 		})
 }
+
+// Began returns how Start has begun to listen: ModeMulticast or ModeUnicast. With ModeAuto
+// that changes while it runs, as audit daemons come and go.
+func (s *Source) Began() Mode { return s.began }
 
 // read empties the socket until it is closed.
 func (s *Source) read() {

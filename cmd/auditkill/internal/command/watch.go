@@ -117,9 +117,11 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.lasts))
 		defer cancel()
 	}
+	watching := "watching by " + w.Source()
 	if terminal.Of(cmd.ErrOrStderr()).IsTerminal {
-		config.Say("watching by " + w.Source() + "; Ctrl-C ends")
+		watching += "; Ctrl-C ends"
 	}
+	config.Say(watching)
 	if err = printer.Begin(); err != nil {
 		err = fmt.Errorf("printing: %w", err)
 	} else {

@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// `watch | head -1` ends with the line, not with the next signal, and cleans up.
+// `watch -o json | head -1` ends with the line, not with the next signal, and cleans up.
 func TestWatchThatNobodyReads(t *testing.T) {
 	for name, source := range map[string]string{"ebpf": "ebpf", "netlink": "unicast"} {
 		t.Run(name, func(t *testing.T) {
@@ -131,9 +131,9 @@ func TestWatchWithoutRights(t *testing.T) {
 		says   string
 	}{
 		"auto": {"auto", `^auditkill: no source can be used:
-  ebpf     it lacks CAP_BPF and CAP_PERFMON
-  netlink  it lacks CAP_AUDIT_READ
-  file     .*permission denied
+  ebpf                  it lacks CAP_BPF and CAP_PERFMON
+  multicast or unicast  it lacks CAP_AUDIT_READ
+  file                  .*permission denied
 run it as root: sudo auditkill watch
 without, .auditkill watch --source file --file FILE. and .auditkill report FILE. read any audit log that you may read;
 log_group in /etc/audit/auditd.conf names the group that may read the host's own
@@ -174,7 +174,7 @@ func TestWatchALogWithoutRights(t *testing.T) {
 	}, limit, time.Millisecond)
 	assert.Zero(t, w.end())
 	assert.Equal(t, `auditkill: not by ebpf: it lacks CAP_BPF and CAP_PERFMON
-auditkill: not by netlink: it lacks CAP_AUDIT_READ
+auditkill: not by multicast or unicast: it lacks CAP_AUDIT_READ
 auditkill: watching by file
 `, w.errors.String())
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/elastic/go-libaudit/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/diagnosis"
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
@@ -213,6 +214,31 @@ func TestWatchBesideACollector(t *testing.T) {
 	}
 }
 
+// With auto it says which of the two ways it was that netlink has, by the name that --source
+// has for it.
+func TestWatchSaysByWhat(t *testing.T) {
+	audit(t)
+	says := func(by string) {
+		t.Helper()
+		var errs lockedBuffer
+		cmd := auditkill(t, "watch", "-o", "json", "--file", "/nonexistent")
+		cmd.Stderr = &errs
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: nobody, Gid: nobody}
+		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_AUDIT_READ, unix.CAP_AUDIT_CONTROL} // for all but ebpf
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill() }) // it should have ended
+		line := "auditkill: watching by " + by + "\n"
+		require.Eventually(t, func() bool { return strings.Contains(errs.String(), line) }, limit, 10*time.Millisecond, "%s", &errs)
+		assert.Contains(t, errs.String(), "auditkill: not by ebpf: it lacks CAP_BPF and CAP_PERFMON\n")
+		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+		assert.NoError(t, cmd.Wait())
+	}
+	says("unicast")
+	daemon := startWatch(t, "--source", "unicast")
+	says("multicast")
+	assert.Zero(t, daemon.end())
+}
+
 // Of two that would be the daemon the second says who is.
 func TestWatchByUnicastIfTaken(t *testing.T) {
 	audit(t)
@@ -258,5 +284,5 @@ func TestWatchByFile(t *testing.T) {
 	w = startWatch(t, "--source", "file", "--file", log)
 	kills(t, w, "audit_file")
 	assert.Zero(t, w.end())
-	assert.Empty(t, w.errors.String())
+	assert.Equal(t, "auditkill: watching by file\n", w.errors.String())
 }

@@ -14,7 +14,8 @@ import (
 )
 
 // untilUnread returns a context that is also done when nobody can read the output anymore:
-// `watch | head -1` is to end with the line, and not with the next signal.
+// `watch -o json | head -1` is to end with the first signal, and not with the next one, and
+// as a table `watch | head -1` at once, with the header.
 func untilUnread(ctx context.Context, out io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	file, ok := out.(*os.File)

@@ -64,8 +64,9 @@ func TestWatch(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			t.Parallel()
 			s := script{events: scene()}
-			out, code, err := execute(t, s.watch().command(), "--output", format)
+			out, errs, code, err := executeLoudly(t, s.watch().command(), "--output", format)
 			require.NoError(t, err)
+			assert.Equal(t, "auditkill: watching by script\n", errs, "also where standard error is no terminal")
 			assert.Equal(t, exitFound, code)
 			assert.True(t, s.closed)
 			// The id is of this host.
@@ -79,7 +80,7 @@ func TestWatchBegins(t *testing.T) {
 	t.Parallel()
 	for format, begins := range map[string]string{"table": "EPOCH ", "csv": "time,event,", "json": ""} {
 		s := script{}
-		out, code, err := execute(t, s.watch().command(), "--output", format)
+		out, _, code, err := executeLoudly(t, s.watch().command(), "--output", format)
 		require.NoError(t, err)
 		assert.Equal(t, exitFound, code)
 		assert.Equal(t, min(1, len(begins)), strings.Count(out, "\n"), out)
@@ -192,7 +193,7 @@ func TestWatchAsks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var s script
-			_, _, err := execute(t, s.watch().command(), tt.arguments...)
+			_, _, _, err := executeLoudly(t, s.watch().command(), tt.arguments...)
 			require.NoError(t, err)
 			want := live.Config{
 				Source: live.Auto, Path: "/var/log/audit/audit.log", Key: "audit_kill_watch",

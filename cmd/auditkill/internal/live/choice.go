@@ -14,11 +14,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
+// eitherNetlink is what the two are called where either will do.
+const eitherNetlink = Multicast + " or " + Unicast
+
 // candidate is a source that may be opened.
 type candidate struct {
 	source.Source
-	// name is what people call it.
-	name string
+	// name is what people call it, and began, if it is not nil, what it is called more exactly
+	// once it is open.
+	name  string
+	began func() string
 	// check says what is missing, where that can be told before anything is touched.
 	check func() error
 	// guard loads the rules that it needs; nil if it needs none.
@@ -70,11 +75,11 @@ func (w *Watch) choose(ctx context.Context, candidates []candidate) error {
 		err := w.use(ctx, c)
 		if err == nil {
 			w.chosen = c.name
+			if c.began != nil {
+				w.chosen = c.began()
+			}
 			for _, r := range refused {
 				w.config.Say(fmt.Sprintf("not by %s: %v", r.name, r.err))
-			}
-			if len(refused) > 0 {
-				w.config.Say("watching by " + c.name)
 			}
 			return nil
 		}
@@ -132,9 +137,13 @@ func (w *Watch) unusable(refused []refusal) error {
 	if len(refused) == 1 {
 		return fmt.Errorf("--source %s: %w\n%s", refused[0].name, refused[0].err, instead)
 	}
+	widest := 0
+	for _, r := range refused {
+		widest = max(widest, len(r.name))
+	}
 	var lines []string
 	for _, r := range refused {
-		lines = append(lines, fmt.Sprintf("  %-8s %v", r.name, r.err))
+		lines = append(lines, fmt.Sprintf("  %-*s  %v", widest, r.name, r.err))
 	}
 	return fmt.Errorf("no source can be used:\n%s\n%s", strings.Join(lines, "\n"), instead)
 }

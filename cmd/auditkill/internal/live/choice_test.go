@@ -24,16 +24,15 @@ func TestTakesTheFirstSourceThatWorks(t *testing.T) {
 	require.NoError(t, w.open(t.Context(), []candidate{
 		{name: "first", Source: first},
 		{name: "second", Source: second, check: func() error { return errors.New("it lacks a right") }},
-		{name: "third", Source: third, advise: func() { w.config.Say("advice") }},
+		{name: "third", began: func() string { return "third of all" }, Source: third, advise: func() { w.config.Say("advice") }},
 		{name: "fourth", Source: fourth},
 	}))
-	assert.Equal(t, "third", w.Source())
+	assert.Equal(t, "third of all", w.Source())
 	require.NoError(t, w.Close())
 	assert.Equal(t, []string{
 		"advice",
 		"not by first: auditkill lacks CAP_BPF; or so; or use --source multicast; broken",
 		"not by second: it lacks a right",
-		"watching by third",
 	}, said.all())
 	for i, p := range []*played{first, second, third, fourth} {
 		assert.Equal(t, p.started, p.closed, "source %d", i)
@@ -54,7 +53,7 @@ func TestSaysWhyNoneWorks(t *testing.T) {
 	no := func(why string) func() error { return func() error { return errors.New(why) } }
 	w, _ := newFake(t, selection.Config{})
 	err := w.open(t.Context(), []candidate{{name: "ebpf", check: no("it lacks CAP_BPF")}, {name: "file", check: no("no such file")}})
-	require.ErrorContains(t, err, "no source can be used:\n  ebpf     it lacks CAP_BPF\n  file     no such file\n")
+	require.ErrorContains(t, err, "no source can be used:\n  ebpf  it lacks CAP_BPF\n  file  no such file\n")
 
 	w, _ = newFake(t, selection.Config{})
 	err = w.open(t.Context(), []candidate{{name: "unicast", check: no("auditd[7] holds the audit pid")}})
@@ -64,7 +63,7 @@ func TestSaysWhyNoneWorks(t *testing.T) {
 func TestCandidates(t *testing.T) {
 	t.Parallel()
 	for asked, names := range map[string][]string{
-		Auto: {"ebpf", "netlink", "file"}, EBPF: {"ebpf"}, Multicast: {"multicast"}, Unicast: {"unicast"}, File: {"file"},
+		Auto: {"ebpf", "multicast or unicast", "file"}, EBPF: {"ebpf"}, Multicast: {"multicast"}, Unicast: {"unicast"}, File: {"file"},
 	} {
 		w, _ := newFake(t, selection.Config{})
 		w.config.Source = asked

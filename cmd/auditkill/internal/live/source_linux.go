@@ -15,16 +15,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
 )
 
-// nameNetlink is what multicast or unicast is called where either will do.
-const nameNetlink = "netlink"
-
 // netlink listens to the kernel's audit system, in one of two ways or, with Auto, in the
 // one that is right.
 func (w *Watch) netlink(mode string) candidate {
 	name, needed := mode, []capability.Cap{capability.CAP_AUDIT_READ}
 	switch mode {
 	case Auto:
-		name = nameNetlink
+		name = eitherNetlink
 	case Unicast:
 		needed[0] = capability.CAP_AUDIT_CONTROL
 	}
@@ -33,10 +30,11 @@ func (w *Watch) netlink(mode string) candidate {
 		exits: outcome.NewWatcher(outcome.WatcherConfig{Logger: w.logger}),
 	}
 	c.guard = newGuard(w)
-	c.Source = auditnetlink.New(auditnetlink.Settings{
+	listener := auditnetlink.New(auditnetlink.Settings{
 		Mode: auditnetlink.Mode(mode), ReceiveBuffer: receiveBuffer, Correlation: w.correlation(w.config.Key),
 		Telemetry: w.telemetry, Logger: w.logger, Tampered: c.guard.suspect, Report: ignore,
 	})
+	c.Source, c.began = listener, func() string { return string(listener.Began()) }
 	return c
 }
 

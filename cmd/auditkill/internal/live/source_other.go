@@ -14,6 +14,9 @@ import (
 
 // netlink is Linux's.
 func (*Watch) netlink(mode string) candidate {
+	if mode == Auto {
+		mode = eitherNetlink
+	}
 	return candidate{name: mode, check: func() error { return errors.New("only on Linux") }}
 }
 
