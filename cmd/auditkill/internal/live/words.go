@@ -5,13 +5,17 @@ package live
 
 import "strings"
 
-// words puts flags in the place of the receiver's configuration, where its parts name it
-// to say what mends something.
-var words = strings.NewReplacer(
+// words replaces all of pairs.
+var words = strings.NewReplacer(pairs...)
+
+// pairs put flags in the place of the receiver's configuration, where its parts name it
+// to say what mends something. Of those that begin at the same place the first one counts,
+// and what was put in is not looked at again.
+var pairs = []string{
+	"until the collector is restarted", "until it is started again",
 	"the collector's seccomp profile", "the seccomp profile",
 	"the collector", "auditkill",
 	"a collector", "auditkill",
-	"with netlink::mode auto auditkill would make room for it", "auditkill makes room for it without --source unicast",
 	"with netlink::mode auto the collector would make room for it", "auditkill makes room for it without --source unicast",
 	"start auditd, or use netlink::mode auto or unicast", "start auditd, or use --source unicast",
 	"netlink::mode unicast: ", "",
@@ -22,13 +26,9 @@ var words = strings.NewReplacer(
 	"smaller than receive_buffer", "smaller than wanted",
 	"a shorter outcome::timeout, or targets, makes them fewer", "a shorter --outcome-timeout, or --target, makes them fewer",
 	"file::path must name", "--file must name",
-	"; or set rules::manage to false and load them as root of the host", "; or load them as root of the host",
-	"; or set rules::manage to false and load them as root", "; or load them as root",
 	"set rules::manage to false and load them as root", "load them as root",
 	"set rules::manage to false and load rules as root", "load rules as root",
 	", or set rules::manage to false", ", or use --source ebpf",
-	", and name it in root_path", "",
 	"or mount the host's / and name it in root_path", "or on the host itself",
-	"until auditkill is restarted", "until it is started again",
 	"the pipeline does not take them as fast as signals are sent", "they are not printed as fast as signals are sent",
-)
+}

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,23 +25,40 @@ import (
 func TestWordsKnowAllThatIsSaid(t *testing.T) {
 	t.Parallel()
 	ofTheReceiver := regexp.MustCompile(`[a-z]::[a-z]|\bcollector|receive_buffer|ring_buffer|root_path|pipeline|use (mode|netlink)`)
-	seen := 0
+	said := saidByParts(t)
+	assert.Greater(t, len(said), 100)
+	for _, text := range said {
+		if got := plain(text); ofTheReceiver.MatchString(got) {
+			assert.Failf(t, "not in the words of a person at a terminal", "%q is said as %q", text, got)
+		}
+	}
+}
+
+// What the parts do not say anymore, or another pair replaces first, is of no use.
+func TestWordsAreNeeded(t *testing.T) {
+	t.Parallel()
+	said := saidByParts(t)
+	for i := 0; i < len(pairs); i += 2 {
+		others := strings.NewReplacer(slices.Concat(pairs[:i], pairs[i+2:])...)
+		assert.True(t, slices.ContainsFunc(said, func(text string) bool { return others.Replace(text) != words.Replace(text) }),
+			"%q changes nothing", pairs[i])
+	}
+}
+
+// saidByParts returns what the parts that a watch is made of say to people.
+func saidByParts(t *testing.T) (said []string) {
+	t.Helper()
 	for _, part := range []string{"auditrules", "auditcontrol", "outcome", "privilege", "process", "source"} {
 		root := filepath.Join("..", "..", "..", "..", "internal", part)
 		require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 				return err
 			}
-			for _, text := range texts(t, path) {
-				seen++
-				if got := plain(text); ofTheReceiver.MatchString(got) {
-					assert.Failf(t, "not in the words of a person at a terminal", "%s: %q is said as %q", path, text, got)
-				}
-			}
+			said = append(said, texts(t, path)...)
 			return nil
 		}))
 	}
-	assert.Greater(t, seen, 100)
+	return said
 }
 
 // texts returns what a file says to people: its texts of more than one word, put together
