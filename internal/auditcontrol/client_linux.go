@@ -80,6 +80,7 @@ func askOnce[T any](request func(*libaudit.AuditClient) (T, error)) (T, error) {
 		var none T
 		return none, err
 	}
+	c.Netlink = prompt{c.Netlink}
 	answer, err := request(c)
 	return answer, errors.Join(err, c.Close())
 }
