@@ -160,7 +160,7 @@ func (l *logs) tellUnread(paths []string) {
 		l.notes.keep("not read, as the names do not tell the order; name them to have them read: %s", strings.Join(dated, " "))
 	}
 	if len(packed) > 0 {
-		l.notes.keep("not read, as gzip has not compressed them; unpack them into `auditkill report -`: %s", strings.Join(packed, " "))
+		l.notes.keep("not read, as gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: %s", strings.Join(packed, " "))
 	}
 }
 

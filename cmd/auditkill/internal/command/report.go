@@ -94,7 +94,7 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 		return err
 	}
 	// The second time it ends at once, also where nobody takes what it writes.
-	defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGTERM) })()
+	defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM) })()
 	host := machine.This("")
 	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, host: host, users: process.NewUsers(f.passwd, host.Name)}
 	if err := r.openOutputs(cmd); err != nil {

@@ -432,7 +432,7 @@ func TestReportTellsWhatItDoesNotRead(t *testing.T) {
 	require.NoError(t, os.WriteFile(packed, []byte("\xfd7zXZ\x00"), 0o600))
 	_, errs, _ = runReport(t, nil, directory, path)
 	assert.NotContains(t, errs, "the order", "it was named")
-	assert.Contains(t, errs, "not read, as gzip has not compressed them; unpack them into `auditkill report -`: "+packed+"\n")
+	assert.Contains(t, errs, "not read, as gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: "+packed+"\n")
 	_, errs, code = runReport(t, nil, packed)
 	assert.Equal(t, exitTrouble, code)
 	assert.Equal(t, "auditkill: "+packed+": cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -\n", errs)

@@ -97,7 +97,7 @@ func parseSignals(names []string) ([]kill.Signal, error) {
 	var signals []kill.Signal
 	all := false
 	for _, name := range names {
-		if strings.EqualFold(name, "all") {
+		if strings.EqualFold(strings.TrimSpace(name), "all") {
 			all = true
 			continue
 		}
