@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,6 +100,9 @@ func (s *Source) Start(ctx context.Context) error {
 		return explain(err)
 	}
 	s.tellEnds()
+	// What loading took, the type information of the kernel above all, is not needed again:
+	// by itself the runtime would return it after minutes.
+	debug.FreeOSMemory()
 	ring, err := ringbuf.NewReader(s.programs.collection.Maps[kernelMapRing])
 	if err != nil {
 		return fmt.Errorf("opening the ring buffer: %w", err)
