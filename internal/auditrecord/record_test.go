@@ -125,6 +125,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("node=x type=UNKNOWN[1318] msg=audit(1.001:1): opid=-1 ocomm=4"))
 	f.Add([]byte(`type=SYSCALL msg=audit(1.001:1): arch=c000003e syscall=62 comm="`))
+	f.Add([]byte("type=L msg=audit(0.345:0) arch=e syscall=4 (d=0 suid=0 tty=snone)"))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		before := bytes.Clone(line)
 		record, err := Parse(line)

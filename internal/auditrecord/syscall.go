@@ -158,7 +158,8 @@ func CallOf(record []byte) (arch uint32, number int, ok bool) {
 		if archEnd > 0 && bytes.HasPrefix(text[archEnd:], []byte(" syscall=")) {
 			rest := text[archEnd+len(" syscall="):]
 			numberEnd := bytes.IndexByte(rest, ' ')
-			if numberEnd > 0 {
+			// In front of a parenthesis the blank belongs to the value (fields.value).
+			if numberEnd > 0 && !bytes.HasPrefix(rest[numberEnd:], []byte(" (")) {
 				return callOf(text[:archEnd], rest[:numberEnd])
 			}
 		}
