@@ -53,7 +53,6 @@ func (l *lines) waiting() int64 { return l.skipped + int64(l.end-l.start) }
 // next returns the next whole line without its line feed. A line that is too
 // long is returned once its end was found, as far as it was kept, with tooLong.
 func (l *lines) next() (line []byte, tooLong, ok bool) {
-	l.skipNULs()
 	data := l.buffer[l.start:l.end]
 	i := bytes.IndexByte(data, '\n')
 	if i >= 0 {
@@ -68,16 +67,6 @@ func (l *lines) next() (line []byte, tooLong, ok bool) {
 		l.end = l.start + maxLine
 	}
 	return nil, false, false
-}
-
-// skipNULs leaves but one of many NULs at the beginning of a line, which are where a power
-// failure kept a file from being written; a good record may stand behind them.
-func (l *lines) skipNULs() {
-	if l.end-l.start <= maxLine || l.buffer[l.start] != 0 || l.skipped > 0 {
-		return
-	}
-	data := l.buffer[l.start:l.end]
-	l.start += max(0, len(data)-len(bytes.TrimLeft(data, "\x00"))-1)
 }
 
 // rest returns what was kept of a line without an end, and forgets it.
