@@ -5,6 +5,9 @@
 // into the fewest audit rules, installs them, puts back what somebody removes,
 // and cleans up.
 //
+// A Manager loads the rules and takes them away, a Guard has it put back what is
+// missing, and Check tells what of it the loaded rules record, and changes nothing.
+//
 // # Why four rules
 //
 // Each rule is walked at the exit of every system call of the host, so there
