@@ -157,11 +157,20 @@ func (l *logs) tellUnread(paths []string) {
 		}
 	}
 	if len(dated) > 0 {
-		l.notes.keep("not read, as the names do not tell the order; name them to have them read: %s", strings.Join(dated, " "))
+		l.notes.keep("not read, as the names do not tell the order; name them to have them read: %s", some(dated))
 	}
 	if len(packed) > 0 {
-		l.notes.keep("not read, as gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: %s", strings.Join(packed, " "))
+		l.notes.keep("not read, as gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: %s", some(packed))
 	}
+}
+
+// some names the last few of many files, which are the newest.
+func some(paths []string) string {
+	const most = 5
+	if len(paths) <= most {
+		return strings.Join(paths, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(paths[len(paths)-most:], " "), len(paths)-most)
 }
 
 // events returns those of each log in their order.

@@ -194,3 +194,9 @@ func TestReportTellsWhatItDoesNotRead(t *testing.T) {
 	assert.Equal(t, exitTrouble, code)
 	assert.Equal(t, "auditkill: "+packed+": cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -\n", errs)
 }
+
+func TestSome(t *testing.T) {
+	t.Parallel()
+	assert.Equal(t, "a b", some([]string{"a", "b"}))
+	assert.Equal(t, "c d e f g and 2 more", some([]string{"a", "b", "c", "d", "e", "f", "g"}))
+}
