@@ -114,15 +114,17 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	} else {
 		t.bury(ep)
 	}
-	t.held -= len(ep.Signals)
+	t.held -= ep.signals.len()
 	t.told = append(t.told, e)
-	if ep.call == nil {
-		return
+	if ep.call != nil && ep.call.close(e) {
+		t.finish(ep.call)
 	}
-	if whole := ep.call.close(e); whole != nil {
-		delete(t.calls, ep.call.Span)
-		t.told = append(t.told, whole)
-	}
+}
+
+// finish reports a call of which nothing more will come.
+func (t *Table) finish(c *call) {
+	delete(t.calls, c.Span)
+	t.told = append(t.told, c.outcome())
 }
 
 // Doubt says that ends of processes were lost, so that it has to be looked who is gone.

@@ -29,6 +29,9 @@ func (t *Table) Struck(e *kill.Event) {
 			t.struck(s, target)
 		}
 	}
+	if s.call != nil && s.call.release() {
+		t.finish(s.call) // all that were begun have ended meanwhile
+	}
 }
 
 // strike is an event while its targets are looked at, one after the other.
@@ -55,29 +58,31 @@ func (s *strike) sender(last *kill.Process) *kill.Process {
 
 func (t *Table) struck(s *strike, target *kill.Process) {
 	ep, another := t.find(s.Event, target)
-	if ep == nil {
-		if another || t.buried(target, startOf(target)) || !fatal(s.Event, target) {
-			return
-		}
+	switch {
+	case ep != nil:
+		t.add(s, ep, target)
+	case another || t.buried(target, startOf(target)) || !fatal(s.Event, target):
+		return
+	default:
 		if ep = t.begin(s, target); ep == nil {
 			return
 		}
 	}
-	var last *kill.Process
-	if n := len(ep.Signals); n > 0 {
-		last = ep.Signals[n-1].Sender
-	}
-	limit, before := maxSignals, len(ep.Signals)
-	if t.held >= maxHeld {
-		limit = fewSignals
-	}
-	ep.add(s.Event, target, s.sender(last), limit)
-	t.held += len(ep.Signals) - before
 	if target.ThreadID == 0 || target.ThreadID == target.PID || target.Leader != "" {
 		ep.LastName = nameOf(target)
 	}
 	target.Span = ep.Span
 	t.changed = true
+}
+
+// add adds a signal to an open episode.
+func (t *Table) add(s *strike, ep *episode, target *kill.Process) {
+	limit, before := maxSignals, ep.signals.len()
+	if t.held >= maxHeld {
+		limit = fewSignals
+	}
+	ep.add(s.Event, target, s.sender(ep.signals.last().Sender), limit)
+	t.held += ep.signals.len() - before
 }
 
 // find returns the episode of a target; nil if it has none. It is another's if the pid
@@ -136,11 +141,13 @@ func (t *Table) begin(s *strike, target *kill.Process) *episode {
 	// The time of an event is not to be trusted while the clock is being set.
 	age := min(max(now.Sub(s.Time), 0), t.config.Timeout/2)
 	ep := &episode{pid: target.PID, start: start, due: now.Add(t.config.Timeout - age)}
-	ep.Target, ep.Source, ep.Began, ep.First = *target, s.Source, s.Time, s.Signal
+	ep.Target, ep.Source = *target, s.Source
+	ep.begin(s.Event, target, s.sender(nil))
 	// It is the process that ends, whichever of its threads was addressed.
 	ep.Target.Command, ep.Target.ThreadID = nameOf(target), target.PID
 	ep.Target.Original, ep.Target.Delivery, ep.Span = "", kill.DeliveryUnknown, t.span(s, ep)
 	t.watch(ep)
+	t.held += ep.signals.len()
 	if gone {
 		t.end(ep, now, kill.Exit{}, "")
 	}
@@ -160,7 +167,7 @@ func (t *Table) span(s *strike, ep *episode) kill.Span {
 	default:
 		trace = t.ids.call(s.Event, ep.pid)
 	}
-	return kill.Span{Trace: trace, ID: t.ids.termination(trace, ep.pid, ep.Began)}
+	return kill.Span{Trace: trace, ID: t.ids.termination(trace, ep.pid, ep.signals.first.Time)}
 }
 
 // callOf returns what the targets of a call have in common.
@@ -169,7 +176,7 @@ func (t *Table) callOf(s *strike) *call {
 		trace := t.ids.call(s.Event, 0)
 		e := *s.Event
 		e.Targets, e.Original = nil, ""
-		s.call = &call{callStory: callStory{
+		s.call = &call{open: 1, callStory: callStory{ // until all targets were looked at
 			Span: kill.Span{Trace: trace, ID: t.ids.root(trace)}, Event: &e, Verdicts: map[kill.Verdict]int{},
 		}}
 		t.calls[s.call.Span] = s.call
