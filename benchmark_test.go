@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
@@ -46,7 +48,7 @@ func BenchmarkEvent(b *testing.B) {
 
 func benchmarkEvent(b *testing.B, lines [][]byte) {
 	logs := telemetry.NewLogs(telemetry.Config{
-		HostName: "db1", HostID: "0123456789abcdef0123456789abcdef", OSType: "linux", CommandLine: telemetry.CommandLineRedacted,
+		HostName: "db1", HostID: "0123456789abcdef0123456789abcdef", OSType: "linux", CommandLine: redact.Redacted,
 	})
 	users := process.NewUsers("/etc/passwd", "")
 	table := process.NewTable(process.Config{})

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
@@ -20,8 +22,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
 // Config is the configuration of the audit_kill receiver.
@@ -169,7 +170,7 @@ func createDefaultConfig() component.Config {
 		Rules:         RulesConfig{Key: "audit_kill"},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
-		CommandLine:   string(telemetry.CommandLineRedacted),
+		CommandLine:   string(redact.Redacted),
 		Correlation:   CorrelationConfig{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending},
 		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
 		RetryOnFailure: configretry.BackOffConfig{
@@ -187,7 +188,7 @@ func defaultFileConfig() FileConfig {
 }
 
 func defaultNetlinkConfig() NetlinkConfig {
-	return NetlinkConfig{Mode: string(auditnetlink.ModeAuto), ReceiveBuffer: defaultReceiveBuffer}
+	return NetlinkConfig{Mode: string(netlinksource.ModeAuto), ReceiveBuffer: defaultReceiveBuffer}
 }
 
 func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: defaultRingBuffer} }
@@ -210,8 +211,8 @@ func (c *Config) Validate() error {
 		problems = append(problems,
 			"signals: must name at least one; leave it out for those that end, stop or crash a process")
 	}
-	switch telemetry.CommandLine(c.CommandLine) {
-	case telemetry.CommandLineRedacted, telemetry.CommandLineFull, telemetry.CommandLineOff:
+	switch redact.Policy(c.CommandLine) {
+	case redact.Redacted, redact.Full, redact.Off:
 	default:
 		problems = append(problems, fmt.Sprintf("command_line: %q must be redacted, full or off", c.CommandLine))
 	}
@@ -285,7 +286,7 @@ func (c *FileConfig) Validate() error {
 // Validate implements confmap.Validator.
 func (c *NetlinkConfig) Validate() error {
 	var problems []string
-	if !slices.Contains(auditnetlink.Modes(), auditnetlink.Mode(c.Mode)) {
+	if !slices.Contains(netlinksource.Modes(), netlinksource.Mode(c.Mode)) {
 		problems = append(problems, fmt.Sprintf("mode: %q must be auto, multicast or unicast", c.Mode))
 	}
 	if c.ReceiveBuffer < smallestBuffer || c.ReceiveBuffer > largestBuffer {

@@ -12,8 +12,8 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -29,11 +29,11 @@ const (
 // guard keeps the audit rules loaded that make the kernel record signals, and
 // reports that it had to put them back.
 type guard struct {
-	rules      *auditrules.Manager
-	key        string
-	logger     *zap.Logger
-	occasional *zap.Logger
-	telemetry  *metadata.TelemetryBuilder
+	rules     *auditrules.Manager
+	key       string
+	logger    *zap.Logger
+	sampled   *zap.Logger
+	telemetry *metadata.TelemetryBuilder
 	// suspicion holds a token once there is reason to look.
 	suspicion <-chan struct{}
 }
@@ -49,7 +49,7 @@ func (r *killReceiver) newGuard() (*guard, error) {
 		rules: auditrules.New(auditrules.Settings{
 			Signals: signals, Key: r.config.Rules.Key, Logger: r.set.Logger,
 		}),
-		key: r.config.Rules.Key, logger: r.set.Logger, occasional: occasional.Logger(r.set.Logger),
+		key: r.config.Rules.Key, logger: r.set.Logger, sampled: logsampling.New(r.set.Logger),
 		telemetry: r.telemetry, suspicion: r.suspicion,
 	}
 	g.tell(g.rules.Install())
@@ -79,7 +79,7 @@ func (g *guard) run(ctx context.Context, deliver source.Deliver) {
 		case restored <- events:
 		default:
 			g.telemetry.ReceiverAuditKillQueueDropped.Add(ctx, int64(len(events)))
-			g.occasional.Warn("dropped events of audit rules that were put back, as the pipeline does not take them",
+			g.sampled.Warn("dropped events of audit rules that were put back, as the pipeline does not take them",
 				zap.Int("events", len(events)))
 		}
 		return true
@@ -90,7 +90,7 @@ func (g *guard) run(ctx context.Context, deliver source.Deliver) {
 
 func (g *guard) guard() *auditrules.Guard {
 	return &auditrules.Guard{
-		Manager: g.rules, Key: g.key, Interval: guardInterval, Suspicion: g.suspicion, Tell: g.tell, Logger: g.occasional,
+		Manager: g.rules, Key: g.key, Interval: guardInterval, Suspicion: g.suspicion, Tell: g.tell, Logger: g.sampled,
 	}
 }
 

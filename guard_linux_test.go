@@ -20,7 +20,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 )
 
 // fakeRules plays the kernel's list of rules.
@@ -85,7 +85,7 @@ func newTestGuard(t *testing.T, kernel *fakeRules) (*guard, *observer.ObservedLo
 	logger := zap.New(core)
 	g := &guard{
 		rules: auditrules.New(auditrules.Settings{Signals: []kill.Signal{9, 15}, Key: "audit_kill", Kernel: kernel}),
-		key:   "audit_kill", logger: logger, occasional: occasional.Logger(logger),
+		key:   "audit_kill", logger: logger, sampled: logsampling.New(logger),
 	}
 	g.tell(g.rules.Install())
 	return g, logs

@@ -6,14 +6,14 @@ package auditkillreceiver
 import (
 	"go.uber.org/zap"
 
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/exitwatch"
 	"github.com/auditkill/auditkillreceiver/internal/source"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
+	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
 func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
-	return auditnetlink.New(auditnetlink.Settings{
-		Mode:          auditnetlink.Mode(config.Mode),
+	return netlinksource.New(netlinksource.Settings{
+		Mode:          netlinksource.Mode(config.Mode),
 		ReceiveBuffer: config.ReceiveBuffer,
 		Correlation:   r.correlation(),
 		Telemetry:     r.telemetry,
@@ -25,7 +25,7 @@ func (r *killReceiver) newNetlink(config *NetlinkConfig) source.Source {
 
 // newExits returns what sees the ends of processes where the source does not.
 func newExits(config *Config, logger *zap.Logger) exits {
-	return outcome.NewWatcher(outcome.WatcherConfig{Root: config.RootPath, Logger: logger})
+	return exitwatch.New(exitwatch.Config{Root: config.RootPath, Logger: logger})
 }
 
 // checkPlatform refuses what does not exist on this operating system.

@@ -8,16 +8,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // exits sees the ends of processes where the source does not tell of them.
@@ -55,7 +56,7 @@ func (r *killReceiver) openOutcomes() error {
 	}
 	config := outcome.Config{
 		Timeout: r.config.Outcome.Timeout, HostID: r.machine.ID, BootID: r.machine.Boot,
-		Conceal: telemetry.CommandLine(r.config.CommandLine).Conceal, SinceBoot: process.SinceBoot, Logger: occasional.Logger(r.set.Logger),
+		Conceal: redact.Policy(r.config.CommandLine).Apply, SinceBoot: process.SinceBoot, Logger: logsampling.New(r.set.Logger),
 	}
 	if teller, ok := r.source.Source.(outcome.Teller); ok {
 		config.Exits, config.Punctual = outcome.Told{Source: teller, Processes: r.processes}, true

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer"
@@ -21,9 +23,9 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
@@ -213,7 +215,7 @@ func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delive
 		users:     process.NewUsers(r.machine.Passwd, r.machine.Name),
 		obsreport: r.obsreport,
 		telemetry: r.telemetry,
-		logger:    occasional.Logger(r.set.Logger),
+		logger:    logsampling.New(r.set.Logger),
 		health:    r.health,
 		retry:     r.config.RetryOnFailure,
 		stopping:  stopping,
@@ -293,6 +295,6 @@ func telemetryConfig(config *Config, set *receiver.Settings, host machine.Machin
 		OSType:       host.OS,
 		ScopeName:    metadata.ScopeName,
 		ScopeVersion: set.BuildInfo.Version,
-		CommandLine:  telemetry.CommandLine(config.CommandLine),
+		CommandLine:  redact.Policy(config.CommandLine),
 	}
 }

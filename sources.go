@@ -13,7 +13,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/source"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
 // candidate is a source that may be opened.
@@ -124,7 +124,7 @@ func (r *killReceiver) netlink(config *NetlinkConfig) candidate {
 }
 
 func (r *killReceiver) file(config *FileConfig) candidate {
-	return candidate{key: keyFile, rules: r.managed(false), Source: auditfile.New(auditfile.Settings{
+	return candidate{key: keyFile, rules: r.managed(false), Source: filesource.New(filesource.Settings{
 		Path:          config.Path,
 		FromBeginning: config.fromBeginning(),
 		Follow:        config.Follow,

@@ -7,11 +7,11 @@ package auditkillreceiver
 
 import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
-	"github.com/auditkill/auditkillreceiver/internal/source/signaltrace"
+	"github.com/auditkill/auditkillreceiver/internal/source/ebpfsource"
 )
 
 func (r *killReceiver) newTrace(config *EBPFConfig) source.Source {
-	return signaltrace.New(signaltrace.Settings{
+	return ebpfsource.New(ebpfsource.Settings{
 		RingBuffer:         config.RingBuffer,
 		Signals:            r.wanted.Signals,
 		Targets:            r.wanted.Targets,

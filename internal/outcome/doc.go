@@ -5,6 +5,6 @@
 // what, and when.
 //
 // A Table joins the signals and the end of each into one episode. Of the ends it is
-// told by events of kill.KindExit: either the source of the signals makes them, or a
-// Watcher does.
+// told by events of kill.KindExit: either the source of the signals makes them, or an
+// exitwatch.Watcher does.
 package outcome

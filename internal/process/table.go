@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 )
 
 const (
@@ -99,7 +99,7 @@ func NewTable(config Config) *Table {
 		config.Logger = zap.NewNop()
 	}
 	return &Table{
-		logger:  occasional.Logger(config.Logger),
+		logger:  logsampling.New(config.Logger),
 		proc:    newProc(config.Root),
 		host:    config.Host,
 		boot:    BootTime(),

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
@@ -93,8 +95,8 @@ func (l *Logs) original(e *kill.Event, target *kill.Process) string {
 	if target != nil && target.Original != "" {
 		original = strings.TrimPrefix(original+"\n"+target.Original, "\n")
 	}
-	if l.config.CommandLine != CommandLineFull {
-		original = redactOriginal(original)
+	if l.config.CommandLine != redact.Full {
+		original = redact.Records(original)
 	}
 	return original
 }

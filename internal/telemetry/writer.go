@@ -8,19 +8,12 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-)
-
-// CommandLine says how much of the sender's command line is told.
-type CommandLine string
-
-const (
-	CommandLineRedacted CommandLine = "redacted"
-	CommandLineFull     CommandLine = "full"
-	CommandLineOff      CommandLine = "off"
 )
 
 // Config says how events are turned into telemetry.
@@ -31,7 +24,8 @@ type Config struct {
 	OSType string
 	// ScopeName and ScopeVersion name the receiver.
 	ScopeName, ScopeVersion string
-	CommandLine             CommandLine
+	// CommandLine says how much of command lines is reported.
+	CommandLine redact.Policy
 }
 
 // writer is what log records and spans have in common.
@@ -75,7 +69,7 @@ func (w *writer) party(sender, target *kill.Process) party {
 }
 
 func (w *writer) title(title string) string {
-	if title == "" || w.config.CommandLine == CommandLineOff {
+	if title == "" || w.config.CommandLine == redact.Off {
 		return ""
 	}
 	return w.titles.get(title)
@@ -99,8 +93,8 @@ const longestTitle = 1024
 // the arguments. What is to be hidden is hidden before the end is cut off, which
 // might be what it is told by.
 func (w *writer) shownTitle(title string) string {
-	if w.config.CommandLine == CommandLineRedacted {
-		title = redact(title)
+	if w.config.CommandLine == redact.Redacted {
+		title = redact.Redacted.Apply(title)
 	}
 	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
 	return strings.ReplaceAll(title, "\x00", " ")

@@ -116,7 +116,7 @@ func TestWatchAfterOneThatWasKilled(t *testing.T) {
 	rules, err := kernel.GetRules()
 	require.NoError(t, err)
 	assert.Empty(t, rules)
-	// What the one that was killed has set stays, and harms nobody (auditnetlink).
+	// What the one that was killed has set stays, and harms nobody (netlinksource).
 	require.NoError(t, kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), 1))
 	require.NoError(t, kernel.SetBacklogLimit(before.BacklogLimit, 1))
 }

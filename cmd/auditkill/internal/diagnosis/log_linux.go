@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
 // auditLog looks at the audit log, and who writes it.
@@ -76,7 +76,7 @@ func (l *Log) measure(info fs.FileInfo) {
 // older returns the older files that auditkill report reads with a log, and the paths of
 // those that it does not, though they seem to be of it.
 func older(path string) (rotated []fs.FileInfo, unread []string) {
-	log, err := auditfile.OpenLog(path)
+	log, err := filesource.OpenLog(path)
 	if err != nil {
 		return nil, []string{} // rotated away since
 	}

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
@@ -132,11 +134,11 @@ func (e Entry) User() string {
 }
 
 // CommandLine is the sender's, as far as it may be told.
-func (e Entry) CommandLine(conceal telemetry.CommandLine) string {
+func (e Entry) CommandLine(conceal redact.Policy) string {
 	if e.Kernel() {
 		return ""
 	}
-	title := strings.TrimRight(conceal.Conceal(e.Event.Sender.Title), "\x00")
+	title := strings.TrimRight(conceal.Apply(e.Event.Sender.Title), "\x00")
 	return telemetry.Visible(strings.ReplaceAll(title, "\x00", " "))
 }
 

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -51,9 +53,9 @@ func TestEntry(t *testing.T) {
 		e.Signal(), e.TargetName(), e.TargetPID(), e.TargetProcess(), e.SenderName(), e.SenderPID(), e.SenderProcess(), e.Executable(),
 		e.Program(), e.Login(), e.User(), e.Result(),
 	})
-	assert.Equal(t, "mysql --password=***", e.CommandLine(telemetry.CommandLineRedacted))
-	assert.Equal(t, "mysql --password=hunter2", e.CommandLine(telemetry.CommandLineFull))
-	assert.Empty(t, e.CommandLine(telemetry.CommandLineOff))
+	assert.Equal(t, "mysql --password=***", e.CommandLine(redact.Redacted))
+	assert.Equal(t, "mysql --password=hunter2", e.CommandLine(redact.Full))
+	assert.Empty(t, e.CommandLine(redact.Off))
 	assert.True(t, e.Fatal())
 	assert.False(t, e.Failed())
 }
@@ -70,7 +72,7 @@ func TestEntryOfTheKernel(t *testing.T) {
 		assert.Equal(t, name, e.SenderName())
 		assert.Equal(t, name, e.SenderProcess())
 		assert.Equal(t, name, e.Program())
-		for _, text := range []string{e.SenderPID(), e.Executable(), e.Login(), e.User(), e.CommandLine(telemetry.CommandLineFull)} {
+		for _, text := range []string{e.SenderPID(), e.Executable(), e.Login(), e.User(), e.CommandLine(redact.Full)} {
 			assert.Empty(t, text, name)
 		}
 	}
@@ -117,8 +119,8 @@ func list(t *testing.T, format string, sample int, events ...*kill.Event) string
 	t.Helper()
 	var out bytes.Buffer
 	printer, err := New(&out, Settings{
-		Format: format, Sample: sample, Columns: Past(time.UTC, telemetry.CommandLineRedacted, false),
-		Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
+		Format: format, Sample: sample, Columns: Past(time.UTC, redact.Redacted, false),
+		Telemetry: telemetry.Config{CommandLine: redact.Redacted},
 	})
 	require.NoError(t, err)
 	for _, e := range events {
@@ -217,10 +219,10 @@ func TestErrors(t *testing.T) {
 	_, err := New(io.Discard, Settings{Format: "xml"})
 	require.ErrorContains(t, err, "xml")
 	for _, format := range Formats() {
-		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff, false)})
+		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, redact.Off, false)})
 		require.NoError(t, err)
 		require.ErrorIs(t, printer.Print(only(event(nil))), errBroken, format)
-		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff, false), Sample: 10})
+		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, redact.Off, false), Sample: 10})
 		require.NoError(t, err)
 		for range 5000 {
 			err = errors.Join(err, printer.Print(only(event(nil))))
@@ -234,8 +236,8 @@ func BenchmarkPrint(b *testing.B) {
 	for _, format := range Formats() {
 		b.Run(format, func(b *testing.B) {
 			printer, err := New(io.Discard, Settings{
-				Format: format, Sample: 1, Columns: Past(time.UTC, telemetry.CommandLineRedacted, false),
-				Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
+				Format: format, Sample: 1, Columns: Past(time.UTC, redact.Redacted, false),
+				Telemetry: telemetry.Config{CommandLine: redact.Redacted},
 			})
 			require.NoError(b, err)
 			b.ReportAllocs()

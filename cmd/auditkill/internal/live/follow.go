@@ -20,7 +20,7 @@ func (w *Watch) openOutcomes() error {
 	}
 	config := outcome.Config{
 		Timeout: w.config.OutcomeTimeout, HostID: w.config.Host.ID, BootID: w.config.Host.Boot,
-		Conceal: w.config.CommandLine.Conceal, SinceBoot: process.SinceBoot, Logger: w.logger,
+		Conceal: w.config.CommandLine.Apply, SinceBoot: process.SinceBoot, Logger: w.logger,
 	}
 	teller, tells := w.source.Source.(outcome.Teller)
 	switch {

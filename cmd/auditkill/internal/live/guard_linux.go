@@ -13,7 +13,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -35,7 +35,7 @@ type guard struct {
 func newGuard(w *Watch) *guard {
 	return &guard{
 		rules: auditrules.New(auditrules.Settings{Signals: w.config.signals(), Key: w.config.Key, Logger: w.logger}),
-		key:   w.config.Key, logger: occasional.Logger(w.logger), suspicion: make(chan struct{}, 1),
+		key:   w.config.Key, logger: logsampling.New(w.logger), suspicion: make(chan struct{}, 1),
 	}
 }
 

@@ -18,10 +18,11 @@ package live
 import (
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // The sources that can be asked for.
@@ -57,7 +58,7 @@ type Config struct {
 	// signal; 0 if nobody wants to know.
 	OutcomeTimeout time.Duration
 	// CommandLine is how much of command lines may be kept.
-	CommandLine telemetry.CommandLine
+	CommandLine redact.Policy
 	// Host is the one that is watched.
 	Host machine.Machine
 	// Say takes what a person should know, in one or more lines without a line feed at the

@@ -9,7 +9,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
 // These are the receiver's defaults.
@@ -23,7 +23,7 @@ const (
 
 // file follows a log from its end.
 func (w *Watch) file() candidate {
-	return candidate{name: File, advise: w.adviseFile, Source: auditfile.New(auditfile.Settings{
+	return candidate{name: File, advise: w.adviseFile, Source: filesource.New(filesource.Settings{
 		Path: w.config.Path, Follow: true, Correlation: w.correlation(logKey), Storage: storage.NewNopClient(),
 		Telemetry: w.telemetry, Logger: w.logger, Tampered: func() {}, Report: ignore,
 	})}

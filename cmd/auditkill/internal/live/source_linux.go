@@ -10,9 +10,9 @@ import (
 	"github.com/moby/sys/capability"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/exitwatch"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
+	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
 // netlink listens to the kernel's audit system, in one of two ways or, with Auto, in the
@@ -27,11 +27,11 @@ func (w *Watch) netlink(mode string) candidate {
 	}
 	c := candidate{
 		name: name, check: func() error { return lacking(needed...) },
-		exits: outcome.NewWatcher(outcome.WatcherConfig{Logger: w.logger}),
+		exits: exitwatch.New(exitwatch.Config{Logger: w.logger}),
 	}
 	c.guard = newGuard(w)
-	listener := auditnetlink.New(auditnetlink.Settings{
-		Mode: auditnetlink.Mode(mode), ReceiveBuffer: receiveBuffer, Correlation: w.correlation(w.config.Key),
+	listener := netlinksource.New(netlinksource.Settings{
+		Mode: netlinksource.Mode(mode), ReceiveBuffer: receiveBuffer, Correlation: w.correlation(w.config.Key),
 		Telemetry: w.telemetry, Logger: w.logger, Tampered: c.guard.suspect, Report: ignore,
 	})
 	c.Source, c.began = listener, func() string { return string(listener.Began()) }

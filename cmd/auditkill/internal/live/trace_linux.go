@@ -10,12 +10,12 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
-	"github.com/auditkill/auditkillreceiver/internal/source/signaltrace"
+	"github.com/auditkill/auditkillreceiver/internal/source/ebpfsource"
 )
 
 // ebpf sees signals where the kernel generates them.
 func (w *Watch) ebpf() candidate {
-	return candidate{name: EBPF, check: lackingEBPF, tellsProcesses: true, Source: signaltrace.New(signaltrace.Settings{
+	return candidate{name: EBPF, check: lackingEBPF, tellsProcesses: true, Source: ebpfsource.New(ebpfsource.Settings{
 		RingBuffer: ringBuffer, Signals: w.config.signals(),
 		Targets: w.config.Asked.Targets, Senders: w.config.Asked.Senders, IncludeFailed: true,
 		Processes: w.processes, FollowFor: w.config.OutcomeTimeout, LostEnds: w.lostEnds,

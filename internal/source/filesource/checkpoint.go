@@ -1,0 +1,85 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filesource
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+)
+
+// checkpointVersion is the version of the encoding below.
+const checkpointVersion = 1
+
+// checkpoint is the place up to which every event has been delivered.
+type checkpoint struct {
+	Version int `json:"version"`
+	identity
+	// Offset is of the first byte not done yet, in the uncompressed file.
+	Offset int64 `json:"offset"`
+	// First is the stamp of the file's first record. If the file is gone, it
+	// tells which of the others are newer. While the file has no record, it is
+	// that of the file before.
+	First auditrecord.Stamp `json:"first"`
+}
+
+// checkpoints keeps the checkpoint of one log in a storage extension.
+type checkpoints struct {
+	client storage.Client
+	key    string
+	saved  checkpoint
+}
+
+func newCheckpoints(client storage.Client, path string) *checkpoints {
+	return &checkpoints{client: client, key: "file:" + path}
+}
+
+// load returns the checkpoint, or nil if there is none.
+func (c *checkpoints) load(ctx context.Context) (*checkpoint, error) {
+	data, err := c.client.Get(ctx, c.key)
+	if err != nil {
+		return nil, fmt.Errorf("reading the checkpoint %q: %w", c.key, err)
+	}
+	if data == nil {
+		return nil, nil
+	}
+	var loaded checkpoint
+	if err := json.Unmarshal(data, &loaded); err != nil {
+		return nil, c.damaged(err)
+	}
+	if loaded.Version != checkpointVersion {
+		return nil, fmt.Errorf("checkpoint %q has version %d, this receiver reads version %d: "+
+			"use the receiver that wrote it, or remove the storage to start anew", c.key, loaded.Version, checkpointVersion)
+	}
+	if loaded.Offset < 0 || loaded.Length < 0 || loaded.Length > prefixLength {
+		return nil, c.damaged(errors.New("a number is out of range"))
+	}
+	c.saved = loaded
+	return &loaded, nil
+}
+
+func (c *checkpoints) damaged(err error) error {
+	return fmt.Errorf("checkpoint %q is damaged, remove the storage to start anew: %w", c.key, err)
+}
+
+// save stores a checkpoint unless it is stored already.
+func (c *checkpoints) save(ctx context.Context, at checkpoint) error {
+	if at == c.saved {
+		return nil
+	}
+	data, err := json.Marshal(at)
+	if err != nil {
+		return err
+	}
+	if err := c.client.Set(ctx, c.key, data); err != nil {
+		return fmt.Errorf("saving the checkpoint %q: %w", c.key, err)
+	}
+	c.saved = at
+	return nil
+}
