@@ -12,7 +12,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -68,11 +67,7 @@ func benchmarkEvent(b *testing.B, lines [][]byte) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, line := range lines {
-			record, err := auditrecord.Parse(line)
-			if err != nil {
-				b.Fatal(err)
-			}
-			correlator.Add(record, line, 0, now)
+			correlator.AddLine(line, false, 0, now)
 		}
 	}
 	require.Equal(b, b.N, events)

@@ -11,7 +11,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
-	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
@@ -94,36 +93,22 @@ func (s *scanner) finish(end correlate.Position, now time.Time) {
 }
 
 func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
-	if auditrecord.IsOther(line) {
-		return
-	}
-	t, node, message := auditrecord.Split(line)
-	if t == auditrecord.TypeNone {
+	verdict := s.correlator.AddLine(line, cut, at, now)
+	if verdict == correlate.NoRecord {
+		s.reject(line, errNoRecord)
+		if len(line) == 0 || line[0] != 0 {
+			return
+		}
 		// After a power failure a file may hold NULs where the last lines should
 		// be, and the next good line right behind them.
-		s.reject(line, errNoRecord)
 		line = bytes.TrimLeft(line, "\x00")
-		t, node, message = auditrecord.Split(line)
+		verdict = s.correlator.AddLine(line, cut, at, now)
 	}
-	if !correlate.Wants(t) || s.correlator.Passes(t, node, message) {
-		return
-	}
-	// Lines that went through Windows end with a carriage return.
-	line, message = bytes.TrimSuffix(line, []byte("\r")), bytes.TrimSuffix(message, []byte("\r"))
-	record, err := auditrecord.ParseMessage(t, node, message)
-	if err != nil {
-		s.reject(line, errNoRecord)
-		return
-	}
-	record.Cut = cut
-	damaged := s.correlator.Counts().Damaged
-	s.correlator.Add(record, line, at, now)
 	switch {
-	case s.rejected == nil:
-	case s.correlator.Counts().Damaged > damaged:
-		s.rejected(line, errBroken) // which the correlator has counted
-	case cut && len(line) >= maxLine:
-		s.rejected(line, errCut)
+	case verdict == correlate.Broken:
+		s.reject(line, errBroken)
+	case verdict == correlate.Taken && cut && len(line) >= maxLine && s.rejected != nil:
+		s.rejected(line, errCut) // which is counted as too long
 	}
 }
 
@@ -149,7 +134,7 @@ func (s *scanner) report(ctx context.Context) {
 	counts := s.correlator.Counts()
 	s.telemetry.ReceiverAuditKillIncomplete.Add(ctx, counts.Incomplete-s.reported.Incomplete)
 	s.telemetry.ReceiverAuditKillEvicted.Add(ctx, counts.Evicted-s.reported.Evicted)
-	s.count(ctx, "malformed", s.malformed+counts.Damaged-s.reported.Damaged)
+	s.count(ctx, "malformed", s.malformed)
 	s.count(ctx, "too_long", s.tooLong)
 	s.reported = counts
 	s.records, s.bytes, s.malformed, s.tooLong = 0, 0, 0, 0

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/elastic/go-libaudit/v2/auparse"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
@@ -69,10 +68,8 @@ type reader struct {
 	asks           bool
 	// multicast is how the last record came.
 	multicast bool
-	original  bool
 	// self is this process as the records name it; 0 if that is not known.
 	self int
-	line []byte
 	at   correlate.Position
 	// overrun is true from the moment that the kernel found no room in the socket
 	// until all that was in it has been read.
@@ -105,7 +102,6 @@ func newReader(transport transport, config correlate.Config, tampered func()) *r
 		answers:   make(chan reply, 1),
 		replace:   make(chan struct{}, 1),
 		doubt:     make(chan struct{}, 1),
-		original:  config.KeepOriginal,
 		now:       time.Now(),
 	}
 	if privilege.InitialPIDNamespace() {
@@ -281,26 +277,17 @@ func offer[T any](c chan T, value T) {
 func (r *reader) record(m *message) {
 	r.counts.records++
 	r.at++
-	kind := auditrecord.Type(m.kind)
-	text := trim(m.data)
-	record, err := auditrecord.ParseMessage(kind, nil, text)
-	if err != nil {
-		r.counts.malformed++
-		return
-	}
-	r.gaps.add(record.Stamp.Serial)
-	if !correlate.Wants(kind) {
-		return
-	}
-	record.Cut = m.cut
 	if m.multicast != r.multicast {
 		r.multicast = m.multicast
 		r.correlator.SetSource(sourceName(m.multicast))
 	}
-	if r.original {
-		text = r.asLine(kind, text)
+	serial, verdict := r.correlator.AddMessage(auditrecord.Type(m.kind), trim(m.data), m.cut, r.at, r.now)
+	if verdict == correlate.NoRecord || verdict == correlate.Broken {
+		r.counts.malformed++
 	}
-	r.correlator.Add(record, text, r.at, r.now)
+	if verdict != correlate.NoRecord {
+		r.gaps.add(serial)
+	}
 }
 
 // The values of kill.source for events from the kernel.
@@ -317,13 +304,6 @@ func trim(text []byte) []byte {
 		text = text[:len(text)-1]
 	}
 	return text
-}
-
-// asLine writes a record as auditd does in its log.
-func (r *reader) asLine(kind auditrecord.Type, text []byte) []byte {
-	r.line = append(append(r.line[:0], "type="...), auparse.AuditMessageType(kind).String()...)
-	r.line = append(append(r.line, " msg="...), text...)
-	return r.line
 }
 
 // ask says whether the supervisor can tell what the kernel has lost.

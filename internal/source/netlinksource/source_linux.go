@@ -211,7 +211,7 @@ func (s *Source) report(ctx context.Context) {
 	t.ReceiverAuditKillQueueDropped.Add(ctx, now.dropped)
 	t.ReceiverAuditKillIncomplete.Add(ctx, now.incomplete+now.correlated.Incomplete-s.reported.Incomplete)
 	t.ReceiverAuditKillEvicted.Add(ctx, now.correlated.Evicted-s.reported.Evicted)
-	if malformed := now.malformed + now.correlated.Damaged - s.reported.Damaged; malformed > 0 {
+	if malformed := now.malformed; malformed > 0 {
 		t.ReceiverAuditKillRejected.Add(ctx, malformed, metric.WithAttributes(attribute.String("reason", "malformed")))
 	}
 	s.reported = now.correlated
