@@ -69,8 +69,8 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	t := l.texts(e, target)
 	record.Body().SetStr(t.body)
 
-	a := attributes{&l.attributes}
-	a.m.EnsureCapacity(capacity(e, target))
+	shape := shapeOf(e, target)
+	a := l.begin(shape)
 	a.signal(e, target)
 	a.target(e, target, &t.party)
 	if e.Kind != kill.KindAbend {
@@ -86,7 +86,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.known("log.record.uid", t.uid)
 	a.text("log.file.path", e.File)
 	a.text("log.record.original", l.original(e, target))
-	a.m.UnsafeIntoMap(record.Attributes())
+	l.end(shape, record.Attributes())
 }
 
 // original returns the records that concern one target.
@@ -116,23 +116,6 @@ func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	l.buffer = b
 	all := string(b)
 	return texts{body: all[:body], uid: all[body:], party: l.party(&e.Sender, target)}
-}
-
-const (
-	// usualAttributes is how many attributes most records have, usualInstance how
-	// many more it takes to say which process it was, and who its parents are.
-	usualAttributes, usualInstance = 34, 7
-)
-
-func capacity(e *kill.Event, target *kill.Process) int {
-	n := usualAttributes
-	if e.Sender.Instance != nil {
-		n += usualInstance
-	}
-	if target != nil && target.Instance != nil {
-		n += usualInstance
-	}
-	return n
 }
 
 // severity is told by what the signal does, not by who is concerned. Even a

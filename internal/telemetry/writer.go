@@ -33,15 +33,55 @@ type writer struct {
 	config Config
 	// attributes gathers those of one record or resource at a time.
 	attributes xpdata.MapBuilder
-	titles     memo[string]
-	starts     memo[time.Time]
-	ancestors  memo[kill.Ancestor]
+	// most is how many attributes a record of each shape has had at most.
+	most      [shapes]int
+	titles    memo[string]
+	starts    memo[time.Time]
+	ancestors memo[kill.Ancestor]
 }
 
 func newWriter(config Config) *writer {
 	w := &writer{config: config, starts: newMemo(formatStart), ancestors: newMemo(formatAncestor)}
 	w.titles = newMemo(w.shownTitle)
 	return w
+}
+
+// shape says which groups of attributes a record has. Records of one shape have about as
+// many attributes.
+type shape uint8
+
+const (
+	ofSender shape = 1 << iota
+	ofTarget
+	ofOutcome
+	ofSpanEvent
+	shapes
+)
+
+func shapeOf(e *kill.Event, target *kill.Process) (s shape) {
+	if e.Sender.Instance != nil {
+		s |= ofSender
+	}
+	if target != nil && target.Instance != nil {
+		s |= ofTarget
+	}
+	if e.Outcome != nil {
+		s |= ofOutcome
+	}
+	return s
+}
+
+// begin begins the attributes of a record. There is room for as many as any record of its
+// shape has had, so that they seldom have to be moved while they are put.
+func (w *writer) begin(s shape) attributes {
+	w.attributes.EnsureCapacity(w.most[s])
+	return attributes{&w.attributes}
+}
+
+// end hands the attributes over.
+func (w *writer) end(s shape, m pcommon.Map) {
+	w.attributes.UnsafeIntoMap(m)
+	w.most[s] = max(w.most[s], m.Len())
 }
 
 func (w *writer) resource(resource pcommon.Resource) {
