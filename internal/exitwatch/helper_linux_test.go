@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
-
 	"github.com/moby/sys/capability"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -25,8 +23,10 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 // forever is how long anything may take.
@@ -75,7 +75,7 @@ func begin(tb testing.TB, command *exec.Cmd) *target {
 			_ = p.Wait()
 		}
 	})
-	p.start = p.stat(tb).start
+	p.start = p.stat(tb).Start
 	return p
 }
 
@@ -104,10 +104,10 @@ func script(tb testing.TB, text string) *target {
 func (p *target) pid() int { return p.Process.Pid }
 
 // stat is what /proc tells of it, as long as it was not waited for.
-func (p *target) stat(tb testing.TB) stat {
+func (p *target) stat(tb testing.TB) procstat.Stat {
 	tb.Helper()
-	var buffer [statFile]byte
-	s, err := readStat(fmt.Sprintf("/proc/%d/stat", p.pid()), buffer[:])
+	var buffer [procstat.MaxSize]byte
+	s, err := procstat.ReadExit(fmt.Sprintf("/proc/%d/stat", p.pid()), buffer[:])
 	require.NoError(tb, err)
 	return s
 }

@@ -11,37 +11,37 @@ import (
 	"testing"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
-
 	"github.com/moby/sys/capability"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 func TestWhoItIs(t *testing.T) {
 	t.Parallel()
 	const start = time.Hour
-	born := stat{command: "mysqld", start: start}
+	born := procstat.Stat{Command: "mysqld", Start: start}
 	for name, test := range map[string]struct {
 		target outcome.Target
 		is     bool
 	}{
 		"start known":                    {outcome.Target{Start: start}, true},
-		"another start":                  {outcome.Target{Start: start + tick, At: start + time.Hour}, false},
+		"another start":                  {outcome.Target{Start: start + procstat.Tick, At: start + time.Hour}, false},
 		"born long before":               {outcome.Target{At: start + time.Minute}, true},
-		"at the end of the tick":         {outcome.Target{At: start + tick}, true},
-		"perhaps":                        {outcome.Target{At: start + tick - 1}, true},
-		"perhaps, as the clock is late":  {outcome.Target{At: start - coarseClock}, true},
-		"it has become another program":  {outcome.Target{At: start + tick - 1, Command: "sh"}, true},
-		"killed, long before":            {outcome.Target{At: start + tick, Command: "nginx", Killed: true}, true},
-		"killed, perhaps, by its name":   {outcome.Target{At: start + tick - 1, Command: "mysqld", Killed: true}, true},
-		"killed, perhaps, by another":    {outcome.Target{At: start + tick - 1, Command: "nginx", Killed: true}, false},
-		"killed, perhaps, by no name":    {outcome.Target{At: start + tick - 1, Killed: true}, false},
-		"born after the event":           {outcome.Target{At: start - coarseClock - 1, Command: "mysqld"}, false},
+		"at the end of the tick":         {outcome.Target{At: start + procstat.Tick}, true},
+		"perhaps":                        {outcome.Target{At: start + procstat.Tick - 1}, true},
+		"perhaps, as the clock is late":  {outcome.Target{At: start - procstat.RecordLag}, true},
+		"it has become another program":  {outcome.Target{At: start + procstat.Tick - 1, Command: "sh"}, true},
+		"killed, long before":            {outcome.Target{At: start + procstat.Tick, Command: "nginx", Killed: true}, true},
+		"killed, perhaps, by its name":   {outcome.Target{At: start + procstat.Tick - 1, Command: "mysqld", Killed: true}, true},
+		"killed, perhaps, by another":    {outcome.Target{At: start + procstat.Tick - 1, Command: "nginx", Killed: true}, false},
+		"killed, perhaps, by no name":    {outcome.Target{At: start + procstat.Tick - 1, Killed: true}, false},
+		"born after the event":           {outcome.Target{At: start - procstat.RecordLag - 1, Command: "mysqld"}, false},
 		"nothing known, not even a name": {outcome.Target{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -64,11 +64,11 @@ func TestFollowByTime(t *testing.T) {
 		assert.Equal(t, p.start, start)
 		assert.Equal(t, 1, w.watched())
 	}
-	_, err = w.Follow(outcome.Target{PID: p.pid(), Start: p.start + tick})
+	_, err = w.Follow(outcome.Target{PID: p.pid(), Start: p.start + procstat.Tick})
 	require.ErrorIs(t, err, outcome.ErrGone)
 	require.NoError(t, w.Resume(p.pid(), p.start))
-	require.ErrorIs(t, w.Resume(p.pid(), p.start-tick), outcome.ErrGone)
-	assert.False(t, w.Lives(p.pid(), p.start+tick))
+	require.ErrorIs(t, w.Resume(p.pid(), p.start-procstat.Tick), outcome.ErrGone)
+	assert.False(t, w.Lives(p.pid(), p.start+procstat.Tick))
 	assert.Equal(t, 1, w.watched())
 }
 
@@ -114,7 +114,7 @@ func reuse(t *testing.T, before func(first *target)) (first, second *target) {
 		first.signal(t, syscall.SIGKILL)
 		first.dies(t)
 		died := process.SinceBoot()
-		require.Eventually(t, func() bool { return process.SinceBoot() > died+2*tick }, forever, time.Millisecond)
+		require.Eventually(t, func() bool { return process.SinceBoot() > died+2*procstat.Tick }, forever, time.Millisecond)
 		first.reap(t)
 		require.NoError(t, os.WriteFile(lastPID, []byte(strconv.Itoa(first.pid()-1)), 0))
 		if second = run(t, "cat"); second.pid() == first.pid() {

@@ -113,11 +113,11 @@ func (p *watch) end(now time.Time) bool {
 // learn asks how a process has ended, and reports whether that is known or never will be.
 func (w *Watcher) learn(p *watch, reaped bool) bool {
 	if !reaped {
-		if s, err := w.stat(p.pid); err == nil && s.start == p.start {
-			p.name = s.command
+		if s, err := w.stat(p.pid); err == nil && s.Start == p.start {
+			p.name = s.Command
 			// The kernel tells 0 to those who may not know it.
-			if s.status != 0 || w.trusted {
-				p.exit = kill.Exit{Known: true, Status: s.status}
+			if s.Status != 0 || w.trusted {
+				p.exit = kill.Exit{Known: true, Status: s.Status}
 			}
 		}
 	}

@@ -21,13 +21,10 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 const (
-	// coarseClock is how far the time of an audit record may lie before the event: the
-	// kernel takes it from its last tick, at least 100 of which are in a second, and
-	// prints milliseconds.
-	coarseClock = tick + time.Millisecond
 	// patience is how long the status of a process that has ended is waited for: until
 	// its parent asks for it, most of which do at once.
 	patience = 400 * time.Millisecond
@@ -83,7 +80,7 @@ type Watcher struct {
 	last     uint64
 	// waiting are those that have ended and whose status may come, the first one first.
 	waiting []*watch
-	buffer  [statFile]byte
+	buffer  [procstat.MaxSize]byte
 }
 
 var _ outcome.Exits = (*Watcher)(nil)
@@ -220,23 +217,23 @@ func (w *Watcher) Follow(target outcome.Target) (time.Duration, error) {
 		closePidfd(pidfd)
 		return 0, err
 	}
-	if already != nil && already.start == s.start {
+	if already != nil && already.start == s.Start {
 		closePidfd(pidfd)
-		return s.start, nil
+		return s.Start, nil
 	}
 	// Who bore the pid before is still told of, as it has ended.
-	return s.start, w.add(&watch{pid: target.PID, start: s.start, pidfd: pidfd})
+	return s.Start, w.add(&watch{pid: target.PID, start: s.Start, pidfd: pidfd})
 }
 
 // identify returns what /proc tells of a target if that is who bears the pid. It is asked
 // after the pidfd was opened, so that it is not about one that bore the pid before.
-func (w *Watcher) identify(target outcome.Target, pidfd int) (stat, error) {
+func (w *Watcher) identify(target outcome.Target, pidfd int) (procstat.Stat, error) {
 	s, err := w.stat(target.PID)
 	switch {
 	case err != nil && pidfd != none && poll(pidfd) == 0:
-		return stat{}, explainStat(target.PID, w.proc, err)
-	case err != nil, !is(target, s), pidfd == none && s.dead:
-		return stat{}, fmt.Errorf("process %d: %w", target.PID, outcome.ErrGone)
+		return procstat.Stat{}, explainStat(target.PID, w.proc, err)
+	case err != nil, !is(target, s), pidfd == none && s.Dead():
+		return procstat.Stat{}, fmt.Errorf("process %d: %w", target.PID, outcome.ErrGone)
 	}
 	return s, nil
 }
@@ -257,16 +254,16 @@ func (w *Watcher) add(p *watch) error {
 }
 
 // is reports whether the process that bears the pid now is the one that the event tells of.
-func is(t outcome.Target, s stat) bool {
+func is(t outcome.Target, s procstat.Stat) bool {
 	switch {
 	case t.Start != 0:
-		return s.start == t.Start
-	case s.start+tick <= t.At:
+		return s.Start == t.Start
+	case s.Start+procstat.Tick <= t.At:
 		return true
 	}
 	// It was born within the tick of the event. A process often runs another program by
 	// then; that its pid is another's already is likelier only if it was killed.
-	return s.start <= t.At+coarseClock && (!t.Killed || t.Command != "" && s.command == t.Command)
+	return s.Start <= t.At+procstat.RecordLag && (!t.Killed || t.Command != "" && s.Command == t.Command)
 }
 
 // certainly reports whether the target is the process that is followed, without asking
@@ -275,7 +272,7 @@ func (p *watch) certainly(t outcome.Target) bool {
 	if t.Start != 0 {
 		return p.start == t.Start
 	}
-	return p.start+tick <= t.At && p.pidfd != none && poll(p.pidfd) == 0
+	return p.start+procstat.Tick <= t.At && p.pidfd != none && poll(p.pidfd) == 0
 }
 
 // Resume implements outcome.Exits.
@@ -310,7 +307,7 @@ func (w *Watcher) lives(p *watch) bool {
 		return poll(p.pidfd) == 0
 	}
 	s, err := w.stat(p.pid)
-	return err == nil && s.start == p.start && !s.dead
+	return err == nil && s.Start == p.start && !s.Dead()
 }
 
 // drop forgets a watch.
@@ -322,8 +319,8 @@ func (w *Watcher) drop(p *watch) {
 	closePidfd(p.pidfd) // which takes it out of epoll
 }
 
-func (w *Watcher) stat(pid int) (stat, error) {
-	return readStat(w.proc+strconv.Itoa(pid)+"/stat", w.buffer[:])
+func (w *Watcher) stat(pid int) (procstat.Stat, error) {
+	return procstat.ReadExit(w.proc+strconv.Itoa(pid)+"/stat", w.buffer[:])
 }
 
 func closePidfd(pidfd int) {

@@ -169,7 +169,7 @@ func TestExec(t *testing.T) {
 	p := script(t, `READY; read x; exec sleep 1000`)
 	w.follow(t, p)
 	require.NoError(t, p.stdin.Close())
-	require.Eventually(t, func() bool { return p.stat(t).command == "sleep" }, forever, time.Millisecond)
+	require.Eventually(t, func() bool { return p.stat(t).Command == "sleep" }, forever, time.Millisecond)
 	p.signal(t, syscall.SIGTERM)
 	e := w.next(t)
 	assert.Equal(t, p.end("sleep", e.Time, kill.Exit{Known: true, Status: int(syscall.SIGTERM)}), e)

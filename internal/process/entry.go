@@ -7,11 +7,8 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
-
-// tick is how exactly /proc tells when a process was created: USER_HZ, which is
-// 100 wherever Go runs.
-const tick = 10 * time.Millisecond
 
 // Key names one life of a process.
 type Key struct {
@@ -20,8 +17,11 @@ type Key struct {
 	Start time.Duration
 }
 
+// keyOf returns the key of the process that a stat file is about.
+func keyOf(s *procstat.Stat) Key { return Key{PID: s.PID, Start: s.Start} }
+
 // rounded returns the key as /proc tells it.
-func (k Key) rounded() Key { return Key{PID: k.PID, Start: k.Start.Truncate(tick)} }
+func (k Key) rounded() Key { return Key{PID: k.PID, Start: k.Start.Truncate(procstat.Tick)} }
 
 // program is what a process runs. Processes that were forked share it, so it is
 // never changed.

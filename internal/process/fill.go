@@ -8,12 +8,8 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
-
-// coarseClock is how far the time of an audit record may lie before the event:
-// the kernel takes it from its last tick, at least 100 of which are in a second,
-// and prints milliseconds.
-const coarseClock = tick + time.Millisecond
 
 // Fill adds to an event what the host knows of its processes, where the source
 // knew nothing but pids and names. It adds nothing that may be of another
@@ -136,9 +132,9 @@ func (in *inquiry) bearer(pid int) *entry {
 	}
 	e := in.remembered(pid)
 	switch {
-	case e != nil && in.at+coarseClock <= e.seen:
+	case e != nil && in.at+procstat.RecordLag <= e.seen:
 		return e // one look does for all events before it
-	case e == nil && in.at+coarseClock <= in.scanned.at:
+	case e == nil && in.at+procstat.RecordLag <= in.scanned.at:
 		return nil // it was gone when all were looked at, as most are that a log tells of
 	}
 	in.refresh(pid)
@@ -146,7 +142,7 @@ func (in *inquiry) bearer(pid int) *entry {
 	switch {
 	case e == nil || e.clear.at == 0:
 		return nil
-	case !e.gone, in.at+coarseClock <= e.clear.at, e == in.memory.newest[pid] && !in.given(e):
+	case !e.gone, in.at+procstat.RecordLag <= e.clear.at, e == in.memory.newest[pid] && !in.given(e):
 		return e
 	}
 	return nil
@@ -156,7 +152,7 @@ func (in *inquiry) bearer(pid int) *entry {
 // so at the end of the tick that its start tells.
 func (in *inquiry) remembered(pid int) *entry {
 	e := in.memory.newest[pid]
-	for e != nil && e.Start+tick > in.at {
+	for e != nil && e.Start+procstat.Tick > in.at {
 		e = e.older
 	}
 	return e

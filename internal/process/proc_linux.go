@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 const (
@@ -72,7 +74,7 @@ func (p *proc) hasKernelThreads() bool {
 	}
 	defer dir.close()
 	s, ok := dir.stat()
-	return ok && s.kernel
+	return ok && s.Kernel
 }
 
 // processOf returns the process that a thread belongs to. There is a folder for
@@ -159,7 +161,7 @@ func (f folder) close() { _ = unix.Close(f.fd) }
 // read returns the beginning of a file, until the next is read.
 func (f folder) read(name string, limit int) []byte { return readInto(f.fd, name, f.buffer[:limit]) }
 
-func (f folder) stat() (stat, bool) { return parseStat(f.read("stat", maxFile)) }
+func (f folder) stat() (procstat.Stat, bool) { return procstat.Parse(f.read("stat", procstat.MaxSize)) }
 
 // executable returns the path of the program; empty if it has none, has left it
 // or does not let us see it.

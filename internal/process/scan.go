@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 const (
@@ -146,9 +148,10 @@ func (t *Table) refresh(pid int) *entry {
 		t.miss(pid)
 		return nil
 	}
-	e := t.memory.find(s.Key)
+	key := keyOf(&s)
+	e := t.memory.find(key)
 	if e == nil {
-		e = &entry{Key: s.Key, round: t.round}
+		e = &entry{Key: key, round: t.round}
 		t.memory.add(e)
 	}
 	if e.clear.at == 0 {
@@ -170,19 +173,19 @@ func (t *Table) miss(pid int) {
 
 // learn takes over what /proc tells of a living process. One that is dying has
 // lost its program and its command line already, so the old ones stand.
-func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
-	e.parent = s.parent
+func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration) {
+	e.parent = s.Parent
 	executable := dir.executable()
 	old := e.program
-	same := old != nil && old.command == s.command && (executable == "" || executable == old.executable)
-	if same && (s.dead || now < e.read+freshFor) {
+	same := old != nil && old.command == s.Command && (executable == "" || executable == old.executable)
+	if same && (s.Zombie || now < e.read+freshFor) {
 		return
 	}
 	e.read = now
 	commandLine := dir.commandLine()
 	switch {
 	case !same:
-		e.before, e.program = old, &program{command: s.command, executable: executable, commandLine: commandLine}
+		e.before, e.program = old, &program{command: s.Command, executable: executable, commandLine: commandLine}
 		e.instance = nil
 	case commandLine != "" && commandLine != old.commandLine:
 		e.program = &program{command: old.command, executable: old.executable, commandLine: commandLine}
@@ -191,11 +194,11 @@ func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
 	path := parseCgroups(dir.cgroups())
 	if path == "/" {
 		// So the kernel says of whoever is about to end, wherever it was.
-		if last, ok := dir.stat(); !ok || last.dead || last.ending {
+		if last, ok := dir.stat(); !ok || last.Zombie || last.Exiting {
 			path = ""
 		}
 	}
-	if path != "" && (e.place == nil || e.place.path != path && !s.dead) {
+	if path != "" && (e.place == nil || e.place.path != path && !s.Zombie) {
 		e.place, e.cgroup, e.instance = newPlace(path), CgroupID{}, nil
 	}
 }

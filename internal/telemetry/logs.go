@@ -7,13 +7,12 @@ import (
 	"strings"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/redact"
-
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 // Logs turns events into log records. It is not safe for concurrent use.

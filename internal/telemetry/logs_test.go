@@ -7,13 +7,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/redact"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 func testConfig() Config {

@@ -8,12 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/redact"
-
 	"github.com/stretchr/testify/assert"
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 const (
