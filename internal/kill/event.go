@@ -26,6 +26,10 @@ const (
 	KindCall Kind = "kill.call"
 )
 
+// Kinds are all kinds of events that a consumer meets. Whatever treats them differently has
+// a test that goes over them.
+func Kinds() []Kind { return []Kind{KindSignal, KindAbend, KindTamper, KindOutcome, KindCall} }
+
 // Origin says whether a process or the kernel itself sent the signal.
 type Origin string
 

@@ -117,13 +117,23 @@ func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	return texts{body: all[:body], uid: all[body:], party: l.party(&e.Sender, target)}
 }
 
-// severity is told by what the signal does, not by who is concerned. Even a
-// failed attempt to blind the monitor is one.
+// severity goes by what the signal does, not by whom it concerns. Even a failed attempt to
+// blind the monitor is an error.
 func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
-	switch {
-	case e.Outcome != nil:
+	switch e.Kind {
+	case kill.KindSignal:
+		return signalSeverity(e, target)
+	case kill.KindAbend, kill.KindTamper:
+		return plog.SeverityNumberError
+	case kill.KindOutcome:
 		return outcomeSeverity(e.Outcome)
-	case e.Kind == kill.KindAbend, e.Kind == kill.KindTamper, e.Cause == kill.CauseOOM:
+	}
+	return plog.SeverityNumberUnspecified
+}
+
+func signalSeverity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
+	switch {
+	case e.Cause == kill.CauseOOM:
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug

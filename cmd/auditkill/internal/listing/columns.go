@@ -8,10 +8,9 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/redact"
-
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/table"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 // Past are the columns of what has happened. Which host it was on is told if there are

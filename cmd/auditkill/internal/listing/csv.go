@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/redact"
-
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 

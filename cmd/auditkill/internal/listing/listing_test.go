@@ -13,12 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/redact"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -228,6 +227,23 @@ func TestErrors(t *testing.T) {
 			err = errors.Join(err, printer.Print(only(event(nil))))
 		}
 		require.ErrorIs(t, errors.Join(err, printer.Flush()), errBroken, format)
+	}
+}
+
+// Each kind of event that is listed has a result.
+func TestEachKind(t *testing.T) {
+	t.Parallel()
+	for _, kind := range append(kill.Kinds(), "kill.unheard_of") {
+		e := &kill.Event{
+			Kind: kind, Time: at, Signal: kill.SIGTERM, SignalKnown: true, Result: kill.Success(),
+			Outcome: &kill.Outcome{Verdict: kill.VerdictExited, Began: at},
+		}
+		switch kind {
+		case kill.KindCall, "kill.unheard_of": // the first is only a span
+			assert.Equal(t, unknown, Entry{Event: e}.Result(), kind)
+		default:
+			assert.NotEqual(t, unknown, Entry{Event: e}.Result(), kind)
+		}
 	}
 }
 
