@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
 // checkpointVersion is the version of the encoding below.
@@ -57,7 +58,7 @@ func (c *checkpoints) load(ctx context.Context) (*checkpoint, error) {
 		return nil, fmt.Errorf("checkpoint %q has version %d, this receiver reads version %d: "+
 			"use the receiver that wrote it, or remove the storage to start anew", c.key, loaded.Version, checkpointVersion)
 	}
-	if loaded.Offset < 0 || loaded.Length < 0 || loaded.Length > prefixLength {
+	if loaded.Offset < 0 || loaded.Length < 0 || loaded.Length > logfile.PrefixLength {
 		return nil, c.damaged(errors.New("a number is out of range"))
 	}
 	c.saved = loaded

@@ -7,17 +7,13 @@ import (
 	"bytes"
 	"hash/fnv"
 
-	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
-
-// prefixLength is how much of a file's beginning identifies it. The first line
-// of an audit log holds a time and a serial that no other log begins with.
-const prefixLength = 1024
 
 // identity recognizes a file whatever it is called now. The inode alone does
 // not: it is used again, survives copytruncate, and changes with gzip.
 type identity struct {
-	// Length and Sum are of the file's first bytes, at most prefixLength. The
+	// Length and Sum are of the file's first bytes, at most logfile.PrefixLength. The
 	// length is 0 as long as there is no whole line, which could be mistaken
 	// for the beginning of another file.
 	Length int    `json:"prefix_length"`
@@ -29,17 +25,8 @@ type identity struct {
 
 // identityOf returns the identity of a file that begins with prefix.
 func identityOf(prefix []byte, device, inode uint64) identity {
-	prefix = settled(prefix)
+	prefix = logfile.Settled(prefix)
 	return identity{Length: len(prefix), Sum: sumOf(prefix), Device: device, Inode: inode}
-}
-
-// settled returns what of a file's prefix is of use to tell it from others: a
-// line that is still being written may be the beginning of any.
-func settled(prefix []byte) []byte {
-	if len(prefix) == prefixLength {
-		return prefix
-	}
-	return prefix[:bytes.LastIndexByte(prefix, '\n')+1]
 }
 
 func sumOf(prefix []byte) uint64 {
@@ -56,13 +43,3 @@ func (id identity) matches(prefix []byte) bool {
 // extends reports whether a file that began with old may now begin with the
 // longer prefix.
 func extends(old, prefix []byte) bool { return bytes.HasPrefix(prefix, old) }
-
-// firstStamp returns the stamp of the first record that can be read whole.
-func firstStamp(prefix []byte) (auditrecord.Stamp, bool) {
-	for line := range bytes.Lines(settled(prefix)) {
-		if record, err := auditrecord.Parse(line); err == nil {
-			return record.Stamp, true
-		}
-	}
-	return auditrecord.Stamp{}, false
-}

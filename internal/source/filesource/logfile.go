@@ -11,9 +11,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
 // errTruncated is returned when the bytes before the read offset are no longer
@@ -48,14 +48,14 @@ type logFile struct {
 
 // openLogFile opens a file to be read from offset on. That a compressed file is
 // damaged shows when it is read.
-func openLogFile(e entry, offset int64) (*logFile, error) {
-	file, err := os.Open(e.path)
+func openLogFile(e logfile.File, offset int64) (*logFile, error) {
+	file, err := os.Open(e.Path)
 	if err != nil {
-		return nil, explain(err)
+		return nil, logfile.Explain(err)
 	}
-	f := &logFile{path: e.path, file: file, number: e.number, offset: offset}
+	f := &logFile{path: e.Path, file: file, number: e.Number, offset: offset}
 	if err := f.begin(); err != nil {
-		return nil, errors.Join(explain(err), file.Close())
+		return nil, errors.Join(logfile.Explain(err), file.Close())
 	}
 	return f, nil
 }
@@ -64,11 +64,11 @@ func (f *logFile) begin() (err error) {
 	if f.info, err = f.file.Stat(); err != nil {
 		return err
 	}
-	if !compressed(f.path) {
-		f.prefix, err = readPrefix(f.file)
+	if !logfile.Compressed(f.path) {
+		f.prefix, err = logfile.ReadPrefix(f.file)
 		return err
 	}
-	if f.prefix, err = unzippedPrefix(f.file); err == nil {
+	if f.prefix, err = logfile.UnzippedPrefix(f.file); err == nil {
 		err = f.unzip()
 	}
 	if err != nil {
@@ -94,78 +94,16 @@ func (f *logFile) damaged(err error) {
 	f.unzipped = bytes.NewReader(nil)
 }
 
-// regular returns a file's information if it is one that can be read to its
-// end: reading a FIFO would block for ever.
-func regular(path string) (fs.FileInfo, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, explain(err)
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory: file::path must name the log file in it, such as %s/audit.log", path, path)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file (%s): file::path must name a log file", path, info.Mode().Type())
-	}
-	return info, nil
-}
-
 // readable returns an error if a log cannot be read, also if it is empty so far.
 func readable(path string) error {
-	if _, err := regular(path); err != nil {
+	if _, err := logfile.Regular(path); err != nil {
 		return err
 	}
 	file, err := os.Open(path)
 	if err != nil {
-		return explain(err)
+		return logfile.Explain(err)
 	}
 	return file.Close()
-}
-
-// explain adds to an error of the file system what mends it.
-func explain(err error) error {
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: run the collector as root or with CAP_DAC_READ_SEARCH, "+
-			"or set log_group in auditd.conf to a group of its user", err)
-	}
-	return err
-}
-
-func compressed(path string) bool { return strings.HasSuffix(path, ".gz") }
-
-func prefixOf(path string) ([]byte, error) {
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	if compressed(path) {
-		return unzippedPrefix(file)
-	}
-	return readPrefix(file)
-}
-
-func readPrefix(file io.ReaderAt) ([]byte, error) {
-	prefix := make([]byte, prefixLength)
-	n, err := file.ReadAt(prefix, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return prefix[:n], nil
-}
-
-// unzippedPrefix leaves the file at its start.
-func unzippedPrefix(file *os.File) ([]byte, error) {
-	unzipped, err := gzip.NewReader(file)
-	if err != nil {
-		return nil, err
-	}
-	prefix := make([]byte, prefixLength)
-	n, err := io.ReadFull(unzipped, prefix)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-		return nil, err
-	}
-	_, err = file.Seek(0, io.SeekStart)
-	return prefix[:n], err
 }
 
 // read fills buf from the present offset. It returns io.EOF if there is
@@ -216,7 +154,7 @@ func (f *logFile) checkPrefix() error {
 	if info.Size() < f.offset {
 		return errTruncated
 	}
-	prefix, err := readPrefix(f.file)
+	prefix, err := logfile.ReadPrefix(f.file)
 	if err != nil {
 		return err
 	}
@@ -240,13 +178,13 @@ func (f *logFile) seekEnd() error {
 	}
 	info, err := f.file.Stat()
 	if err != nil {
-		return explain(err)
+		return logfile.Explain(err)
 	}
-	tail := make([]byte, min(info.Size(), maxLine))
+	tail := make([]byte, min(info.Size(), logfile.MaxLine))
 	f.offset = info.Size() - int64(len(tail))
 	n, err := f.file.ReadAt(tail, f.offset)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return explain(err)
+		return logfile.Explain(err)
 	}
 	f.offset += int64(bytes.LastIndexByte(tail[:n], '\n') + 1)
 	return nil

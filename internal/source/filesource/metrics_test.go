@@ -13,7 +13,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
-	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
 // TestMetrics follows the metrics from the first event to the last. That of
@@ -102,6 +101,6 @@ func TestEvents(t *testing.T) {
 	for i, path := range []string{b.number(1), b.path} {
 		e := r.sink.events()[i]
 		assert.Equal(t, path, e.File)
-		assert.Equal(t, filesource.SourceName, e.Source)
+		assert.Equal(t, "audit_file", e.Source)
 	}
 }

@@ -17,8 +17,6 @@ import (
 )
 
 const (
-	// maxBatch is how many events are handed on at once at most.
-	maxBatch = 128
 	// checkpointInterval is how often the checkpoint moves on while nothing in
 	// the log is an event.
 	checkpointInterval = time.Second
@@ -85,7 +83,7 @@ func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
 		switch {
 		case err == nil:
 			s.recovered()
-			if len(s.scanner.events) >= maxBatch || time.Since(s.lastBatch) > checkpointInterval {
+			if s.scanner.Full() || time.Since(s.lastBatch) > checkpointInterval {
 				s.send(ctx, batches, s.checkpoint())
 			}
 		case !errors.Is(err, io.EOF):
@@ -109,16 +107,15 @@ func (s *Source) read() error {
 	if s.trail.current == nil {
 		return io.EOF
 	}
-	if s.scanner.more {
-		s.scanner.scan(s.trail.position(), time.Now())
+	if s.scanner.More() {
+		s.scanner.Scan(s.trail.position(), time.Now())
 		return nil
 	}
-	n, err := s.trail.current.read(s.scanner.lines.free())
+	n, err := s.trail.current.read(s.scanner.Free())
 	if n > 0 {
-		s.scanner.buffered += int64(n)
-		s.scanner.lines.filled(n)
-		s.scanner.path = s.trail.current.path
-		s.scanner.scan(s.trail.position(), time.Now())
+		s.scanner.Filled(n)
+		s.scanner.Path = s.trail.current.path
+		s.scanner.Scan(s.trail.position(), time.Now())
 		return nil
 	}
 	if errors.Is(err, errDamaged) {
@@ -163,7 +160,7 @@ func (s *Source) restart() error {
 func (s *Source) change(file *logFile) {
 	end := s.trail.position()
 	if file.offset == 0 {
-		s.scanner.finish(end, time.Now())
+		s.scanner.Finish(end, time.Now())
 	} // else it is a copy, in which half a line goes on
 	s.trail.follow(file, end)
 	s.settings.Logger.Info("reading the next file of the log",
@@ -173,7 +170,7 @@ func (s *Source) change(file *logFile) {
 // idle is what happens when all that was written has been read.
 func (s *Source) idle(ctx context.Context, batches chan<- batch) {
 	wait := pollWatched
-	if next := s.scanner.correlator.Expire(time.Now()); next > 0 {
+	if next := s.scanner.Correlator.Expire(time.Now()); next > 0 {
 		wait = min(wait, next)
 	}
 	s.sendGathered(ctx, batches)
@@ -182,7 +179,7 @@ func (s *Source) idle(ctx context.Context, batches chan<- batch) {
 
 // sendGathered sends what there is, and now and then a checkpoint alone.
 func (s *Source) sendGathered(ctx context.Context, batches chan<- batch) {
-	if len(s.scanner.events) > 0 || time.Since(s.lastBatch) > checkpointInterval {
+	if s.scanner.Gathered() || time.Since(s.lastBatch) > checkpointInterval {
 		s.send(ctx, batches, s.checkpoint())
 	}
 }
@@ -190,13 +187,13 @@ func (s *Source) sendGathered(ctx context.Context, batches chan<- batch) {
 // end is what happens at the end of a log that is not followed.
 func (s *Source) end(ctx context.Context, batches chan<- batch) {
 	at := s.trail.position()
-	if s.scanner.lines.waiting() > 0 {
+	if s.scanner.Waiting() > 0 {
 		// The last line may still be being written: next time it is read again,
 		// together with the event that it belongs to.
 		at = s.checkpoint()
-		s.scanner.finish(s.trail.position(), time.Now())
+		s.scanner.Finish(s.trail.position(), time.Now())
 	}
-	s.scanner.correlator.Flush()
+	s.scanner.Correlator.Flush()
 	s.send(ctx, batches, at)
 	s.ended = true
 	s.settings.Logger.Info("the log was read to its end", zap.String("path", s.settings.Path))
@@ -210,20 +207,20 @@ func (s *Source) stop(ctx context.Context, batches chan<- batch) {
 		return
 	}
 	at := s.checkpoint()
-	s.scanner.correlator.Flush()
+	s.scanner.Correlator.Flush()
 	s.send(ctx, batches, at)
 }
 
 // checkpoint returns the position before which everything is done once the
 // events gathered so far have been delivered.
 func (s *Source) checkpoint() correlate.Position {
-	return s.scanner.correlator.Safe(s.trail.position() - correlate.Position(s.scanner.lines.waiting()))
+	return s.scanner.Correlator.Safe(s.trail.position() - correlate.Position(s.scanner.Waiting()))
 }
 
 func (s *Source) send(ctx context.Context, batches chan<- batch, at correlate.Position) {
-	b := batch{events: s.scanner.take(), at: s.trail.checkpoint(at)}
-	s.scanner.report(context.WithoutCancel(ctx))
-	s.pending.Store(int64(s.scanner.correlator.Pending()))
+	b := batch{events: s.scanner.Take(), at: s.trail.checkpoint(at)}
+	s.report(context.WithoutCancel(ctx))
+	s.pending.Store(int64(s.scanner.Correlator.Pending()))
 	// While there are files to catch up with, it takes a look at all of them.
 	if s.trail.following == nil || time.Since(s.lastBehind) > checkpointInterval {
 		s.observeBehind()
@@ -249,7 +246,7 @@ func (s *Source) handOver(batches chan<- batch, b batch) {
 }
 
 func (s *Source) observeBehind() {
-	s.behind.Store(s.trail.behind() + s.scanner.buffered)
+	s.behind.Store(s.trail.behind() + s.scanner.Buffered())
 	s.lastBehind = time.Now()
 }
 

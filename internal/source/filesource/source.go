@@ -17,13 +17,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
-
-// SourceName is the value of kill.source for events from a file.
-const SourceName = "audit_file"
 
 // Settings says which log to follow, and how.
 type Settings struct {
@@ -52,9 +50,13 @@ type Source struct {
 	// sampled is the logger for what may come again and again.
 	sampled     *zap.Logger
 	trail       *trail
-	scanner     *scanner
+	scanner     *logfile.Scanner
 	watcher     *watcher
 	checkpoints *checkpoints
+
+	// reported and correlated are the counts that the metrics have.
+	reported   logfile.Counts
+	correlated correlate.Counts
 
 	lastBatch, lastBehind time.Time
 	// behind and pending are read by the metrics' callbacks.
@@ -68,14 +70,14 @@ var _ source.Source = (*Source)(nil)
 
 // New returns a source that has not looked at anything yet.
 func New(settings Settings) *Source {
-	settings.Correlation.Source = SourceName
 	s := &Source{
 		settings:    settings,
 		sampled:     logsampling.New(settings.Logger),
-		scanner:     newScanner(settings.Correlation, settings.Telemetry, settings.Tampered),
+		scanner:     logfile.NewScanner(settings.Correlation, 0),
 		checkpoints: newCheckpoints(settings.Storage, settings.Path),
 		watcher:     &watcher{},
 	}
+	s.scanner.Tampered = settings.Tampered
 	s.trail = &trail{path: settings.Path, toEnd: !settings.Follow, logger: s.sampled, lost: func() {
 		settings.Telemetry.ReceiverAuditKillFileLost.Add(context.Background(), 1)
 	}}

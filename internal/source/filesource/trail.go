@@ -14,19 +14,10 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
-)
-
-const (
-	// settleTries and settlePause limit how long to wait for a rotation in
-	// progress, which takes auditd less than a millisecond, and logrotate as
-	// long as it takes to copy a file.
-	settleTries = 100
-	settlePause = 10 * time.Millisecond
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
 var (
-	errUnsettled = errors.New("the files of the log are renamed faster than they can be looked at")
-
 	// What can be lost, in words for a person.
 	errGone    = errors.New("the file that was read last is gone, reading on with what is newer")
 	errRotated = errors.New("the log was rotated so often that files may have been removed before they were read: " +
@@ -74,51 +65,51 @@ type choice struct {
 
 // choose lets pick choose among the files of the log, until nothing was renamed
 // or copied meanwhile.
-func (t *trail) choose(pick func([]entry) (choice, error)) (choice, error) {
-	for try := range settleTries {
+func (t *trail) choose(pick func([]logfile.File) (choice, error)) (choice, error) {
+	for try := range logfile.SettleTries {
 		if try > 0 {
-			time.Sleep(settlePause)
+			time.Sleep(logfile.SettlePause)
 		}
-		entries, err := list(t.path)
+		entries, err := logfile.List(t.path)
 		if err != nil {
 			return choice{}, err
 		}
 		chosen, err := pick(entries)
-		again, listErr := list(t.path)
-		settled := listErr == nil && sameEntries(entries, again) && !errors.Is(err, errUnsettled)
+		again, listErr := logfile.List(t.path)
+		settled := listErr == nil && logfile.Same(entries, again) && !errors.Is(err, logfile.ErrUnsettled)
 		// Files that begin alike for long are no copy in progress.
-		if settled && (try == settleTries-1 || !beingCopied(chosen.file, entries)) {
+		if settled && (try == logfile.SettleTries-1 || !beingCopied(chosen.file, entries)) {
 			return chosen, err
 		}
 		if chosen.file != nil {
 			_ = chosen.file.close() // was only read from
 		}
 	}
-	return choice{}, errUnsettled
+	return choice{}, logfile.ErrUnsettled
 }
 
 // beingCopied reports whether a file seems to be the copy that logrotate makes
 // of the live file before it empties that.
-func beingCopied(file *logFile, entries []entry) bool {
+func beingCopied(file *logFile, entries []logfile.File) bool {
 	if file == nil || file.number == 0 || file.unzipped != nil {
 		return false
 	}
 	live := entries[len(entries)-1]
-	prefix, err := prefixOf(live.path)
-	return err == nil && live.number == 0 && extends(file.prefix, prefix)
+	prefix, err := logfile.Prefix(live.Path)
+	return err == nil && live.Number == 0 && extends(file.prefix, prefix)
 }
 
 // openFirst opens the first of the given files that holds a line. A new live
 // file without one may mean that the file before is still written to, as with
 // logrotate until the daemon is told to reopen its log; and nothing would tell
 // it from what comes after it, should it be emptied.
-func (t *trail) openFirst(entries []entry) (choice, error) {
+func (t *trail) openFirst(entries []logfile.File) (choice, error) {
 	for _, e := range entries {
-		if e.empty() {
+		if e.Empty() {
 			continue
 		}
 		file, err := openLogFile(e, 0)
-		if err == nil && e.number == 0 && !file.begun() && !t.toEnd {
+		if err == nil && e.Number == 0 && !file.begun() && !t.toEnd {
 			return choice{}, file.close()
 		}
 		return choice{file: file}, err
@@ -127,16 +118,16 @@ func (t *trail) openFirst(entries []entry) (choice, error) {
 }
 
 // openAgain opens a file that was found by its identity, to go on in it.
-func openAgain(e entry, id identity, offset int64) (choice, error) {
+func openAgain(e logfile.File, id identity, offset int64) (choice, error) {
 	file, err := openLogFile(e, offset)
 	if err == nil && !id.matches(file.prefix) {
-		return choice{}, errors.Join(errUnsettled, file.close())
+		return choice{}, errors.Join(logfile.ErrUnsettled, file.close())
 	}
 	return choice{file: file}, err
 }
 
 // begin makes what pick chooses the first file to read.
-func (t *trail) begin(pick func([]entry) (choice, error)) error {
+func (t *trail) begin(pick func([]logfile.File) (choice, error)) error {
 	chosen, err := t.choose(pick)
 	if err != nil {
 		return err
@@ -153,7 +144,7 @@ func (t *trail) begin(pick func([]entry) (choice, error)) error {
 // openAt begins where a checkpoint says.
 func (t *trail) openAt(at checkpoint) error {
 	t.done = at.First
-	return t.begin(func(entries []entry) (choice, error) {
+	return t.begin(func(entries []logfile.File) (choice, error) {
 		if i := find(entries, at.identity); i >= 0 {
 			return openAgain(entries[i], at.identity, at.Offset)
 		}
@@ -170,7 +161,7 @@ func (t *trail) openOldest() error { return t.begin(t.openFirst) }
 
 // openEnd begins behind the last whole line that is there.
 func (t *trail) openEnd() error {
-	return t.begin(func(entries []entry) (choice, error) {
+	return t.begin(func(entries []logfile.File) (choice, error) {
 		for _, e := range slices.Backward(entries) {
 			file, err := openLogFile(e, 0)
 			if err != nil {
@@ -212,7 +203,7 @@ func (t *trail) follow(file *logFile, at correlate.Position) {
 // if current has no whole record.
 func (t *trail) stamp() auditrecord.Stamp {
 	if t.current != nil {
-		if stamp, ok := firstStamp(t.current.prefix); ok {
+		if stamp, ok := logfile.FirstStamp(t.current.prefix); ok {
 			return stamp
 		}
 	}
@@ -233,7 +224,7 @@ func (t *trail) lookAhead() error {
 	if t.following != nil {
 		return nil
 	}
-	live, err := regular(t.path)
+	live, err := logfile.Regular(t.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// Between two steps of a rotation; there may be older files to go on with.
@@ -253,7 +244,7 @@ func (t *trail) lookAhead() error {
 }
 
 // successor chooses the file that comes after the present one.
-func (t *trail) successor(entries []entry) (choice, error) {
+func (t *trail) successor(entries []logfile.File) (choice, error) {
 	if t.current == nil {
 		return t.openFirst(newer(entries, t.done))
 	}
@@ -264,7 +255,7 @@ func (t *trail) successor(entries []entry) (choice, error) {
 	}
 	switch {
 	case at < 0:
-	case entries[at].number == 0 && !os.SameFile(entries[at].info, t.current.info):
+	case entries[at].Number == 0 && !os.SameFile(entries[at].Info, t.current.info):
 		return choice{}, errTruncated
 	default:
 		return t.openFirst(entries[at+1:])
@@ -290,9 +281,9 @@ func (t *trail) resume() (*logFile, error) {
 	return chosen.file, err
 }
 
-func (t *trail) remains(entries []entry) (choice, error) {
-	copies := slices.DeleteFunc(slices.Clone(entries), func(e entry) bool {
-		return os.SameFile(e.info, t.current.info) || !compressed(e.path) && e.info.Size() < t.current.offset
+func (t *trail) remains(entries []logfile.File) (choice, error) {
+	copies := slices.DeleteFunc(slices.Clone(entries), func(e logfile.File) bool {
+		return os.SameFile(e.Info, t.current.info) || !logfile.Compressed(e.Path) && e.Info.Size() < t.current.offset
 	})
 	if i := find(copies, t.current.identity()); i >= 0 {
 		return openAgain(copies[i], t.current.identity(), t.current.offset)
@@ -316,7 +307,7 @@ func (t *trail) checkpoint(at correlate.Position) checkpoint {
 		return checkpoint{Version: checkpointVersion, First: t.done}
 	}
 	oldest := t.segments[0]
-	stamp, ok := firstStamp(oldest.file.prefix)
+	stamp, ok := logfile.FirstStamp(oldest.file.prefix)
 	if !ok {
 		stamp = oldest.done
 	}
@@ -339,9 +330,9 @@ func (t *trail) behind() int64 {
 		return bytes
 	}
 	bytes += t.following.info.Size()
-	if entries, err := list(t.path); err == nil {
+	if entries, err := logfile.List(t.path); err == nil {
 		for _, e := range entries[indexOf(entries, t.following)+1:] {
-			bytes += e.info.Size()
+			bytes += e.Info.Size()
 		}
 	}
 	return bytes

@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 )
 
@@ -67,11 +68,11 @@ func TestWrittenJustBeforeTheRotation(t *testing.T) {
 	require.NoError(t, os.Rename(path, path+".1"))
 	writeFile(t, path, cwd("3"))
 	require.NoError(t, s.moveOn())
-	assert.Equal(t, int64(2), s.scanner.records, "the line was read before moving on")
+	assert.Equal(t, int64(2), s.scanner.Counts().Records, "the line was read before moving on")
 	require.ErrorIs(t, s.read(), io.EOF)
 	require.NoError(t, s.moveOn())
 	require.NoError(t, s.read())
-	assert.Equal(t, int64(3), s.scanner.records)
+	assert.Equal(t, int64(3), s.scanner.Counts().Records)
 }
 
 // TestChooseAgain changes the log while one of its files is chosen.
@@ -123,7 +124,7 @@ func TestChooseAgain(t *testing.T) {
 			test.prepare(t, path)
 			tr, _ := newTestTrail(t, path)
 			looks := 0
-			chosen, err := tr.choose(func(entries []entry) (choice, error) {
+			chosen, err := tr.choose(func(entries []logfile.File) (choice, error) {
 				looks++
 				// Changed when the choice was made, or just before.
 				if looks == 2 && name == "a copy was finished" {
@@ -161,14 +162,14 @@ func TestNeverSettles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	tr, _ := newTestTrail(t, path)
 	looks := 0
-	_, err := tr.choose(func(entries []entry) (choice, error) {
+	_, err := tr.choose(func(entries []logfile.File) (choice, error) {
 		looks++
 		writeFile(t, path+".new", cwd("1"))
 		require.NoError(t, os.Rename(path+".new", path))
 		return tr.openFirst(entries)
 	})
-	require.ErrorIs(t, err, errUnsettled)
-	assert.Equal(t, settleTries, looks)
+	require.ErrorIs(t, err, logfile.ErrUnsettled)
+	assert.Equal(t, logfile.SettleTries, looks)
 }
 
 // TestEmptiedIsToldOnce looks at an emptied log several times.
@@ -198,13 +199,13 @@ func TestFoundButChanged(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	writeFile(t, path, cwd("1"))
-	entries, err := list(path)
+	entries, err := logfile.List(path)
 	require.NoError(t, err)
 	id := identityOf([]byte(cwd("1")), 0, 0)
 	require.Zero(t, find(entries, id))
 	writeFile(t, path, cwd("2")+cwd("3"))
 	_, err = openAgain(entries[0], id, 5)
-	require.ErrorIs(t, err, errUnsettled)
+	require.ErrorIs(t, err, logfile.ErrUnsettled)
 }
 
 // TestSegments keeps the files from that of the checkpoint on, and no others.

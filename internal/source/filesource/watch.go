@@ -11,6 +11,8 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
 const (
@@ -50,7 +52,7 @@ func newWatcher(path string, logger *zap.Logger) *watcher {
 // watch begins to watch the folder, not the file: a new file of the same name
 // counts as well.
 func (w *watcher) watch() error {
-	file := resolve(w.path)
+	file := logfile.Resolve(w.path)
 	folder := filepath.Dir(file)
 	if err := w.notify.Add(folder); err != nil {
 		return err

@@ -14,6 +14,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
 // forever is longer than any test waits.
@@ -39,7 +41,7 @@ func TestWatcherWaits(t *testing.T) {
 	// What the source itself does, and what others do beside the log.
 	_, err := os.ReadFile(path)
 	require.NoError(t, err)
-	_, err = list(path)
+	_, err = logfile.List(path)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "other"), nil, 0o600))
 	const limit = 200 * time.Millisecond

@@ -48,7 +48,7 @@ func TestWordsAreNeeded(t *testing.T) {
 // saidByParts returns what the parts that a watch is made of say to people.
 func saidByParts(t *testing.T) (said []string) {
 	t.Helper()
-	for _, part := range []string{"auditrules", "auditcontrol", "exitwatch", "outcome", "privilege", "process", "source"} {
+	for _, part := range []string{"auditrules", "auditcontrol", "exitwatch", "logfile", "outcome", "privilege", "process", "source"} {
 		root := filepath.Join("..", "..", "..", "..", "internal", part)
 		require.NoError(t, filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {

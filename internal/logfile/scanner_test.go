@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package filesource
+package logfile
 
 import (
 	"bytes"
@@ -13,29 +13,24 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
 )
 
-func newTestScanner(tb testing.TB) *scanner {
-	tb.Helper()
-	telemetry, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
-	require.NoError(tb, err)
-	return newScanner(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}, telemetry, func() {})
+func newTestScanner() *Scanner {
+	return NewScanner(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}, 0)
 }
 
 // scanAll feeds a scanner as the source does.
-func scanAll(s *scanner, text []byte, now time.Time) {
+func scanAll(s *Scanner, text []byte, now time.Time) {
 	for end := 0; end < len(text); {
-		n := copy(s.lines.free(), text[end:])
-		s.lines.filled(n)
+		n := copy(s.Free(), text[end:])
+		s.Filled(n)
 		end += n
 		for s.more = true; s.more; {
-			s.scan(correlate.Position(end), now)
-			if len(s.events) >= maxBatch {
-				s.take()
+			s.Scan(correlate.Position(end), now)
+			if s.Full() {
+				s.Take()
 			}
 		}
 	}
@@ -44,20 +39,20 @@ func scanAll(s *scanner, text []byte, now time.Time) {
 // TestEventInTwoReads lets a read end on every byte of an event.
 func TestEventInTwoReads(t *testing.T) {
 	t.Parallel()
-	seed, err := os.ReadFile("../../../testdata/seed.log")
+	seed, err := os.ReadFile("../../testdata/seed.log")
 	require.NoError(t, err)
 	seed = append(bytes.TrimSuffix(seed, []byte("\n")), '\n')
 	for cut := range len(seed) + 1 {
-		s := newTestScanner(t)
+		s := newTestScanner()
 		scanAll(s, seed[:cut], time.Now())
-		require.Equal(t, int64(bytes.Count(seed[:cut], []byte("\n"))), s.records)
+		require.Equal(t, int64(bytes.Count(seed[:cut], []byte("\n"))), s.Counts().Records)
 		scanAll(s, seed[cut:], time.Now())
-		s.correlator.Flush()
+		s.Correlator.Flush()
 		require.Len(t, s.events, 1, "cut at %d", cut)
 		require.True(t, s.events[0].Complete)
 		require.Equal(t, 3936, s.events[0].Targets[0].PID)
 		require.Equal(t, "mysqld", s.events[0].Targets[0].Command)
-		require.Zero(t, s.malformed)
+		require.Zero(t, s.Counts().Malformed)
 	}
 }
 
@@ -89,12 +84,12 @@ func BenchmarkScanOthers(b *testing.B) {
 		return !bytes.Contains(line, []byte("syscall=62 ")) && !bytes.Contains(line, []byte("type=OBJ_PID")) &&
 			!bytes.Contains(line, []byte("type=PROCTITLE"))
 	})
-	require.Empty(b, s.take())
+	require.Empty(b, s.Take())
 }
 
-func benchmarkScan(b *testing.B, keep func(line []byte) bool) *scanner {
+func benchmarkScan(b *testing.B, keep func(line []byte) bool) *Scanner {
 	b.Helper()
-	file, err := os.Open("../../../testdata/mixed.log.gz")
+	file, err := os.Open("../../testdata/mixed.log.gz")
 	require.NoError(b, err)
 	defer file.Close()
 	unzipped, err := gzip.NewReader(file)
@@ -107,13 +102,13 @@ func benchmarkScan(b *testing.B, keep func(line []byte) bool) *scanner {
 			text = append(text, line...)
 		}
 	}
-	s := newTestScanner(b)
+	s := newTestScanner()
 	now := time.Now()
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
 		scanAll(s, text, now)
-		s.correlator.Flush()
+		s.Correlator.Flush()
 	}
 	return s
 }

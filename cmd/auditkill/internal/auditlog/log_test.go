@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package filesource
+package auditlog
 
 import (
 	"bytes"
@@ -22,6 +22,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
 // kill9 are the records of a SIGKILL at so many milliseconds after 1450214919 s.
@@ -73,7 +74,7 @@ func TestLog(t *testing.T) {
 		"other.log":       kill9(9, 9),
 	})
 	for _, path := range []string{directory, filepath.Join(directory, "audit.log")} {
-		l, err := OpenLog(path)
+		l, err := Open(path)
 		require.NoError(t, err)
 		var read int64
 		l.Progress = func(n int64) { read += n }
@@ -93,7 +94,7 @@ func TestLogIsRotated(t *testing.T) {
 	t.Parallel()
 	directory := writeLog(t, map[string]string{"audit.log.1": kill9(0, 1), "audit.log": kill9(1000, 2)})
 	path := filepath.Join(directory, "audit.log")
-	l, err := OpenLog(path)
+	l, err := Open(path)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, os.Rename(path+".1", path+".2"))
@@ -108,7 +109,7 @@ func TestLogIsInOrder(t *testing.T) {
 	t.Parallel()
 	toGroup := strings.Replace(kill9(0, 1), "a0=f60", "a0=fffff0a0", 1)
 	log := toGroup + kill9(10, 2) + kill9(20, 3) + kill9(60_000, 4)
-	assert.Equal(t, []uint32{1, 2, 3, 4}, serials(NewLog("log", strings.NewReader(log))))
+	assert.Equal(t, []uint32{1, 2, 3, 4}, serials(New("log", strings.NewReader(log))))
 
 	// What comes too late for that comes nevertheless.
 	var long strings.Builder
@@ -116,7 +117,7 @@ func TestLogIsInOrder(t *testing.T) {
 		long.WriteString(kill9(60_000+i, 10+i))
 	}
 	long.WriteString(kill9(0, 1))
-	all := serials(NewLog("log", strings.NewReader(long.String())))
+	all := serials(New("log", strings.NewReader(long.String())))
 	assert.Len(t, all, 3*window+1)
 	assert.Contains(t, all, uint32(1))
 }
@@ -141,20 +142,20 @@ func TestLogProblems(t *testing.T) {
 			strings.NewReader("type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e sysc\n" + good), []string{"log:1: damaged audit record"},
 		},
 		"too long": {
-			strings.NewReader(good + "type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e syscall=2 comm=\"" + strings.Repeat("x", 2*maxLine) + "\"\n"),
+			strings.NewReader(good + "type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e syscall=2 comm=\"" + strings.Repeat("x", 2*logfile.MaxLine) + "\"\n"),
 			[]string{"log:4: longer than 65536 bytes: the rest of it is not read"},
 		},
 		"too long a kill": {
-			strings.NewReader(good + "type=PROCTITLE msg=audit(1450214919.000:1): proctitle=" + strings.Repeat("41", maxLine) + "\n"),
+			strings.NewReader(good + "type=PROCTITLE msg=audit(1450214919.000:1): proctitle=" + strings.Repeat("41", logfile.MaxLine) + "\n"),
 			[]string{"log:4: longer than 65536 bytes: the rest of it is not read"},
 		},
 		"some NUL bytes":     {strings.NewReader(strings.Repeat("\x00", 4096) + good), []string{"log:1: " + errNULs.Error()}},
-		"only NUL bytes":     {strings.NewReader(good + strings.Repeat("\x00", 3*maxLine)), nil},
+		"only NUL bytes":     {strings.NewReader(good + strings.Repeat("\x00", 3*logfile.MaxLine)), nil},
 		"xz":                 {strings.NewReader("\xfd7zXZ\x00\x00"), []string{"log: cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -"}},
 		"one byte at a time": {iotest.OneByteReader(strings.NewReader(good)), nil},
 	} {
 		var got []string
-		l := NewLog("log", tt.in)
+		l := New("log", tt.in)
 		l.Problem = func(p Problem) {
 			got = append(got, p.Error())
 			assert.Equal(t, strings.Contains(p.Error(), "cannot be read:"), p.Rest)
@@ -177,7 +178,7 @@ func TestLogProblems(t *testing.T) {
 func TestLogWithoutAPart(t *testing.T) {
 	t.Parallel()
 	directory := writeLog(t, map[string]string{"audit.log.1": kill9(0, 1), "audit.log": kill9(1000, 2)})
-	l, err := OpenLog(directory)
+	l, err := Open(directory)
 	require.NoError(t, err)
 	defer l.Close()
 	require.NoError(t, l.parts[0].in.Close())
@@ -197,7 +198,7 @@ func TestLogUnread(t *testing.T) {
 		want = append(want, name)
 	}
 	directory := writeLog(t, files)
-	l, err := OpenLog(filepath.Join(directory, "audit.log"))
+	l, err := Open(filepath.Join(directory, "audit.log"))
 	require.NoError(t, err)
 	defer l.Close()
 	var got []string
@@ -214,20 +215,20 @@ func TestLogShares(t *testing.T) {
 	for i := range 2000 {
 		log.WriteString(kill9(i, i))
 	}
-	want := serials(NewLog("log", strings.NewReader(log.String())))
-	l := NewLog("log", strings.NewReader(log.String()))
+	want := serials(New("log", strings.NewReader(log.String())))
+	l := New("log", strings.NewReader(log.String()))
 	l.Share = 1000
 	assert.Equal(t, want, serials(l))
 }
 
-func TestOpenLogRefuses(t *testing.T) {
+func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	directory := t.TempDir()
 	for _, path := range []string{filepath.Join(directory, "audit.log"), directory, filepath.Join(directory, "no", "audit.log")} {
-		_, err := OpenLog(path)
+		_, err := Open(path)
 		require.ErrorIs(t, err, os.ErrNotExist, path)
 	}
-	_, err := OpenLog(filepath.Join(writeLog(t, map[string]string{"audit.log": ""}), "audit.log"))
+	_, err := Open(filepath.Join(writeLog(t, map[string]string{"audit.log": ""}), "audit.log"))
 	require.NoError(t, err)
 }
 
@@ -235,7 +236,7 @@ func TestLogWithin(t *testing.T) {
 	t.Parallel()
 	directory := writeLog(t, map[string]string{"audit.log": kill9(1, 1), "audit.log.1": kill9(0, 0), "other.log": kill9(0, 0)})
 	open := func(name string) *Log {
-		l, err := OpenLog(filepath.Join(directory, name))
+		l, err := Open(filepath.Join(directory, name))
 		require.NoError(t, err)
 		t.Cleanup(l.Close)
 		return l
@@ -247,7 +248,7 @@ func TestLogWithin(t *testing.T) {
 	assert.False(t, whole.Within(whole))
 	assert.True(t, whole.Same(open("audit.log")))
 	assert.False(t, part.Same(other))
-	stream := NewLog("stream", strings.NewReader(""))
+	stream := New("stream", strings.NewReader(""))
 	assert.False(t, stream.Same(stream), "who knows what comes")
 	assert.False(t, stream.Within(whole))
 	assert.EqualValues(t, -1, stream.Size())
@@ -256,7 +257,7 @@ func TestLogWithin(t *testing.T) {
 // Who has seen enough reads no more.
 func TestLogStops(t *testing.T) {
 	t.Parallel()
-	l := NewLog("log", io.MultiReader(strings.NewReader(strings.Repeat(kill9(0, 1), maxBatch+1)), iotest.ErrReader(errors.New("read on"))))
+	l := New("log", io.MultiReader(strings.NewReader(strings.Repeat(kill9(0, 1), 1000)), iotest.ErrReader(errors.New("read on"))))
 	l.Problem = func(p Problem) { assert.Fail(t, p.Error()) }
 	for e := range l.Events(correlate.Config{Timeout: time.Second, MaxPending: 10}) {
 		assert.EqualValues(t, 1, e.Audit.Serial)
@@ -264,7 +265,7 @@ func TestLogStops(t *testing.T) {
 	}
 }
 
-// A Log finds what a Source that reads the same file does.
+// A Log holds the same however it is read.
 func FuzzLog(f *testing.F) {
 	f.Add([]byte(kill9(0, 1)))
 	f.Add([]byte("----\n" + kill9(0, 1)[:300] + "\n\x00\x00type=OBJ_PID msg=audit(1450214919.000:1): opid=3"))
@@ -272,14 +273,14 @@ func FuzzLog(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		config := correlate.Config{Timeout: time.Second, MaxPending: 16}
 		var events []*kill.Event
-		l := NewLog("log", bytes.NewReader(data))
+		l := New("log", bytes.NewReader(data))
 		l.Problem = func(p Problem) { assert.LessOrEqual(t, p.Line, l.Lines()+int64(bytes.Count(data, []byte("\n")))+1) }
 		events = slices.AppendSeq(events, l.Events(config))
 		if strings.HasPrefix(string(data), gzipMagic) {
 			return
 		}
 		scanned := 0
-		for range NewLog("log", iotest.HalfReader(bytes.NewReader(data))).Events(config) {
+		for range New("log", iotest.HalfReader(bytes.NewReader(data))).Events(config) {
 			scanned++
 		}
 		assert.Len(t, events, scanned, "however it is read")
@@ -287,7 +288,7 @@ func FuzzLog(f *testing.F) {
 }
 
 func BenchmarkLog(b *testing.B) {
-	file, err := os.Open("../../../testdata/mixed.log.gz")
+	file, err := os.Open("../../../../testdata/mixed.log.gz")
 	require.NoError(b, err)
 	defer file.Close()
 	unzipped, err := gzip.NewReader(file)
@@ -297,7 +298,7 @@ func BenchmarkLog(b *testing.B) {
 	b.SetBytes(int64(len(log)))
 	b.ReportAllocs()
 	for b.Loop() {
-		for range NewLog("log", bytes.NewReader(log)).Events(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}) {
+		for range New("log", bytes.NewReader(log)).Events(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}) {
 			continue
 		}
 	}

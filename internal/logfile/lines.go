@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package filesource
+package logfile
 
 import (
 	"bytes"
@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	// maxLine is the longest line that is taken whole. The kernel's records
+	// MaxLine is the longest line that is taken whole. The kernel's records
 	// have at most 8970 bytes (audit.h, MAX_AUDIT_MESSAGE_LENGTH), to which
 	// auditd adds its interpretation; what is longer is damage.
-	maxLine = 64 << 10
-	// bufferSize is how much is read at once while catching up. A smaller one
+	MaxLine = 64 << 10
+	// BufferSize is how much is read at once while catching up. A smaller one
 	// is no faster, and makes the garbage collector run more often, which does
 	// so each time as much was allocated as is held; of a log that is followed
 	// only its first pages are ever touched.
-	bufferSize = 2 << 20
+	BufferSize = 2 << 20
 )
 
-// lines cuts a stream of bytes into lines. It holds at most bufferSize bytes.
+// lines cuts a stream of bytes into lines. It holds at most BufferSize bytes.
 type lines struct {
 	buffer []byte
-	// size is that of the buffer; 0 is bufferSize.
+	// size is that of the buffer; 0 is BufferSize.
 	size       int
 	start, end int
 	// skipped is how many bytes of a line that is too long are gone already.
@@ -34,7 +34,7 @@ type lines struct {
 // called until it finds no more.
 func (l *lines) free() []byte {
 	if l.buffer == nil {
-		l.buffer = make([]byte, cmp.Or(l.size, bufferSize))
+		l.buffer = make([]byte, cmp.Or(l.size, BufferSize))
 	}
 	if l.start > 0 {
 		l.end = copy(l.buffer, l.buffer[l.start:l.end])
@@ -57,14 +57,14 @@ func (l *lines) next() (line []byte, tooLong, ok bool) {
 	i := bytes.IndexByte(data, '\n')
 	if i >= 0 {
 		l.start += i + 1
-		tooLong = l.skipped > 0 || i > maxLine
+		tooLong = l.skipped > 0 || i > MaxLine
 		l.skipped = 0
-		return data[:min(i, maxLine)], tooLong, true
+		return data[:min(i, MaxLine)], tooLong, true
 	}
-	if len(data) > maxLine {
+	if len(data) > MaxLine {
 		// Keep its beginning, which may tell what it was.
-		l.skipped += int64(len(data) - maxLine)
-		l.end = l.start + maxLine
+		l.skipped += int64(len(data) - MaxLine)
+		l.end = l.start + MaxLine
 	}
 	return nil, false, false
 }

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package filesource
+package logfile
 
 import (
 	"bytes"
@@ -21,7 +21,7 @@ func split(t require.TestingT, stream []byte, reader io.Reader) (got []string, t
 	end := int64(0)
 	for {
 		n, err := reader.Read(l.free())
-		require.LessOrEqual(t, len(l.buffer), bufferSize)
+		require.LessOrEqual(t, len(l.buffer), BufferSize)
 		l.filled(n)
 		end += int64(n)
 		for {
@@ -56,8 +56,8 @@ func split(t require.TestingT, stream []byte, reader io.Reader) (got []string, t
 func expected(stream []byte) (want []string, tooLong int) {
 	for line := range bytes.Lines(stream) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
-		if len(line) > maxLine {
-			line = line[:maxLine]
+		if len(line) > MaxLine {
+			line = line[:MaxLine]
 			tooLong++
 		}
 		want = append(want, string(line))
@@ -73,13 +73,13 @@ func TestLines(t *testing.T) {
 		"an empty line":                  "\n",
 		"two lines":                      "one\ntwo\n",
 		"no end":                         "one\ntwo",
-		"a long line without an end":     "one\n" + strings.Repeat("x", 3*bufferSize),
-		"as long as may be":              line(maxLine) + "two\n",
-		"one more":                       line(maxLine+1) + "two\n",
-		"as long as the buffer":          line(bufferSize) + "two\n",
-		"longer than the buffer":         line(bufferSize+1) + "two\n",
-		"long lines":                     line(bufferSize*3) + line(bufferSize*2) + "three\n",
-		"long lines of different length": line(maxLine+1) + line(maxLine) + line(bufferSize-1) + line(1),
+		"a long line without an end":     "one\n" + strings.Repeat("x", 3*BufferSize),
+		"as long as may be":              line(MaxLine) + "two\n",
+		"one more":                       line(MaxLine+1) + "two\n",
+		"as long as the buffer":          line(BufferSize) + "two\n",
+		"longer than the buffer":         line(BufferSize+1) + "two\n",
+		"long lines":                     line(BufferSize*3) + line(BufferSize*2) + "three\n",
+		"long lines of different length": line(MaxLine+1) + line(MaxLine) + line(BufferSize-1) + line(1),
 	} {
 		for reading, reader := range map[string]io.Reader{
 			"in large pieces": strings.NewReader(stream),
@@ -87,7 +87,7 @@ func TestLines(t *testing.T) {
 		} {
 			t.Run(name+", "+reading, func(t *testing.T) {
 				t.Parallel()
-				if reading == "byte by byte" && len(stream) > 10*maxLine {
+				if reading == "byte by byte" && len(stream) > 10*MaxLine {
 					reader = iotest.HalfReader(strings.NewReader(stream))
 				}
 				want, wantTooLong := expected([]byte(stream))
@@ -103,8 +103,8 @@ func TestLines(t *testing.T) {
 // the buffer.
 func TestLinesAtTheEndOfTheBuffer(t *testing.T) {
 	t.Parallel()
-	const long, around = maxLine / 2, 50
-	before := bytes.Repeat(append(bytes.Repeat([]byte("x"), long-1), '\n'), bufferSize/long-1)
+	const long, around = MaxLine / 2, 50
+	before := bytes.Repeat(append(bytes.Repeat([]byte("x"), long-1), '\n'), BufferSize/long-1)
 	for length := long - around; length <= long+around; length++ {
 		stream := append(bytes.Clone(before), bytes.Repeat([]byte("y"), length)...)
 		stream = append(stream, "\nlast line\n"...)
