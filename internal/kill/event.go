@@ -83,6 +83,20 @@ const (
 // target is all there can be.
 func (s Scope) Single() bool { return s == ScopeProcess || s == ScopeThread }
 
+// ScopeOf returns whom kill(2) addresses by a pid, and the process or group that it names;
+// 0 if it names none.
+func ScopeOf(pid int) (Scope, int) {
+	switch {
+	case pid > 0:
+		return ScopeProcess, pid
+	case pid == 0:
+		return ScopeOwnProcessGroup, 0
+	case pid == -1:
+		return ScopeAll, 0
+	}
+	return ScopeProcessGroup, -pid
+}
+
 // Event is one signal call, or one report of the kernel, with everything that
 // is known of it. It looks the same whichever source made it.
 type Event struct {

@@ -209,15 +209,7 @@ func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
 		}
 		return kill.ScopeProcess, 0
 	}
-	switch {
-	case pid > 0:
-		return kill.ScopeProcess, pid
-	case pid == 0:
-		return kill.ScopeOwnProcessGroup, 0
-	case pid == -1:
-		return kill.ScopeAll, 0
-	}
-	return kill.ScopeProcessGroup, -pid
+	return kill.ScopeOf(pid)
 }
 
 func (m *events) addSender(e *kill.Event, r *kernelSignalRecord) {
