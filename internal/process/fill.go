@@ -55,8 +55,8 @@ type inquiry struct {
 	*Table
 	// at is the time of the event, since boot.
 	at time.Duration
-	// later is how far the giving out of pids has come since, once that was asked.
-	later moment
+	// later is the snapshot after the event, once it was taken.
+	later snapshot
 }
 
 func (in *inquiry) fillSender(e *kill.Event) {
@@ -140,9 +140,9 @@ func (in *inquiry) bearer(pid int) *entry {
 	in.refresh(pid)
 	e = in.remembered(pid)
 	switch {
-	case e == nil || e.clear.at == 0:
+	case e == nil || e.notReusedUntil.at == 0:
 		return nil
-	case !e.gone, in.at+procstat.RecordLag <= e.clear.at, e == in.memory.newest[pid] && !in.given(e):
+	case !e.gone, in.at+procstat.RecordLag <= e.notReusedUntil.at, e == in.memory.newest[pid] && !in.mayBeReused(e):
 		return e
 	}
 	return nil
@@ -158,13 +158,13 @@ func (in *inquiry) remembered(pid int) *entry {
 	return e
 }
 
-// given reports whether the pid of a process may have been given out again by
+// mayBeReused reports whether the pid of a process may have been given out again by
 // now, and so by the time of the event.
-func (in *inquiry) given(e *entry) bool {
+func (in *inquiry) mayBeReused(e *entry) bool {
 	if in.later.at == 0 {
-		in.later = in.mark()
+		in.later = in.snapshot()
 	}
-	return given(e.PID, e.clear, in.later)
+	return mayBeNew(e.PID, e.notReusedUntil, in.later)
 }
 
 // fitting returns which of its programs an event tells of; nil if of none, or if

@@ -72,7 +72,7 @@ func (t *Table) Run(ctx context.Context) {
 func (t *Table) scan() error {
 	t.mu.Lock()
 	last := t.scanned
-	now := t.mark() // before the list, which may miss what comes later
+	now := t.snapshot() // before the list, which may miss what comes later
 	t.mu.Unlock()
 	if now.births != 0 && now.births == last.births && now.cursor == last.cursor {
 		return nil
@@ -85,7 +85,7 @@ func (t *Table) scan() error {
 	t.round++
 	t.mu.Unlock()
 	for _, pid := range pids {
-		t.look(pid, given(pid, last, now), now.at)
+		t.look(pid, mayBeNew(pid, last, now), now.at)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,9 +94,9 @@ func (t *Table) scan() error {
 	return nil
 }
 
-// mark returns how far the giving out of pids has come.
-func (t *Table) mark() moment {
-	m := moment{at: t.now()}
+// snapshot asks /proc for the state of the pid allocator.
+func (t *Table) snapshot() snapshot {
+	m := snapshot{at: t.now()}
 	m.cursor, m.births = t.proc.births()
 	return m
 }
@@ -122,13 +122,13 @@ func (e *entry) young(now time.Duration) bool {
 
 // settle notes who has ended, and up to when each pid was surely not given out
 // again.
-func (t *Table) settle(now moment) {
+func (t *Table) settle(now snapshot) {
 	for _, e := range t.memory.newest {
 		if e.round != t.round {
 			t.memory.leave(e)
 		}
-		if !e.gone || e.clear.at != 0 && !given(e.PID, e.clear, now) {
-			e.clear = now
+		if !e.gone || e.notReusedUntil.at != 0 && !mayBeNew(e.PID, e.notReusedUntil, now) {
+			e.notReusedUntil = now
 		}
 	}
 }
@@ -154,10 +154,10 @@ func (t *Table) refresh(pid int) *entry {
 		e = &entry{Key: key, round: t.round}
 		t.memory.add(e)
 	}
-	if e.clear.at == 0 {
-		e.clear = t.scanned
+	if e.notReusedUntil.at == 0 {
+		e.notReusedUntil = t.scanned
 	}
-	e.clear.at, e.seen = now, now
+	e.notReusedUntil.at, e.seen = now, now
 	if !e.told || e.program == nil {
 		t.learn(e, &s, dir, now)
 	}

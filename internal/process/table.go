@@ -86,7 +86,7 @@ type Table struct {
 	memory  memory
 	cgroups cgroups
 	reads   budget
-	scanned moment
+	scanned snapshot
 	round   uint64
 }
 

@@ -67,7 +67,7 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 			l.add(nameOf(path), opened)
 			continue
 		}
-		err = mend(err)
+		err = withFix(err)
 		if len(paths) == 1 {
 			cancel()
 			return nil, err
@@ -262,8 +262,8 @@ func interruptible(ctx context.Context, in io.Reader) io.Reader {
 	return reader
 }
 
-// mend says what to do about a log that cannot be opened.
-func mend(err error) error {
+// withFix adds what to do about a log that cannot be opened.
+func withFix(err error) error {
 	var at *fs.PathError
 	if !errors.As(err, &at) {
 		return err
