@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 // errTruncated is returned when the bytes before the read offset are no longer
@@ -102,9 +103,14 @@ func regular(path string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, explain(err)
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory: file::path must name the log file in it, such as %s/audit.log", path, path)
+		return nil, &problem.Problem{
+			What: path + " is a directory", Advice: []problem.Advice{problem.NameLogFile},
+		}
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file (%s): file::path must name a log file", path, info.Mode().Type())
+		return nil, &problem.Problem{
+			What:   fmt.Sprintf("%s is not a regular file (%s)", path, info.Mode().Type()),
+			Advice: []problem.Advice{problem.NameLogFile},
+		}
 	}
 	return info, nil
 }
@@ -124,7 +130,7 @@ func readable(path string) error {
 // explain adds to an error of the file system what mends it.
 func explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: run the collector as root or with CAP_DAC_READ_SEARCH, "+
+		return fmt.Errorf("%w: run it as root or with CAP_DAC_READ_SEARCH, "+
 			"or set log_group in auditd.conf to a group of its user", err)
 	}
 	return err

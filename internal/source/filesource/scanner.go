@@ -5,16 +5,13 @@ package filesource
 
 import (
 	"bytes"
-	"context"
 	"time"
-
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // scanner turns what was read into events. It is what a batch is made from.
@@ -22,7 +19,8 @@ type scanner struct {
 	lines      lines
 	correlator *correlate.Correlator
 	events     []*kill.Event
-	telemetry  *metadata.TelemetryBuilder
+	counts     *source.Counts
+	panics     *panics.Guard
 	path       string
 	// more is true if there may be whole lines that scan has not taken yet. The
 	// bytes that they are among do not count as read before it has: at shutdown
@@ -34,14 +32,14 @@ type scanner struct {
 	line     int64
 	rejected func(line []byte, why error)
 
-	// What has happened since the last report; a metric for each single line
-	// would cost more than the line.
+	// What has happened since the last report; an atomic operation for each single line
+	// would cost a good part of the line.
 	records, bytes, malformed, tooLong int64
 	reported                           correlate.Counts
 }
 
-func newScanner(config correlate.Config, telemetry *metadata.TelemetryBuilder, tampered func()) *scanner {
-	s := &scanner{telemetry: telemetry}
+func newScanner(config correlate.Config, counts *source.Counts, tampered func()) *scanner {
+	s := &scanner{counts: counts}
 	s.correlator = correlate.New(config, func(e *kill.Event) {
 		e.File = s.path
 		if e.Kind == kill.KindTamper {
@@ -94,6 +92,7 @@ func (s *scanner) finish(end correlate.Position, now time.Time) {
 }
 
 func (s *scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
+	defer s.panics.Contain("reading a line of the audit log")
 	if auditrecord.IsOther(line) {
 		return
 	}
@@ -142,15 +141,20 @@ func (s *scanner) take() []*kill.Event {
 	return events
 }
 
-// report moves the counts into the metrics.
-func (s *scanner) report(ctx context.Context) {
-	s.telemetry.ReceiverAuditKillRecordsRead.Add(ctx, s.records)
-	s.telemetry.ReceiverAuditKillFileBytesRead.Add(ctx, s.bytes)
+func (s *scanner) expire(now time.Time) time.Duration {
+	defer s.panics.Contain("completing an event of the audit log")
+	return s.correlator.Expire(now)
+}
+
+// report brings the counts up to date.
+func (s *scanner) report() {
 	counts := s.correlator.Counts()
-	s.telemetry.ReceiverAuditKillIncomplete.Add(ctx, counts.Incomplete-s.reported.Incomplete)
-	s.telemetry.ReceiverAuditKillEvicted.Add(ctx, counts.Evicted-s.reported.Evicted)
-	s.count(ctx, "malformed", s.malformed+counts.Damaged-s.reported.Damaged)
-	s.count(ctx, "too_long", s.tooLong)
+	s.counts.Records.Add(s.records)
+	s.counts.Bytes.Add(s.bytes)
+	s.counts.Incomplete.Add(counts.Incomplete - s.reported.Incomplete)
+	s.counts.Evicted.Add(counts.Evicted - s.reported.Evicted)
+	s.counts.Malformed.Add(s.malformed + counts.Damaged - s.reported.Damaged)
+	s.counts.TooLong.Add(s.tooLong)
 	s.reported = counts
 	s.records, s.bytes, s.malformed, s.tooLong = 0, 0, 0, 0
 }
@@ -159,11 +163,5 @@ func (s *scanner) reject(line []byte, why error) {
 	s.malformed++
 	if s.rejected != nil {
 		s.rejected(line, why)
-	}
-}
-
-func (s *scanner) count(ctx context.Context, reason string, n int64) {
-	if n > 0 {
-		s.telemetry.ReceiverAuditKillRejected.Add(ctx, n, metric.WithAttributes(attribute.String("reason", reason)))
 	}
 }

@@ -13,17 +13,14 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 func newTestScanner(tb testing.TB) *scanner {
 	tb.Helper()
-	telemetry, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
-	require.NoError(tb, err)
-	return newScanner(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}, telemetry, func() {})
+	return newScanner(correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192}, new(source.Counts), func() {})
 }
 
 // scanAll feeds a scanner as the source does.
