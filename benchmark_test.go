@@ -59,7 +59,7 @@ func benchmarkEvent(b *testing.B, lines [][]byte) {
 		table.Fill(e)
 		users.Fill(e)
 		logs.Append(e, &e.Targets[0], now)
-		if logs.Len() == maxRecords {
+		if logs.Len() == 512 {
 			logs.Take()
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 
 	"go.opentelemetry.io/collector/component"
@@ -146,12 +147,10 @@ const (
 	// be nanoseconds.
 	shortest = time.Millisecond
 
-	defaultReceiveBuffer = 8 << 20
 	// smallestBuffer holds some 30 records, largestBuffer is what the kernel can
 	// double in an int (net/core/sock.c, __sock_set_rcvbuf).
 	smallestBuffer, largestBuffer = 64 << 10, 1<<30 - 1
 
-	defaultRingBuffer = 4 << 20
 	// smallestRing is a page where pages are largest, so that each power of two from
 	// there on is a number of whole pages (kernel/bpf/ringbuf.c, ringbuf_map_alloc).
 	smallestRing, largestRing = 64 << 10, 1 << 30
@@ -167,12 +166,12 @@ func createDefaultConfig() component.Config {
 		File:          configoptional.Default(defaultFileConfig()),
 		Netlink:       configoptional.Default(defaultNetlinkConfig()),
 		EBPF:          configoptional.Default(defaultEBPFConfig()),
-		Rules:         RulesConfig{Key: "audit_kill"},
+		Rules:         RulesConfig{Key: capture.DefaultKey},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
 		CommandLine:   string(redact.Redacted),
 		Correlation:   CorrelationConfig{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending},
-		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
+		Outcome:       OutcomeConfig{Enabled: true, Timeout: capture.DefaultOutcomeTimeout},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,
 			InitialInterval:     time.Second,
@@ -184,14 +183,14 @@ func createDefaultConfig() component.Config {
 }
 
 func defaultFileConfig() FileConfig {
-	return FileConfig{Path: "/var/log/audit/audit.log", Follow: true}
+	return FileConfig{Path: capture.DefaultLog, Follow: true}
 }
 
 func defaultNetlinkConfig() NetlinkConfig {
-	return NetlinkConfig{Mode: string(netlinksource.ModeAuto), ReceiveBuffer: defaultReceiveBuffer}
+	return NetlinkConfig{Mode: string(netlinksource.ModeAuto), ReceiveBuffer: capture.DefaultReceiveBuffer}
 }
 
-func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: defaultRingBuffer} }
+func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: capture.DefaultRingBuffer} }
 
 func defaultSignals() []SignalName {
 	var names []SignalName
@@ -291,7 +290,7 @@ func (c *NetlinkConfig) Validate() error {
 	}
 	if c.ReceiveBuffer < smallestBuffer || c.ReceiveBuffer > largestBuffer {
 		problems = append(problems, fmt.Sprintf("receive_buffer: %d must be from %d to %d bytes, such as %d",
-			c.ReceiveBuffer, smallestBuffer, largestBuffer, defaultReceiveBuffer))
+			c.ReceiveBuffer, smallestBuffer, largestBuffer, capture.DefaultReceiveBuffer))
 	}
 	return refuse(problems)
 }
@@ -301,7 +300,7 @@ func (c *EBPFConfig) Validate() error {
 	size := c.RingBuffer
 	if size < smallestRing || size > largestRing {
 		return fmt.Errorf("ring_buffer: %d must be a power of two from %d to %d bytes, such as %d",
-			size, smallestRing, largestRing, defaultRingBuffer)
+			size, smallestRing, largestRing, capture.DefaultRingBuffer)
 	}
 	if above := 1 << bits.Len(uint(size)); size&(size-1) != 0 {
 		return fmt.Errorf("ring_buffer: %d must be a power of two, such as %d or %d", size, above/2, above)

@@ -12,13 +12,12 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 
 	"github.com/moby/sys/capability"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -61,7 +60,7 @@ func TestConnector(t *testing.T) {
 				p.signal(t, test.signal)
 				want := p.reap(t)
 				e := w.next(t)
-				assert.Equal(t, p.end(e.Targets[0].Command, e.Time, want), e)
+				assert.Equal(t, p.end(e.Command, e.Time, want), e)
 				assert.WithinRange(t, e.Time, before, time.Now())
 				assert.False(t, w.Lives(p.pid(), p.start))
 				_, err := w.Follow(p.target())
@@ -100,7 +99,7 @@ func TestConnectorFirstThread(t *testing.T) {
 		require.Empty(t, w.ends(reports(t, w), later))
 	}
 	require.Empty(t, w.ends(nil, later.Add(patience-1)))
-	assert.Equal(t, []*kill.Event{p.end("", later, kill.Exit{})}, w.ends(nil, later.Add(patience)))
+	assert.Equal(t, []*kill.End{p.end("", later, kill.Exit{})}, w.ends(nil, later.Add(patience)))
 }
 
 // Threads that are killed die one by one, of which the first may tell before the last is
@@ -112,9 +111,9 @@ func TestConnectorGuess(t *testing.T) {
 	w.follow(t, p)
 	now := time.Now()
 	w.watches[1].guess, w.watches[1].guessed = kill.Exit{Known: true, Status: 9}, now.Add(-patience/2)
-	w.watches[1].end(now)
+	w.watches[1].hasEnded(now)
 	w.waiting = append(w.waiting, w.watches[1])
-	assert.Equal(t, []*kill.Event{p.end("", now, kill.Exit{Known: true, Status: 9})}, w.ends(nil, now.Add(patience)))
+	assert.Equal(t, []*kill.End{p.end("", now, kill.Exit{Known: true, Status: 9})}, w.ends(nil, now.Add(patience)))
 }
 
 func TestConnectorOverflows(t *testing.T) {
@@ -146,14 +145,16 @@ func TestConnectorOverflows(t *testing.T) {
 // Without it, what may not be seen of a zombie is not known, and nothing is waited for.
 func TestConnectorNotAllowed(t *testing.T) {
 	t.Parallel()
-	core, logs := observer.New(zapcore.InfoLevel)
-	w := &watching{Watcher: New(Config{Connector: true, Logger: zap.New(core)})}
+	var warned []*problem.Problem
+	w := &watching{Watcher: New(Config{
+		Connector: true, Logger: zap.NewNop(), Warn: func(p *problem.Problem) { warned = append(warned, p) },
+	})}
 	w.connectorOpen = func() (*connector, error) { return nil, unix.EPERM }
 	require.NoError(t, w.Start())
 	defer func() { assert.NoError(t, w.Close()) }()
-	require.Equal(t, 1, logs.Len())
-	assert.Contains(t, logs.All()[0].Message, "the process connector")
-	assert.Equal(t, "operation not permitted", logs.All()[0].ContextMap()["error"])
+	require.Len(t, warned, 1)
+	assert.Contains(t, warned[0].What, "the process connector")
+	require.ErrorIs(t, warned[0], unix.EPERM)
 
 	w.trusted = false
 	zombie, reaped := script(t, `READY; read x; exit 0`), script(t, `READY; read x; exit 3`)
@@ -167,7 +168,7 @@ func TestConnectorNotAllowed(t *testing.T) {
 			p.reap(t)
 			name = ""
 		}
-		assert.Equal(t, []*kill.Event{p.end(name, now, kill.Exit{})}, w.ends(reports(t, w), now))
+		assert.Equal(t, []*kill.End{p.end(name, now, kill.Exit{})}, w.ends(reports(t, w), now))
 	}
 }
 

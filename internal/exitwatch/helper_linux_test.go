@@ -25,7 +25,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
-	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
@@ -139,16 +139,19 @@ func (p *target) target() outcome.Target {
 // watching is a Watcher that runs, and what it has told.
 type watching struct {
 	*Watcher
-	told chan *kill.Event
+	told chan *kill.End
 }
 
 // watcher starts a Watcher, which runs only later.
 func watcher(tb testing.TB, config Config) *watching {
 	tb.Helper()
+	if config.Warn == nil {
+		config.Warn = func(p *problem.Problem) { tb.Log(p) }
+	}
 	if config.Logger == nil {
 		config.Logger = zaptest.NewLogger(tb)
 	}
-	w := &watching{Watcher: New(config), told: make(chan *kill.Event, outcome.MaxWatches)}
+	w := &watching{Watcher: New(config), told: make(chan *kill.End, outcome.MaxWatches)}
 	require.NoError(tb, w.Start())
 	tb.Cleanup(func() { assert.NoError(tb, w.Close()) })
 	return w
@@ -161,11 +164,10 @@ func (w *watching) run(tb testing.TB) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.Run(ctx, func(events []*kill.Event) error {
-			for _, e := range events {
-				w.told <- e
+		w.Run(ctx, func(ends []*kill.End) {
+			for _, end := range ends {
+				w.told <- end
 			}
-			return nil
 		})
 	}()
 	tb.Cleanup(func() {
@@ -189,7 +191,7 @@ func (w *watching) watched() int {
 }
 
 // next returns the next end that is told.
-func (w *watching) next(tb testing.TB) *kill.Event {
+func (w *watching) next(tb testing.TB) *kill.End {
 	tb.Helper()
 	select {
 	case e := <-w.told:
@@ -207,13 +209,9 @@ func (w *watching) follow(tb testing.TB, p *target) {
 	require.Equal(tb, p.start, start)
 }
 
-// end is the event that tells of a target's end.
-func (p *target) end(name string, at time.Time, exit kill.Exit) *kill.Event {
-	e := &kill.Event{Kind: kill.KindExit, Time: at, Exit: &exit, TargetCount: 1, Complete: true}
-	*e.AddTarget() = kill.Process{PID: p.pid(), Command: name, Instance: &kill.Instance{
-		Start: process.BootTime().Add(p.start), SinceBoot: p.start,
-	}}
-	return e
+// end is how a target has ended.
+func (p *target) end(name string, at time.Time, exit kill.Exit) *kill.End {
+	return &kill.End{PID: p.pid(), Start: p.start, Time: at, Exit: exit, Command: name}
 }
 
 func needCapability(tb testing.TB, c capability.Cap, why string) {

@@ -93,8 +93,8 @@ func TestHidden(t *testing.T) {
 	_, err := w.Follow(p.target())
 	require.ErrorIs(t, err, unix.ENOENT)
 	require.NotErrorIs(t, err, outcome.ErrGone)
-	require.EqualError(t, err, fmt.Sprintf("following process %d: reading %s/proc/%d/stat: no such file or directory: "+
-		"give the collector CAP_SYS_PTRACE, or mount /proc without hidepid", p.pid(), root, p.pid()))
+	require.EqualError(t, err, fmt.Sprintf("watching process %d: reading %s/proc/%d/stat: no such file or directory; "+
+		"mount /proc without hidepid", p.pid(), root, p.pid()))
 	assert.Zero(t, w.watched())
 	p.signal(t, syscall.SIGKILL)
 	p.dies(t)
@@ -145,10 +145,10 @@ func TestPIDReuse(t *testing.T) { //nolint:paralleltest // the fewer processes a
 		second.signal(t, syscall.SIGTERM)
 		second.dies(t)
 		w.run(t)
-		ends := map[time.Duration]*kill.Event{}
+		ends := map[time.Duration]*kill.End{}
 		for ends[first.start] == nil || ends[second.start] == nil {
 			e := w.next(t)
-			ends[e.Targets[0].Instance.SinceBoot] = e
+			ends[e.Start] = e
 		}
 		assert.Equal(t, kill.VerdictKilled, ends[second.start].Exit.Verdict())
 		assert.Equal(t, kill.SIGTERM, ends[second.start].Exit.Signal())

@@ -8,7 +8,11 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/moby/sys/capability"
+
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 
 	"golang.org/x/sys/unix"
 
@@ -60,17 +64,23 @@ func explainOpen(pid int, err error) error {
 	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
 		return fmt.Errorf("process %d: %w", pid, outcome.ErrGone) // the last two: a thread bears its id now
 	case errors.Is(err, unix.EMFILE):
-		return fmt.Errorf("following process %d: %w: give the collector more file descriptors, "+
-			"with systemd by LimitNOFILE=", pid, err)
+		return &problem.Problem{
+			Err: fmt.Errorf("watching process %d: %w", pid, err),
+			Fix: "allow this process more file descriptors, with systemd by LimitNOFILE=",
+		}
 	case errors.Is(err, unix.ENFILE):
-		return fmt.Errorf("following process %d: %w: raise the sysctl fs.file-max", pid, err)
+		return &problem.Problem{Err: fmt.Errorf("watching process %d: %w", pid, err), Fix: "raise the sysctl fs.file-max"}
 	case errors.Is(err, unix.EPERM), errors.Is(err, unix.EACCES):
-		return fmt.Errorf("following process %d: pidfd_open: %w: allow that system call in the "+
-			"collector's seccomp profile", pid, err)
+		return &problem.Problem{
+			Err: fmt.Errorf("watching process %d: pidfd_open: %w", pid, err),
+			Fix: "allow that system call in the seccomp profile of this process",
+		}
 	case errors.Is(err, unix.ENOSYS):
-		return fmt.Errorf("following process %d: pidfd_open: %w: it takes Linux 5.3 or CAP_NET_ADMIN", pid, err)
+		return &problem.Problem{
+			Err: fmt.Errorf("watching process %d: pidfd_open: %w", pid, err), Fix: "that takes Linux 5.3 or CAP_NET_ADMIN",
+		}
 	}
-	return fmt.Errorf("following process %d: pidfd_open: %w", pid, err)
+	return fmt.Errorf("watching process %d: pidfd_open: %w", pid, err)
 }
 
 // explainStat says what mends that nothing is known of a process that lives.
@@ -78,6 +88,9 @@ func explainStat(pid int, proc string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
 		return explainOpen(pid, err)
 	}
-	return fmt.Errorf("following process %d: reading %s%d/stat: %w: "+
-		"give the collector CAP_SYS_PTRACE, or mount /proc without hidepid", pid, proc, pid, err)
+	return &problem.Problem{
+		Err:     fmt.Errorf("watching process %d: reading %s%d/stat: %w", pid, proc, pid, err),
+		Lacking: privilege.Lacking(capability.CAP_SYS_PTRACE),
+		Fix:     "mount /proc without hidepid",
+	}
 }

@@ -23,11 +23,11 @@ func TestExplainOpen(t *testing.T) {
 		"gone":    {unix.ESRCH, "process 7: the process has ended already"},
 		"thread":  {unix.ENOENT, "process 7: the process has ended already"},
 		"thread2": {unix.EINVAL, "process 7: the process has ended already"},
-		"files":   {unix.EMFILE, "following process 7: too many open files: give the collector more file descriptors, with systemd by LimitNOFILE="},
-		"seccomp": {unix.EPERM, "following process 7: pidfd_open: operation not permitted: allow that system call in the collector's seccomp profile"},
-		"host":    {unix.ENFILE, "following process 7: too many open files in system: raise the sysctl fs.file-max"},
-		"old":     {unix.ENOSYS, "following process 7: pidfd_open: function not implemented: it takes Linux 5.3 or CAP_NET_ADMIN"},
-		"other":   {unix.ENODEV, "following process 7: pidfd_open: no such device"},
+		"files":   {unix.EMFILE, "watching process 7: too many open files; allow this process more file descriptors, with systemd by LimitNOFILE="},
+		"seccomp": {unix.EPERM, "watching process 7: pidfd_open: operation not permitted; allow that system call in the seccomp profile of this process"},
+		"host":    {unix.ENFILE, "watching process 7: too many open files in system; raise the sysctl fs.file-max"},
+		"old":     {unix.ENOSYS, "watching process 7: pidfd_open: function not implemented; that takes Linux 5.3 or CAP_NET_ADMIN"},
+		"other":   {unix.ENODEV, "watching process 7: pidfd_open: no such device"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -13,13 +13,11 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/process"
-	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// Run delivers an event of kill.KindExit for each process that is followed and ends, until
-// ctx is done. It is called once, after Start.
-func (w *Watcher) Run(ctx context.Context, deliver source.Deliver) {
+// Run reports the end of each process that is followed, until ctx is done. It is called
+// once, after Start.
+func (w *Watcher) Run(ctx context.Context, report func(ends []*kill.End)) {
 	stop := context.AfterFunc(ctx, func() { _ = w.epoll.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	for {
@@ -28,14 +26,14 @@ func (w *Watcher) Run(ctx context.Context, deliver source.Deliver) {
 			return
 		}
 		if err != nil {
-			w.config.Logger.Error("what becomes of processes will not be seen any more", zap.Error(err))
+			w.config.Logger.Error("the ends of processes are no longer seen, and their outcomes unknown", zap.Error(err))
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.failed = err
 			return
 		}
-		if events := w.ends(ready, time.Now()); len(events) > 0 && deliver(events) != nil {
-			return
+		if ends := w.ends(ready, time.Now()); len(ends) > 0 {
+			report(ends)
 		}
 	}
 }
@@ -74,13 +72,13 @@ func (w *Watcher) due() time.Time {
 }
 
 // ends returns the ends that there is nothing more to learn of.
-func (w *Watcher) ends(ready []unix.EpollEvent, now time.Time) []*kill.Event {
+func (w *Watcher) ends(ready []unix.EpollEvent, now time.Time) []*kill.End {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	var told []*kill.Event
+	var ends []*kill.End
 	tell := func(p *watch) {
 		w.drop(p)
-		told = append(told, p.event())
+		ends = append(ends, p.end())
 	}
 	if w.connector != nil {
 		w.askConnector(now, tell)
@@ -90,7 +88,7 @@ func (w *Watcher) ends(ready []unix.EpollEvent, now time.Time) []*kill.Event {
 		if p == nil { // the connector, or forgotten meanwhile
 			continue
 		}
-		first := p.end(now)
+		first := p.hasEnded(now)
 		if w.learn(p, ready[i].Events&unix.EPOLLHUP != 0) {
 			tell(p)
 		} else if first {
@@ -98,11 +96,11 @@ func (w *Watcher) ends(ready []unix.EpollEvent, now time.Time) []*kill.Event {
 		}
 	}
 	w.giveUp(now, tell)
-	return told
+	return ends
 }
 
-// end notes when a process has ended, and reports whether that is new.
-func (p *watch) end(now time.Time) bool {
+// hasEnded notes when a process has ended, and reports whether that is new.
+func (p *watch) hasEnded(now time.Time) bool {
 	if !p.ended.IsZero() {
 		return false
 	}
@@ -139,7 +137,7 @@ func (w *Watcher) askConnector(now time.Time, tell func(*watch)) {
 			p.guess, p.guessed = exit, now
 		case p.pidfd == none:
 			p.exit = exit
-			p.end(now)
+			p.hasEnded(now)
 			w.learn(p, false)
 			tell(p)
 		default:
@@ -151,7 +149,7 @@ func (w *Watcher) askConnector(now time.Time, tell func(*watch)) {
 	}
 	for _, p := range w.followed {
 		if p.pidfd == none && !w.lives(p) {
-			p.end(now)
+			p.hasEnded(now)
 			tell(p)
 		}
 	}
@@ -178,11 +176,7 @@ func (w *Watcher) giveUp(now time.Time, tell func(*watch)) {
 	w.waiting = waiting
 }
 
-// event tells of the end of a process.
-func (p *watch) event() *kill.Event {
-	e := &kill.Event{Kind: kill.KindExit, Time: p.ended, Exit: &p.exit, TargetCount: 1, Complete: true}
-	target := e.AddTarget()
-	target.PID, target.Command = p.pid, p.name
-	target.Instance = &kill.Instance{Start: process.BootTime().Add(p.start), SinceBoot: p.start}
-	return e
+// end returns how the process has ended.
+func (p *watch) end() *kill.End {
+	return &kill.End{PID: p.pid, Start: p.start, Time: p.ended, Exit: p.exit, Command: p.name}
 }

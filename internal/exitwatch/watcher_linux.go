@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 
 	"github.com/moby/sys/capability"
 	"go.uber.org/zap"
@@ -36,8 +37,10 @@ var (
 	// ErrFull says that outcome.MaxWatches processes are followed already.
 	ErrFull = errors.New("as many processes are followed as may be")
 
-	errOtherNamespace = errors.New("processes cannot be followed from within a container's pid namespace: " +
-		"run the collector in the host's, in Kubernetes with hostPID: true, with Docker with --pid host")
+	errOtherNamespace = &problem.Problem{
+		What: "processes cannot be watched from within a container's pid namespace",
+		Fix:  "run this process in the host's, in Kubernetes with hostPID: true, with Docker with --pid host",
+	}
 )
 
 // Config says how a Watcher follows processes.
@@ -45,6 +48,8 @@ type Config struct {
 	// Root is where the host's root directory is; empty for /.
 	Root   string
 	Logger *zap.Logger
+	// Warn is told of what a person has to fix.
+	Warn func(*problem.Problem)
 	// Connector has the process connector tell how processes end also where the kernel
 	// would tell it of each by itself.
 	Connector bool
@@ -132,15 +137,15 @@ func (w *Watcher) Start() error {
 	}
 	epfd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
-		return fmt.Errorf("following processes: opening an epoll file: %w", err)
+		return fmt.Errorf("watching processes: opening an epoll file: %w", err)
 	}
 	err = unix.SetNonblock(epfd, true) // else the runtime would not watch it
 	if err != nil {
-		return fmt.Errorf("following processes: %w", errors.Join(err, unix.Close(epfd)))
+		return fmt.Errorf("watching processes: %w", errors.Join(err, unix.Close(epfd)))
 	}
 	epoll := os.NewFile(uintptr(epfd), "epoll")
 	if w.raw, err = epoll.SyscallConn(); err != nil {
-		return fmt.Errorf("following processes: %w", errors.Join(err, epoll.Close()))
+		return fmt.Errorf("watching processes: %w", errors.Join(err, epoll.Close()))
 	}
 	w.epfd, w.epoll = epfd, epoll
 	// To root of another user namespace, the host's processes are those of others.
@@ -162,9 +167,11 @@ func (w *Watcher) connect() {
 		}
 	}
 	if err != nil {
-		w.config.Logger.Info("How processes end is known of few, and told as \"ended\" of the rest: "+
-			"before Linux 6.15 it takes the process connector",
-			zap.Error(err), zap.String("mend", privilege.Lacking(capability.CAP_NET_ADMIN)))
+		w.config.Warn(&problem.Problem{
+			What: `the exit status of most processes is unavailable, and their outcome is only "ended": ` +
+				"before Linux 6.15 it takes the process connector",
+			Err: err, Lacking: privilege.Lacking(capability.CAP_NET_ADMIN),
+		})
 		return
 	}
 	w.connector = c
@@ -193,17 +200,17 @@ func (w *Watcher) Follow(target outcome.Target) (time.Duration, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed || w.epoll == nil {
-		return 0, fmt.Errorf("following process %d: %w", target.PID, os.ErrClosed)
+		return 0, fmt.Errorf("watching process %d: %w", target.PID, os.ErrClosed)
 	}
 	if w.failed != nil {
-		return 0, fmt.Errorf("following process %d: %w", target.PID, w.failed)
+		return 0, fmt.Errorf("watching process %d: %w", target.PID, w.failed)
 	}
 	already := w.followed[target.PID]
 	if already != nil && already.certainly(target) {
 		return already.start, nil
 	}
 	if len(w.watches) >= outcome.MaxWatches {
-		return 0, fmt.Errorf("following process %d: %w: %d", target.PID, ErrFull, outcome.MaxWatches)
+		return 0, fmt.Errorf("watching process %d: %w: %d", target.PID, ErrFull, outcome.MaxWatches)
 	}
 	pidfd, err := w.pidfdOpen(target.PID, 0)
 	if errors.Is(err, unix.ENOSYS) && w.connector != nil {
@@ -246,7 +253,7 @@ func (w *Watcher) add(p *watch) error {
 		event := eventOf(p.id, unix.EPOLLIN|unix.EPOLLET)
 		if err := unix.EpollCtl(w.epfd, unix.EPOLL_CTL_ADD, p.pidfd, event); err != nil {
 			closePidfd(p.pidfd)
-			return fmt.Errorf("following process %d: epoll: %w: the sysctl fs.epoll.max_user_watches bounds it", p.pid, err)
+			return fmt.Errorf("watching process %d: epoll: %w: the sysctl fs.epoll.max_user_watches bounds it", p.pid, err)
 		}
 	}
 	w.watches[p.id], w.followed[p.pid] = p, p

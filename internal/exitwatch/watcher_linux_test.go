@@ -49,7 +49,7 @@ func TestHowItEnds(t *testing.T) {
 			p.signal(t, test.signal)
 			want := p.reap(t)
 			e := w.next(t)
-			assert.Equal(t, p.end(e.Targets[0].Command, e.Time, want), e)
+			assert.Equal(t, p.end(e.Command, e.Time, want), e)
 			assert.WithinRange(t, e.Time, before, time.Now())
 			if verdict := want.Verdict(); test.verdict == kill.VerdictCoreDumped && verdict == kill.VerdictKilled {
 				t.Skip("SKIPPED in part: the host's core_pattern or limits let nobody dump core")
@@ -114,7 +114,7 @@ func TestZombieOfOthers(t *testing.T) {
 			p.dies(t)
 			dead := time.Now()
 
-			var told []*kill.Event
+			var told []*kill.End
 			told = append(told, w.ends(reports(t, w), dead)...)
 			require.Empty(t, told)
 			require.Equal(t, dead.Add(patience), w.due())
@@ -126,7 +126,7 @@ func TestZombieOfOthers(t *testing.T) {
 				require.Empty(t, w.ends(nil, dead.Add(patience-1)))
 				told = append(told, w.ends(nil, dead.Add(patience))...)
 			}
-			assert.Equal(t, []*kill.Event{p.end("sh", dead, want)}, told)
+			assert.Equal(t, []*kill.End{p.end("sh", dead, want)}, told)
 			w.ends(nil, dead.Add(time.Hour))
 			assert.Zero(t, w.due())
 		})
@@ -211,7 +211,7 @@ func TestFirstThreadEndsFirst(t *testing.T) {
 			}
 			require.NoError(t, p.stdin.Close())
 			e := w.next(t)
-			assert.Equal(t, kill.Exit{Known: true, Status: p.reap(t).Status}, *e.Exit)
+			assert.Equal(t, kill.Exit{Known: true, Status: p.reap(t).Status}, e.Exit)
 			if test.signal == 0 {
 				assert.Equal(t, test.want, e.Exit.Status)
 			}
@@ -232,7 +232,7 @@ func TestStopped(t *testing.T) {
 	before := time.Now()
 	p.signal(t, syscall.SIGCONT)
 	e := w.next(t)
-	assert.Equal(t, p.reap(t), *e.Exit)
+	assert.Equal(t, p.reap(t), e.Exit)
 	assert.Equal(t, kill.SIGTERM, e.Exit.Signal())
 	assert.WithinRange(t, e.Time, before, time.Now())
 }
@@ -269,7 +269,7 @@ func TestManyAtOnce(t *testing.T) {
 	got := map[int]kill.Exit{}
 	for range count {
 		e := w.next(t)
-		got[e.Targets[0].PID] = *e.Exit
+		got[e.PID] = e.Exit
 	}
 	if kernelTellsExit() {
 		assert.Equal(t, want, got)
@@ -289,7 +289,7 @@ func TestForget(t *testing.T) {
 	forgotten.reap(t)
 	followed.signal(t, syscall.SIGKILL)
 	followed.reap(t)
-	assert.Equal(t, followed.pid(), w.next(t).Targets[0].PID)
+	assert.Equal(t, followed.pid(), w.next(t).PID)
 	assert.Empty(t, w.told)
 }
 
@@ -304,10 +304,9 @@ func TestDeliverBlocks(t *testing.T) {
 	blocked, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
-		w.Run(ctx, func([]*kill.Event) error {
+		w.Run(ctx, func([]*kill.End) {
 			close(blocked)
 			<-ctx.Done()
-			return ctx.Err()
 		})
 	}()
 	first.signal(t, syscall.SIGKILL)

@@ -18,15 +18,12 @@ const (
 	KindTamper Kind = "kill.tamper"
 	// KindOutcome is what became of a process that was sent a fatal signal.
 	KindOutcome Kind = "kill.outcome"
-	// KindExit is the end of a process that was sent a signal. It goes no further than
-	// to who follows the process: what leaves the receiver is its outcome.
-	KindExit Kind = "kill.exit"
 	// KindCall is a call that struck many, once all of them have an outcome. Of it
 	// only a span leaves the receiver.
 	KindCall Kind = "kill.call"
 )
 
-// Kinds are all kinds of events that a consumer meets. Whatever treats them differently has
+// Kinds are all kinds of events. Whatever treats them differently has
 // a test that goes over them.
 func Kinds() []Kind { return []Kind{KindSignal, KindAbend, KindTamper, KindOutcome, KindCall} }
 
@@ -132,9 +129,6 @@ type Event struct {
 	// Tamper is what a KindTamper reports, nil for any other. Sender is who did
 	// it, the target is the audit daemon that was stopped.
 	Tamper *Tamper
-	// Exit is what a KindExit reports, nil for any other. The target is who has ended,
-	// with the name that it had at its end, and there is no sender.
-	Exit *Exit
 	// Outcome is what a KindOutcome or KindCall reports, nil for any other. Time is that
 	// of the end, Signal and Sender are those of the first fatal signal.
 	Outcome *Outcome

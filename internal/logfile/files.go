@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 // File is one file of the log: the live one or one that was rotated away.
@@ -165,9 +167,14 @@ func Regular(path string) (fs.FileInfo, error) {
 	case err != nil:
 		return nil, Explain(err)
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory: file::path must name the log file in it, such as %s/audit.log", path, path)
+		return nil, &problem.Problem{
+			What: path + " is a directory", Advice: []problem.Advice{problem.NameLogFile},
+		}
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s is not a regular file (%s): file::path must name a log file", path, info.Mode().Type())
+		return nil, &problem.Problem{
+			What:   fmt.Sprintf("%s is not a regular file (%s)", path, info.Mode().Type()),
+			Advice: []problem.Advice{problem.NameLogFile},
+		}
 	}
 	return info, nil
 }
@@ -175,7 +182,7 @@ func Regular(path string) (fs.FileInfo, error) {
 // Explain adds to an error of the file system what fixes it.
 func Explain(err error) error {
 	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: run the collector as root or with CAP_DAC_READ_SEARCH, "+
+		return fmt.Errorf("%w: run it as root or with CAP_DAC_READ_SEARCH, "+
 			"or set log_group in auditd.conf to a group of its user", err)
 	}
 	return err

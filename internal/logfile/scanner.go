@@ -11,6 +11,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 )
 
 const (
@@ -41,6 +42,8 @@ type Scanner struct {
 	// that could not be read. Either may be nil.
 	Tampered func()
 	Rejected func(line []byte, why error)
+	// Panics contains a panic while one line is worked on; nil does not.
+	Panics *panics.Guard
 
 	lines  lines
 	events []*kill.Event
@@ -146,6 +149,7 @@ func (s *Scanner) count(tooLong bool) {
 }
 
 func (s *Scanner) add(line []byte, cut bool, at correlate.Position, now time.Time) {
+	defer s.Panics.Contain("reading a line of the audit log")
 	verdict := s.Correlator.AddLine(line, cut, at, now)
 	if verdict == correlate.NoRecord {
 		s.reject(line, ErrNoRecord)
@@ -171,6 +175,13 @@ func (s *Scanner) add(line []byte, cut bool, at correlate.Position, now time.Tim
 func looksWhole(line []byte) bool {
 	return bytes.HasSuffix(line, []byte("(null)")) || bytes.HasSuffix(line, []byte(" res=1")) ||
 		bytes.HasSuffix(line, []byte(`"`)) && bytes.Count(line, []byte(`"`))%2 == 0
+}
+
+// Expire closes the events that have waited long enough, and returns how long the caller may
+// wait before it calls again; 0 if nothing is pending.
+func (s *Scanner) Expire(now time.Time) time.Duration {
+	defer s.Panics.Contain("completing an event of the audit log")
+	return s.Correlator.Expire(now)
 }
 
 // Take returns the events gathered so far and forgets them.

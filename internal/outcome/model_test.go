@@ -221,7 +221,7 @@ func (m *model) restart() {
 	if m.random.IntN(4) == 0 {
 		data = data[:m.random.IntN(len(data)+1)] // spoiled
 	}
-	next := newFixture(m.t, m.config.Punctual)
+	next := newFixture(m.t, m.config.Ordered)
 	next.exits.starts, next.at = m.exits.starts, m.at
 	if m.random.IntN(4) == 0 {
 		next.config.BootID = "another"

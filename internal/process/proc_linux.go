@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
@@ -31,8 +32,11 @@ const (
 )
 
 // errOtherNamespace tells why /proc is of no use.
-var errOtherNamespace = errors.New("shows the processes of a container, while the kernel tells of the host's: " +
-	"run the collector in the host's pid namespace, or mount the host's / and name it in root_path")
+var errOtherNamespace = &problem.Problem{
+	What:   "shows the processes of a container, while the kernel reports those of the host",
+	Fix:    "run this process in the host's pid namespace",
+	Advice: []problem.Advice{problem.MountRoot},
+}
 
 // proc is the host's /proc. It is not safe for concurrent use, except for pids.
 type proc struct {

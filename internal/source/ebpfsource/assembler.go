@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // quiet is how long a call to a group may pause before it is taken for ended, where
@@ -38,7 +39,7 @@ type assemblerConfig struct {
 type assembler struct {
 	config assemblerConfig
 	events *events
-	emit   func(*kill.Event)
+	emit   func(source.Observation)
 
 	// groups are the calls that go on, by the thread that makes them.
 	groups map[uint32]*group
@@ -71,12 +72,15 @@ type group struct {
 	lostBefore uint64
 }
 
-func newAssembler(config assemblerConfig, events *events, emit func(*kill.Event)) *assembler {
+func newAssembler(config assemblerConfig, events *events, emit func(source.Observation)) *assembler {
 	return &assembler{
 		config: config, events: events, emit: emit, groups: map[uint32]*group{}, current: map[loopID]*loop{},
 		exits: newExits(config.followFor), lostSoFar: func() uint64 { return 0 },
 	}
 }
+
+// event emits an event.
+func (a *assembler) event(e *kill.Event) { a.emit(source.Observation{Event: e}) }
 
 // add takes one record.
 func (a *assembler) add(raw []byte) {
@@ -147,7 +151,7 @@ func (a *assembler) signal(r *kernelSignalRecord) {
 	}
 	switch {
 	case r.Kind == kindDeath:
-		a.emit(a.events.death(r))
+		a.event(a.events.death(r))
 	case r.Kind == kindCall:
 		a.ended(r)
 	case byCall(r) && forMany(&r.Call):
@@ -155,7 +159,7 @@ func (a *assembler) signal(r *kernelSignalRecord) {
 	case ofLoop(r):
 		a.slay(r)
 	default:
-		a.emit(a.events.signal(r))
+		a.event(a.events.signal(r))
 	}
 }
 
@@ -211,16 +215,16 @@ func (a *assembler) exit(r *kernelExitRecord) {
 	if !a.exits.forget(k) {
 		return
 	}
-	if e := a.events.exit(r); !a.exits.keepBack(k, e) {
-		a.emit(e)
+	if end := a.events.exit(r); !a.exits.keepBack(k, end) {
+		a.emit(source.Observation{End: end})
 	}
 }
 
 // emitAwaited emits an event that others may have waited for: the ends of its targets.
 func (a *assembler) emitAwaited(e *kill.Event) {
-	a.emit(e)
+	a.event(e)
 	for _, end := range a.exits.emitted(e.Targets) {
-		a.emit(end)
+		a.emit(source.Observation{End: end})
 	}
 }
 
@@ -232,13 +236,13 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 	case g != nil && g.call == r.Call:
 		a.close(thread, true)
 	case r.Result < 0 || r.Call.Signal == 0:
-		a.emit(a.events.call(r))
+		a.event(a.events.call(r))
 	case !a.config.partial:
 		// It has struck somebody, and the ring had no room to tell whom.
 		e := a.events.call(r)
 		e.TargetCount = -1
 		a.incomplete(e)
-		a.emit(e)
+		a.event(e)
 	}
 }
 

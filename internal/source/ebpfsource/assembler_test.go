@@ -14,13 +14,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // bench is an assembler whose events are kept.
 type bench struct {
 	*assembler
 	fake   *fakeProcesses
-	events []*kill.Event
+	events []source.Observation
 }
 
 func newBench(change func(*assemblerConfig)) *bench {
@@ -31,15 +32,19 @@ func newBench(change func(*assemblerConfig)) *bench {
 	b := &bench{}
 	events, fake := newFakeEvents()
 	b.fake = fake
-	b.assembler = newAssembler(config, events, func(e *kill.Event) { b.events = append(b.events, e) })
+	b.assembler = newAssembler(config, events, func(o source.Observation) { b.events = append(b.events, o) })
 	return b
 }
 
 // take returns what has come since the last time, each in short.
 func (b *bench) take() []string {
 	var all []string
-	for _, e := range b.events {
-		all = append(all, short(e))
+	for _, o := range b.events {
+		if o.End != nil {
+			all = append(all, fmt.Sprintf("%d %s", o.End.PID, o.End.Exit.Verdict()))
+			continue
+		}
+		all = append(all, short(o.Event))
 	}
 	b.events = nil
 	return all
@@ -47,9 +52,6 @@ func (b *bench) take() []string {
 
 // short says of an event who signaled whom, and what is special about it.
 func short(e *kill.Event) string {
-	if e.Exit != nil {
-		return fmt.Sprintf("%d %s", e.Targets[0].PID, e.Exit.Verdict())
-	}
 	s := fmt.Sprintf("%d>%v", e.Sender.ThreadID, tell(e).Targets)
 	if e.TargetCount != len(e.Targets) {
 		s += fmt.Sprintf(" of %d", e.TargetCount)
@@ -201,9 +203,9 @@ func TestDeliveriesOfAGroup(t *testing.T) {
 			}
 			b.add(ends(10, toGroup(0), 0))
 			require.Len(t, b.events, 1)
-			assert.Equal(t, tt.want, b.events[0].Delivery)
+			assert.Equal(t, tt.want, b.events[0].Event.Delivery)
 			for i, result := range tt.results {
-				assert.Equal(t, deliveryOf(result), b.events[0].DeliveryTo(&b.events[0].Targets[i]))
+				assert.Equal(t, deliveryOf(result), b.events[0].Event.DeliveryTo(&b.events[0].Event.Targets[i]))
 			}
 		})
 	}

@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // BenchmarkSignal is the cost from a record to an event, both processes being known.
@@ -22,7 +22,7 @@ func BenchmarkSignal(b *testing.B) {
 	}
 	count := 0
 	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
-	a := newAssembler(config, newEvents(table), func(*kill.Event) { count++ })
+	a := newAssembler(config, newEvents(table), func(source.Observation) { count++ })
 	record := bytesOf(sends(func(r *kernelSignalRecord) { r.Sender.Group, r.Target.Group = kernelGroup{}, kernelGroup{} }))
 	b.ReportAllocs()
 	for b.Loop() {
@@ -38,7 +38,7 @@ func BenchmarkSignal(b *testing.B) {
 func BenchmarkLife(b *testing.B) {
 	table := process.NewTable(process.Config{})
 	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
-	a := newAssembler(config, newEvents(table), func(*kill.Event) {})
+	a := newAssembler(config, newEvents(table), func(source.Observation) {})
 	parent := party(10, "").Identity
 	fork := &kernelForkRecord{Kind: kindFork, Parent: parent}
 	exec := execs(0, "sleep\x00bin\x00usr\x00", "sleep\x001000\x00")
@@ -63,7 +63,7 @@ func BenchmarkDeath(b *testing.B) {
 	table := process.NewTable(process.Config{})
 	count := 0
 	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
-	a := newAssembler(config, newEvents(table), func(*kill.Event) { count++ })
+	a := newAssembler(config, newEvents(table), func(source.Observation) { count++ })
 	strike := kills()
 	exit := &kernelExitRecord{Kind: kindExit}
 	b.ReportAllocs()

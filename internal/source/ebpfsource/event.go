@@ -121,16 +121,13 @@ func (m *events) death(r *kernelSignalRecord) *kill.Event {
 	return e
 }
 
-// exit makes an event of the end of a process.
-func (m *events) exit(r *kernelExitRecord) *kill.Event {
-	e := &kill.Event{
-		Kind: kill.KindExit, Time: m.boot.Add(time.Duration(r.Time)), Exit: &kill.Exit{Known: true, Status: int(r.Status)},
-		TargetCount: 1, Complete: true, Source: sourceName,
+// exit makes the end of a process.
+func (m *events) exit(r *kernelExitRecord) *kill.End {
+	who := key(&r.Identity)
+	return &kill.End{
+		PID: who.PID, Start: who.Start, Time: m.boot.Add(time.Duration(r.Time)),
+		Exit: kill.Exit{Known: true, Status: int(r.Status)}, Command: m.texts.get(trimCommand(r.Command[:])),
 	}
-	t := e.AddTarget()
-	t.PID, t.Command = int(r.Identity.Pid), m.texts.get(trimCommand(r.Command[:]))
-	t.Instance, _ = m.processes.Identify(key(&r.Identity), process.CgroupID{})
-	return e
 }
 
 func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {

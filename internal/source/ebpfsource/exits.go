@@ -29,13 +29,13 @@ type exits struct {
 	// waiting is how many events that were not emitted yet strike a process, late the
 	// ends that wait for those. They are bounded by what these events are.
 	waiting map[process.Key]int
-	late    map[process.Key]*kill.Event
+	late    map[process.Key]*kill.End
 }
 
 func newExits(followFor time.Duration) exits {
 	return exits{
 		followFor: followFor, young: map[process.Key]struct{}{}, old: map[process.Key]struct{}{},
-		waiting: map[process.Key]int{}, late: map[process.Key]*kill.Event{},
+		waiting: map[process.Key]int{}, late: map[process.Key]*kill.End{},
 	}
 }
 
@@ -68,7 +68,7 @@ func (x *exits) await(target *kill.Process) {
 }
 
 // keepBack keeps the end of a process back if it has to wait for an event.
-func (x *exits) keepBack(key process.Key, end *kill.Event) bool {
+func (x *exits) keepBack(key process.Key, end *kill.End) bool {
 	if x.waiting[key] == 0 {
 		return false
 	}
@@ -78,11 +78,11 @@ func (x *exits) keepBack(key process.Key, end *kill.Event) bool {
 
 // emitted says that an event that was awaited is emitted now, and returns the ends of
 // its targets that waited for nothing else.
-func (x *exits) emitted(targets []kill.Process) []*kill.Event {
+func (x *exits) emitted(targets []kill.Process) []*kill.End {
 	if x.followFor == 0 {
 		return nil
 	}
-	var ends []*kill.Event
+	var ends []*kill.End
 	for i := range targets {
 		key := keyOf(&targets[i])
 		x.waiting[key]--

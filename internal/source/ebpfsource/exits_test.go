@@ -118,11 +118,10 @@ func TestExits(t *testing.T) {
 func TestExit(t *testing.T) {
 	t.Parallel()
 	events, _ := newFakeEvents()
-	want := &kill.Event{
-		Kind: kill.KindExit, Time: boot.Add(3 * time.Second), Exit: &kill.Exit{Known: true, Status: 0x8b},
-		TargetCount: 1, Complete: true, Source: "ebpf",
+	want := &kill.End{
+		PID: 20, Start: instanceOf(20).SinceBoot, Time: boot.Add(3 * time.Second), Exit: kill.Exit{Known: true, Status: 0x8b},
+		Command: "renamed",
 	}
-	*want.AddTarget() = kill.Process{PID: 20, Command: "renamed", Instance: instanceOf(20)}
 	assert.Equal(t, want, events.exit(whole[kernelExitRecord](aligned(ending(20, 0x8b)))))
 }
 

@@ -55,13 +55,13 @@ func FuzzAssembler(f *testing.F) {
 		assert.LessOrEqual(t, len(b.events), len(records))
 		assert.EqualValues(t, len(records), b.counts.records)
 		exits := 0
-		for _, e := range b.events {
-			if e.Kind == kill.KindExit {
+		for _, o := range b.events {
+			if o.End != nil {
 				exits++
-				requirePossibleExit(t, e)
+				requirePossibleEnd(t, o.End)
 				continue
 			}
-			requirePossible(t, e)
+			requirePossible(t, o.Event)
 		}
 		assert.LessOrEqual(t, int64(len(b.events)-exits)+b.counts.malformed+int64(len(b.fake.told)), b.counts.records)
 	})
@@ -89,11 +89,9 @@ func requirePossible(t *testing.T, e *kill.Event) {
 	}
 }
 
-func requirePossibleExit(t *testing.T, e *kill.Event) {
+func requirePossibleEnd(t *testing.T, end *kill.End) {
 	t.Helper()
-	require.Len(t, e.Targets, 1)
-	assert.LessOrEqual(t, len(e.Targets[0].Command), 16)
-	assert.Equal(t, 1, e.TargetCount)
-	assert.True(t, e.Exit.Known)
-	assert.NotEmpty(t, e.Exit.Verdict())
+	assert.LessOrEqual(t, len(end.Command), 16)
+	assert.True(t, end.Exit.Known)
+	assert.NotEmpty(t, end.Exit.Verdict())
 }

@@ -95,7 +95,7 @@ func startExits(t *testing.T) *watch {
 
 // endOf matches the end of a process.
 func endOf(pid int) func(*kill.Event) bool {
-	return func(e *kill.Event) bool { return e.Kind == kill.KindExit && e.Targets[0].PID == pid }
+	return func(e *kill.Event) bool { return e.Kind == endKind && e.Targets[0].PID == pid }
 }
 
 // send has the process get a signal from another.
@@ -113,7 +113,7 @@ func (w *watch) end(t *testing.T, x *exiting) *kill.Event {
 	t.Helper()
 	status := x.status(t)
 	e := w.find(t, endOf(x.pid()))
-	assert.Equal(t, int(status), e.Exit.Status)
+	assert.Equal(t, int(status), e.Outcome.Exit.Status)
 	all := w.all(toAny(x.pid()))
 	assert.Same(t, e, all[len(all)-1])
 	for _, struck := range all {
@@ -131,22 +131,22 @@ func TestEndsOfProcesses(t *testing.T) {
 		awaitCommand(t, x.pid(), "sleep")
 		w.send(t, x.pid(), kill.SIGTERM)
 		e := w.end(t, x)
-		assert.Equal(t, kill.VerdictKilled, e.Exit.Verdict())
-		assert.Equal(t, kill.SIGTERM, e.Exit.Signal())
+		assert.Equal(t, kill.VerdictKilled, e.Outcome.Exit.Verdict())
+		assert.Equal(t, kill.SIGTERM, e.Outcome.Exit.Signal())
 		assert.Equal(t, "sleep", e.Targets[0].Command)
 	})
 	t.Run("takes its time, and exits", func(t *testing.T) {
 		x := ready(t, `trap 'sleep 0.3; exit 3' TERM; echo; read x`)
 		w.send(t, x.pid(), kill.SIGTERM)
 		e := w.end(t, x)
-		assert.Equal(t, kill.VerdictExited, e.Exit.Verdict())
-		assert.Equal(t, 3, e.Exit.Code())
+		assert.Equal(t, kill.VerdictExited, e.Outcome.Exit.Verdict())
+		assert.Equal(t, 3, e.Outcome.Exit.Code())
 		assert.Greater(t, e.Time.Sub(w.find(t, to(x.pid(), kill.SIGTERM)).Time), 250*time.Millisecond)
 	})
 	t.Run("by another signal than the first", func(t *testing.T) {
 		x := ready(t, `trap '' TERM; echo; exec sleep 1000`)
 		w.send(t, x.pid(), kill.SIGTERM, kill.SIGKILL)
-		assert.Equal(t, kill.SIGKILL, w.end(t, x).Exit.Signal())
+		assert.Equal(t, kill.SIGKILL, w.end(t, x).Outcome.Exit.Signal())
 	})
 	t.Run("with a core file", func(t *testing.T) { testCoreFile(t, w) })
 	t.Run("a zombie", func(t *testing.T) { testZombie(t, w) })
@@ -158,7 +158,7 @@ func TestEndsOfProcesses(t *testing.T) {
 		w.send(t, x.pid(), kill.SIGTERM)
 		w.none(t, endOf(x.pid()))
 		w.send(t, x.pid(), kill.Signal(syscall.SIGCONT))
-		assert.Equal(t, kill.SIGTERM, w.end(t, x).Exit.Signal())
+		assert.Equal(t, kill.SIGTERM, w.end(t, x).Outcome.Exit.Signal())
 	})
 	t.Run("as another program", func(t *testing.T) {
 		x := ready(t, `trap 'exec sleep 1000' TERM; echo; read x`)
@@ -184,7 +184,7 @@ func TestEndsOfProcesses(t *testing.T) {
 	t.Run("out of memory", func(t *testing.T) {
 		group := newMemoryGroup(t, 16<<20)
 		x := ready(t, `echo $$ > "$0/cgroup.procs" && echo && exec tail /dev/zero`, group.folder)
-		assert.Equal(t, kill.SIGKILL, w.end(t, x).Exit.Signal())
+		assert.Equal(t, kill.SIGKILL, w.end(t, x).Outcome.Exit.Signal())
 		assert.Equal(t, kill.CauseOOM, w.find(t, to(x.pid(), kill.SIGKILL)).Cause)
 	})
 	t.Run("struck before the collector was started", func(t *testing.T) { testFollow(t, w) })
@@ -197,11 +197,11 @@ func testCoreFile(t *testing.T, w *watch) {
 	awaitCommand(t, x.pid(), "sleep")
 	w.send(t, x.pid(), kill.SIGQUIT)
 	e := w.end(t, x)
-	if pattern, _ := os.ReadFile("/proc/sys/kernel/core_pattern"); e.Exit.Verdict() == kill.VerdictKilled {
+	if pattern, _ := os.ReadFile("/proc/sys/kernel/core_pattern"); e.Outcome.Exit.Verdict() == kill.VerdictKilled {
 		skip(t, "this host keeps no core files (kernel.core_pattern: %s)", pattern)
 	}
-	assert.Equal(t, kill.VerdictCoreDumped, e.Exit.Verdict())
-	assert.Equal(t, kill.SIGQUIT, e.Exit.Signal())
+	assert.Equal(t, kill.VerdictCoreDumped, e.Outcome.Exit.Verdict())
+	assert.Equal(t, kill.SIGQUIT, e.Outcome.Exit.Signal())
 }
 
 // It is dead when it has died, not when its parent takes notice.
@@ -214,7 +214,7 @@ func testZombie(t *testing.T, w *watch) {
 	w.send(t, x.pid(), kill.SIGKILL)
 	late := w.find(t, to(x.pid(), kill.SIGKILL))
 	assert.True(t, e.Time.Before(late.Time))
-	assert.Equal(t, int(x.status(t)), e.Exit.Status)
+	assert.Equal(t, int(x.status(t)), e.Outcome.Exit.Status)
 	w.none(t, func(again *kill.Event) bool { return endOf(x.pid())(again) && again != e })
 }
 
@@ -232,7 +232,7 @@ func testHeadless(t *testing.T, w *watch) {
 		x := headless(t)
 		w.send(t, x.pid(), kill.SIGKILL)
 		e := w.end(t, x)
-		assert.Equal(t, kill.SIGKILL, e.Exit.Signal())
+		assert.Equal(t, kill.SIGKILL, e.Outcome.Exit.Signal())
 		assert.Equal(t, "headless", e.Targets[0].Command)
 	})
 	t.Run("exits", func(t *testing.T) {
@@ -240,7 +240,7 @@ func testHeadless(t *testing.T, w *watch) {
 		w.send(t, x.pid(), kill.SIGHUP)
 		_, err := io.WriteString(x.in, "end\n")
 		require.NoError(t, err)
-		assert.Equal(t, 5, w.end(t, x).Exit.Code())
+		assert.Equal(t, 5, w.end(t, x).Outcome.Exit.Code())
 	})
 }
 
@@ -258,13 +258,13 @@ func startOf(t *testing.T, pid int) time.Duration {
 func testFollow(t *testing.T, w *watch) {
 	t.Helper()
 	x := ready(t, `echo; read x; exit 4`)
-	w.Follow(x.pid(), startOf(t, x.pid()))
+	w.Source.watch(x.pid(), startOf(t, x.pid()))
 	another := ready(t, `echo; read x`)
-	w.Follow(another.pid(), startOf(t, another.pid())-tick)
+	w.Source.watch(another.pid(), startOf(t, another.pid())-tick)
 	require.NoError(t, another.in.Close())
 	another.status(t)
 	require.NoError(t, x.in.Close())
-	assert.Equal(t, 4, w.end(t, x).Exit.Code())
+	assert.Equal(t, 4, w.end(t, x).Outcome.Exit.Code())
 	w.none(t, endOf(another.pid()))
 }
 
@@ -312,7 +312,7 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 	for _, pid := range members {
 		of[pid] = true
 	}
-	isEnd := func(e *kill.Event) bool { return e.Kind == kill.KindExit && of[e.Targets[0].PID] }
+	isEnd := func(e *kill.Event) bool { return e.Kind == endKind && of[e.Targets[0].PID] }
 	missed := 0 // see programs.missed
 	require.Eventually(t, func() bool {
 		missed = int(w.programs.missed())
@@ -325,10 +325,10 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 			pid := e.Targets[i].PID
 			switch {
 			case !of[pid]:
-			case e.Kind == kill.KindExit:
+			case e.Kind == endKind:
 				assert.True(t, struck[pid])
 				assert.False(t, ended[pid], "each once")
-				assert.Equal(t, int(kill.SIGKILL), e.Exit.Status)
+				assert.Equal(t, int(kill.SIGKILL), e.Outcome.Exit.Status)
 				ended[pid] = true
 			default:
 				assert.False(t, struck[pid], "each once")

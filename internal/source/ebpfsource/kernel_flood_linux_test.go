@@ -19,13 +19,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 func init() { roles["flood"] = beFlood }
@@ -56,7 +54,6 @@ type flood struct {
 	*Source
 	senders   []*helper
 	target    *helper
-	telemetry *componenttest.Telemetry
 	sent      atomic.Int64
 	delivered atomic.Int64
 	wrong     atomic.Pointer[kill.Event]
@@ -68,12 +65,9 @@ type flood struct {
 func startFlood(t *testing.T, ring int, taking <-chan struct{}) *flood {
 	t.Helper()
 	needRoot(t)
-	f := &flood{telemetry: componenttest.NewTelemetry(), target: help(t, "target", nil)}
-	t.Cleanup(func() { assert.NoError(t, f.telemetry.Shutdown(context.WithoutCancel(t.Context()))) })
-	builder, err := metadata.NewTelemetryBuilder(f.telemetry.NewTelemetrySettings())
-	require.NoError(t, err)
+	f := &flood{target: help(t, "target", nil)}
 	settings := newSettings(t)
-	settings.RingBuffer, settings.Telemetry, settings.Logger = ring, builder, zap.NewNop()
+	settings.RingBuffer, settings.Logger = ring, zap.NewNop()
 	name := fmt.Sprintf("flood-%d", os.Getpid()) // there may be more such tests at the same time
 	settings.Signals, settings.Senders = []kill.Signal{floodSignal}, []string{name}
 	f.Source = New(settings)
@@ -86,14 +80,15 @@ func startFlood(t *testing.T, ring int, taking <-chan struct{}) *flood {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() {
-		f.Run(ctx, func(events []*kill.Event) error {
+		f.Run(ctx, func(seen []source.Observation) error {
 			<-taking
-			for _, e := range events {
+			for _, o := range seen {
+				e := o.Event
 				if e.Signal != floodSignal || len(e.Targets) != 1 || e.Targets[0].PID != f.target.pid || !e.Complete {
 					f.wrong.Store(e)
 				}
 			}
-			f.delivered.Add(int64(len(events)))
+			f.delivered.Add(int64(len(seen)))
 			return nil
 		})
 	})
@@ -127,27 +122,8 @@ func (f *flood) send(t *testing.T, turns, times int, may func() bool) {
 	sending.Wait()
 }
 
-// counted returns the value of a counter, or 0 where nothing was counted.
-func (f *flood) counted(t *testing.T, name, record string) int64 {
-	t.Helper()
-	m, err := f.telemetry.GetMetric("otelcol_receiver_audit_kill_" + name)
-	if err != nil {
-		return 0
-	}
-	sum, ok := m.Data.(metricdata.Sum[int64])
-	require.True(t, ok, name)
-	var total int64
-	for _, point := range sum.DataPoints {
-		if value, ok := point.Attributes.Value("record"); !ok || value.AsString() == record {
-			total += point.Value
-		}
-	}
-	return total
-}
-
-func (f *flood) lost(t *testing.T) int64 {
-	t.Helper()
-	return f.counted(t, "ring_dropped", "signal") + f.counted(t, "queue_dropped", "")
+func (f *flood) lost() int64 {
+	return f.settings.Counts.Lost(source.RingSignals) + f.settings.Counts.Lost(source.QueueFull)
 }
 
 // A source that is given the time loses nothing.
@@ -159,7 +135,7 @@ func TestAMillionSignals(t *testing.T) {
 	f.stop()
 	assert.EqualValues(t, 1_000_000, f.sent.Load())
 	assert.Equal(t, f.sent.Load(), f.delivered.Load())
-	assert.Zero(t, f.lost(t))
+	assert.Zero(t, f.lost())
 	assert.Nil(t, f.wrong.Load())
 }
 
@@ -171,13 +147,13 @@ func now() <-chan struct{} {
 }
 
 // requireCounted checks that what was not delivered was counted, in one place.
-func (f *flood) requireCounted(t *testing.T, place string) {
+func (f *flood) requireCounted(t *testing.T, place source.Loss) {
 	t.Helper()
-	require.Eventually(t, func() bool { return f.delivered.Load()+f.lost(t) >= f.sent.Load() }, limit, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return f.delivered.Load()+f.lost() >= f.sent.Load() }, limit, 10*time.Millisecond)
 	f.stop()
-	assert.Equal(t, f.sent.Load(), f.delivered.Load()+f.lost(t))
-	assert.Equal(t, f.lost(t), f.counted(t, place, "signal"))
-	assert.Positive(t, f.lost(t))
+	assert.Equal(t, f.sent.Load(), f.delivered.Load()+f.lost())
+	assert.Equal(t, f.lost(), f.settings.Counts.Lost(place))
+	assert.Positive(t, f.lost())
 	assert.Positive(t, f.delivered.Load())
 	assert.Nil(t, f.wrong.Load())
 }
@@ -185,7 +161,7 @@ func (f *flood) requireCounted(t *testing.T, place string) {
 func TestLossesOfTheRing(t *testing.T) {
 	f := startFlood(t, 64<<10, now())
 	f.send(t, 1, 50_000, func() bool { return true })
-	f.requireCounted(t, "ring_dropped")
+	f.requireCounted(t, source.RingSignals)
 }
 
 func TestLossesOfTheQueue(t *testing.T) {
@@ -197,5 +173,5 @@ func TestLossesOfTheQueue(t *testing.T) {
 	defer take()
 	f.send(t, 50, 500, func() bool { return f.reader.ring.AvailableBytes() < ring/4 })
 	take()
-	f.requireCounted(t, "queue_dropped")
+	f.requireCounted(t, source.QueueFull)
 }

@@ -16,12 +16,11 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.uber.org/zap/zaptest"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // The tests in the files kernel_* load the programs into the kernel. They see the
@@ -42,14 +41,11 @@ type watch struct {
 
 func newSettings(t *testing.T) Settings {
 	t.Helper()
-	builder, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
-	require.NoError(t, err)
-	t.Cleanup(builder.Shutdown)
 	return Settings{
 		RingBuffer: 4 << 20, Signals: kill.DefaultSignals(), IncludeFailed: true,
 		Processes:          process.NewTable(process.Config{}),
 		CorrelationTimeout: 2 * time.Second, MaxPending: 1000,
-		Telemetry: builder, Logger: zaptest.NewLogger(t), Report: func(err error) { assert.NoError(t, err) },
+		Counts: new(source.Counts), Logger: zaptest.NewLogger(t), Health: func(err error) { assert.NoError(t, err) },
 	}
 }
 
@@ -113,11 +109,30 @@ func watchWith(t *testing.T, s *Source) *watch {
 	return w
 }
 
-func (w *watch) deliver(events []*kill.Event) error {
+func (w *watch) deliver(seen []source.Observation) error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	w.events = append(w.events, events...)
+	w.events = append(w.events, asEvents(seen)...)
 	return nil
+}
+
+// endKind is that of the end of a process, which stands among the events of a test so that
+// their order can be checked.
+const endKind kill.Kind = "end"
+
+func asEvents(seen []source.Observation) []*kill.Event {
+	var events []*kill.Event
+	for _, o := range seen {
+		e := o.Event
+		if o.End != nil {
+			e = &kill.Event{Kind: endKind, Time: o.End.Time, Outcome: &kill.Outcome{Exit: o.End.Exit}}
+			*e.AddTarget() = kill.Process{
+				PID: o.End.PID, Command: o.End.Command, Instance: &kill.Instance{SinceBoot: o.End.Start},
+			}
+		}
+		events = append(events, e)
+	}
+	return events
 }
 
 // all returns the events that match.

@@ -20,13 +20,12 @@ import (
 	"github.com/cilium/ebpf/link"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 func init() { roles["source"] = beSource }
@@ -166,14 +165,12 @@ func TestRights(t *testing.T) {
 // beSource is a collector that does nothing but trace. It tells what it has put into
 // the kernel, and waits for its end.
 func beSource([]string) {
-	builder, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
-	check(err)
 	s := New(Settings{
 		RingBuffer: 1 << 20, Signals: kill.DefaultSignals(), IncludeFailed: true,
 		Processes: process.NewTable(process.Config{}), CorrelationTimeout: time.Second, MaxPending: 100,
-		Telemetry: builder, Logger: zap.NewNop(), Report: check,
+		Counts: new(source.Counts), Logger: zap.NewNop(), Health: check,
 	})
-	if err = s.Start(context.Background()); err != nil {
+	if err := s.Start(context.Background()); err != nil {
 		fmt.Println("cannot start:", strings.ReplaceAll(err.Error(), "\n", " ")) //nolint:forbidigo // this is how it answers
 		return
 	}
@@ -190,7 +187,7 @@ func beSource([]string) {
 		fmt.Println(id) //nolint:forbidigo // this is how it answers
 	}
 	var running sync.WaitGroup
-	running.Go(func() { s.Run(context.Background(), func([]*kill.Event) error { return nil }) })
+	running.Go(func() { s.Run(context.Background(), func([]source.Observation) error { return nil }) })
 	_, _ = os.Stdin.Read(make([]byte, 1))
 	_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 }

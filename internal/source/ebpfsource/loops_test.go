@@ -167,7 +167,7 @@ func TestLoopOfMany(t *testing.T) {
 			}
 			b.flush()
 			require.Len(t, b.events, 1)
-			e := b.events[0]
+			e := b.events[0].Event
 			assert.Equal(t, tt.scope, e.Scope)
 			assert.Equal(t, tt.count, e.TargetCount)
 			assert.Equal(t, boot.Add(early), e.Time, "of the first")
@@ -215,7 +215,7 @@ func TestLoopsEnd(t *testing.T) {
 	}
 	b.flush()
 	require.Len(t, b.events, 2)
-	assert.Equal(t, kills, len(b.events[0].Targets)+len(b.events[1].Targets))
+	assert.Equal(t, kills, len(b.events[0].Event.Targets)+len(b.events[1].Event.Targets))
 }
 
 func TestLoopsAreBounded(t *testing.T) {

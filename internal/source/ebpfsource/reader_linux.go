@@ -15,8 +15,9 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 	"golang.org/x/sys/unix"
 
-	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
@@ -63,13 +64,14 @@ type reader struct {
 	ring   ring
 	kernel kernel
 	queue  *queue.Queue
+	panics *panics.Guard
 	ending atomic.Bool
 
 	// mutex guards what follows; it is held for as long as a batch of records takes.
 	mutex     sync.Mutex
 	assembler *assembler
-	// gathered are events that were not handed on yet.
-	gathered []*kill.Event
+	// gathered is what was not handed on yet.
+	gathered []source.Observation
 	lost     losses
 	// clockSet is when the clocks were last compared, since boot.
 	clockSet time.Duration
@@ -182,7 +184,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		if full && isSignal(record.RawSample) {
 			dropped++ // to make an event of it would only keep the pipeline from making room
 		} else {
-			r.assembler.add(record.RawSample)
+			r.add(record.RawSample)
 		}
 		r.ahead -= ringHeader + len(record.RawSample)
 		came++
@@ -202,13 +204,23 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 func (r *reader) take(raw []byte) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.add(raw)
+}
+
+func (r *reader) add(raw []byte) {
+	defer r.panics.Contain("reading a record of the kernel's programs")
 	r.assembler.add(raw)
 }
 
-// emit takes an event from the assembler.
-func (r *reader) emit(e *kill.Event) {
+func (r *reader) expire() time.Duration {
+	defer r.panics.Contain("completing an event of the kernel's programs")
+	return r.assembler.expire(r.upTo)
+}
+
+// emit takes an observation from the assembler.
+func (r *reader) emit(o source.Observation) {
 	if !r.stopped {
-		r.gathered = append(r.gathered, e)
+		r.gathered = append(r.gathered, o)
 	}
 }
 
@@ -226,7 +238,7 @@ func (r *reader) settle() time.Duration {
 	defer r.mutex.Unlock()
 	r.setClock()
 	wait := glance
-	if next := r.assembler.expire(r.upTo); next > 0 {
+	if next := r.expire(); next > 0 {
 		wait = min(wait, next)
 	}
 	r.hand()

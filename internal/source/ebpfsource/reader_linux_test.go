@@ -19,6 +19,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
@@ -178,12 +179,12 @@ func begin(t *testing.T, r *reader) {
 // next waits for an event.
 func next(t *testing.T, r *reader) *kill.Event {
 	t.Helper()
-	var taken []*kill.Event
+	var taken []source.Observation
 	require.Eventually(t, func() bool {
 		taken = r.queue.Take(1)
 		return len(taken) > 0
 	}, limit, time.Millisecond)
-	return taken[0]
+	return taken[0].Event
 }
 
 func newRecord() *ringbuf.Record { return &ringbuf.Record{} }
@@ -275,8 +276,8 @@ func TestReaderThatIsLate(t *testing.T) {
 	r.settle()
 	events := r.queue.Take(10)
 	require.Len(t, events, 2)
-	assert.True(t, events[0].Complete)
-	assert.Equal(t, kill.CauseOOM, events[1].Cause)
+	assert.True(t, events[0].Event.Complete)
+	assert.Equal(t, kill.CauseOOM, events[1].Event.Cause)
 }
 
 // The same, with so much in the ring that it takes several batches.
@@ -296,7 +297,7 @@ func TestReaderThatIsLateByManyBatches(t *testing.T) {
 	}
 	events := r.queue.Take(10)
 	require.Len(t, events, 1)
-	assert.Equal(t, kill.CauseOOM, events[0].Cause)
+	assert.Equal(t, kill.CauseOOM, events[0].Event.Cause)
 }
 
 // Losses while a call to a group goes on leave it incomplete.
@@ -379,7 +380,8 @@ func TestReaderFollows(t *testing.T) {
 	require.NoError(t, err)
 	taken := r.queue.Take(10)
 	require.Len(t, taken, 1)
-	assert.Equal(t, "20 killed", short(taken[0]))
+	require.NotNil(t, taken[0].End)
+	assert.Equal(t, 20, taken[0].End.PID)
 }
 
 // A queue that is full drops the end of a process as any event.
@@ -388,7 +390,7 @@ func TestReaderDropsEnds(t *testing.T) {
 	r, ring, _ := newFakeReader()
 	r.assembler.exits = newExits(time.Minute)
 	r.follow(process.Key{PID: 20, Start: 20 * tick})
-	r.queue.Add([]*kill.Event{{Targets: make([]kill.Process, queue.Max)}})
+	r.queue.Add(source.Events([]*kill.Event{{Targets: make([]kill.Process, queue.Max)}}))
 	ring.writeSilently(ending(20, 15))
 	_, err := r.drain(newRecord())
 	require.NoError(t, err)

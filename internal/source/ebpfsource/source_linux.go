@@ -11,17 +11,13 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/cilium/ebpf/ringbuf"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/logsampling"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
@@ -50,21 +46,22 @@ type Settings struct {
 	// MaxPending how many such calls may be under way.
 	CorrelationTimeout time.Duration
 	MaxPending         int
-	// FollowFor is how long after a fatal signal the end of a process is told, by an
-	// event of kill.KindExit; 0 if nobody wants that.
+	// FollowFor is how long after a fatal signal the end of a process is reported; 0 if
+	// nobody wants that.
 	FollowFor time.Duration
-	// LostEnds is told that such events were lost; nil if nobody wants to know.
-	LostEnds  func()
-	Telemetry *metadata.TelemetryBuilder
-	Logger    *zap.Logger
-	// Report is told of trouble that may pass, and with nil that it has passed.
-	Report func(error)
+	// LostEnds is called when ends of processes may have been lost; nil for nobody.
+	LostEnds func()
+	// Panics contains a panic while one record is worked on.
+	Panics *panics.Guard
+	Counts *source.Counts
+	Logger *zap.Logger
+	// Health is told that nothing can be read, and with nil that it can.
+	Health func(error)
 }
 
 // Source sees signals where the kernel generates them.
 type Source struct {
 	settings Settings
-	sampled  *zap.Logger
 	programs *programs
 	reader   *reader
 
@@ -74,14 +71,13 @@ type Source struct {
 
 	reported snapshot
 	missed   uint64
-	pending  atomic.Int64
 }
 
 var _ source.Source = (*Source)(nil)
 
 // New returns a source that has not opened anything yet.
 func New(settings Settings) *Source {
-	return &Source{settings: settings, sampled: logsampling.New(settings.Logger)}
+	return &Source{settings: settings}
 }
 
 // Start loads the programs and attaches them. It fails if the kernel or the rights of
@@ -138,29 +134,31 @@ func (s *Source) begin(ctx context.Context, ring ring) error {
 		seesEnds: s.programs.calls != endsUnseen, partial: plain(s.settings.Targets),
 	}
 	s.reader = newReader(ring, s.programs, config, newEvents(s.settings.Processes))
+	s.reader.panics = s.settings.Panics
 	s.reading.Go(s.read)
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.reporting.Go(func() { s.supervise(ctx) })
-	return s.settings.Telemetry.RegisterReceiverAuditKillPendingCallback(
-		func(_ context.Context, observer metric.Int64Observer) error {
-			observer.Observe(s.pending.Load())
-			return nil
-		})
+	return nil
+}
+
+// Traits implements source.Source.
+func (s *Source) Traits() source.Traits {
+	return source.Traits{Way: sourceName, Live: true, TracksProcesses: true, Watch: s.watch}
 }
 
 // read empties the ring until the source is closed.
 func (s *Source) read() {
 	if err := s.reader.run(); err != nil {
-		s.settings.Report(fmt.Errorf("reading the ring buffer: %w", err))
-		s.settings.Logger.Error("cannot read the ring buffer anymore, no signals are seen until the collector is restarted",
+		s.settings.Health(fmt.Errorf("reading the ring buffer: %w", err))
+		s.settings.Logger.Error("cannot read the ring buffer anymore; no signals are seen until this process is restarted",
 			zap.Error(err))
 	}
 }
 
-// Follow tells the end of a process as if it had been sent a fatal signal, as it was
-// when the collector ran before. The source must have been started. If the process has
-// ended before, nothing is told: whoever asks has to look afterwards whether it lives.
-func (s *Source) Follow(pid int, start time.Duration) {
+// watch reports the end of a process as if it had been sent a fatal signal, as it was
+// when the collector ran before. If the process has ended before, nothing is reported:
+// whoever asks has to check afterwards whether it lives.
+func (s *Source) watch(pid int, start time.Duration) {
 	s.reader.follow(process.Key{PID: pid, Start: start.Truncate(tick)})
 }
 
@@ -173,7 +171,7 @@ func (s *Source) supervise(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
-			s.report(ctx)
+			s.report()
 		}
 	}
 }
@@ -195,45 +193,24 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	s.reader.queue.Deliver(deliver)
 }
 
-// report moves the counts into the metrics, and tells of losses.
-func (s *Source) report(ctx context.Context) {
-	now, last, t := s.reader.snapshot(), s.reported, s.settings.Telemetry
+// report brings the counts up to date.
+func (s *Source) report() {
+	now, last, c := s.reader.snapshot(), s.reported, s.settings.Counts
 	missed := s.programs.missed()
 	signals, processes := int64(now.signals-last.signals), int64(now.processes-last.processes)
-	t.ReceiverAuditKillRecordsRead.Add(ctx, now.records-last.records)
-	t.ReceiverAuditKillIncomplete.Add(ctx, now.incomplete-last.incomplete)
-	t.ReceiverAuditKillEvicted.Add(ctx, now.evicted-last.evicted)
-	t.ReceiverAuditKillQueueDropped.Add(ctx, now.dropped)
-	t.ReceiverAuditKillRingDropped.Add(ctx, signals, record("signal"))
-	t.ReceiverAuditKillRingDropped.Add(ctx, processes, record("process"))
-	t.ReceiverAuditKillMissed.Add(ctx, int64(missed-s.missed))
-	if malformed := now.malformed - last.malformed; malformed > 0 {
-		t.ReceiverAuditKillRejected.Add(ctx, malformed, metric.WithAttributes(attribute.String("reason", "malformed")))
-	}
-	if signals > 0 {
-		s.sampled.Warn("signals were lost, as the ring buffer was full: raise ebpf::ring_buffer", zap.Int64("signals", signals))
-	}
-	if processes > 0 {
-		s.sampled.Warn("what processes were started was lost, as the ring buffer was full: raise ebpf::ring_buffer",
-			zap.Int64("records", processes))
-	}
-	if missed > s.missed {
-		s.sampled.Warn("the kernel has skipped tracing programs, so that signals or the ends of processes may be missing",
-			zap.Uint64("times", missed-s.missed))
-	}
+	c.Records.Add(now.records - last.records)
+	c.Malformed.Add(now.malformed - last.malformed)
+	c.Incomplete.Add(now.incomplete - last.incomplete)
+	c.Evicted.Add(now.evicted - last.evicted)
+	c.Pending.Store(int64(now.pending))
+	c.Lose(source.QueueFull, now.dropped)
+	c.Lose(source.RingSignals, signals)
+	c.Lose(source.RingProcesses, processes)
+	c.Lose(source.ProgramsSkipped, int64(missed-s.missed))
 	if s.settings.LostEnds != nil && (signals > 0 || processes > 0 || missed > s.missed || now.dropped > 0) {
 		s.settings.LostEnds()
 	}
-	if now.dropped > 0 {
-		s.sampled.Warn("dropped events, as the pipeline does not take them as fast as signals are sent",
-			zap.Int64("events", now.dropped))
-	}
 	s.reported, s.missed = now, missed
-	s.pending.Store(int64(now.pending))
-}
-
-func record(of string) metric.MeasurementOption {
-	return metric.WithAttributes(attribute.String("record", of))
 }
 
 // Close implements source.Source. It takes the programs out of the kernel.
@@ -249,7 +226,7 @@ func (s *Source) Close() error {
 		s.reporting.Wait()
 		s.reader.queue.Abandon()
 		errs = append(errs, s.reader.ring.Close())
-		s.report(context.Background())
+		s.report()
 	}
 	return errors.Join(append(errs, s.programs.close())...)
 }

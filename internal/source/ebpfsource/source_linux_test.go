@@ -14,34 +14,28 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // played is a source whose ring is played.
 type played struct {
 	*Source
-	ring      *fakeRing
-	logs      *observer.ObservedLogs
-	telemetry *componenttest.Telemetry
-	troubles  chan error
+	ring     *fakeRing
+	logs     *observer.ObservedLogs
+	counts   source.Counts
+	troubles chan error
 }
 
 func newPlayed(t *testing.T) *played {
 	t.Helper()
-	p := &played{telemetry: componenttest.NewTelemetry(), troubles: make(chan error, 1)}
-	t.Cleanup(func() { assert.NoError(t, p.telemetry.Shutdown(context.WithoutCancel(t.Context()))) })
-	builder, err := metadata.NewTelemetryBuilder(p.telemetry.NewTelemetrySettings())
-	require.NoError(t, err)
+	p := &played{troubles: make(chan error, 1)}
 	core, logs := observer.New(zap.WarnLevel)
 	p.logs = logs
 	p.Source = New(Settings{
-		Telemetry: builder, Logger: zap.New(core), Report: func(err error) { p.troubles <- err },
+		Counts: &p.counts, Logger: zap.New(core), Health: func(err error) { p.troubles <- err },
 	})
 	p.programs = &programs{collection: &ebpf.Collection{}}
 	p.reader, p.ring, _ = newFakeReader()
@@ -52,31 +46,17 @@ func newPlayed(t *testing.T) *played {
 	return p
 }
 
-func (p *played) counted(t *testing.T, name string) map[string]int64 {
-	t.Helper()
-	m, err := p.telemetry.GetMetric("otelcol_receiver_audit_kill_" + name)
-	require.NoError(t, err)
-	sum, ok := m.Data.(metricdata.Sum[int64])
-	require.True(t, ok)
-	counted := make(map[string]int64)
-	for _, point := range sum.DataPoints {
-		record, _ := point.Attributes.Value("record")
-		counted[record.AsString()] += point.Value
-	}
-	return counted
-}
-
 func TestSourceDelivers(t *testing.T) {
 	t.Parallel()
 	p := newPlayed(t)
 	p.ring.writeSilently(bytesOf(kills()))
 	p.ring.writeSilently(strikes(11, toGroup(-1), 30))
-	events := make(chan []*kill.Event, 10)
+	events := make(chan []source.Observation, 10)
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
-		p.Run(ctx, func(e []*kill.Event) error {
-			events <- e
+		p.Run(ctx, func(seen []source.Observation) error {
+			events <- seen
 			return nil
 		})
 		close(ended)
@@ -93,12 +73,12 @@ func TestSourceThatIsShutDown(t *testing.T) {
 	t.Parallel()
 	p := newPlayed(t)
 	p.ring.writeSilently(bytesOf(kills()))
-	p.Run(t.Context(), func([]*kill.Event) error { return errors.New("shutting down") })
+	p.Run(t.Context(), func([]source.Observation) error { return errors.New("shutting down") })
 	p.ring.writeSilently(bytesOf(kills()))
 	require.Eventually(t, func() bool { return p.reader.queue.Len() > 0 }, limit, time.Millisecond)
 	require.NoError(t, p.Close())
-	assert.Equal(t, map[string]int64{"": 1}, p.counted(t, "queue_dropped"))
-	assert.Equal(t, map[string]int64{"": 2}, p.counted(t, "records_read"))
+	assert.EqualValues(t, 1, p.counts.Lost(source.QueueFull))
+	assert.EqualValues(t, 2, p.counts.Records.Load())
 }
 
 func TestSourceTellsOfLosses(t *testing.T) {
@@ -110,8 +90,8 @@ func TestSourceTellsOfLosses(t *testing.T) {
 	p.ring.writeSilently([]byte{0})
 	require.Eventually(t, func() bool { return p.reader.snapshot().signals == 3 }, limit, time.Millisecond)
 	require.NoError(t, p.Close())
-	assert.Equal(t, map[string]int64{"signal": 3, "process": 5}, p.counted(t, "ring_dropped"))
-	assert.Len(t, p.logs.FilterMessageSnippet("raise ebpf::ring_buffer").All(), 2)
+	assert.EqualValues(t, 3, p.counts.Lost(source.RingSignals))
+	assert.EqualValues(t, 5, p.counts.Lost(source.RingProcesses))
 }
 
 func TestSourceThatFails(t *testing.T) {
@@ -122,7 +102,7 @@ func TestSourceThatFails(t *testing.T) {
 	p.ring.mutex.Unlock()
 	require.EqualError(t, <-p.troubles, "reading the ring buffer: broken")
 	require.NoError(t, p.Close())
-	assert.Len(t, p.logs.FilterMessageSnippet("until the collector is restarted").All(), 1)
+	assert.Len(t, p.logs.FilterMessageSnippet("until this process is restarted").All(), 1)
 }
 
 func TestCloseWithoutStart(t *testing.T) {

@@ -9,10 +9,9 @@ import (
 	"errors"
 	"fmt"
 
-	"go.opentelemetry.io/collector/extension/xextension/storage"
-
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // checkpointVersion is the version of the encoding below.
@@ -30,20 +29,23 @@ type checkpoint struct {
 	First auditrecord.Stamp `json:"first"`
 }
 
-// checkpoints keeps the checkpoint of one log in a storage extension.
+// checkpoints keeps the checkpoint of one log in a store; nil keeps nothing.
 type checkpoints struct {
-	client storage.Client
-	key    string
-	saved  checkpoint
+	store source.Store
+	key   string
+	saved checkpoint
 }
 
-func newCheckpoints(client storage.Client, path string) *checkpoints {
-	return &checkpoints{client: client, key: "file:" + path}
+func newCheckpoints(store source.Store, path string) *checkpoints {
+	return &checkpoints{store: store, key: "file:" + path}
 }
 
 // load returns the checkpoint, or nil if there is none.
 func (c *checkpoints) load(ctx context.Context) (*checkpoint, error) {
-	data, err := c.client.Get(ctx, c.key)
+	if c.store == nil {
+		return nil, nil
+	}
+	data, err := c.store.Get(ctx, c.key)
 	if err != nil {
 		return nil, fmt.Errorf("reading the checkpoint %q: %w", c.key, err)
 	}
@@ -71,14 +73,14 @@ func (c *checkpoints) damaged(err error) error {
 
 // save stores a checkpoint unless it is stored already.
 func (c *checkpoints) save(ctx context.Context, at checkpoint) error {
-	if at == c.saved {
+	if at == c.saved || c.store == nil {
 		return nil
 	}
 	data, err := json.Marshal(at)
 	if err != nil {
 		return err
 	}
-	if err := c.client.Set(ctx, c.key, data); err != nil {
+	if err := c.store.Set(ctx, c.key, data); err != nil {
 		return fmt.Errorf("saving the checkpoint %q: %w", c.key, err)
 	}
 	c.saved = at

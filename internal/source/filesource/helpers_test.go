@@ -18,16 +18,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
-	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
@@ -42,11 +39,10 @@ const (
 // of it talks to.
 type bench struct {
 	*auditLog
-	storage   *fakeStorage
-	telemetry *componenttest.Telemetry
-	logs      *observer.ObservedLogs
-	builder   *metadata.TelemetryBuilder
-	logger    *zap.Logger
+	storage *fakeStorage
+	counts  source.Counts
+	logs    *observer.ObservedLogs
+	logger  *zap.Logger
 
 	mutex    sync.Mutex
 	troubles []error
@@ -55,19 +51,12 @@ type bench struct {
 func newBench(t *testing.T) *bench {
 	t.Helper()
 	core, logs := observer.New(zapcore.DebugLevel)
-	b := &bench{
-		auditLog:  &auditLog{path: filepath.Join(t.TempDir(), "audit.log")},
-		storage:   newFakeStorage(),
-		telemetry: componenttest.NewTelemetry(),
-		logs:      logs,
-		logger:    zap.New(core),
+	return &bench{
+		auditLog: &auditLog{path: filepath.Join(t.TempDir(), "audit.log")},
+		storage:  newFakeStorage(),
+		logs:     logs,
+		logger:   zap.New(core),
 	}
-	t.Cleanup(func() { assert.NoError(t, b.telemetry.Shutdown(context.WithoutCancel(t.Context()))) })
-	var err error
-	b.builder, err = metadata.NewTelemetryBuilder(metadatatest.NewSettings(b.telemetry).TelemetrySettings)
-	require.NoError(t, err)
-	t.Cleanup(b.builder.Shutdown)
-	return b
 }
 
 // settings are those of a receiver that follows the log from its beginning.
@@ -78,10 +67,10 @@ func (b *bench) settings() filesource.Settings {
 		FromBeginning: true,
 		Follow:        true,
 		Correlation:   correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192},
-		Storage:       b.storage,
-		Telemetry:     b.builder,
+		Store:         b.storage,
+		Counts:        &b.counts,
 		Logger:        b.logger,
-		Report:        b.report,
+		Health:        b.report,
 	}
 }
 
@@ -98,28 +87,11 @@ func (b *bench) reported() []error {
 	return slices.Clone(b.troubles)
 }
 
-// metric returns the value of one of the receiver's metrics, all attributes
-// together.
-func (b *bench) metric(t require.TestingT, name string) int64 {
-	metric, err := b.telemetry.GetMetric("otelcol_receiver_audit_kill_" + name)
-	if err != nil {
-		return 0 // never counted
-	}
-	var points []metricdata.DataPoint[int64]
-	switch data := metric.Data.(type) {
-	case metricdata.Sum[int64]:
-		points = data.DataPoints
-	case metricdata.Gauge[int64]:
-		points = data.DataPoints
-	default:
-		require.Fail(t, "not a metric of whole numbers", name)
-	}
-	var sum int64
-	for _, point := range points {
-		sum += point.Value
-	}
-	return sum
-}
+// lost is how many files were rotated away unread.
+func (b *bench) lost() int64 { return b.counts.Lost(source.RotatedFiles) }
+
+// rejected is how many lines were no usable records.
+func (b *bench) rejected() int64 { return b.counts.Malformed.Load() + b.counts.TooLong.Load() }
 
 // run is a source at work.
 type run struct {
@@ -133,9 +105,9 @@ type run struct {
 // newSource returns a source that is closed when the test ends.
 func newSource(t *testing.T, settings filesource.Settings) *filesource.Source {
 	t.Helper()
-	source := filesource.New(settings)
-	t.Cleanup(func() { assert.NoError(t, source.Close()) })
-	return source
+	s := filesource.New(settings)
+	t.Cleanup(func() { assert.NoError(t, s.Close()) })
+	return s
 }
 
 // prepare starts a source with the given settings, without letting it read.
@@ -190,9 +162,9 @@ func (r *run) freeze(b *bench, first int, text ...string) func() {
 		if n == first+2 {
 			written += strings.Join(text, "")
 		}
-		before := b.metric(r.t, "records_read")
+		before := b.counts.Records.Load()
 		b.append(r.t, written)
-		require.Eventually(r.t, func() bool { return b.metric(r.t, "records_read") == before+3 }, patience, look)
+		require.Eventually(r.t, func() bool { return b.counts.Records.Load() == before+3 }, patience, look)
 	}
 	return resume
 }
@@ -220,7 +192,7 @@ type sink struct {
 
 func newSink() *sink { return new(sink) }
 
-func (s *sink) deliver(events []*kill.Event) error {
+func (s *sink) deliver(seen []source.Observation) error {
 	s.mutex.Lock()
 	blocked := s.blocked
 	s.mutex.Unlock()
@@ -232,7 +204,9 @@ func (s *sink) deliver(events []*kill.Event) error {
 	if s.refuse != nil {
 		return s.refuse
 	}
-	s.taken = append(s.taken, events...)
+	for _, o := range seen {
+		s.taken = append(s.taken, o.Event)
+	}
 	return nil
 }
 

@@ -10,11 +10,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
-
-	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
 )
 
 // maxLine is the longest line that is taken whole.
@@ -63,7 +58,7 @@ func TestForeignBytes(t *testing.T) {
 			b.append(t, text)
 			r := start(t, b.settings())
 			require.Eventually(t, func() bool { return len(r.sink.counts()) >= 2+len(test.also) }, patience, look)
-			require.Eventually(t, func() bool { return b.metric(t, "file_bytes_read") == int64(len(text)) }, patience, look)
+			require.Eventually(t, func() bool { return b.counts.Bytes.Load() == int64(len(text)) }, patience, look)
 			r.stop()
 			whole := map[string]int{}
 			for _, e := range r.sink.events() {
@@ -76,20 +71,9 @@ func TestForeignBytes(t *testing.T) {
 				want[keyOf(n)] = 1
 			}
 			assert.Equal(t, want, whole)
-			assert.Equal(t, int64(strings.Count(text, "\n")), b.metric(t, "records_read"))
-			var rejected []metricdata.DataPoint[int64]
-			for reason, n := range map[string]int64{"malformed": test.malformed, "too_long": test.tooLong} {
-				if n > 0 {
-					rejected = append(rejected, metricdata.DataPoint[int64]{
-						Value: n, Attributes: attribute.NewSet(attribute.String("reason", reason)),
-					})
-				}
-			}
-			if rejected == nil {
-				assert.Zero(t, b.metric(t, "rejected"))
-				return
-			}
-			metadatatest.AssertEqualReceiverAuditKillRejected(t, b.telemetry, rejected, metricdatatest.IgnoreTimestamp())
+			assert.Equal(t, int64(strings.Count(text, "\n")), b.counts.Records.Load())
+			assert.Equal(t, test.malformed, b.counts.Malformed.Load())
+			assert.Equal(t, test.tooLong, b.counts.TooLong.Load())
 		})
 	}
 }
@@ -135,7 +119,7 @@ func TestLongestLine(t *testing.T) {
 			e := r.sink.events()[0]
 			assert.Equal(t, test.whole, e.Complete)
 			assert.Contains(t, e.Sender.Title, "AAAA")
-			assert.Equal(t, test.whole, b.metric(t, "rejected") == 0)
+			assert.Equal(t, test.whole, b.rejected() == 0)
 		})
 	}
 }
@@ -155,7 +139,7 @@ func TestHalfALine(t *testing.T) {
 			text := event(1) + event(2)[:cut]
 			b.append(t, text)
 			r := start(t, b.settings())
-			require.Eventually(t, func() bool { return b.metric(t, "file_bytes_read") == int64(len(text)) }, patience, look)
+			require.Eventually(t, func() bool { return b.counts.Bytes.Load() == int64(len(text)) }, patience, look)
 			r.await(1)
 			b.append(t, event(2)[cut:])
 			r.await(1, 2)
@@ -178,7 +162,7 @@ func TestHalfALine(t *testing.T) {
 			require.Eventually(t, func() bool { return r.sink.counts()[keyOf(3)] == 1 }, patience, look)
 			r.stop()
 			assert.Equal(t, 1, r.sink.counts()[keyOf(1)])
-			assert.Equal(t, int64(strings.Count(event(2)[:cut], "\n")+7), b.metric(t, "records_read"), "half a line counts")
+			assert.Equal(t, int64(strings.Count(event(2)[:cut], "\n")+7), b.counts.Records.Load(), "half a line counts")
 		})
 	}
 }

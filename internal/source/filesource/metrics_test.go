@@ -9,10 +9,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
-
-	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
 )
 
 // TestMetrics follows the metrics from the first event to the last. That of
@@ -20,8 +16,6 @@ import (
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	value := func(n int) []metricdata.DataPoint[int64] { return []metricdata.DataPoint[int64]{{Value: int64(n)}} }
-	ignore := metricdatatest.IgnoreTimestamp()
 
 	b.write(t, b.number(1)+".gz", "not gzip at all")
 	settings := b.settings()
@@ -31,25 +25,25 @@ func TestMetrics(t *testing.T) {
 	resume := r.freeze(b, 1)
 	rest := records(4)[0] + "\n" + records(5)[0] + "\n" + records(6)[0] + "\n"
 	b.append(t, rest)
-	metadatatest.AssertEqualReceiverAuditKillRecordsRead(t, b.telemetry, value(9), ignore)
-	metadatatest.AssertEqualReceiverAuditKillFileBytesRead(t, b.telemetry, value(len(event(1, 2, 3))), ignore)
-	metadatatest.AssertEqualReceiverAuditKillPending(t, b.telemetry, value(0), ignore)
+	assert.EqualValues(t, 9, b.counts.Records.Load())
+	assert.EqualValues(t, len(event(1, 2, 3)), b.counts.Bytes.Load())
+	assert.EqualValues(t, 0, b.counts.Pending.Load())
 	resume()
 
 	// Of three events without a target there is room for two.
-	require.Eventually(t, func() bool { return b.metric(t, "pending") == 2 }, patience, look)
-	metadatatest.AssertEqualReceiverAuditKillRecordsRead(t, b.telemetry, value(12), ignore)
-	metadatatest.AssertEqualReceiverAuditKillFileBytesRead(t, b.telemetry, value(len(event(1, 2, 3)+rest)), ignore)
-	metadatatest.AssertEqualReceiverAuditKillFileBytesBehind(t, b.telemetry, value(0), ignore)
-	metadatatest.AssertEqualReceiverAuditKillEvicted(t, b.telemetry, value(1), ignore)
-	metadatatest.AssertEqualReceiverAuditKillIncomplete(t, b.telemetry, value(1), ignore)
-	metadatatest.AssertEqualReceiverAuditKillFileLost(t, b.telemetry, value(1), ignore)
-	assert.Zero(t, b.metric(t, "checkpoint_errors"))
+	require.Eventually(t, func() bool { return b.counts.Pending.Load() == 2 }, patience, look)
+	assert.EqualValues(t, 12, b.counts.Records.Load())
+	assert.EqualValues(t, len(event(1, 2, 3)+rest), b.counts.Bytes.Load())
+	assert.EqualValues(t, 0, b.counts.BytesBehind.Load())
+	assert.EqualValues(t, 1, b.counts.Evicted.Load())
+	assert.EqualValues(t, 1, b.counts.Incomplete.Load())
+	assert.EqualValues(t, 1, b.lost())
+	assert.Zero(t, b.counts.CheckpointErrors.Load())
 
 	r.stop()
-	metadatatest.AssertEqualReceiverAuditKillPending(t, b.telemetry, value(0), ignore)
-	metadatatest.AssertEqualReceiverAuditKillIncomplete(t, b.telemetry, value(3), ignore)
-	metadatatest.AssertEqualReceiverAuditKillEvicted(t, b.telemetry, value(1), ignore)
+	assert.EqualValues(t, 0, b.counts.Pending.Load())
+	assert.EqualValues(t, 3, b.counts.Incomplete.Load())
+	assert.EqualValues(t, 1, b.counts.Evicted.Load())
 }
 
 // TestBytesBehind has a source fall behind that reads the oldest of some files.
@@ -62,8 +56,8 @@ func TestBytesBehind(t *testing.T) {
 	r := prepare(t, b.settings())
 	resume := r.sink.block()
 	r.read()
-	behind := func() int64 { return b.metric(t, "file_bytes_behind") }
-	read := func() int64 { return b.metric(t, "file_bytes_read") }
+	behind := func() int64 { return b.counts.BytesBehind.Load() }
+	read := func() int64 { return b.counts.Bytes.Load() }
 	require.Eventually(t, func() bool { return behind() > 0 }, patience, look)
 	require.Eventually(t, func() bool { return read()+behind() == int64(len(event(upTo(1, 2003)...))) }, patience, look)
 	// It is known also while nothing is handed on.
@@ -84,7 +78,7 @@ func TestLossIsToldOnce(t *testing.T) {
 	b.append(t, event(1))
 	r := start(t, b.settings())
 	r.await(1)
-	assert.Equal(t, int64(20), b.metric(t, "file_lost"))
+	assert.Equal(t, int64(20), b.lost())
 	told := b.logs.FilterMessage("a part of the log is lost").All()
 	require.Len(t, told, 1)
 	assert.ErrorContains(t, told[0].Context[1].Interface.(error), b.number(20)+".gz: damaged gzip file")

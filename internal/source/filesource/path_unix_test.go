@@ -29,15 +29,15 @@ func TestPathOfNoUse(t *testing.T) {
 	}{
 		"a directory": {
 			prepare: func(t *testing.T, path string) { require.NoError(t, os.Mkdir(path, 0o700)) },
-			want:    "%[1]s is a directory: file::path must name the log file in it, such as %[1]s/audit.log",
+			want:    "%[1]s is a directory",
 		},
 		"a FIFO": {
 			prepare: func(t *testing.T, path string) { require.NoError(t, syscall.Mkfifo(path, 0o600)) },
-			want:    "%[1]s is not a regular file (p---------): file::path must name a log file",
+			want:    "%[1]s is not a regular file (p---------)",
 		},
 		"a device": {
 			prepare: func(t *testing.T, path string) { require.NoError(t, os.Symlink("/dev/null", path)) },
-			want:    "%[1]s is not a regular file (Dc---------): file::path must name a log file",
+			want:    "%[1]s is not a regular file (Dc---------)",
 		},
 		"in a file instead of a folder": {
 			prepare: func(t *testing.T, path string) {
@@ -147,7 +147,7 @@ func TestNoPermission(t *testing.T) {
 			}
 			want := strings.NewReplacer("PATH", path, "FOLDER", folder).Replace(test.want)
 			assert.Contains(t, string(output), "Start: "+want+
-				"run the collector as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of its user\n")
+				"run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of its user\n")
 		})
 	}
 }

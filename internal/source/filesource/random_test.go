@@ -63,8 +63,8 @@ func TestAnything(t *testing.T) {
 				want[keyOf(n)] = true
 			}
 			assert.Equal(t, want, c.delivered())
-			assert.Zero(t, c.metric(t, "file_lost"))
-			assert.Zero(t, c.metric(t, "rejected"))
+			assert.Zero(t, c.lost())
+			assert.Zero(t, c.rejected())
 		})
 	}
 }
@@ -163,7 +163,7 @@ func (c *chaos) restart() {
 		// Killed: nothing is delivered or stored from here on.
 		c.run.close()
 		c.storage = c.storage.copy(c.t)
-		c.settings.Storage = c.storage
+		c.settings.Store = c.storage
 	}
 	c.end()
 	if c.rand.IntN(3) > 0 {

@@ -230,7 +230,7 @@ func TestResume(t *testing.T) {
 				settings := b.settings()
 				if how == "killed" {
 					// A collector that is killed stores nothing more.
-					settings.Storage = b.storage.copy(t)
+					settings.Store = b.storage.copy(t)
 				}
 				first.stop()
 				delivered := first.sink.counts()
@@ -238,7 +238,7 @@ func TestResume(t *testing.T) {
 				test.change(t, b)
 				second := start(t, settings)
 				require.Eventually(t, func() bool {
-					return len(second.sink.counts()) >= len(test.want) && b.metric(t, "file_lost") >= test.lost
+					return len(second.sink.counts()) >= len(test.want) && b.lost() >= test.lost
 				}, patience, look)
 				second.stop()
 				for _, n := range test.want {
@@ -252,7 +252,7 @@ func TestResume(t *testing.T) {
 						assert.NotContains(t, second.sink.counts(), key, "delivered before")
 					}
 				}
-				assert.Equal(t, test.lost, b.metric(t, "file_lost"))
+				assert.Equal(t, test.lost, b.lost())
 				assert.Len(t, b.logs.FilterMessage("a part of the log is lost").All(), int(test.lost))
 			})
 		}
@@ -273,7 +273,7 @@ func TestResumeBesideOlderFiles(t *testing.T) {
 	r = start(t, b.settings())
 	b.append(t, event(3))
 	r.await(3)
-	assert.Equal(t, int64(1), b.metric(t, "file_lost"))
+	assert.Equal(t, int64(1), b.lost())
 }
 
 // everything returns all that the uncompressed files of the log hold.
@@ -400,7 +400,7 @@ func TestStorageFull(t *testing.T) {
 		b.append(t, event(n))
 		r.await(upTo(1, n)...)
 	}
-	require.Eventually(t, func() bool { return b.metric(t, "checkpoint_errors") >= 4 }, patience, look)
+	require.Eventually(t, func() bool { return b.counts.CheckpointErrors.Load() >= 4 }, patience, look)
 	failed := b.logs.FilterMessageSnippet("will be delivered again after a restart").All()
 	require.Len(t, failed, 1, "told once, not each time")
 	require.ErrorIs(t, failed[0].Context[0].Interface.(error), errFull)

@@ -198,7 +198,7 @@ func TestRotateWhileReading(t *testing.T) {
 					r.await(append(upTo(1, 3), test.want...)...)
 					r.stop()
 					r.check(append(upTo(1, 3), test.want...)...)
-					assert.Equal(t, test.lost, b.metric(t, "file_lost"))
+					assert.Equal(t, test.lost, b.lost())
 				})
 			}
 			t.Run("between two looks", func(t *testing.T) {
@@ -211,7 +211,7 @@ func TestRotateWhileReading(t *testing.T) {
 				r.await(append(upTo(1, 3), test.want...)...)
 				r.stop()
 				r.check(append(upTo(1, 3), test.want...)...)
-				assert.Equal(t, test.lost, b.metric(t, "file_lost"))
+				assert.Equal(t, test.lost, b.lost())
 			})
 		})
 	}
@@ -242,7 +242,7 @@ func TestRemovedWhileReading(t *testing.T) {
 			}
 			r.read()
 			r.await(test.want...)
-			assert.Equal(t, test.lost, b.metric(t, "file_lost"))
+			assert.Equal(t, test.lost, b.lost())
 		})
 	}
 }

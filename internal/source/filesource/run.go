@@ -42,7 +42,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 		s.deliver(lasting, batches, deliver)
 	}()
 	s.readAll(ctx, batches)
-	s.stop(lasting, batches)
+	s.stop(batches)
 	close(batches)
 	<-done
 }
@@ -54,7 +54,7 @@ func (s *Source) deliver(ctx context.Context, batches <-chan batch, deliver sour
 		if failed {
 			continue // shutting down: what is not delivered is read again
 		}
-		if len(b.events) > 0 && deliver(b.events) != nil {
+		if len(b.events) > 0 && deliver(source.Events(b.events)) != nil {
 			failed = true
 			continue
 		}
@@ -64,7 +64,7 @@ func (s *Source) deliver(ctx context.Context, batches <-chan batch, deliver sour
 
 func (s *Source) save(ctx context.Context, at checkpoint) {
 	if err := s.checkpoints.save(ctx, at); err != nil {
-		s.settings.Telemetry.ReceiverAuditKillCheckpointErrors.Add(ctx, 1)
+		s.settings.Counts.CheckpointErrors.Add(1)
 		s.sampled.Error("events are delivered, but will be delivered again after a restart: "+
 			"make room for the storage extension", zap.Error(err))
 	}
@@ -84,18 +84,18 @@ func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
 		case err == nil:
 			s.recovered()
 			if s.scanner.Full() || time.Since(s.lastBatch) > checkpointInterval {
-				s.send(ctx, batches, s.checkpoint())
+				s.send(batches, s.checkpoint())
 			}
 		case !errors.Is(err, io.EOF):
 			s.trouble(err)
-			s.sendGathered(ctx, batches)
+			s.sendGathered(batches)
 			sleep(ctx, retryInterval)
 		case s.settings.Follow:
 			s.recovered()
 			s.idle(ctx, batches)
 		default:
 			s.recovered()
-			s.end(ctx, batches)
+			s.end(batches)
 			<-ctx.Done()
 		}
 	}
@@ -170,22 +170,22 @@ func (s *Source) change(file *logFile) {
 // idle is what happens when all that was written has been read.
 func (s *Source) idle(ctx context.Context, batches chan<- batch) {
 	wait := pollWatched
-	if next := s.scanner.Correlator.Expire(time.Now()); next > 0 {
+	if next := s.scanner.Expire(time.Now()); next > 0 {
 		wait = min(wait, next)
 	}
-	s.sendGathered(ctx, batches)
+	s.sendGathered(batches)
 	s.watcher.wait(ctx, wait)
 }
 
 // sendGathered sends what there is, and now and then a checkpoint alone.
-func (s *Source) sendGathered(ctx context.Context, batches chan<- batch) {
+func (s *Source) sendGathered(batches chan<- batch) {
 	if s.scanner.Gathered() || time.Since(s.lastBatch) > checkpointInterval {
-		s.send(ctx, batches, s.checkpoint())
+		s.send(batches, s.checkpoint())
 	}
 }
 
 // end is what happens at the end of a log that is not followed.
-func (s *Source) end(ctx context.Context, batches chan<- batch) {
+func (s *Source) end(batches chan<- batch) {
 	at := s.trail.position()
 	if s.scanner.Waiting() > 0 {
 		// The last line may still be being written: next time it is read again,
@@ -194,7 +194,7 @@ func (s *Source) end(ctx context.Context, batches chan<- batch) {
 		s.scanner.Finish(s.trail.position(), time.Now())
 	}
 	s.scanner.Correlator.Flush()
-	s.send(ctx, batches, at)
+	s.send(batches, at)
 	s.ended = true
 	s.settings.Logger.Info("the log was read to its end", zap.String("path", s.settings.Path))
 }
@@ -202,13 +202,13 @@ func (s *Source) end(ctx context.Context, batches chan<- batch) {
 // stop hands on what was gathered. Events that are still waiting for records
 // are delivered as they are; the checkpoint stays before them, so that after a
 // restart they come again, whole and with the same uid.
-func (s *Source) stop(ctx context.Context, batches chan<- batch) {
+func (s *Source) stop(batches chan<- batch) {
 	if s.ended {
 		return
 	}
 	at := s.checkpoint()
 	s.scanner.Correlator.Flush()
-	s.send(ctx, batches, at)
+	s.send(batches, at)
 }
 
 // checkpoint returns the position before which everything is done once the
@@ -217,10 +217,10 @@ func (s *Source) checkpoint() correlate.Position {
 	return s.scanner.Correlator.Safe(s.trail.position() - correlate.Position(s.scanner.Waiting()))
 }
 
-func (s *Source) send(ctx context.Context, batches chan<- batch, at correlate.Position) {
+func (s *Source) send(batches chan<- batch, at correlate.Position) {
 	b := batch{events: s.scanner.Take(), at: s.trail.checkpoint(at)}
-	s.report(context.WithoutCancel(ctx))
-	s.pending.Store(int64(s.scanner.Correlator.Pending()))
+	s.report()
+	s.settings.Counts.Pending.Store(int64(s.scanner.Correlator.Pending()))
 	// While there are files to catch up with, it takes a look at all of them.
 	if s.trail.following == nil || time.Since(s.lastBehind) > checkpointInterval {
 		s.observeBehind()
@@ -246,7 +246,7 @@ func (s *Source) handOver(batches chan<- batch, b batch) {
 }
 
 func (s *Source) observeBehind() {
-	s.behind.Store(s.trail.behind() + s.scanner.Buffered())
+	s.settings.Counts.BytesBehind.Store(s.trail.behind() + s.scanner.Buffered())
 	s.lastBehind = time.Now()
 }
 
@@ -255,13 +255,13 @@ func (s *Source) trouble(err error) {
 		s.sampled.Error("cannot read the log, trying again", zap.Error(err))
 	}
 	s.troubled = true
-	s.settings.Report(err)
+	s.settings.Health(err)
 }
 
 func (s *Source) recovered() {
 	if s.troubled {
 		s.sampled.Info("the log can be read again", zap.String("path", s.settings.Path))
-		s.settings.Report(nil)
+		s.settings.Health(nil)
 	}
 	s.troubled = false
 }

@@ -9,17 +9,14 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/collector/extension/xextension/storage"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -34,14 +31,16 @@ type Settings struct {
 	Follow bool
 	// Correlation says how records are joined.
 	Correlation correlate.Config
-	// Storage keeps the checkpoint.
-	Storage   storage.Client
-	Telemetry *metadata.TelemetryBuilder
-	Logger    *zap.Logger
+	// Store keeps the checkpoint; nil if nothing does.
+	Store source.Store
+	// Panics contains a panic while one line is worked on.
+	Panics *panics.Guard
+	Counts *source.Counts
+	Logger *zap.Logger
 	// Tampered is called when somebody is seen to blind the monitor.
 	Tampered func()
-	// Report is told of trouble that may pass, and with nil that it has passed.
-	Report func(error)
+	// Health is told of trouble that may pass, and with nil that it has passed.
+	Health func(error)
 }
 
 // Source follows one audit log.
@@ -54,13 +53,11 @@ type Source struct {
 	watcher     *watcher
 	checkpoints *checkpoints
 
-	// reported and correlated are the counts that the metrics have.
+	// reported and correlated are what settings.Counts have of the scanner and its correlator.
 	reported   logfile.Counts
 	correlated correlate.Counts
 
 	lastBatch, lastBehind time.Time
-	// behind and pending are read by the metrics' callbacks.
-	behind, pending atomic.Int64
 	// troubled is true while the log cannot be read, ended once a log that is
 	// not followed was read to its end.
 	troubled, ended bool
@@ -74,12 +71,12 @@ func New(settings Settings) *Source {
 		settings:    settings,
 		sampled:     logsampling.New(settings.Logger),
 		scanner:     logfile.NewScanner(settings.Correlation, 0),
-		checkpoints: newCheckpoints(settings.Storage, settings.Path),
+		checkpoints: newCheckpoints(settings.Store, settings.Path),
 		watcher:     &watcher{},
 	}
-	s.scanner.Tampered = settings.Tampered
+	s.scanner.Tampered, s.scanner.Panics = settings.Tampered, settings.Panics
 	s.trail = &trail{path: settings.Path, toEnd: !settings.Follow, logger: s.sampled, lost: func() {
-		settings.Telemetry.ReceiverAuditKillFileLost.Add(context.Background(), 1)
+		settings.Counts.Lose(source.RotatedFiles, 1)
 	}}
 	return s
 }
@@ -113,7 +110,7 @@ func (s *Source) Start(ctx context.Context) error {
 	if s.settings.Follow {
 		s.watcher = newWatcher(s.settings.Path, s.settings.Logger)
 	}
-	return s.registerMetrics()
+	return nil
 }
 
 // checkExists decides whether to wait for a log that does not exist.
@@ -130,19 +127,8 @@ func (s *Source) checkExists() error {
 	return nil
 }
 
-func (s *Source) registerMetrics() error {
-	return errors.Join(
-		s.settings.Telemetry.RegisterReceiverAuditKillFileBytesBehindCallback(observe(&s.behind)),
-		s.settings.Telemetry.RegisterReceiverAuditKillPendingCallback(observe(&s.pending)),
-	)
-}
-
-func observe(value *atomic.Int64) metric.Int64Callback {
-	return func(_ context.Context, observer metric.Int64Observer) error {
-		observer.Observe(value.Load())
-		return nil
-	}
-}
+// Traits implements source.Source.
+func (*Source) Traits() source.Traits { return source.Traits{Way: "file"} }
 
 // Close implements source.Source.
 func (s *Source) Close() error {

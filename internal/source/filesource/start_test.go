@@ -79,11 +79,11 @@ func TestStartAtEnd(t *testing.T) {
 			b.append(t, test.append)
 			first.read()
 			first.await(test.want...)
-			assert.Zero(t, b.metric(t, "file_lost"))
+			assert.Zero(t, b.lost())
 
-			settings.Storage = killed
+			settings.Store = killed
 			start(t, settings).await(test.want...)
-			assert.Zero(t, b.metric(t, "file_lost"))
+			assert.Zero(t, b.lost())
 		})
 	}
 }
@@ -239,11 +239,11 @@ func TestStartAtBeginning(t *testing.T) {
 				settings := b.settings()
 				settings.Follow = follow
 				r := start(t, settings)
-				require.Eventually(t, func() bool { return b.metric(t, "file_lost") >= test.lost }, patience, look)
+				require.Eventually(t, func() bool { return b.lost() >= test.lost }, patience, look)
 				r.await(test.want...)
 				r.stop()
 				r.check(test.want...)
-				assert.Equal(t, test.lost, b.metric(t, "file_lost"))
+				assert.Equal(t, test.lost, b.lost())
 			})
 		}
 	}
@@ -276,7 +276,7 @@ func TestLink(t *testing.T) {
 			elsewhere.append(t, event(8))
 			resume()
 			r.await(upTo(1, 8)...)
-			assert.Zero(t, b.metric(t, "file_lost"))
+			assert.Zero(t, b.lost())
 		})
 	}
 }
@@ -320,7 +320,7 @@ func TestAppearsLater(t *testing.T) {
 				r.await(1, 2)
 				b.append(t, event(3))
 				r.await(1, 2, 3)
-				assert.Zero(t, b.metric(t, "file_lost"))
+				assert.Zero(t, b.lost())
 			})
 		}
 	}

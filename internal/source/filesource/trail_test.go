@@ -15,13 +15,11 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // The tests here go step by step through what a source does while others work
@@ -51,13 +49,11 @@ func TestWrittenJustBeforeTheRotation(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	writeFile(t, path, cwd("1"))
-	telemetry, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
-	require.NoError(t, err)
 	s := New(Settings{
 		Tampered: func() {},
-		Path:     path, FromBeginning: true, Follow: true, Storage: storage.NewNopClient(),
+		Path:     path, FromBeginning: true, Follow: true,
 		Correlation: correlate.Config{Timeout: time.Second, MaxPending: 1},
-		Telemetry:   telemetry, Logger: zap.NewNop(), Report: func(error) {},
+		Counts:      new(source.Counts), Logger: zap.NewNop(), Health: func(error) {},
 	})
 	require.NoError(t, s.Start(t.Context()))
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
@@ -256,7 +252,7 @@ func TestIdentityOfHalfALine(t *testing.T) {
 
 // countingStorage counts how often something is stored.
 type countingStorage struct {
-	storage.Client
+	source.Store
 
 	sets int
 }
@@ -268,7 +264,7 @@ func (s *countingStorage) Set(context.Context, string, []byte) error {
 
 func TestSaveOnlyWhatIsNew(t *testing.T) {
 	t.Parallel()
-	client := &countingStorage{Client: storage.NewNopClient()}
+	client := new(countingStorage)
 	c := newCheckpoints(client, "/var/log/audit/audit.log")
 	for _, offset := range []int64{1, 1, 2, 2, 2} {
 		require.NoError(t, c.save(t.Context(), checkpoint{Version: checkpointVersion, Offset: offset}))

@@ -169,7 +169,7 @@ func TestTruncateWhileReading(t *testing.T) {
 				t.Helper()
 				want := append(upTo(1, 3), test.want...)
 				require.Eventually(t, func() bool {
-					return b.metric(t, "file_lost") >= test.lost && len(r.sink.counts()) >= len(want)
+					return b.lost() >= test.lost && len(r.sink.counts()) >= len(want)
 				}, patience, look)
 				r.stop()
 				if !test.again {
@@ -178,7 +178,7 @@ func TestTruncateWhileReading(t *testing.T) {
 				for _, n := range want {
 					assert.Contains(t, r.sink.counts(), keyOf(n))
 				}
-				assert.Equal(t, test.lost, b.metric(t, "file_lost"))
+				assert.Equal(t, test.lost, b.lost())
 			}
 			if !test.unseen {
 				t.Run("seen", func(t *testing.T) {
@@ -216,6 +216,6 @@ func TestHalfALineGoesOnInTheCopy(t *testing.T) {
 	b.append(t, event(5))
 	resume()
 	r.await(upTo(1, 5)...)
-	assert.Zero(t, b.metric(t, "file_lost"))
-	assert.Zero(t, b.metric(t, "rejected"))
+	assert.Zero(t, b.lost())
+	assert.Zero(t, b.rejected())
 }

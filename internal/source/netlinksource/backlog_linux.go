@@ -58,7 +58,7 @@ func (b *backlog) set(status *libaudit.AuditStatus) error {
 	}
 	if libaudit.FailureMode(status.Failure) == panicOnFailure {
 		b.logger.Warn("the kernel would panic when it loses an audit record (auditctl -f 2); " +
-			"it will only log that while the collector is the audit daemon")
+			"it will only log that while this process is the audit daemon")
 		errs = append(errs, b.kernel.SetFailure(logOnFailure, libaudit.WaitForReply))
 	}
 	if err := errors.Join(errs...); err != nil {

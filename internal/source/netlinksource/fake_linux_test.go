@@ -4,7 +4,6 @@
 package netlinksource
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -16,7 +15,6 @@ import (
 	"github.com/elastic/go-libaudit/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -24,7 +22,8 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // batch is what one call of receive returns.
@@ -196,7 +195,7 @@ type bench struct {
 	transport *fakeTransport
 	kernel    *fakeKernel
 	logs      *observer.ObservedLogs
-	telemetry *componenttest.Telemetry
+	counts    source.Counts
 	clock     time.Time
 	troubles  []error
 	tampered  atomic.Int32
@@ -207,25 +206,22 @@ func newBench(t *testing.T, mode Mode, status libaudit.AuditStatus) *bench {
 	t.Helper()
 	b := &bench{
 		t: t, transport: newFakeTransport(), kernel: &fakeKernel{status: status},
-		telemetry: componenttest.NewTelemetry(), clock: time.Unix(1450214919, 0), // that of the events
+		clock: time.Unix(1450214919, 0), // that of the events
 	}
 	core, logs := observer.New(zapcore.DebugLevel)
 	b.logs = logs
-	builder, err := metadata.NewTelemetryBuilder(b.telemetry.NewTelemetrySettings())
-	require.NoError(t, err)
+	logger := zap.New(core)
 	b.Source = New(Settings{
-		Mode: mode, Telemetry: builder, Logger: zap.New(core),
+		Mode: mode, Counts: &b.counts, Logger: logger, Warn: func(p *problem.Problem) { logger.Warn(p.What) },
 		Correlation: correlate.Config{Timeout: time.Minute, MaxPending: 100},
-		Report:      func(err error) { b.troubles = append(b.troubles, err) },
+		Health:      func(err error) { b.troubles = append(b.troubles, err) },
 	})
-	b.reader = newReader(b.transport, b.settings.Correlation, func() { b.tampered.Add(1) })
+	b.reader = newReader(b.transport, b.settings.Correlation, func() { b.tampered.Add(1) }, nil)
 	b.supervisor = newSupervisor(&b.settings, b.sampled, b.reader, b.kernel, b.vacancies)
 	b.supervisor.now = func() time.Time { return b.clock }
 	b.reading.Go(b.read)
 	t.Cleanup(func() {
 		b.end()
-		builder.Shutdown()
-		assert.NoError(t, b.telemetry.Shutdown(context.WithoutCancel(t.Context())))
 	})
 	return b
 }
@@ -251,7 +247,7 @@ func (b *bench) take(count int) []*kill.Event {
 	b.t.Helper()
 	var events []*kill.Event
 	require.Eventually(b.t, func() bool {
-		events = append(events, b.reader.queue.Take(1000)...)
+		events = append(events, eventsOf(b.reader.queue.Take(1000))...)
 		return len(events) >= count
 	}, limit, time.Millisecond)
 	require.Len(b.t, events, count)
@@ -279,4 +275,13 @@ func serialsOf(events []*kill.Event) []uint32 {
 		serials = append(serials, e.Audit.Serial)
 	}
 	return serials
+}
+
+// eventsOf returns the events among what a source has seen, which is all that it sees.
+func eventsOf(seen []source.Observation) []*kill.Event {
+	var events []*kill.Event
+	for _, o := range seen {
+		events = append(events, o.Event)
+	}
+	return events
 }

@@ -21,7 +21,6 @@ import (
 	"github.com/elastic/go-libaudit/v2/rule/flags"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component/componenttest"
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
@@ -29,7 +28,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // The tests in this file use the kernel's own audit system, of which there is
@@ -86,13 +86,11 @@ type running struct {
 
 func newSource(t *testing.T, mode Mode) *Source {
 	t.Helper()
-	telemetry, err := metadata.NewTelemetryBuilder(componenttest.NewNopTelemetrySettings())
-	require.NoError(t, err)
-	t.Cleanup(telemetry.Shutdown)
 	return New(Settings{
 		Mode: mode, ReceiveBuffer: 8 << 20,
 		Correlation: correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192},
-		Telemetry:   telemetry, Logger: zaptest.NewLogger(t), Report: func(error) {}, Tampered: func() {},
+		Counts:      new(source.Counts), Logger: zaptest.NewLogger(t), Warn: func(p *problem.Problem) { t.Log(p) },
+		Health: func(error) {}, Tampered: func() {},
 	})
 }
 
@@ -116,10 +114,10 @@ func run(t *testing.T, mode Mode) *running {
 	return r
 }
 
-func (r *running) deliver(events []*kill.Event) error {
+func (r *running) deliver(seen []source.Observation) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.events = append(r.events, events...)
+	r.events = append(r.events, eventsOf(seen)...)
 	return nil
 }
 
@@ -160,7 +158,7 @@ func TestUnicast(t *testing.T) {
 	for _, mode := range []Mode{ModeAuto, ModeUnicast} {
 		t.Run(string(mode), func(t *testing.T) {
 			r := run(t, mode)
-			assert.Equal(t, ModeUnicast, r.Began())
+			assert.Equal(t, source.Traits{Way: "unicast", Live: true}, r.Traits())
 			sender, target := sendSignals(t, 100)
 			assertSignals(t, r.await(t, sender, 101), 100, target, "audit_unicast")
 		})
@@ -170,7 +168,7 @@ func TestUnicast(t *testing.T) {
 func TestMulticastAlone(t *testing.T) {
 	realKernel(t)
 	r := run(t, ModeMulticast)
-	assert.Equal(t, ModeMulticast, r.Began())
+	assert.Equal(t, source.Traits{Way: "multicast", Live: true}, r.Traits())
 	sender, target := sendSignals(t, 100)
 	assertSignals(t, r.await(t, sender, 101), 100, target, "audit_multicast")
 }
@@ -202,7 +200,7 @@ func TestUnicastNeverEvicts(t *testing.T) {
 	require.ErrorIs(t, err, unix.EEXIST)
 	comm, readErr := os.ReadFile("/proc/self/comm")
 	require.NoError(t, readErr)
-	require.ErrorContains(t, err, fmt.Sprintf("%s[%d] holds the audit pid; use mode multicast", strings.TrimSpace(string(comm)), os.Getpid()))
+	require.ErrorContains(t, err, fmt.Sprintf("%s[%d] holds the audit pid; stop it", strings.TrimSpace(string(comm)), os.Getpid()))
 	require.NoError(t, second.Close())
 
 	sender, target := sendSignals(t, 1)

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 // need is what an operation takes.
@@ -27,39 +28,41 @@ var (
 	needControl = need{capability: capability.CAP_AUDIT_CONTROL, initialPID: true}
 )
 
-// explain says what the process lacks, and what gives it.
+// explain says what the process lacks for an operation, and what grants it; nil if it has
+// not failed.
 func explain(operation string, needed need, err error) error {
 	if err == nil {
 		return nil
 	}
-	if lacking := needed.lacking(); lacking != "" {
-		return fmt.Errorf("%s: %w: %s", operation, err, lacking)
+	err = fmt.Errorf("%s: %w", operation, err)
+	switch {
+	case privilege.OtherUserNamespace():
+		p := privilege.NotInitialUserNamespace(err)
+		p.Err = fmt.Errorf("%w, the only one that the kernel's audit system serves", p.Err)
+		return p
+	case needed.initialPID && privilege.OtherPIDNamespace():
+		return &problem.Problem{
+			Err: fmt.Errorf("%w: this process is not in the initial pid namespace", err),
+			Fix: "in Kubernetes set hostPID: true, with Docker --pid=host, with systemd PrivatePIDs=no",
+		}
+	}
+	if lacking := privilege.Lacking(needed.capability); len(lacking) > 0 {
+		return &problem.Problem{Err: err, Lacking: lacking}
 	}
 	if errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ECONNREFUSED) {
-		return fmt.Errorf("%s: %w: the kernel has no audit system (CONFIG_AUDIT), or it was turned off at boot; "+
-			"remove audit=0 from the kernel's command line", operation, err)
+		return &problem.Problem{
+			Err: fmt.Errorf("%w: the kernel has no audit system (CONFIG_AUDIT), or it was turned off at boot", err),
+			Fix: "remove audit=0 from the kernel's command line",
+		}
 	}
-	return fmt.Errorf("%s: %w", operation, err)
-}
-
-// lacking names what is missing for an operation; empty if nothing is known to
-// be.
-func (n need) lacking() string {
-	if privilege.OtherUserNamespace() {
-		return "the collector is not in the initial user namespace, the only one that the kernel's audit system serves; " +
-			"with systemd set PrivateUsers=no, in Kubernetes hostUsers: true, with rootless Docker or Podman run as root"
-	}
-	if n.initialPID && privilege.OtherPIDNamespace() {
-		return "the collector is not in the initial pid namespace; in Kubernetes set hostPID: true, " +
-			"with Docker --pid=host, with systemd PrivatePIDs=no"
-	}
-	return privilege.Lacking(n.capability)
+	return err
 }
 
 // errNetwork is returned where multicast would bring nothing.
-var errNetwork = errors.New("the collector is not in the initial network namespace, the only one that the kernel sends " +
-	"audit records to by multicast; in Kubernetes set hostNetwork: true, with systemd PrivateNetwork=no, " +
-	"with Docker --network=host")
+var errNetwork = &problem.Problem{
+	What: "this process is not in the initial network namespace, the only one that the kernel sends audit records to by multicast",
+	Fix:  "in Kubernetes set hostNetwork: true, with systemd PrivateNetwork=no, with Docker --network=host",
+}
 
 // checkNetwork returns an error outside the initial network namespace. Listening
 // works there, but nothing is ever sent (kernel/audit.c, audit_log_multicast).

@@ -14,7 +14,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
@@ -45,6 +47,7 @@ type reader struct {
 	// tampered is called as soon as somebody is seen to blind the monitor, however
 	// long it takes to deliver that.
 	tampered func()
+	panics   *panics.Guard
 	// answers are those to requests, replace the wishes of others to be the audit
 	// daemon. Both are read by the supervisor.
 	answers chan reply
@@ -94,10 +97,11 @@ type reply struct {
 	err      error
 }
 
-func newReader(transport transport, config correlate.Config, tampered func()) *reader {
+func newReader(transport transport, config correlate.Config, tampered func(), contain *panics.Guard) *reader {
 	r := &reader{
 		transport: transport,
 		tampered:  tampered,
+		panics:    contain,
 		queue:     queue.New(),
 		answers:   make(chan reply, 1),
 		replace:   make(chan struct{}, 1),
@@ -179,12 +183,17 @@ func (r *reader) process(messages []message, emptied bool, err error) (time.Time
 			r.gaps.settle()
 			r.lastTick = r.now
 		}
-		if next := r.correlator.Expire(r.now); next > 0 {
+		if next := r.expire(); next > 0 {
 			wait = min(wait, next)
 		}
 	}
 	r.hand()
 	return r.now.Add(wait), nil
+}
+
+func (r *reader) expire() time.Duration {
+	defer r.panics.Contain("completing an event of audit records")
+	return r.correlator.Expire(r.now)
 }
 
 // emit takes an event from the correlator.
@@ -198,15 +207,18 @@ func (r *reader) emit(e *kill.Event) {
 		// What we do must not feed what we read, whatever others have made a rule of.
 	case !r.asks || e.Kind != kill.KindSignal || e.Scope.Single():
 		r.gathered = append(r.gathered, e)
-	case r.doubtfulWeight+queue.Weight(e) > queue.Max:
+	case r.doubtfulWeight+weight(e) > queue.Max:
 		r.gathered = append(r.gathered, e)
 		r.suspect(e)
 	default:
 		r.doubtful = append(r.doubtful, e)
-		r.doubtfulWeight += queue.Weight(e)
+		r.doubtfulWeight += weight(e)
 		offer(r.doubt, struct{}{})
 	}
 }
+
+// weight is how much of the queue an event takes.
+func weight(e *kill.Event) int { return queue.Weight(source.Observation{Event: e}) }
 
 // suspect says of an event that records of it may have been lost.
 func (r *reader) suspect(e *kill.Event) {
@@ -241,13 +253,14 @@ func (r *reader) settle(events []*kill.Event, struck func(*kill.Event) bool) {
 
 // hand moves the events on.
 func (r *reader) hand() {
-	r.queue.Add(r.gathered)
+	r.queue.Add(source.Events(r.gathered))
 	clear(r.gathered)
 	r.gathered = r.gathered[:0]
 }
 
 // add takes one message.
 func (r *reader) add(m *message) {
+	defer r.panics.Contain("reading an audit record")
 	switch {
 	case m.kind == unix.NLMSG_ERROR:
 		offer(r.answers, reply{sequence: m.sequence, err: answer(m.data)})

@@ -9,19 +9,19 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+
+	"github.com/moby/sys/capability"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/source"
-	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 const (
@@ -44,12 +44,16 @@ type Settings struct {
 	ReceiveBuffer int
 	// Correlation says how records are joined.
 	Correlation correlate.Config
-	Telemetry   *metadata.TelemetryBuilder
-	Logger      *zap.Logger
+	// Panics contains a panic while one record is worked on.
+	Panics *panics.Guard
+	Counts *source.Counts
+	Logger *zap.Logger
+	// Warn is told of what a person has to fix.
+	Warn func(*problem.Problem)
 	// Tampered is called when somebody is seen to blind the monitor.
 	Tampered func()
-	// Report is told of trouble that may pass, and with nil that it has passed.
-	Report func(error)
+	// Health is told of trouble that may pass, and with nil that it has passed.
+	Health func(error)
 }
 
 // Source listens to the kernel's audit system.
@@ -67,7 +71,6 @@ type Source struct {
 	reading, supervising sync.WaitGroup
 
 	reported correlate.Counts
-	pending  atomic.Int64
 }
 
 var _ source.Source = (*Source)(nil)
@@ -93,7 +96,7 @@ func (s *Source) Start(ctx context.Context) error {
 
 // begin starts to listen.
 func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) error {
-	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered)
+	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered, s.settings.Panics)
 	s.supervisor = newSupervisor(&s.settings, s.sampled, s.reader, kernel, s.vacancies)
 	s.reading.Go(s.read)
 	if err := s.supervisor.begin(ctx); err != nil {
@@ -105,16 +108,12 @@ func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) 
 	}
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.supervising.Go(func() { s.supervise(ctx) })
-	return s.settings.Telemetry.RegisterReceiverAuditKillPendingCallback(
-		func(_ context.Context, observer metric.Int64Observer) error {
-			observer.Observe(s.pending.Load())
-			return nil
-		})
+	return nil
 }
 
-// Began returns how Start has begun to listen: ModeMulticast or ModeUnicast. With ModeAuto
-// that changes while it runs, as audit daemons come and go.
-func (s *Source) Began() Mode { return s.began }
+// Traits implements source.Source. With ModeAuto the way changes while the source runs, as
+// audit daemons come and go.
+func (s *Source) Traits() source.Traits { return source.Traits{Way: string(s.began), Live: true} }
 
 // read empties the socket until it is closed.
 func (s *Source) read() {
@@ -122,14 +121,14 @@ func (s *Source) read() {
 	for {
 		err := s.reader.run(func() {
 			if troubled {
-				s.settings.Report(nil)
+				s.settings.Health(nil)
 			}
 		})
 		if errors.Is(err, os.ErrClosed) {
 			return
 		}
 		s.sampled.Error("cannot read audit records, trying again", zap.Error(err))
-		s.settings.Report(fmt.Errorf("reading audit records: %w", err))
+		s.settings.Health(fmt.Errorf("reading audit records: %w", err))
 		troubled = true
 		time.Sleep(retryInterval)
 	}
@@ -150,7 +149,7 @@ func (s *Source) supervise(ctx context.Context) {
 			sleep(ctx, lookInterval)
 		case <-ticker.C:
 			s.supervisor.look(ctx)
-			s.report(ctx)
+			s.report()
 		}
 	}
 }
@@ -168,9 +167,13 @@ func sleep(ctx context.Context, duration time.Duration) {
 func (s *Source) checkBuffer(socket *socket) {
 	got, err := socket.setBuffer(s.settings.ReceiveBuffer)
 	if err != nil || got < s.settings.ReceiveBuffer {
-		s.settings.Logger.Warn("the socket's buffer is smaller than receive_buffer, so that bursts may be lost: "+
-			"give the collector CAP_NET_ADMIN, or raise it with sysctl net.core.rmem_max",
-			zap.Int("bytes", got), zap.Int("receive_buffer", s.settings.ReceiveBuffer), zap.Error(err))
+		s.settings.Warn(&problem.Problem{
+			What:    "the socket's buffer is smaller than wanted, so that bursts may be lost",
+			Err:     err,
+			Lacking: privilege.Lacking(capability.CAP_NET_ADMIN),
+			Fix:     "raise it with sysctl net.core.rmem_max",
+			Details: []problem.Detail{{Name: "bytes", Value: got}, {Name: "receive_buffer", Value: s.settings.ReceiveBuffer}},
+		})
 	}
 }
 
@@ -188,9 +191,8 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	}
 	time.Sleep(linger)
 	s.halt()
-	ctx = context.WithoutCancel(ctx)
 	s.reader.flush()
-	s.supervisor.ascertain(ctx)
+	s.supervisor.ascertain()
 	s.reader.queue.Deliver(deliver)
 }
 
@@ -202,31 +204,18 @@ func (s *Source) halt() {
 	}
 }
 
-// report moves the counts into the metrics, and tells of losses.
-func (s *Source) report(ctx context.Context) {
-	now, t := s.reader.snapshot(), s.settings.Telemetry
-	t.ReceiverAuditKillRecordsRead.Add(ctx, now.records)
-	t.ReceiverAuditKillReceiveOverruns.Add(ctx, now.overruns)
-	t.ReceiverAuditKillSequenceGaps.Add(ctx, now.gaps)
-	t.ReceiverAuditKillQueueDropped.Add(ctx, now.dropped)
-	t.ReceiverAuditKillIncomplete.Add(ctx, now.incomplete+now.correlated.Incomplete-s.reported.Incomplete)
-	t.ReceiverAuditKillEvicted.Add(ctx, now.correlated.Evicted-s.reported.Evicted)
-	if malformed := now.malformed; malformed > 0 {
-		t.ReceiverAuditKillRejected.Add(ctx, malformed, metric.WithAttributes(attribute.String("reason", "malformed")))
-	}
+// report brings the counts up to date.
+func (s *Source) report() {
+	now, c := s.reader.snapshot(), s.settings.Counts
+	c.Records.Add(now.records)
+	c.Malformed.Add(now.malformed)
+	c.Incomplete.Add(now.incomplete + now.correlated.Incomplete - s.reported.Incomplete)
+	c.Evicted.Add(now.correlated.Evicted - s.reported.Evicted)
+	c.Pending.Store(int64(now.pending))
+	c.Lose(source.ReceiveOverruns, now.overruns)
+	c.Lose(source.SequenceGaps, now.gaps)
+	c.Lose(source.QueueFull, now.dropped)
 	s.reported = now.correlated
-	s.pending.Store(int64(now.pending))
-	if now.overruns > 0 {
-		s.sampled.Warn("audit records were lost, as the socket's buffer was full: raise netlink::receive_buffer",
-			zap.Int64("times", now.overruns))
-	}
-	if now.gaps > 0 {
-		s.sampled.Warn("audit events are missing: the kernel's numbers have gaps", zap.Int64("events", now.gaps))
-	}
-	if now.dropped > 0 {
-		s.sampled.Warn("dropped events, as the pipeline does not take them as fast as signals are sent",
-			zap.Int64("events", now.dropped), zap.Int("queue", queue.Max))
-	}
 }
 
 // Close implements source.Source. It gives back the place of the audit daemon
@@ -237,7 +226,7 @@ func (s *Source) Close() error {
 	}
 	s.halt()
 	s.reader.queue.Abandon()
-	s.report(context.Background())
+	s.report()
 	err := errors.Join(s.supervisor.end(), s.reader.transport.close())
 	s.reading.Wait()
 	return err

@@ -14,27 +14,13 @@ import (
 	"github.com/elastic/go-libaudit/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
-
-// metric returns the sum of a counter.
-func (b *bench) metric(name string) int64 {
-	b.t.Helper()
-	got, err := b.telemetry.GetMetric(name)
-	require.NoError(b.t, err)
-	sum, ok := got.Data.(metricdata.Sum[int64])
-	require.True(b.t, ok)
-	var total int64
-	for _, point := range sum.DataPoints {
-		total += point.Value
-	}
-	return total
-}
 
 // startBench returns a source that listens beside a daemon.
 func startBench(t *testing.T) *bench {
@@ -93,20 +79,20 @@ func TestGroup(t *testing.T) {
 	b.kernel.change(func(s *libaudit.AuditStatus) { s.Lost++ })
 	b.look(time.Second)
 	assert.False(t, b.take(1)[0].Complete)
-	b.report(t.Context())
-	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_incomplete"))
+	b.report()
+	assert.EqualValues(t, 1, b.counts.Incomplete.Load())
 }
 
 func TestOriginalIsWrittenAsAuditdDoes(t *testing.T) {
 	t.Parallel()
-	r := newReader(newFakeTransport(), correlate.Config{Timeout: time.Minute, MaxPending: 1, KeepOriginal: true}, func() {})
+	r := newReader(newFakeTransport(), correlate.Config{Timeout: time.Minute, MaxPending: 1, KeepOriginal: true}, func() {}, nil)
 	messages := recordsOf(7, 10, 20)
 	for i := range messages {
 		messages[i].multicast = true
 	}
 	_, err := r.process(messages, true, nil)
 	require.NoError(t, err)
-	e := r.queue.Take(1)[0]
+	e := r.queue.Take(1)[0].Event
 	assert.Regexp(t, "^type=SYSCALL msg=audit\\(1450214919.813:7\\): arch=.*key=\"audit_kill\"\ntype=PROCTITLE msg=", e.Original)
 	assert.Regexp(t, "^type=OBJ_PID msg=audit\\(1450214919.813:7\\): opid=20 ", e.Targets[0].Original)
 }
@@ -129,10 +115,9 @@ func TestOverrunMarksWhatItMayHaveHit(t *testing.T) {
 	assert.True(t, events[0].Complete, "was whole before")
 	assert.False(t, events[1].Complete)
 	assert.True(t, events[2].Complete)
-	b.report(t.Context())
-	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_receive_overruns"))
-	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_incomplete"))
-	assert.Len(t, b.warnings(), 1)
+	b.report()
+	assert.EqualValues(t, 1, b.counts.Lost(source.ReceiveOverruns))
+	assert.EqualValues(t, 1, b.counts.Incomplete.Load())
 }
 
 func TestCountsWhatNeverCame(t *testing.T) {
@@ -145,14 +130,12 @@ func TestCountsWhatNeverCame(t *testing.T) {
 	b.take(2)
 	b.settled()
 	require.Eventually(t, func() bool {
-		b.report(t.Context())
-		got, err := b.telemetry.GetMetric("otelcol_receiver_audit_kill_sequence_gaps")
-		return err == nil && len(got.Data.(metricdata.Sum[int64]).DataPoints) > 0 &&
-			b.metric("otelcol_receiver_audit_kill_sequence_gaps") > 0
+		b.report()
+		return b.counts.Lost(source.SequenceGaps) > 0
 	}, limit, 10*time.Millisecond)
-	assert.EqualValues(t, 2, b.metric("otelcol_receiver_audit_kill_sequence_gaps"))
-	assert.EqualValues(t, 10, b.metric("otelcol_receiver_audit_kill_records_read"))
-	assert.EqualValues(t, 1, b.metric("otelcol_receiver_audit_kill_rejected"))
+	assert.EqualValues(t, 2, b.counts.Lost(source.SequenceGaps))
+	assert.EqualValues(t, 10, b.counts.Records.Load())
+	assert.EqualValues(t, 1, b.counts.Malformed.Load())
 }
 
 // A pipeline that takes nothing holds nobody up.
@@ -164,9 +147,9 @@ func TestReadsOnWhileThePipelineIsStuck(t *testing.T) {
 	taken := 0
 	go func() {
 		defer close(done)
-		b.Run(ctx, func(events []*kill.Event) error {
+		b.Run(ctx, func(seen []source.Observation) error {
 			<-stuck
-			taken += len(events)
+			taken += len(seen)
 			return nil
 		})
 	}()
@@ -179,15 +162,14 @@ func TestReadsOnWhileThePipelineIsStuck(t *testing.T) {
 		b.transport.send(true, some...)
 	}
 	b.settled()
-	b.report(t.Context())
-	dropped := b.metric("otelcol_receiver_audit_kill_queue_dropped")
+	b.report()
+	dropped := b.counts.Lost(source.QueueFull)
 	assert.Positive(t, dropped)
-	assert.Contains(t, b.warnings()[0], "dropped events")
 	close(stuck)
 	cancel()
 	<-done
 	b.end()
-	assert.EqualValues(t, sent, int64(taken)+b.metric("otelcol_receiver_audit_kill_queue_dropped"), "each is delivered or counted")
+	assert.EqualValues(t, sent, int64(taken)+b.counts.Lost(source.QueueFull), "each is delivered or counted")
 }
 
 // The record of the signal that ends the collector comes after the signal.
@@ -200,8 +182,8 @@ func TestRunDeliversWhatComesWhileItEnds(t *testing.T) {
 	b.transport.send(true, recordsOf(1, 10, 20)...)
 	b.transport.send(true, half[:2]...)
 	var delivered []*kill.Event
-	b.Run(ctx, func(events []*kill.Event) error {
-		delivered = append(delivered, events...)
+	b.Run(ctx, func(seen []source.Observation) error {
+		delivered = append(delivered, eventsOf(seen)...)
 		return nil
 	})
 	assert.Equal(t, []uint32{1, 2}, serialsOf(delivered), "also what still waits for records")
@@ -214,7 +196,7 @@ func TestRunEndsWhenNothingIsTakenAnymore(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
 	b.transport.send(true, recordsOf(1, 10, 20)...)
-	b.Run(t.Context(), func([]*kill.Event) error { return errors.New("shutting down") })
+	b.Run(t.Context(), func([]source.Observation) error { return errors.New("shutting down") })
 }
 
 func TestReadsOnAfterAnError(t *testing.T) {
@@ -237,7 +219,7 @@ func TestCountsWhatIsLeftAtTheEnd(t *testing.T) {
 	b.transport.send(true, recordsOf(2, 10, 20)...)
 	require.Eventually(t, func() bool { return b.reader.queue.Len() == 2 }, limit, time.Millisecond)
 	b.end()
-	assert.EqualValues(t, 2, b.metric("otelcol_receiver_audit_kill_queue_dropped"))
+	assert.EqualValues(t, 2, b.counts.Lost(source.QueueFull))
 }
 
 func TestTellsOfTamperingAtOnce(t *testing.T) {

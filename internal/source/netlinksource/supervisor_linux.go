@@ -17,7 +17,8 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 const (
@@ -44,16 +45,17 @@ var errNoAnswer = errors.New("the kernel has not answered in time")
 
 // supervisor knows the kernel's state and chooses how to listen.
 type supervisor struct {
-	mode      Mode
-	logger    *zap.Logger
-	sampled   *zap.Logger // the same, but tells the same only once in a while
-	telemetry *metadata.TelemetryBuilder
-	report    func(error)
-	reader    *reader
-	kernel    kernel
-	backlog   backlog
-	self      uint32
-	now       func() time.Time
+	mode    Mode
+	logger  *zap.Logger
+	sampled *zap.Logger // the same, but tells the same only once in a while
+	warn    func(*problem.Problem)
+	counts  *source.Counts
+	health  func(error)
+	reader  *reader
+	kernel  kernel
+	backlog backlog
+	self    uint32
+	now     func() time.Time
 	// answerTimeout is the constant of that name, but in tests.
 	answerTimeout time.Duration
 
@@ -76,7 +78,7 @@ type supervisor struct {
 func newSupervisor(settings *Settings, sampled *zap.Logger, reader *reader, kernel kernel, vacancies vacancies) *supervisor {
 	return &supervisor{
 		mode: settings.Mode, logger: settings.Logger, sampled: sampled,
-		telemetry: settings.Telemetry, report: settings.Report,
+		warn: settings.Warn, counts: settings.Counts, health: settings.Health,
 		reader: reader, kernel: kernel,
 		backlog: backlog{kernel: kernel, logger: settings.Logger},
 		self:    uint32(os.Getpid()),
@@ -120,7 +122,7 @@ func (s *supervisor) begin(ctx context.Context) error {
 	err = s.register(ctx, status)
 	switch {
 	case errors.Is(err, errStalls):
-		s.logger.Warn("listening only, as the host would have to wait for the collector in the place of the audit daemon; "+
+		s.logger.Warn("listening only, as the host would have to wait for this process in the place of the audit daemon; "+
 			"without a daemon the kernel prints all records to its own log", zap.Error(err))
 		return s.listen()
 	case errors.Is(err, unix.EEXIST): // a daemon was faster
@@ -135,13 +137,16 @@ func (s *supervisor) beginBlind(err error) error {
 	s.blind = auditcontrol.Refused(err)
 	explained := explain("asking for the state of the audit system", needControl, err)
 	if s.mode == ModeUnicast {
-		return fmt.Errorf("netlink::mode unicast: %w", explained)
+		return explained
 	}
 	if err := s.listen(); err != nil {
 		return err
 	}
-	s.logger.Warn("listening beside the audit daemon without knowing whether there is one, or what the kernel loses; "+
-		"without one the kernel prints all records to its own log", zap.Error(explained))
+	s.warn(&problem.Problem{
+		What: "listening beside the audit daemon without knowing whether there is one, or what the kernel loses; " +
+			"without one the kernel prints all records to its own log",
+		Err: explained,
+	})
 	return nil
 }
 
@@ -169,7 +174,7 @@ func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus)
 		if s.mode == ModeAuto {
 			return errors.Join(fmt.Errorf("%w: %w", errStalls, err), s.backlog.restore())
 		}
-		s.logger.Warn("system calls may have to wait for the collector", zap.Error(err))
+		s.logger.Warn("system calls may have to wait for this process", zap.Error(err))
 	}
 	if s.joined {
 		s.reader.change(toServing)
@@ -208,23 +213,25 @@ func (s *supervisor) holdsPlace(requested bool) bool {
 	return status.PID == s.self
 }
 
-// taken is the error where another process is the audit daemon. It says more than the
+// takenBy is the problem that another process is the audit daemon. It says more than the
 // kernel's EEXIST, which it stands for.
-type taken string
-
-func takenBy(pid uint32) taken {
+func takenBy(pid uint32) *problem.Problem {
 	name := "a process that has ended"
 	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
 		name = strings.TrimSpace(string(comm))
 	}
-	return taken(fmt.Sprintf("%s[%d]", name, pid))
+	return &problem.Problem{
+		Err:    taken(fmt.Sprintf("%s[%d] holds the audit pid", name, pid)),
+		Fix:    "stop it",
+		Advice: []problem.Advice{problem.UseMulticast},
+	}
 }
 
+// taken is the error behind it.
+type taken string
+
 // Error implements error.
-func (t taken) Error() string {
-	return fmt.Sprintf("netlink::mode unicast: %s holds the audit pid; use mode multicast, which listens beside it, or stop it",
-		string(t))
-}
+func (t taken) Error() string { return string(t) }
 
 // Unwrap tells errors.Is.
 func (taken) Unwrap() error { return unix.EEXIST }
@@ -253,7 +260,7 @@ func (s *supervisor) ask(ctx context.Context, request func() (uint32, error)) er
 
 // look asks for the kernel's state and follows it.
 func (s *supervisor) look(ctx context.Context) {
-	status := s.ascertain(ctx)
+	status := s.ascertain()
 	switch {
 	case status == nil:
 	case s.registered && status.PID != s.self:
@@ -269,7 +276,7 @@ func (s *supervisor) look(ctx context.Context) {
 
 // ascertain asks for the kernel's state, and what it has lost. It returns nil if
 // that is not known.
-func (s *supervisor) ascertain(ctx context.Context) *libaudit.AuditStatus {
+func (s *supervisor) ascertain() *libaudit.AuditStatus {
 	if s.blind {
 		return nil
 	}
@@ -280,13 +287,13 @@ func (s *supervisor) ascertain(ctx context.Context) *libaudit.AuditStatus {
 		s.reader.settle(doubtful, func(*kill.Event) bool { return true })
 		return nil
 	}
-	s.noteLost(ctx, status.Lost)
+	s.noteLost(status.Lost)
 	s.reader.settle(doubtful, func(e *kill.Event) bool { return s.losses.struck(e.Time) })
 	return status
 }
 
-// noteLost tells what the kernel has lost since the last look.
-func (s *supervisor) noteLost(ctx context.Context, lost uint32) {
+// noteLost counts what the kernel has lost since the last look.
+func (s *supervisor) noteLost(lost uint32) {
 	since := lost - s.lost
 	if lost < s.lost {
 		since = lost // the counter was reset
@@ -302,9 +309,7 @@ func (s *supervisor) noteLost(ctx context.Context, lost uint32) {
 	}
 	s.losses.add(before, now)
 	s.reader.lost()
-	s.telemetry.ReceiverAuditKillKernelLost.Add(ctx, int64(since))
-	s.sampled.Warn("the kernel has lost audit records, as its queue was full or over its rate limit: "+
-		"see backlog_limit and rate_limit of auditctl -s", zap.Uint32("records", since))
+	s.counts.Lose(source.KernelRecords, int64(since))
 }
 
 // leave ends listening once the records come to this process as the daemon.
@@ -347,8 +352,11 @@ func (s *supervisor) abandoned(ctx context.Context, status *libaudit.AuditStatus
 }
 
 func (s *supervisor) warnAlone() {
-	s.logger.Warn("there is no audit daemon, so that the kernel also prints all audit records to its own log: " +
-		"start auditd, or use netlink::mode auto or unicast")
+	s.warn(&problem.Problem{
+		What:   "there is no audit daemon, so that the kernel also prints all audit records to its own log",
+		Fix:    "start auditd",
+		Advice: []problem.Advice{problem.UseDaemonsPlace},
+	})
 }
 
 // yield gives the place of the audit daemon to another process that asks for it.
@@ -359,8 +367,10 @@ func (s *supervisor) yield(ctx context.Context) {
 		return
 	}
 	if s.mode != ModeAuto {
-		s.sampled.Warn("another process wants to be the audit daemon, and was refused by the kernel; " +
-			"with netlink::mode auto the collector would make room for it")
+		s.warn(&problem.Problem{
+			What:   "another process wants to be the audit daemon, and was refused by the kernel",
+			Advice: []problem.Advice{problem.YieldToDaemon},
+		})
 		return
 	}
 	s.logger.Warn("another process wants to be the audit daemon and was refused; " +
@@ -399,7 +409,7 @@ func (s *supervisor) tell(err error) {
 	case err != nil:
 		s.sampled.Error("cannot listen to audit records as wanted, trying again", zap.Error(err))
 	}
-	s.report(err)
+	s.health(err)
 }
 
 // end gives back what was taken.

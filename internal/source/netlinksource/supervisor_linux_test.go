@@ -14,6 +14,9 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // self is this process, other one that certainly lives as long.
@@ -84,8 +87,10 @@ func TestBeginFails(t *testing.T) {
 		b := newBench(t, ModeUnicast, usual(other))
 		err := b.supervisor.begin(t.Context())
 		require.ErrorIs(t, err, unix.EEXIST)
-		assert.Regexp(t, `^netlink::mode unicast: .*\[\d+\] holds the audit pid; use mode multicast, which listens beside it, or stop it$`,
-			err.Error())
+		assert.Regexp(t, `^.*\[\d+\] holds the audit pid; stop it$`, err.Error())
+		var p *problem.Problem
+		require.ErrorAs(t, err, &p)
+		assert.Equal(t, []problem.Advice{problem.UseMulticast}, p.Advice)
 		assert.Empty(t, b.transport.calls(), "not even tried")
 		assert.Equal(t, usual(other), b.kernel.status, "nothing was changed")
 	})
@@ -369,6 +374,5 @@ func TestTellsWhatTheKernelHasLost(t *testing.T) {
 	assert.False(t, b.take(1)[0].Complete, "may have been hit")
 	b.kernel.status.Lost = 3 // was reset
 	b.look(1)
-	assert.EqualValues(t, 10, b.metric("otelcol_receiver_audit_kill_kernel_lost"))
-	assert.Len(t, b.warnings(), 1, "now and then")
+	assert.EqualValues(t, 10, b.counts.Lost(source.KernelRecords))
 }

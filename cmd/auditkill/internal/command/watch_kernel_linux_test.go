@@ -246,7 +246,7 @@ func TestWatchByUnicastIfTaken(t *testing.T) {
 	w := launchWatch(t, nil, "--source", "unicast")
 	assert.Equal(t, exitTrouble, w.wait())
 	assert.Regexp(t, fmt.Sprintf(`^auditkill: --source unicast: \S+\[%d\] holds the audit pid; `+
-		`use --source multicast, which listens beside it, or stop it\n`,
+		`stop it, or use --source multicast, which listens beside it\n`,
 		daemon.cmd.Process.Pid), w.errors.String())
 	assert.True(t, daemon.sees(limit), "it has not been disturbed")
 }
