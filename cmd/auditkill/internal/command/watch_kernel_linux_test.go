@@ -29,11 +29,14 @@ import (
 )
 
 // audit lends the kernel's audit system with audit off, and sees to it that it is off and
-// as it was once the test is over.
+// as it was once the test is over. Until then signals are sent by a process that the kernel
+// records.
 func audit(t *testing.T) auditcontrol.Client {
 	t.Helper()
 	kernel := audittest.Kernel(t)
 	require.NoError(t, kernel.SetEnabled(false, libaudit.WaitForReply))
+	sendSignal = audittest.StartSender(t).Kill
+	t.Cleanup(func() { sendSignal = syscall.Kill })
 	return kernel
 }
 
