@@ -221,7 +221,7 @@ func missing(t *testing.T, what string) {
 
 func lockAudit(t *testing.T) {
 	t.Helper()
-	require.NoError(t, os.MkdirAll(filepath.Dir(auditLock), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Dir(auditLock), 0o750))
 	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, lock.Close()) })

@@ -24,31 +24,31 @@ var audited, early sync.Map
 // sender of the test runs already.
 func wakeAudit(t *testing.T, before map[string]string) {
 	t.Helper()
-	require.False(t, isIn(&early, t), "take the audit system before senders are started: the kernel may not record these")
+	require.False(t, isIn(t, &early), "take the audit system before senders are started: the kernel may not record these")
 	if before["enabled"] == "0" {
 		auditctl(t, "-e", "1")
 		auditctl(t, "-e", "0")
 	}
-	put(&audited, t)
+	put(t, &audited)
 }
 
 // noteSender is called by whoever starts a process that is to send signals.
 func noteSender(t *testing.T) {
 	t.Helper()
-	if !isIn(&audited, t) {
-		put(&early, t)
+	if !isIn(t, &audited) {
+		put(t, &early)
 	}
 }
 
 // put adds a test until its end.
-func put(tests *sync.Map, t *testing.T) {
+func put(t *testing.T, tests *sync.Map) {
 	t.Helper()
 	tests.Store(t.Name(), nil)
 	t.Cleanup(func() { tests.Delete(t.Name()) })
 }
 
 // isIn reports whether a test is there, or one that it is a part of.
-func isIn(tests *sync.Map, t *testing.T) bool {
+func isIn(t *testing.T, tests *sync.Map) bool {
 	t.Helper()
 	for name := t.Name(); name != "."; name = path.Dir(name) {
 		if _, ok := tests.Load(name); ok {

@@ -30,7 +30,7 @@ func prepare() (func() error, error) {
 			return nil, fmt.Errorf("%s is not installed; on Debian: apt-get install auditd", name)
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(auditLock), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(auditLock), 0o750); err != nil {
 		return nil, err
 	}
 	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)

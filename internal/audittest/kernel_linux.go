@@ -59,7 +59,7 @@ func Kernel(t *testing.T) auditcontrol.Client {
 		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
 		Skip(t, "only root may use the kernel's audit system; run the tests with sudo")
 	}
-	require.NoError(t, os.MkdirAll(filepath.Dir(lockFile), 0o755))
+	require.NoError(t, os.MkdirAll(filepath.Dir(lockFile), 0o750))
 	lock, err := os.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, lock.Close()) })

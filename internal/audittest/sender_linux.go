@@ -128,7 +128,7 @@ func (s *Sender) recorded(patience time.Duration) (err error) {
 		return err
 	}
 	if status.Enabled == 0 {
-		if err = kernel.SetEnabled(true, libaudit.WaitForReply); err != nil {
+		if err := kernel.SetEnabled(true, libaudit.WaitForReply); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, kernel.SetEnabled(false, libaudit.WaitForReply)) }()
@@ -142,11 +142,11 @@ func (s *Sender) recorded(patience time.Duration) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, listener.Close()) }()
-	if err = kernel.AddRule(wire); err != nil {
+	if err := kernel.AddRule(wire); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, kernel.DeleteRule(wire)) }()
-	if err = s.Kill(s.pid, 0); err != nil {
+	if err := s.Kill(s.pid, 0); err != nil {
 		return err
 	}
 	return awaitSignal(listener, s.pid, patience)
