@@ -128,7 +128,8 @@ func (s *Sender) recorded(patience time.Duration) (err error) {
 		return err
 	}
 	if status.Enabled == 0 {
-		if err := kernel.SetEnabled(true, libaudit.WaitForReply); err != nil {
+		err = kernel.SetEnabled(true, libaudit.WaitForReply)
+		if err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, kernel.SetEnabled(false, libaudit.WaitForReply)) }()
@@ -142,11 +143,13 @@ func (s *Sender) recorded(patience time.Duration) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, listener.Close()) }()
-	if err := kernel.AddRule(wire); err != nil {
+	err = kernel.AddRule(wire)
+	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, kernel.DeleteRule(wire)) }()
-	if err := s.Kill(s.pid, 0); err != nil {
+	err = s.Kill(s.pid, 0)
+	if err != nil {
 		return err
 	}
 	return awaitSignal(listener, s.pid, patience)
