@@ -38,7 +38,7 @@ import (
 
 const (
 	// soon is how long a test waits for what must come.
-	soon = 20 * time.Second
+	soon = time.Minute
 	// often is how often it looks.
 	often = 5 * time.Millisecond
 )

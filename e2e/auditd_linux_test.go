@@ -87,6 +87,7 @@ func useAudit(t *testing.T) {
 		skip(t, "an audit rule suppresses records (auditctl -l says never)")
 	}
 	restoreAudit(t, before)
+	wakeAudit(t, before)
 }
 
 // newAuditd prepares an audit daemon that does not run yet.
@@ -220,6 +221,7 @@ func missing(t *testing.T, what string) {
 
 func lockAudit(t *testing.T) {
 	t.Helper()
+	require.NoError(t, os.MkdirAll(filepath.Dir(auditLock), 0o750))
 	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, lock.Close()) })

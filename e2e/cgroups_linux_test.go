@@ -108,7 +108,6 @@ func TestTellsContainersAndUnits(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			useAudit(t)
 			sink, program := newSink(t, "grpc"), nativeSender(t)
-			auditctl(t, "-e", "1") // the kernel records no processes from before
 			s := newSender(t, program, inCgroup(t, newCgroup(t, session)))
 			struck := make(map[int64]string)
 			for path := range targets {

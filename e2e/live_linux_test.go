@@ -230,8 +230,8 @@ func (k *keeper) all() []key {
 // noSuchProcess is beyond the largest process id (include/linux/threads.h).
 const noSuchProcess = 1 << 23
 
-// load is a process that sends signals. It is not the test itself, because the
-// kernel records only processes that were started after auditing was turned on.
+// load is a process that sends signals. It is not the test itself, of which the
+// kernel may record nothing (wakeAudit).
 type load struct {
 	t       *testing.T
 	pid     int
@@ -243,6 +243,7 @@ type load struct {
 
 func newLoad(t *testing.T) *load {
 	t.Helper()
+	noteSender(t)
 	l := &load{t: t, command: exec.Command(os.Args[0])} //nolint:gosec // this program
 	l.command.Env = append(os.Environ(), roleVariable+"=load")
 	l.command.Stderr = os.Stderr

@@ -46,7 +46,6 @@ func (l liveSource) prepare(t *testing.T) {
 	if l.daemon {
 		newAuditd(t, "log_format = RAW").run()
 	}
-	auditctl(t, "-e", "1") // the kernel records no processes from before
 }
 
 // stage is where targets are struck while a collector looks on.

@@ -241,7 +241,9 @@ func (s deployedSource) prepare(t *testing.T, rules string) []bind {
 // newVictim starts a process of another user than the service.
 func newVictim(t *testing.T) *target {
 	t.Helper()
-	return startTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
+	victim := startTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
+	eventually(t, func() bool { return commandName(t, victim.pid) == "sleep" }, "it has become another program")
+	return victim
 }
 
 // assertSees kills the victim, which the service must tell.

@@ -66,8 +66,8 @@ func (s signaled) asToldBy(r record) signaled {
 	return s
 }
 
-// sender is a process that sends signals as ordered (see sender/main.go). It is
-// started after auditing was turned on: the kernel records no older processes.
+// sender is a process that sends signals as ordered (see sender/main.go). Where
+// the kernel is to record them, it is started after useAudit (wakeAudit).
 type sender struct {
 	t       *testing.T
 	command *exec.Cmd
@@ -89,6 +89,7 @@ type sender struct {
 // newSender starts a sender that is a process group of its own.
 func newSender(t *testing.T, program string, options ...func(*exec.Cmd)) *sender {
 	t.Helper()
+	noteSender(t)
 	s := &sender{
 		t: t, command: exec.Command(program), name: filepath.Base(program), arch: auditArch(program),
 		victims: make(map[int]int),

@@ -33,7 +33,7 @@ func TestHowItEnds(t *testing.T) {
 		"handles it and exits":       {`trap 'exit 0' TERM; READY; read x`, syscall.SIGTERM, kill.VerdictExited},
 		"with a code":                {`trap 'exit 42' TERM; READY; read x`, syscall.SIGTERM, kill.VerdictExited},
 		"killed":                     {`READY; read x`, syscall.SIGKILL, kill.VerdictKilled},
-		"by another than was sent":   {`trap 'kill -HUP $$' TERM; READY; read x`, syscall.SIGTERM, kill.VerdictKilled},
+		"by another than was sent":   {`trap 'kill -USR1 $$' TERM; READY; read x`, syscall.SIGTERM, kill.VerdictKilled},
 		"dumps core":                 {`ulimit -c unlimited; READY; read x`, syscall.SIGABRT, kill.VerdictCoreDumped},
 		"would dump core, may not":   {`ulimit -c 0; READY; read x`, syscall.SIGSEGV, kill.VerdictKilled},
 		"after a while":              {`trap 'sleep 0.2; exit 7' TERM; READY; read x`, syscall.SIGTERM, kill.VerdictExited},

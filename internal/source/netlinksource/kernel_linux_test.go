@@ -219,10 +219,11 @@ func TestChangesOfTheDaemonLoseNothing(t *testing.T) {
 	command.Stdout = out
 	require.NoError(t, command.Start())
 	sender := command.Process.Pid
+	seen := 0
 	for range changes {
-		r.awaitSource(t, sender, "audit_unicast")
+		seen = r.awaitSource(t, sender, seen, "audit_unicast")
 		r.offer(t)
-		r.awaitSource(t, sender, "audit_multicast")
+		seen = r.awaitSource(t, sender, seen, "audit_multicast")
 		r.awaitPID(t, os.Getpid())
 	}
 	require.NoError(t, os.WriteFile(end, nil, 0o600))
@@ -234,13 +235,16 @@ func TestChangesOfTheDaemonLoseNothing(t *testing.T) {
 	t.Logf("%d signals", times)
 }
 
-// awaitSource waits until the latest events have come in one way.
-func (r *running) awaitSource(t *testing.T, sender int, name string) {
+// awaitSource waits until an event has come in one way, after so many that were seen
+// already, and returns how many were by then.
+func (r *running) awaitSource(t *testing.T, sender, seen int, name string) int {
 	t.Helper()
+	var at int
 	require.Eventually(t, func() bool {
-		events := r.from(sender)
-		return len(events) > 0 && events[len(events)-1].Source == name
+		at = slices.IndexFunc(r.from(sender)[seen:], func(e *kill.Event) bool { return e.Source == name })
+		return at >= 0
 	}, limit, time.Millisecond)
+	return seen + at + 1
 }
 
 // offer makes the source believe that another process wants to be the daemon.

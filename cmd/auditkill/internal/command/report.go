@@ -78,6 +78,10 @@ why), 2 if something could not be read; what could be is reported nevertheless.`
 	return cmd
 }
 
+// thisMachine is the host that the report is made on, part of each log.record.uid. The tests
+// have one that is the same everywhere.
+var thisMachine = func() machine.Machine { return machine.This("") }
+
 func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	config, err := f.config(time.Now())
 	if err != nil {
@@ -97,7 +101,7 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	}
 	// The second time it ends at once, also where nobody takes what it writes.
 	defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM) })()
-	host := machine.This("")
+	host := thisMachine()
 	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, host: host, users: process.NewUsers(f.passwd, host.Name)}
 	if err := r.openOutputs(cmd); err != nil {
 		return err
