@@ -49,7 +49,7 @@ func TestStopsWhileBackendHangs(t *testing.T) {
 			backend := newBadBackend(t)
 			backend.behaves(backend.hangs)
 			c := startReading(t, test.path, map[string]string{test.endpoint: backend.server.URL})
-			promised := c.fill(t, func() bool { return backend.asked() > 0 })
+			promised := fill(t, c, func() bool { return backend.asked() > 0 })
 			c.stopTakes(t)
 			backend.behaves(nil)
 			c.restart()
@@ -65,7 +65,7 @@ func TestStopsWhileBackendHangs(t *testing.T) {
 				"LOGS_ENDPOINT": backend.server.URL, "TRACES_ENDPOINT": noTraces(t), "ELASTICSEARCH_ENDPOINT": backend.server.URL,
 			})
 			agent := startReading(t, "configs/agent.yaml", gateway.agent)
-			promised := agent.fill(t, func() bool { return backend.asked() > 0 })
+			promised := fill(t, agent, func() bool { return backend.asked() > 0 })
 			gateway.stopTakes(t)
 			backend.behaves(nil)
 			gateway.restart()
@@ -78,14 +78,14 @@ func TestStopsWhileBackendHangs(t *testing.T) {
 		environment := newCertificates(t).environment()
 		environment["GATEWAY_ENDPOINT"] = gateway.Addr().String()
 		agent := startReading(t, "configs/agent.yaml", environment)
-		agent.fill(t, func() bool { return agent.output.contains("Will retry") })
+		fill(t, agent, func() bool { return agent.output.contains("Will retry") })
 		agent.saysSince(t, 0, gateway.Addr().String())
 		agent.stopTakes(t)
 	})
 }
 
 // fill lets some batches gather while nobody takes the first.
-func (c *configured) fill(t *testing.T, first func() bool) []int {
+func fill(t *testing.T, c *configured, first func() bool) []int {
 	t.Helper()
 	serials := c.add(t, 3000)
 	eventually(t, first, "a first batch is on its way")

@@ -61,8 +61,8 @@ func (a *authority) issue(name string, valid time.Duration) *certificates {
 	}
 }
 
-// trusting makes it trust another authority than that which has issued it.
-func (c *certificates) trusting(other *authority) *certificates {
+// trusting makes certificates trust another authority than that which has issued it.
+func trusting(c *certificates, other *authority) *certificates {
 	c.ca = other.issue("any", time.Hour).ca
 	return c
 }
@@ -89,7 +89,7 @@ func TestWrongCertificate(t *testing.T) {
 			says:    "x509: certificate is valid for elsewhere.example.com, not localhost",
 		},
 		"agent of a foreign authority": {
-			agent: foreign.issue(host, time.Hour).trusting(ours), says: "remote error: tls: unknown certificate authority",
+			agent: trusting(foreign.issue(host, time.Hour), ours), says: "remote error: tls: unknown certificate authority",
 		},
 		"agent's has expired": {agent: ours.issue(host, -time.Hour), says: "remote error: tls: expired certificate"},
 		"agent has none": {

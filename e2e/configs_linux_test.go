@@ -51,11 +51,11 @@ func TestVariablesOfConfigs(t *testing.T) {
 			documented[match[1]] = true
 		}
 	}
-	shipped, err := filepath.Glob("../configs/*.yaml")
+	files, err := filepath.Glob("../configs/*.yaml")
 	require.NoError(t, err)
 	fleets, err := filepath.Glob("../configs/fleet/*.yaml")
 	require.NoError(t, err)
-	for _, path := range append(shipped, fleets...) {
+	for _, path := range append(files, fleets...) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
 			text, err := os.ReadFile(path)

@@ -37,7 +37,8 @@ func startKafka(t *testing.T, secrets certificates) map[string]string {
 // does, whatever happens to who reads.
 func TestKeepsInKafkaWhatNobodyReads(t *testing.T) {
 	const each = 6
-	liveSources[0].prepare(t)
+	useAudit(t)
+	auditctl(t, "-e", "1") // the kernel records no processes from before
 	secrets := newCertificates(t)
 	with := secrets.with
 	kafka, entry := startKafka(t, secrets), freeAddress(t)

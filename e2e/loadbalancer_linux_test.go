@@ -108,7 +108,8 @@ func nameOf(agent int) string { return fmt.Sprintf("victim-%d", agent) }
 
 func newFleet(t *testing.T, agents int) *fleet {
 	t.Helper()
-	liveSources[0].prepare(t)
+	useAudit(t)
+	auditctl(t, "-e", "1") // the kernel records no processes from before
 	f := &fleet{t: t, sender: newSender(t, nativeSender(t))}
 	with := newCertificates(t).with
 	addresses := [2]string{freeAddress(t), freeAddress(t)}
@@ -139,12 +140,11 @@ service: {pipelines: {logs: {processors: [memory_limiter, resource]}, traces: {p
 // terminate ends some processes that each agent looks at, hard after softly.
 func (f *fleet) terminate(each int) {
 	f.t.Helper()
-	stage := stage{t: f.t}
 	for i := range f.agents {
 		for range each {
 			target := startScript(f.t, nameOf(i), "trap : TERM; echo; while :; do read -r line; done", true)
-			stage.strike(f.sender, target, syscall.SIGTERM)
-			stage.strike(f.sender, target, syscall.SIGKILL)
+			f.sender.kill(target, syscall.SIGTERM)
+			f.sender.kill(target, syscall.SIGKILL)
 		}
 	}
 }

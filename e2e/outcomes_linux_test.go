@@ -161,20 +161,13 @@ func (target *target) awaitState(state string) {
 // strike sends a signal.
 func (s *stage) strike(sender *sender, target *target, signal syscall.Signal) {
 	s.t.Helper()
-	s.call(sender, orders.Order{Call: "kill", PID: target.pid, Signal: int(signal)}, target)
+	sender.kill(target, signal)
 }
 
 // call sends a signal in any way.
 func (s *stage) call(sender *sender, order orders.Order, targets ...*target) {
 	s.t.Helper()
-	for _, target := range targets {
-		if target.struck.IsZero() {
-			target.struck = time.Now()
-		}
-	}
-	for _, truth := range sender.order(order) {
-		require.Zero(s.t, truth.Errno, "%+v", order)
-	}
+	sender.strike(order, targets...)
 }
 
 // needCores skips a test where a core would not fall into the working directory.

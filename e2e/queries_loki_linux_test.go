@@ -59,7 +59,7 @@ func TestQueriesLoki(t *testing.T) {
 			require.NotEmpty(t, panel.Expr)
 			ask := func(t *testing.T, query string) tally {
 				t.Helper()
-				return l.answer(t, query, panel, now, &q)
+				return askPanel(t, l, query, panel, now, &q)
 			}
 			askAll(t, panel.filled(".+"), q.truth, lokiWeakenings, ask)
 			if strings.Contains(panel.Expr, "$host") {
@@ -85,7 +85,7 @@ func TestQueriesLoki(t *testing.T) {
 		t.Helper()
 		askAll(t, rule.Expr, want, lokiWeakenings, func(t *testing.T, expr string) tally {
 			t.Helper()
-			return l.over(t, expr, now.Add(-30*time.Minute), now, interval, q.fields)
+			return askOver(t, l, expr, now.Add(-30*time.Minute), now, interval, q.fields)
 		})
 	})
 }
@@ -128,8 +128,8 @@ func readPanels(t *testing.T) map[string]dashboardPanel {
 	return panels
 }
 
-// answer asks as Grafana does for a panel of the last hour.
-func (l *loki) answer(t *testing.T, query string, panel dashboardPanel, now time.Time, q *question) tally {
+// askPanel asks as Grafana does for a panel of the last hour.
+func askPanel(t *testing.T, l *loki, query string, panel dashboardPanel, now time.Time, q *question) tally {
 	t.Helper()
 	switch panel.Type {
 	case "logs":
@@ -145,7 +145,7 @@ func (l *loki) answer(t *testing.T, query string, panel dashboardPanel, now time
 	case "timeseries":
 		step, err := time.ParseDuration(panel.Step)
 		require.NoError(t, err)
-		return l.over(t, query, now.Add(-time.Hour), now, step, q.fields)
+		return askOver(t, l, query, now.Add(-time.Hour), now, step, q.fields)
 	default:
 		require.Equal(t, "instant", panel.Query)
 		body, err := l.get("/loki/api/v1/query", url.Values{"query": {query}, "time": {nanoseconds(now)}})
@@ -154,8 +154,8 @@ func (l *loki) answer(t *testing.T, query string, panel dashboardPanel, now time
 	}
 }
 
-// over asks for every step from one time to another, and keeps the highest values.
-func (l *loki) over(t *testing.T, query string, from, to time.Time, step time.Duration, fields []string) tally {
+// askOver asks for every step from one time to another, and keeps the highest values.
+func askOver(t *testing.T, l *loki, query string, from, to time.Time, step time.Duration, fields []string) tally {
 	t.Helper()
 	body, err := l.get("/loki/api/v1/query_range", url.Values{
 		"query": {query}, "start": {nanoseconds(from)}, "end": {nanoseconds(to)}, "step": {step.String()},

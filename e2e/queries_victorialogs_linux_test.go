@@ -70,7 +70,7 @@ func TestQueriesVictoriaLogs(t *testing.T) {
 			askAll(t, query.Query, q.truth, victoriaLogsWeakenings,
 				func(t *testing.T, query string) tally {
 					t.Helper()
-					return v.rows(t, query, now, &q)
+					return askRows(t, v, query, now, &q)
 				})
 		})
 	}
@@ -89,15 +89,15 @@ func TestQueriesVictoriaLogs(t *testing.T) {
 			t.Helper()
 			highest := make(tally)
 			for at := now.Add(-30 * time.Minute); !at.After(now); at = at.Add(interval) {
-				higher(highest, v.stats(t, expr, at, q.fields))
+				higher(highest, askStats(t, v, expr, at, q.fields))
 			}
 			return highest
 		})
 	})
 }
 
-// rows returns the rows that answer a query, asked at a time.
-func (v *victoriaLogs) rows(t *testing.T, query string, at time.Time, q *question) tally {
+// askRows returns the rows that answer a query, asked at a time.
+func askRows(t *testing.T, v *victoriaLogs, query string, at time.Time, q *question) tally {
 	t.Helper()
 	body, err := v.get("/select/logsql/query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
 	require.NoError(t, err, "%s", query)
@@ -119,8 +119,8 @@ func rowsOf(t *testing.T, body []byte, q *question) tally {
 	return got
 }
 
-// stats returns the answer to the query of a rule, as vmalert asks at a time.
-func (v *victoriaLogs) stats(t *testing.T, query string, at time.Time, fields []string) tally {
+// askStats returns the answer to the query of a rule, as vmalert asks at a time.
+func askStats(t *testing.T, v *victoriaLogs, query string, at time.Time, fields []string) tally {
 	t.Helper()
 	body, err := v.get("/select/logsql/stats_query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
 	require.NoError(t, err, "%s", query)

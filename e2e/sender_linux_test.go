@@ -15,6 +15,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -216,6 +217,25 @@ func (s *sender) dies(order orders.Order) {
 	require.True(s.t, ok)
 	require.Equal(s.t, syscall.Signal(order.Signal), status.Signal())
 	s.add(want, 0)
+}
+
+// kill sends a signal to a target by kill(2).
+func (s *sender) kill(target *target, signal syscall.Signal) {
+	s.t.Helper()
+	s.strike(orders.Order{Call: "kill", PID: target.pid, Signal: int(signal)}, target)
+}
+
+// strike sends a signal to targets in any way, and notes when it was about to.
+func (s *sender) strike(order orders.Order, targets ...*target) {
+	s.t.Helper()
+	for _, target := range targets {
+		if target.struck.IsZero() {
+			target.struck = time.Now()
+		}
+	}
+	for _, truth := range s.order(order) {
+		require.Zero(s.t, truth.Errno, "%+v", order)
+	}
 }
 
 // expect returns what is known of the log records before the call is made.

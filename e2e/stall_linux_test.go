@@ -90,7 +90,7 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 
 			targets := make(map[call]int)
 			for _, r := range delivered(sink.records(), []*sender{s}) {
-				targets[r.call()]++
+				targets[callOf(&r)]++
 			}
 			whole, part := 0, 0
 			for _, r := range delivered(sink.records(), []*sender{s}) {
@@ -100,7 +100,7 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 				}
 				whole++
 				require.EqualValues(t, members, r.Attributes["kill.target.count"])
-				require.Equal(t, members, targets[r.call()], "%+v", r)
+				require.Equal(t, members, targets[callOf(&r)], "%+v", r)
 			}
 			t.Logf("of %d targets %d are delivered of whole groups, and %d of others", len(s.want), whole, part)
 			assert.Positive(t, whole)
@@ -115,7 +115,7 @@ type call struct {
 	serial int
 }
 
-func (r *record) call() call { return call{r.Time, r.key().serial} }
+func callOf(r *record) call { return call{r.Time, r.key().serial} }
 
 // lost is how much the kernel had no room for.
 func lost(c *collector) int {
