@@ -183,7 +183,7 @@ func (l *auditLog) stamp(e auditEvent) []string {
 		if pid == 0 {
 			pid = nobody
 		}
-		l.want = append(l.want, key{l.milliseconds, l.serial, pid})
+		l.want = append(l.want, key{milliseconds: l.milliseconds, serial: l.serial, pid: pid})
 	}
 	return lines
 }

@@ -15,7 +15,7 @@ const quickElastic = `exporters: {elasticsearch: {timeout: 1s, retry: {initial_i
 // failsItems answers so to every document of a bulk request.
 func failsItems(status int, kind string) behavior {
 	return func(w http.ResponseWriter, _ *http.Request, arrived []arrival) []arrival {
-		return answerBulk(w, arrived, func(int) *bulkItem { return &bulkItem{status, kind} })
+		return answerBulk(w, arrived, func(int) *bulkItem { return &bulkItem{status: status, kind: kind} })
 	}
 }
 
@@ -24,7 +24,7 @@ func failsSomeItems(status int, kind string) behavior {
 	return func(w http.ResponseWriter, _ *http.Request, arrived []arrival) []arrival {
 		return answerBulk(w, arrived, func(serial int) *bulkItem {
 			if serial%2 == 0 {
-				return &bulkItem{status, kind}
+				return &bulkItem{status: status, kind: kind}
 			}
 			return nil
 		})

@@ -222,7 +222,7 @@ func assertSameEvents(t *testing.T, daemon *auditd, records []record) {
 	logged := make(map[key]bool)
 	for line := range keeper.lines() {
 		if match := syscallPattern.FindStringSubmatch(line); match != nil {
-			logged[key{stampOf(match), number(match[3]), number(match[4])}] = true
+			logged[key{milliseconds: stampOf(match), serial: number(match[3]), pid: number(match[4])}] = true
 		}
 	}
 	for _, r := range records {

@@ -221,7 +221,7 @@ func (k *keeper) all() []key {
 			call.targets = []int{call.requested}
 		}
 		for _, pid := range call.targets {
-			keys = append(keys, key{stamp.milliseconds, stamp.serial, pid})
+			keys = append(keys, key{milliseconds: stamp.milliseconds, serial: stamp.serial, pid: pid})
 		}
 	}
 	return keys
