@@ -1,0 +1,16 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+func Attributes(command *exec.Cmd) *syscall.SysProcAttr {
+	if command.SysProcAttr == nil {
+		command.SysProcAttr = new(syscall.SysProcAttr)
+	}
+	return command.SysProcAttr
+}
