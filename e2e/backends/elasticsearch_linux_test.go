@@ -4,8 +4,6 @@
 package backends
 
 import (
-	"bufio"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -19,9 +17,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/auditlog"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/bulk"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
@@ -88,53 +86,30 @@ func assertKey(t *testing.T, r *http.Request) {
 	assert.Equal(t, elasticKey, key)
 }
 
-// bodyOf returns the text of a request that may be compressed.
-func bodyOf(r *http.Request) (io.Reader, error) {
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		return gzip.NewReader(r.Body)
-	}
-	return r.Body, nil
-}
-
 func (e *elasticsearch) bulk(w http.ResponseWriter, r *http.Request) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	assertKey(e.t, r)
-	body, err := bodyOf(r)
+	documents, err := bulk.Read(r)
 	if !assert.NoError(e.t, err) {
 		return
 	}
-	var items []any
+	items := make([]any, len(documents))
 	failed := false
-	for lines := bufio.NewReader(body); ; {
-		action, err := lines.ReadBytes('\n')
-		if err == io.EOF {
-			break
-		}
-		source, err := lines.ReadBytes('\n')
-		if !assert.NoError(e.t, err) {
-			return
-		}
-		item, status := e.create(action, source)
+	for i, d := range documents {
+		item, status := e.create(d)
 		failed = failed || status != http.StatusCreated
-		items = append(items, item)
+		items[i] = item
 	}
 	w.Header().Set("X-Elastic-Product", "Elasticsearch")
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": failed, "items": items})
 }
 
-// create takes a document of an id that is new. Data streams take nothing but that.
-func (e *elasticsearch) create(action, source []byte) (item map[string]any, status int) {
-	var asked map[string]struct {
-		Index string `json:"_index"`
-		ID    string `json:"_id"`
-	}
-	var d document
-	assert.NoError(e.t, json.Unmarshal(action, &asked))
-	assert.NoError(e.t, json.Unmarshal(source, &d.Source))
-	assert.Equal(e.t, []string{"create"}, slices.Collect(maps.Keys(asked)))
-	d.Index, d.ID = asked["create"].Index, asked["create"].ID
+// create takes a document of an id that is new.
+func (e *elasticsearch) create(from bulk.Document) (item map[string]any, status int) {
+	d := document{Index: from.Index, ID: from.ID}
+	assert.NoError(e.t, json.Unmarshal(from.Source, &d.Source))
 	answer := map[string]any{"_index": d.Index, "_id": d.ID, "status": http.StatusCreated}
 	if _, there := e.documents[d.ID]; there {
 		e.refused++
@@ -177,7 +152,7 @@ func TestElasticsearchDocuments(t *testing.T) {
 			crimes := commit(t)
 			pids := make(map[float64]bool)
 			for _, crime := range crimes {
-				pids[float64(crime.target.Pid)] = true
+				pids[float64(crime.target.PID)] = true
 			}
 			// All are attempts, and all but one succeed: then there is an outcome and a trace.
 			want := map[string]int{
@@ -248,31 +223,14 @@ service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/ho
 // Elasticsearch's own OTLP endpoint, which asks for the same header.
 func TestElasticsearchTakesOTLP(t *testing.T) {
 	harness.NeedRoot(t)
-	logs := otlp.NewSink(t, "http")
-	var mutex sync.Mutex
-	spans := 0
-	handle := func(take http.HandlerFunc) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			assertKey(t, r)
-			body, err := bodyOf(r)
-			if assert.NoError(t, err) {
-				r.Body = io.NopCloser(body)
-				r.Header.Del("Content-Encoding")
-				take(w, r)
-			}
-		}
+	sink := otlp.NewSink(t, "http")
+	take := func(w http.ResponseWriter, r *http.Request) {
+		assertKey(t, r)
+		sink.ServeHTTP(w, r)
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /_otlp/v1/logs", handle(logs.ServeHTTP))
-	mux.HandleFunc("POST /_otlp/v1/traces", handle(func(_ http.ResponseWriter, r *http.Request) {
-		request := ptraceotlp.NewExportRequest()
-		body, err := io.ReadAll(r.Body)
-		assert.NoError(t, err)
-		assert.NoError(t, request.UnmarshalProto(body))
-		mutex.Lock()
-		defer mutex.Unlock()
-		spans += request.Traces().SpanCount()
-	}))
+	mux.HandleFunc("POST /_otlp/v1/logs", take)
+	mux.HandleFunc("POST /_otlp/v1/traces", take)
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	shipped.Start(t, "configs/agent-elastic-otlp.yaml", map[string]string{
@@ -281,18 +239,16 @@ func TestElasticsearchTakesOTLP(t *testing.T) {
 	crimes := commit(t)
 	want := make(map[string]bool)
 	for _, crime := range crimes {
-		want[fmt.Sprintf("%d by %d", crime.target.Pid, crime.sender.Pid)] = true
+		want[fmt.Sprintf("%d by %d", crime.target.PID, crime.sender.PID)] = true
 	}
 	harness.Eventually(t, func() bool {
-		mutex.Lock()
-		defer mutex.Unlock()
 		told := make(map[string]bool)
-		for _, r := range logs.Records() {
+		for _, r := range sink.Records() {
 			if name := fmt.Sprintf("%d by %d", r.Attributes["kill.target.pid"], r.Attributes["process.pid"]); want[name] {
 				told[name] = true
 			}
 		}
-		return len(told) == len(want) && spans >= len(crimes)-1
+		return len(told) == len(want) && len(sink.Spans()) >= len(crimes)-1
 	}, "all have arrived")
 	require.Len(t, want, len(crimes))
 }

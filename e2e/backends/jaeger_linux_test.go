@@ -40,7 +40,7 @@ func startTo(t *testing.T, j *jaeger.Jaeger, receiver, processors string) *colle
 	t.Helper()
 	port := harness.FreePort(t)
 	name, _, _ := strings.Cut(receiver, ":")
-	text := fmt.Sprintf(toJaegerTemplate, receiver, j.Otlp, name, processors, port)
+	text := fmt.Sprintf(toJaegerTemplate, receiver, j.OTLP, name, processors, port)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	c := collector.StartCommand(t, port, collector.Arguments("--config", path))

@@ -41,7 +41,7 @@ type crime struct {
 }
 
 // String names a crime by sender and target, which are there for it alone.
-func (c *crime) String() string { return fmt.Sprintf("%d by %d", c.target.Pid, c.sender.Pid) }
+func (c *crime) String() string { return fmt.Sprintf("%d by %d", c.target.PID, c.sender.PID) }
 
 type crimes []*crime
 
@@ -92,12 +92,12 @@ func (c *crime) prepare(t *testing.T) {
 	harness.Attributes(command).Credential = &syscall.Credential{Uid: uint32(c.user), Gid: uint32(c.user)}
 	c.target = process.StartTarget(t, command, true)
 	var err error
-	c.executable, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", c.target.Pid))
+	c.executable, err = os.Readlink(fmt.Sprintf("/proc/%d/exe", c.target.PID))
 	require.NoError(t, err)
 }
 
 func (c *crime) commit() {
-	order := orders.Order{Call: c.call, PID: c.target.Pid, Thread: c.target.Pid, Signal: int(c.signal)}
+	order := orders.Order{Call: c.call, PID: c.target.PID, Thread: c.target.PID, Signal: int(c.signal)}
 	c.began = time.Now()
 	truth := c.sender.Order(order)
 	c.ended = time.Now()
@@ -149,9 +149,9 @@ func (c *crime) everywhere() map[string]string {
 		"host.name": host, "service.name": "auditkill",
 		"kill.source": "ebpf", "kill.complete": "true", "kill.origin": "user",
 		"kill.signal.name": unix.SignalName(c.signal), "kill.signal.number": strconv.Itoa(int(c.signal)),
-		"kill.target.pid": strconv.Itoa(c.target.Pid), "kill.target.name": c.name,
+		"kill.target.pid": strconv.Itoa(c.target.PID), "kill.target.name": c.name,
 		"kill.target.executable.path": c.executable, "kill.target.user.id": strconv.Itoa(c.user),
-		"process.pid": strconv.Itoa(c.sender.Pid), "process.parent_pid": strconv.Itoa(os.Getpid()),
+		"process.pid": strconv.Itoa(c.sender.PID), "process.parent_pid": strconv.Itoa(os.Getpid()),
 		"process.command": c.sender.Name, "process.executable.path": path,
 		"process.executable.name": filepath.Base(path), "process.user.id": strconv.Itoa(sender),
 		"process.real_user.id": strconv.Itoa(sender), "process.title": path,
@@ -161,9 +161,9 @@ func (c *crime) everywhere() map[string]string {
 // attempt is what kill.signal says besides.
 func (c *crime) attempt() map[string]string {
 	row := map[string]string{
-		"kill.syscall": c.call, "kill.scope": process.ScopeOf(orders.Order{Call: c.call, PID: c.target.Pid}), "kill.target.count": "1",
-		"_msg": fmt.Sprintf("%s[%d] (%s, uid %d) sent %s to %s[%d]", c.sender.Name, c.sender.Pid, c.sender.Command.Path, c.senderUser(),
-			unix.SignalName(c.signal), c.name, c.target.Pid),
+		"kill.syscall": c.call, "kill.scope": process.ScopeOf(orders.Order{Call: c.call, PID: c.target.PID}), "kill.target.count": "1",
+		"_msg": fmt.Sprintf("%s[%d] (%s, uid %d) sent %s to %s[%d]", c.sender.Name, c.sender.PID, c.sender.Command.Path, c.senderUser(),
+			unix.SignalName(c.signal), c.name, c.target.PID),
 	}
 	if c.errno == 0 {
 		row["kill.result"], row["kill.delivery"] = "success", "delivered"
@@ -178,7 +178,7 @@ func (c *crime) attempt() map[string]string {
 func (c *crime) outcome() map[string]string {
 	return map[string]string{
 		"kill.outcome": "killed", "kill.exit.signal.name": unix.SignalName(c.signal), "kill.escalated": "false",
-		"kill.last_sender.pid": strconv.Itoa(c.sender.Pid), "kill.last_sender.name": c.sender.Name,
+		"kill.last_sender.pid": strconv.Itoa(c.sender.PID), "kill.last_sender.name": c.sender.Name,
 	}
 }
 

@@ -55,7 +55,7 @@ func TestLokiTakesWhatIsLate(t *testing.T) {
 			order := orders.Order{
 				Call: "kill", PID: s.Start(1, false)[0], Signal: int(unix.SIGHUP), Times: signals, Quiet: true,
 			}
-			seen := fmt.Sprintf(`event_name="kill.signal" | process_pid="%d"`, s.Pid)
+			seen := fmt.Sprintf(`event_name="kill.signal" | process_pid="%d"`, s.PID)
 			assert.Empty(t, s.Order(order), "calls that failed")
 			awaitInLoki(t, l, seen, signals)
 

@@ -5,7 +5,6 @@ package backends
 
 import (
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,6 +24,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
 	"google.golang.org/grpc"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/bulk"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
@@ -66,35 +66,20 @@ func (e *bulkSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func readBulk(r *http.Request) ([]indexed, error) {
-	body := io.Reader(r.Body)
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		unzipped, err := gzip.NewReader(body)
-		if err != nil {
-			return nil, err
-		}
-		body = unzipped
+	documents, err := bulk.Read(r)
+	if err != nil {
+		return nil, err
 	}
-	var documents []indexed
-	for decoder := json.NewDecoder(body); ; {
-		var action struct {
-			Create struct {
-				Index string `json:"_index"`
-				ID    string `json:"_id"`
-			} `json:"create"`
-		}
-		if err := decoder.Decode(&action); err == io.EOF {
-			return documents, nil
-		} else if err != nil {
-			return nil, err
-		}
-		d := indexed{index: action.Create.Index, id: action.Create.ID, fields: make(map[string]any)}
+	all := make([]indexed, len(documents))
+	for i, d := range documents {
+		all[i] = indexed{index: d.Index, id: d.ID, fields: make(map[string]any)}
 		var fields map[string]any
-		if err := decoder.Decode(&fields); err != nil {
+		if err := json.Unmarshal(d.Source, &fields); err != nil {
 			return nil, err
 		}
-		flatten(d.fields, "", fields)
-		documents = append(documents, d)
+		flatten(all[i].fields, "", fields)
 	}
+	return all, nil
 }
 
 // flatten names fields as ES|QL does: the attributes of the record and of the resource

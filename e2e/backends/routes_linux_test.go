@@ -102,7 +102,7 @@ func TestLogRecordLeadsToTrace(t *testing.T) {
 	harness.NeedRoot(t)
 	v, j := victorialogs.Start(t), jaeger.Start(t)
 	g := shipped.StartGateway(t, "configs/gateway.yaml", map[string]string{
-		"LOGS_ENDPOINT": "http://" + v.Address + "/insert/opentelemetry", "TRACES_ENDPOINT": j.Otlp,
+		"LOGS_ENDPOINT": "http://" + v.Address + "/insert/opentelemetry", "TRACES_ENDPOINT": j.OTLP,
 	})
 	shipped.Start(t, "configs/agent.yaml", g.Agent)
 	crimes := commit(t)
@@ -110,7 +110,7 @@ func TestLogRecordLeadsToTrace(t *testing.T) {
 		if crime.errno != 0 {
 			continue
 		}
-		pid := strconv.Itoa(crime.target.Pid)
+		pid := strconv.Itoa(crime.target.PID)
 		spans := j.Await(1, "auditkill", "terminate "+crime.name, jaeger.Tags{"kill.target.pid": pid})
 		for _, event := range []string{"kill.signal", "kill.outcome"} {
 			var row map[string]string

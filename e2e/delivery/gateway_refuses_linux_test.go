@@ -64,7 +64,7 @@ func TestGatewayRefuses(t *testing.T) {
 	arrived := func() map[int]string {
 		uids := make(map[int]string)
 		for _, a := range faulty.ArrivalsOf(sink.Records()) {
-			uids[a.Serial] = a.Uid
+			uids[a.Serial] = a.UID
 		}
 		return uids
 	}

@@ -187,7 +187,7 @@ func TestNothingIsLost(t *testing.T) {
 	sent := stop()
 
 	read := "kill.source:=audit_file"
-	seen := fmt.Sprintf("kill.source:=ebpf event.name:=kill.signal process.pid:=%d", s.Pid)
+	seen := fmt.Sprintf("kill.source:=ebpf event.name:=kill.signal process.pid:=%d", s.PID)
 	c.await(read, len(c.log.Want))
 	c.await(seen, sent)
 	c.assertSame(seen)

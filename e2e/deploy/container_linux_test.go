@@ -209,7 +209,7 @@ func TestPodSeesAKill(t *testing.T) {
 			victim := newVictim(t)
 			c := s.start(t, namespaces)
 			c.Ready()
-			s.assertRights(t, c.Command.Process.Pid)
+			s.assertRights(t, c.PID())
 			source.assertSees(t, c, victim)
 			c.Stop()
 

@@ -119,7 +119,7 @@ func TestImageIsAGateway(t *testing.T) {
 	}
 	c := s.start(t, unix.CLONE_NEWNS|unix.CLONE_NEWPID)
 	c.Ready()
-	s.assertRights(t, c.Command.Process.Pid)
+	s.assertRights(t, c.PID())
 	response, err := http.Get("http://" + g.environment["HEALTH_ENDPOINT"]) //nolint:noctx // of a local process
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())

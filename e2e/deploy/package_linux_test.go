@@ -252,12 +252,12 @@ func newVictim(t *testing.T) *process.Target {
 // assertSees kills the victim, which the service must tell.
 func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, victim *process.Target) {
 	t.Helper()
-	killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.Pid)) //nolint:gosec // a test's own
+	killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.PID)) //nolint:gosec // a test's own
 	require.NoError(t, killer.Run())
-	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.Pid)
+	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.PID)
 	service.Says(sent)
 	if s.tellsEnd {
-		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.Pid))
+		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.PID))
 	}
 	told := lineWith(service.Output.String(), sent)
 	assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))

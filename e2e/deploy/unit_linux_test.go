@@ -136,8 +136,8 @@ func (u unit) service(t *testing.T, binds ...bind) *collector.Collector {
 	u.makeState(t, s.UID, s.GID)
 	c := s.start(t, unix.CLONE_NEWNS)
 	c.Ready()
-	s.assertRights(t, c.Command.Process.Pid)
-	assert.Equal(t, "2", processStatus(t, c.Command.Process.Pid)["Seccomp"], "system calls are filtered")
+	s.assertRights(t, c.PID())
+	assert.Equal(t, "2", processStatus(t, c.PID())["Seccomp"], "system calls are filtered")
 	return c
 }
 

@@ -51,7 +51,7 @@ func (s *stage) killHard(target *process.Target) { s.strike(s.hard, target, unix
 
 // killSleep kills what has become another program.
 func (s *stage) killSleep(target *process.Target) {
-	harness.Eventually(s.t, func() bool { return process.CommandName(s.t, target.Pid) == "sleep" }, "it has become another program")
+	harness.Eventually(s.t, func() bool { return process.CommandName(s.t, target.PID) == "sleep" }, "it has become another program")
 	s.killHard(target)
 }
 
@@ -144,8 +144,8 @@ var endings = map[string]ending{
 	"is killed by a thread's signal": {
 		argument: "victim",
 		first: func(s *stage, target *process.Target) {
-			thread := process.SecondThread(s.t, target.Pid)
-			s.call(s.soft, orders.Order{Call: "tgkill", PID: target.Pid, Thread: thread, Signal: int(unix.SIGKILL)}, target)
+			thread := process.SecondThread(s.t, target.PID)
+			s.call(s.soft, orders.Order{Call: "tgkill", PID: target.PID, Thread: thread, Signal: int(unix.SIGKILL)}, target)
 		},
 		want: story{
 			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,

@@ -70,11 +70,11 @@ func (s *stage) strikeGroup() {
 	for i, ending := range endings {
 		var options []func(*exec.Cmd)
 		if i > 0 {
-			options = append(options, inGroup(members[0].Pid))
+			options = append(options, inGroup(members[0].PID))
 		}
 		members = append(members, process.StartScript(s.t, fmt.Sprint("member-", i), ending.script, ending.reap, options...))
 	}
-	s.call(s.soft, orders.Order{Call: "kill", PID: -members[0].Pid, Signal: int(unix.SIGTERM)}, members...)
+	s.call(s.soft, orders.Order{Call: "kill", PID: -members[0].PID, Signal: int(unix.SIGTERM)}, members...)
 	var spans []ptrace.Span
 	for i, member := range members {
 		spans = append(spans, s.check(member, endings[i].want))
@@ -85,7 +85,7 @@ func (s *stage) strikeGroup() {
 	assert.Equal(s.t, ptrace.StatusCodeUnset, root.Status().Code())
 	otlp.AssertAttributes(s.t, attributesOf(root), map[string]any{
 		"kill.signal.name": "SIGTERM", "kill.syscall": "kill", "kill.scope": "process_group",
-		"kill.target.count": int64(3), "kill.target.pid": nil, "process.pid": int64(s.soft.Pid), "process.command": "soft",
+		"kill.target.count": int64(3), "kill.target.pid": nil, "process.pid": int64(s.soft.PID), "process.command": "soft",
 		"kill.outcomes.exited": int64(1), "kill.outcomes.killed": int64(2), "kill.outcomes.ended": nil,
 	})
 }
@@ -101,7 +101,7 @@ func (s *stage) killControlGroup() {
 	}
 	var pids []int
 	for range 3 {
-		pids = append(pids, process.StartScript(s.t, "member", dies, true, process.InCgroup(s.t, group)).Pid)
+		pids = append(pids, process.StartScript(s.t, "member", dies, true, process.InCgroup(s.t, group)).PID)
 	}
 	killer := exec.CommandContext(s.t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
 	require.NoError(s.t, killer.Run())
@@ -165,10 +165,10 @@ const many = 500
 func (s *stage) startCrowd() []int {
 	leader := process.StartScript(s.t, "crowd", fmt.Sprintf(
 		"i=0; while [ $i -lt %d ]; do sleep 1000 & echo $! >>pids; i=$((i+1)); done; echo ready; wait", many), true)
-	s.t.Cleanup(func() { _ = syscall.Kill(-leader.Pid, syscall.SIGKILL) }) // only if the test has failed
+	s.t.Cleanup(func() { _ = syscall.Kill(-leader.PID, syscall.SIGKILL) }) // only if the test has failed
 	list, err := os.ReadFile(filepath.Join(leader.Command.Dir, "pids"))
 	require.NoError(s.t, err)
-	pids := []int{leader.Pid}
+	pids := []int{leader.PID}
 	for line := range strings.FieldsSeq(string(list)) {
 		pids = append(pids, harness.Number(line))
 	}
@@ -211,7 +211,7 @@ func (s *stage) startAs(pid int, name, script string) *process.Target {
 	for range 1000 {
 		require.NoError(s.t, os.WriteFile(path, strconv.AppendInt(nil, int64(pid-1), 10), 0))
 		target := process.StartScript(s.t, name, script, true)
-		if target.Pid == pid {
+		if target.PID == pid {
 			return target
 		}
 		_ = target.Command.Process.Kill() // others start processes, too
@@ -224,19 +224,19 @@ func (s *stage) reuse() {
 	first := process.StartScript(s.t, "first", endings["exits late"].script, true)
 	s.term(first)
 	first.AwaitReaped()
-	second := s.startAs(first.Pid, "second", dies)
+	second := s.startAs(first.PID, "second", dies)
 	before := s.check(first, endings["exits late"].want)
 
 	s.term(second)
 	var told []otlp.Record
 	harness.Eventually(s.t, func() bool {
-		told = s.outcomes(second.Pid)
+		told = s.outcomes(second.PID)
 		return len(told) > 1
 	}, "the outcome of the second")
 	require.Len(s.t, told, 2)
 	assert.NotEqual(s.t, before.TraceID(), told[1].TraceID)
 	otlp.AssertAttributes(s.t, told[1], map[string]any{"kill.target.name": "second", "kill.signal.count": int64(1)})
-	for _, r := range s.told(second.Pid, "kill.signal") {
+	for _, r := range s.told(second.PID, "kill.signal") {
 		trace := before.TraceID()
 		if r.Attributes["kill.target.name"] == "second" {
 			trace = told[1].TraceID
@@ -258,7 +258,7 @@ func (s *stage) lookLate() {
 		target.AwaitReaped()
 	}
 	time.Sleep(50 * time.Millisecond) // more than a tick of the kernel, the time of audit records
-	s.startAs(replaced.Pid, "other", dies)
+	s.startAs(replaced.PID, "other", dies)
 	require.NoError(s.t, s.c.Command.Process.Signal(syscall.SIGCONT))
 
 	want := endings["dies"].want

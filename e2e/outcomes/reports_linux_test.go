@@ -124,7 +124,7 @@ func (w story) after(length time.Duration) string {
 // checkRecord does that without a span.
 func (s *stage) checkRecord(target *process.Target, want story) otlp.Record {
 	s.t.Helper()
-	outcome := s.awaitOutcome(target.Pid)
+	outcome := s.awaitOutcome(target.PID)
 	if want.severity == 0 {
 		want.severity = plog.SeverityNumberInfo
 	}
@@ -146,8 +146,8 @@ func (s *stage) attributes(target *process.Target, want story) map[string]any {
 		"kill.outcome": want.verdict, "process.exit.code": nil, "kill.exit.signal.name": nil,
 		"kill.signal.name": want.sent[0], "kill.signal.count": int64(len(want.sent)), "kill.escalated": want.escalated,
 		"kill.last_signal.name": want.sent[len(want.sent)-1], "kill.target.last_name": nil,
-		"process.pid": int64(s.soft.Pid), "process.command": s.soft.Name,
-		"kill.last_sender.pid": int64(last.Pid), "kill.last_sender.name": last.Name,
+		"process.pid": int64(s.soft.PID), "process.command": s.soft.Name,
+		"kill.last_sender.pid": int64(last.PID), "kill.last_sender.name": last.Name,
 		"kill.target.name": name16(target), "kill.complete": true,
 	}
 	switch how := want.how.(type) {
@@ -197,7 +197,7 @@ func (s *stage) checkTimes(target *process.Target, want story, outcome otlp.Reco
 func (s *stage) checkSignals(target *process.Target, want story, outcome otlp.Record) {
 	s.t.Helper()
 	var sent []string
-	for _, r := range append(s.signals(target), s.told(target.Pid, "kill.abend")...) {
+	for _, r := range append(s.signals(target), s.told(target.PID, "kill.abend")...) {
 		assert.Equal(s.t, outcome.TraceID, r.TraceID, "trace of %q", r.Body)
 		assert.Equal(s.t, outcome.SpanID, r.SpanID, "span of %q", r.Body)
 		if len(sent) == 0 {
@@ -214,7 +214,7 @@ func (s *stage) checkSignals(target *process.Target, want story, outcome otlp.Re
 func (s *stage) signals(target *process.Target) []otlp.Record {
 	s.t.Helper()
 	var fatal []otlp.Record
-	for _, r := range s.told(target.Pid, "kill.signal") {
+	for _, r := range s.told(target.PID, "kill.signal") {
 		if r.Attributes["kill.signal.name"] == "SIGSTOP" {
 			assert.True(s.t, r.SpanID.IsEmpty(), "nobody dies of %q", r.Body)
 			continue

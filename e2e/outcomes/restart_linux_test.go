@@ -47,11 +47,11 @@ func TestOutcomesOverARestart(t *testing.T) {
 				exits := process.StartScript(t, "exits", exitsWhenTold, true)
 				fights, vanishes := process.StartScript(t, "fights", resists, true), process.StartScript(t, "vanishes", resists, true)
 				leader := process.StartScript(t, "leader", exitsWhenTold, true)
-				member := process.StartScript(t, "member", exitsWhenTold, true, inGroup(leader.Pid))
+				member := process.StartScript(t, "member", exitsWhenTold, true, inGroup(leader.PID))
 				for _, target := range []*process.Target{exits, fights, vanishes} {
 					s.term(target)
 				}
-				s.call(s.soft, orders.Order{Call: "kill", PID: -leader.Pid, Signal: int(unix.SIGTERM)}, leader, member)
+				s.call(s.soft, orders.Order{Call: "kill", PID: -leader.PID, Signal: int(unix.SIGTERM)}, leader, member)
 				all := []*process.Target{exits, fights, vanishes, leader, member}
 				s.awaitSignals(all...)
 				end(s, storage, all)
@@ -85,7 +85,7 @@ func TestOutcomesOverARestart(t *testing.T) {
 func (s *stage) awaitSignals(targets ...*process.Target) {
 	s.t.Helper()
 	for _, target := range targets {
-		harness.Eventually(s.t, func() bool { return len(s.told(target.Pid, "kill.signal")) > 0 }, "the signal to process %d", target.Pid)
+		harness.Eventually(s.t, func() bool { return len(s.told(target.PID, "kill.signal")) > 0 }, "the signal to process %d", target.PID)
 	}
 }
 
@@ -95,7 +95,7 @@ func awaitStored(t *testing.T, directory string, targets []*process.Target) {
 	harness.Eventually(t, func() bool {
 		data, err := os.ReadFile(filepath.Join(directory, "receiver_audit_kill_"))
 		for _, target := range targets {
-			if err != nil || !bytes.Contains(data, fmt.Appendf(nil, `{"PID":%d,`, target.Pid)) {
+			if err != nil || !bytes.Contains(data, fmt.Appendf(nil, `{"PID":%d,`, target.PID)) {
 				return false
 			}
 		}
@@ -122,7 +122,7 @@ func TestOutcomesAreUnknownAtTheEnd(t *testing.T) {
 					assert.Empty(t, s.sink.Spans())
 					return
 				}
-				harness.Eventually(t, func() bool { return s.spanOf(falls) != nil }, "the span of process %d", falls.Pid)
+				harness.Eventually(t, func() bool { return s.spanOf(falls) != nil }, "the span of process %d", falls.PID)
 				s.c.Stop()
 				assert.Empty(t, s.sink.Records())
 				for target, want := range map[*process.Target]string{lives: "unknown", falls: "killed"} {
@@ -139,7 +139,7 @@ func TestOutcomesAreUnknownAtTheEnd(t *testing.T) {
 // spanOf returns the span that is about a process; nil if there is none yet.
 func (s *stage) spanOf(target *process.Target) *ptrace.Span {
 	for _, span := range s.sink.Spans() {
-		if pid, ok := span.Attributes().Get("kill.target.pid"); ok && pid.Int() == int64(target.Pid) {
+		if pid, ok := span.Attributes().Get("kill.target.pid"); ok && pid.Int() == int64(target.PID) {
 			return &span
 		}
 	}

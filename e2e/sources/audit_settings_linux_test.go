@@ -81,7 +81,7 @@ func TestLeavesTheKernelAsItWas(t *testing.T) {
 				assert.Equal(t, value, during[setting], setting)
 			}
 			if !test.daemon {
-				assert.Equal(t, strconv.Itoa(c.Command.Process.Pid), during["pid"])
+				assert.Equal(t, strconv.Itoa(c.PID()), during["pid"])
 			}
 			ours := without(ruleLines(t), rules)
 			if strings.Contains(test.receiver, "manage: false") {
@@ -112,7 +112,7 @@ func TestRecognizesItsRulesAfterACrash(t *testing.T) {
 			foreign := ruleLines(t)
 			for range 3 {
 				c := startLive(t, receiver, otlp.NewSink(t, "grpc"))
-				assert.Equal(t, strconv.Itoa(c.Command.Process.Pid), audit.Status(t)["pid"],
+				assert.Equal(t, strconv.Itoa(c.PID()), audit.Status(t)["pid"],
 					"the dead collector is not taken for an audit daemon")
 				loaded := ruleLines(t)
 				c.Kill()
@@ -139,7 +139,7 @@ func TestTakesThePlaceOfADeadCollector(t *testing.T) {
 			c := startLive(t, receiver, otlp.NewSink(t, "grpc"))
 			c.Kill()
 			c = startLive(t, receiver, otlp.NewSink(t, "grpc"))
-			pid := strconv.Itoa(c.Command.Process.Pid)
+			pid := strconv.Itoa(c.PID())
 			harness.Eventually(t, func() bool { return audit.Status(t)["pid"] == pid }, "it takes the place of the dead one")
 			c.Stop()
 		})

@@ -165,7 +165,7 @@ func (k *keeper) all() []otlp.Key {
 			call.targets = []int{call.requested}
 		}
 		for _, pid := range call.targets {
-			keys = append(keys, otlp.Key{Milliseconds: stamp.Milliseconds, Serial: stamp.Serial, Pid: pid})
+			keys = append(keys, otlp.Key{Milliseconds: stamp.Milliseconds, Serial: stamp.Serial, PID: pid})
 		}
 	}
 	return keys

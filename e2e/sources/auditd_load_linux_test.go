@@ -15,8 +15,29 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
+
+// auditRules record kill(2) with the signals of the load and no others: a Go
+// program sends itself thousands, and so do the compilers that run beside.
+var auditRules = []string{
+	"always,exit -F arch=b64 -S kill -F a1=0 -k audit_kill",
+	"always,exit -F arch=b64 -S kill -F a1=18 -k audit_kill",
+}
+
+// startAuditd runs an audit daemon with these rules until the test ends, and then
+// leaves everything as it was.
+func startAuditd(t *testing.T, settings string) *audit.Daemon {
+	t.Helper()
+	audit.Use(t)
+	daemon := audit.NewDaemon(t, settings)
+	daemon.Run()
+	for _, rule := range auditRules {
+		audit.AddRule(t, rule)
+	}
+	return daemon
+}
 
 // noSuchProcess is beyond the largest process id (include/linux/threads.h).
 const noSuchProcess = 1 << 23

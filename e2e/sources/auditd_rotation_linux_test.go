@@ -24,7 +24,7 @@ import (
 // TestFollowsAuditd waits for nobody; auditd keeps all files, rotates by size,
 // and in between because it is told to.
 func TestFollowsAuditd(t *testing.T) {
-	daemon := audit.StartDaemon(t, "log_format = RAW\nnum_logs = 99")
+	daemon := startAuditd(t, "log_format = RAW\nnum_logs = 99")
 	follow(t, daemon, func(load *load, _ *keeper, _ *otlp.Sink) {
 		for range 30 {
 			load.run(200 + rand.IntN(1200)) //nolint:gosec // not secret
@@ -36,7 +36,7 @@ func TestFollowsAuditd(t *testing.T) {
 // TestFollowsAuditdThatKeepsFewFiles never lets more be written than auditd
 // keeps, so that whatever is missing is the collector's fault.
 func TestFollowsAuditdThatKeepsFewFiles(t *testing.T) {
-	daemon := audit.StartDaemon(t, "log_format = ENRICHED\nnum_logs = 5")
+	daemon := startAuditd(t, "log_format = ENRICHED\nnum_logs = 5")
 	follow(t, daemon, func(load *load, keeper *keeper, sink *otlp.Sink) {
 		for range 8 {
 			load.run(2000)

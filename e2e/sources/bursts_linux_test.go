@@ -150,7 +150,7 @@ func TestDeliversAMillion(t *testing.T) {
 	c.Stop()
 	want := make(map[int64]int)
 	for _, s := range crowd.senders {
-		want[int64(s.Pid)] = total / len(crowd.senders)
+		want[int64(s.PID)] = total / len(crowd.senders)
 	}
 	assert.Equal(t, want, crowd.counted(path))
 }

@@ -160,14 +160,14 @@ func startLive(t *testing.T, receiver string, sink *otlp.Sink, options ...func(*
 func delivered(records []otlp.Record, senders []*process.Sender) []otlp.Record {
 	pids := make(map[any]bool)
 	for _, s := range senders {
-		pids[int64(s.Pid)] = true
+		pids[int64(s.PID)] = true
 	}
 	own := slices.DeleteFunc(slices.Clone(records), func(r otlp.Record) bool {
 		return r.Event != "kill.signal" || !pids[r.Attributes["process.pid"]]
 	})
 	slices.SortStableFunc(own, func(a, b otlp.Record) int {
 		x, y := a.Key(), b.Key()
-		return cmp.Or(x.Serial-y.Serial, a.Time.Compare(b.Time), x.Pid-y.Pid)
+		return cmp.Or(x.Serial-y.Serial, a.Time.Compare(b.Time), x.PID-y.PID)
 	})
 	return own
 }
@@ -193,10 +193,10 @@ func assertSent(t *testing.T, records []otlp.Record, senders []*process.Sender) 
 	for _, s := range senders {
 		own := delivered(records, []*process.Sender{s})
 		if len(own) != len(s.Want) {
-			t.Errorf("%q[%d]: %d log records wanted, %d delivered", s.Name, s.Pid, len(s.Want), len(own))
+			t.Errorf("%q[%d]: %d log records wanted, %d delivered", s.Name, s.PID, len(s.Want), len(own))
 		}
 		for i := range min(len(own), len(s.Want)) {
-			if !assert.Equal(t, s.Want[i].AsToldBy(own[i]), process.Said(own[i]), "log record %d of %q[%d]: %+v", i, s.Name, s.Pid, own[i]) {
+			if !assert.Equal(t, s.Want[i].AsToldBy(own[i]), process.Said(own[i]), "log record %d of %q[%d]: %+v", i, s.Name, s.PID, own[i]) {
 				break // the others follow from it
 			}
 		}
@@ -214,13 +214,13 @@ func assertSameEvents(t *testing.T, daemon *audit.Daemon, records []otlp.Record)
 	logged := make(map[otlp.Key]bool)
 	for line := range keeper.lines() {
 		if match := syscallPattern.FindStringSubmatch(line); match != nil {
-			logged[otlp.Key{Milliseconds: stampOf(match), Serial: harness.Number(match[3]), Pid: harness.Number(match[4])}] = true
+			logged[otlp.Key{Milliseconds: stampOf(match), Serial: harness.Number(match[3]), PID: harness.Number(match[4])}] = true
 		}
 	}
 	for _, r := range records {
 		sender, _ := r.Attributes["process.pid"].(int64)
 		k := r.Key()
-		k.Pid = int(sender)
+		k.PID = int(sender)
 		require.True(t, logged[k], "auditd has not written down %+v", r)
 	}
 }

@@ -80,7 +80,7 @@ func newScenario(t *testing.T) *scenario {
 func (s *scenario) add(program string, options ...func(*exec.Cmd)) *process.Sender {
 	s.t.Helper()
 	sender := process.NewSender(s.t, program, options...)
-	s.cast[int64(sender.Pid)] = true
+	s.cast[int64(sender.PID)] = true
 	return sender
 }
 

@@ -122,7 +122,7 @@ func TestTellsWhoKilledAControlGroup(t *testing.T) {
 	program := process.NativeSender(t)
 	var victims []int
 	for range 4 {
-		victims = append(victims, process.NewSender(t, program, process.InCgroup(t, group)).Pid)
+		victims = append(victims, process.NewSender(t, program, process.InCgroup(t, group)).PID)
 	}
 	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
 	require.NoError(t, killer.Run())
@@ -147,9 +147,9 @@ func TestTellsOfACrash(t *testing.T) {
 	c := startLive(t, `{ebpf: {}}`, sink)
 	s := process.NewSender(t, process.NativeSender(t))
 	s.Dies(orders.Order{Call: orders.Fault, Signal: int(unix.SIGSEGV)})
-	raised, died := struck(t, sink, "kill.signal", s.Pid), struck(t, sink, "kill.abend", s.Pid)
+	raised, died := struck(t, sink, "kill.signal", s.PID), struck(t, sink, "kill.abend", s.PID)
 	c.Stop()
-	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash)", s.Name, s.Pid), raised.Body)
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash)", s.Name, s.PID), raised.Body)
 	assert.Equal(t, plog.SeverityNumberWarn, raised.Severity)
 	assert.Equal(t, plog.SeverityNumberError, died.Severity)
 	for _, r := range []otlp.Record{raised, died} {

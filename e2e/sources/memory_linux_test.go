@@ -38,7 +38,7 @@ func TestMemoryOfABackfill(t *testing.T) {
 	})
 	c.Says("the log was read to its end")
 	harness.Eventually(t, func() bool { return c.Metric("audit_kill_events") == repeats*events }, "every event is delivered")
-	peak := memoryKB(t, c.Command.Process.Pid, "VmHWM")
+	peak := memoryKB(t, c.PID(), "VmHWM")
 	t.Logf("peak memory: %d kB", peak)
 	assert.Less(t, peak, mostMemoryKB, "peak memory in kB")
 	c.Stop()
@@ -51,7 +51,7 @@ func TestIdleCollectorIsSmall(t *testing.T) {
 	const mostMemoryKB = 60_000
 	c := startLive(t, `{ebpf: {}}`, otlp.NewSink(t, "grpc"))
 	time.Sleep(10 * time.Second) // for as long as it may still grow
-	pid := c.Command.Process.Pid
+	pid := c.PID()
 	resident := memoryKB(t, pid, "VmRSS")
 	t.Logf("resident memory: %d kB, of which %d kB are the program's", resident, memoryKB(t, pid, "RssFile"))
 	assert.Less(t, resident, mostMemoryKB, "resident memory in kB")

@@ -93,7 +93,7 @@ func TestFollowsAuditdThatComesAndGoes(t *testing.T) {
 			c.Running()
 			c.Stop()
 			assertSent(t, sink.Records(), []*process.Sender{s})
-			assert.Equal(t, daemon.Pid(), audit.Status(t)["pid"], "auditd keeps its place")
+			assert.Equal(t, strconv.Itoa(daemon.PID()), audit.Status(t)["pid"], "auditd keeps its place")
 		})
 	}
 }
@@ -106,13 +106,13 @@ func TestUnicastEvictsNobody(t *testing.T) {
 			t.Helper()
 			daemon := audit.NewDaemon(t, "log_format = RAW")
 			daemon.Run()
-			return "auditd", daemon.Command.Process.Pid
+			return "auditd", daemon.PID()
 		},
 		"another collector": func(t *testing.T) (string, int) {
 			t.Helper()
 			c := startLive(t, `{netlink: {mode: unicast}}`, otlp.NewSink(t, "grpc"))
 			t.Cleanup(c.Stop)
-			return "otelcol-auditki", c.Command.Process.Pid
+			return "otelcol-auditki", c.PID()
 		},
 	}
 	for name, hold := range holders {
@@ -154,7 +154,7 @@ func TestTwoCollectors(t *testing.T) {
 
 	// The first takes its rules along.
 	collectors[0].Stop()
-	second := strconv.Itoa(collectors[1].Command.Process.Pid)
+	second := strconv.Itoa(collectors[1].PID())
 	harness.Eventually(t, func() bool { return audit.Status(t)["pid"] == second }, "the second takes the place of the first")
 	received := from(sinks[1], "audit_unicast")
 	harness.Eventually(t, func() bool {

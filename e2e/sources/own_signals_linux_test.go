@@ -38,7 +38,7 @@ func TestReportsItsOwnEnd(t *testing.T) {
 			sink := otlp.NewSink(t, "grpc")
 			c := startLive(t, receiver, sink)
 			s := process.NewSender(t, process.NativeSender(t))
-			pid := c.Command.Process.Pid
+			pid := c.PID()
 			s.Send(orders.Order{Call: "kill", PID: pid, Signal: int(unix.SIGTERM)}, pid)
 			assert.Equal(t, 0, c.Wait(), "exit code")
 			assertSent(t, sink.Records(), []*process.Sender{s})
@@ -56,7 +56,7 @@ func TestDoesNotFeedItself(t *testing.T) {
 	}{
 		"by program": {before: func(*collector.Collector) string { return "-F exe=" + program }},
 		"by parent":  {before: func(*collector.Collector) string { return fmt.Sprintf("-F ppid=%d", os.Getpid()) }},
-		"by process": {later: func(c *collector.Collector) string { return fmt.Sprintf("-F pid=%d", c.Command.Process.Pid) }},
+		"by process": {later: func(c *collector.Collector) string { return fmt.Sprintf("-F pid=%d", c.PID()) }},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -101,7 +101,7 @@ func TestIsSparedByABroadRule(t *testing.T) {
 		match := syscallPattern.FindStringSubmatch(line)
 		switch {
 		case match == nil || stampOf(match) < ready.UnixMilli():
-		case harness.Number(match[4]) == c.Command.Process.Pid:
+		case harness.Number(match[4]) == c.PID():
 			own++
 		default:
 			others++

@@ -103,7 +103,7 @@ func TestTellsThatAuditdIsStopped(t *testing.T) {
 	daemon.Run()
 	c := startLive(t, `{netlink: {}}`, sink)
 	s := process.NewSender(t, process.NativeSender(t))
-	pid := daemon.Command.Process.Pid
+	pid := daemon.PID()
 	s.Send(orders.Order{Call: "kill", PID: pid, Signal: int(unix.SIGTERM)}, pid)
 	stopped := awaitTampers(t, sink, "daemon_stopped", 1)[0]
 	assert.Equal(t, plog.SeverityNumberError, stopped.Severity)

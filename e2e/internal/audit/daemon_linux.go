@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,20 +18,17 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// auditRules record kill(2) with the signals of the load and no others: a Go
-// program sends itself thousands, and so do the compilers that run beside.
-var auditRules = []string{
-	"always,exit -F arch=b64 -S kill -F a1=0 -k audit_kill",
-	"always,exit -F arch=b64 -S kill -F a1=18 -k audit_kill",
-}
-
 // Daemon is a real audit daemon with a log and a configuration of its own.
 type Daemon struct {
-	t              *testing.T
-	Log, directory string
-	Command        *exec.Cmd
-	ended          chan struct{}
-	said           *harness.Output
+	// Process is the latest; nil if it never ran.
+	*harness.Process
+
+	// Log is the path of its log.
+	Log string
+
+	t         *testing.T
+	directory string
+	output    *harness.Output
 }
 
 const auditdConfig = `
@@ -53,22 +49,11 @@ plugin_dir = %s
 %s
 `
 
-// StartDaemon runs an audit daemon with our rules until the test ends, and then
-// leaves everything as it was.
-func StartDaemon(t *testing.T, settings string) *Daemon {
-	t.Helper()
-	Use(t)
-	a := NewDaemon(t, settings)
-	a.Run()
-	a.load()
-	return a
-}
-
 // NewDaemon prepares an audit daemon that does not run yet.
 func NewDaemon(t *testing.T, settings string) *Daemon {
 	t.Helper()
 	directory := t.TempDir()
-	a := &Daemon{t: t, Log: filepath.Join(directory, "log", "audit.log"), directory: directory, said: new(harness.Output)}
+	a := &Daemon{t: t, Log: filepath.Join(directory, "log", "audit.log"), directory: directory, output: new(harness.Output)}
 	require.NoError(t, os.Mkdir(filepath.Dir(a.Log), 0o700))
 	require.NoError(t, os.Mkdir(filepath.Join(directory, "plugins.d"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "auditd.conf"),
@@ -76,7 +61,7 @@ func NewDaemon(t *testing.T, settings string) *Daemon {
 	t.Cleanup(func() {
 		a.Stop()
 		if t.Failed() {
-			t.Logf("auditd said:\n%s", a.said.Tail())
+			t.Logf("auditd said:\n%s", a.output.Tail())
 		}
 	})
 	return a
@@ -94,40 +79,15 @@ func (a *Daemon) Run() {
 // Attempt starts the daemon and reports whether it could register.
 func (a *Daemon) Attempt() bool {
 	a.t.Helper()
-	a.Command = exec.Command(Need(a.t), "-n", "-c", a.directory) //nolint:gosec // the path was looked up
-	a.Command.Stdout, a.Command.Stderr = a.said, a.said
-	a.Command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
-	require.NoError(a.t, a.Command.Start())
-	ended := make(chan struct{})
-	a.ended = ended
-	go func(command *exec.Cmd) {
-		defer close(ended)
-		_ = command.Wait() // the state tells
-	}(a.Command)
-	pid, registered := a.Pid(), false
+	command := exec.Command(Need(a.t), "-n", "-c", a.directory)            //nolint:gosec // the path was looked up
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
+	a.Process = harness.StartProcess(a.t, command, a.output)
+	pid, registered := strconv.Itoa(a.PID()), false
 	harness.Eventually(a.t, func() bool {
 		registered = Status(a.t)["pid"] == pid
-		return registered || a.gone()
+		return registered || a.Gone()
 	}, "auditd registers or ends")
 	return registered
-}
-
-func (a *Daemon) Pid() string { return strconv.Itoa(a.Command.Process.Pid) }
-
-func (a *Daemon) gone() bool {
-	select {
-	case <-a.ended:
-		return true
-	default:
-		return false
-	}
-}
-
-// load installs our rules.
-func (a *Daemon) load() {
-	for _, rule := range auditRules {
-		AddRule(a.t, rule)
-	}
 }
 
 // Rotate makes the daemon begin a new file, as logrotate and cron do.
@@ -135,21 +95,9 @@ func (a *Daemon) Rotate() {
 	assert.NoError(a.t, a.Command.Process.Signal(syscall.SIGUSR1))
 }
 
-func (a *Daemon) Kill() {
-	_ = a.Command.Process.Kill()
-	<-a.ended
-}
-
+// Stop ends the daemon, if it ever ran.
 func (a *Daemon) Stop() {
-	if a.Command == nil {
-		return // it never ran
-	}
-	_ = a.Command.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-a.ended:
-	case <-time.After(harness.Patience):
-		a.t.Errorf("auditd does not end, killing it")
-		_ = a.Command.Process.Kill()
-		<-a.ended
+	if a.Process != nil && !a.Terminate() {
+		a.t.Errorf("auditd does not end, killed it")
 	}
 }

@@ -60,7 +60,7 @@ func (l *Log) Stamp(e Event) []string {
 		if pid == 0 {
 			pid = nobody
 		}
-		l.Want = append(l.Want, otlp.Key{Milliseconds: l.Milliseconds, Serial: l.Serial, Pid: pid})
+		l.Want = append(l.Want, otlp.Key{Milliseconds: l.Milliseconds, Serial: l.Serial, PID: pid})
 	}
 	return lines
 }

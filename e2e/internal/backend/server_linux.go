@@ -21,17 +21,16 @@ import (
 // Server is a backend in a process of its own.
 type Server struct {
 	T *testing.T
-	// Address is where it listens, and data the folder with what it keeps.
+	// Address is where it listens, and Data the folder with what it keeps.
 	Address, Data string
-
+	// Path is that of the program.
 	Path      string
 	Arguments []string
 	// Health is the path that answers once it is ready.
-	Health  string
-	command *exec.Cmd
+	Health string
+
+	process *harness.Process
 	output  *harness.Output
-	// ended is closed once the process is gone.
-	ended chan struct{}
 }
 
 // Serve runs the server until the test ends.
@@ -51,47 +50,29 @@ func (s *Server) Serve() {
 // has kept.
 func (s *Server) Restart() {
 	s.T.Helper()
-	s.command = exec.Command(s.Path, s.Arguments...) //nolint:gosec // a backend that was built for the test
-	s.command.Stdout, s.command.Stderr = s.output, s.output
-	harness.Attributes(s.command).Pdeathsig = syscall.SIGKILL // if the test is interrupted
-	s.ended = make(chan struct{})
-	require.NoError(s.T, s.command.Start())
-	go func(command *exec.Cmd, ended chan struct{}) {
-		defer close(ended)
-		_ = command.Wait() // the state tells
-	}(s.command, s.ended)
+	command := exec.Command(s.Path, s.Arguments...)         //nolint:gosec // a backend that was built for the test
+	harness.Attributes(command).Pdeathsig = syscall.SIGKILL // if the test is interrupted
+	s.process = harness.StartProcess(s.T, command, s.output)
 	name := filepath.Base(s.Path)
 	harness.Eventually(s.T, func() bool {
 		_, err := s.Get(s.Health, nil)
-		return err == nil || s.gone()
+		return err == nil || s.process.Gone()
 	}, "%s is ready", name)
-	require.False(s.T, s.gone(), "%s has ended", name)
-}
-
-func (s *Server) gone() bool {
-	select {
-	case <-s.ended:
-		return true
-	default:
-		return false
-	}
+	require.False(s.T, s.process.Gone(), "%s has ended", name)
 }
 
 // Stop ends the server as systemd would.
 func (s *Server) Stop() {
 	s.T.Helper()
-	require.NoError(s.T, s.command.Process.Signal(syscall.SIGTERM))
-	<-s.ended
-	assert.Equal(s.T, 0, s.command.ProcessState.ExitCode(), "exit code")
+	require.True(s.T, s.process.Terminate(), "it ends")
+	assert.Equal(s.T, 0, s.process.Command.ProcessState.ExitCode(), "exit status")
 }
 
 // Kill ends it without giving it a chance, if it is there at all.
 func (s *Server) Kill() {
-	if s.ended == nil {
-		return // never began
+	if s.process != nil {
+		s.process.Kill()
 	}
-	_ = s.command.Process.Kill() // it may have ended
-	<-s.ended
 }
 
 // Get returns a successful answer.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"math/big"
+	"net"
 	"testing"
 	"time"
 
@@ -23,6 +24,7 @@ type Authority struct {
 	der         []byte
 }
 
+// NewAuthority makes an authority that nobody trusts yet.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
 	a := &Authority{t: t, key: newKey(t), certificate: &x509.Certificate{
@@ -36,13 +38,14 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Issue returns a certificate for a name that is valid for so long from now on.
-func (a *Authority) Issue(name string, valid time.Duration) *Files {
+// Issue returns a certificate for a name, and perhaps addresses, that is valid for so long from now on.
+func (a *Authority) Issue(name string, valid time.Duration, addresses ...net.IP) *Files {
 	a.t.Helper()
 	key, directory := newKey(a.t), a.t.TempDir()
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, SerialNumber: big.NewInt(2),
-		KeyUsage: x509.KeyUsageDigitalSignature, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(valid),
+		Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: addresses,
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		KeyUsage:     x509.KeyUsageDigitalSignature, NotBefore: time.Now().Add(-24 * time.Hour), NotAfter: time.Now().Add(valid),
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}, a.certificate, &key.PublicKey, a.key)
 	require.NoError(a.t, err)

@@ -4,90 +4,61 @@
 package collector
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// ExporterMetric returns the sum of the series of one of the collector's own metrics that have all labels.
-func (c *Collector) ExporterMetric(name string, labels ...string) int {
-	response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", c.metricsPort)) //nolint:noctx // of a local process
-	if err != nil {
-		return -1
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		return -1
-	}
-	sum := 0.
-	for line := range strings.Lines(string(body)) {
-		wanted := strings.HasPrefix(line, "otelcol_"+name)
-		for _, label := range labels {
-			wanted = wanted && strings.Contains(line, label)
-		}
-		var value float64
-		if _, err := fmt.Sscan(line[strings.LastIndexByte(line, ' ')+1:], &value); wanted && err == nil {
-			sum += value
-		}
-	}
-	return int(sum)
-}
-
-// Metric returns the sum of a metric's series; 0 if there is none yet.
+// Metric returns the sum of the series of one of the receiver's metrics; 0 if there is
+// none yet, and -1 if the collector does not answer.
 func (c *Collector) Metric(name string) int { return c.MetricOf(name, "") }
 
 // MetricOf returns the sum of those series that have a label.
 func (c *Collector) MetricOf(name, label string) int {
-	sum, err := c.scrape(name, label)
-	if err != nil {
-		return -1
-	}
-	return sum
+	return c.sum(func(series string) bool {
+		metric, _, _ := strings.Cut(series, "{")
+		return strings.TrimSuffix(metric, "_total") == "otelcol_receiver_"+name && strings.Contains(series, label)
+	})
 }
 
-func (c *Collector) scrape(name, label string) (int, error) {
+// ExporterMetric returns the sum of the series of the collector's own metrics whose names
+// begin so, and that have all labels.
+func (c *Collector) ExporterMetric(name string, labels ...string) int {
+	return c.sum(func(series string) bool {
+		wanted := strings.HasPrefix(series, "otelcol_"+name)
+		for _, label := range labels {
+			wanted = wanted && strings.Contains(series, label)
+		}
+		return wanted
+	})
+}
+
+// sum returns the sum of the wanted series.
+func (c *Collector) sum(wanted func(series string) bool) int {
 	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
 		fmt.Sprintf("http://127.0.0.1:%d/metrics", c.metricsPort), http.NoBody)
 	if err != nil {
-		return 0, err
+		return -1
 	}
-	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
+	exposition, err := harness.Do(request)
 	if err != nil {
-		return 0, err
+		return -1
 	}
-	defer response.Body.Close()
-	var body bytes.Buffer
-	if _, err := body.ReadFrom(response.Body); err != nil {
-		return 0, err
-	}
-	if response.StatusCode != http.StatusOK {
-		return 0, errors.New(response.Status)
-	}
-	return sumOf(body.String(), name, label)
-}
-
-func sumOf(exposition, name, label string) (int, error) {
-	var sum float64
-	for line := range strings.Lines(exposition) {
-		series, value, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if i := strings.IndexByte(series, '{'); i >= 0 {
-			series, value = line[:i], line[strings.LastIndexByte(line, ' ')+1:]
-		}
-		if strings.TrimSuffix(series, "_total") != "otelcol_receiver_"+name || !strings.Contains(line, label) {
+	sum := 0.
+	for line := range strings.Lines(string(exposition)) {
+		line = strings.TrimSpace(line)
+		end := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || end < 0 || !wanted(line[:end]) {
 			continue
 		}
-		number, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		value, err := strconv.ParseFloat(line[end+1:], 64)
 		if err != nil {
-			return 0, err
+			return -1
 		}
-		sum += number
+		sum += value
 	}
-	return int(sum), nil
+	return int(sum)
 }

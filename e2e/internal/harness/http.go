@@ -5,7 +5,9 @@ package harness
 
 import (
 	"bytes"
+	"compress/gzip"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 )
@@ -26,4 +28,16 @@ func Do(request *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %s", response.Status, body.String())
 	}
 	return body.Bytes(), nil
+}
+
+// Body returns the body of a request that may be compressed.
+func Body(request *http.Request) ([]byte, error) {
+	if request.Header.Get("Content-Encoding") != "gzip" {
+		return io.ReadAll(request.Body)
+	}
+	reader, err := gzip.NewReader(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(reader)
 }

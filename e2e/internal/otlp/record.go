@@ -84,7 +84,7 @@ func ReadFile(t *testing.T, path string) []Record {
 type Key struct {
 	Milliseconds int64
 	Serial       int
-	Pid          int
+	PID          int
 }
 
 func (r *Record) Key() Key {

@@ -4,10 +4,8 @@
 package otlp
 
 import (
-	"compress/gzip"
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +22,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
 // Answer is what a sink says to a request: an error, or how many of the log
@@ -55,7 +55,7 @@ func NewSink(t *testing.T, protocol string) *Sink {
 	t.Helper()
 	s := &Sink{answer: func(int, []Record) Answer { return Answer{} }}
 	if protocol == "http" {
-		server := httptest.NewServer(http.HandlerFunc(s.ServeHTTP))
+		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
 		s.URL = server.URL
 		s.Exporter = fmt.Sprintf(exporterTemplate, "otlp_http", server.URL)
@@ -107,7 +107,7 @@ func (s *Sink) Count() int {
 	return len(s.taken)
 }
 
-// Asked is how many requests there were since answers was called.
+// Asked is how many requests there were since Answers was called.
 func (s *Sink) Asked() int {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -165,15 +165,9 @@ func (s *Sink) takeSpans(traces ptrace.Traces) {
 	}
 }
 
+// ServeHTTP implements http.Handler, for OTLP over HTTP.
 func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	var err error
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		r.Body, err = gzip.NewReader(r.Body)
-	}
-	var body []byte
-	if err == nil {
-		body, err = io.ReadAll(r.Body)
-	}
+	body, err := harness.Body(r)
 	request, spans := plogotlp.NewExportRequest(), ptraceotlp.NewExportRequest()
 	switch {
 	case err != nil:

@@ -30,8 +30,8 @@ type Sender struct {
 	input   io.WriteCloser
 	output  *json.Decoder
 
-	// Pid is the process in the initial pid namespace, inside in its own.
-	Pid, Inside int
+	// PID is the process in the initial pid namespace, inside in its own.
+	PID, Inside int
 	// Victims are those in the initial pid namespace by what they are inside.
 	Victims map[int]int
 	Name    string
@@ -66,11 +66,11 @@ func NewSender(t *testing.T, program string, options ...func(*exec.Cmd)) *Sender
 		_ = s.input.Close()  // the process ends with its input
 		_ = s.Command.Wait() // unless it has killed itself
 	})
-	s.Pid = s.Command.Process.Pid
+	s.PID = s.Command.Process.Pid
 	var hello orders.Truth
 	require.NoError(t, s.output.Decode(&hello))
 	s.Inside = hello.PID
-	s.Victims[s.Inside] = s.Pid
+	s.Victims[s.Inside] = s.PID
 	return s
 }
 
@@ -114,7 +114,7 @@ func (s *Sender) outside() map[int]int {
 	s.T.Helper()
 	processes, err := filepath.Glob("/proc/[0-9]*")
 	require.NoError(s.T, err)
-	own, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", s.Pid))
+	own, err := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", s.PID))
 	require.NoError(s.T, err)
 	pids := make(map[int]int)
 	for _, process := range processes {
@@ -177,7 +177,7 @@ func (s *Sender) Dies(order orders.Order) {
 // Kill sends a signal to a target by kill(2).
 func (s *Sender) Kill(target *Target, signal syscall.Signal) {
 	s.T.Helper()
-	s.Strike(orders.Order{Call: "kill", PID: target.Pid, Signal: int(signal)}, target)
+	s.Strike(orders.Order{Call: "kill", PID: target.PID, Signal: int(signal)}, target)
 }
 
 // Strike sends a signal to targets in any way, and notes when it was about to.

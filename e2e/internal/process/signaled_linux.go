@@ -60,7 +60,7 @@ func (s signaled) AsToldBy(r otlp.Record) signaled {
 // expect returns what is known of the log records before the call is made.
 func (s *Sender) expect(order orders.Order, targets []int) []signaled {
 	one := signaled{
-		Sender: int64(s.Pid), Command: s.Name, Executable: s.Command.Path, Arch: s.arch,
+		Sender: int64(s.PID), Command: s.Name, Executable: s.Command.Path, Arch: s.arch,
 		Call: order.Call, Signal: int64(order.Signal), Scope: ScopeOf(order), TargetCount: int64(len(targets)),
 	}
 	if credential := s.Command.SysProcAttr.Credential; credential != nil {

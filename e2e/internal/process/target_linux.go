@@ -25,7 +25,7 @@ import (
 type Target struct {
 	t       *testing.T
 	Command *exec.Cmd
-	Pid     int
+	PID     int
 	Input   *os.File
 	// Struck is when the first signal was about to be sent to it.
 	Struck time.Time
@@ -48,10 +48,10 @@ func StartTarget(t *testing.T, command *exec.Cmd, reap bool) *Target {
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
 	require.NoError(t, reader.Close())
-	target := &Target{t: t, Command: command, Pid: command.Process.Pid, Input: writer, Dead: make(chan struct{})}
+	target := &Target{t: t, Command: command, PID: command.Process.Pid, Input: writer, Dead: make(chan struct{})}
 	go func() {
 		defer close(target.Dead)
-		for errors.Is(unix.Waitid(unix.P_PID, target.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+		for errors.Is(unix.Waitid(unix.P_PID, target.PID, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 		}
 		target.Died = time.Now()
 		if reap {
@@ -84,15 +84,15 @@ func StartScript(t *testing.T, name, script string, reap bool, options ...func(*
 func (target *Target) AwaitState(state string) {
 	target.t.Helper()
 	harness.Eventually(target.t, func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", target.Pid))
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", target.PID))
 		return err == nil && strings.Contains(string(stat), ") "+state+" ")
-	}, "process %d is in state %s", target.Pid, state)
+	}, "process %d is in state %s", target.PID, state)
 }
 
 // AwaitReaped waits until the pid of a target is free.
 func (target *Target) AwaitReaped() {
 	target.t.Helper()
-	harness.Eventually(target.t, func() bool { return syscall.Kill(target.Pid, 0) != nil }, "process %d is gone", target.Pid)
+	harness.Eventually(target.t, func() bool { return syscall.Kill(target.PID, 0) != nil }, "process %d is gone", target.PID)
 }
 
 // SecondThread returns a thread of a process that is not its first.

@@ -4,45 +4,32 @@
 package faulty
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/bulk"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
-
-// Backends that answer badly, and the shipped configurations in front of them.
-// Every record has a serial number of the audit system, by which it is known
-// again: what was promised arrives, and what comes twice is the same.
 
 // Arrival is a record in a request.
 type Arrival struct {
 	Serial int
-	Uid    string
+	UID    string
 }
 
 // arrivals returns the serial and the uid of each record in a request.
-func arrivals(r *http.Request, bulk bool) ([]Arrival, error) {
-	reader := r.Body
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		unzipped, err := gzip.NewReader(r.Body)
-		if err != nil {
-			return nil, err
-		}
-		reader = unzipped
+func arrivals(r *http.Request, isBulk bool) ([]Arrival, error) {
+	if isBulk {
+		return bulkArrivals(r)
 	}
-	body, err := io.ReadAll(reader)
+	body, err := harness.Body(r)
 	if err != nil {
 		return nil, err
-	}
-	if bulk {
-		return bulkArrivals(body)
 	}
 	request := plogotlp.NewExportRequest()
 	if err := request.UnmarshalProto(body); err != nil {
@@ -51,6 +38,7 @@ func arrivals(r *http.Request, bulk bool) ([]Arrival, error) {
 	return ArrivalsOf(otlp.RecordsOf(request.Logs())), nil
 }
 
+// ArrivalsOf returns the serial and the uid of each record.
 func ArrivalsOf(records []otlp.Record) []Arrival {
 	arrived := make([]Arrival, len(records))
 	for i := range records {
@@ -61,29 +49,24 @@ func ArrivalsOf(records []otlp.Record) []Arrival {
 }
 
 // bulkArrivals reads pairs of an action and a document. The uid is the id of the document.
-func bulkArrivals(body []byte) ([]Arrival, error) {
-	var arrived []Arrival
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	for decoder.More() {
-		var action struct {
-			Create struct {
-				ID string `json:"_id"`
-			} `json:"create"`
-		}
-		var document struct {
+func bulkArrivals(r *http.Request) ([]Arrival, error) {
+	documents, err := bulk.Read(r)
+	if err != nil {
+		return nil, err
+	}
+	arrived := make([]Arrival, len(documents))
+	for i, d := range documents {
+		var source struct {
 			Attributes map[string]any `json:"attributes"`
 		}
-		if err := decoder.Decode(&action); err != nil {
+		if err := json.Unmarshal(d.Source, &source); err != nil {
 			return nil, err
 		}
-		if err := decoder.Decode(&document); err != nil {
-			return nil, err
-		}
-		serial, ok := document.Attributes["kill.audit.serial"].(float64)
+		serial, ok := source.Attributes["kill.audit.serial"].(float64)
 		if !ok {
-			return nil, fmt.Errorf("a document without a serial: %v", document)
+			return nil, fmt.Errorf("a document without a serial: %s", d.Source)
 		}
-		arrived = append(arrived, Arrival{int(serial), action.Create.ID})
+		arrived[i] = Arrival{int(serial), d.ID}
 	}
 	return arrived, nil
 }

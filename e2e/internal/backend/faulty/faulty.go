@@ -67,10 +67,10 @@ func (b *Backend) take(taken []Arrival) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	for _, a := range taken {
-		if before, ok := b.taken[a.Serial]; ok && before != a.Uid {
+		if before, ok := b.taken[a.Serial]; ok && before != a.UID {
 			b.changed = append(b.changed, a.Serial)
 		}
-		b.taken[a.Serial] = a.Uid
+		b.taken[a.Serial] = a.UID
 	}
 }
 

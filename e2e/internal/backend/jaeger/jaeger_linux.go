@@ -11,36 +11,29 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
-
-// What a real Jaeger makes of the traces, which come to it over OTLP.
 
 // Jaeger is a running Jaeger that keeps traces in its memory.
 type Jaeger struct {
 	t *testing.T
-	// Otlp and query are the addresses of its servers.
-	Otlp, query string
+	// OTLP and query are the addresses of its servers.
+	OTLP, query string
 }
 
 // Start runs Jaeger until the test ends. Where it was never built, that comes
 // first and takes minutes; from then on it is in the cache of Go.
 func Start(t *testing.T) *Jaeger {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "tool", "-n", "all-in-one")
-	build.Dir, build.Stderr = harness.Module("jaeger"), new(harness.Output)
-	path, err := build.Output()
-	require.NoError(t, err, "Jaeger cannot be built: %s", build.Stderr)
-
-	address := func() string { return fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t)) }
+	address := func() string { return harness.FreeAddress(t) }
 	admin, otlp, query := address(), address(), address()
-	command := exec.Command(strings.TrimSpace(string(path)), //nolint:gosec // was just built
+	command := exec.Command(backend.BuildTool(t, "jaeger", "all-in-one"), //nolint:gosec // was just built
 		"--admin.http.host-port="+admin,
 		"--collector.otlp.http.host-port="+otlp,
 		"--query.http-server.host-port="+query,
@@ -52,17 +45,14 @@ func Start(t *testing.T) *Jaeger {
 	)
 	command.Env = append(os.Environ(), "OTEL_TRACES_SAMPLER=always_off", "SPAN_STORAGE_TYPE=memory")
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is interrupted
-	said := new(harness.Output)
-	command.Stdout, command.Stderr = said, said
-	require.NoError(t, command.Start())
+	process := harness.StartProcess(t, command, new(harness.Output))
 	t.Cleanup(func() {
-		_ = command.Process.Kill() // it keeps nothing, and takes its time to end otherwise
-		_ = command.Wait()
+		process.Kill() // it keeps nothing, and takes its time to end otherwise
 		if t.Failed() {
-			t.Logf("Jaeger said:\n%s", said.Tail())
+			t.Logf("Jaeger said:\n%s", process.Output.Tail())
 		}
 	})
-	j := &Jaeger{t: t, Otlp: "http://" + otlp, query: "http://" + query}
+	j := &Jaeger{t: t, OTLP: "http://" + otlp, query: "http://" + query}
 	harness.Eventually(t, func() bool { return j.get("http://"+admin, nil) == nil }, "Jaeger is ready")
 	return j
 }
