@@ -54,10 +54,7 @@ func ausearch(t *testing.T, arguments ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("ausearch")
 	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("ausearch is missing: install auditd")
-		}
-		harness.Skip(t, "ausearch is missing: install auditd (Debian: apt-get install auditd)")
+		harness.Missing(t, "ausearch is not installed; on Debian: apt-get install auditd")
 	}
 	command := exec.CommandContext(t.Context(), program, arguments...) //nolint:gosec // auditd's
 	out, err := command.Output()

@@ -95,9 +95,7 @@ func TestBackendElasticsearch(t *testing.T) {
 				c.SaysSince(t, said, "failed to index document")
 			}
 			c.SaysSince(t, said, test.says)
-			backend.Behaves(nil)
-			promised = append(promised, c.Add(t, 1)...)
-			backend.Arrive(t, promised)
+			promised = recovers(t, backend, c, promised)
 			if test.want != retried {
 				assert.Zero(t, backend.Count(serials...), "what was refused for good is not sent again")
 			}

@@ -129,9 +129,7 @@ func TestGatewayBeforeBadElasticsearch(t *testing.T) {
 				promised = append(promised, serials...)
 			}
 			agent.SaysSince(t, said, "Exporting failed.", test.says)
-			backend.Behaves(nil)
-			promised = append(promised, agent.Add(t, 1)...)
-			backend.Arrive(t, promised)
+			promised = recovers(t, backend, agent, promised)
 			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "what was given up")
 		})
 	}

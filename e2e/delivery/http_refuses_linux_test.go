@@ -72,9 +72,7 @@ func TestBackendOverHTTP(t *testing.T) {
 				harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_sent_log_records") == sent+3 }, "it is taken for sent")
 				c.SaysSince(t, said, test.says)
 			}
-			backend.Behaves(nil)
-			promised = append(promised, c.Add(t, 1)...)
-			backend.Arrive(t, promised)
+			promised = recovers(t, backend, c, promised)
 			if test.want != retried {
 				assert.Zero(t, backend.Count(serials...), "what was refused for good is not sent again")
 				failed += map[outcome]int{dropped: 3}[test.want]
@@ -84,4 +82,13 @@ func TestBackendOverHTTP(t *testing.T) {
 	}
 	assert.Zero(t, c.Metric("audit_kill_dropped"), "the receiver has handed on everything")
 	c.Stop()
+}
+
+// recovers lets a backend be well again, and returns what has arrived then: all that is promised, and one record more.
+func recovers(t *testing.T, backend *faulty.Backend, c *shipped.Reader, promised []int) []int {
+	t.Helper()
+	backend.Behaves(nil)
+	promised = append(promised, c.Add(t, 1)...)
+	backend.Arrive(t, promised)
+	return promised
 }

@@ -33,15 +33,21 @@ func storageConfig(log *auditlog.Log, sink *otlp.Sink, directory string) collect
 	}
 }
 
-func TestStorageFull(t *testing.T) {
-	t.Parallel()
+// startStored starts a collector, and waits until the checkpoint of a first event is on its disk.
+func startStored(t *testing.T) (*collector.Collector, *smallDisk, *auditlog.Log, *otlp.Sink) {
+	t.Helper()
 	disk, log, sink := newSmallDisk(t), auditlog.New(t), otlp.NewSink(t, "grpc")
-	kill := auditlog.SingleKill(t)
 	c := collector.Start(t, storageConfig(log, sink, disk.path))
-	log.Add(kill)
+	log.Add(auditlog.SingleKill(t))
 	otlp.AwaitAll(t, sink, log.Want)
 	disk.await(t, log)
+	return c, disk, log, sink
+}
 
+func TestStorageFull(t *testing.T) {
+	t.Parallel()
+	c, disk, log, sink := startStored(t)
+	kill := auditlog.SingleKill(t)
 	disk.fill(t)
 	for range 20 {
 		log.Add(kill)
@@ -71,12 +77,8 @@ func TestStorageFull(t *testing.T) {
 // A crash while the storage is full costs duplicates, and nothing else.
 func TestKilledWhileStorageIsFull(t *testing.T) {
 	t.Parallel()
-	disk, log, sink := newSmallDisk(t), auditlog.New(t), otlp.NewSink(t, "grpc")
+	c, disk, log, sink := startStored(t)
 	kill := auditlog.SingleKill(t)
-	c := collector.Start(t, storageConfig(log, sink, disk.path))
-	log.Add(kill)
-	otlp.AwaitAll(t, sink, log.Want)
-	disk.await(t, log)
 	disk.fill(t)
 	log.Add(kill)
 	otlp.AwaitAll(t, sink, log.Want)
@@ -105,11 +107,7 @@ type smallDisk struct{ path string }
 
 func newSmallDisk(t *testing.T) *smallDisk {
 	t.Helper()
-	d := &smallDisk{path: t.TempDir()}
-	harness.NeedRoot(t)
-	require.NoError(t, unix.Mount("none", d.path, "tmpfs", 0, "size=256k"))
-	t.Cleanup(func() { assert.NoError(t, unix.Unmount(d.path, unix.MNT_DETACH)) })
-	return d
+	return &smallDisk{path: mountSmall(t, "256k")}
 }
 
 func (d *smallDisk) database() string { return filepath.Join(d.path, "receiver_audit_kill_") }

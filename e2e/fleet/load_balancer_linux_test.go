@@ -261,14 +261,5 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 
 func TestConfigsOfFleetsAreValid(t *testing.T) {
 	t.Parallel()
-	paths, err := filepath.Glob(harness.Path("configs/fleet/*.yaml"))
-	require.NoError(t, err)
-	require.NotEmpty(t, paths)
-	for _, path := range paths {
-		t.Run(filepath.Base(path), func(t *testing.T) {
-			t.Parallel()
-			said, code := collector.Run(t, shipped.Stock(t), collector.Arguments("validate", "--config", path))
-			assert.Zero(t, code, said)
-		})
-	}
+	collector.AssertValid(t, "configs/fleet/*.yaml", shipped.Stock(t))
 }

@@ -21,7 +21,7 @@ import (
 
 // Start runs the collector with a file of configs/ until the test ends. What
 // environment does not say is chosen so that several run side by side; arguments adds
-// files that change something (see overlay).
+// files that change something (see Overlay).
 func Start(t *testing.T, path string, environment map[string]string, options ...func(*exec.Cmd)) *collector.Collector {
 	t.Helper()
 	port := harness.FreePort(t)
