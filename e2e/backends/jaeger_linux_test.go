@@ -24,6 +24,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
+// What a real Jaeger makes of the traces, which come to it over OTLP.
+
 const toJaegerTemplate = `
 receivers: {%s}
 processors: {resource: {attributes: [{key: service.name, value: auditkill, action: upsert}]}}

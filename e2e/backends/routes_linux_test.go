@@ -17,6 +17,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
+// Who killed mysqld? Signals of this kernel go through the shipped configurations to
+// real backends, which are asked in their own languages.
+
 // routes are the ways of signals to backends.
 var routes = map[string]func(t *testing.T) backend.Asker{
 	"agent to VictoriaLogs":             agentToVictoriaLogs,

@@ -28,6 +28,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
+// Whatever of agents, gateway and backend stops or is killed: what was promised
+// arrives, and what arrives twice can be told by its uid.
+
 // chain is an agent that reads a log, one that sees what is sent, their gateway and
 // its backend.
 type chain struct {

@@ -25,7 +25,7 @@ import (
 )
 
 // The packages, and the service that they install. Nothing here needs systemd: its part
-// is played by this program, see deploy_unit_linux_test.go.
+// is played by this program, see unit_linux_test.go.
 
 const (
 	packageName   = "otelcol-auditkill"

@@ -32,6 +32,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
+// Fleets that one gateway is not enough for (configs/fleet).
+
 // termination is what is known about the end of one process: who has told of it, and
 // what.
 type termination struct {

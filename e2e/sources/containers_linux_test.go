@@ -15,6 +15,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
+// Where a process belongs is told by its control group.
+
 // Both ends of a signal are told with their container, pod and unit, also those of
 // a target that is gone.
 func TestTellsContainersAndUnits(t *testing.T) {

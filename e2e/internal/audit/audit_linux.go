@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package audit takes the kernel's audit system for one test at a time, and runs auditd.
 package audit
 
 import (
@@ -20,17 +21,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-const (
-	// auditLock is held by whoever uses the audit system, of which a kernel has
-	// one only.
-	auditLock = "/run/lock/auditkill-test.lock"
-)
+// lockPath is held by whoever uses the audit system, of which a kernel has
+// one only.
+const lockPath = "/run/lock/auditkill-test.lock"
 
 // Use takes the audit system, or skips the test, and leaves it as it was.
 func Use(t *testing.T) {
 	t.Helper()
 	Need(t)
-	lockAudit(t)
+	lock(t)
 	before := Status(t)
 	switch {
 	case before["pid"] != "0":
@@ -40,7 +39,7 @@ func Use(t *testing.T) {
 	case strings.Contains(Auditctl(t, "-l"), "never"):
 		harness.Skip(t, "an audit rule suppresses records (auditctl -l says never)")
 	}
-	restoreAudit(t, before)
+	restore(t, before)
 }
 
 // Need returns the path of auditd, or skips the test.
@@ -66,18 +65,18 @@ func Need(t *testing.T) string {
 	return paths[0]
 }
 
-func lockAudit(t *testing.T) {
+func lock(t *testing.T) {
 	t.Helper()
-	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)
+	file, err := os.OpenFile(lockPath, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
-	t.Cleanup(func() { assert.NoError(t, lock.Close()) })
-	require.Eventually(t, func() bool { return unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
-		10*harness.Patience, 20*time.Millisecond, "nobody else uses the audit system (%s)", auditLock)
+	t.Cleanup(func() { assert.NoError(t, file.Close()) })
+	require.Eventually(t, func() bool { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
+		10*harness.Patience, 20*time.Millisecond, "nobody else uses the audit system (%s)", lockPath)
 }
 
-// restoreAudit puts the kernel's settings and rules back at the end, and checks
+// restore puts the kernel's settings and rules back at the end, and checks
 // that nothing else has stayed.
-func restoreAudit(t *testing.T, before map[string]string) {
+func restore(t *testing.T, before map[string]string) {
 	t.Helper()
 	rules := Auditctl(t, "-l")
 	t.Cleanup(func() {
@@ -114,6 +113,7 @@ func Status(t *testing.T) map[string]string {
 	return status
 }
 
+// Auditctl runs auditctl, and returns what it says.
 func Auditctl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("auditctl")

@@ -26,8 +26,10 @@ type Event struct {
 	targets []int
 }
 
+// StampPattern finds the time and the serial of a record.
+var StampPattern = regexp.MustCompile(`msg=audit\(\d+\.\d+:\d+\)`)
+
 var (
-	StampPattern  = regexp.MustCompile(`msg=audit\(\d+\.\d+:\d+\)`)
 	targetPattern = regexp.MustCompile(`\bopid=(\d+)`)
 	victimPattern = regexp.MustCompile(`\bpid=(\d+)`)
 	killPattern   = regexp.MustCompile(`syscall=(62|37|200|234|129|297|424) .*\bkey="audit_kill"`)
@@ -112,12 +114,13 @@ func targetsOf(records string) []int {
 	return targets
 }
 
-// Kills and noise are events that must lead to log records, and others.
+// Kills are recorded events that must lead to log records.
 func Kills(t *testing.T) []Event {
 	t.Helper()
 	return choose(Load(t, harness.Path("testdata/variants.log"), -1), true)
 }
 
+// Noise are recorded events that must not.
 func Noise(t *testing.T) []Event {
 	t.Helper()
 	return choose(Load(t, harness.Path("testdata/mixed.log.gz"), 500), false)

@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package auditlog writes logs as auditd does, out of events that were recorded.
 package auditlog
 
 import (
@@ -16,23 +17,26 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// Log writes a log as auditd does.
+// Log is a log that a test writes.
 type Log struct {
 	t    *testing.T
 	Path string
+	// File is the one that it is written to.
 	File *os.File
-	// Milliseconds and serial are those of the latest event.
+	// Milliseconds and Serial are those of the latest event.
 	Milliseconds int64
 	Serial       int
 	// Want are the keys of the log records that must come of what was written.
 	Want []otlp.Key
 }
 
+// New begins a log in a folder of its own.
 func New(t *testing.T) *Log {
 	t.Helper()
 	return NewAt(t, filepath.Join(t.TempDir(), "audit.log"))
 }
 
+// NewAt begins a log at a path.
 func NewAt(t *testing.T, path string) *Log {
 	t.Helper()
 	l := &Log{t: t, Path: path, Milliseconds: 1_795_000_000_000}

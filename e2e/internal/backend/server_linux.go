@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package backend runs real backends. Each has a package of its own below.
 package backend
 
 import (

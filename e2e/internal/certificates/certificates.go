@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package certificates makes the certificates of agents and gateways.
 package certificates
 
 import (

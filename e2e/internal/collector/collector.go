@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package collector runs the collector that `make otelcol` builds, with a configuration of the
+// test's own, and reads its output and its metrics.
 package collector
 
 import (

@@ -8,6 +8,7 @@ import (
 	"syscall"
 )
 
+// Attributes returns what the kernel is to do when a command starts, to be changed.
 func Attributes(command *exec.Cmd) *syscall.SysProcAttr {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = new(syscall.SysProcAttr)

@@ -14,11 +14,13 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 )
 
+// Number returns the number that a pattern has matched.
 func Number(text string) int {
 	n, _ := strconv.Atoi(text) // the patterns match digits only
 	return n
 }
 
+// Exists reports whether there is a file.
 func Exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil

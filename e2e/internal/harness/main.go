@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package harness is what all end-to-end tests stand on: the start of a test program, files of
+// this repository, programs that run beside a test, ports, and waiting.
 package harness
 
 import (

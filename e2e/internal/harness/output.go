@@ -16,18 +16,21 @@ type Output struct {
 	text  bytes.Buffer
 }
 
+// Write implements io.Writer.
 func (o *Output) Write(p []byte) (int, error) {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	return o.text.Write(p)
 }
 
+// String returns all of it.
 func (o *Output) String() string {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	return o.text.String()
 }
 
+// Contains reports whether a text is in it.
 func (o *Output) Contains(text string) bool { return strings.Contains(o.String(), text) }
 
 var resourcePattern = regexp.MustCompile(`"resource": \{[^}]*\}(, )?`)

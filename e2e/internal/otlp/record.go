@@ -87,12 +87,14 @@ type Key struct {
 	PID          int
 }
 
+// Key returns what makes it another one than all others.
 func (r *Record) Key() Key {
 	pid, _ := r.Attributes["kill.target.pid"].(int64)
 	serial, _ := r.Attributes["kill.audit.serial"].(int64)
 	return Key{r.Time.UnixMilli(), int(serial), int(pid)}
 }
 
+// KeysOf returns the keys of log records, in their order.
 func KeysOf(records []Record) []Key {
 	keys := make([]Key, len(records))
 	for i := range records {

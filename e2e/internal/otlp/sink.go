@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package otlp is where the collector sends to in a test: a server that takes OTLP, and the log
+// records and spans that it has taken.
 package otlp
 
 import (

@@ -17,8 +17,6 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Where a process belongs is told by its control group.
-
 // CgroupMount returns where a hierarchy of control groups is mounted: that of
 // version 2, or that of a controller of version 1. It is empty if there is none.
 func CgroupMount(t *testing.T, controller string) string {
@@ -48,6 +46,7 @@ func NewCgroup(t *testing.T, path string) string {
 	return NewCgroupIn(t, mount, path)
 }
 
+// NewCgroupIn makes a control group below a mounted hierarchy until the test ends.
 func NewCgroupIn(t *testing.T, mount, path string) string {
 	t.Helper()
 	for directory := mount; path != ""; {

@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package process starts the processes that a test needs: those that send signals, those that
+// signals are sent to, and the control groups that they are in.
 package process
 
 import (
@@ -22,7 +24,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
 )
 
-// Sender is a process that sends signals as ordered (see sender/main.go). It is
+// Sender is a process that sends signals as ordered (see e2e/programs/sender). It is
 // started after auditing was turned on: the kernel records no older processes.
 type Sender struct {
 	T       *testing.T
@@ -30,12 +32,13 @@ type Sender struct {
 	input   io.WriteCloser
 	output  *json.Decoder
 
-	// PID is the process in the initial pid namespace, inside in its own.
+	// PID is the process in the initial pid namespace, Inside in its own.
 	PID, Inside int
 	// Victims are those in the initial pid namespace by what they are inside.
 	Victims map[int]int
-	Name    string
-	arch    string
+	// Name is its command name.
+	Name string
+	arch string
 	// Want are the log records that must come of what it did, in this order.
 	Want []signaled
 	// Took are the times of all calls, in nanoseconds.

@@ -26,10 +26,11 @@ type Target struct {
 	t       *testing.T
 	Command *exec.Cmd
 	PID     int
-	Input   *os.File
+	// Input is what it reads.
+	Input *os.File
 	// Struck is when the first signal was about to be sent to it.
 	Struck time.Time
-	// Dead is closed once it has died, which was seen at died. It stays a zombie if
+	// Dead is closed once it has died, which was seen at Died. It stays a zombie if
 	// its parent waits no further.
 	Dead chan struct{}
 	Died time.Time
@@ -108,6 +109,7 @@ func SecondThread(t *testing.T, pid int) int {
 	return thread
 }
 
+// CommandName returns the command name of a process.
 func CommandName(t *testing.T, pid int) string {
 	t.Helper()
 	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))

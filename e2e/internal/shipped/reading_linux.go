@@ -51,9 +51,6 @@ func (c *Reader) Add(t *testing.T, events int) []int {
 	return serials
 }
 
-// Whatever of agents, gateway and backend stops or is killed: what was promised
-// arrives, and what arrives twice can be told by its uid.
-
 // FromLog makes an agent read a log from its beginning, as the host of a name.
 func FromLog(t *testing.T, log *auditlog.Log, host string) func(*exec.Cmd) {
 	t.Helper()

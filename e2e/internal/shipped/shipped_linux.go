@@ -1,6 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package shipped runs the collector with the configurations of configs/, several of them side by
+// side on one machine.
 package shipped
 
 import (

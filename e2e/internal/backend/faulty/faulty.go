@@ -1,6 +1,9 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package faulty is a backend that refuses, hangs, breaks off or answers nonsense, as a test tells
+// it to. It knows each record by its serial number in the audit system: what was promised has to
+// arrive, and what comes twice has to be the same.
 package faulty
 
 import (
@@ -28,6 +31,7 @@ type Backend struct {
 	changed  []int // serials that came with another uid than before
 }
 
+// New returns a backend that is well until Behaves is called.
 func New(t *testing.T) *Backend {
 	t.Helper()
 	b := &Backend{released: make(chan struct{}), taken: make(map[int]string)}
@@ -81,7 +85,7 @@ func (b *Backend) Behaves(behave Behavior) {
 	b.behave, b.requests = behave, 0
 }
 
-// Asked is how many requests there were since behaves was called.
+// Asked is how many requests there were since Behaves was called.
 func (b *Backend) Asked() int {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package jaeger runs Jaeger, and asks it.
 package jaeger
 
 import (

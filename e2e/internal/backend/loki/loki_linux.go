@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package loki runs Loki, and asks it.
 package loki
 
 import (
@@ -89,7 +90,7 @@ type lokiStreams struct {
 	} `json:"data"`
 }
 
-// Ask returns what tryAsk does, and fails the test if there is no answer.
+// Ask returns what TryAsk does, and fails the test if there is no answer.
 func (l *Loki) Ask(query string) []map[string]string {
 	l.T.Helper()
 	rows, err := l.TryAsk(query)

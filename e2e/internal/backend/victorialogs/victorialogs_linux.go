@@ -1,6 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
+// Package victorialogs runs VictoriaLogs, and asks it.
 package victorialogs
 
 import (
@@ -37,7 +38,7 @@ func Start(t *testing.T) *VictoriaLogs {
 	return v
 }
 
-// Ask returns what tryAsk does, and fails the test if there is no answer.
+// Ask returns what TryAsk does, and fails the test if there is no answer.
 func (v *VictoriaLogs) Ask(query string) []map[string]string {
 	v.T.Helper()
 	rows, err := v.TryAsk(query)
@@ -88,6 +89,7 @@ service:
   pipelines: {logs: {processors: [memory_limiter, transform, transform/time, resource]}}
 `
 
+// BulkEnvironment leads a configuration for Elasticsearch to it.
 func (v *VictoriaLogs) BulkEnvironment() map[string]string {
 	return map[string]string{"ELASTICSEARCH_ENDPOINT": "http://" + v.Address + "/insert/elasticsearch"}
 }

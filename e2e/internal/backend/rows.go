@@ -22,9 +22,6 @@ func TimeOf(t *testing.T, row map[string]string) time.Time {
 	return parsed
 }
 
-// Who killed mysqld? Signals of this kernel go through the shipped configurations to
-// real backends, which are asked in their own languages.
-
 // Asker asks a backend for the events of a kind with a target of a name. An error means
 // that it has not answered yet.
 type Asker func(event, target string) ([]map[string]string, error)
