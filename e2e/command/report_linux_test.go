@@ -35,7 +35,7 @@ var companion = harness.Path("_build/auditkill")
 func auditkill(t *testing.T, in io.Reader, arguments ...string) string {
 	t.Helper()
 	require.FileExists(t, companion, "`make auditkill` builds it")
-	command := exec.CommandContext(t.Context(), companion, arguments...)
+	command := exec.CommandContext(t.Context(), companion, arguments...) //nolint:gosec // the command under test
 	command.Stdin = in
 	var errs bytes.Buffer
 	command.Stderr = &errs
@@ -170,7 +170,7 @@ func TestReportReadsWhatAusearchPrints(t *testing.T) {
 func terminalOf(t *testing.T, columns int, pause time.Duration, environment []string, arguments ...string) (screen []string, written string) {
 	t.Helper()
 	const rows = 5000
-	command := exec.CommandContext(t.Context(), companion, arguments...)
+	command := exec.CommandContext(t.Context(), companion, arguments...) //nolint:gosec // the command under test
 	command.Env = append(append(os.Environ(), "TERM=xterm", "NO_COLOR="), environment...)
 	terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: rows, Cols: uint16(columns)})
 	require.NoError(t, err)

@@ -78,7 +78,7 @@ func manifests(t *testing.T, names ...string) []object {
 		require.NoError(t, err)
 		arguments = append(arguments, path)
 	}
-	command := exec.CommandContext(t.Context(), "go", arguments...)
+	command := exec.CommandContext(t.Context(), "go", arguments...) //nolint:gosec // a program of the tests
 	var said strings.Builder
 	command.Stderr = &said
 	output, err := command.Output()

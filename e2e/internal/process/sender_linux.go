@@ -40,7 +40,7 @@ type Sender struct {
 	Name string
 	arch string
 	// Want are the log records that must come of what it did, in this order.
-	Want []signaled
+	Want []Signaled
 	// Took are the times of all calls, in nanoseconds.
 	Took []int64
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// signaled is what a log record must say about one target of one call.
-type signaled struct {
+// Signaled is what a log record must say about one target of one call.
+type Signaled struct {
 	Sender      int64
 	Command     string
 	Executable  string
@@ -31,7 +31,7 @@ type signaled struct {
 }
 
 // Said is what a log record says.
-func Said(r otlp.Record) signaled {
+func Said(r otlp.Record) Signaled {
 	text := func(name string) string {
 		value, _ := r.Attributes[name].(string)
 		return value
@@ -40,7 +40,7 @@ func Said(r otlp.Record) signaled {
 		value, _ := r.Attributes[name].(int64)
 		return value
 	}
-	return signaled{
+	return Signaled{
 		Sender: number("process.pid"), Command: text("process.command"), Executable: text("process.executable.path"),
 		User: number("process.user.id"), Arch: text("kill.audit.arch"),
 		Call: text("kill.syscall"), Signal: number("kill.signal.number"), Scope: text("kill.scope"),
@@ -50,7 +50,7 @@ func Said(r otlp.Record) signaled {
 }
 
 // AsToldBy leaves out what the source of a log record cannot know.
-func (s signaled) AsToldBy(r otlp.Record) signaled {
+func (s Signaled) AsToldBy(r otlp.Record) Signaled {
 	if r.Attributes["kill.source"] == "ebpf" {
 		s.Arch = ""
 	}
@@ -58,8 +58,8 @@ func (s signaled) AsToldBy(r otlp.Record) signaled {
 }
 
 // expect returns what is known of the log records before the call is made.
-func (s *Sender) expect(order orders.Order, targets []int) []signaled {
-	one := signaled{
+func (s *Sender) expect(order orders.Order, targets []int) []Signaled {
+	one := Signaled{
 		Sender: int64(s.PID), Command: s.Name, Executable: s.Command.Path, Arch: s.arch,
 		Call: order.Call, Signal: int64(order.Signal), Scope: ScopeOf(order), TargetCount: int64(len(targets)),
 	}
@@ -70,9 +70,9 @@ func (s *Sender) expect(order orders.Order, targets []int) []signaled {
 		if order.Call != "pidfd_send_signal" && order.Call != "tkill" {
 			one.Target = int64(order.PID) // the one that was meant
 		}
-		return []signaled{one}
+		return []Signaled{one}
 	}
-	want := make([]signaled, len(targets))
+	want := make([]Signaled, len(targets))
 	for i, target := range targets {
 		if outside, ok := s.Victims[target]; ok {
 			target = outside
@@ -85,7 +85,7 @@ func (s *Sender) expect(order orders.Order, targets []int) []signaled {
 }
 
 // add notes down the log records of one call.
-func (s *Sender) add(want []signaled, errno int) {
+func (s *Sender) add(want []Signaled, errno int) {
 	for _, one := range want {
 		one.Result = "success"
 		if errno != 0 {
@@ -98,7 +98,7 @@ func (s *Sender) add(want []signaled, errno int) {
 	}
 }
 
-func byTarget(a, b signaled) int { return int(a.Target - b.Target) }
+func byTarget(a, b Signaled) int { return int(a.Target - b.Target) }
 
 // Flags of pidfd_send_signal (include/uapi/linux/pidfd.h).
 const (
