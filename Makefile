@@ -113,16 +113,16 @@ bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 bench-file: $(OTELCOL) $(AUDITKILL) ## measure the collector and auditkill on a large audit log
-	bench/file.sh
+	bench/file/run.sh
 
 bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root
-	bench/netlink.sh
+	go run ./bench/live
 
 bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 hosts
 	go run ./bench/gateway
 
 bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
-	bench/ebpf.sh
+	go run ./bench/live -parts "tracing throughput burst idle outcomes"
 
 # The packages' collector is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
 ARCH     := $(shell go env GOARCH)

@@ -17,7 +17,7 @@
 #   KEEP=                  1 keeps them
 #   COLLECTOR=             another build of the collector
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 SIZE=${SIZE:-1000000000}
 KILLS_SIZE=${KILLS_SIZE:-100000000}
@@ -36,7 +36,7 @@ clean() { [[ -n $KEEP ]] || { rm -rf "$dir"/{bin,*.log,*.out}; rmdir --ignore-fa
 trap clean EXIT
 
 say() { echo "$*" >&2; }
-die() { say "bench/file.sh: $*"; exit 1; }
+die() { say "bench/file/run.sh: $*"; exit 1; }
 
 declare -A best rounds memory   # by tool: least seconds, all seconds, most kB
 left_out=()
@@ -57,7 +57,7 @@ run() {
 	measured=$("$dir/bin/measure" "$@") || die "$tool failed"
 	read -r seconds kilobytes <<<"$measured"
 	if [[ -n $pattern ]]; then found=$({ grep -aoF -- "$pattern" "$out" || true; } | wc -l); else found=$(<"$out"); fi
-	[[ $found == "$expected" ]] || die "$tool found $found kills of $expected"
+	[[ $found == "$expected" ]] || die "$tool found $found instead of $expected${pattern:+ times $pattern}"
 	rounds[$tool]+="$seconds "
 	best[$tool]=$(least "${best[$tool]:-$seconds}" "$seconds")
 	memory[$tool]=$(( kilobytes > ${memory[$tool]:-0} ? kilobytes : ${memory[$tool]:-0} ))
@@ -71,9 +71,10 @@ calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 # everything written.
 collect() {
 	LOG=$3 FORMAT=$4 OUT=$out run "$1" "$2" kill.scope -until 'the log was read to its end' "${@:5}" -- \
-		"$collector" --config bench/auditkill.yaml
+		"$collector" --config bench/file/auditkill.yaml
 }
 
+# doctor reads a log that was made for it: what it says of the host's own differs from host to host.
 fast() {
 	run grep "$kills" '' -out "$out" -- grep -cF OBJ_PID "$dir/all.log"
 	collect json "$kills" "$dir/all.log" json
@@ -81,7 +82,7 @@ fast() {
 	run report "$kills" '  ok  ' -out "$out" -- "$auditkill" report --target '*' "$dir/all.log"
 	run report-json "$kills" kill.scope -out "$out" -- "$auditkill" report --target '*' -o json "$dir/all.log"
 	run report-short "$short_kills" '  ok  ' -out "$out" -- "$auditkill" report --target '*' "$dir/short.log"
-	run doctor 1 '`auditkill watch`' -out "$out" -- sh -c '"$1" doctor || [ $? = 1 ]' sh "$auditkill"
+	run doctor 1 '"chosen":' -out "$out" -- sh -c '"$1" doctor --file "$2" -o json || [ $? = 1 ]' sh "$auditkill" "$dir/short.log"
 	collect kills "$only_kills" "$dir/kills.log" json
 	collect start 0 "$dir/empty.log" json -pause 50ms
 }
@@ -93,16 +94,16 @@ slow() {
 	fi
 	if [[ -x $filelog ]]; then
 		LOG=$dir/$slice.log OUT=$out run filelog "$slice_kills" '"opid"' -settled "$out" -- \
-			"$filelog" --config bench/filelog.yaml
+			"$filelog" --config bench/file/filelog.yaml
 	fi
 }
 
 # The general receiver is built once; what it is made of is pinned.
 build_filelog() {
-	[[ bench/filelog-builder.yaml -nt $filelog ]] || return 0
+	[[ bench/file/filelog-builder.yaml -nt $filelog ]] || return 0
 	say 'building a collector with the file_log receiver ...'
 	mkdir -p _build
-	go tool -modfile=tools/go.mod builder --config bench/filelog-builder.yaml >"$dir/builder.out" 2>&1 ||
+	go tool -modfile=tools/go.mod builder --config bench/file/filelog-builder.yaml >"$dir/builder.out" 2>&1 ||
 		{ tail -n 3 "$dir/builder.out" >&2; return 1; }
 }
 
@@ -125,10 +126,10 @@ target() {
 for program in "$collector" "$auditkill"; do
 	[[ -x $program ]] || die "$program is missing: run make bench-file, which builds it"
 done
-go build -o "$dir/bin/" ./bench/...
+go build -o "$dir/bin/" ./bench/file/...
 if (( SLOW_ROUNDS > 0 )); then
 	[[ -x $(command -v ausearch) ]] || leave_out ausearch 'it is not installed (Debian: apt-get install auditd)'
-	build_filelog || leave_out file_log "ocb could not build bench/filelog-builder.yaml"
+	build_filelog || leave_out file_log "ocb could not build bench/file/filelog-builder.yaml"
 fi
 
 say "writing the logs to $dir ..."
