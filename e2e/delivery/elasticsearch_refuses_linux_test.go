@@ -72,7 +72,8 @@ func TestBackendElasticsearch(t *testing.T) {
 		{"some items 429", failsSomeItems(http.StatusTooManyRequests, "cluster_block_exception"), retried, ""},
 		{"items 503", failsItems(http.StatusServiceUnavailable, "unavailable_shards_exception"), retried, ""},
 	}
-	c := shipped.StartReading(t, "configs/agent-elastic.yaml", map[string]string{"ELASTICSEARCH_ENDPOINT": backend.Server.URL}, shipped.Overlay(t, quickElastic))
+	c := shipped.StartReading(t, "configs/agent-elastic.yaml", map[string]string{"ELASTICSEARCH_ENDPOINT": backend.Server.URL},
+		shipped.Overlay(t, quickElastic))
 	var promised []int
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -52,7 +52,8 @@ func TestBackendOverHTTP(t *testing.T) {
 		{"another page", faulty.Says("text/html", "<p>please log in</p>"), believed, ""},
 		{"rejects a part", faulty.Says(protobuf, "\x0a\x0c\x08\x03\x12\x08too late"), believed, `"message": "too late", "dropped_log_records": 3`},
 	}
-	c := shipped.StartReading(t, "configs/agent-loki.yaml", map[string]string{"LOKI_ENDPOINT": backend.Server.URL}, shipped.Overlay(t, shipped.QuickOTLP))
+	c := shipped.StartReading(t, "configs/agent-loki.yaml", map[string]string{"LOKI_ENDPOINT": backend.Server.URL},
+		shipped.Overlay(t, shipped.QuickOTLP))
 	var promised []int
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

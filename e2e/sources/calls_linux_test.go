@@ -196,7 +196,7 @@ func assertSent(t *testing.T, records []otlp.Record, senders []*process.Sender) 
 			t.Errorf("%q[%d]: %d log records wanted, %d delivered", s.Name, s.PID, len(s.Want), len(own))
 		}
 		for i := range min(len(own), len(s.Want)) {
-			if !assert.Equal(t, s.Want[i].AsToldBy(own[i]), process.Said(own[i]), "log record %d of %q[%d]: %+v", i, s.Name, s.PID, own[i]) {
+			if !assert.Equal(t, s.Want[i].KnownTo(own[i]), process.ReportOf(own[i]), "log record %d of %q[%d]: %+v", i, s.Name, s.PID, own[i]) {
 				break // the others follow from it
 			}
 		}

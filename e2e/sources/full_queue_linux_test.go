@@ -20,7 +20,8 @@ func TestLiveBeforeFullQueue(t *testing.T) {
 	audit.Use(t)
 	backend := faulty.New(t)
 	backend.Behaves(faulty.Answers(http.StatusServiceUnavailable))
-	c := shipped.Start(t, "configs/agent-loki.yaml", map[string]string{"LOKI_ENDPOINT": backend.Server.URL}, shipped.Overlay(t, shipped.QuickOTLP),
+	c := shipped.Start(t, "configs/agent-loki.yaml", map[string]string{"LOKI_ENDPOINT": backend.Server.URL},
+		shipped.Overlay(t, shipped.QuickOTLP),
 		shipped.Overlay(t, `{receivers: {audit_kill: {ebpf: {}, outcome: {enabled: false}}}, `+
 			`exporters: {otlp_http: {sending_queue: {queue_size: 1_000_000}}}}`))
 	senders, victims := twoSenders(t)

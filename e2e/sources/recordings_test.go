@@ -80,7 +80,8 @@ func TestSeed(t *testing.T) {
 // attributes in which they differ.
 func TestVariants(t *testing.T) {
 	t.Parallel()
-	records := collector.Replay(t, harness.Path("testdata/variants.log"), `signals: [HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, TERM, USR2]`)
+	records := collector.Replay(t, harness.Path("testdata/variants.log"),
+		`signals: [HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, TERM, USR2]`)
 	require.Len(t, otlp.KeysOf(records), 54)
 
 	targets := make(map[any]bool)

@@ -170,7 +170,7 @@ func assertTrue(t *testing.T, records []otlp.Record, senders []*process.Sender) 
 				incomplete++
 				continue
 			}
-			require.Equal(t, s.Want[0].AsToldBy(r), process.Said(r))
+			require.Equal(t, s.Want[0].KnownTo(r), process.ReportOf(r))
 		}
 		t.Logf("of %d signals %d are delivered, %d of these incomplete", len(s.Want), len(own), incomplete)
 	}

@@ -33,3 +33,6 @@ func NeedRoot(t *testing.T) {
 		Missing(t, "only root may do what this test does; run it with sudo")
 	}
 }
+
+// NobodyID is a user without rights.
+const NobodyID = 65534

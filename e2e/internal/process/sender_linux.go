@@ -39,8 +39,8 @@ type Sender struct {
 	// Name is its command name.
 	Name string
 	arch string
-	// Want are the log records that must come of what it did, in this order.
-	Want []Signaled
+	// Want are the reports that must come of what it did, in this order.
+	Want []Report
 	// Took are the times of all calls, in nanoseconds.
 	Took []int64
 }

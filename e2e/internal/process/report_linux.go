@@ -13,8 +13,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// Signaled is what a log record must say about one target of one call.
-type Signaled struct {
+// Report is what a log record says about one target of one call.
+type Report struct {
 	Sender      int64
 	Command     string
 	Executable  string
@@ -30,8 +30,8 @@ type Signaled struct {
 	TargetCount int64
 }
 
-// Said is what a log record says.
-func Said(r otlp.Record) Signaled {
+// ReportOf returns what a log record says.
+func ReportOf(r otlp.Record) Report {
 	text := func(name string) string {
 		value, _ := r.Attributes[name].(string)
 		return value
@@ -40,7 +40,7 @@ func Said(r otlp.Record) Signaled {
 		value, _ := r.Attributes[name].(int64)
 		return value
 	}
-	return Signaled{
+	return Report{
 		Sender: number("process.pid"), Command: text("process.command"), Executable: text("process.executable.path"),
 		User: number("process.user.id"), Arch: text("kill.audit.arch"),
 		Call: text("kill.syscall"), Signal: number("kill.signal.number"), Scope: text("kill.scope"),
@@ -49,8 +49,8 @@ func Said(r otlp.Record) Signaled {
 	}
 }
 
-// AsToldBy leaves out what the source of a log record cannot know.
-func (s Signaled) AsToldBy(r otlp.Record) Signaled {
+// KnownTo leaves out what the source of a log record cannot know.
+func (s Report) KnownTo(r otlp.Record) Report {
 	if r.Attributes["kill.source"] == "ebpf" {
 		s.Arch = ""
 	}
@@ -58,8 +58,8 @@ func (s Signaled) AsToldBy(r otlp.Record) Signaled {
 }
 
 // expect returns what is known of the log records before the call is made.
-func (s *Sender) expect(order orders.Order, targets []int) []Signaled {
-	one := Signaled{
+func (s *Sender) expect(order orders.Order, targets []int) []Report {
+	one := Report{
 		Sender: int64(s.PID), Command: s.Name, Executable: s.Command.Path, Arch: s.arch,
 		Call: order.Call, Signal: int64(order.Signal), Scope: ScopeOf(order), TargetCount: int64(len(targets)),
 	}
@@ -70,9 +70,9 @@ func (s *Sender) expect(order orders.Order, targets []int) []Signaled {
 		if order.Call != "pidfd_send_signal" && order.Call != "tkill" {
 			one.Target = int64(order.PID) // the one that was meant
 		}
-		return []Signaled{one}
+		return []Report{one}
 	}
-	want := make([]Signaled, len(targets))
+	want := make([]Report, len(targets))
 	for i, target := range targets {
 		if outside, ok := s.Victims[target]; ok {
 			target = outside
@@ -85,7 +85,7 @@ func (s *Sender) expect(order orders.Order, targets []int) []Signaled {
 }
 
 // add notes down the log records of one call.
-func (s *Sender) add(want []Signaled, errno int) {
+func (s *Sender) add(want []Report, errno int) {
 	for _, one := range want {
 		one.Result = "success"
 		if errno != 0 {
@@ -98,7 +98,7 @@ func (s *Sender) add(want []Signaled, errno int) {
 	}
 }
 
-func byTarget(a, b Signaled) int { return int(a.Target - b.Target) }
+func byTarget(a, b Report) int { return int(a.Target - b.Target) }
 
 // Flags of pidfd_send_signal (include/uapi/linux/pidfd.h).
 const (
