@@ -119,7 +119,8 @@ bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root
 	go run ./bench/live
 
 bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 hosts
-	go run ./bench/gateway
+	go build -C bench/gateway -o $(CURDIR)/_build/bench-gateway
+	_build/bench-gateway
 
 bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
 	go run ./bench/live -parts "tracing throughput burst idle outcomes"
