@@ -70,7 +70,7 @@ test: ## run all tests, the end-to-end tests of the built collector last
 # tests say (SKIPPED ...) also if they pass.
 e2e: $(OTELCOL) $(AUDITKILL) $(FLEET) ## run the end-to-end tests, of DIR only (such as sources), and there RUN only (a pattern)
 	@failed=; for dir in $(DIR); do \
-		(cd e2e/$$dir && go test -count=1 -timeout 30m $(if $(RUN),-v -run '$(RUN)')) || failed="$$failed $$dir"; \
+		(cd e2e/$$dir && go test -count=1 -timeout 30m $(if $(RUN),-v -run '$(value RUN)')) || failed="$$failed $$dir"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 lint: ## go vet and golangci-lint over every module with code of ours
