@@ -239,7 +239,7 @@ func (b *bench) end() {
 func (b *bench) look(after time.Duration) {
 	b.t.Helper()
 	b.clock = b.clock.Add(after)
-	b.supervisor.look(b.t.Context())
+	b.supervisor.check(b.t.Context())
 }
 
 // take awaits events.
