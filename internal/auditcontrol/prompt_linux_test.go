@@ -37,7 +37,7 @@ func TestPrompt(t *testing.T) {
 	}{
 		"at once":  {slow{}, 0, nil},
 		"soon":     {slow{vain: 3}, 3 * time.Millisecond, nil},
-		"not soon": {slow{vain: 1000}, looks * time.Millisecond, syscall.EAGAIN},
+		"not soon": {slow{vain: 1000}, attempts * time.Millisecond, syscall.EAGAIN},
 		"in vain":  {slow{vain: 1, err: syscall.ENOBUFS}, time.Millisecond, syscall.ENOBUFS},
 	} {
 		t.Run(name, func(t *testing.T) {
