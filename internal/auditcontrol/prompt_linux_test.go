@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// slow is a kernel whose answer is there when it was looked for so many times in vain.
+// slow is a kernel whose answer arrives after the given number of vain checks.
 type slow struct {
 	libaudit.NetlinkSendReceiver
 	vain int

@@ -41,7 +41,7 @@ func TestFillTarget(t *testing.T) {
 	python := mysqld
 	python.command, python.executable = "python3", "/usr/bin/python3"
 	tests := map[string]struct {
-		// first is scanned, then comes what happens before the event is told.
+		// first is scanned, then comes what happens before the event is filled.
 		first, then func(h *fakeHost)
 		target      kill.Process
 		edit        func(e *kill.Event)

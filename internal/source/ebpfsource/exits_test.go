@@ -41,7 +41,7 @@ func TestExits(t *testing.T) {
 	dies := bytesOf(sends(func(r *kernelSignalRecord) { r.Kind, r.Signal = kindDeath, 11 }))
 	tests := map[string]struct {
 		records [][]byte
-		// now is what comes at once, later what comes when all waiting is over.
+		// now is what is emitted at once, later what is emitted once all waiting is over.
 		now, later []string
 	}{
 		"after a signal": {
@@ -114,7 +114,7 @@ func TestExits(t *testing.T) {
 	}
 }
 
-// An end is told with all that is needed to find who has ended.
+// An end is reported with everything that is needed to find which process has ended.
 func TestExit(t *testing.T) {
 	t.Parallel()
 	events, _ := newFakeEvents()
@@ -125,7 +125,7 @@ func TestExit(t *testing.T) {
 	assert.Equal(t, want, events.exit(whole[kernelExitRecord](aligned(ending(20, 0x8b)))))
 }
 
-// Who has the pid of another is not taken for it.
+// A process with a reused pid is not mistaken for the previous one.
 func TestExitOfAnotherLife(t *testing.T) {
 	t.Parallel()
 	b := newExitBench()

@@ -20,7 +20,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// played is a source whose ring is played.
+// played is a source with a fake ring.
 type played struct {
 	*Source
 	ring     *fakeRing
@@ -68,7 +68,7 @@ func TestSourceDelivers(t *testing.T) {
 	require.NoError(t, p.Close())
 }
 
-// Events that nobody takes anymore are counted.
+// Events that are never delivered are counted.
 func TestSourceThatIsShutDown(t *testing.T) {
 	t.Parallel()
 	p := newPlayed(t)

@@ -49,7 +49,7 @@ func TestGaps(t *testing.T) {
 	}
 }
 
-// What has not had the time to come is not missing.
+// An event that has not had the time to arrive is not missing.
 func TestGapsWaitForTheLate(t *testing.T) {
 	t.Parallel()
 	var g gaps

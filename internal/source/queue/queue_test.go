@@ -57,7 +57,7 @@ func TestQueueIsBounded(t *testing.T) {
 	assert.Zero(t, q.weight)
 }
 
-// A kill(-1) on a large host may strike more processes than fit.
+// A kill(-1) on a large host may have more targets than fit.
 func TestQueueTakesALargeEventAlone(t *testing.T) {
 	t.Parallel()
 	q := New()
