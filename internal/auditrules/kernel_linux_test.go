@@ -209,7 +209,7 @@ func TestKernelSharedWithAnotherProgram(t *testing.T) {
 	assert.Empty(t, third.Install())
 	assertInKernel(t, ours(os.Getpid())...)
 	require.NoError(t, third.Remove())
-	assert.Equal(t, uint32(1), enabled(t), "nobody knows any more that it was off")
+	assert.Equal(t, uint32(1), enabled(t), "nothing shows any more that it was off")
 }
 
 // startHolder starts a program like this one under another name, whose file is gone as after an

@@ -384,7 +384,7 @@ func (c *Correlator) Lost() {
 // SetSource changes the value of Event.Source for the events that begin from now on.
 func (c *Correlator) SetSource(name string) { c.config.Source = name }
 
-// Flush closes every event, as at the end of a log that is no longer written to.
+// Flush closes every event, for instance at the end of a log that is no longer written to.
 func (c *Correlator) Flush() {
 	for c.table.oldest != nil {
 		c.close(c.table.oldest, false)

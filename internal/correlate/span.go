@@ -11,7 +11,7 @@ import (
 // span reaches from the first to the last record of a closed event.
 type span struct{ first, last Position }
 
-// spans remembers where closed events lie, as long as reading may have to start again
+// spans remembers where closed events lie for as long as reading may have to start again
 // inside one of them: an emitted event must then be seen either whole or not at all.
 type spans struct{ closed []span }
 

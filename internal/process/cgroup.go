@@ -27,7 +27,7 @@ const (
 //	/system.slice/docker-<id>.scope                           docker, systemd
 //	/kubepods/burstable/pod<uid>/<id>                         kubelet, cgroupfs
 //	/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<id>.scope
-//	/kubepods-burstable-pod<u_i_d>.slice:cri-containerd:<id>  containerd that was not told of systemd
+//	/kubepods-burstable-pod<u_i_d>.slice:cri-containerd:<id>  containerd not configured for systemd
 //	.../crio-<id>.scope, .../crio-<id>                        CRI-O
 //	/machine.slice/libpod-<id>.scope/container                podman, with crun
 //	/libpod_parent/libpod-<id>, .../libpod-payload-<id>       podman, cgroupfs and split

@@ -267,7 +267,7 @@ func rebirth(t *testing.T, table *Table, first *idle, name string) *idle {
 		}
 		next.end()
 	}
-	require.Fail(t, "somebody else has the pid")
+	require.Fail(t, "another process has the pid")
 	return nil
 }
 

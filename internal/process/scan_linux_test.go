@@ -142,7 +142,7 @@ func TestLookFollowsTheControlGroup(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "session-3.scope", who.Instance.Unit)
 	assert.Equal(t, "mysqld: a title\x00", who.Instance.CommandLine)
-	assert.Equal(t, "mysql.service", before.Unit, "events keep what they were told")
+	assert.Equal(t, "mysql.service", before.Unit, "events keep what they were given")
 }
 
 func TestLookup(t *testing.T) {
@@ -243,7 +243,7 @@ func TestNestedReader(t *testing.T) {
 	h.runs(50, next)
 	h.scan()
 	newest := h.table.memory.newest[50]
-	assert.Equal(t, next.start, newest.Start, "loadavg is about another namespace, so everybody is looked at")
+	assert.Equal(t, next.start, newest.Start, "loadavg is about another namespace, so every process is checked")
 }
 
 func TestPIDsOfAnotherNamespace(t *testing.T) {
@@ -343,7 +343,7 @@ func TestControlGroupsOfAHost(t *testing.T) {
 			assert.Equal(t, containerA, found.container)
 		}
 		assert.NotNil(t, h.table.cgroups.find(CgroupID{0, inode(h, "unified/init.scope")}))
-		assert.Nil(t, h.table.cgroups.find(CgroupID{1, inode(h, "cpu/x")}), "no such id is ever told")
+		assert.Nil(t, h.table.cgroups.find(CgroupID{1, inode(h, "cpu/x")}), "no such id is ever reported")
 	})
 	t.Run("what was told is newer", func(t *testing.T) {
 		t.Parallel()

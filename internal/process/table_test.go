@@ -107,7 +107,7 @@ func TestIdentifyTheUnknown(t *testing.T) {
 	assert.Empty(t, executable)
 	assert.Equal(t, &kill.Instance{Start: table.boot.Add(5 * time.Second), SinceBoot: 5 * time.Second, Cgroup: service, Unit: "mysql.service"}, instance)
 
-	assert.True(t, table.memory.find(parentKey.rounded()).gone, "nobody would tell of its end")
+	assert.True(t, table.memory.find(parentKey.rounded()).gone, "its end would go unreported")
 
 	// The event is late, or its records came out of order.
 	tell(table)
@@ -131,7 +131,7 @@ func TestIdentifyFollowsTheControlGroup(t *testing.T) {
 	table.MadeCgroup(container, "/docker/"+containerA)
 	after, _ := table.Identify(parentKey, container)
 	assert.Equal(t, containerA, after.Container)
-	assert.Equal(t, service, before.Cgroup, "events keep what they were told")
+	assert.Equal(t, service, before.Cgroup, "events keep what they were given")
 	again, _ := table.Identify(parentKey, container)
 	assert.Same(t, after, again)
 }
@@ -177,7 +177,7 @@ func TestLookupOfWhatWasTold(t *testing.T) {
 	}, who)
 	table.Exit(parentKey)
 	_, known = table.Lookup(parentKey.PID)
-	assert.False(t, known, "nobody bears the pid")
+	assert.False(t, known, "no process has the pid")
 }
 
 func TestTableIsSafeForConcurrentUse(t *testing.T) {

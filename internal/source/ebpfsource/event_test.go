@@ -191,7 +191,7 @@ func TestOverflow(t *testing.T) {
 	assert.Equal(t, kill.DeliveryOverflow, e.Delivery)
 	assert.Equal(t, kill.Result{Known: true, Errno: 11, Error: "EAGAIN"}, e.Result)
 	byKernel := events.signal(sends(func(r *kernelSignalRecord) { r.Result, r.Special = overflow, infoPriv }))
-	assert.True(t, byKernel.Result.Succeeded(), "nobody was told of an error")
+	assert.True(t, byKernel.Result.Succeeded(), "no caller got an error")
 }
 
 // fails is the record of a failed call. Its target is not known.

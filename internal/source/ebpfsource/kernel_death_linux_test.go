@@ -67,7 +67,7 @@ func testOOMKiller(t *testing.T, w *watch) {
 	want := byKernel(kill.SIGKILL, pid)
 	want.Cause = kill.CauseOOM
 	assert.Equal(t, want, tell(e))
-	assert.Equal(t, kill.Process{}, e.Sender, "who needed memory has killed nobody")
+	assert.Equal(t, kill.Process{}, e.Sender, "the process that needed memory is not the killer")
 	assert.Equal(t, "tail", e.Targets[0].Command)
 	assert.Equal(t, "tail\x00/dev/zero", e.Targets[0].Instance.CommandLine)
 	assert.Equal(t, group.path, e.Targets[0].Instance.Cgroup)

@@ -279,7 +279,7 @@ func testEndsOfUsedPids(t *testing.T, w *watch) {
 	require.Eventually(t, func() bool {
 		return fork(t, fmt.Sprintf("echo %d > /proc/sys/kernel/ns_last_pid; %s; :", x.pid()-1, forks)) == x.pid()
 	}, limit, time.Millisecond, "the pid is taken again")
-	require.NoError(t, unix.Kill(x.pid(), unix.SIGKILL), "nobody is told what the source itself sends")
+	require.NoError(t, unix.Kill(x.pid(), unix.SIGKILL), "the source does not report what it sends itself")
 	awaitEnd(t, x.pid())
 	w.none(t, func(again *kill.Event) bool { return endOf(x.pid())(again) && again != e })
 }

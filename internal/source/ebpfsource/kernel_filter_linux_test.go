@@ -76,7 +76,7 @@ func TestGroupWithTargetsInTheKernel(t *testing.T) {
 	require.Zero(t, errno)
 	e := w.find(t, to(end, kill.SIGTERM))
 	assert.Equal(t, []int{end}, tell(e).Targets)
-	assert.Equal(t, -1, e.TargetCount, "whom else it struck is not known")
+	assert.Equal(t, -1, e.TargetCount, "the other targets are not known")
 	assert.True(t, e.Complete)
 }
 

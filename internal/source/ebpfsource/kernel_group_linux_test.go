@@ -142,7 +142,7 @@ func TestEndsOfCalls(t *testing.T) {
 				thread, errno := w.fencing.send(order{call: "kill", pid: target, signal: 15})
 				require.Zero(t, errno)
 				w.fence(t)
-				assert.True(t, w.find(t, byThread(thread)).Result.Succeeded(), "told once")
+				assert.True(t, w.find(t, byThread(thread)).Result.Succeeded(), "reported once")
 			})
 		})
 	}

@@ -249,5 +249,5 @@ func testUsedPids(t *testing.T, w *watch) {
 	assert.NotEqual(t, before.Executable, after.Executable)
 	assert.Contains(t, after.Instance.CommandLine, "sh\x00-c\x00echo")
 	assert.True(t, after.Instance.Start.After(before.Instance.Start))
-	assert.Equal(t, "an old argument", before.Instance.CommandLine[len(path)+1:], "what was told stays")
+	assert.Equal(t, "an old argument", before.Instance.CommandLine[len(path)+1:], "what was reported stays")
 }

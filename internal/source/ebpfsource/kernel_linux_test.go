@@ -170,7 +170,7 @@ func (w *watch) none(t *testing.T, matches func(*kill.Event) bool) {
 	t.Helper()
 	w.fence(t)
 	for _, e := range w.all(matches) {
-		assert.Fail(t, "not to be told", "%+v", tell(e))
+		assert.Fail(t, "should not be reported", "%+v", tell(e))
 	}
 }
 

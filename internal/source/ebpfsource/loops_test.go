@@ -120,7 +120,7 @@ func TestLoops(t *testing.T) {
 			assert.Zero(t, b.expire(early+time.Minute))
 			assert.ElementsMatch(t, tt.want, b.take())
 			assert.Zero(t, b.pending())
-			assert.Empty(t, b.victims, "nobody is remembered for good")
+			assert.Empty(t, b.victims, "no victim is remembered forever")
 			assert.Empty(t, b.current)
 		})
 	}

@@ -64,7 +64,7 @@ func TestSourceDelivers(t *testing.T) {
 	assert.Len(t, <-events, 1)
 	stop()
 	<-ended
-	assert.Len(t, <-events, 1, "the call that goes on is told at the end")
+	assert.Len(t, <-events, 1, "the call in progress is reported at the end")
 	require.NoError(t, p.Close())
 }
 

@@ -377,7 +377,7 @@ func TestPendingAtShutdown(t *testing.T) {
 	r := start(t, b.settings())
 	require.Eventually(t, func() bool { return len(r.sink.counts()) == 2 }, patience, look)
 	r.stop()
-	r.check(1, 2, 3) // what is pending is told as far as it is known
+	r.check(1, 2, 3) // what is pending is delivered as far as it is known
 	assert.Empty(t, r.sink.events()[2].Sender.Title)
 	assert.Equal(t, int64(len(event(1))), b.storage.checkpoint(t, b.path).Offset)
 
@@ -401,7 +401,7 @@ func TestStorageFull(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return b.counts.CheckpointErrors.Load() >= 4 }, patience, look)
 	failed := b.logs.FilterMessageSnippet("will be delivered again after a restart").All()
-	require.Len(t, failed, 1, "told once, not each time")
+	require.Len(t, failed, 1, "logged once, not each time")
 	require.ErrorIs(t, failed[0].Context[0].Interface.(error), errFull)
 	require.ErrorContains(t, failed[0].Context[0].Interface.(error), "file:"+b.path)
 	assert.Nil(t, b.storage.checkpoint(t, b.path))

@@ -44,7 +44,7 @@ func TestGaps(t *testing.T) {
 			g.settle()
 			assert.Equal(t, tt.missing, g.take())
 			g.settle()
-			assert.Zero(t, g.take(), "each is told once")
+			assert.Zero(t, g.take(), "each is reported once")
 		})
 	}
 }

@@ -276,7 +276,7 @@ func TestOverrun(t *testing.T) {
 	_, _, err = socket.receive(time.Now().Add(limit))
 	require.ErrorIs(t, err, unix.ENOBUFS)
 	messages, _, err := socket.receive(time.Now().Add(limit))
-	require.NoError(t, err, "told once, and what fitted is there")
+	require.NoError(t, err, "reported once, and what fitted is there")
 	assert.NotEmpty(t, messages)
 	require.NoError(t, socket.leave())
 	for err == nil {

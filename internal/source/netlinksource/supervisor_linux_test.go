@@ -155,11 +155,11 @@ func TestAutoDoesNotTakeAPlaceInWhichItMayStallTheHost(t *testing.T) {
 	b.look(0)
 	b.look(takeAfter)
 	assert.Empty(t, b.transport.calls())
-	assert.Equal(t, []error{nil}, b.troubles, "listening is no trouble")
+	assert.Equal(t, []error{nil}, b.troubles, "listening is no problem")
 
 	b = newBench(t, ModeUnicast, usual(0))
 	b.kernel.locked = unix.EPERM
-	require.NoError(t, b.supervisor.begin(t.Context()), "as it was told to")
+	require.NoError(t, b.supervisor.begin(t.Context()), "as configured")
 	assert.Equal(t, []string{"register"}, b.transport.calls())
 }
 
