@@ -257,9 +257,9 @@ func startOf(t *testing.T, pid int) time.Duration {
 func testFollow(t *testing.T, w *watch) {
 	t.Helper()
 	x := ready(t, `echo; read x; exit 4`)
-	w.Source.watch(x.pid(), startOf(t, x.pid()))
+	w.watch(x.pid(), startOf(t, x.pid()))
 	another := ready(t, `echo; read x`)
-	w.Source.watch(another.pid(), startOf(t, another.pid())-tick)
+	w.watch(another.pid(), startOf(t, another.pid())-tick)
 	require.NoError(t, another.in.Close())
 	another.status(t)
 	require.NoError(t, x.in.Close())
