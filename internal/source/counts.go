@@ -28,39 +28,6 @@ type Counts struct {
 	losses [losses]atomic.Int64
 }
 
-// Loss is a reason why something may not have been seen.
-type Loss int
-
-const (
-	// RingSignals are signals for which the ring buffer had no room.
-	RingSignals Loss = iota
-	// RingProcesses are the beginnings and ends of processes for which it had none.
-	RingProcesses
-	// ProgramsSkipped is how often the kernel skipped a tracing program.
-	ProgramsSkipped
-	// KernelRecords are audit records that the kernel says it has lost.
-	KernelRecords
-	// ReceiveOverruns is how often the kernel found no room in the audit socket.
-	ReceiveOverruns
-	// SequenceGaps are audit events that never came, as their numbers tell.
-	SequenceGaps
-	// QueueFull are events for which the queue in front of the pipeline had no room.
-	QueueFull
-	// RotatedFiles are files that were rotated away before they were read to their end.
-	RotatedFiles
-
-	losses // how many there are
-)
-
-// AllLosses returns every Loss.
-func AllLosses() []Loss {
-	all := make([]Loss, losses)
-	for i := range all {
-		all[i] = Loss(i)
-	}
-	return all
-}
-
 // Lose counts a loss.
 func (c *Counts) Lose(loss Loss, n int64) {
 	if n <= 0 {
