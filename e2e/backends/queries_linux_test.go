@@ -116,7 +116,7 @@ var questions = map[string]question{
 		"", nil,
 	},
 	"incomplete": {
-		"Events that are not whole",
+		"Incomplete events",
 		[]string{"host.name"},
 		tally{"host-30": 1},
 		"events", nil,
