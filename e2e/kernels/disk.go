@@ -4,81 +4,101 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
-	"github.com/auditkill/auditkillreceiver/e2e/kernels/internal/plan"
+	"github.com/auditkill/auditkillreceiver/e2e/kernels/internal/console"
 )
 
-// testProgram is the name that each package's compiled tests have in its folder.
-const testProgram = "kernel.test"
+const (
+	// testProgram is the name that the compiled tests of a package have in its folder.
+	testProgram = "kernel.test"
+	// senders is the folder of what the end-to-end tests would compile with Go, which the machine does not have.
+	senders = "/usr/lib/auditkill-senders"
+)
 
-// disk lays out the file system of a machine and makes an image of it.
-type disk struct{ architecture, repository, directory, tree string }
-
-func newDisk(architecture, repository, directory string) (*disk, error) {
-	d := &disk{architecture, repository, directory, filepath.Join(directory, "tree")}
-	sources := filepath.Join(d.tree, plan.Directory)
-	err := os.RemoveAll(d.tree)
-	if err == nil {
-		_, err = output(exec.Command("cp", "-al", filepath.Join(directory, "root"), d.tree))
-	}
-	if err == nil {
-		err = os.MkdirAll(sources, 0o755)
-	}
+// layDisk puts Debian, the repository, this init and the test programs of the jobs
+// into a folder, and makes an image of it.
+func layDisk(architecture, repository, directory string, jobs []job) error {
+	tree := filepath.Join(directory, "tree")
+	sources := filepath.Join(tree, console.Sources)
+	c := compiler{architecture, repository}
+	err := errors.Join(os.RemoveAll(tree), shell(`cp -al "$0" "$1"`, filepath.Join(directory, "root"), tree), accounts(tree))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	// Tests read what lies beside them: all of it is there, as git knows it.
-	script := `git ls-files -z --cached --others --exclude-standard --deduplicate | tar -c --null --ignore-failed-read --files-from - | tar -x -C "$0"`
-	command := exec.Command("sh", "-c", script, sources)
-	command.Dir = repository
-	_, err = output(command)
-	return d, errors.Join(err, d.accounts(), d.compile("e2e", "./kernels/init", "build", "/init"))
+	// What tests read lies beside them. This is all that git knows, and what is new.
+	err = shell(`mkdir "$1" && cd "$0" && git ls-files -z --cached --others --exclude-standard --deduplicate |
+		tar -c --null --ignore-failed-read --files-from - | tar -x -C "$1"`, repository, sources)
+	if err != nil {
+		return err
+	}
+	if err := c.compile("e2e", "./kernels/init", filepath.Join(tree, "init"), "build"); err != nil {
+		return err
+	}
+	done := make(map[string]bool)
+	for _, j := range jobs {
+		if done[j.folder] {
+			continue
+		}
+		done[j.folder] = true
+		if err := c.compileTests(j, sources); err != nil {
+			return err
+		}
+		if j.module == "e2e" {
+			if err := endToEndPrograms(c, tree); err != nil {
+				return err
+			}
+		}
+	}
+	return shell(`rm -f "$0" && truncate -s 4G "$0" && mkfs.ext4 -q -d "$1" "$0"`, filepath.Join(directory, "disk.img"), tree)
 }
 
-// accounts are those that each Debian has, and of which the tests use some.
-func (d *disk) accounts() error {
-	etc, root := filepath.Join(d.tree, "etc"), filepath.Join(d.tree, "root")
-	return errors.Join(os.MkdirAll(etc, 0o755), os.MkdirAll(root, 0o700),
-		os.WriteFile(filepath.Join(etc, "passwd"), []byte("root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n"), 0o644),
-		os.WriteFile(filepath.Join(etc, "group"), []byte("root:x:0:\nadm:x:4:\nnogroup:x:65534:\n"), 0o644))
+// accounts are those that every Debian has, as far as tests use them.
+func accounts(tree string) error {
+	return shell(`mkdir -p "$0/etc" "$0/root" &&
+		printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n' >"$0/etc/passwd" &&
+		printf 'root:x:0:\nadm:x:4:\nnogroup:x:65534:\n' >"$0/etc/group"`, tree)
 }
 
-// compile compiles a package, named from the folder of its module, to a path in the machine.
-func (d *disk) compile(module, name, command, path string) error {
-	arguments := strings.Fields(command)
-	arguments = append(arguments, "-ldflags=-s -w", "-o", filepath.Join(d.tree, path), name)
-	compiler := exec.Command("go", arguments...) //nolint:gosec // ours
-	compiler.Dir = filepath.Join(d.repository, module)
-	compiler.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+d.architecture)
-	_, err := output(compiler)
+// endToEndPrograms are the programs under test, which the Makefile has built, and those that tests run.
+func endToEndPrograms(c compiler, tree string) error {
+	built := filepath.Join(c.repository, "_build/linux_"+c.architecture)
+	err := shell(`mkdir -p "$1" && cp "$0"/otelcol-auditkill "$0"/auditkill "$1"`, built, filepath.Join(tree, console.Sources, "_build"))
+	if err != nil {
+		return fmt.Errorf("run `make test-kernels`, which builds what is missing: %w", err)
+	}
+	return c.compile("e2e", "./sender", filepath.Join(tree, senders, "sender-"+c.architecture), "build")
+}
+
+// compiler compiles for a machine.
+type compiler struct{ architecture, repository string }
+
+func (c compiler) compile(module, name, path string, command ...string) error {
+	command = append(command, "-ldflags=-s -w", "-o", path, name)
+	build := exec.Command("go", command...) //nolint:gosec // ours
+	build.Dir, build.Env = filepath.Join(c.repository, module), crossCompiling(c.architecture)
+	_, err := output(build)
 	return err
 }
 
-// addTests compiles the tests of a package and returns how to run them.
-func (d *disk) addTests(module, name string, arguments ...string) (plan.Step, error) {
-	path := filepath.Join(plan.Directory, module, name, testProgram)
-	command := append([]string{path, "-test.v=test2json", "-test.timeout=10m"}, arguments...)
-	return plan.Step{Name: filepath.Join(module, name), Command: command}, d.compile(module, "./"+name, "test -c", path)
+func (c compiler) compileTests(j job, sources string) error {
+	name, err := filepath.Rel(j.module, j.folder)
+	if err != nil {
+		return err
+	}
+	return c.compile(j.module, "./"+name, filepath.Join(sources, j.folder, testProgram), "test", "-c")
 }
 
-// write makes the image with the steps of each boot.
-func (d *disk) write(steps map[string][]plan.Step) error {
-	for name, list := range steps {
-		text, err := json.Marshal(list)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(d.tree, name), text, 0o644); err != nil {
-			return err
-		}
-	}
-	image := filepath.Join(d.directory, "disk.img")
-	_, err := output(exec.Command("sh", "-c", `rm -f "$0" && truncate -s 2G "$0" && mkfs.ext4 -q -d "$1" "$0"`, image, d.tree))
+func crossCompiling(architecture string) []string {
+	return append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+architecture)
+}
+
+// shell runs a script, whose parameters begin with $0.
+func shell(script string, parameters ...string) error {
+	_, err := output(exec.Command("sh", append([]string{"-e", "-c", script}, parameters...)...)) //nolint:gosec // ours
 	return err
 }

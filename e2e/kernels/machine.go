@@ -7,7 +7,7 @@ import (
 	"context"
 	"io"
 	"os/exec"
-	"path/filepath"
+	"strings"
 )
 
 // machine is what QEMU emulates for one architecture.
@@ -17,26 +17,34 @@ type machine struct {
 	console   string
 }
 
-// A pointer authentication that is computed as the hardware does it would cost
-// most of the time of a machine that is emulated.
+// Pointer authentication that is computed as the hardware does it would take most
+// of the time.
 var machines = map[string]machine{
 	"amd64": {"qemu-system-x86_64", []string{"-M", "q35", "-cpu", "max"}, "ttyS0"},
 	"arm64": {"qemu-system-aarch64", []string{"-M", "virt", "-cpu", "max,pauth-impdef=on"}, "ttyAMA0"},
 }
 
-// boot starts the machine of a folder and writes what its console shows, until
-// it is turned off. Drivers for NVMe and ext4 are part of the kernel, so that
-// neither modules nor an initramfs are needed.
-func (m machine) boot(ctx context.Context, directory, steps string, console io.Writer) error {
-	command := exec.CommandContext(ctx, m.program, m.arguments...) //nolint:gosec // one of the table
-	command.Args = append(command.Args,
+// boot runs a command in the machine, from turning it on until it turns itself
+// off, and writes what its console shows.
+//
+// The disk is NVMe and ext4, whose drivers are part of Debian's kernels: so it
+// takes neither an initramfs nor modules, and the machine's memory is left to the
+// tests. Only the kernel's own panic goes to the console, which must not mix with
+// the output of the tests.
+func (m machine) boot(ctx context.Context, kernel, disk string, keep bool, environment, command []string, console io.Writer) error {
+	command = append([]string{
+		"console=" + m.console, "root=/dev/nvme0n1", "rootwait", "rw", "init=/init",
+		"loglevel=1", "panic=-1", "mitigations=off", "random.trust_cpu=on", strings.Join(environment, " "), "--",
+	}, command...)
+	arguments := append(m.arguments,
 		"-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
-		"-kernel", filepath.Join(directory, "vmlinuz"),
-		"-append", "console="+m.console+" loglevel=1 panic=-1 mitigations=off random.trust_cpu=on "+
-			"root=/dev/nvme0n1 rootwait rw init=/init -- "+steps,
-		"-drive", "if=none,id=disk,format=raw,file="+filepath.Join(directory, "disk.img"),
-		"-device", "nvme,drive=disk,serial=disk")
-	command.Stdout, command.Stderr = console, console
-	return command.Run()
+		"-drive", "if=none,id=disk,format=raw,file="+disk, "-device", "nvme,drive=disk,serial=disk",
+		"-kernel", kernel, "-append", strings.Join(command, " "))
+	if !keep {
+		arguments = append(arguments, "-snapshot")
+	}
+	qemu := exec.CommandContext(ctx, m.program, arguments...) //nolint:gosec // one of the table
+	qemu.Stdout, qemu.Stderr = console, console
+	return qemu.Run()
 }

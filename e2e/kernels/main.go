@@ -1,57 +1,185 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kernels boots Debian's kernels in emulated machines and runs the
-// project's tests there.
+// Command kernels runs the tests of everything that touches the kernel on
+// Debian's stock kernels of other processors and of another age than the host's.
+// QEMU emulates the machines, so that it takes neither rights nor hardware.
+//
+// It is run by `make test-kernels`. It is a part of the end-to-end tests because,
+// like them, it looks at the product from outside, and needs nothing of it.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
-
-	"github.com/auditkill/auditkillreceiver/e2e/kernels/internal/plan"
+	"sync"
+	"time"
 )
 
+// patience is for one boot: more than the longest takes, on a machine that has other things to do.
+const patience = 15 * time.Minute
+
+var errFailed = errors.New("not all tests have passed")
+
 func main() {
-	architecture := flag.String("arch", "amd64", "")
-	packages := flag.String("packages", "internal/auditrules", "")
-	run := flag.String("run", ".", "")
+	architectures := flag.String("kernels", "amd64 arm64", "`architectures` of the kernels")
+	only := flag.String("packages", "", "`folders` of packages to test, relative to the repository; e2e for the end-to-end tests; by default all")
+	run := flag.String("run", "", "run only tests that match this `regexp`")
 	flag.Parse()
-	if err := try(*architecture, strings.Fields(*packages), *run); err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	if err := testAll(strings.Fields(*architectures), strings.Fields(*only), *run); err != nil {
+		fmt.Fprintln(os.Stderr, "kernels:", err)
 		os.Exit(1)
 	}
 }
 
-func try(architecture string, packages []string, run string) error {
-	repository, err := output(exec.Command("git", "rev-parse", "--show-toplevel"))
+// testAll tests the kernels at the same time: much of a test is waiting.
+func testAll(architectures, only []string, run string) error {
+	said, err := output(exec.Command("git", "rev-parse", "--show-toplevel"))
 	if err != nil {
 		return err
 	}
-	repository = strings.TrimSpace(repository)
-	directory := filepath.Join(repository, "_build/kernels", architecture)
-	if err := (debian{architecture, directory}).prepare(); err != nil {
-		return err
+	repository := strings.TrimSpace(said)
+	errs := make([]error, len(architectures))
+	var testing sync.WaitGroup
+	for i, architecture := range architectures {
+		testing.Go(func() {
+			s := &session{architecture: architecture, directory: filepath.Join(repository, "_build/kernels", architecture), run: run}
+			if err := s.test(repository, only); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", architecture, err)
+			}
+		})
 	}
-	d, err := newDisk(architecture, repository, directory)
+	testing.Wait()
+	return errors.Join(errs...)
+}
+
+// session is all that is run on one kernel.
+type session struct {
+	architecture, directory, run string
+	total                        result
+	broken                       bool
+}
+
+func (s *session) test(repository string, only []string) error {
+	begin := time.Now()
+	if _, known := machines[s.architecture]; !known {
+		return fmt.Errorf("there is no machine for %q", s.architecture)
+	}
+	jobs, err := chosen(repository, s.architecture, only)
 	if err != nil {
 		return err
 	}
-	var steps []plan.Step
-	for _, name := range packages {
-		step, err := d.addTests("", name, "-test.run="+run)
-		if err != nil {
-			return err
+	if err := (debian{s.architecture, s.directory}).prepare(); err != nil {
+		return err
+	}
+	if err := layDisk(s.architecture, repository, s.directory, jobs); err != nil {
+		return err
+	}
+	fmt.Printf("%s: Debian's kernel and %d test programs are ready after %v\n", s.architecture, len(jobs), time.Since(begin).Round(time.Second))
+	for _, j := range jobs {
+		for i := range j.boots {
+			if err := s.boot(j, i); err != nil {
+				return err
+			}
 		}
-		steps = append(steps, step)
 	}
-	if err := d.write(map[string][]plan.Step{"/first": steps}); err != nil {
+	fmt.Printf("%s: %d passed, %d failed, %d skipped on Linux %s, in %v\n",
+		s.architecture, s.total.passed, s.total.failed, s.total.skipped, s.total.kernel, time.Since(begin).Round(time.Second))
+	if s.broken {
+		return errFailed
+	}
+	return nil
+}
+
+// chosen returns the jobs, at least one.
+func chosen(repository, architecture string, only []string) ([]job, error) {
+	jobs, err := packages(repository, architecture)
+	if err != nil {
+		return nil, err
+	}
+	scenes, err := endToEnd(repository)
+	if err != nil {
+		return nil, err
+	}
+	jobs = append(jobs, scenes...)
+	if len(only) > 0 {
+		jobs = slices.DeleteFunc(jobs, func(j job) bool {
+			return !slices.ContainsFunc(only, func(folder string) bool { return filepath.Clean(folder) == j.folder || folder == "e2e" && j.module == "e2e" })
+		})
+	}
+	if len(jobs) == 0 {
+		return nil, fmt.Errorf("none of the packages %q touches the kernel", only)
+	}
+	return jobs, nil
+}
+
+// boot runs a job in a machine, once, and reports what came of it.
+func (s *session) boot(j job, number int) error {
+	begin := time.Now()
+	name := j.name()
+	if number > 0 {
+		name += fmt.Sprintf(", boot %d", number+1)
+	}
+	logPath := filepath.Join(s.directory, "logs", strings.Trim(strings.ReplaceAll(name, "/", "-"), ".")+".log")
+	if err := os.MkdirAll(filepath.Dir(logPath), 0o755); err != nil { //nolint:gosec // nothing secret
 		return err
 	}
-	return machines[architecture].boot(context.Background(), directory, "/first", os.Stdout)
+	log, err := os.Create(logPath)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var text strings.Builder
+	command := []string{j.folder, "./" + testProgram, "-test.v=test2json", "-test.timeout=" + (patience - time.Minute).String()}
+	if pattern := j.pattern(s.run); pattern != "" {
+		command = append(command, "-test.run="+pattern)
+	}
+	machineErr := machines[s.architecture].boot(ctx, filepath.Join(s.directory, "vmlinuz"), filepath.Join(s.directory, "disk.img"),
+		len(j.boots) > 1, append(j.boots[number], "AUDITKILL_E2E_SENDERS="+senders), command, io.MultiWriter(log, &text))
+	r := read(text.String())
+	r.err = errors.Join(machineErr, r.err)
+	s.report(name, logPath, r, time.Since(begin))
+	return nil
+}
+
+// pattern returns which tests to run; all if empty.
+func (j job) pattern(run string) string {
+	switch {
+	case run != "":
+		return run
+	case len(j.run) > 0:
+		return "^(" + strings.Join(j.run, "|") + ")$"
+	}
+	return ""
+}
+
+var printing sync.Mutex
+
+func (s *session) report(name, log string, r result, took time.Duration) {
+	printing.Lock()
+	defer printing.Unlock()
+	s.total.kernel = r.kernel
+	s.total.passed += r.passed
+	s.total.failed += r.failed
+	s.total.skipped += r.skipped
+	verdict := "ok"
+	if r.err != nil {
+		verdict = "FAIL"
+		s.broken = true
+		fmt.Printf("%s\n%s: %s: %v; all that it said: %s\n", strings.Join(r.told, "\n"), s.architecture, name, r.err, log)
+	}
+	for _, skip := range r.skips {
+		fmt.Printf("%s: %s\n", s.architecture, skip)
+	}
+	fmt.Printf("%-5s %s %-45s %4d passed %3d failed %3d skipped %6.1f s\n", verdict, s.architecture, name, r.passed, r.failed, r.skipped, took.Seconds())
 }

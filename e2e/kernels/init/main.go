@@ -1,96 +1,117 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command init is process 1 of a machine that exists for tests: it mounts what
-// the kernel offers, runs the steps of a plan one after the other, says over the
-// console how each went, and turns the machine off.
+// Command init is process 1 of a machine that exists for one test program: it
+// mounts what the kernel offers, runs the program, reports over the console how
+// it ended, and turns the machine off.
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/auditkill/auditkillreceiver/e2e/kernels/internal/plan"
+	"github.com/auditkill/auditkillreceiver/e2e/kernels/internal/console"
 )
 
-// runner is the argument of the process that runs the steps. It is not process 1,
-// which has to wait for whatever else ends.
-const runner = "run"
-
 func main() {
+	// The kernel passes what its command line has after --: a folder, a program, and its arguments.
+	folder, command := os.Args[1], os.Args[2:]
 	if os.Getpid() != 1 {
-		if err := runSteps(os.Args[2]); err != nil {
-			fmt.Println(plan.Broken + err.Error())
-		}
-		return
+		os.Exit(run(folder, command))
 	}
-	if err := boot(os.Args[len(os.Args)-1]); err != nil {
-		fmt.Println(plan.Broken + err.Error())
+	if err := boot(); err != nil {
+		fmt.Println(console.Broken + err.Error())
 	}
 	unix.Sync()
-	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // or the machine outside runs out of patience
+	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // or the driver runs out of patience
 }
 
-// boot makes the machine usable and waits for the process that runs the steps.
-func boot(steps string) error {
-	if err := mountAll(); err != nil {
-		return err
-	}
-	console, err := os.OpenFile("/dev/console", os.O_RDWR|unix.O_NOCTTY, 0)
+// boot makes the machine usable, and starts this program once more to run the
+// command: process 1 itself has to wait for whoever else has lost its parent.
+func boot() error {
+	terminal, err := mount()
 	if err != nil {
 		return err
 	}
-	os.Stdout, os.Stderr = console, console
-	if err := loopbackUp(); err != nil {
-		return fmt.Errorf("the loopback interface: %w", err)
+	os.Stdout, os.Stderr = terminal, terminal
+	var kernel unix.Utsname
+	err = errors.Join(delegate(), loopbackUp(), unix.Sethostname([]byte("machine")), unix.Uname(&kernel))
+	if err != nil {
+		return err
 	}
-	process, err := os.StartProcess("/init", []string{"/init", runner, steps}, &os.ProcAttr{
-		Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "USER=root", "TERM=dumb", "CI=true"},
-		// Programs that are run have no terminal, as in CI.
-		Files: []*os.File{nil, console, console},
-		Sys:   &unix.SysProcAttr{Setsid: true},
+	fmt.Println(console.Kernel + unix.ByteSliceToString(kernel.Release[:]))
+	process, err := os.StartProcess("/init", os.Args, &os.ProcAttr{
+		// What stands on the kernel's command line as NAME=VALUE is in the environment.
+		Env:   slices.Concat(os.Environ(), []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "CI=true"}),
+		Files: []*os.File{nil, terminal, terminal},
+		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
 	if err != nil {
 		return err
 	}
 	for {
-		pid, err := unix.Wait4(-1, nil, 0, nil)
-		if pid == process.Pid || err != nil && !errors.Is(err, unix.EINTR) {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, 0, nil)
+		switch {
+		case pid == process.Pid:
+			fmt.Printf("\n%s%d\n", console.Exit, status.ExitStatus())
+			return nil
+		case err != nil && !errors.Is(err, unix.EINTR):
 			return err
 		}
 	}
 }
 
-// mountAll mounts what a distribution's init mounts.
-func mountAll() error {
+// run returns the exit code of a command.
+func run(folder string, arguments []string) int {
+	command := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // the driver's
+	command.Dir = filepath.Join(console.Sources, folder)
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	if err := command.Run(); err != nil {
+		fmt.Println(err)
+	}
+	return command.ProcessState.ExitCode()
+}
+
+// mount mounts what a distribution's init mounts, and returns the console.
+func mount() (*os.File, error) {
 	for _, m := range []struct{ kind, path, options string }{
 		{"proc", "/proc", ""},
 		{"sysfs", "/sys", ""},
+		{"securityfs", "/sys/kernel/security", ""},
+		{"debugfs", "/sys/kernel/debug", ""},
+		{"tracefs", "/sys/kernel/tracing", ""},
+		{"bpf", "/sys/fs/bpf", ""},
+		{"cgroup2", "/sys/fs/cgroup", ""},
 		{"devtmpfs", "/dev", ""},
 		{"devpts", "/dev/pts", "mode=620,ptmxmode=666"},
 		{"tmpfs", "/dev/shm", "mode=1777"},
 		{"tmpfs", "/run", "mode=755"},
 		{"tmpfs", "/tmp", "mode=1777"},
-		{"cgroup2", "/sys/fs/cgroup", ""},
-		{"tracefs", "/sys/kernel/tracing", ""},
-		{"debugfs", "/sys/kernel/debug", ""},
-		{"bpf", "/sys/fs/bpf", ""},
-		{"securityfs", "/sys/kernel/security", ""},
 	} {
 		if err := os.MkdirAll(m.path, 0o755); err != nil {
-			return err
+			return nil, err
 		}
 		if err := unix.Mount(m.kind, m.path, m.kind, 0, m.options); err != nil {
-			return fmt.Errorf("mounting %s on %s: %w", m.kind, m.path, err)
+			return nil, fmt.Errorf("mounting %s on %s: %w", m.kind, m.path, err)
 		}
 	}
-	return os.Mkdir("/run/lock", 0o1777)
+	if err := os.Mkdir("/run/lock", 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile("/dev/console", os.O_RDWR|unix.O_NOCTTY, 0)
+}
+
+// delegate lets control groups limit what systemd lets them limit.
+func delegate() error {
+	return os.WriteFile("/sys/fs/cgroup/cgroup.subtree_control", []byte("+cpu +memory +pids"), 0)
 }
 
 // loopbackUp lets the collector and its tests talk to each other.
@@ -105,29 +126,8 @@ func loopbackUp() error {
 		return err
 	}
 	request.SetUint16(unix.IFF_UP)
-	return unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request)
-}
-
-// runSteps runs the steps that a file on the disk lists.
-func runSteps(path string) error {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return err
+	if err := unix.IoctlIfreq(socket, unix.SIOCSIFFLAGS, request); err != nil {
+		return fmt.Errorf("turning the loopback interface on: %w", err)
 	}
-	var steps []plan.Step
-	if err := json.Unmarshal(text, &steps); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	for _, step := range steps {
-		fmt.Println(plan.Begin + step.Name)
-		command := exec.Command(step.Command[0], step.Command[1:]...) //nolint:gosec // the plan's
-		command.Dir = filepath.Join(plan.Directory, step.Name)
-		command.Stdout, command.Stderr = os.Stdout, os.Stderr
-		if err := command.Run(); err != nil {
-			fmt.Println(err)
-		}
-		fmt.Printf("\n%s%d\n", plan.End, command.ProcessState.ExitCode())
-	}
-	fmt.Println(plan.Done)
 	return nil
 }
