@@ -15,7 +15,7 @@ import (
 // userland is a shell, its tools and auditd, with the libraries that they are
 // linked with. What else their packages depend on is for their installation.
 var userland = []string{
-	"dash", "coreutils", "mount", "auditd",
+	"dash", "coreutils", "mount", "procps", "auditd",
 	"libacl1", "libattr1", "libaudit1", "libauparse0", "libblkid1", "libc6", "libcap-ng0", "libcom-err2", "libgcc-s1", "libgmp10",
 	"libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libmount1", "libnsl2", "libpcre2-8-0",
 	"libselinux1", "libssl3", "libtirpc3", "libwrap0",

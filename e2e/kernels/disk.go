@@ -4,11 +4,15 @@
 package main
 
 import (
+	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/auditkill/auditkillreceiver/e2e/kernels/internal/console"
 )
@@ -22,7 +26,7 @@ const (
 
 // layDisk puts Debian, the repository, this init and the test programs of the jobs
 // into a folder, and makes an image of it.
-func layDisk(architecture, repository, directory string, jobs []job) error {
+func layDisk(architecture, repository, directory string, jobs []job, run string) error {
 	tree := filepath.Join(directory, "tree")
 	sources := filepath.Join(tree, console.Sources)
 	c := compiler{architecture, repository}
@@ -54,7 +58,32 @@ func layDisk(architecture, repository, directory string, jobs []job) error {
 			}
 		}
 	}
+	if err := writeJobs(tree, jobs, run); err != nil {
+		return err
+	}
 	return shell(`rm -f "$0" && truncate -s 4G "$0" && mkfs.ext4 -q -d "$1" "$0"`, filepath.Join(directory, "disk.img"), tree)
+}
+
+// jobFile is where a machine finds what to do.
+func jobFile(number int) string { return fmt.Sprintf("/job-%d.json", number) }
+
+// writeJobs writes the file of each job.
+func writeJobs(tree string, jobs []job, run string) error {
+	for i, j := range jobs {
+		pattern := cmp.Or(run, "^("+strings.Join(j.tests, "|")+")$")
+		text, err := json.Marshal(console.Job{
+			Folder:      j.folder,
+			Command:     []string{"./" + testProgram, "-test.v=test2json", "-test.short", "-test.timeout=" + testPatience.String(), "-test.run=" + pattern},
+			Environment: []string{"AUDITKILL_E2E_SENDERS=" + senders, "AUDITKILL_E2E_BOOTS=" + strconv.Itoa(j.boots)},
+		})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(tree, jobFile(i)), text, 0o644); err != nil { //nolint:gosec // nothing secret
+			return err
+		}
+	}
+	return nil
 }
 
 // accounts are those that every Debian has, as far as tests use them.

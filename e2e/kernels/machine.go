@@ -7,7 +7,8 @@ import (
 	"context"
 	"io"
 	"os/exec"
-	"strings"
+	"slices"
+	"time"
 )
 
 // machine is what QEMU emulates for one architecture.
@@ -24,27 +25,30 @@ var machines = map[string]machine{
 	"arm64": {"qemu-system-aarch64", []string{"-M", "virt", "-cpu", "max,pauth-impdef=on"}, "ttyAMA0"},
 }
 
-// boot runs a command in the machine, from turning it on until it turns itself
-// off, and writes what its console shows.
+// boot has the machine do the job in a file of its disk, from when it is turned on
+// until it turns itself off, and writes what its console shows. What it has written to
+// the disk is there the next time if keep is set. It returns how much processor time that took.
 //
 // The disk is NVMe and ext4, whose drivers are part of Debian's kernels: so it
 // takes neither an initramfs nor modules, and the machine's memory is left to the
 // tests. Only the kernel's own panic goes to the console, which must not mix with
 // the output of the tests.
-func (m machine) boot(ctx context.Context, kernel, disk string, keep bool, environment, command []string, console io.Writer) error {
-	command = append([]string{
-		"console=" + m.console, "root=/dev/nvme0n1", "rootwait", "rw", "init=/init",
-		"loglevel=1", "panic=-1", "mitigations=off", "random.trust_cpu=on", strings.Join(environment, " "), "--",
-	}, command...)
-	arguments := append(m.arguments,
+func (m machine) boot(ctx context.Context, kernel, disk, job string, keep bool, console io.Writer) (time.Duration, error) {
+	arguments := slices.Concat(m.arguments, []string{
 		"-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
-		"-drive", "if=none,id=disk,format=raw,file="+disk, "-device", "nvme,drive=disk,serial=disk",
-		"-kernel", kernel, "-append", strings.Join(command, " "))
+		"-drive", "if=none,id=disk,format=raw,file=" + disk, "-device", "nvme,drive=disk,serial=disk",
+		"-kernel", kernel, "-append", "console=" + m.console + " loglevel=1 panic=-1 mitigations=off random.trust_cpu=on " +
+			"root=/dev/nvme0n1 rootwait rw init=/init -- " + job,
+	})
 	if !keep {
 		arguments = append(arguments, "-snapshot")
 	}
 	qemu := exec.CommandContext(ctx, m.program, arguments...) //nolint:gosec // one of the table
 	qemu.Stdout, qemu.Stderr = console, console
-	return qemu.Run()
+	err := qemu.Run()
+	if qemu.ProcessState == nil {
+		return 0, err
+	}
+	return qemu.ProcessState.UserTime() + qemu.ProcessState.SystemTime(), err
 }

@@ -24,8 +24,12 @@ import (
 	"time"
 )
 
-// patience is for one boot: more than the longest takes, on a machine that has other things to do.
-const patience = 15 * time.Minute
+// testPatience is more than the longest job takes on a host that has other things to
+// do, and patience what it takes to turn the machine on and off, too.
+const (
+	testPatience = 12 * time.Minute
+	patience     = testPatience + 3*time.Minute
+)
 
 var errFailed = errors.New("not all tests have passed")
 
@@ -73,20 +77,20 @@ func (s *session) test(repository string, only []string) error {
 	if _, known := machines[s.architecture]; !known {
 		return fmt.Errorf("there is no machine for %q", s.architecture)
 	}
-	jobs, err := chosen(repository, s.architecture, only)
+	jobs, err := chosen(repository, only)
 	if err != nil {
 		return err
 	}
 	if err := (debian{s.architecture, s.directory}).prepare(); err != nil {
 		return err
 	}
-	if err := layDisk(s.architecture, repository, s.directory, jobs); err != nil {
+	if err := layDisk(s.architecture, repository, s.directory, jobs, s.run); err != nil {
 		return err
 	}
 	fmt.Printf("%s: Debian's kernel and %d test programs are ready after %v\n", s.architecture, len(jobs), time.Since(begin).Round(time.Second))
-	for _, j := range jobs {
-		for i := range j.boots {
-			if err := s.boot(j, i); err != nil {
+	for i, j := range jobs {
+		for boot := range j.boots {
+			if err := s.boot(j, jobFile(i), boot); err != nil {
 				return err
 			}
 		}
@@ -100,19 +104,16 @@ func (s *session) test(repository string, only []string) error {
 }
 
 // chosen returns the jobs, at least one.
-func chosen(repository, architecture string, only []string) ([]job, error) {
-	jobs, err := packages(repository, architecture)
+func chosen(repository string, only []string) ([]job, error) {
+	jobs, err := allJobs(repository)
 	if err != nil {
 		return nil, err
 	}
-	scenes, err := endToEnd(repository)
-	if err != nil {
-		return nil, err
-	}
-	jobs = append(jobs, scenes...)
 	if len(only) > 0 {
 		jobs = slices.DeleteFunc(jobs, func(j job) bool {
-			return !slices.ContainsFunc(only, func(folder string) bool { return filepath.Clean(folder) == j.folder || folder == "e2e" && j.module == "e2e" })
+			return !slices.ContainsFunc(only, func(folder string) bool {
+				return filepath.Clean(folder) == j.folder || folder == "e2e" && j.module == "e2e"
+			})
 		})
 	}
 	if len(jobs) == 0 {
@@ -122,7 +123,7 @@ func chosen(repository, architecture string, only []string) ([]job, error) {
 }
 
 // boot runs a job in a machine, once, and reports what came of it.
-func (s *session) boot(j job, number int) error {
+func (s *session) boot(j job, file string, number int) error {
 	begin := time.Now()
 	name := j.name()
 	if number > 0 {
@@ -140,32 +141,17 @@ func (s *session) boot(j job, number int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var text strings.Builder
-	command := []string{j.folder, "./" + testProgram, "-test.v=test2json", "-test.timeout=" + (patience - time.Minute).String()}
-	if pattern := j.pattern(s.run); pattern != "" {
-		command = append(command, "-test.run="+pattern)
-	}
-	machineErr := machines[s.architecture].boot(ctx, filepath.Join(s.directory, "vmlinuz"), filepath.Join(s.directory, "disk.img"),
-		len(j.boots) > 1, append(j.boots[number], "AUDITKILL_E2E_SENDERS="+senders), command, io.MultiWriter(log, &text))
+	worked, err := machines[s.architecture].boot(ctx, filepath.Join(s.directory, "vmlinuz"), filepath.Join(s.directory, "disk.img"),
+		file, j.boots > 1, io.MultiWriter(log, &text))
 	r := read(text.String())
-	r.err = errors.Join(machineErr, r.err)
-	s.report(name, logPath, r, time.Since(begin))
+	r.err = errors.Join(err, r.err)
+	s.report(name, logPath, r, time.Since(begin), worked)
 	return nil
-}
-
-// pattern returns which tests to run; all if empty.
-func (j job) pattern(run string) string {
-	switch {
-	case run != "":
-		return run
-	case len(j.run) > 0:
-		return "^(" + strings.Join(j.run, "|") + ")$"
-	}
-	return ""
 }
 
 var printing sync.Mutex
 
-func (s *session) report(name, log string, r result, took time.Duration) {
+func (s *session) report(name, log string, r result, took, worked time.Duration) {
 	printing.Lock()
 	defer printing.Unlock()
 	s.total.kernel = r.kernel
@@ -181,5 +167,6 @@ func (s *session) report(name, log string, r result, took time.Duration) {
 	for _, skip := range r.skips {
 		fmt.Printf("%s: %s\n", s.architecture, skip)
 	}
-	fmt.Printf("%-5s %s %-45s %4d passed %3d failed %3d skipped %6.1f s\n", verdict, s.architecture, name, r.passed, r.failed, r.skipped, took.Seconds())
+	fmt.Printf("%-4s %s %-45s %4d passed %3d failed %3d skipped %6.1f s (%.1f s of processor time)\n",
+		verdict, s.architecture, name, r.passed, r.failed, r.skipped, took.Seconds(), worked.Seconds())
 }

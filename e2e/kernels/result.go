@@ -54,7 +54,7 @@ func read(text string) result {
 		// The firmware does not end its last line.
 		switch what, value := cutMark(line); {
 		case what == console.Kernel:
-			r.kernel = value
+			r.kernel, r.told = value, nil // what the firmware has said is of no interest
 		case what == console.Broken:
 			r.err = errors.New(value)
 		case what == console.Exit:
@@ -80,11 +80,8 @@ func cutMark(line string) (mark, value string) {
 func (r *result) verdict(said string) {
 	said = strings.TrimLeft(said, " "+testMark)
 	match := verdictPattern.FindStringSubmatch(said)
-	switch {
-	case match == nil || match[1] == "FAIL":
-		r.told = append(r.told, said)
-	}
 	if match == nil {
+		r.told = append(r.told, said)
 		return
 	}
 	switch match[1] {
@@ -92,6 +89,7 @@ func (r *result) verdict(said string) {
 		r.passed++
 	case "FAIL":
 		r.failed++
+		r.told = append(r.told, said)
 	case "SKIP":
 		r.skipped++
 	}

@@ -4,126 +4,120 @@
 package main
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
+	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 )
 
+// A test that touches the kernel is in a file called *_linux_test.go: all of these
+// run, of whatever package of the receiver and the command, so that no list has to
+// be kept. They are in modules whose other tests would only take time here.
+
+// scenes are the end-to-end tests that stand for the collector and the command on
+// other kernels than the host's. Those of a scene share a machine, which is turned
+// on so many times, each time with the same disk.
+var scenes = []struct {
+	boots int
+	tests []string
+}{
+	{1, []string{"TestBothSourcesTellTheSame", "TestOutcomes", "TestTellsWhoRanOutOfMemory"}},
+	{1, []string{"TestRulesAreLocked"}},
+	{2, []string{"TestReboot"}},
+}
+
 // job is what runs in a machine of its own: nobody has turned its audit system on
 // before, and what one job leaves is nothing to the next.
 type job struct {
-	// module is the folder of the module that has the package, relative to the
-	// repository, and folder that of the package.
+	// module is the folder of the module that has the package, and folder that of
+	// the package, both relative to the repository.
 	module, folder string
-	// run are the names of tests; none for all.
-	run []string
-	// boots are the environments of one boot after the other with the same disk.
-	boots [][]string
+	tests          []string
+	boots          int
 }
 
+// name is what the summary calls it.
 func (j job) name() string {
-	return strings.Join(append([]string{filepath.Join(".", j.folder)}, j.run...), " ")
-}
-
-// scenes are the end-to-end tests that stand for the collector and the command on
-// another kernel than the host's, wherever they are in the module e2e. Those of a line share a machine.
-var scenes = []struct {
-	boots [][]string
-	tests []string
-}{
-	{nil, []string{"TestBothSourcesTellTheSame"}},
-}
-
-// packages returns a job for each package that touches the kernel. Tests that do
-// are in files called *_linux_test.go, so that no list has to be kept here.
-func packages(repository, architecture string) ([]job, error) {
-	command := exec.Command("go", "list", "-json=Dir,TestGoFiles,XTestGoFiles", "./...")
-	command.Dir, command.Env = repository, crossCompiling(architecture)
-	command.Stderr = os.Stderr
-	said, err := command.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", command, err)
+	if j.module == "." {
+		return j.folder
 	}
-	var jobs []job
-	for decoder := json.NewDecoder(strings.NewReader(string(said))); ; {
-		var p struct {
-			Dir                       string
-			TestGoFiles, XTestGoFiles []string
-		}
-		switch err := decoder.Decode(&p); {
-		case errors.Is(err, io.EOF):
-			return jobs, nil
-		case err != nil:
-			return nil, err
-		}
-		if !slices.ContainsFunc(append(p.TestGoFiles, p.XTestGoFiles...), forLinux) {
-			continue
-		}
-		folder, err := filepath.Rel(repository, p.Dir)
-		if err != nil {
-			return nil, err
-		}
-		jobs = append(jobs, job{module: ".", folder: folder, boots: [][]string{nil}})
-	}
+	return j.folder + " " + strings.Join(j.tests, " ")
 }
 
-func forLinux(file string) bool { return strings.HasSuffix(file, "_linux_test.go") }
-
-// endToEnd returns the jobs of the scenes.
-func endToEnd(repository string) ([]job, error) {
-	folders, err := testFolders(filepath.Join(repository, "e2e"))
+// allJobs returns all that there is to do.
+func allJobs(repository string) ([]job, error) {
+	tests, err := findTests(repository)
 	if err != nil {
 		return nil, err
 	}
 	var jobs []job
+	for _, folder := range slices.Sorted(maps.Keys(tests)) {
+		if moduleOf(folder) == "." {
+			jobs = append(jobs, job{module: ".", folder: folder, tests: tests[folder], boots: 1})
+		}
+	}
 	for _, scene := range scenes {
 		of := make(map[string][]string)
 		for _, test := range scene.tests {
-			folder, known := folders[test]
-			if !known {
-				return nil, fmt.Errorf("there is no %s in e2e: mend the list of scenes in e2e/kernels/suite.go", test)
+			folder, found := folderOf(tests, test)
+			if !found {
+				return nil, fmt.Errorf("there is no end-to-end test %s: correct the scenes in e2e/kernels/suite.go", test)
 			}
 			of[folder] = append(of[folder], test)
 		}
 		for folder, tests := range of {
-			relative, err := filepath.Rel(repository, folder)
-			if err != nil {
-				return nil, err
-			}
-			boots := scene.boots
-			if boots == nil {
-				boots = [][]string{nil}
-			}
-			jobs = append(jobs, job{module: "e2e", folder: relative, run: tests, boots: boots})
+			jobs = append(jobs, job{module: "e2e", folder: folder, tests: tests, boots: scene.boots})
 		}
 	}
 	return jobs, nil
 }
 
-var testPattern = regexp.MustCompile(`(?m)^func (Test\w+)\(t \*testing\.T\)`)
+// moduleOf returns the module that a package belongs to. Of the others that there
+// are, none has anything for here.
+func moduleOf(folder string) string {
+	first, _, _ := strings.Cut(folder, "/")
+	switch first {
+	case "e2e", "bench", "tools":
+		return first
+	}
+	return "."
+}
 
-// testFolders returns in which folder each test is.
-func testFolders(root string) (map[string]string, error) {
-	folders := make(map[string]string)
-	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || !strings.HasSuffix(path, "_test.go") {
+func folderOf(tests map[string][]string, name string) (string, bool) {
+	for folder, names := range tests {
+		if moduleOf(folder) == "e2e" && slices.Contains(names, name) {
+			return folder, true
+		}
+	}
+	return "", false
+}
+
+var testPattern = regexp.MustCompile(`(?m)^func (Test\w*)\(t \*testing\.T\)`)
+
+// findTests returns the names of the tests in files called *_linux_test.go, by folder.
+func findTests(repository string) (map[string][]string, error) {
+	tests := make(map[string][]string)
+	err := filepath.WalkDir(repository, func(path string, entry os.DirEntry, err error) error {
+		switch {
+		case err != nil:
 			return err
+		case entry.IsDir() && (entry.Name() == "_build" || entry.Name() == ".git"):
+			return filepath.SkipDir
+		case entry.IsDir() || !strings.HasSuffix(path, "_linux_test.go"):
+			return nil
 		}
 		text, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
+		folder, err := filepath.Rel(repository, filepath.Dir(path))
 		for _, match := range testPattern.FindAllSubmatch(text, -1) {
-			folders[string(match[1])] = filepath.Dir(path)
+			tests[folder] = append(tests[folder], string(match[1]))
 		}
-		return nil
+		return err
 	})
-	return folders, err
+	return tests, err
 }

@@ -7,12 +7,12 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,21 +21,25 @@ import (
 )
 
 func main() {
-	// The kernel passes what its command line has after --: a folder, a program, and its arguments.
-	folder, command := os.Args[1], os.Args[2:]
+	// The kernel passes what its command line has after --.
+	path := os.Args[len(os.Args)-1]
 	if os.Getpid() != 1 {
-		os.Exit(run(folder, command))
+		code, err := run(path)
+		if err != nil {
+			fmt.Println(err)
+		}
+		os.Exit(code)
 	}
-	if err := boot(); err != nil {
+	if err := boot(path); err != nil {
 		fmt.Println(console.Broken + err.Error())
 	}
 	unix.Sync()
 	_ = unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF) // or the driver runs out of patience
 }
 
-// boot makes the machine usable, and starts this program once more to run the
-// command: process 1 itself has to wait for whoever else has lost its parent.
-func boot() error {
+// boot makes the machine usable, and starts this program once more to do the
+// job: process 1 itself has to wait for whoever else has lost its parent.
+func boot(path string) error {
 	terminal, err := mount()
 	if err != nil {
 		return err
@@ -47,9 +51,8 @@ func boot() error {
 		return err
 	}
 	fmt.Println(console.Kernel + unix.ByteSliceToString(kernel.Release[:]))
-	process, err := os.StartProcess("/init", os.Args, &os.ProcAttr{
-		// What stands on the kernel's command line as NAME=VALUE is in the environment.
-		Env:   slices.Concat(os.Environ(), []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "CI=true"}),
+	process, err := os.StartProcess("/init", []string{"/init", path}, &os.ProcAttr{
+		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "CI=true"},
 		Files: []*os.File{nil, terminal, terminal},
 		Sys:   &syscall.SysProcAttr{Setsid: true},
 	})
@@ -69,15 +72,22 @@ func boot() error {
 	}
 }
 
-// run returns the exit code of a command.
-func run(folder string, arguments []string) int {
-	command := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // the driver's
-	command.Dir = filepath.Join(console.Sources, folder)
-	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	if err := command.Run(); err != nil {
-		fmt.Println(err)
+// run does the job and returns the exit code of its command.
+func run(path string) (int, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return 1, err
 	}
-	return command.ProcessState.ExitCode()
+	var job console.Job
+	if err := json.Unmarshal(text, &job); err != nil {
+		return 1, fmt.Errorf("%s: %w", path, err)
+	}
+	command := exec.Command(job.Command[0], job.Command[1:]...) //nolint:gosec // the driver's
+	command.Dir = filepath.Join(console.Sources, job.Folder)
+	command.Env = append(os.Environ(), job.Environment...)
+	command.Stdout, command.Stderr = os.Stdout, os.Stderr
+	err = command.Run()
+	return command.ProcessState.ExitCode(), err
 }
 
 // mount mounts what a distribution's init mounts, and returns the console.

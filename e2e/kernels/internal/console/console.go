@@ -5,6 +5,17 @@
 // agreed on. They have nothing but the machine's console to talk over.
 package console
 
+// Job is what a machine does. It is in a file of which the path is all that the
+// kernel's command line says: that is too short for the names of many tests.
+type Job struct {
+	// Folder is that of the package, relative to Sources.
+	Folder string
+	// Command is a program with its arguments.
+	Command []string
+	// Environment is NAME=VALUE for each variable, besides the usual ones.
+	Environment []string
+}
+
 // Sources is the folder inside that holds a copy of the repository, with each
 // test program in the folder of its package.
 const Sources = "/src"
