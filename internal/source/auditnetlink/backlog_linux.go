@@ -41,6 +41,7 @@ const (
 // call waits, the queue has a limit, and a full one is no reason to panic.
 type backlog struct {
 	kernel kernel
+	// logger tells the same only once in a while: where the settings are locked, every attempt fails.
 	logger *zap.Logger
 	// before are the settings that were found; nil if nothing was changed.
 	before *libaudit.AuditStatus

@@ -78,7 +78,7 @@ func newSupervisor(settings *Settings, occasional *zap.Logger, reader *reader, k
 		mode: settings.Mode, logger: settings.Logger, occasional: occasional,
 		telemetry: settings.Telemetry, report: settings.Report,
 		reader: reader, kernel: kernel,
-		backlog: backlog{kernel: kernel, logger: settings.Logger},
+		backlog: backlog{kernel: kernel, logger: occasional},
 		self:    uint32(os.Getpid()),
 		now:     time.Now, answerTimeout: answerTimeout, vacancy: vacancies.usual, vacancies: vacancies,
 	}
