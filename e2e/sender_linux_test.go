@@ -293,6 +293,10 @@ func commandName(t *testing.T, pid int) string {
 // other32 is the architecture of 32-bit programs that this one may run.
 var other32 = map[string]string{"amd64": "386", "arm64": "arm"}
 
+// sendersVariable names the folder where the sending programs are, on a machine
+// that has no Go to build them.
+const sendersVariable = "AUDITKILL_E2E_SENDERS"
+
 // nativeSender returns the path of the sending program.
 func nativeSender(t *testing.T) string {
 	t.Helper()
@@ -303,7 +307,11 @@ func nativeSender(t *testing.T) string {
 // its 32-bit sibling.
 func buildSender(t *testing.T, architecture string) string {
 	t.Helper()
-	program := filepath.Join(publicDir(t), "sender-"+architecture)
+	name := "sender-" + architecture
+	if prebuilt := os.Getenv(sendersVariable); prebuilt != "" {
+		return filepath.Join(prebuilt, name)
+	}
+	program := filepath.Join(publicDir(t), name)
 	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./sender") //nolint:gosec // a test's own
 	command.Env = append(os.Environ(), "GOARCH="+architecture, "CGO_ENABLED=0")
 	said, err := command.CombinedOutput()

@@ -17,7 +17,7 @@ import (
 var userland = []string{
 	"dash", "coreutils", "mount", "procps", "auditd",
 	"libacl1", "libattr1", "libaudit1", "libauparse0", "libblkid1", "libc6", "libcap-ng0", "libcom-err2", "libgcc-s1", "libgmp10",
-	"libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libmount1", "libnsl2", "libpcre2-8-0",
+	"libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libmount1", "libnsl2", "libpcre2-8-0", "libproc2-0",
 	"libselinux1", "libssl3", "libtirpc3", "libwrap0",
 }
 
@@ -28,11 +28,14 @@ type debian struct{ architecture, directory string }
 // prepare puts the kernel and the root of the file system into the folder, if
 // they are not there from last time.
 func (d debian) prepare() error {
-	root := filepath.Join(d.directory, "root")
-	if _, err := os.Stat(root); err == nil {
+	root, packages, done := filepath.Join(d.directory, "root"), filepath.Join(d.directory, "packages"), filepath.Join(d.directory, "packages.txt")
+	list := strings.Join(userland, "\n")
+	if text, err := os.ReadFile(done); err == nil && string(text) == list {
 		return nil
 	}
-	packages := filepath.Join(d.directory, "packages")
+	if err := errors.Join(os.RemoveAll(root), os.RemoveAll(root+".new"), os.RemoveAll(packages)); err != nil {
+		return err
+	}
 	for _, path := range []string{"apt/lists/partial", "apt/archives/partial", "packages"} {
 		if err := os.MkdirAll(filepath.Join(d.directory, path), 0o755); err != nil {
 			return err
@@ -51,7 +54,10 @@ func (d debian) prepare() error {
 	if _, err := d.apt("apt-get", append([]string{"download", kernel}, userland...)...); err != nil {
 		return err
 	}
-	return errors.Join(d.unpack(packages, root), os.RemoveAll(filepath.Join(d.directory, "apt")))
+	if err := errors.Join(d.unpack(packages, root), os.RemoveAll(filepath.Join(d.directory, "apt")), os.RemoveAll(packages)); err != nil {
+		return err
+	}
+	return os.WriteFile(done, []byte(list), 0o644) //nolint:gosec // nothing secret
 }
 
 // kernelPackage returns the package that the name without a version stands for.

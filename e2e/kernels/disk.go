@@ -4,7 +4,6 @@
 package main
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -26,7 +25,7 @@ const (
 
 // layDisk puts Debian, the repository, this init and the test programs of the jobs
 // into a folder, and makes an image of it.
-func layDisk(architecture, repository, directory string, jobs []job, run string) error {
+func layDisk(architecture, repository, directory string, jobs []job, subtests string) error {
 	tree := filepath.Join(directory, "tree")
 	sources := filepath.Join(tree, console.Sources)
 	c := compiler{architecture, repository}
@@ -58,7 +57,7 @@ func layDisk(architecture, repository, directory string, jobs []job, run string)
 			}
 		}
 	}
-	if err := writeJobs(tree, jobs, run); err != nil {
+	if err := writeJobs(tree, jobs, subtests); err != nil {
 		return err
 	}
 	return shell(`rm -f "$0" && truncate -s 4G "$0" && mkfs.ext4 -q -d "$1" "$0"`, filepath.Join(directory, "disk.img"), tree)
@@ -68,12 +67,12 @@ func layDisk(architecture, repository, directory string, jobs []job, run string)
 func jobFile(number int) string { return fmt.Sprintf("/job-%d.json", number) }
 
 // writeJobs writes the file of each job.
-func writeJobs(tree string, jobs []job, run string) error {
+func writeJobs(tree string, jobs []job, subtests string) error {
 	for i, j := range jobs {
-		pattern := cmp.Or(run, "^("+strings.Join(j.tests, "|")+")$")
+		pattern := "^(" + strings.Join(j.tests, "|") + ")$" + subtests
 		text, err := json.Marshal(console.Job{
 			Folder:      j.folder,
-			Command:     []string{"./" + testProgram, "-test.v=test2json", "-test.short", "-test.timeout=" + testPatience.String(), "-test.run=" + pattern},
+			Command:     []string{filepath.Join(console.Sources, j.folder, testProgram), "-test.v=test2json", "-test.short", "-test.timeout=" + testPatience.String(), "-test.run=" + pattern},
 			Environment: []string{"AUDITKILL_E2E_SENDERS=" + senders, "AUDITKILL_E2E_BOOTS=" + strconv.Itoa(j.boots)},
 		})
 		if err != nil {
@@ -100,8 +99,17 @@ func endToEndPrograms(c compiler, tree string) error {
 	if err != nil {
 		return fmt.Errorf("run `make test-kernels`, which builds what is missing: %w", err)
 	}
-	return c.compile("e2e", "./sender", filepath.Join(tree, senders, "sender-"+c.architecture), "build")
+	for _, architecture := range []string{c.architecture, siblings[c.architecture]} {
+		sender := compiler{architecture, c.repository}
+		if err := sender.compile("e2e", "./sender", filepath.Join(tree, senders, "sender-"+architecture), "build"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// siblings are the 32-bit architectures of which a kernel runs programs as well.
+var siblings = map[string]string{"amd64": "386", "arm64": "arm"}
 
 // compiler compiles for a machine.
 type compiler struct{ architecture, repository string }

@@ -15,14 +15,16 @@ import (
 type machine struct {
 	program   string
 	arguments []string
-	console   string
+	// parameters are those of the kernel that only this machine needs.
+	parameters string
 }
 
-// Pointer authentication that is computed as the hardware does it would take most
-// of the time.
+// On a busy host an emulated timer seems not to work when the kernel checks it at boot.
+// Pointer authentication that is computed as the hardware does it would take most of
+// the time.
 var machines = map[string]machine{
-	"amd64": {"qemu-system-x86_64", []string{"-M", "q35", "-cpu", "max"}, "ttyS0"},
-	"arm64": {"qemu-system-aarch64", []string{"-M", "virt", "-cpu", "max,pauth-impdef=on"}, "ttyAMA0"},
+	"amd64": {"qemu-system-x86_64", []string{"-M", "q35", "-cpu", "max"}, "console=ttyS0 no_timer_check"},
+	"arm64": {"qemu-system-aarch64", []string{"-M", "virt", "-cpu", "max,pauth-impdef=on"}, "console=ttyAMA0"},
 }
 
 // boot has the machine do the job in a file of its disk, from when it is turned on
@@ -38,7 +40,7 @@ func (m machine) boot(ctx context.Context, kernel, disk, job string, keep bool, 
 		"-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-drive", "if=none,id=disk,format=raw,file=" + disk, "-device", "nvme,drive=disk,serial=disk",
-		"-kernel", kernel, "-append", "console=" + m.console + " loglevel=1 panic=-1 mitigations=off random.trust_cpu=on " +
+		"-kernel", kernel, "-append", m.parameters + " loglevel=1 panic=-1 mitigations=off random.trust_cpu=on " +
 			"root=/dev/nvme0n1 rootwait rw init=/init -- " + job,
 	})
 	if !keep {

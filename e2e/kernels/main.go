@@ -18,6 +18,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -77,14 +78,18 @@ func (s *session) test(repository string, only []string) error {
 	if _, known := machines[s.architecture]; !known {
 		return fmt.Errorf("there is no machine for %q", s.architecture)
 	}
-	jobs, err := chosen(repository, only)
+	run, subtests := s.run, ""
+	if slash := strings.IndexByte(run, '/'); slash >= 0 {
+		run, subtests = run[:slash], run[slash:]
+	}
+	jobs, err := chosen(repository, only, run)
 	if err != nil {
 		return err
 	}
 	if err := (debian{s.architecture, s.directory}).prepare(); err != nil {
 		return err
 	}
-	if err := layDisk(s.architecture, repository, s.directory, jobs, s.run); err != nil {
+	if err := layDisk(s.architecture, repository, s.directory, jobs, subtests); err != nil {
 		return err
 	}
 	fmt.Printf("%s: Debian's kernel and %d test programs are ready after %v\n", s.architecture, len(jobs), time.Since(begin).Round(time.Second))
@@ -103,21 +108,32 @@ func (s *session) test(repository string, only []string) error {
 	return nil
 }
 
-// chosen returns the jobs, at least one.
-func chosen(repository string, only []string) ([]job, error) {
-	jobs, err := allJobs(repository)
+// chosen returns the jobs for some packages, with the tests whose names match.
+func chosen(repository string, only []string, run string) ([]job, error) {
+	pattern, err := regexp.Compile(run)
 	if err != nil {
 		return nil, err
 	}
-	if len(only) > 0 {
-		jobs = slices.DeleteFunc(jobs, func(j job) bool {
-			return !slices.ContainsFunc(only, func(folder string) bool {
-				return filepath.Clean(folder) == j.folder || folder == "e2e" && j.module == "e2e"
-			})
-		})
+	all, err := allJobs(repository)
+	if err != nil {
+		return nil, err
+	}
+	var jobs []job
+	for _, j := range all {
+		wanted := func(name string) bool {
+			name = filepath.Clean(name)
+			return name == j.folder || name == j.module && name != "."
+		}
+		if len(only) > 0 && !slices.ContainsFunc(only, wanted) {
+			continue
+		}
+		j.tests = slices.DeleteFunc(j.tests, func(test string) bool { return !pattern.MatchString(test) })
+		if len(j.tests) > 0 {
+			jobs = append(jobs, j)
+		}
 	}
 	if len(jobs) == 0 {
-		return nil, fmt.Errorf("none of the packages %q touches the kernel", only)
+		return nil, fmt.Errorf("no test in %q that touches the kernel matches %q", only, run)
 	}
 	return jobs, nil
 }
