@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -26,15 +27,30 @@ import (
 
 func init() { roles["hog"] = hog }
 
-// hog takes more memory than it is given, once it is told to.
+// hog takes more memory than it is given, once it is told to: 4 GiB at most, bit by
+// bit, as the kernel refuses at once what it has not at all.
 func hog() {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	const most = 512 << 20
-	memory := make([]byte, most)
-	for i := 0; i < most; i += os.Getpagesize() {
-		memory[i] = 1
+	var memory [][]byte
+	for range 256 {
+		memory = append(memory, bytes.Repeat([]byte{1}, 16<<20))
 	}
-	fmt.Println("nobody minds", memory[most-1])
+	fmt.Println("nobody minds", len(memory))
+}
+
+// newHog returns the process, and what tells it to begin.
+func newHog(t *testing.T) (*exec.Cmd, func()) {
+	t.Helper()
+	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
+	hog.Env = append(os.Environ(), roleVariable+"=hog")
+	input, err := hog.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, hog.Start())
+	return hog, func() {
+		_, err := io.WriteString(input, "go\n")
+		require.NoError(t, err)
+		require.EqualError(t, hog.Wait(), "signal: killed")
+	}
 }
 
 // struck waits for what the kernel is said to have sent to a process.
@@ -77,16 +93,10 @@ func TestTellsWhoRanOutOfMemory(t *testing.T) {
 
 	sink := newSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
-	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
-	hog.Env = append(os.Environ(), roleVariable+"=hog")
-	input, err := hog.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, hog.Start())
+	hog, eat := newHog(t)
 	pid := hog.Process.Pid
 	moveTo(t, group, pid)
-	_, err = io.WriteString(input, "go\n")
-	require.NoError(t, err)
-	require.EqualError(t, hog.Wait(), "signal: killed")
+	eat()
 
 	r := struck(t, sink, "kill.signal", pid)
 	c.stop()

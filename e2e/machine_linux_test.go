@@ -73,6 +73,21 @@ func TestRulesAreLocked(t *testing.T) {
 	assert.Equal(t, "No rules\n", auditctl(t, "-l"))
 }
 
+// TestHostRunsOutOfMemory has a process take all memory of the machine.
+func TestHostRunsOutOfMemory(t *testing.T) {
+	needMachine(t)
+	sink := newSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	hog, eat := newHog(t)
+	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", hog.Process.Pid), []byte("1000"), 0))
+	eat()
+	r := struck(t, sink, "kill.signal", hog.Process.Pid)
+	c.running()
+	c.stop()
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", filepath.Base(os.Args[0]), hog.Process.Pid), r.Body)
+	assertAttributes(t, r, map[string]any{"kill.cause": "oom", "kill.target.executable.path": os.Args[0], "kill.complete": true})
+}
+
 // rebootDirectory is on the disk of the machine. It is not there at the first boot.
 const rebootDirectory = "/var/lib/auditkill-reboot"
 

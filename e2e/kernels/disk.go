@@ -60,7 +60,8 @@ func layDisk(architecture, repository, directory string, jobs []job, subtests st
 	if err := writeJobs(tree, jobs, subtests); err != nil {
 		return err
 	}
-	return shell(`rm -f "$0" && truncate -s 4G "$0" && mkfs.ext4 -q -d "$1" "$0"`, filepath.Join(directory, "disk.img"), tree)
+	err = shell(`rm -f "$0" && truncate -s 4G "$0" && PATH=$PATH:/sbin:/usr/sbin mkfs.ext4 -q -d "$1" "$0"`, filepath.Join(directory, "disk.img"), tree)
+	return errors.Join(err, os.RemoveAll(tree)) // or whoever searches the repository finds everything twice
 }
 
 // jobFile is where a machine finds what to do.
