@@ -64,7 +64,7 @@ func TestRulesAreLocked(t *testing.T) {
 	for command, code := range map[string]int{"doctor": 0, "rules --check": 1} {
 		t.Run(command, func(t *testing.T) {
 			program := exec.CommandContext(t.Context(), companion, strings.Fields(command)...) //nolint:gosec // as listed
-			said, _ := program.CombinedOutput()                                               // the state tells
+			said, _ := program.CombinedOutput()
 			assert.Equal(t, code, program.ProcessState.ExitCode(), "%s", said)
 			assert.Contains(t, strings.Join(strings.Fields(string(said)), " "), "locked "+until)
 		})

@@ -12,12 +12,12 @@ import (
 	"strings"
 )
 
-// userland is a shell, its tools and auditd, with the libraries that they are
-// linked with. What else their packages depend on is for their installation.
+// userland is a shell, its tools, kill of procps, and auditd, with the libraries that
+// they are linked with. What else their packages depend on is for their installation.
 var userland = []string{
 	"dash", "coreutils", "mount", "procps", "auditd",
 	"libacl1", "libattr1", "libaudit1", "libauparse0", "libblkid1", "libc6", "libcap-ng0", "libcom-err2", "libgcc-s1", "libgmp10",
-	"libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libmount1", "libnsl2", "libpcre2-8-0", "libproc2-0",
+	"libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libmount1", "libnsl2", "libpcre2-8-0",
 	"libselinux1", "libssl3", "libtirpc3", "libwrap0",
 }
 
@@ -37,11 +37,11 @@ func (d debian) prepare() error {
 		return err
 	}
 	for _, path := range []string{"apt/lists/partial", "apt/archives/partial", "packages"} {
-		if err := os.MkdirAll(filepath.Join(d.directory, path), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Join(d.directory, path), 0o750); err != nil {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(d.directory, "apt/status"), nil, 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(d.directory, "apt/status"), nil, 0o600); err != nil {
 		return err
 	}
 	if _, err := d.apt("apt-get", "update"); err != nil {
@@ -57,7 +57,7 @@ func (d debian) prepare() error {
 	if err := errors.Join(d.unpack(packages, root), os.RemoveAll(filepath.Join(d.directory, "apt")), os.RemoveAll(packages)); err != nil {
 		return err
 	}
-	return os.WriteFile(done, []byte(list), 0o644) //nolint:gosec // nothing secret
+	return os.WriteFile(done, []byte(list), 0o600)
 }
 
 // kernelPackage returns the package that the name without a version stands for.
@@ -93,14 +93,13 @@ func (d debian) unpack(packages, root string) error {
 		return err
 	}
 	for _, path := range paths {
-		if !strings.HasPrefix(filepath.Base(path), "linux-image-") {
-			if _, err := output(exec.Command("dpkg-deb", "--extract", path, root+".new")); err != nil {
-				return err
-			}
-			continue
+		script := `dpkg-deb --extract "$0" "$1"`
+		into := root + ".new"
+		if strings.HasPrefix(filepath.Base(path), "linux-image-") {
+			script = `dpkg-deb --fsys-tarfile "$0" | tar -xO --wildcards './boot/vmlinuz-*' >"$1"`
+			into = filepath.Join(d.directory, "vmlinuz")
 		}
-		script := `dpkg-deb --fsys-tarfile "$0" | tar -xO --wildcards './boot/vmlinuz-*' >"$1"`
-		if _, err := output(exec.Command("sh", "-c", script, path, filepath.Join(d.directory, "vmlinuz"))); err != nil {
+		if err := shell(script, path, into); err != nil {
 			return err
 		}
 	}

@@ -89,7 +89,7 @@ func (s *session) test(repository string, only []string) error {
 	if err := (debian{s.architecture, s.directory}).prepare(); err != nil {
 		return err
 	}
-	if err := layDisk(s.architecture, repository, s.directory, jobs, subtests); err != nil {
+	if err := s.layout(repository).write(filepath.Join(s.directory, "disk.img"), jobs, subtests); err != nil {
 		return err
 	}
 	fmt.Printf("%s: Debian's kernel and %d test programs are ready after %v\n", s.architecture, len(jobs), time.Since(begin).Round(time.Second))
@@ -106,6 +106,10 @@ func (s *session) test(repository string, only []string) error {
 		return errFailed
 	}
 	return nil
+}
+
+func (s *session) layout(repository string) layout {
+	return layout{s.architecture, repository, filepath.Join(s.directory, "root"), filepath.Join(s.directory, "tree")}
 }
 
 // chosen returns the jobs for some packages, with the tests whose names match.
@@ -145,7 +149,7 @@ func (s *session) boot(j job, file string, number int) error {
 	if number > 0 {
 		name += fmt.Sprintf(", boot %d", number+1)
 	}
-	logPath := filepath.Join(s.directory, "logs", strings.Trim(strings.ReplaceAll(name, "/", "-"), ".")+".log")
+	logPath := filepath.Join(s.directory, "logs", strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(name)+".log")
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o755); err != nil { //nolint:gosec // nothing secret
 		return err
 	}

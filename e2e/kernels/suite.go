@@ -41,7 +41,10 @@ type job struct {
 
 // name is what the summary calls it.
 func (j job) name() string {
-	if j.module == "." {
+	switch {
+	case j.folder == ".":
+		return "receiver"
+	case j.module == ".":
 		return j.folder
 	}
 	return j.folder + " " + strings.Join(j.tests, " ")

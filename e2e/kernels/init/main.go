@@ -79,7 +79,8 @@ func run(path string) (int, error) {
 		return 1, err
 	}
 	var job console.Job
-	if err := json.Unmarshal(text, &job); err != nil {
+	err = json.Unmarshal(text, &job)
+	if err != nil {
 		return 1, fmt.Errorf("%s: %w", path, err)
 	}
 	command := exec.Command(job.Command[0], job.Command[1:]...) //nolint:gosec // the driver's
@@ -106,14 +107,14 @@ func mount() (*os.File, error) {
 		{"tmpfs", "/run", "mode=755"},
 		{"tmpfs", "/tmp", "mode=1777"},
 	} {
-		if err := os.MkdirAll(m.path, 0o755); err != nil {
+		if err := os.MkdirAll(m.path, 0o755); err != nil { //nolint:gosec // as everywhere
 			return nil, err
 		}
 		if err := unix.Mount(m.kind, m.path, m.kind, 0, m.options); err != nil {
 			return nil, fmt.Errorf("mounting %s on %s: %w", m.kind, m.path, err)
 		}
 	}
-	if err := os.Mkdir("/run/lock", 0o755); err != nil {
+	if err := os.Mkdir("/run/lock", 0o750); err != nil {
 		return nil, err
 	}
 	return os.OpenFile("/dev/console", os.O_RDWR|unix.O_NOCTTY, 0)
