@@ -30,7 +30,7 @@ const testMark = "\x16"
 
 var (
 	verdictPattern = regexp.MustCompile(`^(?:=== (?:RUN|PAUSE|CONT|NAME) |--- (PASS|FAIL|SKIP): )`)
-	skipPattern    = regexp.MustCompile(`SKIPPED .*`)
+	skipPattern    = regexp.MustCompile(`SKIPPED\b.*`)
 	errNoEnd       = errors.New("the machine was turned off or crashed before the tests had ended")
 	errNoTests     = errors.New("no test has run")
 )
