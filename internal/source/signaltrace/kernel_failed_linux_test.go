@@ -117,18 +117,15 @@ func TestFailures(t *testing.T) {
 	})
 }
 
-// asOlderKernelsTell leaves out what a program in the kernel cannot find out there of a
-// process that was named and not struck (kernel/signal.bpf.c, add_asked): before Linux 6.2
-// whom a pidfd stands for, before 6.14 the thread.
+// asOlderKernelsTell leaves out the thread, which a program in the kernel cannot find out of
+// who was named and not struck before Linux 6.14, by a pidfd before 6.2 (kernel/signal.bpf.c, add_asked).
 func (want *told) asOlderKernelsTell(t *testing.T) {
 	t.Helper()
-	switch {
-	case want.Targets == nil:
-	case want.Syscall == "pidfd_send_signal":
-		if !kernelHas(t, "bpf_task_from_pid") {
-			want.Targets, want.Threads, want.Count = nil, nil, -1
-		}
-	case !kernelHas(t, "bpf_task_from_vpid"):
+	function := "bpf_task_from_vpid"
+	if want.Syscall == "pidfd_send_signal" {
+		function = "bpf_task_from_pid"
+	}
+	if want.Targets != nil && !kernelHas(t, function) {
 		want.Threads = make([]int, len(want.Targets))
 	}
 }
