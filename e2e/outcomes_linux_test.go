@@ -146,7 +146,11 @@ func startScript(t *testing.T, name, script string, reap bool, options ...func(*
 	for _, option := range options {
 		option(command)
 	}
-	return startTarget(t, command, reap)
+	target := startTarget(t, command, reap)
+	if strings.Contains(script, "trap") { // a shell does not notice a signal that comes right before it begins to read
+		target.awaitState("S")
+	}
+	return target
 }
 
 // awaitState waits until the first thread of a process is in a state (proc(5)).
