@@ -4,6 +4,7 @@
 package process
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -28,11 +29,37 @@ func (t *Table) Fill(e *kill.Event) {
 	if e.Time.Before(t.booted()) {
 		return // all pids are others since then
 	}
-	in := &inquiry{Table: t, at: t.now() - t.wall().Sub(e.Time)}
+	in := &inquiry{Table: t, at: t.sinceBoot(e.Time)}
 	in.fillSender(e)
 	for i := range e.Targets {
 		in.fillTarget(e, &e.Targets[i])
 	}
+}
+
+const (
+	// clockSamples is how often two clocks are compared at most, if in between this
+	// thread is interrupted for longer than clockBracket.
+	clockSamples = 16
+	clockBracket = time.Millisecond
+)
+
+// sinceBoot returns the time since boot of what happened at a time of the calendar.
+// An interruption must not make an event older, as its pid may have been another's
+// then.
+func (t *Table) sinceBoot(at time.Time) time.Duration {
+	var best time.Duration
+	bracket := time.Duration(math.MaxInt64)
+	for range clockSamples {
+		before := t.now()
+		wall := t.wall()
+		if width := t.now() - before; width < bracket {
+			bracket, best = width, before+width/2-wall.Sub(at)
+		}
+		if bracket < clockBracket {
+			break
+		}
+	}
+	return best
 }
 
 // booted returns when the host was started, by the clock on the wall as it is set
