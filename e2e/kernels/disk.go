@@ -55,7 +55,7 @@ func (l layout) copy() error {
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n' >"$2/etc/passwd"
 printf 'root:x:0:\nadm:x:4:\nnogroup:x:65534:\n' >"$2/etc/group"
 cd "$0"
-git ls-files -z --cached --others --exclude-standard --deduplicate |
+git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate |
 	tar -c --null --ignore-failed-read --files-from - | tar -x -C "$2$3"`
 	return shell(script, l.repository, l.root, l.tree, console.Sources)
 }

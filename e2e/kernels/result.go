@@ -17,6 +17,8 @@ import (
 type result struct {
 	kernel                  string
 	passed, failed, skipped int
+	// ended are the names of the tests that have, and of their parts.
+	ended map[string]bool
 	// skips say why a test was skipped, each once.
 	skips []string
 	// told is the output without what says only that a test runs or has passed.
@@ -29,7 +31,7 @@ type result struct {
 const testMark = "\x16"
 
 var (
-	verdictPattern = regexp.MustCompile(`^(?:=== (?:RUN|PAUSE|CONT|NAME) |--- (PASS|FAIL|SKIP): )`)
+	verdictPattern = regexp.MustCompile(`^(?:=== (?:RUN|PAUSE|CONT|NAME) |--- (PASS|FAIL|SKIP): (\S+))`)
 	skipPattern    = regexp.MustCompile(`SKIPPED\b.*`)
 	errNoEnd       = errors.New("the machine was turned off or crashed before the tests had ended")
 	errNoTests     = errors.New("no test has run")
@@ -38,7 +40,7 @@ var (
 // read looks through what a console has shown. Without an exit code, or without a
 // single test that has passed, it is a failure, whatever else is there.
 func read(text string) result {
-	r := result{err: errNoEnd}
+	r := result{err: errNoEnd, ended: make(map[string]bool)}
 	seen := make(map[string]bool)
 	for line := range strings.Lines(text) {
 		line = strings.TrimRight(line, "\r\n")
@@ -84,6 +86,9 @@ func (r *result) verdict(said string) {
 		r.told = append(r.told, said)
 		return
 	}
+	if match[1] != "" {
+		r.ended[match[2]] = true
+	}
 	switch match[1] {
 	case "PASS":
 		r.passed++
@@ -93,6 +98,16 @@ func (r *result) verdict(said string) {
 	case "SKIP":
 		r.skipped++
 	}
+}
+
+// missing returns an error if a test has not ended, be it because it was not there.
+func (r *result) missing(tests []string) error {
+	for _, test := range tests {
+		if !r.ended[test] {
+			return fmt.Errorf("%s has not run to its end", test)
+		}
+	}
+	return nil
 }
 
 func (r *result) exit(code string) {

@@ -71,9 +71,14 @@ func TestRead(t *testing.T) {
 			}
 			assert.Equal(t, "6.1.0", got.kernel)
 			assert.NotContains(t, strings.Join(got.told, "\n"), "ROM")
-			tt.want.kernel, tt.want.told, tt.want.err = got.kernel, got.told, got.err
+			tt.want.kernel, tt.want.told, tt.want.err, tt.want.ended = got.kernel, got.told, got.err, got.ended
 			assert.Equal(t, tt.want, got)
 		})
 	}
 	require.ErrorIs(t, read("").err, errNoEnd)
+
+	got := read(kernel + "\x16--- PASS: TestA (0.02s)\r\n\x16    --- PASS: TestB/c (0.01s)\r\n\x16--- SKIP: TestC (0.01s)\r\n\r\n" + console.Exit + "0\r\n")
+	require.NoError(t, got.err)
+	require.NoError(t, got.missing([]string{"TestA", "TestC"}))
+	require.ErrorContains(t, got.missing([]string{"TestA", "TestB"}), "TestB")
 }
