@@ -187,8 +187,12 @@ func (f *flood) requireCounted(t *testing.T, place string) {
 }
 
 func TestLossesOfTheRing(t *testing.T) {
+	times := 50_000
+	if testing.Short() { // as above
+		times /= 5
+	}
 	f := startFlood(t, 64<<10, now())
-	f.send(t, 1, 50_000, func() bool { return true })
+	f.send(t, 1, times, func() bool { return true })
 	f.requireCounted(t, "ring_dropped")
 }
 
