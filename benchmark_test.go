@@ -10,10 +10,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -46,7 +46,7 @@ func BenchmarkEvent(b *testing.B) {
 
 func benchmarkEvent(b *testing.B, lines [][]byte) {
 	logs := telemetry.NewLogs(telemetry.Config{
-		HostName: "db1", HostID: "0123456789abcdef0123456789abcdef", OSType: "linux", CommandLine: telemetry.CommandLineRedacted,
+		HostName: "db1", HostID: "0123456789abcdef0123456789abcdef", OSType: "linux", CommandLine: redact.Redacted,
 	})
 	users := process.NewUsers("/etc/passwd", "")
 	table := process.NewTable(process.Config{})
@@ -59,18 +59,14 @@ func benchmarkEvent(b *testing.B, lines [][]byte) {
 		table.Fill(e)
 		users.Fill(e)
 		logs.Append(e, &e.Targets[0], now)
-		if logs.Len() == maxRecords {
+		if logs.Len() == 512 {
 			logs.Take()
 		}
 	})
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, line := range lines {
-			record, err := auditrecord.Parse(line)
-			if err != nil {
-				b.Fatal(err)
-			}
-			correlator.Add(record, line, 0, now)
+			correlator.AddLine(line, false, 0, now)
 		}
 	}
 	require.Equal(b, b.N, events)

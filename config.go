@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/capture"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
@@ -20,8 +23,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditnetlink"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
 // Config is the configuration of the audit_kill receiver.
@@ -145,12 +147,10 @@ const (
 	// be nanoseconds.
 	shortest = time.Millisecond
 
-	defaultReceiveBuffer = 8 << 20
 	// smallestBuffer holds some 30 records, largestBuffer is what the kernel can
 	// double in an int (net/core/sock.c, __sock_set_rcvbuf).
 	smallestBuffer, largestBuffer = 64 << 10, 1<<30 - 1
 
-	defaultRingBuffer = 4 << 20
 	// smallestRing is a page where pages are largest, so that each power of two from
 	// there on is a number of whole pages (kernel/bpf/ringbuf.c, ringbuf_map_alloc).
 	smallestRing, largestRing = 64 << 10, 1 << 30
@@ -166,12 +166,12 @@ func createDefaultConfig() component.Config {
 		File:          configoptional.Default(defaultFileConfig()),
 		Netlink:       configoptional.Default(defaultNetlinkConfig()),
 		EBPF:          configoptional.Default(defaultEBPFConfig()),
-		Rules:         RulesConfig{Key: "audit_kill"},
+		Rules:         RulesConfig{Key: capture.DefaultKey},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
-		CommandLine:   string(telemetry.CommandLineRedacted),
+		CommandLine:   string(redact.Redacted),
 		Correlation:   CorrelationConfig{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending},
-		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
+		Outcome:       OutcomeConfig{Enabled: true, Timeout: capture.DefaultOutcomeTimeout},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,
 			InitialInterval:     time.Second,
@@ -183,14 +183,14 @@ func createDefaultConfig() component.Config {
 }
 
 func defaultFileConfig() FileConfig {
-	return FileConfig{Path: "/var/log/audit/audit.log", Follow: true}
+	return FileConfig{Path: capture.DefaultLog, Follow: true}
 }
 
 func defaultNetlinkConfig() NetlinkConfig {
-	return NetlinkConfig{Mode: string(auditnetlink.ModeAuto), ReceiveBuffer: defaultReceiveBuffer}
+	return NetlinkConfig{Mode: string(netlinksource.ModeAuto), ReceiveBuffer: capture.DefaultReceiveBuffer}
 }
 
-func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: defaultRingBuffer} }
+func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: capture.DefaultRingBuffer} }
 
 func defaultSignals() []SignalName {
 	var names []SignalName
@@ -210,8 +210,8 @@ func (c *Config) Validate() error {
 		problems = append(problems,
 			"signals: must name at least one; leave it out for those that end, stop or crash a process")
 	}
-	switch telemetry.CommandLine(c.CommandLine) {
-	case telemetry.CommandLineRedacted, telemetry.CommandLineFull, telemetry.CommandLineOff:
+	switch redact.Policy(c.CommandLine) {
+	case redact.Redacted, redact.Full, redact.Off:
 	default:
 		problems = append(problems, fmt.Sprintf("command_line: %q must be redacted, full or off", c.CommandLine))
 	}
@@ -285,12 +285,12 @@ func (c *FileConfig) Validate() error {
 // Validate implements confmap.Validator.
 func (c *NetlinkConfig) Validate() error {
 	var problems []string
-	if !slices.Contains(auditnetlink.Modes(), auditnetlink.Mode(c.Mode)) {
+	if !slices.Contains(netlinksource.Modes(), netlinksource.Mode(c.Mode)) {
 		problems = append(problems, fmt.Sprintf("mode: %q must be auto, multicast or unicast", c.Mode))
 	}
 	if c.ReceiveBuffer < smallestBuffer || c.ReceiveBuffer > largestBuffer {
 		problems = append(problems, fmt.Sprintf("receive_buffer: %d must be from %d to %d bytes, such as %d",
-			c.ReceiveBuffer, smallestBuffer, largestBuffer, defaultReceiveBuffer))
+			c.ReceiveBuffer, smallestBuffer, largestBuffer, capture.DefaultReceiveBuffer))
 	}
 	return refuse(problems)
 }
@@ -300,7 +300,7 @@ func (c *EBPFConfig) Validate() error {
 	size := c.RingBuffer
 	if size < smallestRing || size > largestRing {
 		return fmt.Errorf("ring_buffer: %d must be a power of two from %d to %d bytes, such as %d",
-			size, smallestRing, largestRing, defaultRingBuffer)
+			size, smallestRing, largestRing, capture.DefaultRingBuffer)
 	}
 	if above := 1 << bits.Len(uint(size)); size&(size-1) != 0 {
 		return fmt.Errorf("ring_buffer: %d must be a power of two, such as %d or %d", size, above/2, above)

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/auditkill/auditkillreceiver/internal/stub"
+
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
@@ -61,8 +63,8 @@ func withTestID() receiver.Factory {
 		ctx context.Context, set receiver.Settings, cfg component.Config, next consumer.Logs,
 	) (receiver.Logs, error) {
 		named, err := consumer.NewLogs(func(ctx context.Context, logs plog.Logs) error {
-			records := recordsOf(logs)
-			for i, pid := range targetsOf(records) {
+			records := stub.Records(logs)
+			for i, pid := range stub.Targets(records) {
 				records[i].Attributes().PutStr(receivertest.UniqueIDAttrName, string(testID(pid)))
 			}
 			return next.ConsumeLogs(ctx, logs)
@@ -120,6 +122,6 @@ func (*terminator) Stop()  {}
 
 func (g *terminator) Generate() []receivertest.UniqueIDAttrVal {
 	pid := int(g.pid.Add(1)) // it is called by several at a time
-	g.source.events <- []*kill.Event{struck(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld")}
+	g.source.sends(struck(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld"))
 	return []receivertest.UniqueIDAttrVal{testID(pid)}
 }

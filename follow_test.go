@@ -11,20 +11,22 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/stub"
+
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/process"
-	"github.com/auditkill/auditkillreceiver/internal/source"
 )
+
+// watchedKey is where the capture keeps who is watched.
+const watchedKey = "followed"
 
 // run starts a receiver with a source that a test speaks for.
 func (f *fixture) run(t *testing.T, source *liveSource) (stop func()) {
@@ -38,7 +40,7 @@ func (f *fixture) run(t *testing.T, source *liveSource) (stop func()) {
 func verdicts(s *sink) []string {
 	var all []string
 	for _, logs := range s.AllLogs() {
-		for _, record := range recordsOf(logs) {
+		for _, record := range stub.Records(logs) {
 			if record.EventName() == string(kill.KindOutcome) {
 				all = append(all, text(record, "kill.outcome"))
 			}
@@ -69,7 +71,7 @@ func TestTimeout(t *testing.T) {
 	f.config.Outcome.Timeout = 10 * time.Millisecond
 	source := newLiveSource()
 	defer f.run(t, source)()
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 1<<22+1)} // which no process has
+	source.sends(struck(kill.SIGTERM, "mysqld", 1<<22+1)) // which no process has
 	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
 	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink))
 }
@@ -83,7 +85,7 @@ func TestFollowOverRestart(t *testing.T) {
 	e, end := living(t)
 	source := newLiveSource()
 	stop := f.run(t, source)
-	source.events <- []*kill.Event{e}
+	source.sends(e)
 	f.sink.await(t, 1)
 	stop()
 	assert.Empty(t, verdicts(&f.sink), "it lives")
@@ -95,7 +97,7 @@ func TestFollowOverRestart(t *testing.T) {
 	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
 	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink), "it is gone, and who knows how")
 	stop()
-	records := append(recordsOf(f.sink.AllLogs()[0]), recordsOf(f.sink.AllLogs()[1])...)
+	records := append(stub.Records(f.sink.AllLogs()[0]), stub.Records(f.sink.AllLogs()[1])...)
 	assert.Equal(t, records[0].TraceID(), records[1].TraceID())
 	assert.Equal(t, records[0].SpanID(), records[1].SpanID())
 	assert.Equal(t, "systemd", text(records[1], "process.command"))
@@ -110,9 +112,9 @@ func TestFollowOverCrash(t *testing.T) {
 	source := newLiveSource()
 	defer f.run(t, source)()
 	e, _ := living(t)
-	source.events <- []*kill.Event{e}
+	source.sends(e)
 	require.Eventually(t, func() bool {
-		data, err := client.Get(t.Context(), followedKey)
+		data, err := client.Get(t.Context(), watchedKey)
 		return assert.NoError(t, err) && len(data) > 0
 	}, soon, often)
 }
@@ -126,7 +128,7 @@ func TestFollowWithoutRoom(t *testing.T) {
 	source := newLiveSource()
 	stop := f.run(t, source)
 	e, _ := living(t)
-	source.events <- []*kill.Event{e}
+	source.sends(e)
 	f.sink.await(t, 1)
 	stop()
 	assert.Equal(t, []string{string(kill.VerdictUnknown)}, verdicts(&f.sink))
@@ -140,36 +142,13 @@ func TestFollowUnreadable(t *testing.T) {
 	client := storagetest.NewInMemoryClient(component.KindReceiver, f.set.ID, "test")
 	f.useStorage(component.MustNewID("memory"), &fakeStorage{Client: broken{client}})
 	f.run(t, newLiveSource())()
-	assert.Equal(t, 1, f.logged.FilterMessageSnippet("before the restart will not be told").Len())
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("before the restart will not be known").Len())
 }
 
 // broken cannot be read from.
 type broken struct{ storage.Client }
 
 func (broken) Get(context.Context, string) ([]byte, error) { return nil, errors.New("bad page") }
-
-// Nobody can be followed here, but signals can be told.
-func TestCannotFollow(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t, "")
-	f.nextTraces = consumertest.NewNop()
-	r := f.new(t)
-	r.exits = unable{r.exits}
-	live := newLiveSource()
-	r.open = func(ctx context.Context) error {
-		return r.use(ctx, candidate{Source: struct{ source.Source }{live}, key: keyNetlink, live: true, tellsProcesses: true})
-	}
-	require.NoError(t, r.Start(t.Context(), f.host))
-	live.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936)}
-	f.sink.await(t, 1)
-	require.NoError(t, r.Shutdown(context.Background()))
-	assert.Equal(t, 1, f.logged.FilterMessage("what becomes of processes will not be told").Len())
-}
-
-// unable are Exits in a container that cannot see the host's processes.
-type unable struct{ exits }
-
-func (unable) Start() error { return errNotNow }
 
 // Each pipeline's own view of the receiver shows its trouble.
 func TestStatusToAll(t *testing.T) {
@@ -181,5 +160,3 @@ func TestStatusToAll(t *testing.T) {
 		assert.Equal(t, []componentstatus.Status{componentstatus.StatusRecoverableError}, host.statuses())
 	}
 }
-
-var _ outcome.Teller = (*liveSource)(nil)

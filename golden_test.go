@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/stub"
+
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
 	"github.com/stretchr/testify/assert"
@@ -170,11 +172,11 @@ func merge(all []plog.Logs) plog.Logs {
 			logs.CopyTo(merged)
 			continue
 		}
-		for _, record := range recordsOf(logs) {
+		for _, record := range stub.Records(logs) {
 			record.CopyTo(merged.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty())
 		}
 	}
-	for _, record := range recordsOf(merged) {
+	for _, record := range stub.Records(merged) {
 		record.SetObservedTimestamp(0)
 	}
 	return merged
@@ -210,7 +212,7 @@ func unzip(t *testing.T, path string) string {
 
 func eventNames(logs plog.Logs) []string {
 	var names []string
-	for _, record := range recordsOf(logs) {
+	for _, record := range stub.Records(logs) {
 		names = append(names, record.EventName())
 	}
 	return names
@@ -221,7 +223,7 @@ func eventNames(logs plog.Logs) []string {
 func digest(logs plog.Logs) string {
 	counts := make(map[string]int)
 	uids := sha256.New()
-	for _, record := range recordsOf(logs) {
+	for _, record := range stub.Records(logs) {
 		complete, _ := record.Attributes().Get("kill.complete")
 		counts[fmt.Sprintf("%s %s: %s to %s, %s, complete %t", record.EventName(), text(record, "kill.signal.name"),
 			text(record, "process.executable.path"), text(record, "kill.target.name"), text(record, "kill.result"),

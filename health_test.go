@@ -4,9 +4,10 @@
 package auditkillreceiver
 
 import (
-	"errors"
 	"sync"
 	"testing"
+
+	"github.com/auditkill/auditkillreceiver/internal/stub"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -48,7 +49,7 @@ func TestStatus(t *testing.T) {
 	f := newFixture(t, log.path)
 	host := &statusHost{Host: f.host}
 	f.host = host
-	next := answering(errNotNow, errNotNow, errNotNow, nil, errNotNow)
+	next := stub.Answering(errNotNow, errNotNow, errNotNow, nil, errNotNow)
 	f.next = next
 	stop := f.start(t)
 
@@ -57,38 +58,8 @@ func TestStatus(t *testing.T) {
 	require.Eventually(t, func() bool { return len(host.statuses()) >= 2 }, soon, often)
 	assert.Equal(t, troubled, host.statuses())
 	log.kill(1)
-	require.Eventually(t, func() bool { return len(next.attempts()) > 6 }, soon, often)
+	require.Eventually(t, func() bool { return len(next.Attempts()) > 6 }, soon, often)
 	stop()
 	assert.Equal(t, append(troubled, componentstatus.StatusRecoverableError), host.statuses())
 	assert.ErrorIs(t, host.events[0].Err(), errNotNow)
-}
-
-// TestHealth has trouble on both sides at once.
-func TestHealth(t *testing.T) {
-	t.Parallel()
-
-	const (
-		ok      = componentstatus.StatusOK
-		trouble = componentstatus.StatusRecoverableError
-	)
-	err := errors.New("trouble")
-	tests := map[string]struct {
-		happens func(*health)
-		want    []componentstatus.Status
-	}{
-		"nothing":   {func(h *health) { h.source(nil); h.delivery(nil) }, nil},
-		"source":    {func(h *health) { h.source(err); h.source(err); h.source(nil); h.source(nil) }, []componentstatus.Status{trouble, ok}},
-		"delivery":  {func(h *health) { h.delivery(err); h.delivery(nil); h.delivery(err) }, []componentstatus.Status{trouble, ok, trouble}},
-		"both":      {func(h *health) { h.source(err); h.delivery(err); h.source(nil) }, []componentstatus.Status{trouble}},
-		"both pass": {func(h *health) { h.delivery(err); h.source(err); h.delivery(nil); h.source(nil) }, []componentstatus.Status{trouble, ok}},
-		"stopped":   {func(h *health) { h.source(err); h.stop(); h.source(nil); h.delivery(err) }, []componentstatus.Status{trouble}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got []componentstatus.Status
-			test.happens(&health{report: func(event *componentstatus.Event) { got = append(got, event.Status()) }})
-			assert.Equal(t, test.want, got)
-		})
-	}
 }

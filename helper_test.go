@@ -5,6 +5,7 @@ package auditkillreceiver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,9 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/delivery"
+	"github.com/auditkill/auditkillreceiver/internal/stub"
+
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/consumer"
@@ -33,10 +38,13 @@ import (
 
 const (
 	// soon is how long a test waits for what must come.
-	soon = 20 * time.Second
+	soon = time.Minute
 	// often is how often it looks.
 	often = 5 * time.Millisecond
 )
+
+// errNotNow is what a consumer answers that is out of order for a while.
+var errNotNow = errors.New("not now")
 
 // fixture is what a receiver is tested with.
 type fixture struct {
@@ -95,6 +103,14 @@ func (f *fixture) new(t *testing.T) *killReceiver {
 	require.NoError(t, err)
 	r.nextLogs, r.nextTraces, r.machine, r.grace = f.next, f.nextTraces, f.machine, f.grace
 	return r
+}
+
+// delivery returns what a receiver delivers with.
+func (f *fixture) delivery(t *testing.T, stopping context.Context, ahead bool) *delivery.Delivery { //nolint:revive // the test comes first
+	t.Helper()
+	r := f.new(t)
+	r.health = delivery.NewHealth(func(*componentstatus.Event) {})
+	return delivery.New(stopping, t.Context(), r.deliverySettings(ahead))
 }
 
 // start returns a receiver that runs until the test ends or stop is called.
@@ -254,85 +270,9 @@ func (s *sink) await(t *testing.T, n int) []plog.LogRecord {
 func (s *sink) records() []plog.LogRecord {
 	var all []plog.LogRecord
 	for _, logs := range s.AllLogs() {
-		all = append(all, recordsOf(logs)...)
+		all = append(all, stub.Records(logs)...)
 	}
 	return all
-}
-
-// stub is a consumer that answers as it is told, and remembers when it was
-// shown what.
-type stub struct {
-	answer  func(ctx context.Context, attempt int, logs plog.Logs) error
-	mutates bool
-
-	mutex sync.Mutex
-	shown []plog.Logs
-	times []time.Time
-}
-
-// answering returns a stub that gives one answer after the other, and the last
-// one for ever.
-func answering(answers ...error) *stub {
-	return &stub{answer: func(_ context.Context, attempt int, _ plog.Logs) error {
-		return answers[min(attempt, len(answers)-1)]
-	}}
-}
-
-// Capabilities implements consumer.Logs.
-func (s *stub) Capabilities() consumer.Capabilities {
-	return consumer.Capabilities{MutatesData: s.mutates}
-}
-
-// ConsumeLogs implements consumer.Logs.
-func (s *stub) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
-	shown := plog.NewLogs()
-	logs.CopyTo(shown)
-	s.mutex.Lock()
-	attempt := len(s.shown)
-	s.shown = append(s.shown, shown)
-	s.times = append(s.times, time.Now())
-	s.mutex.Unlock()
-	return s.answer(ctx, attempt, logs)
-}
-
-// attempts returns what was shown so far.
-func (s *stub) attempts() []plog.Logs {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	return slices.Clone(s.shown)
-}
-
-// pauses returns how long it was between the attempts.
-func (s *stub) pauses() []time.Duration {
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	var pauses []time.Duration
-	for i := 1; i < len(s.times); i++ {
-		pauses = append(pauses, s.times[i].Sub(s.times[i-1]))
-	}
-	return pauses
-}
-
-func recordsOf(logs plog.Logs) []plog.LogRecord {
-	var all []plog.LogRecord
-	for _, resource := range logs.ResourceLogs().All() {
-		for _, scope := range resource.ScopeLogs().All() {
-			for _, record := range scope.LogRecords().All() {
-				all = append(all, record)
-			}
-		}
-	}
-	return all
-}
-
-// targetsOf returns the pids of the targets.
-func targetsOf(records []plog.LogRecord) []int {
-	var pids []int
-	for _, record := range records {
-		pid, _ := record.Attributes().Get("kill.target.pid")
-		pids = append(pids, int(pid.Int()))
-	}
-	return pids
 }
 
 func uidsOf(records []plog.LogRecord) []string {

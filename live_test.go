@@ -10,6 +10,7 @@ import (
 
 	"go.opentelemetry.io/collector/receiver"
 
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
@@ -17,21 +18,37 @@ import (
 // liveSource is a live one that tells what a test has it tell, the ends of processes
 // included.
 type liveSource struct {
-	events   chan []*kill.Event
+	seen     chan []source.Observation
 	started  atomic.Int32
 	closed   atomic.Int32
 	followed chan int
 }
 
 func newLiveSource() *liveSource {
-	return &liveSource{events: make(chan []*kill.Event), followed: make(chan int, 16)}
+	return &liveSource{seen: make(chan []source.Observation), followed: make(chan int, 16)}
 }
 
-// candidate makes a receiver take it.
+// open makes a receiver take it.
 func (s *liveSource) open(r *killReceiver) {
-	r.open = func(ctx context.Context) error {
-		return r.use(ctx, candidate{Source: s, key: keyEBPF, live: true, tellsProcesses: true})
+	r.candidates = []capture.Candidate{capture.Custom(keyEBPF, s)}
+}
+
+// sends has the source see signals and ends of processes: of type *kill.Event and *kill.End.
+func (s *liveSource) sends(things ...any) { s.seen <- observations(things) }
+
+func observations(things []any) []source.Observation {
+	var seen []source.Observation
+	for _, thing := range things {
+		switch thing := thing.(type) {
+		case *kill.Event:
+			seen = append(seen, source.Observation{Event: thing})
+		case *kill.End:
+			seen = append(seen, source.Observation{End: thing})
+		default:
+			panic("neither an event nor an end")
+		}
 	}
+	return seen
 }
 
 // create makes the receivers of a factory take it.
@@ -54,8 +71,8 @@ func (s *liveSource) Start(context.Context) error {
 func (s *liveSource) Run(ctx context.Context, deliver source.Deliver) {
 	for {
 		select {
-		case events := <-s.events:
-			if deliver(events) != nil {
+		case seen := <-s.seen:
+			if deliver(seen) != nil {
 				return
 			}
 		case <-ctx.Done():
@@ -69,8 +86,10 @@ func (s *liveSource) Close() error {
 	return nil
 }
 
-// Follow implements outcome.Teller.
-func (s *liveSource) Follow(pid int, _ time.Duration) { s.followed <- pid }
+// Traits implements source.Source.
+func (s *liveSource) Traits() source.Traits {
+	return source.Traits{Way: "ebpf", Live: true, TracksProcesses: true, Watch: func(pid int, _ time.Duration) { s.followed <- pid }}
+}
 
 // struck is a signal to processes of a given name, now.
 func struck(signal kill.Signal, name string, pids ...int) *kill.Event {
@@ -96,10 +115,10 @@ func struck(signal kill.Signal, name string, pids ...int) *kill.Event {
 }
 
 // ended is the end of a process, now.
-func ended(pid, status int, name string) *kill.Event {
-	e := &kill.Event{Kind: kill.KindExit, Time: time.Now(), Exit: &kill.Exit{Known: true, Status: status}}
-	*e.AddTarget() = kill.Process{PID: pid, Command: name, Instance: instanceOf(pid)}
-	return e
+func ended(pid, status int, name string) *kill.End {
+	return &kill.End{
+		PID: pid, Start: instanceOf(pid).SinceBoot, Time: time.Now(), Exit: kill.Exit{Known: true, Status: status}, Command: name,
+	}
 }
 
 func instanceOf(pid int) *kill.Instance {

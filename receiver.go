@@ -16,16 +16,16 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/receiver"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/capture"
+	"github.com/auditkill/auditkillreceiver/internal/delivery"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
-	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -33,39 +33,28 @@ import (
 // before its context is cancelled. The service sets no deadline of its own.
 const shutdownGrace = 5 * time.Second
 
-// killReceiver runs one source and hands its events to the next consumers.
+// killReceiver captures events and delivers them to the next consumers.
 type killReceiver struct {
 	config *Config
 	set    receiver.Settings
+	// sampled is the logger for what may come again and again.
+	sampled *zap.Logger
 	// nextLogs and nextTraces are nil if there is no pipeline of the kind.
 	nextLogs   consumer.Logs
 	nextTraces consumer.Traces
-	// wanted is what filter lets through.
-	wanted    filter.Config
-	filter    *filter.Filter
-	telemetry *metadata.TelemetryBuilder
-	obsreport *receiverhelper.ObsReport
-	machine   machine.Machine
-	processes *process.Table
-	grace     time.Duration
+	filter     *filter.Filter
+	telemetry  *metadata.TelemetryBuilder
+	obsreport  *receiverhelper.ObsReport
+	machine    machine.Machine
+	grace      time.Duration
+	// candidates are the sources that may be opened.
+	candidates []capture.Candidate
 
-	// open opens source.
-	open   func(context.Context) error
-	source candidate
-	// guard keeps the audit rules loaded; nil if that is not our business.
-	guard *guard
-	// suspicion holds a token once the guard has reason to look.
-	suspicion chan struct{}
-	// doubts holds a token once ends of processes were lost.
-	doubts  chan struct{}
 	storage storage.Client
-	health  *health
-	// outcomes is who is followed; nil if nobody is. exits tells of their ends if
-	// watching is true, else the source does.
-	outcomes *outcome.Table
-	exits    exits
-	watching bool
-	// stopReading ends the source, stopDelivering also what it has in hand.
+	health  *delivery.Health
+	capture *capture.Capture
+	metrics *metrics
+	// stopReading ends the capture, stopDelivering also what was captured already.
 	stopReading, stopDelivering context.CancelFunc
 	running                     sync.WaitGroup
 }
@@ -89,30 +78,25 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 	if err != nil {
 		return nil, err
 	}
-	host := machine.This(config.RootPath)
-	r := &killReceiver{
-		config: config, set: set, wanted: wanted, filter: compiled, telemetry: builder, obsreport: obsreport,
-		processes: process.NewTable(process.Config{Root: config.RootPath, Host: host.Name, Logger: set.Logger}),
-		machine:   host, grace: shutdownGrace, suspicion: make(chan struct{}, 1), doubts: make(chan struct{}, 1),
-		exits: newExits(config, set.Logger),
-	}
-	r.open = r.openSource
-	return r, nil
+	return &killReceiver{
+		config: config, set: set, sampled: logsampling.New(set.Logger), filter: compiled, telemetry: builder, obsreport: obsreport,
+		machine: machine.This(config.RootPath), grace: shutdownGrace, candidates: config.candidates(),
+	}, nil
 }
 
 func filterConfig(config *Config) (filter.Config, error) {
-	wanted := filter.Config{IncludeFailed: config.IncludeFailed}
+	wanted := filter.Config{IncludeFailed: config.IncludeFailed, Targets: texts(config.Targets), Senders: texts(config.Senders)}
 	var err error
-	if wanted.Signals, err = parseSignals(config.Signals); err != nil {
-		return wanted, err
+	wanted.Signals, err = parseSignals(config.Signals)
+	return wanted, err
+}
+
+func texts(globs []NameGlob) []string {
+	var texts []string
+	for _, glob := range globs {
+		texts = append(texts, string(glob))
 	}
-	for _, glob := range config.Targets {
-		wanted.Targets = append(wanted.Targets, string(glob))
-	}
-	for _, glob := range config.Senders {
-		wanted.Senders = append(wanted.Senders, string(glob))
-	}
-	return wanted, nil
+	return texts
 }
 
 func parseSignals(names []SignalName) ([]kill.Signal, error) {
@@ -141,93 +125,77 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if r.storage, err = storageClient(ctx, host, r.config.StorageID, r.set.ID); err != nil {
 		return err
 	}
-	r.health = &health{report: func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) }}
-	if err := r.registerMetrics(); err != nil {
-		return err
-	}
+	r.health = delivery.NewHealth(func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) })
 	if err := r.open(ctx); err != nil {
 		return err
 	}
-	if err := r.openOutcomes(); err != nil {
+	if r.metrics, err = newMetrics(r.capture, r.telemetry); err != nil {
 		return err
 	}
-	if r.nextLogs == nil && r.outcomes == nil {
-		return nil // what is read would go nowhere, and a checkpoint would pass it
+	if r.nextTraces != nil && !r.capture.KnowsOutcomes() {
+		r.set.Logger.Warn("no traces will come: they take a live source (ebpf, netlink) and outcome::enabled")
+		if r.nextLogs == nil {
+			return nil // what is read would go nowhere, and a checkpoint would pass it
+		}
 	}
 	ctx = context.WithoutCancel(ctx) // which ends with Start
 	reading, stopReading := context.WithCancel(ctx)
 	delivering, stopDelivering := context.WithCancel(ctx)
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
-	d := r.newDelivery(reading, delivering)
-	if r.source.live {
-		d.ahead()
-		r.running.Go(d.handAll)
-	}
-	var producing sync.WaitGroup
-	r.runOutcomes(reading, d, &producing)
-	if r.guard != nil {
-		producing.Go(func() { r.guard.run(reading, d.deliver) })
-	}
-	if !r.source.tellsProcesses && r.prime() {
-		r.running.Go(func() { r.processes.Run(reading) })
-	}
-	producing.Go(func() { r.source.Run(reading, d.deliver) })
+	d := delivery.New(reading, delivering, r.deliverySettings(r.capture.Traits().Live))
+	r.running.Go(d.Run)
 	r.running.Go(func() { //nolint:contextcheck // what is handed on has a context of its own
-		producing.Wait()
-		if d.follow != nil {
-			d.unfollow()
-		}
-		d.end()
+		r.capture.Run(reading, d)
+		d.Close()
 	})
 	return nil
 }
 
-func (r *killReceiver) registerMetrics() error {
-	counts := r.processes.Counts
-	return errors.Join(
-		r.telemetry.RegisterReceiverAuditKillProcessesCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(counts().Size))
-			return nil
-		}),
-		r.telemetry.RegisterReceiverAuditKillProcessesEvictedCallback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(int64(counts().Evicted))
-			return nil
-		}),
-	)
+// open opens the first of the candidates that can be opened.
+func (r *killReceiver) open(ctx context.Context) error {
+	opened, err := capture.Open(ctx, r.captureSettings())
+	if err != nil {
+		return r.refused(err)
+	}
+	r.capture = opened
+	if !r.config.namesSource() {
+		r.logChoice(opened.Source(), opened.Refusals())
+	}
+	return nil
 }
 
-// prime fills the table of processes, and reports whether it could. Without it,
-// events tell less.
-func (r *killReceiver) prime() bool {
-	err := r.processes.Prime()
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) { // as anywhere but on Linux
-		r.set.Logger.Warn("events will tell of processes only what is in the audit records", zap.Error(err))
+func (r *killReceiver) captureSettings() capture.Settings {
+	config := r.config
+	wanted, _ := filterConfig(config) // which newKillReceiver has checked
+	settings := capture.Settings{
+		Candidates: r.candidates,
+		Signals:    wanted.Signals, Targets: wanted.Targets, Senders: wanted.Senders, IncludeFailed: wanted.IncludeFailed,
+		Correlation: capture.Correlation{
+			Timeout: config.Correlation.Timeout, MaxPending: config.Correlation.MaxPending, KeepOriginal: config.IncludeOriginal,
+		},
+		DescribeFirst: r.filter.NeedsPaths(),
+		Host:          r.machine, Root: config.RootPath, Conceal: redact.Policy(config.CommandLine).Apply,
+		Logger: r.set.Logger, Warn: r.warn, Lost: r.lost, Health: r.health.Source,
 	}
-	return err == nil
+	if config.Outcome.Enabled {
+		settings.OutcomeTimeout = config.Outcome.Timeout
+	}
+	if r.storage != nil {
+		settings.Store = r.storage
+	}
+	return settings
 }
 
-func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delivery {
-	d := &delivery{
-		filter:    r.filter,
-		processes: r.processes,
-		users:     process.NewUsers(r.machine.Passwd, r.machine.Name),
-		obsreport: r.obsreport,
-		telemetry: r.telemetry,
-		logger:    occasional.Logger(r.set.Logger),
-		health:    r.health,
-		retry:     r.config.RetryOnFailure,
-		stopping:  stopping,
-		context:   delivering,
+func (r *killReceiver) deliverySettings(ahead bool) delivery.Settings {
+	return delivery.Settings{
+		Logs: r.nextLogs, Traces: r.nextTraces, Wants: r.filter.Apply, Ahead: ahead,
+		Convert: telemetry.Config{
+			HostName: r.machine.Name, HostID: r.machine.ID, OSType: r.machine.OS,
+			ScopeName: metadata.ScopeName, ScopeVersion: r.set.BuildInfo.Version,
+			CommandLine: redact.Policy(r.config.CommandLine),
+		},
+		Retry: r.config.RetryOnFailure, Telemetry: r.telemetry, ObsReport: r.obsreport, Logger: r.sampled, Health: r.health,
 	}
-	config := telemetryConfig(r.config, &r.set, r.machine)
-	d.records = telemetry.NewLogs(config)
-	if r.nextLogs != nil {
-		d.logs = d.logsLane(r.nextLogs)
-	}
-	if r.nextTraces != nil {
-		d.spans, d.traces = telemetry.NewTraces(config), d.tracesLane(r.nextTraces)
-	}
-	return d
 }
 
 // Shutdown implements component.Component. What has been read is still
@@ -235,25 +203,17 @@ func (r *killReceiver) newDelivery(stopping, delivering context.Context) *delive
 func (r *killReceiver) Shutdown(ctx context.Context) error {
 	var errs []error
 	if r.stopReading != nil {
-		r.health.stop()
+		r.health.Stop()
 		r.stopReading()
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			r.running.Wait()
-		}()
-		grace, cancel := context.WithTimeout(ctx, r.grace)
-		defer cancel()
-		select {
-		case <-done:
-		case <-grace.Done():
-			r.stopDelivering()
-			<-done
-		}
+		r.awaitDelivery(ctx)
 		r.stopDelivering()
 		r.stopReading = nil
 	}
-	errs = append(errs, r.closeOutcomes(), r.close())
+	if r.capture != nil {
+		errs = append(errs, r.capture.Close())
+		r.metrics.update(ctx)
+		r.capture = nil
+	}
 	if r.storage != nil {
 		errs = append(errs, r.storage.Close(ctx))
 		r.storage = nil
@@ -262,13 +222,31 @@ func (r *killReceiver) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// storageClient returns the client of the storage extension, or one that
-// forgets everything if none is configured.
+// awaitDelivery waits until all is delivered, and interrupts what takes too long.
+func (r *killReceiver) awaitDelivery(ctx context.Context) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		r.running.Wait()
+	}()
+	grace, cancel := context.WithTimeout(ctx, r.grace)
+	defer cancel()
+	select {
+	case <-done:
+		return
+	case <-grace.Done():
+	}
+	r.stopDelivering()
+	r.capture.Interrupt()
+	<-done
+}
+
+// storageClient returns the client of the storage extension; nil if none is configured.
 func storageClient(
 	ctx context.Context, host component.Host, storageID *component.ID, receiverID component.ID,
 ) (storage.Client, error) {
 	if storageID == nil {
-		return storage.NewNopClient(), nil
+		return nil, nil
 	}
 	extension, ok := host.GetExtensions()[*storageID]
 	if !ok {
@@ -283,16 +261,4 @@ func storageClient(
 		return nil, fmt.Errorf("storage: opening %q: %w", storageID, err)
 	}
 	return client, nil
-}
-
-// telemetryConfig says how events of this host are turned into telemetry.
-func telemetryConfig(config *Config, set *receiver.Settings, host machine.Machine) telemetry.Config {
-	return telemetry.Config{
-		HostName:     host.Name,
-		HostID:       host.ID,
-		OSType:       host.OS,
-		ScopeName:    metadata.ScopeName,
-		ScopeVersion: set.BuildInfo.Version,
-		CommandLine:  telemetry.CommandLine(config.CommandLine),
-	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/stub"
+
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -99,7 +101,7 @@ func TestFilters(t *testing.T) {
 			f := newFixture(t, log.path)
 			test.change(f.config)
 			f.read(t)
-			assert.Equal(t, test.want, targetsOf(f.sink.records()))
+			assert.Equal(t, test.want, stub.Targets(f.sink.records()))
 			assert.EqualValues(t, len(test.want), f.metric(t, "otelcol_receiver_audit_kill_events"))
 			assert.EqualValues(t, len(all)-len(test.want), f.metric(t, "otelcol_receiver_audit_kill_filtered"))
 		})
@@ -130,7 +132,7 @@ func TestStartErrors(t *testing.T) {
 		},
 		"directory": {
 			func(f *fixture) { f.config.File.Get().Path = folder },
-			folder + " is a directory: file::path must name the log file in it, such as " + folder + "/audit.log",
+			folder + " is a directory; set file::path to the log file, such as /var/log/audit/audit.log",
 		},
 		"missing log that is not followed": {
 			func(f *fixture) {
@@ -216,7 +218,7 @@ func TestMissingLog(t *testing.T) {
 			log.kill(2)
 			require.NoError(t, os.MkdirAll(filepath.Dir(late), 0o700))
 			require.NoError(t, os.Rename(log.path, late))
-			assert.Equal(t, sequence(1, 2), targetsOf(f.sink.await(t, 2)))
+			assert.Equal(t, sequence(1, 2), stub.Targets(f.sink.await(t, 2)))
 		})
 	}
 }
@@ -234,7 +236,7 @@ func TestReload(t *testing.T) {
 		f.sink.Reset()
 		stop := f.start(t)
 		first := log.kill(3)
-		assert.Equal(t, sequence(first, 3), targetsOf(f.sink.await(t, 3)))
+		assert.Equal(t, sequence(first, 3), stub.Targets(f.sink.await(t, 3)))
 		stop()
 	}
 }
@@ -253,16 +255,16 @@ func TestSeveralReceivers(t *testing.T) {
 
 	stopOne, stopTwo := one.start(t), two.start(t)
 	log.kill(3)
-	assert.Equal(t, sequence(1, 3), targetsOf(one.sink.await(t, 3)))
-	assert.Equal(t, sequence(1, 3), targetsOf(two.sink.await(t, 3)))
+	assert.Equal(t, sequence(1, 3), stub.Targets(one.sink.await(t, 3)))
+	assert.Equal(t, sequence(1, 3), stub.Targets(two.sink.await(t, 3)))
 	stopOne()
 	log.kill(2)
-	assert.Equal(t, sequence(1, 5), targetsOf(two.sink.await(t, 5)))
+	assert.Equal(t, sequence(1, 5), stub.Targets(two.sink.await(t, 5)))
 	stopTwo()
 
 	one.sink.Reset()
 	one.start(t)
-	assert.Equal(t, sequence(4, 2), targetsOf(one.sink.await(t, 2)))
+	assert.Equal(t, sequence(4, 2), stub.Targets(one.sink.await(t, 2)))
 }
 
 // TestReadingPauses has a consumer that takes its time: what is read in advance
@@ -281,7 +283,7 @@ func TestReadingPauses(t *testing.T) {
 	require.Greater(t, len(log.content(t)), 5*inAdvance)
 	f := newFixture(t, log.path)
 	entered, goOn := make(chan struct{}), make(chan struct{})
-	f.next = &stub{answer: func(ctx context.Context, attempt int, logs plog.Logs) error {
+	f.next = &stub.Logs{Answer: func(ctx context.Context, attempt int, logs plog.Logs) error {
 		if attempt == 0 {
 			close(entered)
 			<-goOn
@@ -297,7 +299,7 @@ func TestReadingPauses(t *testing.T) {
 	assert.Positive(t, f.metric(t, "otelcol_receiver_audit_kill_file_bytes_behind"))
 
 	close(goOn)
-	assert.Equal(t, sequence(1, events), targetsOf(f.sink.await(t, events)))
+	assert.Equal(t, sequence(1, events), stub.Targets(f.sink.await(t, events)))
 	assert.EqualValues(t, events, f.metric(t, "otelcol_receiver_audit_kill_events"))
 	assert.EqualValues(t, events, f.metric(t, "otelcol_receiver_accepted_log_records"))
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/stub"
+
 	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/storagetest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -35,19 +37,19 @@ func TestRestart(t *testing.T) {
 
 	stop := f.start(t)
 	log.kill(3)
-	assert.Equal(t, sequence(5, 3), targetsOf(f.sink.await(t, 3)))
+	assert.Equal(t, sequence(5, 3), stub.Targets(f.sink.await(t, 3)))
 	stop()
 
 	log.kill(2) // while it was down
 	f.sink.Reset()
 	stop = f.start(t)
-	assert.Equal(t, sequence(8, 2), targetsOf(f.sink.await(t, 2)))
+	assert.Equal(t, sequence(8, 2), stub.Targets(f.sink.await(t, 2)))
 	stop()
 
 	f.sink.Reset()
 	f.start(t)
 	log.kill(1)
-	assert.Equal(t, []int{10}, targetsOf(f.sink.await(t, 1)))
+	assert.Equal(t, []int{10}, stub.Targets(f.sink.await(t, 1)))
 }
 
 // TestRestartWithoutStorage starts where the configuration says, every time.
@@ -102,10 +104,10 @@ func TestRestartRefused(t *testing.T) {
 	log := newAuditLog(t)
 	log.kill(2)
 	f := newRestartFixture(t, log)
-	refusing := answering(errNotNow)
+	refusing := stub.Answering(errNotNow)
 	f.next = refusing
 	stop := f.start(t)
-	require.Eventually(t, func() bool { return len(refusing.attempts()) > 2 }, soon, often)
+	require.Eventually(t, func() bool { return len(refusing.Attempts()) > 2 }, soon, often)
 	log.kill(2)
 	stop()
 	assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_dropped"))
@@ -114,8 +116,8 @@ func TestRestartRefused(t *testing.T) {
 	f.next = &f.sink
 	f.start(t)
 	records := f.sink.await(t, 4)
-	assert.Equal(t, sequence(1, 4), targetsOf(records))
-	assert.Equal(t, uidsOf(recordsOf(refusing.attempts()[0])), uidsOf(records)[:2])
+	assert.Equal(t, sequence(1, 4), stub.Targets(records))
+	assert.Equal(t, uidsOf(stub.Records(refusing.Attempts()[0])), uidsOf(records)[:2])
 }
 
 // TestRestartBlocked stops while the consumer does not answer. It is
@@ -128,7 +130,7 @@ func TestRestartBlocked(t *testing.T) {
 	f := newRestartFixture(t, log)
 	f.grace = 10 * time.Millisecond
 	entered := make(chan struct{})
-	f.next = &stub{answer: func(ctx context.Context, _ int, _ plog.Logs) error {
+	f.next = &stub.Logs{Answer: func(ctx context.Context, _ int, _ plog.Logs) error {
 		close(entered)
 		<-ctx.Done()
 		return ctx.Err()
@@ -139,7 +141,7 @@ func TestRestartBlocked(t *testing.T) {
 
 	f.next = &f.sink
 	f.start(t)
-	assert.Equal(t, sequence(1, 3), targetsOf(f.sink.await(t, 3)))
+	assert.Equal(t, sequence(1, 3), stub.Targets(f.sink.await(t, 3)))
 }
 
 // TestGrace gives a slow consumer the time to take the last data.
@@ -150,7 +152,7 @@ func TestGrace(t *testing.T) {
 	log.kill(3)
 	f := newRestartFixture(t, log)
 	entered, goOn := make(chan struct{}), make(chan struct{})
-	f.next = &stub{answer: func(ctx context.Context, _ int, logs plog.Logs) error {
+	f.next = &stub.Logs{Answer: func(ctx context.Context, _ int, logs plog.Logs) error {
 		close(entered)
 		<-goOn
 		return f.sink.ConsumeLogs(ctx, logs)
@@ -164,13 +166,13 @@ func TestGrace(t *testing.T) {
 	}()
 	close(goOn)
 	<-stopped
-	assert.Equal(t, sequence(1, 3), targetsOf(f.sink.await(t, 3)))
+	assert.Equal(t, sequence(1, 3), stub.Targets(f.sink.await(t, 3)))
 
 	f.sink.Reset()
 	f.next = &f.sink
 	f.start(t)
 	log.kill(1)
-	assert.Equal(t, []int{4}, targetsOf(f.sink.await(t, 1)))
+	assert.Equal(t, []int{4}, stub.Targets(f.sink.await(t, 1)))
 }
 
 // TestStorageFull goes on delivering, tells that a restart will repeat, and does

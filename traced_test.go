@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
 // TestGoldenTraced compares everything that the receiver makes of what only the
@@ -19,8 +20,15 @@ func TestGoldenTraced(t *testing.T) {
 	t.Parallel()
 
 	var sink consumertest.LogsSink
-	f := newDeliveryFixture(t, &sink, asItIs)
-	require.NoError(t, f.deliver(tracedEvents()))
+	f := newFixture(t, "")
+	f.next = &sink
+	d := f.delivery(t, t.Context(), false)
+	users := process.NewUsers(f.machine.Passwd, f.machine.Name)
+	for _, e := range tracedEvents() {
+		users.Fill(e)
+		require.NoError(t, d.Signal(e))
+	}
+	require.NoError(t, d.Flush())
 	compareGolden(t, "traced", merge(sink.AllLogs()))
 }
 

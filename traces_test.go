@@ -5,13 +5,16 @@ package auditkillreceiver
 
 import (
 	"context"
-	"errors"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/delivery"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/stub"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/ptracetest"
@@ -19,10 +22,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
@@ -36,33 +37,69 @@ func (everyone) Resume(int, time.Duration) error                     { return ni
 func (everyone) Forget(int)                                          {}
 func (everyone) Lives(int, time.Duration) bool                       { return true }
 
-// followingFixture is a delivery that follows processes, in a bubble of synctest. The
-// returned function ends it.
-func followingFixture(t *testing.T, logs consumer.Logs, traces consumer.Traces) (*deliveryFixture, func()) {
+// following is a delivery beside a table of outcomes that knows of everybody, in a bubble of
+// synctest.
+type following struct {
+	t     *testing.T
+	table *outcome.Table
+	users *process.Users
+	*delivery.Delivery
+}
+
+func newFollowing(t *testing.T, logs consumer.Logs, traces consumer.Traces) (*following, func()) {
 	t.Helper()
-	f := newDeliveryFixture(t, logs, asItIs)
-	if traces != nil {
-		r := f.new(t)
-		r.health, r.nextTraces = f.health, traces
-		f.delivery = r.newDelivery(f.stopping, f.context)
-	}
-	f.follow = newFollow(outcome.NewTable(outcome.Config{
-		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: everyone{}, Punctual: true,
-		Conceal: strings.Clone, SinceBoot: func() time.Duration { return time.Hour }, Logger: zap.NewNop(),
-	}), nil, nil, zap.NewNop())
-	f.ahead()
+	f := newFixture(t, "")
+	f.next, f.nextTraces = logs, traces
+	stopping, stop := context.WithCancel(t.Context())
+	d := &following{t: t, users: process.NewUsers(f.machine.Passwd, f.machine.Name), Delivery: f.delivery(t, stopping, true), table: outcome.NewTable(outcome.Config{
+		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: everyone{}, Ordered: true,
+		Conceal: strings.Clone, SinceBoot: func() time.Duration { return time.Hour }, Warn: func(p *problem.Problem) { t.Error(p) },
+	})}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		f.handAll()
+		d.Run()
 	}()
-	go f.followAll(f.stopping)
-	return f, func() {
-		f.stop()
-		f.unfollow()
-		f.end()
+	return d, func() {
+		stop()
+		d.table.Settle()
+		d.table.Abandon()
+		d.flush()
+		d.Close()
 		<-done
 	}
+}
+
+// deliver hands in events and ends of processes.
+func (f *following) deliver(things ...any) {
+	for _, o := range observations(things) {
+		if o.End != nil {
+			f.table.Exited(o.End)
+			continue
+		}
+		f.users.Fill(o.Event)
+		f.table.Struck(o.Event)
+		require.NoError(f.t, f.Signal(o.Event))
+	}
+	f.flush()
+}
+
+func (f *following) flush() {
+	for _, e := range f.table.Take() {
+		require.NoError(f.t, f.Outcome(e))
+	}
+	require.NoError(f.t, f.Flush())
+}
+
+// pass lets time pass, and outcomes be due.
+func (f *following) pass(d time.Duration) {
+	end := time.Now().Add(d)
+	for next := f.table.Next(); !next.IsZero() && !next.After(end); next = f.table.Next() {
+		time.Sleep(time.Until(next))
+		f.table.Expire()
+		f.flush()
+	}
+	time.Sleep(time.Until(end))
 }
 
 // TestGoldenTraces has systemd stop a service as it does, a shell end a job, and somebody
@@ -72,30 +109,29 @@ func TestGoldenTraces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs consumertest.LogsSink
 		var traces consumertest.TracesSink
-		f, finish := followingFixture(t, &logs, &traces)
-		deliver := func(events ...*kill.Event) { require.NoError(t, f.deliver(events)) }
+		f, finish := newFollowing(t, &logs, &traces)
 
-		deliver(struck(kill.SIGTERM, "mysqld", 3936))
-		time.Sleep(90 * time.Second)
-		deliver(struck(kill.SIGKILL, "mysqld", 3936))
-		time.Sleep(5 * time.Millisecond)
-		deliver(ended(3936, 9, "mysqld"))
+		f.deliver(struck(kill.SIGTERM, "mysqld", 3936))
+		f.pass(90 * time.Second)
+		f.deliver(struck(kill.SIGKILL, "mysqld", 3936))
+		f.pass(5 * time.Millisecond)
+		f.deliver(ended(3936, 9, "mysqld"))
 
-		time.Sleep(time.Second)
+		f.pass(time.Second)
 		job := struck(kill.SIGTERM, "worker", 41, 42, 43)
 		job.Sender.PID, job.Sender.ThreadID, job.Sender.Command, job.Sender.Leader = 3997, 3997, "bash", "bash"
 		job.Sender.Ancestry = []kill.Ancestor{{PID: 3649, Command: "sshd"}, {PID: 1, Command: "systemd"}}
-		deliver(job)
-		time.Sleep(time.Second)
-		deliver(ended(42, 0x86, "worker"), ended(41, 15, "worker"))
-		time.Sleep(2 * time.Second)
-		deliver(ended(43, 3<<8, "cleanup"))
+		f.deliver(job)
+		f.pass(time.Second)
+		f.deliver(ended(42, 0x86, "worker"), ended(41, 15, "worker"))
+		f.pass(2 * time.Second)
+		f.deliver(ended(43, 3<<8, "cleanup"))
 
 		denied := struck(kill.SIGKILL, "nginx", 80)
 		denied.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
-		deliver(struck(kill.SIGHUP, "nginx", 80), denied)
-		time.Sleep(3 * time.Minute)
-		deliver(struck(kill.SIGTERM, "postgres", 5432))
+		f.deliver(struck(kill.SIGHUP, "nginx", 80), denied)
+		f.pass(3 * time.Minute)
+		f.deliver(struck(kill.SIGTERM, "postgres", 5432))
 		finish()
 
 		compareGolden(t, "outcomes", merge(logs.AllLogs()))
@@ -116,79 +152,6 @@ func compareGoldenTraces(t *testing.T, name string, got ptrace.Traces) {
 	want, err := golden.ReadTraces(file)
 	require.NoError(t, err)
 	require.NoError(t, ptracetest.CompareTraces(want, got))
-}
-
-// A backend of traces that takes nothing holds up no log records.
-func TestTracesStuck(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var logs consumertest.LogsSink
-		var traces consumertest.TracesSink
-		var up atomic.Bool
-		next, err := consumer.NewTraces(func(ctx context.Context, data ptrace.Traces) error {
-			if !up.Load() {
-				return errNotNow
-			}
-			return traces.ConsumeTraces(ctx, data)
-		})
-		require.NoError(t, err)
-		f, finish := followingFixture(t, &logs, next)
-		const terminations = maxSpanItems // of two items each
-		for pid := 1; pid <= terminations; pid++ {
-			require.NoError(t, f.deliver([]*kill.Event{struck(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld")}))
-			synctest.Wait()
-		}
-		assert.Equal(t, 2*terminations, logs.LogRecordCount())
-		f.busy.Lock()
-		assert.LessOrEqual(t, f.spanItems, maxSpanItems+1)
-		assert.Equal(t, f.spanItems, 2*f.spans.Len())
-		f.busy.Unlock()
-		up.Store(true)
-		time.Sleep(time.Minute)
-		finish()
-		dropped := f.metric(t, "otelcol_receiver_audit_kill_spans_dropped")
-		assert.Positive(t, dropped)
-		assert.EqualValues(t, terminations, int64(traces.SpanCount())+dropped)
-		assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_dropped"))
-	})
-}
-
-func TestRefusedSpans(t *testing.T) {
-	t.Parallel()
-	sent := spans(1, 2, 3)
-	tests := map[string]struct {
-		err  error
-		left []byte
-	}{
-		"all":                 {errNotNow, []byte{1, 2, 3}},
-		"some":                {consumererror.NewTraces(errNotNow, spans(1, 3)), []byte{1, 3}},
-		"others":              {consumererror.NewTraces(errNotNow, spans(1, 4)), []byte{1, 2, 3}},
-		"none":                {consumererror.NewTraces(errNotNow, spans()), []byte{1, 2, 3}},
-		"by one of several":   {errors.Join(consumererror.NewTraces(errNotNow, spans(1)), errNotNow), []byte{1, 2, 3}},
-		"of another trace id": {consumererror.NewTraces(errNotNow, func() ptrace.Traces { s := spans(1); first(s).SetTraceID([16]byte{9}); return s }()), []byte{1, 2, 3}},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var left []byte
-			for _, span := range refusedSpans(sent, test.err).ResourceSpans().At(0).ScopeSpans().At(0).Spans().All() {
-				left = append(left, span.SpanID()[7])
-			}
-			assert.Equal(t, test.left, left)
-		})
-	}
-	assert.Equal(t, 3, sent.SpanCount())
-}
-
-func spans(ids ...byte) ptrace.Traces {
-	traces := ptrace.NewTraces()
-	scope := traces.ResourceSpans().AppendEmpty().ScopeSpans().AppendEmpty()
-	for _, id := range ids {
-		span := scope.Spans().AppendEmpty()
-		span.SetTraceID([16]byte{15: 1})
-		span.SetSpanID([8]byte{7: id})
-	}
-	return traces
 }
 
 func first(traces ptrace.Traces) ptrace.Span {
@@ -212,17 +175,17 @@ func TestShared(t *testing.T) {
 	assert.Zero(t, source.started.Load(), "the next consumer of the log records may not be there yet")
 	require.NoError(t, logsReceiver.Start(t.Context(), componenttest.NewNopHost()))
 	assert.EqualValues(t, 1, source.started.Load())
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld")}
+	source.sends(struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
 	require.Eventually(t, func() bool { return logs.LogRecordCount() == 2 && traces.SpanCount() == 1 }, soon, often)
 	span := first(traces.AllTraces()[0])
-	for _, record := range recordsOf(logs.AllLogs()[0]) {
+	for _, record := range stub.Records(logs.AllLogs()[0]) {
 		assert.Equal(t, span.TraceID(), record.TraceID())
 		assert.Equal(t, span.SpanID(), record.SpanID())
 	}
 
 	// Who is still followed is told of before the next consumers go.
 	e, _ := living(t)
-	source.events <- []*kill.Event{e}
+	source.sends(e)
 	require.Eventually(t, func() bool { return logs.LogRecordCount() == 3 }, soon, often)
 	assert.EqualValues(t, 1, f.metric(t, "otelcol_receiver_audit_kill_outcome_watches"))
 	require.NoError(t, logsReceiver.Shutdown(t.Context()))
@@ -249,7 +212,7 @@ func TestNoOutcomesOfLog(t *testing.T) {
 	f.nextTraces = consumertest.NewNop()
 	f.start(t)
 	f.sink.await(t, 1)
-	assert.True(t, recordsOf(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
+	assert.True(t, stub.Records(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
 	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
 }
 
@@ -259,11 +222,11 @@ func TestNoOutcomesWanted(t *testing.T) {
 	f.config.Outcome.Enabled = false
 	source := newLiveSource()
 	stop := f.run(t, source)
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld")}
+	source.sends(struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
 	f.sink.await(t, 1)
 	stop()
 	assert.Equal(t, 1, f.sink.LogRecordCount())
-	assert.True(t, recordsOf(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
+	assert.True(t, stub.Records(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
 }
 
 // What would be read would go nowhere, so it is not read.
@@ -286,7 +249,7 @@ func TestOnlyTraces(t *testing.T) {
 	r := f.new(t)
 	source.open(r)
 	require.NoError(t, r.Start(t.Context(), f.host))
-	source.events <- []*kill.Event{struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld")}
+	source.sends(struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
 	require.Eventually(t, func() bool { return traces.SpanCount() == 1 }, soon, often)
 	require.NoError(t, r.Shutdown(context.Background()))
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -29,6 +30,9 @@ func prepare() (func() error, error) {
 			return nil, fmt.Errorf("%s is not installed; on Debian: apt-get install auditd", name)
 		}
 	}
+	if err := os.MkdirAll(filepath.Dir(auditLock), 0o750); err != nil {
+		return nil, err
+	}
 	lock, err := os.OpenFile(auditLock, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -41,6 +45,11 @@ func prepare() (func() error, error) {
 	before := status()
 	if before["pid"] != "0" || before["enabled"] == "2" || !strings.Contains(rules(), "No rules") {
 		return nil, errors.New("the audit system is in use or locked; auditctl -s and auditctl -l tell")
+	}
+	// Processes that are started once audit has been on take the long way into system calls, be it off by then
+	// (kernel/auditsc.c, audit_alloc): "nothing" is the same on a machine where it was never on before.
+	if err := errors.Join(auditctl("-e", "1"), auditctl("-e", before["enabled"])); err != nil {
+		return nil, err
 	}
 	return func() error {
 		return errors.Join(auditctl("-b", before["backlog_limit"]), auditctl("-e", before["enabled"]),

@@ -6,8 +6,8 @@
 // Command live measures the live sources beside auditd and bpftrace, on the kernel
 // that it runs on: how many signals a second they take without losing one, what
 // that costs, what they cost those who make system calls, and how long after
-// kill(2) the log record is at a backend. bench/netlink.sh and bench/ebpf.sh run
-// parts of it.
+// kill(2) the log record is at a backend. `make bench-netlink` and `make bench-ebpf`
+// run parts of it.
 //
 // It needs root, auditd and auditctl, for ebpf bpftrace, and a kernel whose audit
 // system nobody else uses; it leaves that as it was.
@@ -45,7 +45,7 @@ func main() {
 	flag.StringVar(&o.parts, "parts", "calls loads latencies", "what to measure")
 	flag.Parse()
 	if err := run(o); err != nil {
-		fmt.Fprintln(os.Stderr, "bench/netlink:", err)
+		fmt.Fprintln(os.Stderr, "bench/live:", err)
 		os.Exit(1)
 	}
 }

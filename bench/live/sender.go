@@ -21,7 +21,7 @@ import (
 )
 
 // senderRole makes this program send signals. It is a process of its own, as the
-// kernel records only what was started after audit was turned on.
+// kernel records only what was started once audit had been on (prepare).
 const senderRole = "-send"
 
 // signal is what is sent: it does nothing to a process that runs.

@@ -117,7 +117,7 @@ func (l layout) addDistribution() error {
 		return fmt.Errorf("run `make test-kernels`, which builds what is missing: %w", err)
 	}
 	for _, architecture := range []string{l.architecture, siblings[l.architecture]} {
-		err = errors.Join(err, l.compile(architecture, "e2e", "./sender", filepath.Join(senders, "sender-"+architecture), "build"))
+		err = errors.Join(err, l.compile(architecture, "e2e", "./programs/sender", filepath.Join(senders, "sender-"+architecture), "build"))
 	}
 	return err
 }

@@ -26,7 +26,8 @@ var scenes = []struct {
 }{
 	{1, []string{"TestBothSourcesTellTheSame", "TestOutcomesAreUnknownAtTheEnd", "TestTellsWhoRanOutOfMemory", "TestHostRunsOutOfMemory"}},
 	{1, []string{"TestRulesAreLocked"}}, // which nothing can come after
-	{2, []string{"TestReboot"}},
+	{2, []string{"TestCheckpointOverAReboot"}},
+	{2, []string{"TestOutcomeOverAReboot"}},
 }
 
 // job is what runs in a machine of its own: nobody has turned its audit system on

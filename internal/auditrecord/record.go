@@ -114,6 +114,12 @@ func Split(line []byte) (t Type, node, message []byte) {
 	return typeByName(line[:space]), node, line[space+1:]
 }
 
+// AppendLine writes a record that came from the kernel as auditd writes it into its log.
+func AppendLine(to []byte, t Type, message []byte) []byte {
+	to = append(append(to, typePrefix...), t.String()...)
+	return append(append(to, " msg="...), message...)
+}
+
 // IsOther tells by the first two letters of its type that a line is of
 // TypeOther. Most lines of a log need no closer look; if it reports false,
 // Split knows more.
@@ -168,6 +174,29 @@ func typeByName(name []byte) Type {
 		}
 	}
 	return TypeOther
+}
+
+// String returns the name that typeByName knows the type by.
+func (t Type) String() string {
+	switch t {
+	case TypeSyscall:
+		return "SYSCALL"
+	case TypeProctitle:
+		return "PROCTITLE"
+	case TypeObjPID:
+		return "OBJ_PID"
+	case TypeEOE:
+		return "EOE"
+	case TypeAnomAbend:
+		return "ANOM_ABEND"
+	case TypeSeccomp:
+		return "SECCOMP"
+	case TypeConfigChange:
+		return "CONFIG_CHANGE"
+	case TypeDaemonEnd:
+		return "DAEMON_END"
+	}
+	return "UNKNOWN[" + strconv.Itoa(int(t)) + "]"
 }
 
 // parseStamp reads "1450214919.813:148): fields".

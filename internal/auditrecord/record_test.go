@@ -109,6 +109,23 @@ func TestParseMessage(t *testing.T) {
 	}, record)
 }
 
+// A line written from a record of the kernel is read as that record.
+func TestAppendLine(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []Type{
+		TypeDaemonEnd, TypeSyscall, TypeConfigChange, TypeObjPID, TypeEOE, TypeSeccomp, TypeProctitle, TypeAnomAbend, 9999,
+	} {
+		line := AppendLine(nil, kind, []byte("audit(1450214919.813:148): a=b"))
+		record, err := Parse(line)
+		require.NoError(t, err)
+		assert.Equal(t, kind, record.Type)
+		assert.Equal(t, " a=b", string(record.Fields))
+		if kind < 9999 {
+			assert.NotContains(t, string(line), "UNKNOWN")
+		}
+	}
+}
+
 func TestStampString(t *testing.T) {
 	t.Parallel()
 	assert.Equal(t, "1450214919.813:148", Stamp{1450214919813, 148}.String())

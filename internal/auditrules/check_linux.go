@@ -18,7 +18,7 @@ type Inspection struct {
 	// Needed are the rules that the signals take, and what there is of each.
 	Needed []Needed
 	// Obstacles are the rules that suppress what others are to record.
-	Obstacles []Problem
+	Obstacles []*Problem
 	// Switch tells that audit itself is off, or locked while rules are missing; nil if
 	// neither.
 	Switch *Problem
@@ -47,11 +47,11 @@ func (i *Inspection) Recorded() bool {
 }
 
 // Problems are what keeps signals from being recorded that the needed rules do not tell.
-func (i *Inspection) Problems() []Problem {
+func (i *Inspection) Problems() []*Problem {
 	if i.Switch == nil {
 		return i.Obstacles
 	}
-	return append(slices.Clone(i.Obstacles), *i.Switch)
+	return append(slices.Clone(i.Obstacles), i.Switch)
 }
 
 // Missing returns how many of the needed rules are not there as a whole.
@@ -94,11 +94,11 @@ func Check(s Settings) (*Inspection, error) {
 	case status.Enabled == 0:
 		i.Switch = &Problem{
 			What: "audit is off (auditctl -s says enabled 0), so that the rules record nothing",
-			Mend: "turn it on", Lines: []string{command("-e", "1")},
+			Fix:  "turn it on", Lines: []string{command("-e", "1")},
 		}
 	case status.Enabled == locked && missing > 0:
 		p := m.isLocked(missing)
-		i.Switch = &p
+		i.Switch = p
 	}
 	return i, nil
 }

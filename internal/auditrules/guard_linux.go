@@ -27,8 +27,8 @@ type Guard struct {
 	Interval time.Duration
 	// Suspicion holds a token once there is reason to look.
 	Suspicion <-chan struct{}
-	// Tell is told of what a person has to mend, Logger of what may come again and again.
-	Tell   func([]Problem)
+	// Warn is told of what a person has to fix, Logger of what may come again and again.
+	Warn   func(*Problem)
 	Logger *zap.Logger
 }
 
@@ -65,7 +65,9 @@ func (g *Guard) wait(ctx context.Context) bool {
 // Restore looks, and returns an event for each thing that it has put back.
 func (g *Guard) Restore() []*kill.Event {
 	found, err := g.Manager.Restore()
-	g.Tell(found.Obstacles)
+	for _, p := range found.Obstacles {
+		g.Warn(p)
+	}
 	switch {
 	case errors.Is(err, ErrTooOften):
 		g.Logger.Error("audit rules are removed again and again, so that signals stay unseen", zap.Error(err))

@@ -34,6 +34,7 @@ func init() {
 	roles["install"] = func() {
 		for _, p := range New(Settings{Signals: []kill.Signal{9}, Key: testKey}).Install() {
 			fmt.Println(p)
+			fmt.Println(strings.Join(p.Lines, "\n"))
 		}
 	}
 	roles["hold"] = func() {

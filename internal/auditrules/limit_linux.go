@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 // maxRestorations is how many times within restorationWindow rules are put back.
@@ -20,8 +22,11 @@ const (
 
 // ErrTooOften is returned by Restore when rules were put back so often that
 // nothing was done this time. A later call will.
-var ErrTooOften = fmt.Errorf("not put back, as that was done %d times within %v; "+
-	"find out who removes it, or set rules::manage to false", maxRestorations, restorationWindow)
+var ErrTooOften error = &Problem{
+	What:   fmt.Sprintf("not put back, as that was done %d times within %v", maxRestorations, restorationWindow),
+	Fix:    "find out who removes it",
+	Advice: []problem.Advice{problem.LeaveRules},
+}
 
 // limit allows something a few times within a sliding window.
 type limit struct {

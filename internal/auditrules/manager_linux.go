@@ -91,28 +91,28 @@ func New(s Settings) *Manager {
 // Install loads the rules that are missing, after removing those that a crashed
 // collector has left behind, and turns audit on. It returns what keeps signals
 // from being recorded nevertheless.
-func (m *Manager) Install() []Problem {
+func (m *Manager) Install() []*Problem {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.active = true
 	return m.news(m.install())
 }
 
-func (m *Manager) install() []Problem {
+func (m *Manager) install() []*Problem {
 	if m.rules == nil {
 		if err := m.build(); err != nil {
-			return []Problem{m.cannotBuild(err)}
+			return []*Problem{m.cannotBuild(err)}
 		}
 	}
 	status, list, err := m.look()
 	if err != nil {
-		return []Problem{m.refused(err)}
+		return []*Problem{m.refused(err)}
 	}
 	if !m.looked {
 		m.looked = true
 		m.power.found(status, list)
 	}
-	var problems []Problem
+	var problems []*Problem
 	if status.Enabled != locked {
 		if list, err = m.removeLeftovers(list); err != nil {
 			problems = append(problems, m.refused(err))
@@ -131,7 +131,7 @@ func (m *Manager) install() []Problem {
 		}
 	}
 	if _, err := m.keepShield(list, status.Enabled != locked); err != nil {
-		problems = append(problems, *err)
+		problems = append(problems, err)
 	}
 	return append(problems, m.obstacles(list)...)
 }
@@ -146,7 +146,7 @@ type Tampering struct {
 	// has been locked (auditctl -e 2), Enabled if it was turned on again.
 	Disabled, Locked, Enabled bool
 	// Obstacles are the problems that have come up.
-	Obstacles []Problem
+	Obstacles []*Problem
 }
 
 // Any reports whether there was any.
@@ -175,7 +175,7 @@ func (m *Manager) Restore() (Tampering, error) {
 	problems := m.obstacles(list)
 	lost, problem := m.keepShield(list, status.Enabled != locked)
 	if problem != nil {
-		problems = append(problems, *problem)
+		problems = append(problems, problem)
 	}
 	if lost {
 		gone = append(gone, m.shield)
@@ -246,8 +246,8 @@ func (m *Manager) Remove() error {
 }
 
 // news returns the problems that nobody has been told of.
-func (m *Manager) news(problems []Problem) []Problem {
-	var fresh []Problem
+func (m *Manager) news(problems []*Problem) []*Problem {
+	var fresh []*Problem
 	now := make(map[string]bool)
 	for _, p := range problems {
 		if !m.told[p.What] {

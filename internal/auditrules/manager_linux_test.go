@@ -33,7 +33,7 @@ var foreign = []string{
 }
 
 // whats returns what is in the way.
-func whats(problems []Problem) []string {
+func whats(problems []*Problem) []string {
 	var texts []string
 	for _, p := range problems {
 		texts = append(texts, p.What)

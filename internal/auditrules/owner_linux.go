@@ -22,7 +22,7 @@ func (m *Manager) removeLeftovers(list []loaded) ([]loaded, error) {
 	if len(leftovers) == 0 {
 		return list, nil
 	}
-	m.logger.Info("found audit rules of a collector that does not run any more", zap.Int("rules", len(leftovers)))
+	m.logger.Info("found audit rules of a process that does not run any more", zap.Int("rules", len(leftovers)))
 	return m.remove(leftovers)
 }
 

@@ -9,36 +9,16 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// Problem is something that keeps signals from being recorded, which a person
-// has to mend. The collector goes on without.
-type Problem struct {
-	// What is in the way, and what that means.
-	What string
-	// Mend says what to do, with the exact Lines if there are some.
-	Mend  string
-	Lines []string
-	// Err is the error behind it; nil if there is none.
-	Err error
-}
-
-// Error returns all of it, each of the lines on a line of its own.
-func (p Problem) Error() string {
-	text := p.What
-	if p.Err != nil {
-		text += ": " + p.Err.Error()
-	}
-	text += "; " + p.Mend
-	if len(p.Lines) > 0 {
-		text += ":\n" + strings.Join(p.Lines, "\n")
-	}
-	return text
-}
-
-// Unwrap returns the error behind the problem.
-func (p Problem) Unwrap() error { return p.Err }
+// Problem is something that keeps signals from being recorded, which a person has to fix.
+// The collector goes on without.
+type Problem = problem.Problem
 
 // byHand returns the commands that do what the Manager cannot; none if they are
 // not known.
@@ -54,61 +34,68 @@ func (m *Manager) byHand() []string {
 	return append(lines, command("-e", "1"))
 }
 
+// byHandAdvice is for where the Manager cannot do what root can.
+var byHandAdvice = []problem.Advice{problem.LoadRulesByHand}
+
 // refused explains why the kernel does not let us manage rules.
-func (m *Manager) refused(err error) Problem {
-	p := Problem{What: "the audit rules that record signals cannot be managed", Err: err, Lines: m.byHand()}
+func (m *Manager) refused(err error) *Problem {
+	p := &Problem{What: "the audit rules that record signals cannot be managed", Err: err, Lines: m.byHand()}
 	switch {
 	case errors.Is(err, unix.EPERM):
-		p.Mend = "that takes CAP_AUDIT_CONTROL in the initial pid namespace: with systemd set " +
+		p.Fix = "that takes CAP_AUDIT_CONTROL in the initial pid namespace: with systemd set " +
 			"AmbientCapabilities=CAP_AUDIT_CONTROL, in Kubernetes securityContext.capabilities.add: [AUDIT_CONTROL], " +
-			"runAsUser: 0 and hostPID: true; or set rules::manage to false and load them as root"
+			"runAsUser: 0 and hostPID: true"
+		p.Advice = byHandAdvice
+		if p.Lacking = privilege.Lacking(capability.CAP_AUDIT_CONTROL); len(p.Lacking) > 0 {
+			p.Fix = ""
+		}
 	case errors.Is(err, unix.EPROTONOSUPPORT), errors.Is(err, unix.ECONNREFUSED) && m.proc.bootParameter("audit=0"):
-		p.Mend = "remove audit=0 from the kernel's command line and reboot"
+		p.Fix = "remove audit=0 from the kernel's command line and reboot"
 		p.Lines = nil
 	case errors.Is(err, unix.ECONNREFUSED):
-		p.Mend = "that works only in the initial user namespace: with systemd set PrivateUsers=no, in Kubernetes " +
-			"hostUsers: true, and with Docker or Podman use a container that is not rootless; " +
-			"or set rules::manage to false and load them as root of the host"
+		p.Fix = "that works only in the initial user namespace: with systemd set PrivateUsers=no, in Kubernetes " +
+			"hostUsers: true, and with Docker or Podman use a container that is not rootless"
+		p.Advice = byHandAdvice
 	default:
-		p.Mend = "set rules::manage to false and load them as root"
+		p.Advice = byHandAdvice
 	}
 	return p
 }
 
-func (m *Manager) isLocked(missing int) Problem {
-	return Problem{
+func (m *Manager) isLocked(missing int) *Problem {
+	return &Problem{
 		What: fmt.Sprintf("the audit rules are locked until the next boot (auditctl -s says enabled 2), and %d of the %d "+
 			"that record signals are not loaded", missing, len(m.rules)),
-		Mend:  "put these lines into " + Path + " and reboot",
+		Fix:   "put these lines into " + Path + " and reboot",
 		Lines: strings.Split(strings.TrimSpace(File(For(m.signals, m.key, 0))), "\n"),
 	}
 }
 
 // cannotBuild is for machines whose rules are not known, to us or to go-libaudit.
-func (m *Manager) cannotBuild(err error) Problem {
-	return Problem{
-		What:  "the audit rules that record signals cannot be managed on this machine",
-		Err:   err,
-		Mend:  "set rules::manage to false and load rules as root",
-		Lines: m.byHand(),
+func (m *Manager) cannotBuild(err error) *Problem {
+	return &Problem{
+		What:   "the audit rules that record signals cannot be managed on this machine",
+		Err:    err,
+		Advice: byHandAdvice,
+		Lines:  m.byHand(),
 	}
 }
 
 // neverOn tells of the processes that were there before audit was turned on for
 // the first time: the kernel does not follow them (kernel/auditsc.c,
 // audit_alloc, audit_ever_enabled).
-func neverOn() Problem {
-	return Problem{
+func neverOn() *Problem {
+	return &Problem{
 		What: "audit was off and has been turned on: if that was the first time since boot, signals sent by processes " +
 			"that were running already stay unseen until these are restarted",
-		Mend: "restart them, or add audit=1 to the kernel's command line and reboot",
+		Fix: "restart them, or add audit=1 to the kernel's command line and reboot",
 	}
 }
 
 // obstacles returns what else in the kernel's lists keeps signals of the given
 // rules from being recorded.
-func (m *Manager) obstacles(list []loaded) []Problem {
-	var problems []Problem
+func (m *Manager) obstacles(list []loaded) []*Problem {
+	var problems []*Problem
 	for i, l := range list {
 		if p, found := m.obstacle(list, i, l); found {
 			problems = append(problems, p)
@@ -117,33 +104,33 @@ func (m *Manager) obstacles(list []loaded) []Problem {
 	return problems
 }
 
-func (m *Manager) obstacle(list []loaded, i int, l loaded) (Problem, bool) {
+func (m *Manager) obstacle(list []loaded, i int, l loaded) (*Problem, bool) {
 	switch {
 	case l.list == unix.AUDIT_FILTER_TASK && l.action == unix.AUDIT_NEVER:
-		return Problem{
+		return &Problem{
 			What: fmt.Sprintf("the audit rule %q keeps the kernel from following the processes that it applies to: "+
 				"signals that they send stay unseen", taskRule(l)),
-			Mend: "remove it, also from /etc/audit/rules.d (10-no-audit.rules), and restart the processes that were " +
+			Fix: "remove it, also from /etc/audit/rules.d (10-no-audit.rules), and restart the processes that were " +
 				"started while it was loaded, or reboot",
 			Lines: []string{removal(taskRule(l))},
 		}, true
 	case l.list == unix.AUDIT_FILTER_EXCLUDE && (l.drops(unix.AUDIT_SYSCALL) || l.drops(unix.AUDIT_OBJ_PID)):
-		return Problem{
+		return &Problem{
 			What:  fmt.Sprintf("the audit rule %q suppresses records that say who sent a signal to whom", l),
-			Mend:  "remove it, also from /etc/audit/rules.d",
+			Fix:   "remove it, also from /etc/audit/rules.d",
 			Lines: []string{removal(l.String())},
 		}, true
 	case l.list == unix.AUDIT_FILTER_EXIT && l.action == unix.AUDIT_NEVER && m.hides(list, i, l):
 		return hiding(l), true
 	}
-	return Problem{}, false
+	return nil, false
 }
 
 // hiding is the problem of a rule that suppresses what others behind it are to record.
-func hiding(l loaded) Problem {
-	return Problem{
+func hiding(l loaded) *Problem {
+	return &Problem{
 		What:  fmt.Sprintf("the audit rule %q comes before those that record signals: what it applies to stays unseen", l),
-		Mend:  "if that is not meant, remove it, also from /etc/audit/rules.d, or let it name the system calls it is for",
+		Fix:   "if that is not meant, remove it, also from /etc/audit/rules.d, or let it name the system calls it is for",
 		Lines: []string{removal(l.String())},
 	}
 }

@@ -55,10 +55,10 @@ func (m *Manager) feedback(list []loaded) (broad loaded, found bool) {
 
 func (m *Manager) feeds(broad loaded, err error) *Problem {
 	return &Problem{
-		What: fmt.Sprintf("the audit rule %q records what the collector does to read the records, "+
+		What: fmt.Sprintf("the audit rule %q records what this process does to read the records, "+
 			"so that each of them makes more", broad),
 		Err:   err,
-		Mend:  "narrow that rule, or put this line before it in /etc/audit/rules.d",
+		Fix:   "narrow that rule, or put this line before it in /etc/audit/rules.d",
 		Lines: []string{"-a never,exit -F exe=" + m.own.executable + " -k " + m.key},
 	}
 }

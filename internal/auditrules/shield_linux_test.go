@@ -128,7 +128,7 @@ func TestShieldIsNotMissed(t *testing.T) {
 
 func TestShieldCannotBeLoaded(t *testing.T) {
 	t.Parallel()
-	assertTold := func(t *testing.T, problems []Problem) {
+	assertTold := func(t *testing.T, problems []*Problem) {
 		t.Helper()
 		require.NotEmpty(t, problems)
 		last := problems[len(problems)-1]

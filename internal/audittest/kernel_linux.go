@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package audittest lends the kernel's audit system, of which there is one, to
-// one test at a time, and takes it back as it was.
+// one test at a time, and takes it back as it was. It also sends signals for
+// tests that expect the kernel to record them.
 package audittest
 
 import (
@@ -10,7 +11,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +34,10 @@ const (
 	locked = 2
 )
 
+// taken is true while a test of this process has the audit system, and so once
+// audit has been on.
+var taken atomic.Bool
+
 // Skip says why, also to those who do not ask for details.
 func Skip(t *testing.T, format string, args ...any) {
 	t.Helper()
@@ -42,12 +49,17 @@ func Skip(t *testing.T, format string, args ...any) {
 // Kernel waits until nobody else uses the audit system. At the end of the test
 // all settings and rules are put back, whatever the test has left, which then
 // fails. Without the rights the test is skipped, but not in CI.
+//
+// The kernel records what processes do that are started from then on, whether or
+// not audit was ever on before. The test itself was started earlier: what is to be
+// recorded is sent by a Sender, or by another process that the test starts.
 func Kernel(t *testing.T) auditcontrol.Client {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
 		Skip(t, "only root may use the kernel's audit system; run the tests with sudo")
 	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(lockFile), 0o750))
 	lock, err := os.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, lock.Close()) })
@@ -70,8 +82,20 @@ func Kernel(t *testing.T) auditcontrol.Client {
 	t.Cleanup(func() {
 		assert.NoError(t, leftovers(kernel, before, rules), "the test has cleaned up")
 		assert.NoError(t, restore(kernel, before, rules))
+		taken.Store(false)
 	})
+	if before.Enabled == 0 {
+		require.NoError(t, wake(kernel))
+	}
+	taken.Store(true)
 	return kernel
+}
+
+// wake turns audit on and off again: the kernel gives an audit context only to
+// tasks that are started once audit has been on since boot, be it off by then
+// (kernel/auditsc.c, audit_alloc; kernel/audit.c, audit_ever_enabled).
+func wake(kernel auditcontrol.Client) error {
+	return errors.Join(kernel.SetEnabled(true, libaudit.WaitForReply), kernel.SetEnabled(false, libaudit.WaitForReply))
 }
 
 // hasEnded reports whether a daemon was killed, as by a test that crashed.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -35,11 +34,7 @@ func add(b *testing.B, c *Correlator, lines [][]byte) {
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, line := range lines {
-			record, err := auditrecord.Parse(line)
-			if err != nil {
-				b.Fatal(err)
-			}
-			c.Add(record, line, 0, now)
+			c.AddLine(line, false, 0, now)
 		}
 	}
 }

@@ -120,15 +120,7 @@ func scopeOf(c *call, s *auditrecord.Syscall) (kill.Scope, int) {
 	case "pidfd_send_signal":
 		return pidfdScope(s), 0
 	}
-	switch {
-	case pid > 0:
-		return kill.ScopeProcess, pid
-	case pid == 0:
-		return kill.ScopeOwnProcessGroup, 0
-	case pid == -1:
-		return kill.ScopeAll, 0
-	}
-	return kill.ScopeProcessGroup, -pid
+	return kill.ScopeOf(pid)
 }
 
 // pidfdScope reads the flags of pidfd_send_signal (include/uapi/linux/pidfd.h).

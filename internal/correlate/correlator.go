@@ -65,9 +65,23 @@ type Counts struct {
 	// Incomplete is how many events lacked something, Evicted how many of them
 	// had to make room for others.
 	Incomplete, Evicted int64
-	// Damaged is how many records could not be told to be of a signal or not.
-	Damaged int64
 }
+
+// Verdict says what happened to a line or message.
+type Verdict uint8
+
+const (
+	// Taken is a record that was read. It need not belong to an event.
+	Taken Verdict = iota
+	// Ignored is a record of no interest, as most records of a log are. Its type alone, or
+	// the event that it belongs to, says so.
+	Ignored
+	// NoRecord is what is not an audit record.
+	NoRecord
+	// Broken is a record of a call which is so damaged that nobody knows whether the call
+	// sent a signal.
+	Broken
+)
 
 // Correlator joins records to events. It is not safe for concurrent use.
 type Correlator struct {
@@ -88,6 +102,8 @@ type Correlator struct {
 	passed []byte
 	// latest is the latest time that any record carried, in milliseconds.
 	latest int64
+	// line is the buffer for messages written as lines.
+	line []byte
 
 	lastKey  string
 	lastKeys []string
@@ -105,14 +121,52 @@ func New(config Config, emit func(*kill.Event)) *Correlator {
 	}
 }
 
-// Wants reports whether records of a type can matter. All others may be left
-// out.
-func Wants(t auditrecord.Type) bool { return t > auditrecord.TypeOther }
+// AddLine takes one line of a log without its line feed, where the line stands and the
+// present time. cut is true if the end of the line is missing. It keeps no reference to
+// the line. Most lines are of no interest: it decides that from the first few bytes.
+func (c *Correlator) AddLine(line []byte, cut bool, at Position, now time.Time) Verdict {
+	if auditrecord.IsOther(line) {
+		return Ignored
+	}
+	t, node, message := auditrecord.Split(line)
+	switch {
+	case t == auditrecord.TypeNone:
+		return NoRecord
+	case t == auditrecord.TypeOther || c.passes(t, node, message):
+		return Ignored
+	}
+	// Lines that went through Windows end with a carriage return.
+	if last := len(line) - 1; line[last] == '\r' {
+		line, message = line[:last], bytes.TrimSuffix(message, []byte("\r"))
+	}
+	record, err := auditrecord.ParseMessage(t, node, message)
+	if err != nil {
+		return NoRecord
+	}
+	record.Cut = cut
+	return c.add(&record, line, at, now)
+}
 
-// Add takes one record, the line that it was read from, where that line stands
-// and the present time. It keeps no reference to the line.
-func (c *Correlator) Add(added auditrecord.Record, line []byte, at Position, now time.Time) {
-	record := &added // it is too large to be copied from one function to the next
+// AddMessage takes one record as the kernel sends it: its type and what follows the type
+// in a log. The other arguments are those of AddLine. It also returns the serial of the
+// record's event, unless it is no record.
+func (c *Correlator) AddMessage(t auditrecord.Type, message []byte, cut bool, at Position, now time.Time) (uint32, Verdict) {
+	record, err := auditrecord.ParseMessage(t, nil, message)
+	if err != nil {
+		return 0, NoRecord
+	}
+	record.Cut = cut
+	line := message
+	if c.config.KeepOriginal {
+		c.line = auditrecord.AppendLine(c.line[:0], t, message)
+		line = c.line
+	}
+	return record.Stamp.Serial, c.add(&record, line, at, now)
+}
+
+// add takes one record and the line that it was read from.
+func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, now time.Time) Verdict {
+	verdict := Taken
 	c.records++
 	c.latest = max(c.latest, record.Stamp.Milliseconds)
 	switch record.Type {
@@ -125,7 +179,7 @@ func (c *Correlator) Add(added auditrecord.Record, line []byte, at Position, now
 	case auditrecord.TypeConfigChange:
 		c.addChange(record, line, at, now)
 	case auditrecord.TypeSyscall:
-		c.addCall(record, line, at, now)
+		verdict = c.addCall(record, line, at, now)
 	case auditrecord.TypeObjPID, auditrecord.TypeProctitle, auditrecord.TypeEOE:
 		switch {
 		case c.others.has(record):
@@ -133,12 +187,15 @@ func (c *Correlator) Add(added auditrecord.Record, line []byte, at Position, now
 		case !c.done.has(record):
 			c.addRecord(record, nil, line, at, now)
 		}
+	default:
+		verdict = Ignored
 	}
 	c.expireWhileReading()
+	return verdict
 }
 
 // addCall takes a SYSCALL record. Most of them send no signal.
-func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Position, now time.Time) {
+func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Position, now time.Time) Verdict {
 	arch, number, ok := auditrecord.CallOf(record.Fields)
 	called := c.calls.lookup(arch, number)
 	switch {
@@ -148,19 +205,20 @@ func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Positio
 	case c.ofTamper(record):
 		c.addRecord(record, &otherCall, line, at, now)
 	case !ok:
-		c.counts.Damaged++
+		return Broken
 	default:
 		p := c.reject(record)
 		if called != nil {
 			c.remember(p, record, called, line)
 		}
 	}
+	return Taken
 }
 
-// Passes tells at a glance whether a record, as auditrecord.Split returns it,
+// passes tells at a glance whether a record, as auditrecord.Split returns it,
 // only adds to the event that was last found not to be about a signal, as most
 // records of a log do. It need not be added then.
-func (c *Correlator) Passes(t auditrecord.Type, node, message []byte) bool {
+func (c *Correlator) passes(t auditrecord.Type, node, message []byte) bool {
 	return t == auditrecord.TypeProctitle && len(c.passed) > 0 && len(node) == 0 && bytes.HasPrefix(message, c.passed)
 }
 

@@ -4,6 +4,7 @@
 package correlate
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -230,7 +231,7 @@ func TestNotOurs(t *testing.T) {
 func TestPasses(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
-	passes := func(line string) bool { return b.Passes(auditrecord.Split([]byte(line))) }
+	passes := func(line string) bool { return b.passes(auditrecord.Split([]byte(line))) }
 	assert.False(t, passes(title(1)), "nothing is known yet")
 	b.feed(other(1))
 	assert.True(t, passes(title(1)))
@@ -240,6 +241,50 @@ func TestPasses(t *testing.T) {
 	b.feed("node=db1 " + other(1))
 	assert.False(t, passes(title(1)))
 	assert.False(t, passes("node=db1 "+title(1)))
+}
+
+func TestAddLine(t *testing.T) {
+	t.Parallel()
+	b := newBench(Config{})
+	for _, tt := range []struct {
+		line string
+		want Verdict
+	}{
+		{"", NoRecord},
+		{"hello", NoRecord},
+		{"type=CWD msg=audit(now): whatever", Ignored},
+		{"node=db1 type=CWD msg=audit(now): whatever", Ignored},
+		{"type=SYSCALL msg=audit(now): arch=c000003e syscall=62", NoRecord},
+		{"type=UNKNOWN[1999] msg=" + stamp(1) + ": a=b", Ignored},
+		{"type=SYSCALL msg=" + stamp(1) + ": arch=c000003e sysc", Broken},
+		{other(2), Taken},
+		{title(2), Ignored},
+		{syscall(3, "64", "9"), Taken},
+		{target(3, 100), Taken},
+		{title(3) + "\r", Taken},
+	} {
+		assert.Equal(t, tt.want, b.AddLine([]byte(tt.line), false, 0, b.now), tt.line)
+	}
+	assert.True(t, b.only(t).Complete)
+}
+
+func TestAddMessage(t *testing.T) {
+	t.Parallel()
+	b := newBench(Config{KeepOriginal: true})
+	_, verdict := b.AddMessage(auditrecord.TypeSyscall, []byte("audit(now): a"), false, 0, b.now)
+	assert.Equal(t, NoRecord, verdict)
+	serial, verdict := b.AddMessage(1302, []byte(stamp(5)+": item=0"), false, 0, b.now)
+	assert.Equal(t, Ignored, verdict)
+	assert.EqualValues(t, 5, serial)
+	for _, line := range []string{syscall(6, "64", "9"), target(6, 100), title(6)} {
+		kind, _, message := auditrecord.Split([]byte(line))
+		serial, verdict = b.AddMessage(kind, bytes.TrimPrefix(message, []byte("msg=")), false, 0, b.now)
+		assert.Equal(t, Taken, verdict)
+		assert.EqualValues(t, 6, serial)
+	}
+	e := b.only(t)
+	assert.Equal(t, syscall(6, "64", "9")+"\n"+title(6), e.Original)
+	assert.Equal(t, target(6, 100), e.Targets[0].Original)
 }
 
 // The serial restarts at boot and other hosts have serials of their own.

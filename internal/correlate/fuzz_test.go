@@ -54,14 +54,14 @@ func FuzzCorrelator(f *testing.F) {
 			}
 		})
 		for i, line := range lines {
-			record, err := auditrecord.Parse(line)
-			if err != nil || !Wants(record.Type) {
-				continue
-			}
-			if record.Type == auditrecord.TypeObjPID || record.Type == auditrecord.TypeAnomAbend || record.Type == auditrecord.TypeSeccomp {
+			_, err := auditrecord.Parse(line)
+			kind, _, _ := auditrecord.Split(line)
+			switch kind {
+			case auditrecord.TypeObjPID, auditrecord.TypeAnomAbend, auditrecord.TypeSeccomp:
 				targets++
 			}
-			c.Add(record, line, Position(i), now)
+			verdict := c.AddLine(line, false, Position(i), now)
+			require.Equal(t, err != nil && kind != auditrecord.TypeOther, verdict == NoRecord)
 			require.LessOrEqual(t, c.Pending(), maxPending)
 			require.LessOrEqual(t, len(c.texts.decoded.texts)+len(c.texts.plainly.texts), 2*maxTexts)
 			require.LessOrEqual(t, c.Safe(Position(i+1)), Position(i+1))

@@ -74,7 +74,8 @@ func (t *texts) userName(value []byte) string {
 }
 
 // memory holds the texts of values that came before. It forgets all of them
-// when there are too many.
+// when there are too many. A map can be asked with bytes; hashicorp/golang-lru would
+// make a string of them first, for each field of each record.
 type memory struct{ texts map[string]string }
 
 func (m *memory) keep(value []byte, text string) {

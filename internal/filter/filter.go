@@ -45,8 +45,8 @@ func New(config Config) (*Filter, error) {
 // should have the paths of both processes before it is judged.
 func (f *Filter) NeedsPaths() bool { return f.targets.needPaths() || f.senders.needPaths() }
 
-// Apply reports whether an event is wanted, after taking the targets that are
-// not out of it. Whoever blinds the monitor is always of interest.
+// Apply removes unwanted targets from an event, and reports whether the event is still
+// wanted. Whoever blinds the monitor is always of interest.
 func (f *Filter) Apply(e *kill.Event) bool {
 	if e.Kind == kill.KindTamper {
 		return true

@@ -18,13 +18,14 @@ const (
 	KindTamper Kind = "kill.tamper"
 	// KindOutcome is what became of a process that was sent a fatal signal.
 	KindOutcome Kind = "kill.outcome"
-	// KindExit is the end of a process that was sent a signal. It goes no further than
-	// to who follows the process: what leaves the receiver is its outcome.
-	KindExit Kind = "kill.exit"
 	// KindCall is a call that struck many, once all of them have an outcome. Of it
 	// only a span leaves the receiver.
 	KindCall Kind = "kill.call"
 )
+
+// Kinds are all kinds of events. Whatever treats them differently has
+// a test that goes over them.
+func Kinds() []Kind { return []Kind{KindSignal, KindAbend, KindTamper, KindOutcome, KindCall} }
 
 // Origin says whether a process or the kernel itself sent the signal.
 type Origin string
@@ -79,6 +80,20 @@ const (
 // target is all there can be.
 func (s Scope) Single() bool { return s == ScopeProcess || s == ScopeThread }
 
+// ScopeOf returns whom kill(2) addresses by a pid, and the process or group that it names;
+// 0 if it names none.
+func ScopeOf(pid int) (Scope, int) {
+	switch {
+	case pid > 0:
+		return ScopeProcess, pid
+	case pid == 0:
+		return ScopeOwnProcessGroup, 0
+	case pid == -1:
+		return ScopeAll, 0
+	}
+	return ScopeProcessGroup, -pid
+}
+
 // Event is one signal call, or one report of the kernel, with everything that
 // is known of it. It looks the same whichever source made it.
 type Event struct {
@@ -114,9 +129,6 @@ type Event struct {
 	// Tamper is what a KindTamper reports, nil for any other. Sender is who did
 	// it, the target is the audit daemon that was stopped.
 	Tamper *Tamper
-	// Exit is what a KindExit reports, nil for any other. The target is who has ended,
-	// with the name that it had at its end, and there is no sender.
-	Exit *Exit
 	// Outcome is what a KindOutcome or KindCall reports, nil for any other. Time is that
 	// of the end, Signal and Sender are those of the first fatal signal.
 	Outcome *Outcome

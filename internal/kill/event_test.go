@@ -48,3 +48,15 @@ func TestAddTarget(t *testing.T) {
 
 //go:noinline
 func assertPID(e *Event) { _ = e.Targets[0].PID }
+
+func TestScopeOf(t *testing.T) {
+	t.Parallel()
+	for pid, want := range map[int]struct {
+		scope Scope
+		named int
+	}{7: {ScopeProcess, 7}, 0: {ScopeOwnProcessGroup, 0}, -1: {ScopeAll, 0}, -7: {ScopeProcessGroup, 7}} {
+		scope, named := ScopeOf(pid)
+		assert.Equal(t, want.scope, scope, pid)
+		assert.Equal(t, want.named, named, pid)
+	}
+}

@@ -32,6 +32,18 @@ type Exit struct {
 	Status int
 }
 
+// End is the end of a process.
+type End struct {
+	PID int
+	// Start is when the process was created, since boot. With PID it identifies the process.
+	Start time.Duration
+	// Time is when it ended.
+	Time time.Time
+	Exit Exit
+	// Command is what it was called at its end; empty if that is not known.
+	Command string
+}
+
 const (
 	statusSignal = 0x7f
 	statusCore   = 0x80

@@ -41,6 +41,7 @@ type TelemetryBuilder struct {
 	ReceiverAuditKillMissed           metric.Int64Counter
 	ReceiverAuditKillOutcomeDropped   metric.Int64ObservableCounter
 	ReceiverAuditKillOutcomeWatches   metric.Int64ObservableGauge
+	ReceiverAuditKillPanics           metric.Int64Counter
 	ReceiverAuditKillPending          metric.Int64ObservableGauge
 	ReceiverAuditKillProcesses        metric.Int64ObservableGauge
 	ReceiverAuditKillProcessesEvicted metric.Int64ObservableCounter
@@ -258,6 +259,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_audit_kill_outcome_watches",
 		metric.WithDescription("Number of processes that were sent a fatal signal and are waited for. [Alpha]"),
 		metric.WithUnit("{process}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillPanics, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_panics",
+		metric.WithDescription("Number of events that a fault of the receiver has cost; its log has the stack. [Alpha]"),
+		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillPending, err = builder.meter.Int64ObservableGauge(

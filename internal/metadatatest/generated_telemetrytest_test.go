@@ -55,6 +55,7 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverAuditKillIncomplete.Add(context.Background(), 1)
 	tb.ReceiverAuditKillKernelLost.Add(context.Background(), 1)
 	tb.ReceiverAuditKillMissed.Add(context.Background(), 1)
+	tb.ReceiverAuditKillPanics.Add(context.Background(), 1)
 	tb.ReceiverAuditKillQueueDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillReceiveOverruns.Add(context.Background(), 1)
 	tb.ReceiverAuditKillRecordsRead.Add(context.Background(), 1)
@@ -99,6 +100,9 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillOutcomeWatches(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillPanics(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillPending(t, testTel,

@@ -4,7 +4,6 @@
 // Package outcome follows processes that were sent a fatal signal: did they die, of
 // what, and when.
 //
-// A Table joins the signals and the end of each into one episode. Of the ends it is
-// told by events of kill.KindExit: either the source of the signals makes them, or a
-// Watcher does.
+// A Table joins the signals to a process and its end into one episode. Either the source of
+// the signals reports the end, or an exitwatch.Watcher does.
 package outcome

@@ -6,7 +6,6 @@ package outcome
 import (
 	"cmp"
 	"container/list"
-	"slices"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -45,21 +44,16 @@ type story struct {
 	// Target is the process as it was at the first fatal signal.
 	Target kill.Process
 	Source string
-	Began  time.Time
-	First  kill.Signal
 
-	Signals []kill.Sent `json:"-"` // see savedEpisode
-	Omitted int
+	signals history
 	// Last, LastAt and LastSender are of the last fatal signal.
 	Last       kill.Signal
 	LastAt     time.Time
-	LastSender *kill.Process `json:"-"`
+	LastSender *kill.Process `json:"-"` // see savedEpisode
 	// Softer is true once a fatal signal other than SIGKILL was sent.
 	Softer, Escalated bool
 	// Abend is the signal of which the kernel says that the process dies; 0 if none.
-	// OnlyAbend is true as long as that is all that is known.
-	Abend     kill.Signal
-	OnlyAbend bool
+	Abend kill.Signal
 	// Incomplete is true if something of a signal was lost.
 	Incomplete bool
 
@@ -70,57 +64,59 @@ type story struct {
 	LastName string
 }
 
-// add takes another signal, and tells of no more than a limit. The audit system may tell
-// them in another order than they were sent in.
+// begin takes the first signal, which is a fatal one.
+func (s *story) begin(e *kill.Event, target, sender *kill.Process) {
+	first := entryOf(e, target, sender)
+	s.signals = newHistory(first)
+	s.Incomplete = !e.Complete
+	if first.Reported {
+		s.Abend = e.Signal
+	}
+	s.fatal(&first)
+}
+
+// add takes another signal. A history holds no more than limit signals.
 func (s *story) add(e *kill.Event, target, sender *kill.Process, limit int) {
 	s.Incomplete = s.Incomplete || !e.Complete
+	added := entryOf(e, target, sender)
 	switch {
-	case e.Kind == kill.KindAbend:
+	case added.Reported:
 		s.Abend = e.Signal
-		if slices.ContainsFunc(s.Signals, func(sent kill.Sent) bool { return sent.Signal == e.Signal }) {
+		if s.signals.explains(e.Signal) {
 			return // it was sent, too, and that is what counts
 		}
-		s.OnlyAbend = len(s.Signals) == 0
 	case e.Signal == 0:
 		return // it only asks
-	case s.OnlyAbend && e.Signal == s.Abend:
-		s.Signals, s.OnlyAbend = nil, false // this is what was sent
-		s.Softer, s.Last, s.LastSender = false, 0, nil
+	case s.signals.replace(added):
+		last := s.signals.lastFatal()
+		s.Last, s.LastAt, s.LastSender = last.Signal, last.Time, last.Sender
+		return
 	}
-	at := len(s.Signals)
-	for at > 0 && s.Signals[at-1].Time.After(e.Time) {
-		at--
+	if s.signals.add(added, limit) && added.fatal() {
+		s.fatal(&added)
 	}
-	isFatal := fatal(e, target)
-	if at == 0 {
-		if !isFatal {
-			return // before the first one that counts
-		}
-		s.Began, s.First = e.Time, e.Signal
-	}
-	if isFatal {
-		s.fatal(e, sender)
-	}
-	s.Signals = slices.Insert(s.Signals, at, kill.Sent{
-		Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
-		Result: e.Result, Delivery: e.DeliveryTo(target), Sender: sender,
-	})
-	if len(s.Signals) > limit {
-		s.Signals = slices.Delete(s.Signals, limit/2, limit/2+1)
-		s.Omitted++
+}
+
+func entryOf(e *kill.Event, target, sender *kill.Process) entry {
+	return entry{
+		Sent: kill.Sent{
+			Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
+			Result: e.Result, Delivery: e.DeliveryTo(target), Sender: sender,
+		},
+		Reported: e.Kind == kill.KindAbend && e.SignalKnown && e.Signal != 0,
 	}
 }
 
 // fatal takes a signal that may have ended the process.
-func (s *story) fatal(e *kill.Event, sender *kill.Process) {
-	if e.Signal == kill.SIGKILL {
+func (s *story) fatal(sent *entry) {
+	if sent.Signal == kill.SIGKILL {
 		s.Escalated = s.Escalated || s.Softer
 	} else {
 		s.Softer = true
-		s.Escalated = s.Escalated || s.Last == kill.SIGKILL && e.Time.Before(s.LastAt)
+		s.Escalated = s.Escalated || s.Last == kill.SIGKILL && sent.Time.Before(s.LastAt)
 	}
-	if s.LastSender == nil || !e.Time.Before(s.LastAt) {
-		s.Last, s.LastAt, s.LastSender = e.Signal, e.Time, sender
+	if s.LastSender == nil || !sent.Time.Before(s.LastAt) {
+		s.Last, s.LastAt, s.LastSender = sent.Signal, sent.Time, sent.Sender
 	}
 }
 
@@ -132,7 +128,7 @@ func nameOf(p *kill.Process) string { return cmp.Or(p.Leader, p.Command) }
 func fatal(e *kill.Event, target *kill.Process) bool {
 	switch {
 	case e.Kind == kill.KindAbend:
-		return e.SignalKnown
+		return e.SignalKnown && e.Signal != 0
 	case e.Kind != kill.KindSignal || !e.SignalKnown || !e.Signal.Fatal() || e.Result.Failed():
 		return false
 	}
@@ -169,21 +165,21 @@ func (e *episode) outcome() *kill.Event {
 
 // tell makes the event that tells what became of the process.
 func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
-	if at.Before(e.Began) { // the clock was set back, or those of the two differ by some milliseconds
-		at = e.Began
+	first := &e.signals.first
+	if at.Before(first.Time) { // the clock was set back, or those of the two differ by some milliseconds
+		at = first.Time
 	}
 	o := &kill.Outcome{
-		Span: e.Span, Verdict: verdict, Exit: e.ending(), Began: e.Began, Escalated: e.Escalated,
-		Signals: e.Signals, Omitted: e.Omitted, LastSignal: e.Last, LastSender: e.LastSender,
+		Span: e.Span, Verdict: verdict, Exit: e.ending(), Began: first.Time, Escalated: e.Escalated,
+		Signals: e.signals.sent(), Omitted: e.signals.omitted, LastSignal: e.Last, LastSender: e.LastSender,
 	}
 	if e.LastName != nameOf(&e.Target) {
 		o.LastName = e.LastName
 	}
 	event := &kill.Event{
-		Kind: kill.KindOutcome, Time: at, Signal: e.First, SignalKnown: true, TargetCount: -1,
+		Kind: kill.KindOutcome, Time: at, Signal: first.Signal, SignalKnown: true, TargetCount: -1,
 		Outcome: o, Complete: !e.Incomplete, Source: e.Source,
 	}
-	first := &e.Signals[0]
 	event.Sender, event.Origin, event.Cause = *first.Sender, first.Origin, first.Cause
 	target := event.AddTarget()
 	*target = e.Target
@@ -196,7 +192,7 @@ func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
 
 // call is one that strikes many processes.
 type call struct {
-	// open is how many of them have no outcome yet.
+	// open is how many of them have no outcome yet, and one more while they are looked at.
 	open int
 	callStory
 }
@@ -210,10 +206,8 @@ type callStory struct {
 	Failed   int
 }
 
-// close takes the outcome of one of them, and returns what is told of the call if it
-// was the last one.
-func (c *call) close(e *kill.Event) *kill.Event {
-	c.open--
+// close takes the outcome of one of them, and reports whether it was the last one.
+func (c *call) close(e *kill.Event) bool {
 	c.Verdicts[e.Outcome.Verdict]++
 	if e.Outcome.Fails() {
 		c.Failed++
@@ -221,11 +215,19 @@ func (c *call) close(e *kill.Event) *kill.Event {
 	if e.Time.After(c.Ended) {
 		c.Ended = e.Time
 	}
-	if c.open > 0 {
-		return nil
-	}
-	told := *c.Event
-	told.Kind, told.Time = kill.KindCall, c.Ended
-	told.Outcome = &kill.Outcome{Span: c.Span, Began: c.Event.Time, Verdicts: c.Verdicts, Failed: c.Failed}
-	return &told
+	return c.release()
+}
+
+// release reports whether nothing more will come of the call.
+func (c *call) release() bool {
+	c.open--
+	return c.open == 0
+}
+
+// outcome makes the event that tells what became of all that were struck.
+func (c *call) outcome() *kill.Event {
+	e := *c.Event
+	e.Kind, e.Time = kill.KindCall, c.Ended
+	e.Outcome = &kill.Outcome{Span: c.Span, Began: c.Event.Time, Verdicts: c.Verdicts, Failed: c.Failed}
+	return &e
 }

@@ -31,7 +31,7 @@ type Target struct {
 
 // Exits tells of the ends of processes.
 type Exits interface {
-	// Follow sees to it that an event of kill.KindExit tells of the end of a process,
+	// Follow sees to it that the end of a process is reported,
 	// and returns when the process was created. It fails with ErrGone if the process
 	// has ended, and its pid may be another's by now; any other error says why the
 	// process cannot be followed.

@@ -9,11 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 // epoch is when the tests begin, uptime how long the host has run by then.
@@ -58,18 +55,17 @@ func (f *fakeExits) Lives(pid int, start time.Duration) bool { return f.starts[p
 type fixture struct {
 	*Table
 	exits  *fakeExits
-	logged *observer.ObservedLogs
+	warned []*problem.Problem
 	at     time.Duration
 }
 
-func newFixture(t *testing.T, punctual bool) *fixture {
+func newFixture(t *testing.T, ordered bool) *fixture {
 	t.Helper()
-	core, logged := observer.New(zapcore.DebugLevel)
-	f := &fixture{exits: &fakeExits{starts: map[int]time.Duration{}}, logged: logged}
+	f := &fixture{exits: &fakeExits{starts: map[int]time.Duration{}}}
 	f.Table = NewTable(Config{
-		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: f.exits, Punctual: punctual,
+		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: f.exits, Ordered: ordered,
 		Conceal:   func(text string) string { return strings.ReplaceAll(text, "hunter2", "***") },
-		SinceBoot: func() time.Duration { return uptime + f.at }, Logger: zap.New(core),
+		SinceBoot: func() time.Duration { return uptime + f.at }, Warn: func(p *problem.Problem) { f.warned = append(f.warned, p) },
 	})
 	f.now = func() time.Time { return epoch.Add(f.at) }
 	return f
@@ -110,10 +106,9 @@ func (f *fixture) strike(signal kill.Signal, change func(*kill.Event), pids ...i
 func (f *fixture) died(pid, status int) {
 	start := f.exits.starts[pid]
 	delete(f.exits.starts, pid)
-	e := &kill.Event{Kind: kill.KindExit, Time: f.now(), Exit: &kill.Exit{Known: true, Status: status}}
-	target := e.AddTarget()
-	target.PID, target.Command, target.Instance = pid, "mysqld", &kill.Instance{SinceBoot: start}
-	f.Exited(e)
+	f.Exited(&kill.End{
+		PID: pid, Start: start, Time: f.now(), Exit: kill.Exit{Known: true, Status: status}, Command: "mysqld",
+	})
 }
 
 // pass lets time pass.

@@ -28,13 +28,14 @@ type savedEpisode struct {
 	Call  kill.Span
 	// Sent and LastSentBy take the place of what the story has with pointers.
 	Sent       []savedSent
+	Omitted    int
 	LastSentBy int
 	story
 }
 
 // savedSent is a signal whose sender is a place in the list of them.
 type savedSent struct {
-	kill.Sent
+	entry
 	Sender int
 }
 
@@ -53,9 +54,11 @@ func (t *Table) Save() ([]byte, error) {
 	for _, queue := range []*list.List{t.ended, t.missing, t.waiting} {
 		for at := queue.Front(); at != nil; at = at.Next() {
 			ep := at.Value.(*episode)
-			kept := savedEpisode{PID: ep.pid, Start: ep.start, LastSentBy: place(ep.LastSender), story: ep.story}
+			kept := savedEpisode{
+				PID: ep.pid, Start: ep.start, Omitted: ep.signals.omitted, LastSentBy: place(ep.LastSender), story: ep.story,
+			}
 			kept.Target = t.concealed(kept.Target)
-			for _, sent := range ep.Signals {
+			for _, sent := range ep.signals.entries() {
 				kept.Sent = append(kept.Sent, savedSent{sent, place(sent.Sender)})
 			}
 			if ep.call != nil {
@@ -126,21 +129,16 @@ func (t *Table) Restore(data []byte) error {
 }
 
 func (t *Table) restore(s *saved, kept *savedEpisode) {
-	now := t.now()
-	waited := min(max(now.Sub(kept.Began), 0), t.config.Timeout)
-	ep := &episode{pid: kept.PID, start: kept.Start, due: now.Add(t.config.Timeout - waited), story: kept.story}
-	for _, sent := range kept.Sent {
-		sent.Sent.Sender = s.sender(sent.Sender)
-		if sent.Sent.Sender == nil {
-			return
-		}
-		ep.Signals = append(ep.Signals, sent.Sent)
-	}
-	ep.LastSender = s.sender(kept.LastSentBy)
-	if len(ep.Signals) == 0 || ep.LastSender == nil || t.open[ep.pid] != nil || t.watched.Load() >= MaxWatches {
+	signals, ok := s.history(kept)
+	lastSender := s.sender(kept.LastSentBy)
+	if !ok || lastSender == nil || t.open[kept.PID] != nil || t.watched.Load() >= MaxWatches {
 		return
 	}
-	t.held += len(ep.Signals)
+	now := t.now()
+	waited := min(max(now.Sub(signals.first.Time), 0), t.config.Timeout)
+	ep := &episode{pid: kept.PID, start: kept.Start, due: now.Add(t.config.Timeout - waited), story: kept.story}
+	ep.signals, ep.LastSender = signals, lastSender
+	t.held += signals.len()
 	if ep.call = t.calls[kept.Call]; ep.call != nil {
 		ep.call.open++
 	}
@@ -154,4 +152,17 @@ func (t *Table) restore(s *saved, kept *savedEpisode) {
 		ep.unseen = true
 		t.end(ep, now, kill.Exit{}, "")
 	}
+}
+
+// history returns the signals of a saved episode; false if the data are spoiled.
+func (s *saved) history(kept *savedEpisode) (history, bool) {
+	signals := make([]entry, 0, len(kept.Sent))
+	for _, sent := range kept.Sent {
+		sent.entry.Sender = s.sender(sent.Sender)
+		if sent.entry.Sender == nil {
+			return history{}, false
+		}
+		signals = append(signals, sent.entry)
+	}
+	return restoreHistory(signals, kept.Omitted)
 }

@@ -9,13 +9,14 @@ import (
 	"sync/atomic"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-var errTooMany = fmt.Errorf("%d processes are followed already: a shorter outcome::timeout, or targets, makes them fewer",
-	MaxWatches)
+var errTooMany = &problem.Problem{
+	What:   fmt.Sprintf("%d processes are watched already", MaxWatches),
+	Advice: []problem.Advice{problem.WatchFewer},
+}
 
 // Config says how to follow processes.
 type Config struct {
@@ -23,15 +24,16 @@ type Config struct {
 	Timeout time.Duration
 	// HostID and BootID name the host and this life of it.
 	HostID, BootID string
-	// Exits tells of the ends of processes. Punctual is true if it does so only after
-	// all signals to them were told.
-	Exits    Exits
-	Punctual bool
+	// Exits sees the ends of processes. Ordered is true if an end is reported only after
+	// all signals to its process.
+	Exits   Exits
+	Ordered bool
 	// Conceal returns what may be stored of a command line.
 	Conceal func(commandLine string) string
 	// SinceBoot tells how long the host runs.
 	SinceBoot func() time.Duration
-	Logger    *zap.Logger
+	// Warn is told of processes whose outcome will not be known.
+	Warn func(*problem.Problem)
 }
 
 // Table holds the episodes that are open. It is not safe for concurrent use, but for

@@ -6,9 +6,10 @@ package privilege
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/moby/sys/capability"
+
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 // The numbers of the initial namespaces (include/uapi/linux/nsfs.h; before 6.18
@@ -18,7 +19,7 @@ const (
 	initialPID  = "pid:[4026531836]"
 )
 
-// Has reports whether the collector has a capability.
+// Has reports whether the process has a capability.
 func Has(c capability.Cap) (bool, error) {
 	own, err := capability.NewPid2(0)
 	if err != nil {
@@ -30,40 +31,41 @@ func Has(c capability.Cap) (bool, error) {
 	return own.Get(capability.EFFECTIVE, c), nil
 }
 
-// Lacking says how to give the collector those of the capabilities that it lacks;
-// empty if it lacks none, or if it is not known.
-func Lacking(needed ...capability.Cap) string {
-	var lacking, long []string
+// Lacking returns those of the capabilities that the process is known to lack.
+func Lacking(needed ...capability.Cap) []capability.Cap {
+	var lacking []capability.Cap
 	for _, c := range needed {
 		if has, err := Has(c); err == nil && !has {
-			name := strings.ToUpper(c.String())
-			lacking, long = append(lacking, name), append(long, "CAP_"+name)
+			lacking = append(lacking, c)
 		}
 	}
-	if len(lacking) == 0 {
-		return ""
-	}
-	return fmt.Sprintf("the collector lacks %s; with systemd set AmbientCapabilities=%s "+
-		"(and add it to CapabilityBoundingSet=), in Kubernetes securityContext.capabilities.add: [%s] "+
-		"and runAsUser: 0, with Docker --cap-add %s", strings.Join(long, " and "), strings.Join(long, " "),
-		strings.Join(lacking, ", "), strings.Join(lacking, " --cap-add "))
+	return lacking
 }
 
-// OtherUserNamespace reports whether the collector is known not to be in the initial
+// NotInitialUserNamespace is the problem of a process in another user namespace than the
+// kernel's first one, where it lacks a right whatever its capabilities are.
+func NotInitialUserNamespace(err error) *problem.Problem {
+	return &problem.Problem{
+		Err: fmt.Errorf("%w: this process is not in the initial user namespace", err),
+		Fix: "with systemd set PrivateUsers=no, in Kubernetes hostUsers: true, with rootless Docker or Podman run as root",
+	}
+}
+
+// OtherUserNamespace reports whether the process is known not to be in the initial
 // user namespace.
 func OtherUserNamespace() bool {
 	in := Namespace("user")
 	return in != "" && in != initialUser
 }
 
-// OtherPIDNamespace reports whether the collector is known not to be in the initial
+// OtherPIDNamespace reports whether the process is known not to be in the initial
 // pid namespace.
 func OtherPIDNamespace() bool {
 	in := Namespace("pid")
 	return in != "" && in != initialPID
 }
 
-// InitialPIDNamespace reports whether the collector is known to be in the initial pid
+// InitialPIDNamespace reports whether the process is known to be in the initial pid
 // namespace, so that it bears the pid that the kernel names.
 func InitialPIDNamespace() bool { return Namespace("pid") == initialPID }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 func BenchmarkIdentifyKnown(b *testing.B) {
@@ -18,7 +19,7 @@ func BenchmarkIdentifyKnown(b *testing.B) {
 	require.NoError(b, table.Prime())
 	id := CgroupID{ID: 4711}
 	table.MadeCgroup(id, service)
-	key := keyOf(b, table, os.Getpid())
+	key := lifeOf(b, table, os.Getpid())
 	b.ReportAllocs()
 	for b.Loop() {
 		table.Identify(key, id)
@@ -32,7 +33,7 @@ func BenchmarkIdentifyUnknown(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		i++
-		table.Identify(Key{PID: 1 + i%32768, Start: time.Duration(i) * tick}, CgroupID{})
+		table.Identify(Key{PID: 1 + i%32768, Start: time.Duration(i) * procstat.Tick}, CgroupID{})
 	}
 }
 
@@ -46,7 +47,7 @@ func BenchmarkForkExecExit(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		i++
-		child := Key{PID: 2 + i%32768, Start: time.Duration(i) * tick}
+		child := Key{PID: 2 + i%32768, Start: time.Duration(i) * procstat.Tick}
 		table.Fork(parent, child)
 		table.Exec(Exec{Key: child, Parent: 1, Command: "true", Executable: "/bin/true", CommandLine: "true\x00", Cgroup: id})
 		table.Exit(child)

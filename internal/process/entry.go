@@ -7,11 +7,8 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
-
-// tick is how exactly /proc tells when a process was created: USER_HZ, which is
-// 100 wherever Go runs.
-const tick = 10 * time.Millisecond
 
 // Key names one life of a process.
 type Key struct {
@@ -20,8 +17,11 @@ type Key struct {
 	Start time.Duration
 }
 
+// keyOf returns the key of the process that a stat file is about.
+func keyOf(s *procstat.Stat) Key { return Key{PID: s.PID, Start: s.Start} }
+
 // rounded returns the key as /proc tells it.
-func (k Key) rounded() Key { return Key{PID: k.PID, Start: k.Start.Truncate(tick)} }
+func (k Key) rounded() Key { return Key{PID: k.PID, Start: k.Start.Truncate(procstat.Tick)} }
 
 // program is what a process runs. Processes that were forked share it, so it is
 // never changed.
@@ -50,9 +50,9 @@ type entry struct {
 	// seen is when /proc last told that it lives and what it runs, read when it was
 	// asked for everything.
 	seen, read time.Duration
-	// clear is the last moment at which nobody else could have had the pid; zero
+	// notReusedUntil is the last snapshot by which nobody else can have had the pid; zero
 	// if /proc was never asked.
-	clear moment
+	notReusedUntil snapshot
 	// gone is true once the process is known to have ended.
 	gone bool
 	// round is the last scan that found it.
@@ -65,20 +65,20 @@ type entry struct {
 	forgotten bool
 }
 
-// moment is a point in the giving out of pids.
-type moment struct {
+// snapshot is the state of the pid allocator at one time.
+type snapshot struct {
 	at time.Duration
 	// cursor is the last pid given out, births how many processes and threads
 	// there ever were; 0 if not known.
 	cursor, births int
 }
 
-// given reports whether a pid may have been given out between two moments.
+// mayBeNew reports whether a pid may have been given out between two snapshots.
 //
 // The kernel gives out pids in a circle. So only those can be new that the cursor
 // has passed, unless it has passed them all, was turned back (ns_last_pid), or a
 // pid was chosen (clone3(2), set_tid): then there were more births than that.
-func given(pid int, from, to moment) bool {
+func mayBeNew(pid int, from, to snapshot) bool {
 	if from.cursor == 0 || to.cursor == 0 || from.births == 0 || to.births == 0 {
 		return true
 	}

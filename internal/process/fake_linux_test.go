@@ -14,7 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
+
+// kernelThread is PF_KTHREAD of include/linux/sched.h.
+const kernelThread = 0x00200000
 
 // fakeHost is a tree of files that looks like a host, at a time that only the
 // test moves.
@@ -96,7 +100,7 @@ func (h *fakeHost) runs(pid int, p fakeProcess) {
 		p.state = "S"
 	}
 	dir := "proc/" + strconv.Itoa(pid)
-	h.write(dir+"/stat", statLine(pid, p.command, p.state, p.parent, 0, uint64(p.start/tick)))
+	h.write(dir+"/stat", statLine(pid, p.command, p.state, p.parent, 0, uint64(p.start/procstat.Tick)))
 	h.write(dir+"/cmdline", p.commandLine)
 	h.write(dir+"/cgroup", "0::"+p.cgroup+"\n")
 	h.write(dir+"/status", fmt.Sprintf("Name:\tx\nTgid:\t%d\nUid:\t%d\t0\t0\t0\n", pid, p.user))

@@ -9,12 +9,8 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
-
-// coarseClock is how far the time of an audit record may lie before the event:
-// the kernel takes it from its last tick, at least 100 of which are in a second,
-// and prints milliseconds.
-const coarseClock = tick + time.Millisecond
 
 // Fill adds to an event what the host knows of its processes, where the source
 // knew nothing but pids and names. It adds nothing that may be of another
@@ -86,8 +82,8 @@ type inquiry struct {
 	*Table
 	// at is the time of the event, since boot.
 	at time.Duration
-	// later is how far the giving out of pids has come since, once that was asked.
-	later moment
+	// later is the snapshot after the event, once it was taken.
+	later snapshot
 }
 
 func (in *inquiry) fillSender(e *kill.Event) {
@@ -163,17 +159,17 @@ func (in *inquiry) bearer(pid int) *entry {
 	}
 	e := in.remembered(pid)
 	switch {
-	case e != nil && in.at+coarseClock <= e.seen:
+	case e != nil && in.at+procstat.RecordLag <= e.seen:
 		return e // one look does for all events before it
-	case e == nil && in.at+coarseClock <= in.scanned.at:
+	case e == nil && in.at+procstat.RecordLag <= in.scanned.at:
 		return nil // it was gone when all were looked at, as most are that a log tells of
 	}
 	in.refresh(pid)
 	e = in.remembered(pid)
 	switch {
-	case e == nil || e.clear.at == 0:
+	case e == nil || e.notReusedUntil.at == 0:
 		return nil
-	case !e.gone, in.at+coarseClock <= e.clear.at, e == in.memory.newest[pid] && !in.given(e):
+	case !e.gone, in.at+procstat.RecordLag <= e.notReusedUntil.at, e == in.memory.newest[pid] && !in.mayBeReused(e):
 		return e
 	}
 	return nil
@@ -183,19 +179,19 @@ func (in *inquiry) bearer(pid int) *entry {
 // so at the end of the tick that its start tells.
 func (in *inquiry) remembered(pid int) *entry {
 	e := in.memory.newest[pid]
-	for e != nil && e.Start+tick > in.at {
+	for e != nil && e.Start+procstat.Tick > in.at {
 		e = e.older
 	}
 	return e
 }
 
-// given reports whether the pid of a process may have been given out again by
+// mayBeReused reports whether the pid of a process may have been given out again by
 // now, and so by the time of the event.
-func (in *inquiry) given(e *entry) bool {
+func (in *inquiry) mayBeReused(e *entry) bool {
 	if in.later.at == 0 {
-		in.later = in.mark()
+		in.later = in.snapshot()
 	}
-	return given(e.PID, e.clear, in.later)
+	return mayBeNew(e.PID, e.notReusedUntil, in.later)
 }
 
 // fitting returns which of its programs an event tells of; nil if of none, or if

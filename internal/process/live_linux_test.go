@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 // patience bounds what a busy machine may take.
@@ -62,7 +63,7 @@ func startIdle(t *testing.T, table *Table, name string, args ...string) *idle {
 		arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Process.Pid))
 		return err == nil && len(arguments) > 0
 	}, patience, time.Millisecond)
-	p.key = keyOf(t, table, p.Process.Pid)
+	p.key = lifeOf(t, table, p.Process.Pid)
 	return p
 }
 
@@ -74,21 +75,21 @@ func (p *idle) end() {
 	}
 }
 
-// keyOf asks the kernel, not the table, who bears a pid.
-func keyOf(tb testing.TB, table *Table, pid int) Key {
+// lifeOf asks the kernel, not the table, who bears a pid.
+func lifeOf(tb testing.TB, table *Table, pid int) Key {
 	tb.Helper()
 	dir, ok := table.proc.open(pid)
 	require.True(tb, ok)
 	defer dir.close()
 	s, ok := dir.stat()
 	require.True(tb, ok)
-	return s.Key
+	return keyOf(&s)
 }
 
 // outgrow waits until a process is old enough for an event of now to be its own.
 func (p *idle) outgrow(t *testing.T) {
 	t.Helper()
-	require.Eventually(t, func() bool { return SinceBoot() > p.key.Start+2*coarseClock }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return SinceBoot() > p.key.Start+2*procstat.RecordLag }, patience, time.Millisecond)
 }
 
 // short is what the kernel keeps of a name.
@@ -121,7 +122,7 @@ func TestLivingProcess(t *testing.T) {
 			assert.Equal(t, p.executable, who.Executable)
 			assert.Equal(t, kill.NewID(uint32(os.Getuid())), who.RealUser)
 			assert.Equal(t, strings.Join(p.Args, "\x00")+"\x00", who.Instance.CommandLine)
-			assert.WithinRange(t, who.Instance.Start, before.Add(-2*coarseClock), time.Now())
+			assert.WithinRange(t, who.Instance.Start, before.Add(-2*procstat.RecordLag), time.Now())
 			own, err := os.ReadFile("/proc/self/cgroup")
 			require.NoError(t, err)
 			assert.Equal(t, parseCgroups(own), who.Instance.Cgroup)
@@ -194,7 +195,7 @@ func TestDeadProcess(t *testing.T) {
 					require.True(t, ok)
 					defer dir.close()
 					s, _ := dir.stat()
-					return s.dead
+					return s.Zombie
 				}, patience, time.Millisecond)
 			}
 			table.Fill(e)
@@ -283,7 +284,7 @@ func TestPIDUsedAgain(t *testing.T) { //nolint:paralleltest // it turns back the
 			require.NoError(t, table.Prime())
 			first.outgrow(t)
 			seen := killed(first.key.PID, "victim")
-			require.Eventually(t, func() bool { return time.Since(seen.Time) > 2*coarseClock }, patience, time.Millisecond)
+			require.Eventually(t, func() bool { return time.Since(seen.Time) > 2*procstat.RecordLag }, patience, time.Millisecond)
 			table.Lookup(first.key.PID) // after the event
 			unseen := killed(first.key.PID, "victim")
 			first.end()
@@ -392,7 +393,7 @@ func TestLives(t *testing.T) {
 	known, ok := table.Lookup(pid)
 	require.True(t, ok)
 	assert.True(t, table.Lives(known.Key))
-	assert.False(t, table.Lives(Key{PID: pid, Start: known.Start - tick}), "who bore the pid before")
+	assert.False(t, table.Lives(Key{PID: pid, Start: known.Start - procstat.Tick}), "who bore the pid before")
 	require.NoError(t, child.Process.Kill())
 	require.Eventually(t, func() bool { return !table.Lives(known.Key) }, 20*time.Second, 5*time.Millisecond, "a zombie has ended")
 	require.Error(t, child.Wait())

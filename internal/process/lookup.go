@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 // ownerFor is how long the users of a process are taken as they were: a storm of
@@ -75,7 +76,7 @@ func (t *Table) Lives(key Key) bool {
 	if !ok {
 		return t.proc.hides(key.PID)
 	}
-	return s.Key == key && (!s.dead || s.threads > 1)
+	return keyOf(&s) == key && !s.Dead()
 }
 
 // living returns the process that bears a pid as far as the table knows.
@@ -113,19 +114,19 @@ func (t *Table) askOwner(e *entry) {
 	}
 	defer dir.close()
 	e.owner = dir.owner()
-	e.owner.command, e.owner.at = s.command, now
+	e.owner.command, e.owner.at = s.Command, now
 }
 
 // openLife opens the folder of a process, unless its pid is another's by now.
-func (p *proc) openLife(key Key) (folder, stat, bool) {
+func (p *proc) openLife(key Key) (folder, procstat.Stat, bool) {
 	dir, ok := p.open(key.PID)
 	if !ok {
-		return folder{}, stat{}, false
+		return folder{}, procstat.Stat{}, false
 	}
 	s, ok := dir.stat()
-	if !ok || s.Key != key {
+	if !ok || keyOf(&s) != key {
 		dir.close()
-		return folder{}, stat{}, false
+		return folder{}, procstat.Stat{}, false
 	}
 	return dir, s, true
 }

@@ -5,76 +5,11 @@ package process
 
 import (
 	"bytes"
-	"math"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
-
-// stat is what is wanted of /proc/<pid>/stat.
-type stat struct {
-	Key
-	command string
-	parent  int
-	// dead is true once the process runs nothing any more, though its parent has
-	// not asked for its end.
-	dead bool
-	// kernel is true for a thread of the kernel, ending for a process that has begun to
-	// end.
-	kernel, ending bool
-	// threads is how many threads it has, the dead first one included.
-	threads int
-}
-
-// Places in /proc/<pid>/stat, counted from behind the name (proc_pid_stat(5)).
-const (
-	statState, statParent, statFlags, statThreads, statStart = 0, 1, 6, 17, 19
-	// kernelThread and exiting are PF_KTHREAD and PF_EXITING of include/linux/sched.h.
-	kernelThread = 0x00200000
-	exiting      = 0x00000004
-)
-
-// parseStat reads what is needed of a stat file. procfs parses all 52 fields by
-// reflection, which takes longer than the kernel needs to make them.
-func parseStat(data []byte) (stat, bool) {
-	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // a name may hold either
-	if open < 1 || end < open {
-		return stat{}, false
-	}
-	var s stat
-	var err error
-	if s.PID, err = strconv.Atoi(string(bytes.TrimSpace(data[:open]))); err != nil || s.PID <= 0 {
-		return stat{}, false
-	}
-	s.command = string(data[open+1 : end])
-	i := 0
-	for field := range bytes.FieldsSeq(data[end+1:]) {
-		switch i {
-		case statState:
-			s.dead = field[0] == 'Z' || field[0] == 'X'
-		case statParent:
-			s.parent, err = strconv.Atoi(string(field))
-		case statFlags:
-			var flags uint64
-			flags, err = strconv.ParseUint(string(field), 10, 32)
-			s.kernel, s.ending = flags&kernelThread != 0, flags&exiting != 0
-		case statThreads:
-			s.threads, err = strconv.Atoi(string(field))
-		case statStart:
-			var ticks uint64
-			ticks, err = strconv.ParseUint(string(field), 10, 64)
-			s.Start = time.Duration(ticks) * tick
-			return s, err == nil && ticks <= uint64(math.MaxInt64/tick) && s.parent >= 0
-		}
-		if err != nil {
-			break
-		}
-		i++
-	}
-	return stat{}, false
-}
 
 // parseCgroups chooses the path that tells most of a process from
 // /proc/<pid>/cgroup, in the order in which the ebpf source's kernel side does:

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 
@@ -18,57 +17,6 @@ import (
 func statLine(pid int, command, state string, parent, flags int, start uint64) string {
 	return fmt.Sprintf("%d (%s) %s %d 1 1 0 -1 %d 3 0 0 0 0 216 0 0 20 0 1 0 %d 0 0 18446744073709551615 "+
 		"0 0 0 0 0 0 0 2147483647 0 1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n", pid, command, state, parent, flags, start)
-}
-
-func TestParseStat(t *testing.T) {
-	t.Parallel()
-	for name, command := range map[string]string{
-		"plain": "mysqld", "empty": "", "spaces": "my program", "parentheses": "a) R 1 (b",
-		"end": ") S 1 1 1", "newline": "two\nlines", "UTF-8": "größe", "half a letter": "gr\xc3", "(sd-pam)": "(sd-pam)",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s, ok := parseStat([]byte(statLine(4711, command, "S", 1, 0x400000, 123456)))
-			assert.True(t, ok)
-			assert.Equal(t, stat{Key: Key{4711, 1234560 * time.Millisecond}, command: command, parent: 1, threads: 1}, s)
-		})
-	}
-	s, ok := parseStat([]byte(statLine(2, "kthreadd", "S", 0, 2129984, 0)))
-	assert.True(t, ok)
-	assert.Equal(t, stat{Key: Key{PID: 2}, command: "kthreadd", kernel: true, threads: 1}, s)
-	for _, state := range []string{"Z", "X"} {
-		s, _ = parseStat([]byte(statLine(3, "dead", state, 2, 0, 1)))
-		assert.True(t, s.dead, state)
-	}
-	for name, line := range map[string]string{
-		"empty":          "",
-		"no name":        "1 S 0 0",
-		"one bracket":    "1 )( S 1",
-		"cut":            statLine(1, "init", "S", 0, 0, 5)[:40],
-		"no pid":         statLine(0, "idle", "S", 0, 0, 5),
-		"no number":      "x" + statLine(1, "init", "S", 0, 0, 5),
-		"wrong flags":    strings.Replace(statLine(1, "init", "S", 0, 4711, 5), "4711", "4711x", 1),
-		"wrong start":    strings.Replace(statLine(1, "init", "S", 0, 0, 4711), "4711", "-4711", 1),
-		"absurd start":   statLine(1, "init", "S", 0, 0, 1<<63),
-		"parent below 0": statLine(1, "init", "S", -1, 0, 5),
-	} {
-		_, ok := parseStat([]byte(line))
-		assert.False(t, ok, name)
-	}
-}
-
-func FuzzParseStat(f *testing.F) {
-	f.Add([]byte(statLine(4711, "a) R (b", "S", 1, 0, 123456)))
-	f.Add([]byte("1 (x) S"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		if s, ok := parseStat(data); ok {
-			assert.Positive(t, s.PID)
-			assert.GreaterOrEqual(t, s.parent, 0)
-			assert.GreaterOrEqual(t, s.Start, time.Duration(0))
-			assert.Equal(t, s.Key, s.rounded())
-			assert.Contains(t, string(data), "("+s.command+")")
-		}
-	})
 }
 
 func TestParseCgroups(t *testing.T) {

@@ -14,6 +14,9 @@ import (
 
 	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 const (
@@ -29,8 +32,11 @@ const (
 )
 
 // errOtherNamespace tells why /proc is of no use.
-var errOtherNamespace = errors.New("shows the processes of a container, while the kernel tells of the host's: " +
-	"run the collector in the host's pid namespace, or mount the host's / and name it in root_path")
+var errOtherNamespace = &problem.Problem{
+	What:   "shows the processes of a container, while the kernel reports those of the host",
+	Fix:    "run this process in the host's pid namespace",
+	Advice: []problem.Advice{problem.MountRoot},
+}
 
 // proc is the host's /proc. It is not safe for concurrent use, except for pids.
 type proc struct {
@@ -72,7 +78,7 @@ func (p *proc) hasKernelThreads() bool {
 	}
 	defer dir.close()
 	s, ok := dir.stat()
-	return ok && s.kernel
+	return ok && s.Kernel
 }
 
 // processOf returns the process that a thread belongs to. There is a folder for
@@ -159,7 +165,7 @@ func (f folder) close() { _ = unix.Close(f.fd) }
 // read returns the beginning of a file, until the next is read.
 func (f folder) read(name string, limit int) []byte { return readInto(f.fd, name, f.buffer[:limit]) }
 
-func (f folder) stat() (stat, bool) { return parseStat(f.read("stat", maxFile)) }
+func (f folder) stat() (procstat.Stat, bool) { return procstat.Parse(f.read("stat", procstat.MaxSize)) }
 
 // executable returns the path of the program; empty if it has none, has left it
 // or does not let us see it.

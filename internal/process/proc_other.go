@@ -5,7 +5,11 @@
 
 package process
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
+)
 
 const leafLinks = 2
 
@@ -24,13 +28,13 @@ func (*proc) hides(int) bool { return true }
 
 type folder struct{}
 
-func (folder) close()                {}
-func (folder) stat() (stat, bool)    { return stat{}, false }
-func (folder) executable() string    { return "" }
-func (folder) commandLine() string   { return "" }
-func (folder) cgroups() []byte       { return nil }
-func (folder) owner() owner          { return owner{} }
-func (folder) hasThread(string) bool { return false }
+func (folder) close()                      {}
+func (folder) stat() (procstat.Stat, bool) { return procstat.Stat{}, false }
+func (folder) executable() string          { return "" }
+func (folder) commandLine() string         { return "" }
+func (folder) cgroups() []byte             { return nil }
+func (folder) owner() owner                { return owner{} }
+func (folder) hasThread(string) bool       { return false }
 
 func inodeOf(string) (inode, links uint64, ok bool) { return 0, 0, false }
 func foldersIn(string) []string                     { return nil }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 const (
@@ -70,7 +72,7 @@ func (t *Table) Run(ctx context.Context) {
 func (t *Table) scan() error {
 	t.mu.Lock()
 	last := t.scanned
-	now := t.mark() // before the list, which may miss what comes later
+	now := t.snapshot() // before the list, which may miss what comes later
 	t.mu.Unlock()
 	if now.births != 0 && now.births == last.births && now.cursor == last.cursor {
 		return nil
@@ -83,7 +85,7 @@ func (t *Table) scan() error {
 	t.round++
 	t.mu.Unlock()
 	for _, pid := range pids {
-		t.look(pid, given(pid, last, now), now.at)
+		t.look(pid, mayBeNew(pid, last, now), now.at)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -92,9 +94,9 @@ func (t *Table) scan() error {
 	return nil
 }
 
-// mark returns how far the giving out of pids has come.
-func (t *Table) mark() moment {
-	m := moment{at: t.now()}
+// snapshot asks /proc for the state of the pid allocator.
+func (t *Table) snapshot() snapshot {
+	m := snapshot{at: t.now()}
 	m.cursor, m.births = t.proc.births()
 	return m
 }
@@ -120,13 +122,13 @@ func (e *entry) young(now time.Duration) bool {
 
 // settle notes who has ended, and up to when each pid was surely not given out
 // again.
-func (t *Table) settle(now moment) {
+func (t *Table) settle(now snapshot) {
 	for _, e := range t.memory.newest {
 		if e.round != t.round {
 			t.memory.leave(e)
 		}
-		if !e.gone || e.clear.at != 0 && !given(e.PID, e.clear, now) {
-			e.clear = now
+		if !e.gone || e.notReusedUntil.at != 0 && !mayBeNew(e.PID, e.notReusedUntil, now) {
+			e.notReusedUntil = now
 		}
 	}
 }
@@ -146,15 +148,16 @@ func (t *Table) refresh(pid int) *entry {
 		t.miss(pid)
 		return nil
 	}
-	e := t.memory.find(s.Key)
+	key := keyOf(&s)
+	e := t.memory.find(key)
 	if e == nil {
-		e = &entry{Key: s.Key, round: t.round}
+		e = &entry{Key: key, round: t.round}
 		t.memory.add(e)
 	}
-	if e.clear.at == 0 {
-		e.clear = t.scanned
+	if e.notReusedUntil.at == 0 {
+		e.notReusedUntil = t.scanned
 	}
-	e.clear.at, e.seen = now, now
+	e.notReusedUntil.at, e.seen = now, now
 	if !e.told || e.program == nil {
 		t.learn(e, &s, dir, now)
 	}
@@ -170,19 +173,19 @@ func (t *Table) miss(pid int) {
 
 // learn takes over what /proc tells of a living process. One that is dying has
 // lost its program and its command line already, so the old ones stand.
-func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
-	e.parent = s.parent
+func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration) {
+	e.parent = s.Parent
 	executable := dir.executable()
 	old := e.program
-	same := old != nil && old.command == s.command && (executable == "" || executable == old.executable)
-	if same && (s.dead || now < e.read+freshFor) {
+	same := old != nil && old.command == s.Command && (executable == "" || executable == old.executable)
+	if same && (s.Zombie || now < e.read+freshFor) {
 		return
 	}
 	e.read = now
 	commandLine := dir.commandLine()
 	switch {
 	case !same:
-		e.before, e.program = old, &program{command: s.command, executable: executable, commandLine: commandLine}
+		e.before, e.program = old, &program{command: s.Command, executable: executable, commandLine: commandLine}
 		e.instance = nil
 	case commandLine != "" && commandLine != old.commandLine:
 		e.program = &program{command: old.command, executable: old.executable, commandLine: commandLine}
@@ -191,11 +194,11 @@ func (t *Table) learn(e *entry, s *stat, dir folder, now time.Duration) {
 	path := parseCgroups(dir.cgroups())
 	if path == "/" {
 		// So the kernel says of whoever is about to end, wherever it was.
-		if last, ok := dir.stat(); !ok || last.dead || last.ending {
+		if last, ok := dir.stat(); !ok || last.Zombie || last.Exiting {
 			path = ""
 		}
 	}
-	if path != "" && (e.place == nil || e.place.path != path && !s.dead) {
+	if path != "" && (e.place == nil || e.place.path != path && !s.Zombie) {
 		e.place, e.cgroup, e.instance = newPlace(path), CgroupID{}, nil
 	}
 }

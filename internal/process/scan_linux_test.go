@@ -17,10 +17,10 @@ import (
 
 func TestGiven(t *testing.T) {
 	t.Parallel()
-	at := func(cursor, births int) moment { return moment{cursor: cursor, births: births} }
+	at := func(cursor, births int) snapshot { return snapshot{cursor: cursor, births: births} }
 	for name, test := range map[string]struct {
 		pid      int
-		from, to moment
+		from, to snapshot
 		want     bool
 	}{
 		"nothing happened":          {50, at(50, 900), at(50, 900), false},
@@ -42,7 +42,7 @@ func TestGiven(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, test.want, given(test.pid, test.from, test.to))
+			assert.Equal(t, test.want, mayBeNew(test.pid, test.from, test.to))
 		})
 	}
 }
@@ -53,7 +53,7 @@ func FuzzGiven(f *testing.F) {
 	f.Add(uint16(399), uint16(31000), uint16(3000))
 	f.Fuzz(func(t *testing.T, pid, cursor, births uint16) {
 		const first, last = 300, 32767
-		from := moment{cursor: first + int(cursor)%(last-first), births: 1}
+		from := snapshot{cursor: first + int(cursor)%(last-first), births: 1}
 		to := from
 		was := false
 		for range births {
@@ -64,7 +64,7 @@ func FuzzGiven(f *testing.F) {
 			to.births++
 			was = was || to.cursor == int(pid)
 		}
-		assert.True(t, given(int(pid), from, to) || !was)
+		assert.True(t, mayBeNew(int(pid), from, to) || !was)
 	})
 }
 
@@ -229,7 +229,7 @@ func TestPrimeForgetsNobodyWhoWasToldMeanwhile(t *testing.T) {
 	h := newFakeHost(t, false)
 	h.table.round++ // a scan has begun
 	h.table.Exec(Exec{Key: Key{PID: 5000, Start: h.uptime}, Executable: "/new"})
-	h.table.settle(h.table.mark())
+	h.table.settle(h.table.snapshot())
 	assert.False(t, h.table.memory.newest[5000].gone)
 }
 

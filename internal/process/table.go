@@ -11,7 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/occasional"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 )
 
 const (
@@ -86,7 +86,7 @@ type Table struct {
 	memory  memory
 	cgroups cgroups
 	reads   budget
-	scanned moment
+	scanned snapshot
 	round   uint64
 }
 
@@ -99,7 +99,7 @@ func NewTable(config Config) *Table {
 		config.Logger = zap.NewNop()
 	}
 	return &Table{
-		logger:  occasional.Logger(config.Logger),
+		logger:  logsampling.New(config.Logger),
 		proc:    newProc(config.Root),
 		host:    config.Host,
 		boot:    BootTime(),

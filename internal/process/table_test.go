@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
 // newToldTable returns a table that has no /proc, so that it knows only what it
@@ -80,10 +81,10 @@ func TestIdentifyNeverPassesOnANameToTheNextLife(t *testing.T) {
 			if exits {
 				table.Exit(parentKey)
 			}
-			next := Key{PID: parentKey.PID, Start: parentKey.Start + tick}
+			next := Key{PID: parentKey.PID, Start: parentKey.Start + procstat.Tick}
 			instance, executable := table.Identify(next, CgroupID{})
 			assert.Empty(t, executable)
-			assert.Equal(t, &kill.Instance{Start: table.boot.Add(5*time.Second + tick), SinceBoot: 5*time.Second + tick}, instance)
+			assert.Equal(t, &kill.Instance{Start: table.boot.Add(5*time.Second + procstat.Tick), SinceBoot: 5*time.Second + procstat.Tick}, instance)
 
 			table.Fork(childKey, next) // by a parent that is not known
 			_, executable = table.Identify(next, CgroupID{})
@@ -187,7 +188,7 @@ func TestTableIsSafeForConcurrentUse(t *testing.T) {
 	for worker := range 4 {
 		group.Go(func() {
 			for i := range 2000 {
-				key := Key{PID: 1 + (i*7+worker)%100, Start: time.Duration(i/10) * tick}
+				key := Key{PID: 1 + (i*7+worker)%100, Start: time.Duration(i/10) * procstat.Tick}
 				child := Key{PID: key.PID + 1, Start: key.Start}
 				table.Fork(key, child)
 				table.Exec(Exec{Key: child, Executable: "/bin/x"})

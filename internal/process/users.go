@@ -27,7 +27,9 @@ const (
 //
 // It exists beside os/user because that one reads the whole file for each
 // question, or with cgo asks NSS, where a directory server that is down blocks
-// for minutes. Users asks nobody: who is not in the file has no name.
+// for minutes. Users asks nobody: who is not in the file has no name. moby/sys/user takes
+// an id that it cannot read for 0, so that a damaged line could give root another name,
+// takes comments for users, and reads on however long the file is.
 type Users struct {
 	path string
 	// host is the name of this host, whose users these are.

@@ -7,25 +7,76 @@ package source
 
 import (
 	"context"
+	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Deliver hands events on. It returns nil once they have been taken, or are
+// Observation is one thing that a source has seen: exactly one of the two is not nil.
+type Observation struct {
+	// Event is a signal, a death that the kernel reports, or something that blinds the monitor.
+	Event *kill.Event
+	// End is the end of a process.
+	End *kill.End
+}
+
+// Events returns events as observations.
+func Events(events []*kill.Event) []Observation {
+	seen := make([]Observation, len(events))
+	for i, e := range events {
+		seen[i].Event = e
+	}
+	return seen
+}
+
+// Ends returns the ends of processes as observations.
+func Ends(ends []*kill.End) []Observation {
+	seen := make([]Observation, len(ends))
+	for i, end := range ends {
+		seen[i].End = end
+	}
+	return seen
+}
+
+// Deliver hands observations on. It returns nil once they have been taken, or are
 // given up for good, so that they may be forgotten; it returns an error if they
 // were not delivered because the receiver is shutting down. It blocks while the
 // pipeline is not able to take them.
-type Deliver func(events []*kill.Event) error
+type Deliver func(seen []Observation) error
 
-// Source turns bytes of the kernel's or of a file into events.
+// Source turns bytes of the kernel's or of a file into observations.
 type Source interface {
 	// Start checks and opens what the source needs, and fails if a human has
-	// to mend something. The source sees everything from here on.
+	// to fix something. The source sees everything from here on.
 	Start(ctx context.Context) error
-	// Run delivers events until ctx is done, and then those that it has begun
+	// Traits declares what the source can do. It is called after Start.
+	Traits() Traits
+	// Run delivers observations until ctx is done, and then those that it has begun
 	// to gather. It is called once, after Start.
 	Run(ctx context.Context, deliver Deliver)
 	// Close releases what Start has opened. It is called after Run, or instead
 	// of it.
 	Close() error
+}
+
+// Traits are what a source can do, so that nobody has to know which one it is.
+type Traits struct {
+	// Way is how the source sees signals: "ebpf", "multicast", "unicast" or "file".
+	Way string
+	// Live is true if it reports what happens now, and cannot report it again.
+	Live bool
+	// TracksProcesses is true if it keeps the process table up to date.
+	TracksProcesses bool
+	// Watch is not nil if the source reports the end of each process that it has reported
+	// a signal to, and only after all signals to it. Watch makes it report the end of
+	// another one: start is when that was created, since boot.
+	Watch func(pid int, start time.Duration)
+}
+
+// Store keeps a few values over a restart. The collector's storage.Client is one.
+type Store interface {
+	// Get returns the value of a key; nil if there is none.
+	Get(ctx context.Context, key string) ([]byte, error)
+	// Set replaces the value of a key.
+	Set(ctx context.Context, key string, value []byte) error
 }

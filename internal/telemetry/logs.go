@@ -12,6 +12,7 @@ import (
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 // Logs turns events into log records. It is not safe for concurrent use.
@@ -67,8 +68,8 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	t := l.texts(e, target)
 	record.Body().SetStr(t.body)
 
-	a := attributes{&l.attributes}
-	a.m.EnsureCapacity(capacity(e, target))
+	shape := shapeOf(e, target)
+	a := l.begin(shape)
 	a.signal(e, target)
 	a.target(e, target, &t.party)
 	if e.Kind != kill.KindAbend {
@@ -84,7 +85,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.known("log.record.uid", t.uid)
 	a.text("log.file.path", e.File)
 	a.text("log.record.original", l.original(e, target))
-	a.m.UnsafeIntoMap(record.Attributes())
+	l.end(shape, record.Attributes())
 }
 
 // original returns the records that concern one target.
@@ -93,8 +94,8 @@ func (l *Logs) original(e *kill.Event, target *kill.Process) string {
 	if target != nil && target.Original != "" {
 		original = strings.TrimPrefix(original+"\n"+target.Original, "\n")
 	}
-	if l.config.CommandLine != CommandLineFull {
-		original = redactOriginal(original)
+	if l.config.CommandLine != redact.Full {
+		original = redact.Records(original)
 	}
 	return original
 }
@@ -116,30 +117,23 @@ func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	return texts{body: all[:body], uid: all[body:], party: l.party(&e.Sender, target)}
 }
 
-const (
-	// usualAttributes is how many attributes most records have, usualInstance how
-	// many more it takes to say which process it was, and who its parents are.
-	usualAttributes, usualInstance = 34, 7
-)
-
-func capacity(e *kill.Event, target *kill.Process) int {
-	n := usualAttributes
-	if e.Sender.Instance != nil {
-		n += usualInstance
+// severity goes by what the signal does, not by whom it concerns. Even a failed attempt to
+// blind the monitor is an error.
+func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
+	switch e.Kind {
+	case kill.KindSignal:
+		return signalSeverity(e, target)
+	case kill.KindAbend, kill.KindTamper:
+		return plog.SeverityNumberError
+	case kill.KindOutcome:
+		return outcomeSeverity(e.Outcome)
 	}
-	if target != nil && target.Instance != nil {
-		n += usualInstance
-	}
-	return n
+	return plog.SeverityNumberUnspecified
 }
 
-// severity is told by what the signal does, not by who is concerned. Even a
-// failed attempt to blind the monitor is one.
-func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
+func signalSeverity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 	switch {
-	case e.Outcome != nil:
-		return outcomeSeverity(e.Outcome)
-	case e.Kind == kill.KindAbend, e.Kind == kill.KindTamper, e.Cause == kill.CauseOOM:
+	case e.Cause == kill.CauseOOM:
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug

@@ -12,11 +12,12 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 func testConfig() Config {
 	return Config{
-		HostName: "db1", HostID: "0123", OSType: "linux", ScopeName: "scope", ScopeVersion: "1.0", CommandLine: CommandLineRedacted,
+		HostName: "db1", HostID: "0123", OSType: "linux", ScopeName: "scope", ScopeVersion: "1.0", CommandLine: redact.Redacted,
 	}
 }
 
@@ -173,10 +174,10 @@ func TestSeverity(t *testing.T) {
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	for mode, want := range map[CommandLine][2]any{
-		CommandLineRedacted: {"mykill -p***", "type=PROCTITLE msg=x: proctitle=***"},
-		CommandLineFull:     {"mykill -phunter2", "type=PROCTITLE msg=x: proctitle=41"},
-		CommandLineOff:      {nil, "type=PROCTITLE msg=x: proctitle=***"},
+	for mode, want := range map[redact.Policy][2]any{
+		redact.Redacted: {"mykill -p***", "type=PROCTITLE msg=x: proctitle=***"},
+		redact.Full:     {"mykill -phunter2", "type=PROCTITLE msg=x: proctitle=41"},
+		redact.Off:      {nil, "type=PROCTITLE msg=x: proctitle=***"},
 	} {
 		config := testConfig()
 		config.CommandLine = mode

@@ -8,7 +8,8 @@ package telemetry
 const maxMemo = 1024
 
 // memo remembers texts that take long to make, as the same are wanted event after
-// event.
+// event. hashicorp/golang-lru would move an element at each hit, which takes half as long
+// again, to save making a few hundred texts anew now and then.
 type memo[K comparable] struct {
 	write func(K) string
 	texts map[K]string

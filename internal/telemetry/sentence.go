@@ -21,22 +21,31 @@ func Address(e *kill.Event) string { return string(appendAddress(nil, e)) }
 // Visible returns text so that it can do no harm on a terminal.
 func Visible(text string) string { return string(appendVisible(nil, text)) }
 
-// sentence appends what a person wants to read of an event. target is nil if
-// nobody was struck.
+// sentence appends what a person wants to read of an event: nothing but its kind if that
+// has no log records. target is nil if nobody was struck.
 func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	switch e.Kind {
-	case kill.KindOutcome:
-		return outcomeSentence(buf, e, target)
+	case kill.KindSignal:
+		return signalSentence(buf, e, target)
+	case kill.KindAbend:
+		return abendSentence(buf, e, target)
 	case kill.KindTamper:
 		return tamperSentence(buf, e)
-	case kill.KindAbend:
-		buf = appendProcess(buf, target)
-		buf = appendDetails(buf, target)
-		if e.Cause == kill.CauseSeccomp {
-			return append(append(buf, " was killed by seccomp with "...), signalName(e)...)
-		}
-		return append(append(buf, " died of "...), signalName(e)...)
+	case kill.KindOutcome:
+		return outcomeSentence(buf, e, target)
 	}
+	return append(buf, e.Kind...)
+}
+
+func abendSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	buf = appendDetails(appendProcess(buf, target), target)
+	if e.Cause == kill.CauseSeccomp {
+		return append(append(buf, " was killed by seccomp with "...), signalName(e)...)
+	}
+	return append(append(buf, " died of "...), signalName(e)...)
+}
+
+func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	byKernel := e.Origin == kill.OriginKernel
 	if byKernel {
 		buf = append(buf, "the kernel"...)

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 const (
@@ -103,20 +104,20 @@ func TestTargetTitle(t *testing.T) {
 	t.Parallel()
 	const started = "mysqld\x00--password=hunter2\x00"
 	tests := map[string]struct {
-		mode        CommandLine
+		mode        redact.Policy
 		commandLine string
 		want        any
 	}{
-		"redacted":             {CommandLineRedacted, started, "mysqld --password=***"},
-		"full":                 {CommandLineFull, started, "mysqld --password=hunter2"},
-		"off":                  {CommandLineOff, started, nil},
-		"as long as it may":    {CommandLineFull, strings.Repeat("x", 1024), strings.Repeat("x", 1024)},
-		"too long":             {CommandLineFull, strings.Repeat("x", 1025), strings.Repeat("x", 1024)},
-		"within a character":   {CommandLineFull, strings.Repeat("x", 1022) + "\u2713", strings.Repeat("x", 1022)},
-		"after an argument":    {CommandLineFull, strings.Repeat("x", 1023) + "\x00y", strings.Repeat("x", 1023)},
-		"invalid and long":     {CommandLineFull, strings.Repeat("\x80", 2000), "\uFFFD"},
-		"secret at the end":    {CommandLineRedacted, strings.Repeat("x", 1000) + " a://b:" + strings.Repeat("s", 100) + "@c", strings.Repeat("x", 1000) + " a://b:***@c"},
-		"of a kernel's thread": {CommandLineFull, "", nil},
+		"redacted":             {redact.Redacted, started, "mysqld --password=***"},
+		"full":                 {redact.Full, started, "mysqld --password=hunter2"},
+		"off":                  {redact.Off, started, nil},
+		"as long as it may":    {redact.Full, strings.Repeat("x", 1024), strings.Repeat("x", 1024)},
+		"too long":             {redact.Full, strings.Repeat("x", 1025), strings.Repeat("x", 1024)},
+		"within a character":   {redact.Full, strings.Repeat("x", 1022) + "\u2713", strings.Repeat("x", 1022)},
+		"after an argument":    {redact.Full, strings.Repeat("x", 1023) + "\x00y", strings.Repeat("x", 1023)},
+		"invalid and long":     {redact.Full, strings.Repeat("\x80", 2000), "\uFFFD"},
+		"secret at the end":    {redact.Redacted, strings.Repeat("x", 1000) + " a://b:" + strings.Repeat("s", 100) + "@c", strings.Repeat("x", 1000) + " a://b:***@c"},
+		"of a kernel's thread": {redact.Full, "", nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -75,8 +75,8 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 		span.Status().SetMessage(failMessage(e))
 	}
 	p := t.party(&e.Sender, target)
-	a := attributes{&t.attributes}
-	a.m.EnsureCapacity(capacity(e, target))
+	shape := shapeOf(e, target)
+	a := t.begin(shape)
 	a.signal(e, nil)
 	a.target(e, target, &p)
 	a.sender(&e.Sender, &p)
@@ -85,7 +85,7 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
 	a.id("kill.audit.session.id", e.Sender.Session)
-	a.m.UnsafeIntoMap(span.Attributes())
+	t.end(shape, span.Attributes())
 
 	span.Events().EnsureCapacity(len(o.Signals))
 	for i := range o.Signals {
@@ -98,8 +98,7 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	event.SetName("signal")
 	event.SetTimestamp(pcommon.NewTimestampFromTime(s.Time))
-	a := attributes{&t.attributes}
-	a.m.EnsureCapacity(usualAttributes)
+	a := t.begin(ofSpanEvent)
 	a.signal(&kill.Event{
 		Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,
 		Result: s.Result, Delivery: s.Delivery,
@@ -110,7 +109,7 @@ func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 		a.ancestry(s.Sender.Ancestry, t.ancestors)
 		a.id("kill.audit.session.id", s.Sender.Session)
 	}
-	a.m.UnsafeIntoMap(event.Attributes())
+	t.end(ofSpanEvent, event.Attributes())
 }
 
 // call writes the span of a call that struck many, which is there for as long as any
@@ -134,8 +133,8 @@ func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 			" were killed by SIGKILL, dumped core or survived")
 	}
 	p := t.party(&e.Sender, nil)
-	a := attributes{&t.attributes}
-	a.m.EnsureCapacity(capacity(e, nil))
+	shape := shapeOf(e, nil)
+	a := t.begin(shape)
 	a.signal(e, nil)
 	if e.TargetCount >= 0 {
 		a.integer("kill.target.count", int64(e.TargetCount))
@@ -154,5 +153,5 @@ func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
 	a.id("kill.audit.session.id", e.Sender.Session)
-	a.m.UnsafeIntoMap(span.Attributes())
+	t.end(shape, span.Attributes())
 }

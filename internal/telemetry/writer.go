@@ -12,15 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-)
-
-// CommandLine says how much of the sender's command line is told.
-type CommandLine string
-
-const (
-	CommandLineRedacted CommandLine = "redacted"
-	CommandLineFull     CommandLine = "full"
-	CommandLineOff      CommandLine = "off"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 // Config says how events are turned into telemetry.
@@ -31,7 +23,8 @@ type Config struct {
 	OSType string
 	// ScopeName and ScopeVersion name the receiver.
 	ScopeName, ScopeVersion string
-	CommandLine             CommandLine
+	// CommandLine says how much of command lines is reported.
+	CommandLine redact.Policy
 }
 
 // writer is what log records and spans have in common.
@@ -39,15 +32,55 @@ type writer struct {
 	config Config
 	// attributes gathers those of one record or resource at a time.
 	attributes xpdata.MapBuilder
-	titles     memo[string]
-	starts     memo[time.Time]
-	ancestors  memo[kill.Ancestor]
+	// most is how many attributes a record of each shape has had at most.
+	most      [shapes]int
+	titles    memo[string]
+	starts    memo[time.Time]
+	ancestors memo[kill.Ancestor]
 }
 
 func newWriter(config Config) *writer {
 	w := &writer{config: config, starts: newMemo(formatStart), ancestors: newMemo(formatAncestor)}
 	w.titles = newMemo(w.shownTitle)
 	return w
+}
+
+// shape says which groups of attributes a record has. Records of one shape have about as
+// many attributes.
+type shape uint8
+
+const (
+	ofSender shape = 1 << iota
+	ofTarget
+	ofOutcome
+	ofSpanEvent
+	shapes
+)
+
+func shapeOf(e *kill.Event, target *kill.Process) (s shape) {
+	if e.Sender.Instance != nil {
+		s |= ofSender
+	}
+	if target != nil && target.Instance != nil {
+		s |= ofTarget
+	}
+	if e.Outcome != nil {
+		s |= ofOutcome
+	}
+	return s
+}
+
+// begin begins the attributes of a record. There is room for as many as any record of its
+// shape has had, so that they seldom have to be moved while they are put.
+func (w *writer) begin(s shape) attributes {
+	w.attributes.EnsureCapacity(w.most[s])
+	return attributes{&w.attributes}
+}
+
+// end hands the attributes over.
+func (w *writer) end(s shape, m pcommon.Map) {
+	w.attributes.UnsafeIntoMap(m)
+	w.most[s] = max(w.most[s], m.Len())
 }
 
 func (w *writer) resource(resource pcommon.Resource) {
@@ -75,7 +108,7 @@ func (w *writer) party(sender, target *kill.Process) party {
 }
 
 func (w *writer) title(title string) string {
-	if title == "" || w.config.CommandLine == CommandLineOff {
+	if title == "" || w.config.CommandLine == redact.Off {
 		return ""
 	}
 	return w.titles.get(title)
@@ -99,8 +132,8 @@ const longestTitle = 1024
 // the arguments. What is to be hidden is hidden before the end is cut off, which
 // might be what it is told by.
 func (w *writer) shownTitle(title string) string {
-	if w.config.CommandLine == CommandLineRedacted {
-		title = redact(title)
+	if w.config.CommandLine == redact.Redacted {
+		title = redact.Redacted.Apply(title)
 	}
 	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
 	return strings.ReplaceAll(title, "\x00", " ")

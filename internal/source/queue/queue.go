@@ -1,13 +1,12 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package queue holds the events of a live source until the pipeline takes them.
+// Package queue holds what a live source has seen until the pipeline takes it.
 package queue
 
 import (
 	"sync"
 
-	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -16,37 +15,37 @@ import (
 // of a quarter of a minute.
 const Max = 32768
 
-// maxBatch is how many events are handed on at once at most.
+// maxBatch is how many observations are handed on at once at most.
 const maxBatch = 512
 
-// Queue holds events until the pipeline takes them. Adding never waits. It is
+// Queue holds observations until the pipeline takes them. Adding never waits. It is
 // safe for concurrent use.
 type Queue struct {
 	mutex   sync.Mutex
-	events  []*kill.Event
+	seen    []source.Observation
 	weight  int
 	dropped int64
-	// ready holds a token while there may be events.
+	// ready holds a token while there may be something.
 	ready chan struct{}
 }
 
 // New returns an empty queue.
 func New() *Queue { return &Queue{ready: make(chan struct{}, 1)} }
 
-// Add adds events, and drops what does not fit. An event that is larger than
+// Add adds observations, and drops what does not fit. An event that is larger than
 // the whole queue fits if it is alone.
-func (q *Queue) Add(events []*kill.Event) {
-	if len(events) == 0 {
+func (q *Queue) Add(seen []source.Observation) {
+	if len(seen) == 0 {
 		return
 	}
 	q.mutex.Lock()
-	for _, e := range events {
-		if q.weight > 0 && q.weight+Weight(e) > Max {
+	for _, o := range seen {
+		if q.weight > 0 && q.weight+Weight(o) > Max {
 			q.dropped++
 			continue
 		}
-		q.events = append(q.events, e)
-		q.weight += Weight(e)
+		q.seen = append(q.seen, o)
+		q.weight += Weight(o)
 	}
 	q.mutex.Unlock()
 	select {
@@ -55,18 +54,18 @@ func (q *Queue) Add(events []*kill.Event) {
 	}
 }
 
-// Take returns up to limit events, oldest first.
-func (q *Queue) Take(limit int) []*kill.Event {
+// Take returns up to limit observations, oldest first.
+func (q *Queue) Take(limit int) []source.Observation {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	n := min(limit, len(q.events))
-	taken := q.events[:n:n]
-	q.events = q.events[n:]
-	if len(q.events) == 0 {
-		q.events = nil // so that what was taken is not held on to
+	n := min(limit, len(q.seen))
+	taken := q.seen[:n:n]
+	q.seen = q.seen[n:]
+	if len(q.seen) == 0 {
+		q.seen = nil // so that what was taken is not held on to
 	}
-	for _, e := range taken {
-		q.weight -= Weight(e)
+	for _, o := range taken {
+		q.weight -= Weight(o)
 	}
 	return taken
 }
@@ -85,22 +84,22 @@ func (q *Queue) Drop(events int64) {
 	q.dropped += events
 }
 
-// Len returns how many events there are.
+// Len returns how many observations there are.
 func (q *Queue) Len() int {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	return len(q.events)
+	return len(q.seen)
 }
 
 // Deliver hands on what is in the queue. It reports false if the receiver is shutting
 // down.
 func (q *Queue) Deliver(deliver source.Deliver) bool {
 	for {
-		events := q.Take(maxBatch)
-		if len(events) == 0 {
+		seen := q.Take(maxBatch)
+		if len(seen) == 0 {
 			return true
 		}
-		if deliver(events) != nil {
+		if deliver(seen) != nil {
 			return false
 		}
 	}
@@ -110,8 +109,8 @@ func (q *Queue) Deliver(deliver source.Deliver) bool {
 func (q *Queue) Abandon() {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
-	q.dropped += int64(len(q.events))
-	q.events, q.weight = nil, 0
+	q.dropped += int64(len(q.seen))
+	q.seen, q.weight = nil, 0
 }
 
 // TakeDropped returns how many were dropped since the last call.
@@ -123,8 +122,13 @@ func (q *Queue) TakeDropped() int64 {
 	return dropped
 }
 
-// Ready receives a token while there may be events.
+// Ready receives a token while there may be something.
 func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
-// Weight is how much of the queue an event takes.
-func Weight(e *kill.Event) int { return 1 + len(e.Targets) }
+// Weight is how much of the queue an observation takes.
+func Weight(o source.Observation) int {
+	if o.Event == nil {
+		return 1
+	}
+	return 1 + len(o.Event.Targets)
+}

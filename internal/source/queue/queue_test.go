@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 func event(serial uint32, targets int) *kill.Event {
@@ -17,10 +18,10 @@ func event(serial uint32, targets int) *kill.Event {
 	return e
 }
 
-func serialsOf(events []*kill.Event) []uint32 {
+func serialsOf(seen []source.Observation) []uint32 {
 	var serials []uint32
-	for _, e := range events {
-		serials = append(serials, e.Audit.Serial)
+	for _, o := range seen {
+		serials = append(serials, o.Event.Audit.Serial)
 	}
 	return serials
 }
@@ -28,11 +29,11 @@ func serialsOf(events []*kill.Event) []uint32 {
 func TestQueueKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	q := New()
-	q.Add([]*kill.Event{event(1, 1), event(2, 1)})
-	q.Add([]*kill.Event{event(3, 1)})
+	q.Add(source.Events([]*kill.Event{event(1, 1), event(2, 1)}))
+	q.Add(source.Events([]*kill.Event{event(3, 1)}))
 	assert.Len(t, q.ready, 1, "once, however many come")
 	assert.Equal(t, []uint32{1, 2}, serialsOf(q.Take(2)))
-	q.Add([]*kill.Event{event(4, 1)})
+	q.Add(source.Events([]*kill.Event{event(4, 1)}))
 	assert.Equal(t, []uint32{3, 4}, serialsOf(q.Take(10)))
 	assert.Empty(t, q.Take(10))
 	assert.Zero(t, q.TakeDropped())
@@ -42,7 +43,7 @@ func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	q := New()
 	for i := range uint32(Max) {
-		q.Add([]*kill.Event{event(i, 1)})
+		q.Add(source.Events([]*kill.Event{event(i, 1)}))
 	}
 	assert.EqualValues(t, Max/2, q.TakeDropped())
 	assert.True(t, q.Full())
@@ -51,7 +52,7 @@ func TestQueueIsBounded(t *testing.T) {
 	assert.Zero(t, q.TakeDropped(), "each is told once")
 	assert.Len(t, q.Take(Max), Max/2)
 	assert.False(t, q.Full())
-	q.Add([]*kill.Event{event(1, 1)})
+	q.Add(source.Events([]*kill.Event{event(1, 1)}))
 	assert.Equal(t, []uint32{1}, serialsOf(q.Take(1)), "there is room again")
 	assert.Zero(t, q.weight)
 }
@@ -60,7 +61,7 @@ func TestQueueIsBounded(t *testing.T) {
 func TestQueueTakesALargeEventAlone(t *testing.T) {
 	t.Parallel()
 	q := New()
-	q.Add([]*kill.Event{event(1, 2*Max), event(2, 1)})
+	q.Add(source.Events([]*kill.Event{event(1, 2*Max), event(2, 1)}))
 	assert.EqualValues(t, 1, q.TakeDropped())
 	assert.Equal(t, []uint32{1}, serialsOf(q.Take(10)))
 }

@@ -18,12 +18,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/progress"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
 const (
@@ -37,7 +37,7 @@ const (
 
 // logs are those that a report is made of.
 type logs struct {
-	opened []*auditfile.Log
+	opened []*auditlog.Log
 	// paths are what the user calls them.
 	paths []string
 	bar   *progress.Bar
@@ -67,7 +67,7 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 			l.add(nameOf(path), opened)
 			continue
 		}
-		err = mend(err)
+		err = withFix(err)
 		if len(paths) == 1 {
 			cancel()
 			return nil, err
@@ -86,14 +86,14 @@ func nameOf(path string) string {
 }
 
 // open opens a log that is closed when ctx is done.
-func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditfile.Log, error) {
+func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditlog.Log, error) {
 	if path == standardInput {
-		return auditfile.NewLog(nameOf(path), interruptible(ctx, in)), nil
+		return auditlog.New(nameOf(path), interruptible(ctx, in)), nil
 	}
 	if isStream(path) {
-		return auditfile.NewLog(path, interruptible(ctx, &stream{path: path})), nil
+		return auditlog.New(path, interruptible(ctx, &stream{path: path})), nil
 	}
-	opened, err := auditfile.OpenLog(path)
+	opened, err := auditlog.Open(path)
 	if err == nil {
 		context.AfterFunc(ctx, opened.Close)
 	}
@@ -101,7 +101,7 @@ func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditfile.
 }
 
 // add adds a log, unless it is a part of another one: audit.log* names all of them.
-func (l *logs) add(path string, added *auditfile.Log) {
+func (l *logs) add(path string, added *auditlog.Log) {
 	for i, other := range l.opened {
 		if added.Same(other) || added.Within(other) {
 			added.Close()
@@ -135,7 +135,7 @@ func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 		log.Share = len(l.opened)
 		l.tellUnread(log.Unread())
 		log.Progress = l.bar.Add
-		log.Problem = func(p auditfile.Problem) {
+		log.Problem = func(p auditlog.Problem) {
 			if ctx.Err() == nil { // else the log was closed on purpose
 				l.notes.problem(p)
 			}
@@ -185,7 +185,7 @@ func (l *logs) events() []iter.Seq[*kill.Event] {
 
 // contain reports whether a file is among those that are read.
 func (l *logs) contain(info fs.FileInfo) bool {
-	return slices.ContainsFunc(l.opened, func(log *auditfile.Log) bool { return log.Contains(info) })
+	return slices.ContainsFunc(l.opened, func(log *auditlog.Log) bool { return log.Contains(info) })
 }
 
 // span returns from when to when there are records, and how many lines were read.
@@ -262,8 +262,8 @@ func interruptible(ctx context.Context, in io.Reader) io.Reader {
 	return reader
 }
 
-// mend says what to do about a log that cannot be opened.
-func mend(err error) error {
+// withFix adds what to do about a log that cannot be opened.
+func withFix(err error) error {
 	var at *fs.PathError
 	if !errors.As(err, &at) {
 		return err

@@ -14,9 +14,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -74,7 +74,7 @@ func (n *notes) fail(err error) {
 
 // problem tells of a line that could not be read. That is no trouble as long as it is but a
 // line: after a power failure there may be one in any log.
-func (n *notes) problem(p auditfile.Problem) {
+func (n *notes) problem(p auditlog.Problem) {
 	if p.Rest {
 		n.fail(p)
 		return

@@ -12,15 +12,17 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/spf13/cobra"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
-	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/moment"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/summary"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/timeline"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/timeparse"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -76,6 +78,10 @@ why), 2 if something could not be read; what could be is reported nevertheless.`
 	return cmd
 }
 
+// thisMachine is the host that the report is made on, part of each log.record.uid. The tests
+// have one that is the same everywhere.
+var thisMachine = func() machine.Machine { return machine.This("") }
+
 func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	config, err := f.config(time.Now())
 	if err != nil {
@@ -95,7 +101,7 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	}
 	// The second time it ends at once, also where nobody takes what it writes.
 	defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM) })()
-	host := machine.This("")
+	host := thisMachine()
 	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, host: host, users: process.NewUsers(f.passwd, host.Name)}
 	if err := r.openOutputs(cmd); err != nil {
 		return err
@@ -115,12 +121,12 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 		return config, err
 	}
 	if f.since != "" {
-		if config.Since, _, err = moment.Parse(f.since, now); err != nil {
+		if config.Since, _, err = timeparse.Parse(f.since, now); err != nil {
 			return config, fmt.Errorf("--since: %w", err)
 		}
 	}
 	if f.until != "" {
-		if _, config.Until, err = moment.Parse(f.until, now); err != nil {
+		if _, config.Until, err = timeparse.Parse(f.until, now); err != nil {
 			return config, fmt.Errorf("--until: %w", err)
 		}
 	}
@@ -191,7 +197,7 @@ func (r *report) openOutputs(cmd *cobra.Command) (err error) {
 	if r.drawing != nil || r.summary != nil {
 		return nil
 	}
-	conceal := telemetry.CommandLine(f.commandLine)
+	conceal := redact.Policy(f.commandLine)
 	r.rows, err = listing.New(out, listing.Settings{
 		Format: f.output, Columns: listing.Past(time.Local, conceal, len(r.logs.opened) > 1), Sample: sampleRows, Terminal: on,
 		Telemetry: telemetry.Config{HostName: r.host.Name, HostID: r.host.ID, OSType: r.host.OS, CommandLine: conceal},

@@ -10,6 +10,8 @@ import (
 	"io"
 	"strings"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/wording"
+
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
@@ -114,7 +116,7 @@ func judgeRules(found *auditrules.Inspection) checkedRules {
 		checked.Rules = append(checked.Rules, r)
 	}
 	for _, p := range found.Problems() {
-		checked.Problems = append(checked.Problems, checkedProblem{What: p.What, Mend: p.Mend, Lines: list(p.Lines)})
+		checked.Problems = append(checked.Problems, checkedProblem{What: p.What, Mend: p.Remedy(wording.Words{}), Lines: list(p.Lines)})
 	}
 	return checked
 }

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -15,7 +17,6 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // selectionFlags are the flags that say which signals are asked for.
@@ -38,7 +39,7 @@ func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
 	flags.StringVarP(&f.user, "user", "u", "", "user (name or id) who logged in, or who the sender ran as")
 	flags.BoolVar(&f.failed, "failed", false, "only signals that did not get through (EPERM, ESRCH, ...)")
 	flags.StringVarP(&f.output, "output", "o", listing.FormatTable, "table, json (an object a line) or csv")
-	flags.StringVar(&f.commandLine, "command-line", string(telemetry.CommandLineRedacted),
+	flags.StringVar(&f.commandLine, "command-line", string(redact.Redacted),
 		"how to tell the sender's command line: redacted, full or off")
 }
 
@@ -47,7 +48,7 @@ func (f *selectionFlags) complete(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("signal", completeSignals) // the flag is there
 	fixed := map[string][]string{
 		"output":       listing.Formats(),
-		"command-line": {string(telemetry.CommandLineRedacted), string(telemetry.CommandLineFull), string(telemetry.CommandLineOff)},
+		"command-line": {string(redact.Redacted), string(redact.Full), string(redact.Off)},
 	}
 	for flag, values := range fixed {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
@@ -84,8 +85,8 @@ func (f *selectionFlags) config() (selection.Config, error) {
 	if !slices.Contains(listing.Formats(), f.output) {
 		return config, fmt.Errorf("--output: %q must be table, json or csv", f.output)
 	}
-	switch telemetry.CommandLine(f.commandLine) {
-	case telemetry.CommandLineRedacted, telemetry.CommandLineFull, telemetry.CommandLineOff:
+	switch redact.Policy(f.commandLine) {
+	case redact.Redacted, redact.Full, redact.Off:
 		return config, nil
 	}
 	return config, fmt.Errorf("--command-line: %q must be redacted, full or off", f.commandLine)

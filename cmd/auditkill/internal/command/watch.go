@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/spf13/cobra"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
@@ -162,7 +164,7 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	}
 	return live.Config{
 		Source: f.source, Path: f.file, Key: f.key, Asked: asked, OutcomeTimeout: time.Duration(f.outcome),
-		CommandLine: telemetry.CommandLine(f.commandLine), Host: machine.This(""),
+		CommandLine: redact.Policy(f.commandLine), Host: machine.This(""),
 		Say: func(text string) { fmt.Fprintf(errs, "auditkill: %s\n", text) },
 	}, nil
 }
@@ -172,7 +174,7 @@ func (f *watchFlags) printer(out io.Writer, host machine.Machine) (listing.Print
 	return listing.New(out, listing.Settings{
 		Format: f.output, Columns: listing.Live(time.Local), Terminal: terminal.Of(out),
 		Telemetry: telemetry.Config{
-			HostName: host.Name, HostID: host.ID, OSType: host.OS, CommandLine: telemetry.CommandLine(f.commandLine),
+			HostName: host.Name, HostID: host.ID, OSType: host.OS, CommandLine: redact.Policy(f.commandLine),
 		},
 	})
 }

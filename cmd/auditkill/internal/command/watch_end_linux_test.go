@@ -116,7 +116,7 @@ func TestWatchAfterOneThatWasKilled(t *testing.T) {
 	rules, err := kernel.GetRules()
 	require.NoError(t, err)
 	assert.Empty(t, rules)
-	// What the one that was killed has set stays, and harms nobody (auditnetlink).
+	// What the one that was killed has set stays, and harms nobody (netlinksource).
 	require.NoError(t, kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), 1))
 	require.NoError(t, kernel.SetBacklogLimit(before.BacklogLimit, 1))
 }
@@ -141,7 +141,7 @@ $`},
 		"ebpf":      {"ebpf", `^auditkill: --source ebpf: it lacks CAP_BPF and CAP_PERFMON\nrun it as root: sudo auditkill watch\n`},
 		"multicast": {"multicast", `^auditkill: --source multicast: it lacks CAP_AUDIT_READ\n`},
 		"unicast":   {"unicast", `^auditkill: --source unicast: it lacks CAP_AUDIT_CONTROL\n`},
-		"file":      {"file", `^auditkill: --source file: .*permission denied: run auditkill as root or `},
+		"file":      {"file", `^auditkill: --source file: .*permission denied: run it as root or `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := launchWatch(t, credential, "--source", tt.source, "--file", closed)

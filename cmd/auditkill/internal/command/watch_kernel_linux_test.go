@@ -29,11 +29,14 @@ import (
 )
 
 // audit lends the kernel's audit system with audit off, and sees to it that it is off and
-// as it was once the test is over.
+// as it was once the test is over. Until then signals are sent by a process that the kernel
+// records.
 func audit(t *testing.T) auditcontrol.Client {
 	t.Helper()
 	kernel := audittest.Kernel(t)
 	require.NoError(t, kernel.SetEnabled(false, libaudit.WaitForReply))
+	sendSignal = audittest.StartSender(t).Kill
+	t.Cleanup(func() { sendSignal = syscall.Kill })
 	return kernel
 }
 
@@ -55,11 +58,12 @@ func kills(t *testing.T, w *watching, source string) {
 		assert.Equal(t, kill.Signal(signal).Name(), got.signal)
 		assert.Equal(t, "ok", got.result)
 		assert.Equal(t, source, got.source)
-		v.gone()
-		if source == "audit_file" {
-			continue
+		if source != "audit_file" {
+			// A slow machine sees it later. The victim stays a zombie until then, as before Linux 6.15
+			// nobody can tell how a process ended that was waited for meanwhile.
+			assert.Regexp(t, `^gone (at once|after 0\.\d s), by `+kill.Signal(signal).Name()+"$", w.next("kill.outcome", v.pid).result)
 		}
-		assert.Equal(t, "gone at once, by "+kill.Signal(signal).Name(), w.next("kill.outcome", v.pid).result)
+		v.gone()
 	}
 	tellDelay(t, w)
 }
@@ -246,7 +250,7 @@ func TestWatchByUnicastIfTaken(t *testing.T) {
 	w := launchWatch(t, nil, "--source", "unicast")
 	assert.Equal(t, exitTrouble, w.wait())
 	assert.Regexp(t, fmt.Sprintf(`^auditkill: --source unicast: \S+\[%d\] holds the audit pid; `+
-		`use --source multicast, which listens beside it, or stop it\n`,
+		`stop it, or use --source multicast, which listens beside it\n`,
 		daemon.cmd.Process.Pid), w.errors.String())
 	assert.True(t, daemon.sees(limit), "it has not been disturbed")
 }

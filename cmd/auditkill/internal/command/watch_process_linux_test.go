@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"fmt"
 	"os"
 	"os/exec"
 	"strconv"
@@ -184,13 +185,23 @@ func newVictim(t *testing.T) *victim {
 	cmd := exec.Command("sleep", "1000")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	require.NoError(t, cmd.Start())
+	// Start returns once execve(2) has closed its files, which is before it renames the process
+	// (fs/exec.c, begin_new_exec).
+	require.Eventually(t, func() bool {
+		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", cmd.Process.Pid))
+		return err == nil && string(name) == "sleep\n"
+	}, limit, time.Millisecond)
 	return &victim{t, cmd, cmd.Process.Pid}
 }
+
+// sendSignal is kill(2), called by whoever sends the signals of a test: the test itself, but
+// where it has the audit system, another process (audit).
+var sendSignal = syscall.Kill
 
 // kill sends a signal, and returns when.
 func (v *victim) kill(signal syscall.Signal) time.Time {
 	at := time.Now()
-	require.NoError(v.t, syscall.Kill(v.pid, signal))
+	require.NoError(v.t, sendSignal(v.pid, signal))
 	return at
 }
 

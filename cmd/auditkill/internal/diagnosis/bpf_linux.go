@@ -15,7 +15,7 @@ import (
 )
 
 // tryBPF loads a program of the kind that sees signals, which uses what the kernel has
-// learned last of all that the programs of signaltrace need (bpf_task_pt_regs, Linux
+// learned last of all that the programs of ebpfsource need (bpf_task_pt_regs, Linux
 // 5.15) and what a locked down one refuses. It is never attached, and gone at once. The
 // programs themselves would take a quarter of a second.
 func tryBPF() error {

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/wording"
+
 	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
 
@@ -163,7 +165,7 @@ func (h Host) rules() Rules {
 		}
 	}
 	for _, p := range found.Obstacles {
-		o := Obstacle{What: p.What + "; " + p.Mend, Mend: []string{}}
+		o := Obstacle{What: p.Say(wording.Words{}), Mend: []string{}}
 		for _, line := range p.Lines {
 			o.Mend = append(o.Mend, "sudo "+line)
 			r.TaskNever = r.TaskNever || line == "auditctl -d task,never"

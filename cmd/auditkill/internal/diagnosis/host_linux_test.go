@@ -23,10 +23,10 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
 )
 
 // answers is a kernel that only answers: anything else would panic.
@@ -191,7 +191,7 @@ func TestFactsOfOlderLogs(t *testing.T) {
 		}
 		assert.ElementsMatch(t, []string{"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", ".4.xz"}, unread)
 
-		log, err := auditfile.OpenLog(path)
+		log, err := auditlog.Open(path)
 		require.NoError(t, err)
 		for e := range log.Events(correlate.Config{Timeout: time.Second, MaxPending: 1}) {
 			assert.Fail(t, "no signals are in it", "%+v", e)

@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/auditkill/auditkillreceiver/internal/source/auditfile"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 )
 
 // auditLog looks at the audit log, and who writes it.
@@ -76,7 +76,7 @@ func (l *Log) measure(info fs.FileInfo) {
 // older returns the older files that auditkill report reads with a log, and the paths of
 // those that it does not, though they seem to be of it.
 func older(path string) (rotated []fs.FileInfo, unread []string) {
-	log, err := auditfile.OpenLog(path)
+	log, err := auditlog.Open(path)
 	if err != nil {
 		return nil, []string{} // rotated away since
 	}
@@ -86,7 +86,7 @@ func older(path string) (rotated []fs.FileInfo, unread []string) {
 	if err != nil || linkErr != nil {
 		return nil, []string{}
 	}
-	entries, _ := os.ReadDir(filepath.Dir(target)) // as OpenLog has
+	entries, _ := os.ReadDir(filepath.Dir(target)) // as Open has
 	for _, entry := range entries {
 		info, err := os.Stat(filepath.Join(filepath.Dir(target), entry.Name()))
 		if err == nil && !os.SameFile(info, live) && log.Contains(info) {

@@ -10,12 +10,12 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/table"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 // Past are the columns of what has happened. Which host it was on is told if there are
 // several logs, or the log tells it, as there may be another one further on.
-func Past(location *time.Location, conceal telemetry.CommandLine, severalLogs bool) []table.Column[Entry] {
+func Past(location *time.Location, conceal redact.Policy, severalLogs bool) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
 	}

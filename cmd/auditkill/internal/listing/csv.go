@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -22,11 +23,11 @@ type csvLines struct {
 	out    *csv.Writer
 	atOnce bool
 	// conceal says how much of a command line is told.
-	conceal telemetry.CommandLine
+	conceal redact.Policy
 	begun   bool
 }
 
-func newCSV(out io.Writer, commandLine telemetry.CommandLine, atOnce bool) *csvLines {
+func newCSV(out io.Writer, commandLine redact.Policy, atOnce bool) *csvLines {
 	buffer := bufio.NewWriterSize(out, 2*flushSize) // which the writer takes for its own
 	return &csvLines{buffer: buffer, out: csv.NewWriter(buffer), conceal: commandLine, atOnce: atOnce}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -132,11 +133,11 @@ func (e Entry) User() string {
 }
 
 // CommandLine is the sender's, as far as it may be told.
-func (e Entry) CommandLine(conceal telemetry.CommandLine) string {
+func (e Entry) CommandLine(conceal redact.Policy) string {
 	if e.Kernel() {
 		return ""
 	}
-	title := strings.TrimRight(conceal.Conceal(e.Event.Sender.Title), "\x00")
+	title := strings.TrimRight(conceal.Apply(e.Event.Sender.Title), "\x00")
 	return telemetry.Visible(strings.ReplaceAll(title, "\x00", " "))
 }
 
@@ -157,19 +158,29 @@ func (e Entry) Host() string {
 // Result is "ok", the name of an error such as "EPERM", or why a signal that was sent
 // changed nothing. Of a process that is followed it is what became of it.
 func (e Entry) Result() string {
-	switch result := e.Event.Result; {
-	case e.Event.Outcome != nil:
-		return outcomeOf(e.Event)
-	case e.Event.Kind == kill.KindAbend:
+	switch e.Event.Kind {
+	case kill.KindSignal, kill.KindTamper:
+		return e.attempt()
+	case kill.KindAbend:
 		return "died"
+	case kill.KindOutcome:
+		return outcomeOf(e.Event)
+	}
+	return unknown
+}
+
+// attempt is the result of what a process tried.
+func (e Entry) attempt() string {
+	delivery := e.Event.DeliveryTo(e.Target)
+	switch result := e.Event.Result; {
 	case result.Failed() && result.Error != "":
 		return result.Error
 	case result.Failed():
 		return "errno " + strconv.Itoa(result.Errno)
-	case !result.Known && e.Event.DeliveryTo(e.Target) == kill.DeliveryUnknown:
+	case !result.Known && delivery == kill.DeliveryUnknown:
 		return unknown
 	}
-	switch e.Event.DeliveryTo(e.Target) {
+	switch delivery {
 	case kill.DeliveryIgnored:
 		return "ignored"
 	case kill.DeliveryPending:

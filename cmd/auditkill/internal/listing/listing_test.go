@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -51,9 +52,9 @@ func TestEntry(t *testing.T) {
 		e.Signal(), e.TargetName(), e.TargetPID(), e.TargetProcess(), e.SenderName(), e.SenderPID(), e.SenderProcess(), e.Executable(),
 		e.Program(), e.Login(), e.User(), e.Result(),
 	})
-	assert.Equal(t, "mysql --password=***", e.CommandLine(telemetry.CommandLineRedacted))
-	assert.Equal(t, "mysql --password=hunter2", e.CommandLine(telemetry.CommandLineFull))
-	assert.Empty(t, e.CommandLine(telemetry.CommandLineOff))
+	assert.Equal(t, "mysql --password=***", e.CommandLine(redact.Redacted))
+	assert.Equal(t, "mysql --password=hunter2", e.CommandLine(redact.Full))
+	assert.Empty(t, e.CommandLine(redact.Off))
 	assert.True(t, e.Fatal())
 	assert.False(t, e.Failed())
 }
@@ -70,7 +71,7 @@ func TestEntryOfTheKernel(t *testing.T) {
 		assert.Equal(t, name, e.SenderName())
 		assert.Equal(t, name, e.SenderProcess())
 		assert.Equal(t, name, e.Program())
-		for _, text := range []string{e.SenderPID(), e.Executable(), e.Login(), e.User(), e.CommandLine(telemetry.CommandLineFull)} {
+		for _, text := range []string{e.SenderPID(), e.Executable(), e.Login(), e.User(), e.CommandLine(redact.Full)} {
 			assert.Empty(t, text, name)
 		}
 	}
@@ -117,8 +118,8 @@ func list(t *testing.T, format string, sample int, events ...*kill.Event) string
 	t.Helper()
 	var out bytes.Buffer
 	printer, err := New(&out, Settings{
-		Format: format, Sample: sample, Columns: Past(time.UTC, telemetry.CommandLineRedacted, false),
-		Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
+		Format: format, Sample: sample, Columns: Past(time.UTC, redact.Redacted, false),
+		Telemetry: telemetry.Config{CommandLine: redact.Redacted},
 	})
 	require.NoError(t, err)
 	for _, e := range events {
@@ -217,10 +218,10 @@ func TestErrors(t *testing.T) {
 	_, err := New(io.Discard, Settings{Format: "xml"})
 	require.ErrorContains(t, err, "xml")
 	for _, format := range Formats() {
-		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff, false)})
+		printer, err := New(broken{}, Settings{Format: format, Columns: Past(time.UTC, redact.Off, false)})
 		require.NoError(t, err)
 		require.ErrorIs(t, printer.Print(only(event(nil))), errBroken, format)
-		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, telemetry.CommandLineOff, false), Sample: 10})
+		printer, err = New(broken{}, Settings{Format: format, Columns: Past(time.UTC, redact.Off, false), Sample: 10})
 		require.NoError(t, err)
 		for range 5000 {
 			err = errors.Join(err, printer.Print(only(event(nil))))
@@ -229,13 +230,30 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// Each kind of event that is listed has a result.
+func TestEachKind(t *testing.T) {
+	t.Parallel()
+	for _, kind := range append(kill.Kinds(), "kill.unheard_of") {
+		e := &kill.Event{
+			Kind: kind, Time: at, Signal: kill.SIGTERM, SignalKnown: true, Result: kill.Success(),
+			Outcome: &kill.Outcome{Verdict: kill.VerdictExited, Began: at},
+		}
+		switch kind {
+		case kill.KindCall, "kill.unheard_of": // the first is only a span
+			assert.Equal(t, unknown, Entry{Event: e}.Result(), kind)
+		default:
+			assert.NotEqual(t, unknown, Entry{Event: e}.Result(), kind)
+		}
+	}
+}
+
 func BenchmarkPrint(b *testing.B) {
 	entry := only(event(nil))
 	for _, format := range Formats() {
 		b.Run(format, func(b *testing.B) {
 			printer, err := New(io.Discard, Settings{
-				Format: format, Sample: 1, Columns: Past(time.UTC, telemetry.CommandLineRedacted, false),
-				Telemetry: telemetry.Config{CommandLine: telemetry.CommandLineRedacted},
+				Format: format, Sample: 1, Columns: Past(time.UTC, redact.Redacted, false),
+				Telemetry: telemetry.Config{CommandLine: redact.Redacted},
 			})
 			require.NoError(b, err)
 			b.ReportAllocs()

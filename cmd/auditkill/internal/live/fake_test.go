@@ -13,31 +13,33 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // limit is more than anything here takes.
 const limit = 20 * time.Second
 
-// played is a source that plays what it is given, and tells of ends as eBPF does.
+// played is a source that plays what it is given, and reports ends as eBPF does.
 type played struct {
-	batches  [][]*kill.Event
+	batches  [][]source.Observation
 	refuses  error
 	fails    error
 	refused  error // by whom it has delivered to
-	started  int
 	closed   int
 	finished chan struct{} // once all was delivered
 }
 
-func play(batches ...[]*kill.Event) *played {
+func play(batches ...[]source.Observation) *played {
 	return &played{batches: batches, finished: make(chan struct{})}
 }
 
-func (p *played) Start(context.Context) error {
-	p.started++
-	return p.refuses
+func (p *played) Start(context.Context) error { return p.refuses }
+
+func (*played) Traits() source.Traits {
+	return source.Traits{Way: "played", Live: true, TracksProcesses: true, Watch: func(int, time.Duration) {}}
 }
 
 func (p *played) Run(ctx context.Context, deliver source.Deliver) {
@@ -54,8 +56,6 @@ func (p *played) Close() error {
 	p.closed++
 	return p.fails
 }
-
-func (*played) Follow(int, time.Duration) {}
 
 // said is what was said to the person.
 type said struct {
@@ -75,20 +75,26 @@ func (s *said) all() []string {
 	return s.texts
 }
 
-// newFake returns a watch that has opened nothing.
-func newFake(t *testing.T, asked selection.Config) (*Watch, *said) {
+// fakeConfig watches no host that there is.
+func fakeConfig(asked selection.Config) (Config, *said) {
+	s := &said{}
+	return Config{Source: Auto, Path: "/nowhere", Asked: asked, OutcomeTimeout: time.Minute, CommandLine: redact.Redacted, Say: s.say}, s
+}
+
+// newFake returns a watch by a source that plays.
+func newFake(t *testing.T, asked selection.Config, p *played) (*Watch, *said) {
 	t.Helper()
-	var s said
-	w, err := newWatch(Config{Source: Auto, Path: "/nowhere", Asked: asked, OutcomeTimeout: time.Minute, Say: s.say})
+	config, s := fakeConfig(asked)
+	w, err := open(t.Context(), config, []capture.Candidate{capture.Custom("played", p)})
 	require.NoError(t, err)
-	return w, &s
+	return w, s
 }
 
 // pidBase is beyond all pids, so that nothing is known of these processes.
 const pidBase = 1 << 23
 
 // sent is a signal to a process.
-func sent(signal kill.Signal, to string) *kill.Event {
+func sent(signal kill.Signal, to string) source.Observation {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: time.Now(), Signal: signal, SignalKnown: true, Syscall: "kill",
 		Origin: kill.OriginUser, Scope: kill.ScopeProcess, Result: kill.Success(), TargetCount: 1, Complete: true,
@@ -97,14 +103,14 @@ func sent(signal kill.Signal, to string) *kill.Event {
 	*e.AddTarget() = kill.Process{
 		PID: pidBase + len(to), Command: to, Instance: &kill.Instance{SinceBoot: time.Second},
 	}
-	return e
+	return source.Observation{Event: e}
 }
 
 // end is the end of a process.
-func end(of string, status int) *kill.Event {
-	e := &kill.Event{Kind: kill.KindExit, Time: time.Now(), Exit: &kill.Exit{Known: true, Status: status}, TargetCount: 1}
-	*e.AddTarget() = kill.Process{PID: pidBase + len(of), Command: of, Instance: &kill.Instance{SinceBoot: time.Second}}
-	return e
+func end(of string, status int) source.Observation {
+	return source.Observation{End: &kill.End{
+		PID: pidBase + len(of), Start: time.Second, Time: time.Now(), Exit: kill.Exit{Known: true, Status: status}, Command: of,
+	}}
 }
 
 var errBroken = errors.New("broken")

@@ -4,24 +4,22 @@
 // Package live sees signals as they are sent, for as long as somebody watches, and leaves
 // nothing behind.
 //
-// It runs one of the receiver's sources for one person rather than for a pipeline: no
-// checkpoint, no retries, and what goes wrong is told in that person's words.
+// It runs the engine of the receiver (internal/capture) for one person rather than for a
+// pipeline: no checkpoint, no retries, and what goes wrong is said in that person's words.
 //
-//	config    what is asked for
+//	live      what is asked for
 //	choice    which source, and why no other
 //	watch     the events' way to whoever prints them
-//	follow    what becomes of those that are struck
-//	guard     the audit rules while somebody watches
-//	words     what the receiver's parts say, without its configuration
 package live
 
 import (
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 // The sources that can be asked for.
@@ -38,8 +36,6 @@ const (
 	// DefaultKey is that of the rules of a watch. It is not the collector's: by their key
 	// each of the two knows which rules are its own to look after.
 	DefaultKey = "audit_kill_watch"
-	// logKey is that of the rules in deploy, on which a log depends.
-	logKey = "audit_kill"
 )
 
 // Sources are all that can be asked for.
@@ -57,7 +53,7 @@ type Config struct {
 	// signal; 0 if nobody wants to know.
 	OutcomeTimeout time.Duration
 	// CommandLine is how much of command lines may be kept.
-	CommandLine telemetry.CommandLine
+	CommandLine redact.Policy
 	// Host is the one that is watched.
 	Host machine.Machine
 	// Say takes what a person should know, in one or more lines without a line feed at the

@@ -4,11 +4,12 @@
 package live
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/wording"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -42,11 +43,11 @@ func (c *core) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) *zapcor
 
 // Write implements zapcore.Core: "warning: what happened: why (bytes 7)".
 func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
-	said := []string{plain(entry.Message)}
+	said := []string{wording.Line(entry.Message)}
 	encoder := zapcore.NewMapObjectEncoder()
 	for _, field := range slices.Concat(c.with, fields) {
 		if err, ok := field.Interface.(error); ok && field.Type == zapcore.ErrorType {
-			said = append(said, plainly(err).Error())
+			said = append(said, wording.Error(err).Error())
 			continue
 		}
 		field.AddTo(encoder)
@@ -65,16 +66,3 @@ func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 
 // Sync implements zapcore.Core.
 func (*core) Sync() error { return nil }
-
-// plainly says an error in the words of a person at a terminal, in one line.
-func plainly(err error) error {
-	if err == nil {
-		return nil
-	}
-	return errors.New(plain(err.Error()))
-}
-
-// plain is what a text of the receiver's parts is to a person at a terminal.
-func plain(text string) string {
-	return telemetry.Visible(words.Replace(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; ")))
-}

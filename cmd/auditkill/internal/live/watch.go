@@ -6,24 +6,31 @@ package live
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/component"
-	tracenoop "go.opentelemetry.io/otel/trace/noop"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/wording"
+
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
-	"github.com/auditkill/auditkillreceiver/internal/process"
-	"github.com/auditkill/auditkillreceiver/internal/source/queue"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// patience is how long the last signals may take to be printed.
-const patience = 3 * time.Second
+const (
+	// patience is how long the last signals may take to be printed.
+	patience = 3 * time.Second
+	// quiet is how long a signal to many waits for more targets, which a log tells one after
+	// the other: its lines are to be there within 100 ms.
+	quiet = 50 * time.Millisecond
+	// rulesInterval is short, as somebody waits for lines.
+	rulesInterval = time.Second
+)
 
 var (
 	errStuck   = errors.New("the output was not taken, so that the last signals may be missing in it")
@@ -34,92 +41,86 @@ var (
 type Watch struct {
 	config    Config
 	logger    *zap.Logger
-	losses    *losses
-	telemetry *metadata.TelemetryBuilder
+	sampled   *zap.Logger
 	selection *selection.Selection
-	processes *process.Table
-	users     *process.Users
 	patience  time.Duration
-
-	// source is the one that is open, chosen what it is called.
-	source candidate
-	chosen string
-	// outcomes is who is followed; nil if nobody is. watching is true if source.exits sees
-	// to that.
-	outcomes *outcome.Table
-	watching bool
-	// doubts holds a token once ends of processes were lost.
-	doubts chan struct{}
+	capture   *capture.Capture
 }
 
 // Open begins to see signals. If that is not possible, the error tells a person why, and
 // what is.
 func Open(ctx context.Context, config Config) (*Watch, error) {
-	w, err := newWatch(config)
-	if err != nil {
-		return nil, err
-	}
-	err = w.open(ctx, w.candidates()) //nolint:contextcheck // the metrics of the sources need no context
-	return w, err
+	return open(ctx, config, config.candidates())
 }
 
-func newWatch(config Config) (*Watch, error) {
+func open(ctx context.Context, config Config, candidates []capture.Candidate) (*Watch, error) {
 	selected, err := selection.New(config.Asked)
 	if err != nil {
 		return nil, err
 	}
-	w := &Watch{
-		config: config, logger: newLogger(config.Say), losses: newLosses(), selection: selected,
-		users: process.NewUsers(config.Host.Passwd, config.Host.Name), patience: patience,
-		doubts: make(chan struct{}, 1),
+	w := &Watch{config: config, logger: newLogger(config.Say), selection: selected, patience: patience}
+	w.sampled = logsampling.New(w.logger)
+	if w.capture, err = capture.Open(ctx, w.settings(candidates)); err != nil {
+		return nil, config.explain(err)
 	}
-	w.processes = process.NewTable(process.Config{Host: config.Host.Name, Logger: w.logger})
-	w.telemetry, err = metadata.NewTelemetryBuilder(component.TelemetrySettings{
-		Logger: w.logger, MeterProvider: w.losses, TracerProvider: tracenoop.NewTracerProvider(),
-	})
-	return w, err
+	for _, refusal := range w.capture.Refusals() {
+		config.Say("not by " + refusal.Name + ": " + because(refusal).Error())
+	}
+	if w.capture.Source() == File {
+		config.adviseFile()
+	}
+	return w, nil
 }
 
-// open opens one of the sources, or nothing.
-func (w *Watch) open(ctx context.Context, candidates []candidate) error {
-	if err := w.choose(ctx, candidates); err != nil {
-		w.telemetry.Shutdown()
-		return err
+func (w *Watch) settings(candidates []capture.Candidate) capture.Settings {
+	return capture.Settings{
+		Candidates: candidates,
+		Signals:    w.config.signals(), Targets: w.config.Asked.Targets, Senders: w.config.Asked.Senders, IncludeFailed: true,
+		Correlation: capture.Correlation{
+			Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending, Quiet: quiet,
+		},
+		RulesInterval: rulesInterval, OutcomeTimeout: w.config.OutcomeTimeout, DescribeFirst: true,
+		Host: w.config.Host, Conceal: w.config.CommandLine.Apply,
+		Logger: w.logger, Warn: w.warn, Lost: w.lost, Health: func(error) {}, // which is logged, too
 	}
-	return nil
+}
+
+// warn says a problem, the same one only once in a while.
+func (w *Watch) warn(p *problem.Problem) {
+	if w.sampled.Check(zapcore.WarnLevel, p.What) != nil {
+		w.config.Say(wording.Warning(p))
+	}
+}
+
+// lost says that something may not have been seen.
+func (w *Watch) lost(loss source.Loss, n int64) {
+	if p := loss.Problem(n); p != nil {
+		w.warn(p)
+	}
 }
 
 // Source is what the source is called that is used.
-func (w *Watch) Source() string { return w.chosen }
+func (w *Watch) Source() string { return w.capture.Traits().Way }
 
 // Run hands the signals that are asked for to show, and what becomes of those that were
 // struck, until ctx is done or show fails. It is called once.
 func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
-	events, givenUp := make(chan []*kill.Event), make(chan struct{})
-	var producing sync.WaitGroup
-	w.produce(reading, &producing, func(batch []*kill.Event) error {
-		select {
-		case events <- batch:
-			return nil
-		case <-givenUp:
-			return errGivenUp
-		}
-	})
+	h := &handler{watch: w, batches: make(chan []*kill.Event), givenUp: make(chan struct{})}
 	ended := make(chan struct{})
 	go func() {
-		producing.Wait()
-		close(events)
-		close(ended)
+		defer close(ended)
+		w.capture.Run(reading, h)
+		close(h.batches)
 	}()
 	shown := make(chan error, 1)
 	go func() { // show may never return
-		shown <- w.showAll(events, show)
+		shown <- h.showAll(show)
 	}()
 	err := w.await(ctx, shown)
 	stop()
-	close(givenUp)
+	close(h.givenUp)
 	<-ended
 	return err
 }
@@ -141,129 +142,11 @@ func (w *Watch) await(ctx context.Context, shown <-chan error) error {
 	}
 }
 
-// produce starts all that delivers events.
-func (w *Watch) produce(ctx context.Context, producing *sync.WaitGroup, deliver func([]*kill.Event) error) {
-	if w.watching {
-		w.runExits(ctx, producing, deliver)
-	}
-	if w.source.guard != nil {
-		producing.Go(func() { w.source.guard.run(ctx, deliver) })
-	}
-	if !w.source.tellsProcesses && w.prime() {
-		producing.Go(func() { w.processes.Run(ctx) })
-	}
-	producing.Go(func() { w.source.Run(ctx, deliver) })
-}
-
-// prime fills the table of processes, and reports whether it could.
-func (w *Watch) prime() bool {
-	err := w.processes.Prime()
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) { // as anywhere but on Linux
-		w.logger.Warn("of processes only what is in the audit records will be known", zap.Error(err))
-	}
-	return err == nil
-}
-
-// runExits sees the ends of processes. It does not wait for who prints: a process ended
-// when it ended.
-func (w *Watch) runExits(ctx context.Context, producing *sync.WaitGroup, deliver func([]*kill.Event) error) {
-	ends := queue.New()
-	seen := make(chan struct{})
-	producing.Go(func() {
-		defer close(seen)
-		w.source.exits.Run(ctx, func(events []*kill.Event) error {
-			ends.Add(events)
-			return nil
-		})
-	})
-	producing.Go(func() {
-		for {
-			select {
-			case <-ends.Ready():
-				if !ends.Deliver(deliver) {
-					return
-				}
-			case <-seen:
-				ends.Deliver(deliver)
-				return
-			}
-		}
-	})
-}
-
-// showAll shows events until there are no more.
-func (w *Watch) showAll(events <-chan []*kill.Event, show func(*kill.Event) error) error {
-	f := newFollow(w.outcomes, show)
-	defer f.timer.Stop()
-	for {
-		var err error
-		select {
-		case batch, more := <-events:
-			if !more {
-				return f.settle()
-			}
-			err = w.showSome(batch, f)
-		case <-w.doubts:
-			f.doubt()
-		case <-f.timer.C:
-			err = f.expire()
-		}
-		if err != nil {
-			return err
-		}
-		f.schedule()
-	}
-}
-
-func (w *Watch) showSome(events []*kill.Event, f *follow) error {
-	for _, e := range events {
-		switch {
-		case e.Kind == kill.KindExit:
-			f.exited(e)
-		case e.Kind == kill.KindTamper:
-			w.tampered(e)
-		case w.wanted(e):
-			f.struck(e)
-			if err := f.show(e); err != nil {
-				return err
-			}
-		}
-		if err := f.tell(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// tampered tells who blinds the monitor.
-func (w *Watch) tampered(e *kill.Event) {
-	if w.source.guard != nil && e.Tamper.Action == kill.TamperRuleRemoved && e.Sender.PID == 0 {
-		// Of what the audit daemon does the kernel does not say who it was, and that may be
-		// another watch, which takes its own rules along. The guard tells if it was one of ours.
-		return
-	}
-	w.name(e)
-	w.config.Say(telemetry.Sentence(e, nil))
-}
-
-// wanted reports whether an event is asked for, and adds what the host knows of it.
-func (w *Watch) wanted(e *kill.Event) bool {
-	w.name(e)
-	return w.selection.Apply(e)
-}
-
-// name adds to an event what the host knows of its processes and users.
-func (w *Watch) name(e *kill.Event) {
-	w.processes.Fill(e)
-	w.users.Fill(e)
-}
-
-// Close leaves the kernel as it was found, and tells what could not be seen.
+// Close leaves the kernel as it was found, and says what could not be seen.
 func (w *Watch) Close() error {
-	err := w.closeSource()
-	w.telemetry.Shutdown()
-	for _, loss := range w.losses.told() {
-		w.config.Say(loss)
+	err := w.capture.Close()
+	for _, line := range wording.Lost(w.capture.Counts()) {
+		w.config.Say(line)
 	}
 	return err
 }

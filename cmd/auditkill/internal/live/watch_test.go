@@ -12,16 +12,24 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel/metric/noop"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // shown is what a watch shows of what a source plays.
-func shown(t *testing.T, w *Watch, p *played) []string {
+func shown(t *testing.T, asked selection.Config, p *played) ([]string, *said) {
 	t.Helper()
-	require.NoError(t, w.open(t.Context(), []candidate{{name: "played", Source: p, tellsProcesses: true}}))
+	w, said := newFake(t, asked, p)
+	return run(t, w, p), said
+}
+
+func run(t *testing.T, w *Watch, p *played) []string {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var lines []string
 	go func() {
@@ -43,41 +51,41 @@ func shown(t *testing.T, w *Watch, p *played) []string {
 
 func TestShowsWhatIsAskedForAndWhatBecomesOfIt(t *testing.T) {
 	t.Parallel()
-	w, said := newFake(t, selection.Config{Signals: kill.DefaultSignals(), Targets: []string{"mysqld"}})
 	p := play(
-		[]*kill.Event{sent(kill.SIGTERM, "mysqld"), sent(kill.SIGTERM, "postgres")},
-		[]*kill.Event{sent(kill.SIGKILL, "mysqld"), sent(10, "mysqld"), end("mysqld", 9), end("postgres", 15)},
+		[]source.Observation{sent(kill.SIGTERM, "mysqld"), sent(kill.SIGTERM, "postgres")},
+		[]source.Observation{sent(kill.SIGKILL, "mysqld"), sent(10, "mysqld"), end("mysqld", 9), end("postgres", 15)},
 	)
-	assert.Equal(t, []string{"SIGTERM to mysqld", "SIGKILL to mysqld", "mysqld killed"}, shown(t, w, p))
+	lines, said := shown(t, selection.Config{Signals: kill.DefaultSignals(), Targets: []string{"mysqld"}}, p)
+	assert.Equal(t, []string{"SIGTERM to mysqld", "SIGKILL to mysqld", "mysqld killed"}, lines)
 	assert.Empty(t, said.all())
 }
 
 func TestTellsOnlyFailedOnes(t *testing.T) {
 	t.Parallel()
-	w, _ := newFake(t, selection.Config{OnlyFailed: true})
 	failed := sent(kill.SIGKILL, "mysqld")
-	failed.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
-	assert.Equal(t, []string{"SIGKILL to mysqld"}, shown(t, w, play([]*kill.Event{sent(kill.SIGKILL, "nginx"), failed})))
+	failed.Event.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
+	lines, _ := shown(t, selection.Config{OnlyFailed: true}, play([]source.Observation{sent(kill.SIGKILL, "nginx"), failed}))
+	assert.Equal(t, []string{"SIGKILL to mysqld"}, lines)
 }
 
 func TestDoesNotFollowIfNobodyWantsToKnow(t *testing.T) {
 	t.Parallel()
-	w, _ := newFake(t, selection.Config{})
-	w.config.OutcomeTimeout = 0
-	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld"), end("mysqld", 9)})
-	assert.Equal(t, []string{"SIGKILL to mysqld"}, shown(t, w, p))
+	config, _ := fakeConfig(selection.Config{})
+	config.OutcomeTimeout = 0
+	p := play([]source.Observation{sent(kill.SIGKILL, "mysqld"), end("mysqld", 9)})
+	w, err := open(t.Context(), config, []capture.Candidate{capture.Custom("played", p)})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"SIGKILL to mysqld"}, run(t, w, p))
 }
 
-// A watch that follows nobody may last for hours.
-func TestWaitsForNothingIfItFollowsNobody(t *testing.T) {
+// A watch of nobody may last for hours.
+func TestWaitsForNothingIfItWatchesNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w, _ := newFake(t, selection.Config{})
-		events, ended := make(chan []*kill.Event), make(chan error)
-		go func() { ended <- w.showAll(events, func(*kill.Event) error { return nil }) }()
-		time.Sleep(2 * time.Hour)
-		close(events)
-		require.NoError(t, <-ended)
+		w, _ := newFake(t, selection.Config{}, play())
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Hour)
+		defer stop()
+		require.NoError(t, w.Run(ctx, func(*kill.Event) error { return nil }))
 		require.NoError(t, w.Close())
 	})
 }
@@ -85,14 +93,16 @@ func TestWaitsForNothingIfItFollowsNobody(t *testing.T) {
 // A process that outlives the wait is told of while nothing else happens.
 func TestTellsOfSurvivors(t *testing.T) {
 	t.Parallel()
-	w, _ := newFake(t, selection.Config{})
-	w.config.OutcomeTimeout = 50 * time.Millisecond
-	e := sent(kill.SIGTERM, "survivor")
-	e.Targets[0].PID = os.Getpid()
-	if known, ok := w.processes.Lookup(os.Getpid()); ok { // on Linux
-		e.Targets[0].Instance = &kill.Instance{SinceBoot: known.Start}
+	config, _ := fakeConfig(selection.Config{})
+	config.OutcomeTimeout = 50 * time.Millisecond
+	o := sent(kill.SIGTERM, "survivor")
+	o.Event.Targets[0].PID = os.Getpid()
+	if known, ok := process.NewTable(process.Config{}).Lookup(os.Getpid()); ok { // on Linux
+		o.Event.Targets[0].Instance = &kill.Instance{SinceBoot: known.Start}
 	}
-	require.NoError(t, w.open(t.Context(), []candidate{{name: "played", Source: play([]*kill.Event{e}), tellsProcesses: true}}))
+	p := play([]source.Observation{o})
+	w, err := open(t.Context(), config, []capture.Candidate{capture.Custom("played", p)})
+	require.NoError(t, err)
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
 	var verdict kill.Verdict
@@ -110,20 +120,19 @@ func TestTellsOfSurvivors(t *testing.T) {
 // Who blinds the monitor is of interest, whatever was asked for.
 func TestSaysWhoTampers(t *testing.T) {
 	t.Parallel()
-	w, said := newFake(t, selection.Config{Targets: []string{"mysqld"}, OnlyFailed: true})
 	e := &kill.Event{
 		Kind: kill.KindTamper, Sender: kill.Process{PID: pidBase, Command: "auditctl\x1b[31m"},
 		Tamper: &kill.Tamper{Action: kill.TamperAuditDisabled}, Result: kill.Success(),
 	}
-	assert.Empty(t, shown(t, w, play([]*kill.Event{e})))
+	lines, said := shown(t, selection.Config{Targets: []string{"mysqld"}, OnlyFailed: true}, play([]source.Observation{{Event: e}}))
+	assert.Empty(t, lines)
 	assert.Equal(t, []string{`auditctl\x1b[31m[8388608] turned auditing off`}, said.all())
 }
 
 func TestEndsWhenNothingCanBeShown(t *testing.T) {
 	t.Parallel()
-	w, _ := newFake(t, selection.Config{})
-	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld")}, []*kill.Event{sent(kill.SIGKILL, "nginx")})
-	require.NoError(t, w.open(t.Context(), []candidate{{name: "played", Source: p, tellsProcesses: true}}))
+	p := play([]source.Observation{sent(kill.SIGKILL, "mysqld")}, []source.Observation{sent(kill.SIGKILL, "nginx")})
+	w, _ := newFake(t, selection.Config{}, p)
 	calls := 0
 	require.ErrorIs(t, w.Run(t.Context(), func(*kill.Event) error {
 		calls++
@@ -136,10 +145,9 @@ func TestEndsWhenNothingCanBeShown(t *testing.T) {
 // Whoever reads the output may have stopped doing so. Cleaning up does not wait for that.
 func TestEndsWhileTheOutputIsStuck(t *testing.T) {
 	t.Parallel()
-	w, _ := newFake(t, selection.Config{})
+	p := play([]source.Observation{sent(kill.SIGKILL, "mysqld")}, []source.Observation{sent(kill.SIGKILL, "nginx")})
+	w, _ := newFake(t, selection.Config{}, p)
 	w.patience = 10 * time.Millisecond
-	p := play([]*kill.Event{sent(kill.SIGKILL, "mysqld")}, []*kill.Event{sent(kill.SIGKILL, "nginx")})
-	require.NoError(t, w.open(t.Context(), []candidate{{name: "played", Source: p, tellsProcesses: true}}))
 	ctx, stop := context.WithCancel(t.Context())
 	stuck := make(chan struct{})
 	require.ErrorIs(t, w.Run(ctx, func(*kill.Event) error {
@@ -154,32 +162,39 @@ func TestEndsWhileTheOutputIsStuck(t *testing.T) {
 
 func TestSaysWhatWasLost(t *testing.T) {
 	t.Parallel()
-	w, said := newFake(t, selection.Config{})
+	w, said := newFake(t, selection.Config{}, play())
+	counts := w.capture.Counts()
 	for range 2 {
-		w.telemetry.ReceiverAuditKillKernelLost.Add(t.Context(), 20)
+		counts.Lose(source.KernelRecords, 20)
 	}
-	w.telemetry.ReceiverAuditKillRingDropped.Add(t.Context(), 1)
-	w.telemetry.ReceiverAuditKillQueueDropped.Add(t.Context(), 0)
-	w.telemetry.ReceiverAuditKillRecordsRead.Add(t.Context(), 7)
+	counts.Lose(source.RingSignals, 1)
+	counts.Lose(source.RingProcesses, 2)
+	counts.Lose(source.QueueFull, 0)
+	counts.Records.Add(7)
 	require.NoError(t, w.Close())
 	assert.Equal(t, []string{
-		"signals may be missing: the buffer of the kernel's programs was full for 1 records",
+		"warning: the kernel has lost audit records because its queue was full, or over its rate limit; " +
+			"see backlog_limit and rate_limit of auditctl -s (records 20)",
+		"warning: signals were lost because the ring buffer was full; ask for fewer with --signal or --target (signals 1)",
+		"warning: the starts or ends of processes were lost because the ring buffer was full; " +
+			"ask for fewer with --signal or --target (records 2)",
+		"signals may be missing: the buffer of the kernel's programs was full for 3 records",
 		"signals may be missing: the kernel has lost 40 audit records",
 	}, said.all())
 }
 
-// A counter that has another name by now would never tell.
-func TestKnowsTheCounters(t *testing.T) {
+// The same problem is said once in a while, with what fixes it.
+func TestWarns(t *testing.T) {
 	t.Parallel()
-	w, _ := newFake(t, selection.Config{})
-	for _, c := range []any{
-		w.telemetry.ReceiverAuditKillRingDropped, w.telemetry.ReceiverAuditKillMissed,
-		w.telemetry.ReceiverAuditKillKernelLost, w.telemetry.ReceiverAuditKillReceiveOverruns,
-		w.telemetry.ReceiverAuditKillSequenceGaps, w.telemetry.ReceiverAuditKillQueueDropped,
-		w.telemetry.ReceiverAuditKillFileLost,
-	} {
-		assert.IsType(t, counter{}, c)
+	w, said := newFake(t, selection.Config{}, play())
+	for range 3 {
+		w.warn(&problem.Problem{
+			What: "a process is not watched", Err: errBroken, Advice: []problem.Advice{problem.WatchFewer},
+			Details: []problem.Detail{{Name: "pid", Value: 7}}, Lines: []string{"auditctl -e 1"},
+		})
 	}
-	assert.IsType(t, noop.Int64Counter{}, w.telemetry.ReceiverAuditKillRecordsRead)
 	require.NoError(t, w.Close())
+	assert.Equal(t, []string{
+		"warning: a process is not watched: broken; set a shorter --outcome-timeout, or name a --target (pid 7)\n    auditctl -e 1",
+	}, said.all())
 }

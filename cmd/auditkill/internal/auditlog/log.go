@@ -1,0 +1,199 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package auditlog reads an audit log once, from its beginning to its end.
+package auditlog
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
+)
+
+// Log is a log that is read once, from its beginning to its end as it is now. Unlike the
+// source of the receiver it follows nothing and forgets where it was; in exchange it need
+// not be a file, and it reports which line could not be read. It is not safe for concurrent
+// use.
+type Log struct {
+	// Problem is called for what could not be read; the rest is. Progress is called with
+	// the number of bytes that were read, as they are on the disk. Both may be nil.
+	Problem  func(Problem)
+	Progress func(bytes int64)
+
+	// Share is among how many logs that are read at once the memory is shared; 0 is one.
+	Share int
+
+	parts  []part
+	unread []string
+	// What has been read so far.
+	lines       int64
+	first, last auditrecord.Stamp
+}
+
+// part is one of the files that a log consists of.
+type part struct {
+	name string
+	in   io.ReadCloser
+	// info is nil for what is not a file.
+	info fs.FileInfo
+	// err is why it could not be opened.
+	err error
+}
+
+// Problem is a line that could not be read.
+type Problem struct {
+	Path string
+	// Line is the number of the line, from 1; 0 if nothing could be read.
+	Line int64
+	Err  error
+	// Rest is true if nothing after the line could be read either.
+	Rest bool
+}
+
+// Error names the file, the line and what is wrong.
+func (p Problem) Error() string {
+	if p.Line == 0 {
+		return fmt.Sprintf("%s: %v", p.Path, p.Err)
+	}
+	return fmt.Sprintf("%s:%d: %v", p.Path, p.Line, p.Err)
+}
+
+// Unwrap returns what is wrong.
+func (p Problem) Unwrap() error { return p.Err }
+
+var (
+	errNULs        = errors.New("NUL bytes, as a power failure leaves them")
+	errInterpreted = errors.New("this was interpreted by ausearch -i, which cannot be read back: use ausearch --raw")
+)
+
+// Open opens the log at path with the files that were rotated away from it, or audit.log
+// in a directory. All are held open from here on, so that none is missed or read twice when
+// the log is rotated. One that cannot be opened is a Problem when it is read, unless it is the
+// only one.
+func Open(path string) (*Log, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, "audit.log")
+	}
+	for range logfile.SettleTries {
+		entries, err := logfile.List(path)
+		if err != nil {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			_, err := logfile.Regular(path)
+			return nil, cmp.Or(err, logfile.ErrUnsettled)
+		}
+		parts := openParts(entries)
+		if again, listErr := logfile.List(path); listErr != nil || !logfile.Same(entries, again) {
+			closeParts(parts)
+			time.Sleep(logfile.SettlePause)
+			continue
+		}
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.err == nil }) {
+			return nil, parts[len(parts)-1].err
+		}
+		return &Log{parts: parts, unread: unread(path)}, nil
+	}
+	return nil, fmt.Errorf("%s: %w", path, logfile.ErrUnsettled)
+}
+
+// unread returns the files beside a log that seem to belong to it but are not read:
+// logrotate's with a date for a number, whose order is not auditd's, and those that are
+// compressed otherwise than by gzip.
+func unread(path string) (paths []string) {
+	directory, name := filepath.Split(logfile.Resolve(path))
+	names, _ := os.ReadDir(filepath.Clean(directory)) // which it was just read
+	for _, candidate := range names {
+		if suffix, ok := strings.CutPrefix(candidate.Name(), name); ok && unreadSuffix.MatchString(suffix) {
+			paths = append(paths, directory+candidate.Name())
+		}
+	}
+	return paths
+}
+
+var unreadSuffix = regexp.MustCompile(`^[-.](\d{8}.*|\d{4}-\d\d-\d\d.*|\d+\.(xz|bz2|zst|lz4|Z))$`)
+
+// Unread returns the paths of files beside the log that may be of it, but are not read with
+// it. Each may be read as a log of its own.
+func (l *Log) Unread() []string { return l.unread }
+
+// New returns a log that is read from a stream, and has a name for messages.
+func New(name string, in io.Reader) *Log {
+	return &Log{parts: []part{{name: name, in: io.NopCloser(in)}}}
+}
+
+func openParts(entries []logfile.File) (parts []part) {
+	for _, e := range entries {
+		file, err := os.Open(e.Path)
+		parts = append(parts, part{name: e.Path, in: file, info: e.Info, err: err})
+	}
+	return parts
+}
+
+func closeParts(parts []part) {
+	for _, p := range parts {
+		if p.err == nil {
+			_ = p.in.Close() // was only read from
+		}
+	}
+}
+
+// Close closes what Open has opened.
+func (l *Log) Close() { closeParts(l.parts) }
+
+// Size returns how many bytes the log has on the disk; -1 if that is not known.
+func (l *Log) Size() int64 {
+	size := int64(0)
+	for _, p := range l.parts {
+		if p.info == nil {
+			return -1
+		}
+		size += p.info.Size()
+	}
+	return size
+}
+
+// Within reports whether the files of this log are among those of a larger one.
+func (l *Log) Within(larger *Log) bool {
+	if len(l.parts) >= len(larger.parts) {
+		return false
+	}
+	return !slices.ContainsFunc(l.parts, func(p part) bool { return p.info == nil || !larger.Contains(p.info) })
+}
+
+// Same reports whether two logs are of the same files.
+func (l *Log) Same(other *Log) bool {
+	return slices.EqualFunc(l.parts, other.parts, func(a, b part) bool {
+		return a.info != nil && b.info != nil && os.SameFile(a.info, b.info)
+	})
+}
+
+// Contains reports whether a file is one of the log's.
+func (l *Log) Contains(info fs.FileInfo) bool {
+	return slices.ContainsFunc(l.parts, func(p part) bool { return p.info != nil && os.SameFile(info, p.info) })
+}
+
+// Lines returns how many lines have been read.
+func (l *Log) Lines() int64 { return l.lines }
+
+// Span returns the times of the first and the last record that have been read; the zero
+// time if there were none.
+func (l *Log) Span() (first, last time.Time) { return timeOf(l.first), timeOf(l.last) }
+
+func timeOf(s auditrecord.Stamp) time.Time {
+	if s.Milliseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(s.Milliseconds)
+}

@@ -1,0 +1,151 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package timeparse reads a point in time as people write it.
+package timeparse
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// layout is a form of a time, and how long what it names lasts.
+type layout struct {
+	text  string
+	lasts time.Duration
+}
+
+// layouts are those with a date. What does not name a zone is local time, as in ausearch(8).
+var layouts = []layout{
+	{time.RFC3339Nano, time.Second},
+	{"2006-01-02T15:04:05", time.Second},
+	{"2006-01-02T15:04", time.Minute},
+	{"2006-01-02 15:04:05", time.Second},
+	{"2006-01-02 15:04", time.Minute},
+}
+
+// clocks are those of today.
+var clocks = []layout{{"15:04:05", time.Second}, {"15:04", time.Minute}}
+
+// Parse returns the first and the last instant of what a text means, if it is now the given
+// time: "2 hours ago", "90m ago", "yesterday 22:00", "03:15", "2026-11-22 03:15", RFC 3339,
+// "@1700000000". A day, a minute and a second last as long as they do.
+//
+// The libraries for this either take anything, with a guess for what they do not
+// understand, which is the wrong thing to do with a question for evidence, or know no
+// "2 hours ago".
+func Parse(text string, now time.Time) (first, last time.Time, err error) {
+	trimmed := strings.Join(strings.Fields(text), " ")
+	if from, to, ok := parseRelative(strings.ToLower(trimmed), now); ok {
+		return from, to, nil
+	}
+	if day, err := time.ParseInLocation(time.DateOnly, trimmed, now.Location()); err == nil {
+		return day, lastOf(day), nil
+	}
+	for _, form := range layouts {
+		if t, err := time.ParseInLocation(form.text, trimmed, now.Location()); err == nil {
+			return t, form.last(t), nil
+		}
+	}
+	if seconds, ok := strings.CutPrefix(trimmed, "@"); ok {
+		if n, err := strconv.ParseInt(seconds, 10, 64); err == nil && n >= 0 && n < 1<<40 {
+			t := time.Unix(n, 0).In(now.Location())
+			return t, t.Add(time.Second - 1), nil
+		}
+	}
+	return first, last, fmt.Errorf("%q is no time: write \"2 hours ago\", \"yesterday 22:00\", 03:15, "+
+		"\"2026-11-22 03:15\" or 2026-11-22T03:15:00Z", text)
+}
+
+// last returns the last instant of what began at t, which itself may name a fraction.
+func (l layout) last(t time.Time) time.Time {
+	if t.Nanosecond() != 0 {
+		return t
+	}
+	return t.Add(l.lasts - 1)
+}
+
+// lastOf returns the last instant of a day, which may have 23 hours.
+func lastOf(day time.Time) time.Time { return day.AddDate(0, 0, 1).Add(-1) }
+
+func parseRelative(text string, now time.Time) (first, last time.Time, ok bool) {
+	if text == "now" {
+		return now, now, true
+	}
+	if amount, ok := strings.CutSuffix(text, " ago"); ok {
+		t, ok := ago(amount, now)
+		return t, t, ok
+	}
+	day, clock, _ := strings.Cut(text, " ")
+	back := 0
+	switch day {
+	case "today":
+	case "yesterday":
+		back = 1
+	default:
+		clock = text
+		if clock == "" {
+			return first, last, false
+		}
+	}
+	year, month, date := now.Date()
+	if clock == "" {
+		first = time.Date(year, month, date-back, 0, 0, 0, 0, now.Location())
+		return first, lastOf(first), true
+	}
+	for _, form := range clocks {
+		if t, err := time.Parse(form.text, clock); err == nil {
+			first = time.Date(year, month, date-back, t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), now.Location())
+			return first, form.last(first), true
+		}
+	}
+	return first, last, false
+}
+
+// ago reads "2 hours", "an hour", "90m" or "1h30m", and goes back by that.
+func ago(amount string, now time.Time) (time.Time, bool) {
+	if d, err := time.ParseDuration(strings.ReplaceAll(amount, " ", "")); err == nil && d >= 0 {
+		return now.Add(-d), true
+	}
+	number, unit, ok := strings.Cut(amount, " ")
+	if !ok {
+		unit = strings.TrimLeft(amount, "0123456789")
+		number = strings.TrimSuffix(amount, unit)
+	}
+	n, err := strconv.ParseUint(number, 10, 20) // more hours would not fit a Duration
+	if number == "a" || number == "an" {
+		n, err = 1, nil
+	}
+	if err != nil {
+		return time.Time{}, false
+	}
+	count := int(n)
+	switch strings.TrimSuffix(unit, "s") {
+	case "second", "sec":
+		return now.Add(-time.Duration(count) * time.Second), true
+	case "minute", "min":
+		return now.Add(-time.Duration(count) * time.Minute), true
+	case "hour", "hr":
+		return now.Add(-time.Duration(count) * time.Hour), true
+	case "day", "d":
+		return now.AddDate(0, 0, -count), true
+	case "week", "w":
+		return now.AddDate(0, 0, -7*count), true
+	case "month":
+		return monthsAgo(now, count), true
+	case "year", "y":
+		return monthsAgo(now, 12*count), true
+	}
+	return time.Time{}, false
+}
+
+// monthsAgo goes back by months, to the last day of one that is shorter.
+func monthsAgo(now time.Time, months int) time.Time {
+	t := now.AddDate(0, -months, 0)
+	if t.Day() != now.Day() { // AddDate takes the 31st of a month with 30 days for the 1st of the next
+		t = t.AddDate(0, 0, -t.Day())
+	}
+	return t
+}

@@ -1,0 +1,195 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backends
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/jaeger"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// What a real Jaeger makes of the traces, which come to it over OTLP.
+
+const toJaegerTemplate = `
+receivers: {%s}
+processors: {resource: {attributes: [{key: service.name, value: auditkill, action: upsert}]}}
+exporters: {otlp_http: {endpoint: %q}}
+service:
+  pipelines: {traces: {receivers: [%s], processors: [%s], exporters: [otlp_http]}}
+  telemetry:
+    logs: {disable_stacktrace: true}
+    metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
+`
+
+// startTo runs a collector that sends the traces of a receiver to Jaeger.
+func startTo(t *testing.T, j *jaeger.Jaeger, receiver, processors string) *collector.Collector {
+	t.Helper()
+	port := harness.FreePort(t)
+	name, _, _ := strings.Cut(receiver, ":")
+	text := fmt.Sprintf(toJaegerTemplate, receiver, j.OTLP, name, processors, port)
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+	c := collector.StartCommand(t, port, collector.Arguments("--config", path))
+	c.Ready()
+	return c
+}
+
+// Jaeger asks for a service first. The receiver's resource is the host and names none:
+// this is what a configuration must add so that the traces are found.
+func TestJaegerFindsByServiceName(t *testing.T) {
+	j := jaeger.Start(t)
+	for i, test := range []struct{ name, processors, service string }{
+		{"without", "", "missing-service-name"},
+		{"given by the resource processor", "resource", "auditkill"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			endpoint := fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
+			c := startTo(t, j, fmt.Sprintf("otlp: {protocols: {http: {endpoint: %q}}}", endpoint), test.processors)
+			traceID := fmt.Sprintf("5b8efff798038103d269b633813fc6%02x", i)
+			postSpan(t, "http://"+endpoint+"/v1/traces", traceID)
+			spans := j.Await(1, test.service, "terminate mysqld", jaeger.Tags{"kill.escalated": "true"})
+			c.Stop()
+			assert.Equal(t, traceID, spans[0].TraceID)
+			assert.Equal(t, "42", spans[0].Tags["kill.target.pid"])
+			assert.Equal(t, "ERROR", spans[0].Tags["otel.status_code"])
+			assert.Empty(t, j.Find(test.service, "terminate mysqld", jaeger.Tags{"kill.escalated": "false"}))
+			assert.Empty(t, j.Find(test.service, "terminate postgres", nil))
+		})
+	}
+}
+
+const spanTemplate = `{"resourceSpans": [{"scopeSpans": [{"spans": [{
+	"traceId": %q, "spanId": "eee19b7ec3c1b174", "name": "terminate mysqld", "kind": 1,
+	"startTimeUnixNano": "%d", "endTimeUnixNano": "%[2]d", "status": {"code": 2, "message": "killed"},
+	"attributes": [
+		{"key": "kill.escalated", "value": {"boolValue": true}},
+		{"key": "kill.target.pid", "value": {"intValue": "42"}}
+	]
+}]}]}]}`
+
+// postSpan sends a span of now over OTLP.
+func postSpan(t *testing.T, address, traceID string) {
+	t.Helper()
+	body := fmt.Sprintf(spanTemplate, traceID, time.Now().UnixNano())
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
+	require.NoError(t, err)
+	request.Header.Set("Content-Type", "application/json")
+	_, err = harness.Do(request)
+	require.NoError(t, err)
+}
+
+// mysqlds are shell scripts that differ in what they do on SIGTERM; each says when it
+// is ready, and the one that does not end of it says that as well.
+var mysqlds = map[string]string{
+	"dies":    "echo ready; read -r line",
+	"exits":   "trap 'exit 0' TERM; echo ready; read -r line",
+	"resists": "trap 'echo busy' TERM; echo ready; while :; do read -r line; done",
+}
+
+// startMysqld runs such a script and returns what it says.
+func startMysqld(t *testing.T, manner string) (*exec.Cmd, *bufio.Scanner) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "mysqld")
+	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+mysqlds[manner]+"\n"), 0o755))
+	command := exec.Command(path) //nolint:gosec // was just written
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	_, err := command.StdinPipe() // which keeps it waiting
+	require.NoError(t, err)
+	stdout, err := command.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, command.Start())
+	t.Cleanup(func() {
+		_ = command.Process.Kill() // only if the test has failed
+		_ = command.Wait()
+	})
+	says := bufio.NewScanner(stdout)
+	awaitLine(t, says, "ready")
+	return command, says
+}
+
+func awaitLine(t *testing.T, says *bufio.Scanner, line string) {
+	t.Helper()
+	require.True(t, says.Scan(), "it has ended")
+	require.Equal(t, line, says.Text())
+}
+
+// Jaeger answers which terminations of mysqld were escalated.
+func TestJaegerAnswers(t *testing.T) {
+	harness.NeedRoot(t)
+	j := jaeger.Start(t)
+	c := startTo(t, j, "audit_kill: {ebpf: {}, targets: [mysqld], outcome: {timeout: 30s}}", "resource")
+
+	pids, manners := make(map[string]string), make(map[string]string)
+	for manner := range mysqlds {
+		command, says := startMysqld(t, manner)
+		pid := command.Process.Pid
+		pids[manner], manners[strconv.Itoa(pid)] = strconv.Itoa(pid), manner
+		require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
+		if manner == "resists" {
+			awaitLine(t, says, "busy")
+			time.Sleep(time.Second) // as whoever stops a service has patience for a while
+			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
+		}
+		_ = command.Wait() // Jaeger is to tell how it ended
+	}
+
+	const operation = "terminate mysqld"
+	told, traces := make(map[string]jaeger.Span), make(map[string]bool)
+	for _, span := range j.Await(len(mysqlds), "auditkill", operation, nil) {
+		assert.Equal(t, operation, span.OperationName)
+		assert.Empty(t, span.References, "a parent")
+		told[manners[span.Tags["kill.target.pid"]]] = span
+		traces[span.TraceID] = true
+	}
+	assert.Len(t, traces, len(mysqlds), "each was struck by a call of its own")
+	escalated := j.Find("auditkill", operation, jaeger.Tags{"kill.escalated": "true"})
+	c.Stop()
+
+	require.Len(t, escalated, 1)
+	assert.Equal(t, pids["resists"], escalated[0].Tags["kill.target.pid"])
+	assert.Regexp(t, `^was killed by SIGKILL [1-9]\d*\.\d+ s after SIGTERM$`, escalated[0].Tags["otel.status_description"])
+	for manner, want := range map[string]struct {
+		tags    jaeger.Tags // an empty one must not be there
+		signals []string
+	}{
+		"dies": {
+			jaeger.Tags{"kill.outcome": "killed", "kill.exit.signal.name": "SIGTERM", "otel.status_code": ""},
+			[]string{"SIGTERM"},
+		},
+		"exits": {
+			jaeger.Tags{"kill.outcome": "exited", "process.exit.code": "0", "otel.status_code": ""},
+			[]string{"SIGTERM"},
+		},
+		"resists": {
+			jaeger.Tags{"kill.outcome": "killed", "kill.exit.signal.name": "SIGKILL", "otel.status_code": "ERROR"},
+			[]string{"SIGTERM", "SIGKILL"},
+		},
+	} {
+		span := told[manner]
+		for name, value := range want.tags {
+			assert.Equal(t, value, span.Tags[name], "%s of the one that %s", name, manner)
+		}
+		var signals []string
+		for _, event := range span.Logs {
+			assert.Equal(t, "signal", event.Fields["event"])
+			signals = append(signals, event.Fields["kill.signal.name"])
+		}
+		assert.Equal(t, want.signals, signals, "signals to the one that %s", manner)
+	}
+}

@@ -1,0 +1,41 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backends
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/loki"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// Loki rids itself of what is delivered twice, but not of a stream that it has divided by
+// itself meanwhile, as it does with what is faster than a rate.
+func TestLokiKeepsOneOfTwo(t *testing.T) {
+	for name, test := range map[string]struct {
+		settings []string
+		once     bool
+	}{
+		"by itself":             {nil, true},
+		"with a divided stream": {[]string{"-shard-streams.desired-rate=1KB"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := loki.Start(t, test.settings...)
+			host := fleetLogs(t, fleetNow())[0]
+			host.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "auditkill")
+			l.Push(host)
+			harness.Eventually(t, func() bool { return l.HighestRate() > 1<<10 }, "Loki knows the rates")
+			l.Push(host)
+			count, kept := host.LogRecordCount(), l.Ask(`{service_name="auditkill"}`)
+			assert.Equal(t, test.once, len(kept) == count, "%d of %d", len(kept), count)
+			uids := make(map[string]bool)
+			for _, row := range kept {
+				uids[row["log_record_uid"]] = true
+			}
+			assert.Len(t, uids, count)
+		})
+	}
+}

@@ -1,0 +1,392 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backends
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.opentelemetry.io/collector/pdata/ptrace/ptraceotlp"
+	"google.golang.org/grpc"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/bulk"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
+)
+
+// The queries in ES|QL. There is no Elasticsearch here to ask: what is proved is that
+// each names only fields, and compares them only with values, that are in the documents
+// which the gateway sends for the simulated fleet, and that what Kibana imports holds together.
+
+// bulkSink takes bulk requests as Elasticsearch does.
+type bulkSink struct {
+	mutex     sync.Mutex
+	documents []indexed
+}
+
+// indexed is a document.
+type indexed struct {
+	index, id string
+	fields    map[string]any
+}
+
+func (e *bulkSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("X-Elastic-Product", "Elasticsearch")
+	w.Header().Set("Content-Type", "application/json")
+	if !strings.HasSuffix(r.URL.Path, "/_bulk") {
+		_, _ = io.WriteString(w, `{"version": {"number": "9.0.0"}}`)
+		return
+	}
+	documents, err := readBulk(r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	e.documents = append(e.documents, documents...)
+	items := strings.Repeat(`,{"create": {"status": 201}}`, len(documents))
+	_, _ = io.WriteString(w, `{"errors": false, "items": [`+strings.TrimPrefix(items, ",")+`]}`)
+}
+
+func readBulk(r *http.Request) ([]indexed, error) {
+	documents, err := bulk.Read(r)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]indexed, len(documents))
+	for i, d := range documents {
+		all[i] = indexed{index: d.Index, id: d.ID, fields: make(map[string]any)}
+		var fields map[string]any
+		if err := json.Unmarshal(d.Source, &fields); err != nil {
+			return nil, err
+		}
+		flatten(all[i].fields, "", fields)
+	}
+	return all, nil
+}
+
+// flatten names fields as ES|QL does: the attributes of the record and of the resource
+// with and without where they are (passthrough, in the mapping for logs-*.otel-*).
+func flatten(into map[string]any, prefix string, fields map[string]any) {
+	for name, value := range fields {
+		name = prefix + name
+		if inner, isObject := value.(map[string]any); isObject {
+			flatten(into, name+".", inner)
+			continue
+		}
+		into[name] = value
+		for _, passthrough := range []string{"resource.attributes.", "attributes."} {
+			if short, found := strings.CutPrefix(name, passthrough); found {
+				into[short] = value
+			}
+		}
+	}
+}
+
+func (e *bulkSink) taken() []indexed {
+	e.mutex.Lock()
+	defer e.mutex.Unlock()
+	return slices.Clone(e.documents)
+}
+
+// startElasticGateway runs a gateway to Elastic, and returns a connection to it.
+func startElasticGateway(t *testing.T) (*bulkSink, *grpc.ClientConn) {
+	t.Helper()
+	backend := new(bulkSink)
+	server := httptest.NewServer(backend)
+	t.Cleanup(server.Close)
+	files := certificates.New(t)
+	environment := files.Environment()
+	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = server.URL, harness.FreeAddress(t)
+	gateway := shipped.Start(t, "configs/gateway-elastic.yaml", environment)
+	t.Cleanup(gateway.Stop)
+	return backend, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
+}
+
+// Every query names what is in the documents.
+func TestQueriesElasticFields(t *testing.T) {
+	backend, connection := startElasticGateway(t)
+	count := sendFleet(t, connection, fleetNow())
+	documents := backend.taken() // the gateway answers once all is indexed
+	require.Len(t, documents, count)
+	known := make(map[string]map[string]bool) // the values of each field
+	for _, d := range documents {
+		assert.Equal(t, "logs-auditkill.otel-default", d.index)
+		assert.Equal(t, d.fields["log.record.uid"], d.id)
+		for name, value := range d.fields {
+			if known[name] == nil {
+				known[name] = make(map[string]bool)
+			}
+			known[name][fmt.Sprint(value)] = true
+		}
+	}
+	for name, query := range readESQL(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			from := regexp.MustCompile(`^FROM (\S+)`).FindStringSubmatch(query)
+			require.Len(t, from, 2)
+			matches, err := path.Match(from[1], "logs-auditkill.otel-default")
+			require.NoError(t, err)
+			assert.True(t, matches, "the data stream")
+			assert.Empty(t, unknownIn(query, known))
+
+			// And a query can be wrong.
+			assert.NotEmpty(t, unknownIn(strings.Replace(query, "host.name", "hostname.name", 1)+"| SORT kill.targets", known))
+		})
+	}
+}
+
+// readESQL returns all queries, those of the rules as well.
+func readESQL(t *testing.T) map[string]string {
+	t.Helper()
+	queries := make(map[string]string)
+	for _, search := range readObjects(t)["search"] {
+		queries[search.ID] = search.query(t)
+	}
+	for _, rule := range readDetectionRules(t) {
+		queries["rule "+rule.RuleID] = rule.Query
+	}
+	require.Len(t, queries, len(questions)+5)
+	return queries
+}
+
+// Elasticsearch gets the events of a span as documents among the log records. They are
+// signals that are there already, and no query may count them as well.
+func TestQueriesElasticSpanEvents(t *testing.T) {
+	backend, connection := startElasticGateway(t)
+	var data json.RawMessage
+	harness.ReadYAML(t, "testdata/golden/traces.yaml", &data)
+	traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data)
+	require.NoError(t, err)
+	_, err = ptraceotlp.NewGRPCClient(connection).Export(t.Context(), ptraceotlp.NewExportRequestFromTraces(traces))
+	require.NoError(t, err)
+
+	var events []indexed
+	for _, d := range backend.taken() {
+		if d.index == "logs-auditkill.otel-default" {
+			events = append(events, d)
+		}
+	}
+	require.NotEmpty(t, events)
+	lacking := []string{"kill.complete", "kill.escalated"}
+	ids := make(map[string]bool) // which what comes again has again
+	for _, event := range events {
+		assert.Regexp(t, "^[0-9a-f]{16}-[0-9]+-[0-9]*-[0-9]+$", event.id)
+		assert.False(t, ids[event.id], "two have the id %s", event.id)
+		ids[event.id] = true
+		assert.Equal(t, "signal", event.fields["event_name"])
+		for _, field := range lacking {
+			assert.NotContains(t, event.fields, field)
+		}
+	}
+	for name, query := range readESQL(t) {
+		lacks := slices.ContainsFunc(lacking, func(field string) bool { return strings.Contains(query, "WHERE "+field+" ==") })
+		told := strings.Contains(query, `WHERE event_name == "kill.`)
+		assert.True(t, lacks || told || name == "auditkill-silent-hosts", "%s: %s", name, query)
+	}
+}
+
+var (
+	esqlField = regexp.MustCompile(`@timestamp|\b[a-z_]+(?:\.[a-z_]+)*\b`)
+	esqlValue = regexp.MustCompile(`([a-z_.]+) (?:==|(?:NOT )?IN) (?:"([^"]*)"|\(([^)]*)\)|(\w+))`)
+	esqlGiven = regexp.MustCompile(`([a-z_.]+) = `)
+	// What cannot be the name of a column unless it is quoted, and what else is in lower case.
+	esqlReserved = []string{
+		"and", "as", "asc", "by", "desc", "first", "in", "is", "last", "like", "not", "nulls", "on", "or", "rlike", "where", "with",
+	}
+	esqlWords = []string{"true", "false", "null", "hour", "_id", "_index", "_version"}
+)
+
+// unknownIn returns the fields, and the values that fields are compared with, that no
+// document has, and the names that the language does not permit.
+func unknownIn(query string, known map[string]map[string]bool) []string {
+	var unknown []string
+	given := []string{}
+	for _, match := range esqlGiven.FindAllStringSubmatch(query, -1) {
+		given = append(given, match[1])
+	}
+	_, rest, _ := strings.Cut(query, "\n") // after the name of the data stream
+	for _, name := range esqlField.FindAllString(regexp.MustCompile(`"[^"]*"`).ReplaceAllString(rest, `""`), -1) {
+		permitted := known[name] != nil || slices.Contains(given, name) || slices.Contains(esqlWords, name)
+		if !permitted || slices.Contains(esqlReserved, name) {
+			unknown = append(unknown, name)
+		}
+	}
+	for _, match := range esqlValue.FindAllStringSubmatch(query, -1) {
+		for value := range strings.SplitSeq(match[2]+match[3]+match[4], ",") {
+			value = strings.Trim(value, `" `)
+			if !known[match[1]][value] {
+				unknown = append(unknown, match[1]+" "+value)
+			}
+		}
+	}
+	return unknown
+}
+
+// savedObject is one that Kibana imports.
+type savedObject struct {
+	ID         string `json:"id"`
+	Type       string `json:"type"`
+	References []struct {
+		ID   string `json:"id"`
+		Name string `json:"name"`
+		Type string `json:"type"`
+	} `json:"references"`
+	CoreMigrationVersion string `json:"coreMigrationVersion"`
+	TypeMigrationVersion string `json:"typeMigrationVersion"`
+	Attributes           struct {
+		Title       string `json:"title"`
+		Description string `json:"description"`
+		TimeRestore bool   `json:"timeRestore"`
+		PanelsJSON  string `json:"panelsJSON"`
+		Meta        struct {
+			SearchSourceJSON string `json:"searchSourceJSON"`
+		} `json:"kibanaSavedObjectMeta"`
+	} `json:"attributes"`
+	ExportedCount int `json:"exportedCount"`
+}
+
+// query returns the ES|QL of a Discover session.
+func (o *savedObject) query(t *testing.T) string {
+	t.Helper()
+	var source struct {
+		Query struct {
+			ESQL string `json:"esql"`
+		} `json:"query"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(o.Attributes.Meta.SearchSourceJSON), &source))
+	require.NotEmpty(t, source.Query.ESQL)
+	return source.Query.ESQL
+}
+
+// readNDJSON reads a file of NDJSON.
+func readNDJSON[T any](t *testing.T, name string) []T {
+	t.Helper()
+	text, err := os.ReadFile(harness.Path("deploy", "queries", "elastic", name))
+	require.NoError(t, err)
+	var all []T
+	for line := range bytes.Lines(text) {
+		var one T
+		require.NoError(t, json.Unmarshal(line, &one), "%s", line)
+		all = append(all, one)
+	}
+	return all
+}
+
+// readObjects returns the saved objects by their type; the last line tells how many there are.
+func readObjects(t *testing.T) map[string][]savedObject {
+	t.Helper()
+	all := readNDJSON[savedObject](t, "saved-objects.ndjson")
+	last := len(all) - 1
+	require.Equal(t, last, all[last].ExportedCount)
+	objects := make(map[string][]savedObject)
+	for _, o := range all[:last] {
+		objects[o.Type] = append(objects[o.Type], o)
+	}
+	return objects
+}
+
+// What Kibana imports holds together: a Discover session for each question, all of them on
+// the dashboard.
+func TestQueriesElasticSavedObjects(t *testing.T) {
+	t.Parallel()
+	objects := readObjects(t)
+	require.Len(t, objects["index-pattern"], 1)
+	assert.Equal(t, "logs-auditkill.otel-*", objects["index-pattern"][0].Attributes.Title)
+	titles := make(map[string]string)
+	for _, o := range slices.Concat(objects["index-pattern"], objects["search"], objects["dashboard"]) {
+		assert.NotEmpty(t, o.CoreMigrationVersion, "%s", o.ID)
+		assert.NotEmpty(t, o.TypeMigrationVersion, "%s", o.ID)
+	}
+	for _, o := range objects["search"] {
+		titles[o.ID] = o.Attributes.Title
+		assert.NotEmpty(t, o.Attributes.Description, "%s", o.ID)
+		assert.True(t, o.Attributes.TimeRestore, "%s", o.ID)
+	}
+	want := make(map[string]string)
+	for name, q := range questions {
+		want["auditkill-"+name] = "auditkill: " + q.title
+	}
+	assert.Equal(t, want, titles)
+
+	require.Len(t, objects["dashboard"], 1)
+	dashboard := objects["dashboard"][0]
+	var panels []struct {
+		PanelIndex   string `json:"panelIndex"`
+		PanelRefName string `json:"panelRefName"`
+		Type         string `json:"type"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(dashboard.Attributes.PanelsJSON), &panels))
+	require.Len(t, panels, len(questions))
+	require.Len(t, dashboard.References, len(questions))
+	for i, panel := range panels {
+		reference := dashboard.References[i]
+		assert.Equal(t, panel.PanelIndex+":"+panel.PanelRefName, reference.Name)
+		assert.Equal(t, panel.Type, reference.Type)
+		assert.Contains(t, titles, reference.ID)
+	}
+}
+
+// detectionRule is one of Elastic Security.
+type detectionRule struct {
+	RuleID        string   `json:"rule_id"`
+	Name          string   `json:"name"`
+	Description   string   `json:"description"`
+	Type          string   `json:"type"`
+	Language      string   `json:"language"`
+	Query         string   `json:"query"`
+	Severity      string   `json:"severity"`
+	RiskScore     int      `json:"risk_score"`
+	Interval      string   `json:"interval"`
+	From          string   `json:"from"`
+	Author        []string `json:"author"`
+	ExportedRules int      `json:"exported_rules_count"`
+}
+
+func readDetectionRules(t *testing.T) []detectionRule {
+	t.Helper()
+	all := readNDJSON[detectionRule](t, "detection-rule.ndjson")
+	last := len(all) - 1
+	require.Equal(t, last, all[last].ExportedRules)
+	return all[:last]
+}
+
+// The detection rules have what the import asks for. Those that count hosts tell what they
+// have found, the others are the documents themselves, of which each alerts once.
+func TestQueriesElasticDetectionRules(t *testing.T) {
+	t.Parallel()
+	var ids []string
+	for _, rule := range readDetectionRules(t) {
+		ids = append(ids, rule.RuleID)
+		q := questions[strings.TrimPrefix(rule.RuleID, "auditkill-")]
+		assert.Equal(t, "auditkill: "+q.title, rule.Name)
+		assert.Equal(t, []string{"esql", "esql"}, []string{rule.Type, rule.Language})
+		assert.NotEmpty(t, rule.Description)
+		assert.Contains(t, []string{"low", "medium", "high", "critical"}, rule.Severity)
+		assert.Positive(t, rule.RiskScore)
+		assert.Equal(t, []string{"5m", "now-11m"}, []string{rule.Interval, rule.From})
+		counts, whole := strings.Contains(rule.Query, "| STATS "), strings.Contains(rule.Query, " METADATA _id, _index, _version\n")
+		assert.NotEqual(t, counts, whole, "%s", rule.Query)
+	}
+	assert.Equal(t, []string{
+		"auditkill-many-hosts-executable", "auditkill-many-hosts-user", "auditkill-oom-kills", "auditkill-escalations",
+		"auditkill-tampering",
+	}, ids)
+}

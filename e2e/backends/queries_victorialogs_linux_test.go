@@ -1,0 +1,156 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backends
+
+import (
+	"encoding/json"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/victorialogs"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+var victoriaLogsWeakenings = []weakening{
+	{`event.name:="kill.signal" `, ""},
+	{`event.name:="kill.abend"`, ""},
+	{`event.name:="kill.tamper"`, ""},
+	{`severity:in("WARN","ERROR")`, ""},
+	{`kill.target.name:="mysqld"`, ""},
+	{`process.executable.path:!""`, ""},
+	{`("SIGHUP","SIGUSR1","SIGUSR2")`, `("SIGUSR1","SIGUSR2")`},
+	{`("SIGHUP","SIGUSR1","SIGUSR2")`, `("SIGHUP","SIGUSR2")`},
+	{`("SIGHUP","SIGUSR1","SIGUSR2")`, `("SIGHUP","SIGUSR1")`},
+	{`(/usr)?/lib/systemd/systemd|`, ""},
+	{`|containerd-shim-runc-v2|`, "|"},
+	{`user.id:!""`, ""},
+	{`hosts:>=3`, "hosts:>=2"},
+	{`[0,1,2,3,4,5]`, "[0,1,2,3,4]"},
+	{`[0,1,2,3,4,5]`, "[0,1,2,3,4,5,6]"},
+	{`_time:6m`, "_time:4m"},
+	{`_time:6m`, "_time:7m"},
+	{`_time:1h`, "_time:2h"},
+	{`kill.cause:="oom"`, ""},
+	{`kill.escalated:="true"`, "*"},
+	{`kill.result:="success"`, ""},
+	{`kill.result:="failure"`, ""},
+	{`milliseconds:>0`, "*"},
+	{`kill.complete:="false"`, "*"},
+	{`now:=0`, "*"},
+}
+
+// queriesFile are the queries in LogsQL.
+type queriesFile struct {
+	Queries []struct {
+		Name  string `json:"name"`
+		Title string `json:"title"`
+		Query string `json:"query"`
+	} `json:"queries"`
+}
+
+// What VictoriaLogs answers to the queries and rules for it, and to the command in its documentation.
+func TestQueriesVictoriaLogs(t *testing.T) {
+	v := victorialogs.Start(t)
+	now := startFleet(t, "http://"+v.Address+"/insert/opentelemetry", func() ([]map[string]string, error) { return v.TryAsk("*") })
+
+	var file queriesFile
+	harness.ReadYAML(t, "deploy/queries/victorialogs/queries.yaml", &file)
+	assert.Len(t, file.Queries, len(questions)-1, "all but the kills one by one, which need no query of their own")
+	for _, query := range file.Queries {
+		t.Run(query.Name, func(t *testing.T) {
+			q := questions[query.Name]
+			require.Equal(t, q.title, query.Title)
+			askAll(t, query.Query, q.truth, victoriaLogsWeakenings,
+				func(t *testing.T, query string) tally {
+					t.Helper()
+					return askRows(t, v, query, now, &q)
+				})
+		})
+	}
+
+	t.Run("documented command", func(t *testing.T) {
+		q := questions["who-killed"]
+		said := runDocumented(t, "victorialogs", "https://victorialogs.example.com:9428", "http://"+v.Address)
+		assert.Equal(t, q.truth, rowsOf(t, said, &q))
+	})
+
+	var rules rulesFile
+	harness.ReadYAML(t, "deploy/queries/victorialogs/rules.yaml", &rules)
+	forEachRule(t, rules, func(t *testing.T, rule ruleOne, interval time.Duration, q *question, want tally) {
+		t.Helper()
+		askAll(t, rule.Expr, want, victoriaLogsWeakenings, func(t *testing.T, expr string) tally {
+			t.Helper()
+			highest := make(tally)
+			for at := now.Add(-30 * time.Minute); !at.After(now); at = at.Add(interval) {
+				higher(highest, askStats(t, v, expr, at, q.fields))
+			}
+			return highest
+		})
+	})
+}
+
+// askRows returns the rows that answer a query, asked at a time.
+func askRows(t *testing.T, v *victorialogs.VictoriaLogs, query string, at time.Time, q *question) tally {
+	t.Helper()
+	body, err := v.Get("/select/logsql/query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
+	require.NoError(t, err, "%s", query)
+	return rowsOf(t, body, q)
+}
+
+func rowsOf(t *testing.T, body []byte, q *question) tally {
+	t.Helper()
+	got := make(tally)
+	for line := range strings.Lines(string(body)) {
+		var row map[string]string
+		require.NoError(t, json.Unmarshal([]byte(line), &row), "%s", line)
+		number, err := strconv.ParseFloat(row[q.number], 64)
+		if err != nil {
+			number = 1 // a row
+		}
+		got[joined(q.fields, row)] += number
+	}
+	return got
+}
+
+// askStats returns the answer to the query of a rule, as vmalert asks at a time.
+func askStats(t *testing.T, v *victorialogs.VictoriaLogs, query string, at time.Time, fields []string) tally {
+	t.Helper()
+	body, err := v.Get("/select/logsql/stats_query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
+	require.NoError(t, err, "%s", query)
+	return vectorOf(t, body, fields)
+}
+
+// The rules are as vmalert wants them.
+func TestQueriesVmalertRules(t *testing.T) {
+	t.Parallel()
+	vmalert := backend.BuildTool(t, "victorialogs", "vmalert")
+	shipped, err := os.ReadFile(harness.Path("deploy", "queries", "victorialogs", "rules.yaml"))
+	require.NoError(t, err)
+	for name, test := range map[string]struct {
+		rules string
+		valid bool
+	}{
+		"as shipped":  {string(shipped), true},
+		"wrong query": {strings.Replace(string(shipped), "stats by", "stats buy", 1), false},
+		"wrong key":   {strings.Replace(string(shipped), "annotations:", "annotation:", 1), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "rules.yaml")
+			require.NoError(t, os.WriteFile(path, []byte(test.rules), 0o600))
+			said, err := exec.CommandContext(t.Context(), vmalert, "-dryRun", "-rule="+path).CombinedOutput() //nolint:gosec // was just built
+			assert.Equal(t, test.valid, err == nil, "%s", said)
+		})
+	}
+}

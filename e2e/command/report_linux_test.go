@@ -1,0 +1,242 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/creack/pty"
+	"github.com/hinshun/vt10x"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// companion is auditkill, the command.
+var companion = harness.Path("_build/auditkill")
+
+// auditkill runs the command with an input, and returns its standard output.
+func auditkill(t *testing.T, in io.Reader, arguments ...string) string {
+	t.Helper()
+	require.FileExists(t, companion, "`make auditkill` builds it")
+	command := exec.CommandContext(t.Context(), companion, arguments...) //nolint:gosec // the command under test
+	command.Stdin = in
+	var errs bytes.Buffer
+	command.Stderr = &errs
+	out, err := command.Output()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		require.Equal(t, 1, exit.ExitCode(), "nothing to report is all right: %s", &errs)
+	} else {
+		require.NoError(t, err)
+	}
+	return string(out)
+}
+
+// ausearch runs auditd's own tool.
+func ausearch(t *testing.T, arguments ...string) string {
+	t.Helper()
+	program, err := exec.LookPath("ausearch")
+	if err != nil {
+		harness.Missing(t, "ausearch is not installed; on Debian: apt-get install auditd")
+	}
+	command := exec.CommandContext(t.Context(), program, arguments...) //nolint:gosec // auditd's
+	out, err := command.Output()
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 { // 1: no matches
+		require.NoError(t, err)
+	}
+	return string(out)
+}
+
+// plainRecording returns the path of a recording as a file that ausearch can read.
+func plainRecording(t *testing.T, name string) string {
+	t.Helper()
+	path := harness.Path("testdata", name)
+	if !strings.HasSuffix(name, ".gz") {
+		return path
+	}
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	unzipped, err := gzip.NewReader(file)
+	require.NoError(t, err)
+	path = filepath.Join(t.TempDir(), "audit.log")
+	plain, err := os.Create(path)
+	require.NoError(t, err)
+	_, err = io.Copy(plain, unzipped) //nolint:gosec // our own recording
+	require.NoError(t, err)
+	require.NoError(t, plain.Close())
+	return path
+}
+
+// The calls that send signals, by the names that ausearch gives them.
+var (
+	recordPattern     = regexp.MustCompile(`^type=(SYSCALL|OBJ_PID) msg=audit\((\d+\.\d+):(\d+)\)`)
+	signalCallPattern = regexp.MustCompile(` arch=(?:c000003e syscall=(?:62|129|200|234|297|424)|40000003 syscall=(?:37|178|238|270|335|424)) `)
+)
+
+// killsOf returns how many targets each kill of raw records has, by time and serial.
+func killsOf(raw string) map[string]int {
+	targets, kills := make(map[string]int), make(map[string]int)
+	for line := range strings.Lines(raw) {
+		record := recordPattern.FindStringSubmatch(line)
+		switch {
+		case record == nil:
+		case record[1] == "OBJ_PID":
+			targets[record[2]+":"+record[3]]++
+		case signalCallPattern.MatchString(line):
+			kills[record[2]+":"+record[3]] = 0
+		}
+	}
+	for event := range kills {
+		kills[event] = targets[event]
+	}
+	return kills
+}
+
+// reportedKills returns the same of what auditkill reports.
+func reportedKills(t *testing.T, report string) map[string]int {
+	t.Helper()
+	kills := make(map[string]int)
+	for line := range strings.Lines(report) {
+		var told struct {
+			Time   time.Time `json:"time"`
+			Event  string    `json:"event"`
+			Serial uint32    `json:"kill.audit.serial"`
+			Keys   []string  `json:"kill.audit.key"`
+			Target string    `json:"kill.target.name"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(line), &told))
+		if told.Event != "kill.signal" || !slices.Contains(told.Keys, "audit_kill") {
+			continue
+		}
+		event := strings.Replace(told.Time.Format("U.000"), "U", strconv.FormatInt(told.Time.Unix(), 10), 1) + ":" + strconv.FormatInt(int64(told.Serial), 10)
+		kills[event] += 0
+		if told.Target != "" {
+			kills[event]++
+		}
+	}
+	return kills
+}
+
+// On every recording auditkill and ausearch agree on which kills there were, and on how
+// many processes each of them struck.
+func TestReportAgreesWithAusearch(t *testing.T) {
+	t.Parallel()
+	for name, atLeast := range map[string]int{"seed.log": 1, "variants.log": 50, "mixed.log.gz": 1500, "tamper.log": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := plainRecording(t, name)
+			want := killsOf(ausearch(t, "-k", "audit_kill", "--raw", "-if", path))
+			assert.GreaterOrEqual(t, len(want), atLeast)
+			assert.Equal(t, want, reportedKills(t, auditkill(t, nil, "report", "-o", "json", path)))
+		})
+	}
+}
+
+// What ausearch prints can be piped into auditkill, with and without --raw.
+func TestReportReadsWhatAusearchPrints(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"seed.log", "variants.log"} {
+		path := plainRecording(t, name)
+		want := reportedKills(t, auditkill(t, nil, "report", "-o", "json", path))
+		for _, form := range [][]string{{"--raw"}, {}} {
+			found := ausearch(t, append([]string{"-k", "audit_kill", "-if", path}, form...)...)
+			got := reportedKills(t, auditkill(t, strings.NewReader(found), "report", "-o", "json", "-"))
+			assert.Equal(t, want, got, "%s %v", name, form)
+		}
+	}
+}
+
+// terminalOf runs the command on a terminal of so many columns, which is read only once a
+// while has passed, and returns the screen at the end and all that was ever written to it.
+func terminalOf(t *testing.T, columns int, pause time.Duration, environment []string, arguments ...string) (screen []string, written string) {
+	t.Helper()
+	const rows = 5000
+	command := exec.CommandContext(t.Context(), companion, arguments...) //nolint:gosec // the command under test
+	command.Env = append(append(os.Environ(), "TERM=xterm", "NO_COLOR="), environment...)
+	terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: rows, Cols: uint16(columns)})
+	require.NoError(t, err)
+	defer terminal.Close()
+	time.Sleep(pause) // what is to be seen takes time
+	emulator := vt10x.New(vt10x.WithSize(columns, rows))
+	all, err := io.ReadAll(terminal)
+	require.ErrorIs(t, err, syscall.EIO, "the other end is closed")
+	_, err = emulator.Write(all)
+	require.NoError(t, err)
+	require.NoError(t, command.Wait())
+	for line := range strings.Lines(emulator.String()) {
+		screen = append(screen, strings.TrimRight(line, " \n"))
+	}
+	for len(screen) > 0 && screen[len(screen)-1] == "" {
+		screen = screen[:len(screen)-1]
+	}
+	return screen, string(all)
+}
+
+// On a terminal each kill takes one line, however narrow it is.
+func TestReportOnATerminal(t *testing.T) {
+	t.Parallel()
+	require.FileExists(t, companion, "`make auditkill` builds it")
+	seed := harness.Path("testdata", "seed.log")
+	variants := harness.Path("testdata", "variants.log")
+	kills := strings.Count(auditkill(t, nil, "report", "-o", "json", variants), "\n")
+	for columns, begin := range map[int]string{40: "", 80: "11-22 14:52", 200: "2026-11-22 14:52"} {
+		screen, _ := terminalOf(t, columns, 0, []string{"TZ=UTC"}, "report", variants)
+		require.True(t, strings.HasPrefix(screen[0], "TIME"), screen[0])
+		for _, line := range screen[1 : 1+kills] {
+			assert.True(t, strings.HasPrefix(line, begin), "%d columns: %s", columns, line)
+		}
+		assert.True(t, strings.HasPrefix(screen[1+kills], "auditkill: "), "%d columns: %s", columns, screen[1+kills])
+	}
+	screen, _ := terminalOf(t, 80, 0, []string{"TZ=UTC"}, "report", "--passwd", os.DevNull, seed)
+	assert.Equal(t, []string{
+		"TIME           SIGNAL  TARGET       SENDER       EXECUTABLE LOGIN RESULT COMMAND",
+		"12-15 21:28:39 SIGKILL mysqld[3936] mykill[3997] …in/mykill 500   ok     -",
+	}, screen)
+	screen, written := terminalOf(t, 200, 0, []string{"TZ=UTC"}, "report", "--passwd", os.DevNull, seed)
+	assert.Contains(t, screen[1], "2015-12-15 21:28:39.813  SIGKILL  mysqld[3936]  mykill[3997]  /opt/bin/mykill  ")
+	assert.Contains(t, written, "\x1b[31mSIGKILL\x1b[0m", "what was fatal is red")
+	_, written = terminalOf(t, 200, 0, []string{"NO_COLOR=1"}, "report", "--passwd", os.DevNull, seed)
+	assert.NotContains(t, written, "\x1b")
+}
+
+// While a long log is read the progress is seen, and afterwards only the report.
+func TestReportShowsProgress(t *testing.T) {
+	t.Parallel()
+	require.FileExists(t, companion, "`make auditkill` builds it")
+	path := plainRecording(t, "mixed.log.gz")
+	rows := strings.Count(auditkill(t, nil, "report", "-o", "json", path), "\n")
+	for _, columns := range []int{80, 200} {
+		screen, written := terminalOf(t, columns, 1500*time.Millisecond, []string{"TZ=UTC"}, "report", path)
+		assert.Regexp(t, `\d+(\.\d+)? ?[kM]?B`, written)
+		assert.Regexp(t, `\d+ ?%`, written, "how far it is")
+		var kills, others []string
+		for _, line := range screen {
+			if strings.Contains(line, "11-22 14:4") && !strings.HasPrefix(line, "auditkill: ") {
+				kills = append(kills, line)
+			} else {
+				others = append(others, line)
+			}
+		}
+		assert.Len(t, kills, rows)
+		assert.NotContains(t, strings.Join(others, "\n"), "%", "the bar is gone")
+	}
+}

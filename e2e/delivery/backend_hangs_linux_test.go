@@ -1,0 +1,105 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/faulty"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
+)
+
+// mute is a server that accepts connections and says nothing.
+func mute(t *testing.T) net.Listener {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "localhost:0")
+	require.NoError(t, err)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			defer connection.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close() // a test may have closed it
+		<-ended
+	})
+	return listener
+}
+
+// Whatever hangs, a collector ends soon after it was told to, with the timeouts as
+// they are shipped, and what it had taken is delivered after the next start.
+func TestStopsWhileBackendHangs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct{ path, endpoint string }{
+		"agent-loki":         {"configs/agent-loki.yaml", "LOKI_ENDPOINT"},
+		"agent-victorialogs": {"configs/agent-victorialogs.yaml", "VICTORIALOGS_ENDPOINT"},
+		"agent-elastic":      {"configs/agent-elastic.yaml", "ELASTICSEARCH_ENDPOINT"},
+		"agent-elastic-otlp": {"configs/agent-elastic-otlp.yaml", "ELASTICSEARCH_OTLP_ENDPOINT"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			backend := faulty.New(t)
+			backend.Behaves(backend.Hangs)
+			c := shipped.StartReading(t, test.path, map[string]string{test.endpoint: backend.Server.URL})
+			promised := fill(t, c, func() bool { return backend.Asked() > 0 })
+			c.StopTakes(t)
+			backend.Behaves(nil)
+			c.Restart()
+			backend.Arrive(t, promised)
+		})
+	}
+	for _, path := range []string{"configs/gateway.yaml", "configs/gateway-elastic.yaml"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			backend := faulty.New(t)
+			backend.Behaves(backend.Hangs)
+			gateway := shipped.StartGateway(t, path, map[string]string{
+				"LOGS_ENDPOINT": backend.Server.URL, "TRACES_ENDPOINT": shipped.NoTraces(t), "ELASTICSEARCH_ENDPOINT": backend.Server.URL,
+			})
+			agent := shipped.StartReading(t, "configs/agent.yaml", gateway.Agent)
+			promised := fill(t, agent, func() bool { return backend.Asked() > 0 })
+			gateway.StopTakes(t)
+			backend.Behaves(nil)
+			gateway.Restart()
+			backend.Arrive(t, promised)
+		})
+	}
+	t.Run("agent", func(t *testing.T) {
+		t.Parallel()
+		gateway := mute(t)
+		environment := certificates.New(t).Environment()
+		environment["GATEWAY_ENDPOINT"] = gateway.Addr().String()
+		agent := shipped.StartReading(t, "configs/agent.yaml", environment)
+		fill(t, agent, func() bool { return agent.Output.Contains("Will retry") })
+		agent.SaysSince(t, 0, gateway.Addr().String())
+		agent.StopTakes(t)
+	})
+}
+
+// fill lets some batches gather while nobody takes the first.
+func fill(t *testing.T, c *shipped.Reader, first func() bool) []int {
+	t.Helper()
+	serials := c.Add(t, 3000)
+	harness.Eventually(t, first, "a first batch is on its way")
+	serials = append(serials, c.Add(t, 1000)...)
+	read := -1
+	harness.Eventually(t, func() bool {
+		before := read
+		read = c.Metric("audit_kill_records_read")
+		return read > 0 && read == before
+	}, "reading waits, or is done")
+	return serials
+}

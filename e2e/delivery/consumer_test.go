@@ -1,0 +1,202 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/auditlog"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+)
+
+// The next consumer is slow, refuses for a while, or for good. The exporter has
+// neither a queue nor tries again, so that the receiver has to.
+
+var (
+	errBusy    = status.Error(codes.Unavailable, "come back later")
+	errInvalid = status.Error(codes.InvalidArgument, "not like this")
+)
+
+// protocols are those over which a consumer can refuse.
+var protocols = []string{"grpc", "http"}
+
+// pipeline is a collector that reads a log and sends to a sink.
+type pipeline struct {
+	*collector.Collector
+
+	config collector.Config
+	log    *auditlog.Log
+	sink   *otlp.Sink
+}
+
+// newPipeline writes so many events into a log and starts reading it.
+func newPipeline(t *testing.T, protocol string, events int, answer func(int, []otlp.Record) otlp.Answer) *pipeline {
+	t.Helper()
+	p := &pipeline{log: auditlog.New(t), sink: otlp.NewSink(t, protocol)}
+	p.write(t, events)
+	p.sink.Answers(answer)
+	p.config = collector.Config{
+		Receiver: fmt.Sprintf(`{file: {path: %q, start_at: beginning}, storage: file_storage, `+
+			`retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}}`, p.log.Path),
+		Exporter:   p.sink.Exporter,
+		Extensions: collector.FileStorage(t.TempDir()),
+	}
+	p.Collector = collector.Start(t, p.config)
+	return p
+}
+
+// write appends single kills with what stands between them in a real log.
+func (p *pipeline) write(t *testing.T, events int) {
+	t.Helper()
+	kill, noise := auditlog.SingleKill(t), auditlog.Noise(t)
+	for i := range events {
+		p.log.Add(kill)
+		p.log.Add(noise[i%len(noise)])
+	}
+}
+
+// arrived waits until everything has been delivered, and checks that this was
+// done once and in order.
+func (p *pipeline) arrived(t *testing.T) {
+	t.Helper()
+	otlp.AwaitAll(t, p.sink, p.log.Want)
+	assert.Equal(t, p.log.Want, otlp.KeysOf(p.sink.Records()), "each log record once, in the order of the log")
+}
+
+func TestSlowConsumer(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, "grpc", 2500, func(int, []otlp.Record) otlp.Answer {
+		time.Sleep(200 * time.Millisecond)
+		return otlp.Answer{}
+	})
+	p.arrived(t)
+	p.Stop()
+	assert.Greater(t, p.sink.Asked(), 3, "requests")
+}
+
+func TestConsumerRefusesForAWhile(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t, protocol, 10_000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Err: errBusy} })
+			harness.Eventually(t, func() bool { return p.sink.Asked() >= 5 }, "the receiver tries again and again")
+			read := -1
+			require.Eventually(t, func() bool {
+				before := read
+				read = p.Metric("audit_kill_records_read")
+				return read > 0 && read == before
+			}, harness.Patience, 500*time.Millisecond, "reading waits")
+			assert.Less(t, read, 10_000, "records read")
+			behind := p.Metric("audit_kill_file_bytes_behind")
+			assert.Positive(t, behind)
+
+			p.write(t, 5000)
+			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") > behind }, "falling behind can be seen")
+			assert.Equal(t, read, p.Metric("audit_kill_records_read"), "reading still waits")
+			assert.Zero(t, p.sink.Count())
+			p.Says("the next consumer did not take log records")
+
+			p.sink.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
+			p.arrived(t)
+			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") == 0 }, "it has caught up")
+			assert.Zero(t, p.Metric("audit_kill_dropped"))
+			p.Stop()
+		})
+	}
+}
+
+func TestConsumerRefusesForGood(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			var refused []otlp.Key
+			p := newPipeline(t, protocol, 5000, func(request int, records []otlp.Record) otlp.Answer {
+				if request%4 == 1 {
+					refused = append(refused, otlp.KeysOf(records)...)
+					return otlp.Answer{Err: errInvalid}
+				}
+				return otlp.Answer{}
+			})
+			harness.Eventually(t, func() bool {
+				return p.Metric("audit_kill_dropped")+p.sink.Count() == len(p.log.Want)
+			}, "every log record is delivered or dropped")
+			p.Says("dropped log records: the next consumer refused them for good")
+			p.Stop()
+			require.NotEmpty(t, refused)
+			assert.ElementsMatch(t, p.log.Want, append(refused, otlp.KeysOf(p.sink.Records())...),
+				"what was refused for good is not sent again, and nothing else is missing")
+		})
+	}
+}
+
+// What a consumer rejects of a request that it has taken must not be sent again
+// (OTLP specification, "Partial Success").
+func TestConsumerTakesAPart(t *testing.T) {
+	t.Parallel()
+	for _, protocol := range protocols {
+		t.Run(protocol, func(t *testing.T) {
+			t.Parallel()
+			p := newPipeline(t, protocol, 1000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Rejected: 1} })
+			p.arrived(t)
+			p.Stop()
+		})
+	}
+}
+
+// A receiver that is told not to try again gives up, counts, and goes on.
+func TestNoRetry(t *testing.T) {
+	t.Parallel()
+	sink, log := otlp.NewSink(t, "grpc"), auditlog.New(t)
+	sink.Answers(func(request int, _ []otlp.Record) otlp.Answer {
+		if request == 0 {
+			return otlp.Answer{Err: errBusy}
+		}
+		return otlp.Answer{}
+	})
+	kill := auditlog.SingleKill(t)
+	for range 3000 {
+		log.Add(kill)
+	}
+	c := collector.Start(t, collector.Config{
+		Receiver: fmt.Sprintf(`{file: {path: %q, start_at: beginning}, retry_on_failure: {enabled: false}}`, log.Path),
+		Exporter: sink.Exporter,
+	})
+	harness.Eventually(t, func() bool { return c.Metric("audit_kill_dropped")+sink.Count() == len(log.Want) },
+		"every log record is delivered or dropped")
+	assert.Positive(t, c.Metric("audit_kill_dropped"))
+	c.Stop()
+}
+
+// A shutdown while the consumer refuses ends soon, and what was not taken is
+// delivered after the next start.
+func TestShutdownWhileConsumerRefuses(t *testing.T) {
+	t.Parallel()
+	p := newPipeline(t, "grpc", 3000, func(request int, _ []otlp.Record) otlp.Answer {
+		if request < 2 {
+			return otlp.Answer{}
+		}
+		return otlp.Answer{Err: errBusy}
+	})
+	harness.Eventually(t, func() bool { return p.sink.Asked() > 4 }, "the consumer has refused")
+	p.Stop()
+	before := p.sink.Count()
+	assert.Less(t, before, len(p.log.Want))
+
+	p.sink.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
+	p.Collector = collector.Start(t, p.config)
+	otlp.AwaitAll(t, p.sink, p.log.Want)
+	p.Stop()
+	otlp.AssertConsistent(t, p.sink.Records(), p.log.Want)
+}

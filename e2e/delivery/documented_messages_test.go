@@ -1,0 +1,109 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	messagePattern = regexp.MustCompile("`([^`]+)`")
+	metricRow      = regexp.MustCompile("^`(otelcol|…)_")
+)
+
+// Each message in docs/troubleshooting.md is one of ours, or was seen by a test.
+func TestMessagesAreReal(t *testing.T) {
+	t.Parallel()
+	source := sourceText(t)
+	page, err := os.ReadFile(harness.Path("docs/troubleshooting.md"))
+	require.NoError(t, err)
+	checked := 0
+	for line := range strings.Lines(string(page)) {
+		cell, _, isRow := strings.Cut(strings.TrimPrefix(line, "| "), " |")
+		if !isRow || !strings.HasPrefix(line, "| ") || metricRow.MatchString(cell) {
+			continue
+		}
+		for _, match := range messagePattern.FindAllStringSubmatch(cell, -1) {
+			for part := range strings.SplitSeq(match[1], "…") {
+				if part = strings.TrimSpace(part); part == "" {
+					continue
+				}
+				if !strings.ContainsAny(match[1], " …") { // a word is in many a text
+					part = "\n" + part + "\n"
+				}
+				assert.Contains(t, source, part, "%s", line)
+				checked++
+			}
+		}
+	}
+	assert.Greater(t, checked, 50, "messages in the tables")
+}
+
+// sourceText is what all programs and tests have in quotes, with texts that are put
+// together from several joined. Names do not count: io.EOF is no message.
+func sourceText(t *testing.T) source {
+	t.Helper()
+	text := new(strings.Builder)
+	text.WriteByte('\n')
+	require.NoError(t, filepath.WalkDir(harness.Path(), func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".go") {
+			return err
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+		if err != nil {
+			return err
+		}
+		ast.Inspect(file, func(node ast.Node) bool {
+			literal, ok := node.(ast.Expr)
+			if !ok {
+				return true
+			}
+			part, joined := quoted(literal)
+			if joined {
+				text.WriteString(part + "\n")
+			}
+			return !joined
+		})
+		return nil
+	}))
+	return source(text.String())
+}
+
+// quoted is the text of literals that are added up.
+func quoted(expression ast.Expr) (string, bool) {
+	switch e := expression.(type) {
+	case *ast.BasicLit:
+		if e.Kind != token.STRING {
+			return "", false
+		}
+		text, err := strconv.Unquote(e.Value)
+		return text, err == nil
+	case *ast.BinaryExpr:
+		left, ok := quoted(e.X)
+		right, too := quoted(e.Y)
+		return left + right, ok && too && e.Op == token.ADD
+	default:
+		return "", false
+	}
+}
+
+// source is a text that is too long to be printed when a test fails.
+type source string
+
+// GoString implements fmt.GoStringer.
+func (source) GoString() string { return "the source" }

@@ -1,0 +1,184 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/faulty"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
+)
+
+// quickAgent makes short what takes long in configs/agent.yaml.
+const quickAgent = `exporters: {otlp_grpc: {timeout: 2s, sending_queue: {batch: {flush_timeout: 100ms}}, ` +
+	`retry_on_failure: {initial_interval: 100ms, max_interval: 300ms}}}`
+
+// noTLS makes it speak to something without certificates, and without compression.
+const noTLS = `exporters: {otlp_grpc: {compression: none, tls: {insecure: true, ca_file: "", cert_file: "", key_file: ""}}}`
+
+var addressPattern = regexp.MustCompile(`[\d.]+:\d+`)
+
+// What becomes of data that a gateway does not take over OTLP/gRPC.
+func TestGatewayRefuses(t *testing.T) {
+	t.Parallel()
+	sink := otlp.NewSink(t, "grpc")
+	address := addressPattern.FindString(sink.Exporter)
+	agent := shipped.StartReading(t, "configs/agent.yaml", map[string]string{"GATEWAY_ENDPOINT": address},
+		shipped.Overlay(t, quickAgent), shipped.Overlay(t, noTLS))
+	answers := func(said otlp.Answer) func(int, []otlp.Record) otlp.Answer {
+		return func(int, []otlp.Record) otlp.Answer { return said }
+	}
+	tests := []struct {
+		name    string
+		answer  func(int, []otlp.Record) otlp.Answer
+		dropped bool
+		says    string
+	}{
+		{"canceled", answers(otlp.Answer{Err: status.Error(codes.Canceled, "no")}), false, "Canceled"},
+		{"invalid", answers(otlp.Answer{Err: status.Error(codes.InvalidArgument, "no")}), true, "InvalidArgument"},
+		{"too late", answers(otlp.Answer{Err: status.Error(codes.DeadlineExceeded, "no")}), false, "DeadlineExceeded"},
+		{"forbidden", answers(otlp.Answer{Err: status.Error(codes.PermissionDenied, "no")}), true, "PermissionDenied"},
+		{"who are you", answers(otlp.Answer{Err: status.Error(codes.Unauthenticated, "no")}), true, "Unauthenticated"},
+		{"exhausted", answers(otlp.Answer{Err: status.Error(codes.ResourceExhausted, "no")}), true, "ResourceExhausted"},
+		{"aborted", answers(otlp.Answer{Err: status.Error(codes.Aborted, "no")}), false, "Aborted"},
+		{"not OTLP", answers(otlp.Answer{Err: status.Error(codes.Unimplemented, "no")}), true, "Unimplemented"},
+		{"internal", answers(otlp.Answer{Err: status.Error(codes.Internal, "no")}), true, "Internal"},
+		{"unavailable", answers(otlp.Answer{Err: status.Error(codes.Unavailable, "no")}), false, "Unavailable"},
+		{"unauthorized by a proxy", answers(otlp.Answer{Err: status.Error(codes.Unknown, "no")}), true, "Unknown"},
+		{"hangs", func(int, []otlp.Record) otlp.Answer {
+			time.Sleep(3 * time.Second) // longer than the agent waits
+			return otlp.Answer{Err: errBusy}
+		}, false, "DeadlineExceeded"},
+	}
+	arrived := func() map[int]string {
+		uids := make(map[int]string)
+		for _, a := range faulty.ArrivalsOf(sink.Records()) {
+			uids[a.Serial] = a.UID
+		}
+		return uids
+	}
+	var promised []int
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			said, failed := len(agent.Output.String()), agent.ExporterMetric("exporter_send_failed_log_records")
+			sink.Answers(test.answer)
+			serials := agent.Add(t, 3)
+			if test.dropped {
+				failed += 3
+				harness.Eventually(t, func() bool { return agent.ExporterMetric("exporter_send_failed_log_records") == failed }, "it is counted")
+				agent.SaysSince(t, said, "Exporting failed. Dropping data.", test.says)
+			} else {
+				agent.SaysSince(t, said, "Exporting failed. Will retry the request after interval.", test.says)
+				promised = append(promised, serials...)
+			}
+			sink.Answers(answers(otlp.Answer{}))
+			promised = append(promised, agent.Add(t, 1)...)
+			harness.Eventually(t, func() bool { return len(arrived()) >= len(promised) }, "what is promised arrives")
+			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "what was given up")
+		})
+	}
+	agent.Stop()
+	for _, serial := range promised {
+		assert.Contains(t, arrived(), serial)
+	}
+	assert.Len(t, arrived(), len(promised), "nothing else arrives")
+}
+
+// A gateway that holds nothing itself tells its agents how Elasticsearch is.
+func TestGatewayBeforeBadElasticsearch(t *testing.T) {
+	t.Parallel()
+	backend := faulty.New(t)
+	gateway := shipped.StartGateway(t, "configs/gateway-elastic.yaml", map[string]string{"ELASTICSEARCH_ENDPOINT": backend.Server.URL},
+		shipped.Overlay(t, `exporters: {elasticsearch: {timeout: 1s, sending_queue: {batch: {flush_timeout: 100ms}}, `+
+			`retry: {initial_interval: 100ms, max_interval: 300ms}}}`))
+	agent := shipped.StartReading(t, "configs/agent.yaml", gateway.Agent, shipped.Overlay(t, quickAgent))
+	tests := []struct {
+		name    string
+		behave  faulty.Behavior
+		dropped bool
+		says    string // by the agent
+	}{
+		{"400", faulty.Answers(http.StatusBadRequest), true, "flush failed (400)"},
+		{"401", faulty.Answers(http.StatusUnauthorized), false, "code = Unavailable"},
+		{"429", faulty.Answers(http.StatusTooManyRequests), false, "code = Unavailable"},
+		{"503", faulty.Answers(http.StatusServiceUnavailable), false, "code = Unavailable"},
+		{"hangs", backend.Hangs, false, "code = Unavailable"},
+		{"items 429", failsItems(http.StatusTooManyRequests, "cluster_block_exception"), false, "code = DeadlineExceeded"},
+	}
+	var promised []int
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			said, failed := len(agent.Output.String()), agent.ExporterMetric("exporter_send_failed_log_records")
+			backend.Behaves(test.behave)
+			serials := agent.Add(t, 3)
+			if test.dropped {
+				failed += 3
+				harness.Eventually(t, func() bool { return agent.ExporterMetric("exporter_send_failed_log_records") == failed }, "it is counted")
+			} else {
+				promised = append(promised, serials...)
+			}
+			agent.SaysSince(t, said, "Exporting failed.", test.says)
+			promised = recovers(t, backend, agent, promised)
+			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "what was given up")
+		})
+	}
+	t.Run("is killed while documents are refused", func(t *testing.T) {
+		backend.Behaves(failsItems(http.StatusTooManyRequests, "cluster_block_exception"))
+		promised = append(promised, agent.Add(t, 3)...)
+		harness.Eventually(t, func() bool { return backend.Asked() > 5 }, "it is tried")
+		gateway.Kill()
+		backend.Behaves(nil)
+		gateway.Restart()
+		backend.Arrive(t, promised)
+	})
+}
+
+// Who has too little memory refuses, and nothing is lost.
+func TestTooLittleMemory(t *testing.T) {
+	t.Parallel()
+	const enough, little = "MEMORY_LIMIT_MIB=256", "MEMORY_LIMIT_MIB=1"
+	for _, who := range []string{"agent", "gateway"} {
+		t.Run(who, func(t *testing.T) {
+			t.Parallel()
+			backend := faulty.New(t)
+			limits := map[string]string{"agent": enough, "gateway": enough}
+			limits[who] = little
+			limit := func(name string) string { return strings.TrimPrefix(limits[name], "MEMORY_LIMIT_MIB=") }
+			gateway := shipped.StartGateway(t, "configs/gateway.yaml", map[string]string{
+				"LOGS_ENDPOINT": backend.Server.URL, "TRACES_ENDPOINT": shipped.NoTraces(t), "MEMORY_LIMIT_MIB": limit("gateway"),
+			})
+			gateway.Agent["MEMORY_LIMIT_MIB"] = limit("agent")
+			agent := shipped.StartReading(t, "configs/agent.yaml", gateway.Agent, shipped.Overlay(t, quickAgent))
+			var promised []int
+			// The first look at the memory is after a second.
+			harness.Until(t, func() bool { return agent.Output.Contains("data refused due to high memory usage") }, func() {
+				promised = append(promised, agent.Add(t, 10)...)
+			}, "data is refused")
+			if who == "agent" {
+				agent.SaysSince(t, 0, "the next consumer did not take log records, trying again")
+				agent.Stop()
+				agent.Command.Env = append(agent.Command.Env, enough)
+				agent.Restart()
+			} else {
+				agent.SaysSince(t, 0, "Exporting failed. Will retry the request after interval.")
+				gateway.Stop()
+				gateway.Command.Env = append(gateway.Command.Env, enough)
+				gateway.Collector = gateway.Restart()
+			}
+			backend.Arrive(t, promised)
+			assert.Zero(t, agent.ExporterMetric("exporter_send_failed_log_records"))
+			assert.Zero(t, agent.Metric("audit_kill_dropped"))
+		})
+	}
+}

@@ -1,0 +1,183 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deploy
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+)
+
+// The manifests for Kubernetes, without Kubernetes.
+
+// object is what the tests look at of an object of Kubernetes.
+type object struct {
+	Kind     string
+	Metadata struct{ Name, Namespace string }
+	// Data is that of a ConfigMap.
+	Data map[string]string
+	Spec struct {
+		Template             struct{ Spec pod }
+		VolumeClaimTemplates []struct {
+			Spec struct {
+				Resources struct{ Requests struct{ Storage string } }
+			}
+		}
+	}
+}
+
+type pod struct {
+	HostPID, HostNetwork         bool
+	AutomountServiceAccountToken *bool
+	SecurityContext              struct{ FSGroup int }
+	Containers                   []container
+	Volumes                      []struct {
+		Name     string
+		HostPath *struct{ Path string }
+		Secret   *struct {
+			DefaultMode os.FileMode
+			Items       []struct{ Key, Path string }
+		}
+	}
+}
+
+type container struct {
+	Args            []string
+	Env             []struct{ Name, Value string }
+	Resources       struct{ Limits struct{ Memory string } }
+	SecurityContext struct {
+		RunAsUser                                        *int
+		Privileged                                       bool
+		AllowPrivilegeEscalation, ReadOnlyRootFilesystem *bool
+		Capabilities                                     struct{ Add, Drop []string }
+		SeccompProfile, AppArmorProfile                  struct{ Type string }
+	}
+	VolumeMounts []struct {
+		Name, MountPath, SubPath string
+		ReadOnly                 bool
+	}
+}
+
+// manifests reads the objects of manifests as strictly as an API server.
+func manifests(t *testing.T, names ...string) []object {
+	t.Helper()
+	arguments := []string{"-C", harness.Module("kubernetes"), "run", "."}
+	for _, name := range names {
+		path, err := filepath.Abs(harness.Path("deploy/kubernetes", name))
+		require.NoError(t, err)
+		arguments = append(arguments, path)
+	}
+	command := exec.CommandContext(t.Context(), "go", arguments...) //nolint:gosec // a program of the tests
+	var said strings.Builder
+	command.Stderr = &said
+	output, err := command.Output()
+	require.NoError(t, err, said.String())
+	var objects []object
+	for line := range strings.Lines(string(output)) {
+		var o object
+		require.NoError(t, json.Unmarshal([]byte(line), &o))
+		objects = append(objects, o)
+	}
+	return objects
+}
+
+// only returns the object of a kind, of which there is one.
+func only(t *testing.T, objects []object, kind string) object {
+	t.Helper()
+	var found []object
+	for _, o := range objects {
+		if o.Kind == kind {
+			found = append(found, o)
+		}
+	}
+	require.Len(t, found, 1, kind)
+	return found[0]
+}
+
+// The agents have what their source needs, and nothing else.
+func TestManifestsGrantWhatIsNeeded(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		hostPID, hostNetwork bool
+		capabilities         []string
+		appArmor             string
+	}{
+		"ebpf": {capabilities: []string{"BPF", "PERFMON", "SYS_PTRACE"}, appArmor: "Unconfined"},
+		"netlink": {
+			hostPID: true, hostNetwork: true,
+			capabilities: []string{"AUDIT_READ", "AUDIT_CONTROL", "SYS_PTRACE", "NET_ADMIN"}, appArmor: "Unconfined",
+		},
+		"file": {},
+	}
+	for source, test := range tests {
+		t.Run(source, func(t *testing.T) {
+			t.Parallel()
+			objects := manifests(t, "agent.yaml", "daemonset-"+source+".yaml")
+			agent := only(t, objects, "DaemonSet").Spec.Template.Spec
+			require.Len(t, agent.Containers, 1)
+			c := agent.Containers[0]
+			assert.Equal(t, test.hostPID, agent.HostPID, "hostPID")
+			assert.Equal(t, test.hostNetwork, agent.HostNetwork, "hostNetwork")
+			assert.Equal(t, test.capabilities, c.SecurityContext.Capabilities.Add)
+			assert.Equal(t, test.appArmor, c.SecurityContext.AppArmorProfile.Type)
+			assertHardened(t, agent, c)
+			for _, mount := range c.VolumeMounts {
+				assert.Equal(t, mount.Name != "state", mount.ReadOnly, "%s is read-only", mount.MountPath)
+			}
+			assert.Equal(t, read(t, harness.Path("configs/agent.yaml")), only(t, objects, "ConfigMap").Data["agent.yaml"],
+				"the ConfigMap has configs/agent.yaml, word for word; mend it by `make manifests`")
+			assertValid(t, c, harness.Path("configs/agent.yaml"))
+		})
+	}
+	t.Run("gateway", func(t *testing.T) {
+		t.Parallel()
+		objects := manifests(t, "gateway.yaml")
+		gateway := only(t, objects, "StatefulSet").Spec.Template.Spec
+		require.Len(t, gateway.Containers, 1)
+		assertHardened(t, gateway, gateway.Containers[0])
+		assert.Empty(t, gateway.Containers[0].SecurityContext.Capabilities.Add)
+		assert.Equal(t, read(t, harness.Path("configs/gateway.yaml")), only(t, objects, "ConfigMap").Data["gateway.yaml"],
+			"the ConfigMap has configs/gateway.yaml, word for word; mend it by `make manifests`")
+		assertValid(t, gateway.Containers[0], harness.Path("configs/gateway.yaml"))
+	})
+}
+
+func assertHardened(t *testing.T, p pod, c container) {
+	t.Helper()
+	yes, no := true, false
+	assert.Equal(t, []string{"ALL"}, c.SecurityContext.Capabilities.Drop)
+	assert.Equal(t, &no, c.SecurityContext.AllowPrivilegeEscalation)
+	assert.Equal(t, &yes, c.SecurityContext.ReadOnlyRootFilesystem)
+	assert.False(t, c.SecurityContext.Privileged)
+	assert.Equal(t, &no, p.AutomountServiceAccountToken)
+}
+
+// assertValid asserts that the collector accepts what it would be started with.
+func assertValid(t *testing.T, c container, config string) {
+	t.Helper()
+	words := []string{"validate"}
+	for _, argument := range c.Args {
+		if path, named := strings.CutPrefix(argument, "--config=/etc/otelcol-auditkill/"); named {
+			require.Equal(t, filepath.Base(config), path)
+			argument = "--config=" + config
+		}
+		words = append(words, argument)
+	}
+	said, code := collector.Run(t, collector.Arguments(words...), func(command *exec.Cmd) {
+		for _, variable := range c.Env {
+			command.Env = append(command.Env, variable.Name+"="+strings.ReplaceAll(variable.Value, "$(POD_IP)", "127.0.0.1"))
+		}
+	})
+	assert.Equal(t, 0, code, said)
+}

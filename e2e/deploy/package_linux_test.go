@@ -1,0 +1,336 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deploy
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// The packages, and the service that they install. Nothing here needs systemd: its part
+// is played by this program, see unit_linux_test.go.
+
+const (
+	packageName   = "otelcol-auditkill"
+	packagedUnit  = "/usr/lib/systemd/system/otelcol-auditkill.service"
+	packageConfig = "/etc/otelcol-auditkill/config.yaml"
+	packageKeys   = "/etc/otelcol-auditkill/tls"
+	packageState  = "/var/lib/otelcol-auditkill"
+	packageShare  = "/usr/share/otelcol-auditkill"
+	unitEnabled   = "/etc/systemd/system/multi-user.target.wants/otelcol-auditkill.service"
+)
+
+// makePackages returns the paths of the packages of a version.
+func makePackages(t *testing.T, version string) (deb, rpm string) {
+	t.Helper()
+	directory := t.TempDir()
+	shell(t, "make", "-C", harness.Path(), "packages", "VERSION="+version, "PACKAGES="+directory)
+	only := func(pattern string) string {
+		paths, err := filepath.Glob(filepath.Join(directory, pattern))
+		require.NoError(t, err)
+		require.Len(t, paths, 1, pattern)
+		return paths[0]
+	}
+	return only("*.deb"), only("*.rpm")
+}
+
+// shell runs a program, and returns what it says.
+func shell(t *testing.T, name string, arguments ...string) string {
+	t.Helper()
+	said, err := exec.Command(name, arguments...).CombinedOutput()
+	require.NoError(t, err, "%s %s: %s", name, strings.Join(arguments, " "), said)
+	return string(said)
+}
+
+// needDpkg skips the test where it cannot install a package, or would replace one.
+func needDpkg(t *testing.T) {
+	t.Helper()
+	harness.NeedRoot(t)
+	if _, err := exec.LookPath("dpkg"); err != nil {
+		harness.Missing(t, fmt.Sprintf("this is no Debian, so that no .deb can be installed: %v", err))
+	}
+	if os.Getenv("CI") == "true" { // where nobody needs it: a test was killed before its end
+		_ = exec.CommandContext(t.Context(), "dpkg", "--purge", packageName).Run()
+		_ = os.RemoveAll(packageKeys) // which are not the package's
+		_ = os.Remove(filepath.Dir(packageConfig))
+	}
+	_ = os.Remove(packageState) // if there is nothing in it
+	for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare} {
+		if _, err := os.Lstat(path); err == nil {
+			harness.Missing(t, path+" is there already, and would be gone after the test")
+		}
+	}
+	if _, err := user.Lookup(packageName); err == nil {
+		harness.Missing(t, "the user "+packageName+" is there already, and would be gone after the test")
+	}
+}
+
+// install installs a package until the test ends.
+func install(t *testing.T, deb string) {
+	t.Helper()
+	t.Cleanup(func() {
+		shell(t, "dpkg", "--purge", packageName)
+		for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare, unitEnabled} {
+			assert.NoFileExists(t, path, "after dpkg --purge")
+			assert.NoDirExists(t, path, "after dpkg --purge")
+		}
+		_, err := user.Lookup(packageName)
+		assert.ErrorAs(t, err, new(user.UnknownUserError), "after dpkg --purge")
+	})
+	shell(t, "dpkg", "--install", deb)
+	if _, err := os.Stat("/run/systemd/system"); err == nil { // where systemd has started the service
+		shell(t, "systemctl", "stop", packageName)
+		require.NoError(t, os.RemoveAll(packageState))
+	}
+}
+
+// modes are those of installed files, and the groups that they belong to beside root.
+var modes = map[string]string{
+	"/usr/bin/otelcol-auditkill":         "-rwxr-xr-x root:root",
+	"/usr/bin/auditkill":                 "-rwxr-xr-x root:root",
+	packagedUnit:                         "-rw-r--r-- root:root",
+	"/etc/otelcol-auditkill":             "drwxr-xr-x root:root",
+	packageConfig:                        "-rw-r--r-- root:root",
+	"/etc/otelcol-auditkill/environment": "-rw-r----- root:otelcol-auditkill",
+	packageShare + "/audit_kill.rules":   "-rw-r--r-- root:root",
+	packageShare + "/configs/agent.yaml": "-rw-r--r-- root:root",
+	packageShare + "/systemd/file.conf":  "-rw-r--r-- root:root",
+
+	packageShare + "/systemd/gateway.conf": "-rw-r--r-- root:root",
+}
+
+// What is changed on the host is kept by an upgrade and a removal, all else is replaced.
+func TestInstallsUpgradesAndRemoves(t *testing.T) {
+	needDpkg(t)
+	const ours = "\n# ours\n"
+	first, _ := makePackages(t, "0.1.0")
+	second, _ := makePackages(t, "0.2.0")
+	rules, err := filepath.Glob("/etc/audit/rules.d/*")
+	require.NoError(t, err)
+	install(t, first)
+
+	for path, want := range modes {
+		assert.Equal(t, want, strings.TrimSpace(shell(t, "stat", "--format=%A %U:%G", path)), path)
+	}
+	owner, err := user.Lookup(packageName)
+	require.NoError(t, err)
+	assert.Less(t, harness.Number(owner.Uid), 1000, "a system user")
+	assert.Contains(t, shell(t, "getent", "passwd", packageName), ":/usr/sbin/nologin\n")
+	after, err := filepath.Glob("/etc/audit/rules.d/*")
+	require.NoError(t, err)
+	assert.Equal(t, rules, after, "no rules are loaded that nobody has asked for")
+	if helper, _ := exec.LookPath("deb-systemd-helper"); helper != "" {
+		assert.Equal(t, packagedUnit, strings.TrimSpace(shell(t, "readlink", "--canonicalize", unitEnabled)))
+	}
+	shell(t, "/usr/bin/otelcol-auditkill", "validate", "--config", packageConfig)
+
+	appendTo(t, packageConfig, ours)
+	shell(t, "dpkg", "--install", second)
+	assert.Contains(t, shell(t, "dpkg-query", "--show", packageName), "0.2.0")
+	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "the upgrade keeps what was changed")
+
+	shell(t, "dpkg", "--remove", packageName)
+	assert.NoFileExists(t, "/usr/bin/otelcol-auditkill")
+	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "so does the removal")
+	_, err = user.Lookup(packageName)
+	require.NoError(t, err, "the user stays, as its files do")
+}
+
+func appendTo(t *testing.T, path, text string) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(path, []byte(read(t, path)+text), 0))
+}
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	return string(text)
+}
+
+// The unit's own command line, as its user, with its capabilities, file system and system
+// calls and no others, sees a kill, and all that the source can know of it.
+func TestServiceSeesAKill(t *testing.T) {
+	needDpkg(t)
+	deb, _ := makePackages(t, "0.1.0")
+	for _, source := range deployedSources {
+		t.Run(source.name, func(t *testing.T) {
+			install(t, deb)
+			// Before the service, so that it can know the program only from /proc.
+			victim := newVictim(t)
+			binds := source.prepare(t, packageShare+"/audit_kill.rules")
+			paths := []string{packagedUnit}
+			if source.dropIn {
+				paths = append(paths, filepath.Join(packageShare, "systemd", source.name+".conf"))
+			}
+			service := readUnit(t, paths...).service(t, binds...)
+			service.Says(source.chosen)
+			source.assertSees(t, service, victim)
+			entries, err := os.ReadDir(packageState)
+			require.NoError(t, err)
+			assert.NotEmpty(t, entries, "it has written its state")
+			service.Stop()
+		})
+	}
+}
+
+// deployedSource is a source, as it is deployed.
+type deployedSource struct {
+	name   string
+	dropIn bool
+	// chosen is what the receiver says if it has chosen the source by itself.
+	chosen string
+	// source is the value of kill.source. It may tell of the end of a process, and of
+	// the program of one that was there before.
+	source                  string
+	tellsEnd, tellsPrograms bool
+	// logGroup may read auditd's log; only root if empty.
+	logGroup string
+}
+
+var deployedSources = []deployedSource{
+	{
+		name: "ebpf", chosen: "tracing signals in the kernel, as no source is configured and eBPF is possible",
+		source: "ebpf", tellsEnd: true, tellsPrograms: true,
+	},
+	{
+		name: "netlink", dropIn: true,
+		chosen: "listening to the kernel, as no source is configured and eBPF is not possible",
+		source: "audit_unicast", tellsEnd: true, tellsPrograms: true,
+	},
+	{
+		name: "file", dropIn: true,
+		chosen: "reading the audit log, as no source is configured and the kernel is out of reach",
+		source: "audit_file",
+	},
+}
+
+// prepare has the audit system ready, if the source needs it, and returns where the
+// service is to see the log.
+func (s deployedSource) prepare(t *testing.T, rules string) []bind {
+	t.Helper()
+	if s.name == "ebpf" {
+		harness.NeedRoot(t)
+		return nil
+	}
+	audit.Use(t)
+	if s.name == "netlink" {
+		return nil
+	}
+	if _, err := os.Stat("/var/log/audit"); err != nil {
+		harness.Missing(t, fmt.Sprintf("there is no folder to show auditd's log in: %v", err))
+	}
+	daemon := audit.NewDaemon(t, "log_format = RAW\nlog_group = "+cmp.Or(s.logGroup, "root"))
+	daemon.Run()
+	audit.LoadRules(t, rules)
+	return []bind{{filepath.Dir(daemon.Log), "/var/log/audit"}}
+}
+
+// newVictim starts a process of another user than the service.
+func newVictim(t *testing.T) *process.Target {
+	t.Helper()
+	victim := process.StartTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
+	harness.Eventually(t, func() bool { return process.CommandName(t, victim.PID) == "sleep" }, "it has become another program")
+	return victim
+}
+
+// assertSees kills the victim, which the service must tell.
+func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, victim *process.Target) {
+	t.Helper()
+	killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.PID)) //nolint:gosec // a test's own
+	require.NoError(t, killer.Run())
+	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.PID)
+	service.Says(sent)
+	if s.tellsEnd {
+		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.PID))
+	}
+	told := lineWith(service.Output.String(), sent)
+	assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
+	assert.Contains(t, told, "kill.source="+s.source)
+	assert.Contains(t, told, "kill.complete=true")
+	assert.Equal(t, s.tellsPrograms, strings.Contains(told, "kill.target.executable.path="), told)
+}
+
+func lineWith(text, part string) string {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, part) {
+			return line
+		}
+	}
+	return ""
+}
+
+// Only what differs from the .deb: who owns files, what is kept, and the scripts.
+func TestRPM(t *testing.T) {
+	if _, err := exec.LookPath("rpm"); err != nil {
+		harness.Missing(t, "rpm is not installed; on Debian: apt-get install rpm")
+	}
+	_, rpm := makePackages(t, "0.1.0")
+	const format = "[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS:fflags}\n]"
+	files := shell(t, "rpm", "--query", "--package", "--queryformat", format, rpm)
+	for path, want := range modes {
+		line := lineWith(files, path+" ")
+		assert.Contains(t, line, want)
+		assert.Equal(t, strings.HasPrefix(path, "/etc/") && line[len(path)+1] == '-', strings.HasSuffix(line, " cn\n"),
+			"%s: configuration, and not replaced", path)
+	}
+	for _, path := range []string{companionPages + "/auditkill-report.1.gz", companionBash, companionZshOfRPM, companionFish} {
+		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
+	}
+	assert.NotContains(t, files, companionZshOfDeb)
+	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
+	assert.Equal(t, architectures[runtime.GOARCH], shell(t, "rpm", "--query", "--package", "--queryformat", "%{ARCH}", rpm))
+	scripts := shell(t, "rpm", "--query", "--package", "--scripts", rpm)
+	for _, text := range []string{
+		"preinstall scriptlet", "useradd --system", "systemctl --no-reload preset otelcol-auditkill.service",
+		"systemctl --no-reload disable --now otelcol-auditkill.service", "systemctl try-restart otelcol-auditkill.service",
+	} {
+		assert.Contains(t, scripts, text)
+	}
+	assert.NotContains(t, scripts, "userdel", "files may still belong to the user")
+	assert.NotContains(t, scripts, "deb-systemd-helper")
+}
+
+// systemd understands every line of the units.
+func TestUnitsAreValid(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		harness.Missing(t, "systemd-analyze is not installed; on Debian: apt-get install systemd")
+	}
+	for _, dropIn := range []string{"", "netlink.conf", "file.conf", "gateway.conf"} {
+		t.Run(dropIn, func(t *testing.T) {
+			directory := t.TempDir()
+			text := read(t, harness.Path("deploy/systemd/otelcol-auditkill.service"))
+			// It must exist to be valid, and the package need not be installed.
+			text = strings.ReplaceAll(text, "/usr/bin/otelcol-auditkill ", "/bin/true ")
+			path := filepath.Join(directory, "otelcol-auditkill.service")
+			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+			if dropIn != "" {
+				require.NoError(t, os.Mkdir(path+".d", 0o755))
+				text := read(t, harness.Path("deploy/systemd", dropIn))
+				require.NoError(t, os.WriteFile(filepath.Join(path+".d", dropIn), []byte(text), 0o644))
+			}
+			command := exec.CommandContext(t.Context(), "systemd-analyze", "verify", "--man=no", path) //nolint:gosec // a test's own
+			command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+			said, err := command.CombinedOutput()
+			require.NoError(t, err, "%s", said)
+			assert.Empty(t, string(said))
+		})
+	}
+}

@@ -1,0 +1,131 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"crypto/tls"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/auditlog"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
+)
+
+// What reads from Kafka does with it what a gateway does.
+func TestKafkaIsReadAsByAGateway(t *testing.T) {
+	t.Parallel()
+	var gateway, reader map[string]any
+	harness.ReadYAML(t, "configs/gateway.yaml", &gateway)
+	harness.ReadYAML(t, "configs/fleet/from-kafka.yaml", &reader)
+	for _, section := range []string{"extensions", "processors", "exporters"} {
+		assert.Equal(t, gateway[section], reader[section], section)
+	}
+}
+
+// startKafka returns the addresses of the brokers of a stand-in for Kafka, and what
+// collectors must know to be let in. It keeps what it is told in memory.
+func startKafka(t *testing.T, secrets certificates.Files) map[string]string {
+	t.Helper()
+	pair, err := tls.LoadX509KeyPair(secrets.Cert, secrets.Key)
+	require.NoError(t, err)
+	cluster, err := kfake.NewCluster(
+		kfake.NumBrokers(2),
+		kfake.SeedTopics(4, "otlp_logs", "otlp_spans"),
+		kfake.TLS(&tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}),
+		kfake.EnableSASL(), kfake.Superuser("SCRAM-SHA-512", "auditkill", "secret"),
+	)
+	require.NoError(t, err)
+	t.Cleanup(cluster.Close)
+	return map[string]string{
+		"KAFKA_BROKERS": strings.Join(cluster.ListenAddrs(), ","), "KAFKA_CA_FILE": secrets.CA,
+		"KAFKA_USER": "auditkill", "KAFKA_PASSWORD": "secret",
+	}
+}
+
+// What comes from agents is in Kafka while nobody reads it, and is read once somebody
+// does, whatever happens to who reads.
+func TestKeepsInKafkaWhatNobodyReads(t *testing.T) {
+	const each = 6
+	audit.Use(t)
+	audit.Auditctl(t, "-e", "1") // the kernel records no processes from before
+	secrets := certificates.New(t)
+	with := secrets.With
+	kafka, entry := startKafka(t, secrets), harness.FreeAddress(t)
+	f := &fleet{t: t, sender: process.NewSender(t, process.NativeSender(t))}
+	f.sinks[0], f.sinks[1] = otlp.NewSink(t, "http"), otlp.NewSink(t, "http")
+	shipped.Start(t, "configs/fleet/to-kafka.yaml", with(kafka, map[string]string{"LISTEN_ENDPOINT": entry}), shipped.Stock(t))
+	f.agents = append(f.agents, shipped.Start(t, "configs/agent.yaml", with(map[string]string{"GATEWAY_ENDPOINT": entry}),
+		shipped.Overlay(t, "receivers: {audit_kill: {ebpf: {}, targets: [%s]}}", nameOf(0))))
+	f.terminate(each)
+
+	backends := map[string]string{"LOGS_ENDPOINT": f.sinks[0].URL, "TRACES_ENDPOINT": f.sinks[0].URL}
+	out := shipped.Start(t, "configs/fleet/from-kafka.yaml", with(kafka, backends), shipped.Stock(t))
+	f.arrived(each)
+
+	out.Kill()
+	f.terminate(each)
+	out = out.Restart()
+	f.arrived(2 * each)
+
+	// Two share the work, until one is gone.
+	backends["LOGS_ENDPOINT"], backends["TRACES_ENDPOINT"] = f.sinks[1].URL, f.sinks[1].URL
+	shipped.Start(t, "configs/fleet/from-kafka.yaml", with(kafka, backends), shipped.Stock(t))
+	f.terminate(each)
+	out.Stop()
+	f.terminate(each)
+	f.arrived(4 * each)
+	assert.NotZero(t, f.sinks[1].Count(), "the second one has read something")
+}
+
+// What an agent sends after an outage is larger than a message of Kafka's may be, and
+// than OTLP over gRPC takes.
+func TestFleetsTakeABacklog(t *testing.T) {
+	const events = 12_000
+	secrets := certificates.New(t)
+	log, kill := auditlog.New(t), auditlog.SingleKill(t)
+	for range events {
+		log.Add(kill)
+	}
+	ways := map[string]func(t *testing.T, entry string, backend map[string]string){
+		"kafka": func(t *testing.T, entry string, backend map[string]string) {
+			t.Helper()
+			kafka := startKafka(t, secrets)
+			shipped.Start(t, "configs/fleet/to-kafka.yaml", secrets.With(kafka, map[string]string{"LISTEN_ENDPOINT": entry}), shipped.Stock(t))
+			shipped.Start(t, "configs/fleet/from-kafka.yaml", secrets.With(kafka, backend), shipped.Stock(t))
+		},
+		"load balancer": func(t *testing.T, entry string, backend map[string]string) {
+			t.Helper()
+			address := harness.FreeAddress(t)
+			shipped.Start(t, "configs/gateway.yaml", secrets.With(backend, map[string]string{"LISTEN_ENDPOINT": address}))
+			shipped.Start(t, "configs/fleet/loadbalancer.yaml", secrets.With(map[string]string{
+				"LISTEN_ENDPOINT": entry, "GATEWAYS_HOST": "127.0.0.1", "GATEWAYS_PORT": address[strings.LastIndexByte(address, ':')+1:],
+			}), shipped.Stock(t))
+		},
+	}
+	for name, start := range ways {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			entry, sink := harness.FreeAddress(t), otlp.NewSink(t, "http")
+			agent := shipped.Start(t, "configs/agent.yaml", secrets.With(map[string]string{"GATEWAY_ENDPOINT": entry}),
+				shipped.FromLog(t, log, "reading"), shipped.Overlay(t, "receivers: {audit_kill: {include_original: true}}"))
+			harness.Eventually(t, func() bool { return agent.Metric("accepted_log_records") == events }, "the agent has read its log")
+			start(t, entry, map[string]string{"LOGS_ENDPOINT": sink.URL, "TRACES_ENDPOINT": sink.URL})
+			harness.Eventually(t, func() bool { return sink.Count() >= events }, "the backlog has arrived")
+			taken := make(map[any]bool)
+			for _, r := range sink.Records() {
+				taken[r.Attributes["log.record.uid"]] = true
+			}
+			assert.Len(t, taken, events)
+		})
+	}
+}

@@ -1,0 +1,27 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package backend
+
+import (
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TimeOf is the time of a row: in nanoseconds from Loki, as text from VictoriaLogs.
+func TimeOf(t *testing.T, row map[string]string) time.Time {
+	t.Helper()
+	if nanoseconds, err := strconv.ParseInt(row["_time"], 10, 64); err == nil {
+		return time.Unix(0, nanoseconds)
+	}
+	parsed, err := time.Parse(time.RFC3339Nano, row["_time"])
+	require.NoError(t, err)
+	return parsed
+}
+
+// Asker asks a backend for the events of a kind with a target of a name. An error means
+// that it has not answered yet.
+type Asker func(event, target string) ([]map[string]string, error)

@@ -1,0 +1,64 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// Metric returns the sum of the series of one of the receiver's metrics; 0 if there is
+// none yet, and -1 if the collector does not answer.
+func (c *Collector) Metric(name string) int { return c.MetricOf(name, "") }
+
+// MetricOf returns the sum of those series that have a label.
+func (c *Collector) MetricOf(name, label string) int {
+	return c.sum(func(series string) bool {
+		metric, _, _ := strings.Cut(series, "{")
+		return strings.TrimSuffix(metric, "_total") == "otelcol_receiver_"+name && strings.Contains(series, label)
+	})
+}
+
+// ExporterMetric returns the sum of the series of the collector's own metrics whose names
+// begin so, and that have all labels.
+func (c *Collector) ExporterMetric(name string, labels ...string) int {
+	return c.sum(func(series string) bool {
+		wanted := strings.HasPrefix(series, "otelcol_"+name)
+		for _, label := range labels {
+			wanted = wanted && strings.Contains(series, label)
+		}
+		return wanted
+	})
+}
+
+// sum returns the sum of the wanted series.
+func (c *Collector) sum(wanted func(series string) bool) int {
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
+		fmt.Sprintf("http://127.0.0.1:%d/metrics", c.metricsPort), http.NoBody)
+	if err != nil {
+		return -1
+	}
+	exposition, err := harness.Do(request)
+	if err != nil {
+		return -1
+	}
+	sum := 0.
+	for line := range strings.Lines(string(exposition)) {
+		line = strings.TrimSpace(line)
+		end := strings.LastIndexByte(line, ' ')
+		if strings.HasPrefix(line, "#") || end < 0 || !wanted(line[:end]) {
+			continue
+		}
+		value, err := strconv.ParseFloat(line[end+1:], 64)
+		if err != nil {
+			return -1
+		}
+		sum += value
+	}
+	return int(sum)
+}

@@ -1,0 +1,48 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package collector
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// AsNobody runs the collector as a user without rights if the test runs as
+// root.
+func AsNobody(t *testing.T) func(*exec.Cmd) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		return func(*exec.Cmd) {}
+	}
+	// The folders above the original may be closed to others.
+	directory := harness.PublicDir(t)
+	path := filepath.Join(directory, "otelcol-auditkill")
+	source, err := os.Open(harness.Distribution())
+	require.NoError(t, err)
+	defer source.Close()
+	program, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
+	require.NoError(t, err)
+	_, err = io.Copy(program, source)
+	require.NoError(t, err)
+	require.NoError(t, program.Close())
+	return func(command *exec.Cmd) {
+		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}}
+		command.Path, command.Dir = path, directory
+		configuration := filepath.Join(directory, "config.yaml")
+		at := slices.Index(command.Args, "--config") + 1
+		data, err := os.ReadFile(command.Args[at])
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(configuration, data, 0o644))
+		command.Args[at] = configuration
+	}
+}

@@ -1,0 +1,50 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// Number returns the number that a pattern has matched.
+func Number(text string) int {
+	n, _ := strconv.Atoi(text) // the patterns match digits only
+	return n
+}
+
+// Exists reports whether there is a file.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// PublicDir is a temporary folder that everybody may enter.
+func PublicDir(t *testing.T) string {
+	t.Helper()
+	directory := t.TempDir()
+	require.NoError(t, os.Chmod(directory, 0o755))
+	require.NoError(t, os.Chmod(filepath.Dir(directory), 0o755))
+	return directory
+}
+
+// ReadYAML reads a file of this repository.
+func ReadYAML(t *testing.T, path string, into any) {
+	t.Helper()
+	text, err := os.ReadFile(Path(path))
+	require.NoError(t, err)
+	values, err := confmap.NewRetrievedFromYAML(text)
+	require.NoError(t, err)
+	raw, err := values.AsRaw()
+	require.NoError(t, err)
+	data, err := json.Marshal(raw)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, into))
+}

@@ -1,0 +1,74 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// Process is a program that runs beside the test.
+type Process struct {
+	Command *exec.Cmd
+	// Output is what it has written to its standard output and error.
+	Output *Output
+	ended  chan struct{}
+}
+
+// StartProcess starts a program, whose output is appended to what is there already. Whoever
+// starts it ends it.
+func StartProcess(t *testing.T, command *exec.Cmd, output *Output) *Process {
+	t.Helper()
+	p := &Process{Command: command, Output: output, ended: make(chan struct{})}
+	command.Stdout, command.Stderr = output, output
+	require.NoError(t, command.Start())
+	go func() {
+		defer close(p.ended)
+		_ = command.Wait() // the state tells
+	}()
+	return p
+}
+
+// PID returns its process id.
+func (p *Process) PID() int { return p.Command.Process.Pid }
+
+// Gone reports whether it has ended.
+func (p *Process) Gone() bool {
+	select {
+	case <-p.ended:
+		return true
+	default:
+		return false
+	}
+}
+
+// Kill ends it without giving it a chance, if it is there at all.
+func (p *Process) Kill() {
+	_ = p.Command.Process.Kill()
+	<-p.ended
+}
+
+// Terminate asks it to end, as systemd would, and kills it if it does not: then it reports false.
+func (p *Process) Terminate() bool {
+	_ = p.Command.Process.Signal(syscall.SIGTERM) // unless it has ended
+	if _, ended := p.Wait(); ended {
+		return true
+	}
+	p.Kill()
+	return false
+}
+
+// Wait waits until it has ended by itself, and returns its exit status.
+func (p *Process) Wait() (status int, ended bool) {
+	select {
+	case <-p.ended:
+		return p.Command.ProcessState.ExitCode(), true
+	case <-time.After(Patience):
+		return -1, false
+	}
+}

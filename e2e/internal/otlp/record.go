@@ -1,0 +1,104 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package otlp
+
+import (
+	"bytes"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/plog"
+)
+
+// AssertAttributes compares some of a log record's attributes; nil stands for one
+// that must not be there.
+func AssertAttributes(t *testing.T, r Record, want map[string]any) {
+	t.Helper()
+	for name, value := range want {
+		assert.Equal(t, value, r.Attributes[name], "%s of %q", name, r.Body)
+	}
+}
+
+// Record is a log record as the collector emitted it.
+type Record struct {
+	Event      string
+	Severity   plog.SeverityNumber
+	Time       time.Time
+	Body       string
+	Attributes map[string]any
+	TraceID    pcommon.TraceID
+	SpanID     pcommon.SpanID
+}
+
+// RecordsOf returns the log records in logs, in their order.
+func RecordsOf(logs plog.Logs) []Record {
+	var records []Record
+	for _, resource := range logs.ResourceLogs().All() {
+		for _, scope := range resource.ScopeLogs().All() {
+			for _, r := range scope.LogRecords().All() {
+				records = append(records, Record{
+					Event:      r.EventName(),
+					Severity:   r.SeverityNumber(),
+					Time:       r.Timestamp().AsTime(),
+					Body:       r.Body().Str(),
+					Attributes: r.Attributes().AsRaw(),
+					TraceID:    r.TraceID(),
+					SpanID:     r.SpanID(),
+				})
+			}
+		}
+	}
+	return records
+}
+
+// ReadFile returns what the file exporter has written so far.
+func ReadFile(t *testing.T, path string) []Record {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err != nil {
+		t.Errorf("the file exporter's output: %v", err)
+	}
+	var records []Record
+	for line := range bytes.Lines(data) {
+		if !bytes.HasSuffix(line, []byte("\n")) {
+			break // still being written
+		}
+		logs, err := (&plog.JSONUnmarshaler{}).UnmarshalLogs(line)
+		if err != nil {
+			t.Errorf("the file exporter's output: %v", err)
+			break
+		}
+		records = append(records, RecordsOf(logs)...)
+	}
+	return records
+}
+
+// Key is what makes a log record another one than all others.
+type Key struct {
+	Milliseconds int64
+	Serial       int
+	PID          int
+}
+
+// Key returns what makes it another one than all others.
+func (r *Record) Key() Key {
+	pid, _ := r.Attributes["kill.target.pid"].(int64)
+	serial, _ := r.Attributes["kill.audit.serial"].(int64)
+	return Key{r.Time.UnixMilli(), int(serial), int(pid)}
+}
+
+// KeysOf returns the keys of log records, in their order.
+func KeysOf(records []Record) []Key {
+	keys := make([]Key, len(records))
+	for i := range records {
+		keys[i] = records[i].Key()
+	}
+	return keys
+}

@@ -1,0 +1,84 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// CgroupMount returns where a hierarchy of control groups is mounted: that of
+// version 2, or that of a controller of version 1. It is empty if there is none.
+func CgroupMount(t *testing.T, controller string) string {
+	t.Helper()
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	require.NoError(t, err)
+	for line := range strings.Lines(string(mounts)) {
+		mount, filesystem, _ := strings.Cut(line, " - ")
+		kind := strings.Fields(filesystem)
+		controllers := strings.Split(kind[len(kind)-1], ",")
+		if controller == "" && kind[0] == "cgroup2" ||
+			controller != "" && kind[0] == "cgroup" && slices.Contains(controllers, controller) {
+			return strings.Fields(mount)[4]
+		}
+	}
+	return ""
+}
+
+// NewCgroup makes a control group of version 2 until the test ends.
+func NewCgroup(t *testing.T, path string) string {
+	t.Helper()
+	harness.NeedRoot(t)
+	mount := CgroupMount(t, "")
+	if mount == "" {
+		harness.Skip(t, "no hierarchy of cgroup v2 is mounted (mount -t cgroup2 none /sys/fs/cgroup/unified)")
+	}
+	return NewCgroupIn(t, mount, path)
+}
+
+// NewCgroupIn makes a control group below a mounted hierarchy until the test ends.
+func NewCgroupIn(t *testing.T, mount, path string) string {
+	t.Helper()
+	for directory := mount; path != ""; {
+		var part string
+		part, path, _ = strings.Cut(strings.TrimPrefix(path, "/"), "/")
+		directory = filepath.Join(directory, part)
+		if os.Mkdir(directory, 0o755) == nil {
+			t.Cleanup(func() {
+				harness.Eventually(t, func() bool { return os.Remove(directory) == nil }, "%s is empty", directory)
+			})
+		}
+		if path == "" {
+			require.DirExists(t, directory)
+			return directory
+		}
+	}
+	panic("no path")
+}
+
+// InCgroup starts a program in a control group of version 2.
+func InCgroup(t *testing.T, directory string) func(*exec.Cmd) {
+	t.Helper()
+	folder, err := os.Open(directory)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = folder.Close() })
+	return func(command *exec.Cmd) {
+		harness.Attributes(command).UseCgroupFD, harness.Attributes(command).CgroupFD = true, int(folder.Fd())
+	}
+}
+
+// MoveTo puts a process into a control group of any version.
+func MoveTo(t *testing.T, directory string, pid int) {
+	t.Helper()
+	require.NoError(t, os.WriteFile(filepath.Join(directory, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0))
+}

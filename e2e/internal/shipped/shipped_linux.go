@@ -1,0 +1,56 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package shipped runs the collector with the configurations of configs/, several of them side by
+// side on one machine.
+package shipped
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+)
+
+// Start runs the collector with a file of configs/ until the test ends. What
+// environment does not say is chosen so that several run side by side; arguments adds
+// files that change something (see Overlay).
+func Start(t *testing.T, path string, environment map[string]string, options ...func(*exec.Cmd)) *collector.Collector {
+	t.Helper()
+	port := harness.FreePort(t)
+	all := map[string]string{
+		"METRICS_HOST": "127.0.0.1", "METRICS_PORT": strconv.Itoa(port),
+		"HEALTH_ENDPOINT": harness.FreeAddress(t), "LISTEN_ENDPOINT": harness.FreeAddress(t),
+	}
+	maps.Copy(all, environment)
+	if all["STORAGE_DIRECTORY"] == "" {
+		all["STORAGE_DIRECTORY"] = t.TempDir()
+	}
+	c := collector.StartCommand(t, port, append([]func(*exec.Cmd){func(command *exec.Cmd) {
+		command.Args = append(command.Args, "--config", harness.Path(path))
+		command.Env = os.Environ()
+		for name, value := range all {
+			command.Env = append(command.Env, name+"="+value)
+		}
+		harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
+	}}, options...)...)
+	c.Ready()
+	return c
+}
+
+// Overlay is a configuration that changes some keys of another.
+func Overlay(t *testing.T, format string, values ...any) func(*exec.Cmd) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "overlay.yaml")
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, format, values...), 0o600))
+	return collector.Arguments("--config", path)
+}

@@ -1,0 +1,285 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcomes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// The ends of many, and of those whose pid is used again.
+
+// scenes are what happens beside the endings.
+var scenes = map[string]func(s *stage){
+	"process group":  (*stage).strikeGroup,
+	"control group":  (*stage).killControlGroup,
+	"500 at once":    (*stage).killCrowd,
+	"500 in a row":   (*stage).killEach,
+	"pid is reused":  (*stage).reuse,
+	"late collector": (*stage).lookLate,
+	"aborts":         (*stage).abort,
+}
+
+// inGroup puts a target into a process group.
+func inGroup(leader int) func(*exec.Cmd) {
+	return func(command *exec.Cmd) { harness.Attributes(command).Pgid = leader }
+}
+
+// parent returns the span that others have in common.
+func (s *stage) parent(spans []ptrace.Span) ptrace.Span {
+	s.t.Helper()
+	ids, parents := make(map[pcommon.SpanID]bool), make(map[pcommon.SpanID]bool)
+	for _, span := range spans {
+		assert.Equal(s.t, spans[0].TraceID(), span.TraceID())
+		ids[span.SpanID()], parents[span.ParentSpanID()] = true, true
+	}
+	assert.Len(s.t, ids, len(spans), "each has a span of its own")
+	require.Len(s.t, parents, 1)
+	parent := s.awaitSpanOf(spans[0].TraceID(), spans[0].ParentSpanID())
+	assert.True(s.t, parent.ParentSpanID().IsEmpty(), "it is the root")
+	assert.Equal(s.t, ptrace.SpanKindInternal, parent.Kind())
+	var end pcommon.Timestamp
+	for _, span := range spans {
+		end = max(end, span.EndTimestamp())
+	}
+	assert.Equal(s.t, end, parent.EndTimestamp(), "end of %q", parent.Name())
+	return parent
+}
+
+func (s *stage) strikeGroup() {
+	var members []*process.Target
+	endings := []ending{endings["exits late"], endings["dies"], endings["dies"]}
+	for i, ending := range endings {
+		var options []func(*exec.Cmd)
+		if i > 0 {
+			options = append(options, inGroup(members[0].PID))
+		}
+		members = append(members, process.StartScript(s.t, fmt.Sprint("member-", i), ending.script, ending.reap, options...))
+	}
+	s.call(s.soft, orders.Order{Call: "kill", PID: -members[0].PID, Signal: int(unix.SIGTERM)}, members...)
+	var spans []ptrace.Span
+	for i, member := range members {
+		spans = append(spans, s.check(member, endings[i].want))
+	}
+	root := s.parent(spans)
+	assert.Equal(s.t, "terminate process group", root.Name())
+	assert.Equal(s.t, spans[0].StartTimestamp(), root.StartTimestamp())
+	assert.Equal(s.t, ptrace.StatusCodeUnset, root.Status().Code())
+	otlp.AssertAttributes(s.t, attributesOf(root), map[string]any{
+		"kill.signal.name": "SIGTERM", "kill.syscall": "kill", "kill.scope": "process_group",
+		"kill.target.count": int64(3), "kill.target.pid": nil, "process.pid": int64(s.soft.PID), "process.command": "soft",
+		"kill.outcomes.exited": int64(1), "kill.outcomes.killed": int64(2), "kill.outcomes.ended": nil,
+	})
+}
+
+// killControlGroup has the kernel kill, which the audit system does not see.
+func (s *stage) killControlGroup() {
+	if !s.source.traced() {
+		s.t.Skip("the audit system does not see it")
+	}
+	group := process.NewCgroup(s.t, "/auditkill-e2e.slice/outcomes.scope")
+	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
+		harness.Skip(s.t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
+	}
+	var pids []int
+	for range 3 {
+		pids = append(pids, process.StartScript(s.t, "member", dies, true, process.InCgroup(s.t, group)).PID)
+	}
+	killer := exec.CommandContext(s.t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
+	require.NoError(s.t, killer.Run())
+	root := s.parent(s.awaitKilled(pids))
+	assert.Equal(s.t, "terminate several processes", root.Name())
+	otlp.AssertAttributes(s.t, attributesOf(root), map[string]any{
+		"kill.signal.name": "SIGKILL", "kill.syscall": nil, "kill.origin": "kernel",
+		"process.pid": int64(killer.Process.Pid), "process.command": "sh", "kill.outcomes.killed": int64(3),
+	})
+}
+
+// awaitKilled returns the spans of processes that have died of SIGKILL.
+func (s *stage) awaitKilled(pids []int) []ptrace.Span {
+	s.t.Helper()
+	ours := make(map[int64]bool)
+	for _, pid := range pids {
+		ours[int64(pid)] = true
+	}
+	var told []otlp.Record
+	harness.Eventually(s.t, func() bool {
+		told = told[:0]
+		for _, r := range s.sink.Records() {
+			if pid, _ := r.Attributes["kill.target.pid"].(int64); r.Event == "kill.outcome" && ours[pid] {
+				told = append(told, r)
+			}
+		}
+		return len(told) >= len(pids)
+	}, "%d outcomes", len(pids))
+	require.Len(s.t, told, len(pids))
+	for _, r := range told {
+		otlp.AssertAttributes(s.t, r, map[string]any{"kill.outcome": "killed", "kill.exit.signal.name": "SIGKILL"})
+	}
+	return s.awaitSpans(told)
+}
+
+// awaitSpans returns the spans of log records.
+func (s *stage) awaitSpans(told []otlp.Record) []ptrace.Span {
+	s.t.Helper()
+	wanted := make(map[pcommon.SpanID]bool)
+	for _, r := range told {
+		wanted[r.SpanID] = true
+	}
+	var spans []ptrace.Span
+	harness.Eventually(s.t, func() bool {
+		spans = spans[:0]
+		for _, span := range s.sink.Spans() {
+			if wanted[span.SpanID()] {
+				spans = append(spans, span)
+			}
+		}
+		return len(spans) >= len(told)
+	}, "%d spans", len(told))
+	require.Len(s.t, spans, len(told))
+	return spans
+}
+
+const many = 500
+
+// startCrowd starts a process group. Its first member is the parent of the others, and
+// waits for their ends.
+func (s *stage) startCrowd() []int {
+	leader := process.StartScript(s.t, "crowd", fmt.Sprintf(
+		"i=0; while [ $i -lt %d ]; do sleep 1000 & echo $! >>pids; i=$((i+1)); done; echo ready; wait", many), true)
+	s.t.Cleanup(func() { _ = syscall.Kill(-leader.PID, syscall.SIGKILL) }) // only if the test has failed
+	list, err := os.ReadFile(filepath.Join(leader.Command.Dir, "pids"))
+	require.NoError(s.t, err)
+	pids := []int{leader.PID}
+	for line := range strings.FieldsSeq(string(list)) {
+		pids = append(pids, harness.Number(line))
+	}
+	require.Len(s.t, pids, 1+many)
+	return pids
+}
+
+func (s *stage) killCrowd() {
+	pids := s.startCrowd()
+	s.call(s.soft, orders.Order{Call: "kill", PID: -pids[0], Signal: int(unix.SIGKILL)})
+	root := s.parent(s.awaitKilled(pids))
+	assert.Equal(s.t, "terminate process group", root.Name())
+	assert.Equal(s.t, ptrace.StatusCodeError, root.Status().Code())
+	assert.Equal(s.t, "501 of 501 were killed by SIGKILL, dumped core or survived", root.Status().Message())
+	otlp.AssertAttributes(s.t, attributesOf(root), map[string]any{
+		"kill.target.count": int64(1 + many), "kill.outcomes.killed": int64(1 + many),
+	})
+}
+
+func (s *stage) killEach() {
+	pids := s.startCrowd()
+	for _, pid := range pids[1:] {
+		s.call(s.soft, orders.Order{Call: "kill", PID: pid, Signal: int(unix.SIGKILL)})
+	}
+	traces := make(map[pcommon.TraceID]bool)
+	for _, span := range s.awaitKilled(pids[1:]) {
+		assert.True(s.t, span.ParentSpanID().IsEmpty(), "it was struck by a call of its own")
+		traces[span.TraceID()] = true
+	}
+	assert.Len(s.t, traces, many)
+}
+
+// startAs starts a script with a pid that is free.
+func (s *stage) startAs(pid int, name, script string) *process.Target {
+	s.t.Helper()
+	const path = "/proc/sys/kernel/ns_last_pid"
+	before, err := os.ReadFile(path)
+	require.NoError(s.t, err)
+	defer func() { assert.NoError(s.t, os.WriteFile(path, before, 0)) }() // so that no other pid is used again
+	for range 1000 {
+		require.NoError(s.t, os.WriteFile(path, strconv.AppendInt(nil, int64(pid-1), 10), 0))
+		target := process.StartScript(s.t, name, script, true)
+		if target.PID == pid {
+			return target
+		}
+		_ = target.Command.Process.Kill() // others start processes, too
+	}
+	require.FailNow(s.t, "others are always faster", "pid %d", pid)
+	return nil
+}
+
+func (s *stage) reuse() {
+	first := process.StartScript(s.t, "first", endings["exits late"].script, true)
+	s.term(first)
+	first.AwaitReaped()
+	second := s.startAs(first.PID, "second", dies)
+	before := s.check(first, endings["exits late"].want)
+
+	s.term(second)
+	var told []otlp.Record
+	harness.Eventually(s.t, func() bool {
+		told = s.outcomes(second.PID)
+		return len(told) > 1
+	}, "the outcome of the second")
+	require.Len(s.t, told, 2)
+	assert.NotEqual(s.t, before.TraceID(), told[1].TraceID)
+	otlp.AssertAttributes(s.t, told[1], map[string]any{"kill.target.name": "second", "kill.signal.count": int64(1)})
+	for _, r := range s.told(second.PID, "kill.signal") {
+		trace := before.TraceID()
+		if r.Attributes["kill.target.name"] == "second" {
+			trace = told[1].TraceID
+		}
+		assert.Equal(s.t, trace, r.TraceID, r.Body)
+	}
+}
+
+// lookLate lets the collector look only after all is over. Then SIGKILL tells what came
+// of it, and after others nobody knows, whoever has the pid now.
+func (s *stage) lookLate() {
+	require.NoError(s.t, s.c.Command.Process.Signal(syscall.SIGSTOP))
+	termed, replaced, shot := process.StartScript(s.t, "termed", dies, true), process.StartScript(s.t, "replaced", dies, true),
+		process.StartScript(s.t, "shot", dies, true)
+	s.term(termed)
+	s.term(replaced)
+	s.kill(shot)
+	for _, target := range []*process.Target{termed, replaced, shot} {
+		target.AwaitReaped()
+	}
+	time.Sleep(50 * time.Millisecond) // more than a tick of the kernel, the time of audit records
+	s.startAs(replaced.PID, "other", dies)
+	require.NoError(s.t, s.c.Command.Process.Signal(syscall.SIGCONT))
+
+	want := endings["dies"].want
+	if !s.source.traced() {
+		want.verdict, want.how = "ended", nil
+	}
+	s.check(termed, want)
+	s.check(replaced, want)
+	s.check(shot, endings["is killed"].want)
+}
+
+// abort lets the audit system tell of some deaths before it tells of the signals.
+func (s *stage) abort() {
+	var targets []*process.Target
+	for range 20 {
+		targets = append(targets, process.StartScript(s.t, "aborts", "ulimit -c 0; "+dies, true))
+	}
+	for _, target := range targets {
+		s.strike(s.soft, target, unix.SIGABRT)
+	}
+	for _, target := range targets {
+		s.check(target, story{verdict: "killed", how: "SIGABRT", sent: []string{"SIGABRT"}})
+	}
+}

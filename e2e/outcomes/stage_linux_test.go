@@ -1,0 +1,112 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcomes
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// What became of the targets, told in log records and spans.
+
+// liveSource is a way to learn of signals as they are sent.
+type liveSource struct {
+	name, receiver string
+	// daemon says whether auditd runs beside the collector.
+	daemon bool
+}
+
+var liveSources = []liveSource{
+	{name: "ebpf", receiver: "ebpf: {}"},
+	{name: "unicast", receiver: "netlink: {mode: unicast}"},
+	{name: "multicast", receiver: "netlink: {mode: multicast}", daemon: true},
+}
+
+// traced reports whether the kernel itself tells the source how each target ends.
+func (l liveSource) traced() bool { return l.name == "ebpf" }
+
+// prepare makes the audit system ready, of which the kernel has one only.
+func (l liveSource) prepare(t *testing.T) {
+	t.Helper()
+	audit.Use(t)
+	if l.daemon {
+		audit.NewDaemon(t, "log_format = RAW").Run()
+	}
+}
+
+// stage is where targets are struck while a collector looks on.
+type stage struct {
+	t      *testing.T
+	source liveSource
+	sink   *otlp.Sink
+	config collector.Config
+	c      *collector.Collector
+	// program is that of the senders, of which soft strikes first and hard last.
+	program    string
+	soft, hard *process.Sender
+}
+
+// newStage starts a collector with more of a receiver's settings. It has both kinds of
+// pipelines unless an option says otherwise.
+func newStage(t *testing.T, source liveSource, settings string, options ...func(*collector.Config)) *stage {
+	t.Helper()
+	source.prepare(t)
+	s := &stage{t: t, source: source, sink: otlp.NewSink(t, "grpc"), program: process.NativeSender(t)}
+	s.soft, s.hard = process.NewSender(t, s.program), process.NewSender(t, s.program)
+	s.soft.Rename("soft")
+	s.hard.Rename("hard")
+	s.config = collector.Config{
+		Receiver: fmt.Sprintf("{%s, %s}", source.receiver, settings), Exporter: s.sink.Exporter,
+		Pipelines: []string{"logs", "traces"},
+	}
+	for _, option := range options {
+		option(&s.config)
+	}
+	s.begin()
+	return s
+}
+
+// begin starts the collector, for the first time or again.
+func (s *stage) begin() {
+	s.t.Helper()
+	s.c = collector.Start(s.t, s.config, func(command *exec.Cmd) {
+		harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
+	})
+	s.c.Ready()
+}
+
+// strike sends a signal.
+func (s *stage) strike(sender *process.Sender, target *process.Target, signal syscall.Signal) {
+	s.t.Helper()
+	sender.Kill(target, signal)
+}
+
+// call sends a signal in any way.
+func (s *stage) call(sender *process.Sender, order orders.Order, targets ...*process.Target) {
+	s.t.Helper()
+	sender.Strike(order, targets...)
+}
+
+// needCores skips a test where a core would not fall into the working directory.
+func needCores(t *testing.T) {
+	t.Helper()
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	require.NoError(t, err)
+	if strings.ContainsAny(string(pattern), "/|") {
+		harness.Skip(t, "cores would not stay in the test's folder (sysctl kernel.core_pattern is %q)", pattern)
+	}
+}

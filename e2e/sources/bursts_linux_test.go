@@ -1,0 +1,180 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// What is sent is in the file of the file exporter, or counted as lost.
+
+// crowd are senders that nobody else has the name of, so that the collector sees
+// no signals but theirs.
+type crowd struct {
+	t       *testing.T
+	name    string
+	senders []*process.Sender
+	victims []int
+	sent    int
+}
+
+func newCrowd(t *testing.T) *crowd {
+	t.Helper()
+	program := filepath.Join(harness.PublicDir(t), fmt.Sprintf("crowd-%d", os.Getpid()))
+	require.NoError(t, os.Rename(process.NativeSender(t), program))
+	c := &crowd{t: t, name: filepath.Base(program)}
+	for range 4 {
+		s := process.NewSender(t, program)
+		c.senders, c.victims = append(c.senders, s), append(c.victims, s.Start(1, false)[0])
+	}
+	return c
+}
+
+// send lets each sender send so many signals, as fast as it can.
+func (c *crowd) send(each int) {
+	c.t.Helper()
+	var running sync.WaitGroup
+	for i, s := range c.senders {
+		running.Go(func() {
+			failed := s.Order(orders.Order{
+				Call: "kill", PID: c.victims[i], Signal: int(unix.SIGTERM), Times: each, Quiet: true,
+			})
+			assert.Empty(c.t, failed)
+		})
+	}
+	running.Wait()
+	c.sent += each * len(c.senders)
+}
+
+// start starts a collector that writes to a file.
+func (c *crowd) start(ring int) (running *collector.Collector, path string) {
+	c.t.Helper()
+	path = filepath.Join(c.t.TempDir(), "out.pb")
+	running = collector.Start(c.t, collector.Config{
+		Receiver: fmt.Sprintf(`{ebpf: {ring_buffer: %d}, senders: [%q], targets: [%q]}`, ring, c.name, c.name),
+		Exporter: fmt.Sprintf(`{file: {path: %q, format: proto}}`, path),
+	})
+	running.Ready()
+	return running, path
+}
+
+// counted are the signals in a file by their sender.
+func (c *crowd) counted(path string) map[int64]int {
+	c.t.Helper()
+	counts, seen := make(map[int64]int), make(map[string]bool)
+	repeated := 0
+	for logs := range messages(c.t, path) {
+		// One resource and one scope are all that the receiver makes at a time.
+		for _, r := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
+			if r.EventName() != "kill.signal" {
+				continue // what became of a target is told, too
+			}
+			sender, _ := r.Attributes().Get("process.pid")
+			uid, _ := r.Attributes().Get("log.record.uid")
+			counts[sender.Int()]++
+			if seen[uid.Str()] {
+				repeated++
+			}
+			seen[uid.Str()] = true
+		}
+	}
+	assert.Zero(c.t, repeated, "log records with the log.record.uid of another")
+	return counts
+}
+
+// messages reads what the file exporter writes with format proto: each message
+// after its length.
+func messages(t *testing.T, path string) func(func(plog.Logs) bool) {
+	t.Helper()
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = file.Close() }) // was only read from
+	return func(yield func(plog.Logs) bool) {
+		for {
+			var length [4]byte
+			if _, err := io.ReadFull(file, length[:]); err == io.EOF {
+				return
+			}
+			message := make([]byte, binary.BigEndian.Uint32(length[:]))
+			_, err := io.ReadFull(file, message)
+			require.NoError(t, err)
+			logs, err := (&plog.ProtoUnmarshaler{}).UnmarshalLogs(message)
+			require.NoError(t, err)
+			if !yield(logs) {
+				return
+			}
+		}
+	}
+}
+
+// A million signals are a million log records, if the collector is given the time
+// to take them.
+func TestDeliversAMillion(t *testing.T) {
+	harness.NeedRoot(t)
+	const (
+		total = 1_000_000
+		// round is less than the ring and the queue behind it hold.
+		round = 10_000
+		ring  = 16 << 20
+	)
+	crowd := newCrowd(t)
+	c, path := crowd.start(ring)
+	signals := func() int { return c.MetricOf("audit_kill_events", `event_name="kill.signal"`) }
+	began := time.Now()
+	for crowd.sent < total {
+		crowd.send(round / len(crowd.senders))
+		harness.Eventually(t, func() bool { return signals() >= crowd.sent-round/2 }, "it keeps up")
+	}
+	harness.Eventually(t, func() bool { return signals() >= crowd.sent }, "all are delivered")
+	assert.Zero(t, c.Metric("audit_kill_ring_dropped"))
+	assert.Zero(t, c.Metric("audit_kill_queue_dropped"))
+	t.Logf("%d signals in %v", total, time.Since(began).Round(time.Second))
+	c.Stop()
+	want := make(map[int64]int)
+	for _, s := range crowd.senders {
+		want[int64(s.PID)] = total / len(crowd.senders)
+	}
+	assert.Equal(t, want, crowd.counted(path))
+}
+
+// Of a burst that is too much, what is not delivered is counted.
+func TestCountsWhatABurstLoses(t *testing.T) {
+	harness.NeedRoot(t)
+	const total = 200_000
+	crowd := newCrowd(t)
+	c, path := crowd.start(1 << 20)
+	crowd.send(total / len(crowd.senders))
+	lost := func() int {
+		return c.MetricOf("audit_kill_ring_dropped", `record="signal"`) + c.Metric("audit_kill_queue_dropped")
+	}
+	harness.Eventually(t, func() bool {
+		return c.MetricOf("audit_kill_events", `event_name="kill.signal"`)+lost()+c.Metric("audit_kill_missed") >= total
+	}, "each signal is delivered or counted")
+	missed, dropped := c.Metric("audit_kill_missed"), lost()
+	c.Stop()
+	delivered := 0
+	for _, count := range crowd.counted(path) {
+		delivered += count
+	}
+	t.Logf("of %d signals %d are delivered and %d lost; programs were skipped %d times", total, delivered, dropped, missed)
+	assert.LessOrEqual(t, delivered+dropped, total)
+	assert.GreaterOrEqual(t, delivered+dropped+missed, total)
+}

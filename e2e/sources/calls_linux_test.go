@@ -1,0 +1,226 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"cmp"
+	"fmt"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/auditlog"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// Signals that are sent in the scenes below.
+const (
+	realtime     = 37 // SIGRTMIN+3
+	lastRealtime = 64
+	notListed    = 40
+
+	// moreSignals are the default ones and two more.
+	moreSignals = `, signals: [HUP, INT, QUIT, ILL, TRAP, ABRT, BUS, FPE, KILL, SEGV, TERM, STOP, XCPU, XFSZ, SYS, SIGRTMIN+3, 64]}`
+)
+
+var (
+	signalCalls = []string{
+		"kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_send_signal",
+	}
+	defaultSignals = []syscall.Signal{
+		unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGILL, unix.SIGTRAP, unix.SIGABRT, unix.SIGBUS, unix.SIGFPE,
+		unix.SIGKILL, unix.SIGSEGV, unix.SIGTERM, unix.SIGSTOP, unix.SIGXCPU, unix.SIGXFSZ, unix.SIGSYS,
+	}
+)
+
+// Whichever way the records come, what the senders did is what is delivered, no
+// more and no less.
+func TestDeliversWhatWasSent(t *testing.T) {
+	tests := map[string]struct {
+		daemon   bool
+		receiver string
+		source   string
+		// rules are loaded by hand; they cover the default signals only.
+		rules string
+	}{
+		"unicast": {
+			receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast",
+		},
+		"multicast": {
+			receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true,
+		},
+		"auto without auditd": {
+			receiver: `{netlink: {}` + moreSignals, source: "audit_unicast",
+		},
+		"auto beside auditd": {
+			receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true,
+		},
+		"ebpf": {
+			receiver: `{ebpf: {}` + moreSignals, source: "ebpf",
+		},
+		"auditd's log": {
+			receiver: `{file: {path: %q}, rules: {manage: true}` + moreSignals, source: "audit_file", daemon: true,
+		},
+		"auditd's log, rules by hand": {
+			receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true, rules: harness.Path("deploy/audit_kill.rules"),
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			audit.Use(t)
+			sink := otlp.NewSink(t, "grpc")
+			receiver, listed := test.receiver, slices.Concat(defaultSignals, []syscall.Signal{realtime, lastRealtime})
+			var daemon *audit.Daemon
+			if test.daemon {
+				daemon = audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99")
+				daemon.Run()
+			}
+			if test.source == "audit_file" {
+				receiver = fmt.Sprintf(receiver, daemon.Log)
+			}
+			if test.rules != "" {
+				audit.LoadRules(t, test.rules)
+				listed = defaultSignals
+			}
+			c := startLive(t, receiver, sink)
+			senders := playAll(t, listed, test.source == "ebpf")
+			awaitSent(t, sink, senders)
+			c.Stop()
+			assertSent(t, sink.Records(), senders)
+			for _, r := range delivered(sink.Records(), senders) {
+				require.Equal(t, true, r.Attributes["kill.complete"], r.Body)
+				require.Equal(t, test.source, r.Attributes["kill.source"], r.Body)
+			}
+			if daemon != nil {
+				assertSameEvents(t, daemon, delivered(sink.Records(), senders))
+			}
+		})
+	}
+}
+
+// The records are kept as auditd writes them.
+func TestKeepsTheOriginalRecords(t *testing.T) {
+	audit.Use(t)
+	daemon, sink := audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99"), otlp.NewSink(t, "grpc")
+	daemon.Run()
+	c := startLive(t, `{netlink: {}, include_original: true, command_line: full, rules: {key: my-key}}`, sink)
+	s := process.NewSender(t, process.NativeSender(t))
+	s.Rename("two\nlines")
+	victim := s.Start(1, false)[0]
+	for _, call := range signalCalls {
+		s.Send(orders.Order{Call: call, PID: victim, Thread: victim, Signal: int(unix.SIGTERM)}, victim)
+	}
+	awaitSent(t, sink, []*process.Sender{s})
+	c.Stop()
+
+	keeper := newKeeper(t, daemon.Log)
+	keeper.awaitQuiet()
+	written := make(map[string]string)
+	for line := range keeper.lines() {
+		written[auditlog.StampPattern.FindString(line)] += line
+	}
+	for _, r := range delivered(sink.Records(), []*process.Sender{s}) {
+		original, _ := r.Attributes["log.record.original"].(string)
+		assert.ElementsMatch(t, strings.Split(strings.TrimSpace(written[auditlog.StampPattern.FindString(original)]), "\n"),
+			strings.Split(original, "\n"))
+		assert.Equal(t, []any{"my-key"}, r.Attributes["kill.audit.key"])
+	}
+}
+
+// startLive starts the collector and waits until nothing more can be missed.
+func startLive(t *testing.T, receiver string, sink *otlp.Sink, options ...func(*exec.Cmd)) *collector.Collector {
+	t.Helper()
+	c := collector.Start(t, collector.Config{Receiver: receiver, Exporter: sink.Exporter},
+		append(options, func(command *exec.Cmd) {
+			if command.SysProcAttr == nil {
+				command.SysProcAttr = new(syscall.SysProcAttr)
+			}
+			command.SysProcAttr.Pdeathsig = syscall.SIGTERM // if the test is interrupted
+		})...)
+	c.Ready()
+	return c
+}
+
+// delivered returns what the senders are said to have sent, in the order in
+// which the kernel has seen it.
+func delivered(records []otlp.Record, senders []*process.Sender) []otlp.Record {
+	pids := make(map[any]bool)
+	for _, s := range senders {
+		pids[int64(s.PID)] = true
+	}
+	own := slices.DeleteFunc(slices.Clone(records), func(r otlp.Record) bool {
+		return r.Event != "kill.signal" || !pids[r.Attributes["process.pid"]]
+	})
+	slices.SortStableFunc(own, func(a, b otlp.Record) int {
+		x, y := a.Key(), b.Key()
+		return cmp.Or(x.Serial-y.Serial, a.Time.Compare(b.Time), x.PID-y.PID)
+	})
+	return own
+}
+
+// awaitSent waits until as much has arrived as was sent; assertSent tells what is
+// missing.
+func awaitSent(t *testing.T, sink *otlp.Sink, senders []*process.Sender) {
+	t.Helper()
+	want, got := 0, 0
+	for _, s := range senders {
+		want += len(s.Want)
+	}
+	assert.Eventually(t, func() bool {
+		got = len(delivered(sink.Records(), senders))
+		return got >= want
+	}, harness.Patience/3, 100*time.Millisecond)
+	t.Logf("%d log records wanted, %d arrived", want, got)
+}
+
+// assertSent compares what each sender did with what it is said to have done.
+func assertSent(t *testing.T, records []otlp.Record, senders []*process.Sender) {
+	t.Helper()
+	for _, s := range senders {
+		own := delivered(records, []*process.Sender{s})
+		if len(own) != len(s.Want) {
+			t.Errorf("%q[%d]: %d log records wanted, %d delivered", s.Name, s.PID, len(s.Want), len(own))
+		}
+		for i := range min(len(own), len(s.Want)) {
+			if !assert.Equal(t, s.Want[i].KnownTo(own[i]), process.ReportOf(own[i]), "log record %d of %q[%d]: %+v", i, s.Name, s.PID, own[i]) {
+				break // the others follow from it
+			}
+		}
+	}
+}
+
+var syscallPattern = regexp.MustCompile(`^type=SYSCALL msg=audit\((\d+)\.(\d+):(\d+)\): .* pid=(\d+) `)
+
+// assertSameEvents checks that what was delivered is in auditd's log as well,
+// under the same time and serial.
+func assertSameEvents(t *testing.T, daemon *audit.Daemon, records []otlp.Record) {
+	t.Helper()
+	keeper := newKeeper(t, daemon.Log)
+	keeper.awaitQuiet()
+	logged := make(map[otlp.Key]bool)
+	for line := range keeper.lines() {
+		if match := syscallPattern.FindStringSubmatch(line); match != nil {
+			logged[otlp.Key{Milliseconds: stampOf(match), Serial: harness.Number(match[3]), PID: harness.Number(match[4])}] = true
+		}
+	}
+	for _, r := range records {
+		sender, _ := r.Attributes["process.pid"].(int64)
+		k := r.Key()
+		k.PID = int(sender)
+		require.True(t, logged[k], "auditd has not written down %+v", r)
+	}
+}

@@ -1,0 +1,186 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// The audit system and our programs in the kernel watch the same signals: they
+// must tell the same of them, but for what one of them cannot know
+// (docs/events.md, "What each source can know").
+
+// ownWords are attributes that only one of the two tells, or each in its own way.
+var ownWords = []string{
+	"kill.audit.arch", "kill.audit.key", "kill.audit.serial", "kill.audit.subject", "kill.audit.tty",
+	"kill.delivery", "kill.signal.code", "kill.source", "kill.target.selinux.label", "kill.target.thread.id",
+	"log.record.uid", "thread.id",
+}
+
+// fromTheTable are attributes that an audit record does not hold: they may be
+// missing for a process that lived for less than a quarter of a second.
+var fromTheTable = []string{
+	"kill.target.executable.path", "kill.target.title", "kill.target.start_time", "kill.target.container.id",
+	"kill.target.k8s.pod.uid", "kill.target.systemd.unit", "kill.target.cgroup", "process.creation.time",
+	"kill.sender.ancestry", "container.id", "k8s.pod.uid", "kill.sender.systemd.unit", "process.linux.cgroup",
+}
+
+// deed is what one process did to another, which it may do again and again.
+type deed struct {
+	event                  string
+	sender, target, signal int64
+	call                   string
+}
+
+// deeds sorts what the players did, or what became of them.
+func (s *scenario) deeds(records []otlp.Record) map[deed][]otlp.Record {
+	all := make(map[deed][]otlp.Record)
+	for _, r := range records {
+		number := func(name string) int64 {
+			value, _ := r.Attributes[name].(int64)
+			return value
+		}
+		d := deed{
+			event: r.Event, sender: number("process.pid"), target: number("kill.target.pid"),
+			signal: number("kill.signal.number"),
+		}
+		d.call, _ = r.Attributes["kill.syscall"].(string)
+		if s.cast[d.sender] && d.call != "" || r.Event == "kill.abend" && s.cast[d.target] {
+			all[d] = append(all[d], r)
+		}
+	}
+	for _, same := range all {
+		slices.SortStableFunc(same, func(a, b otlp.Record) int {
+			x, y := a.Key(), b.Key()
+			return cmp.Or(x.Serial-y.Serial, a.Time.Compare(b.Time))
+		})
+	}
+	return all
+}
+
+func TestBothSourcesTellTheSame(t *testing.T) {
+	audit.Use(t)
+	s := newScenario(t)
+	audited, traced := otlp.NewSink(t, "grpc"), otlp.NewSink(t, "grpc")
+	all := strings.Replace(moreSignals, "[", "[0, ", 1)
+	collectors := []*collector.Collector{startLive(t, `{netlink: {}`+all, audited), startLive(t, `{ebpf: {}`+all, traced)}
+	s.play()
+	for _, sink := range []*otlp.Sink{audited, traced} {
+		assert.Eventually(t, func() bool { return s.ended(sink.Records()) }, harness.Patience/3, 100*time.Millisecond)
+	}
+	for _, c := range collectors {
+		c.Stop()
+	}
+	s.compare(s.deeds(audited.Records()), s.deeds(traced.Records()))
+}
+
+// compare finds the differences, each attribute's once: one cause has many.
+func (s *scenario) compare(audited, traced map[deed][]otlp.Record) {
+	found := make(map[string]*difference)
+	compared := 0
+	for _, d := range slices.SortedFunc(maps.Keys(audited), byWhom) {
+		if len(audited[d]) != len(traced[d]) {
+			s.t.Errorf("%+v: %d times with netlink, %d with ebpf: %s", d, len(audited[d]), len(traced[d]), audited[d][0].Body)
+			continue
+		}
+		for i, a := range audited[d] {
+			compared++
+			for name, values := range s.differences(d, a, traced[d][i]) {
+				if found[name] == nil {
+					found[name] = &difference{what: values, in: traced[d][i].Body}
+				}
+				found[name].count++
+			}
+		}
+	}
+	for d := range traced {
+		if audited[d] == nil {
+			s.t.Errorf("%+v: %d times only with ebpf: %s", d, len(traced[d]), traced[d][0].Body)
+		}
+	}
+	for name, difference := range found {
+		s.t.Errorf("%s differs in %d of %d log records, such as %q: %s",
+			name, difference.count, compared, difference.in, difference.what)
+	}
+	s.t.Logf("%d log records compared", compared)
+	assert.Greater(s.t, compared, 300)
+}
+
+type difference struct {
+	count    int
+	what, in string
+}
+
+func byWhom(a, b deed) int {
+	return cmp.Or(cmp.Compare(a.sender, b.sender), cmp.Compare(a.target, b.target), cmp.Compare(a.signal, b.signal),
+		cmp.Compare(a.call, b.call))
+}
+
+// differences compares all that both sources can know of one event.
+func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]string {
+	found := make(map[string]string)
+	note := func(name string, a, b any) {
+		if !reflect.DeepEqual(a, b) {
+			found[name] = fmt.Sprintf("netlink says %v, and ebpf %v", a, b)
+		}
+	}
+	if apart := traced.Time.Sub(audited.Time); apart.Abs() > 20*time.Millisecond {
+		note("the time", audited.Time, traced.Time)
+	}
+	if traced.Attributes["kill.delivery"] != nil && traced.Attributes["kill.delivery"] != "delivered" {
+		audited.Body += ": " + strings.ReplaceAll(fmt.Sprint(traced.Attributes["kill.delivery"]), "_", " ")
+		audited.Severity = plog.SeverityNumberInfo // as it has come to nothing, which audit cannot know
+	}
+	note("the body", audited.Body, traced.Body)
+	note("the severity", audited.Severity, traced.Severity)
+	names := slices.Collect(maps.Keys(audited.Attributes))
+	for name := range traced.Attributes {
+		if audited.Attributes[name] == nil {
+			names = append(names, name)
+		}
+	}
+	for _, name := range names {
+		a := audited.Attributes[name]
+		if !slices.Contains(ownWords, name) && (a != nil || !s.unrecorded(d, name)) {
+			note(name, a, traced.Attributes[name])
+		}
+	}
+	return found
+}
+
+// unrecorded reports whether audit may lack an attribute that ebpf knows.
+func (s *scenario) unrecorded(d deed, name string) bool {
+	if name == "process.title" {
+		return d.sender == d.target && d.signal == int64(unix.SIGKILL) // the dead have no memory that it could be read from
+	}
+	return (s.brief[d.sender] || s.brief[d.target]) && slices.Contains(fromTheTable, name)
+}
+
+// ended reports whether all that the last sender was told to send is there.
+func (s *scenario) ended(records []otlp.Record) bool {
+	count := 0
+	for _, r := range delivered(records, []*process.Sender{s.last}) {
+		if r.Attributes["kill.signal.number"] == int64(unix.SIGKILL) {
+			count++
+		}
+	}
+	return count == len(s.last.Want)
+}

@@ -1,0 +1,186 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package sources
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// What the kernel sends by itself (docs/events.md, "What the kernel sends").
+
+func init() { harness.Roles["hog"] = hog }
+
+// hog takes more memory than it is given, once it is told to: 4 GiB at most, bit by
+// bit, as the kernel refuses at once what it has not at all.
+func hog() {
+	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
+	var memory [][]byte
+	for range 256 {
+		memory = append(memory, bytes.Repeat([]byte{1}, 16<<20))
+	}
+	fmt.Println("nobody minds", len(memory))
+}
+
+// newHog returns the process, and what tells it to begin.
+func newHog(t *testing.T) (*exec.Cmd, func()) {
+	t.Helper()
+	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
+	hog.Env = append(os.Environ(), harness.RoleVariable+"=hog")
+	input, err := hog.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, hog.Start())
+	return hog, func() {
+		_, err := io.WriteString(input, "go\n")
+		require.NoError(t, err)
+		require.EqualError(t, hog.Wait(), "signal: killed")
+	}
+}
+
+// struck waits for what the kernel is said to have sent to a process.
+func struck(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
+	t.Helper()
+	var found otlp.Record
+	harness.Eventually(t, func() bool {
+		for _, r := range sink.Records() {
+			if r.Event == event && r.Attributes["kill.origin"] == "kernel" && r.Attributes["kill.target.pid"] == int64(pid) {
+				found = r
+				return true
+			}
+		}
+		return false
+	}, "%s of process %d", event, pid)
+	return found
+}
+
+func TestTellsWhoRanOutOfMemory(t *testing.T) {
+	harness.NeedRoot(t)
+	const limit = 64 << 20
+	file, mount := "memory.limit_in_bytes", process.CgroupMount(t, "memory")
+	if mount == "" {
+		if file, mount = "memory.max", process.CgroupMount(t, ""); mount == "" {
+			harness.Skip(t, "no hierarchy of control groups is mounted that could limit memory")
+		}
+		enable(t, mount, "memory")
+	}
+	group := process.NewCgroupIn(t, mount, "/auditkill-e2e-memory")
+	require.NoError(t, os.WriteFile(filepath.Join(group, file), fmt.Append(nil, limit), 0))
+
+	sink := otlp.NewSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	hog, eat := newHog(t)
+	pid := hog.Process.Pid
+	process.MoveTo(t, group, pid)
+	eat()
+
+	r := struck(t, sink, "kill.signal", pid)
+	c.Stop()
+	name := filepath.Base(os.Args[0])
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", name, pid), r.Body)
+	assert.Equal(t, plog.SeverityNumberError, r.Severity)
+	otlp.AssertAttributes(t, r, map[string]any{
+		"kill.cause": "oom", "kill.signal.number": int64(unix.SIGKILL), "kill.scope": "process", "kill.result": "success",
+		"kill.delivery": "delivered", "kill.target.count": int64(1), "kill.complete": true, "kill.source": "ebpf",
+		"kill.target.name": name, "kill.target.executable.path": os.Args[0], "kill.target.cgroup": "/auditkill-e2e-memory",
+		"kill.syscall": nil, "process.pid": nil,
+	})
+}
+
+// enable lets groups of version 2 limit something, until the test ends.
+func enable(t *testing.T, mount, controller string) {
+	t.Helper()
+	path := filepath.Join(mount, "cgroup.subtree_control")
+	before, err := os.ReadFile(path)
+	require.NoError(t, err)
+	if slices.Contains(strings.Fields(string(before)), controller) {
+		return
+	}
+	if err := os.WriteFile(path, []byte("+"+controller), 0); err != nil {
+		harness.Skip(t, "control groups cannot limit memory here: %v", err)
+	}
+	t.Cleanup(func() { assert.NoError(t, os.WriteFile(path, []byte("-"+controller), 0)) })
+}
+
+// TestHostRunsOutOfMemory has a process take all memory of the machine.
+func TestHostRunsOutOfMemory(t *testing.T) {
+	harness.NeedMachine(t, 1)
+	sink := otlp.NewSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	hog, eat := newHog(t)
+	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", hog.Process.Pid), []byte("1000"), 0))
+	eat()
+	r := struck(t, sink, "kill.signal", hog.Process.Pid)
+	c.Running()
+	c.Stop()
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", filepath.Base(os.Args[0]), hog.Process.Pid), r.Body)
+	otlp.AssertAttributes(t, r, map[string]any{"kill.cause": "oom", "kill.target.executable.path": os.Args[0], "kill.complete": true})
+}
+
+// What kills a control group is told with each of its processes.
+func TestTellsWhoKilledAControlGroup(t *testing.T) {
+	group := process.NewCgroup(t, "/auditkill-e2e.slice/killed.scope")
+	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
+		harness.Skip(t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
+	}
+	sink := otlp.NewSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	// None is the parent of another: the kernel would tell its children of its death, perhaps before cgroup.kill is at them.
+	program := process.NativeSender(t)
+	var victims []int
+	for range 4 {
+		victims = append(victims, process.NewSender(t, program, process.InCgroup(t, group)).PID)
+	}
+	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
+	require.NoError(t, killer.Run())
+	for _, victim := range victims {
+		r := struck(t, sink, "kill.signal", victim)
+		assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to sender-\w+\[%d\], prompted by sh\[%d\] \(/\S+, uid 0\)$`,
+			victim, killer.Process.Pid), r.Body)
+		assert.Equal(t, plog.SeverityNumberWarn, r.Severity)
+		otlp.AssertAttributes(t, r, map[string]any{
+			"kill.cause": nil, "kill.scope": nil, "kill.target.count": int64(len(victims)), "kill.syscall": nil,
+			"kill.target.cgroup": "/auditkill-e2e.slice/killed.scope", "kill.target.systemd.unit": "killed.scope",
+			"process.pid": int64(killer.Process.Pid), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
+		})
+	}
+	c.Stop()
+}
+
+// A crash is two events: the signal, and the death of it.
+func TestTellsOfACrash(t *testing.T) {
+	harness.NeedRoot(t)
+	sink := otlp.NewSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	s := process.NewSender(t, process.NativeSender(t))
+	s.Dies(orders.Order{Call: orders.Fault, Signal: int(unix.SIGSEGV)})
+	raised, died := struck(t, sink, "kill.signal", s.PID), struck(t, sink, "kill.abend", s.PID)
+	c.Stop()
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash)", s.Name, s.PID), raised.Body)
+	assert.Equal(t, plog.SeverityNumberWarn, raised.Severity)
+	assert.Equal(t, plog.SeverityNumberError, died.Severity)
+	for _, r := range []otlp.Record{raised, died} {
+		otlp.AssertAttributes(t, r, map[string]any{
+			"kill.cause": "crash", "kill.signal.name": "SIGSEGV", "kill.signal.code": "SEGV_ACCERR", "kill.complete": true,
+			"kill.target.name": s.Name, "kill.target.executable.path": s.Command.Path, "process.pid": nil, "kill.syscall": nil,
+		})
+	}
+}

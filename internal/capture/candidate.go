@@ -1,0 +1,168 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
+	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
+)
+
+// Candidate is a source that may be opened.
+type Candidate struct {
+	// Name is what whoever asks calls it.
+	Name string
+	// Check says what is missing, where that can be known before anything is touched; nil if
+	// nobody asks.
+	Check func() error
+	// ManageRules loads the audit rules that the source needs, and keeps them loaded.
+	ManageRules bool
+	// Key is that of the rules on which the source depends; empty is DefaultKey.
+	Key string
+
+	make func(c *Capture, k *Candidate) source.Source
+}
+
+// File reads the log that auditd writes.
+type File struct {
+	Path string
+	// FromBeginning reads what is there already, rotated files first, unless a checkpoint
+	// says where to go on. Follow waits for more at the end.
+	FromBeginning, Follow bool
+}
+
+// Candidate returns the source, by a name.
+func (f File) Candidate(name string) Candidate {
+	return Candidate{Name: name, make: func(c *Capture, k *Candidate) source.Source {
+		return filesource.New(filesource.Settings{
+			Path: f.Path, FromBeginning: f.FromBeginning, Follow: f.Follow, Correlation: c.correlation(k),
+			Store: c.settings.Store, Panics: c.panics, Counts: &c.counts, Logger: c.settings.Logger,
+			Tampered: c.suspect, Health: c.settings.Health,
+		})
+	}}
+}
+
+// Netlink listens to the kernel's audit system.
+type Netlink struct {
+	Mode netlinksource.Mode
+	// ReceiveBuffer is the size of the socket's buffer in bytes.
+	ReceiveBuffer int
+}
+
+// Candidate returns the source, by a name.
+func (n Netlink) Candidate(name string) Candidate {
+	return Candidate{Name: name, make: n.source}
+}
+
+// EBPF traces signals in the kernel.
+type EBPF struct {
+	// RingBuffer is the size in bytes of the buffer between kernel and program.
+	RingBuffer int
+}
+
+// Candidate returns the source, by a name.
+func (t EBPF) Candidate(name string) Candidate { return Candidate{Name: name, make: t.source} }
+
+// Custom is a source that was made elsewhere, as by a test.
+func Custom(name string, s source.Source) Candidate {
+	return Candidate{Name: name, make: func(*Capture, *Candidate) source.Source { return s }}
+}
+
+// correlation says how a candidate joins records.
+func (c *Capture) correlation(k *Candidate) correlate.Config {
+	s := c.settings.Correlation
+	return correlate.Config{
+		Timeout: s.Timeout, Quiet: s.Quiet, MaxPending: s.MaxPending, KeepOriginal: s.KeepOriginal,
+		Key: k.Key, Executable: c.settings.Host.Executable,
+	}
+}
+
+// Refusal is why a candidate could not be opened.
+type Refusal struct {
+	Name string
+	Err  error
+	// Cleanup is why the attempt has left something behind; nil if it has not.
+	Cleanup error
+}
+
+// RefusedError is returned if none of the candidates can be opened.
+type RefusedError struct {
+	// Refusals has one for each candidate, in their order.
+	Refusals []Refusal
+}
+
+// Error implements error.
+func (e *RefusedError) Error() string {
+	var texts []string
+	for _, r := range e.Refusals {
+		texts = append(texts, fmt.Sprintf("%s: %v", r.Name, r.Err))
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap returns the errors of all candidates.
+func (e *RefusedError) Unwrap() []error {
+	errs := make([]error, len(e.Refusals))
+	for i, r := range e.Refusals {
+		errs[i] = r.Err
+	}
+	return errs
+}
+
+// choose opens the first candidate that can be opened.
+func (c *Capture) choose(ctx context.Context) error {
+	for i := range c.settings.Candidates {
+		k := &c.settings.Candidates[i]
+		err := c.use(ctx, k)
+		if err == nil {
+			c.chosen = k
+			return nil
+		}
+		c.refusals = append(c.refusals, Refusal{k.Name, err, c.closeSource()})
+	}
+	return &RefusedError{c.refusals}
+}
+
+// use opens a source, after the rules that it needs, so that our own changes of them are
+// not among what it reads.
+func (c *Capture) use(ctx context.Context, k *Candidate) error {
+	if k.Check != nil {
+		if err := k.Check(); err != nil {
+			return err
+		}
+	}
+	opened := k.make(c, k)
+	if k.ManageRules {
+		if err := c.guardRules(k); err != nil {
+			return err
+		}
+	}
+	c.source = opened
+	if err := opened.Start(ctx); err != nil {
+		return err
+	}
+	c.traits = opened.Traits()
+	c.warnOfRules()
+	return nil
+}
+
+// closeSource closes what use has opened, and takes the rules away first.
+func (c *Capture) closeSource() error {
+	var errs []error
+	if c.guard != nil {
+		errs = append(errs, c.guard.close())
+		c.guard = nil
+	}
+	if c.source != nil {
+		errs = append(errs, c.source.Close())
+		c.source = nil
+	}
+	return errors.Join(errs...)
+}

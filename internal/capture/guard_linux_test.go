@@ -1,0 +1,194 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/elastic/go-libaudit/v2"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+)
+
+// fakeRules plays the kernel's list of rules.
+type fakeRules struct {
+	mutex   sync.Mutex
+	enabled uint32
+	rules   [][]byte
+	err     error
+}
+
+func (f *fakeRules) GetStatus() (*libaudit.AuditStatus, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return &libaudit.AuditStatus{Enabled: f.enabled}, f.err
+}
+
+func (f *fakeRules) SetEnabled(enabled bool, _ libaudit.WaitMode) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.enabled = 0
+	if enabled {
+		f.enabled = 1
+	}
+	return f.err
+}
+
+func (f *fakeRules) GetRules() ([][]byte, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return slices.Clone(f.rules), f.err
+}
+
+func (f *fakeRules) AddRule(rule []byte) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.rules = append(f.rules, slices.Clone(rule))
+	return f.err
+}
+
+func (f *fakeRules) DeleteRule(rule []byte) error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.rules = slices.DeleteFunc(f.rules, func(r []byte) bool { return slices.Equal(r, rule) })
+	return f.err
+}
+
+func (f *fakeRules) removeAll() {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	f.rules = nil
+}
+
+func (f *fakeRules) count() int {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return len(f.rules)
+}
+
+// guarded is a capture that does nothing but guard rules.
+type guarded struct {
+	*Capture
+	logs   *observer.ObservedLogs
+	warned []*problem.Problem
+}
+
+func newGuarded(t *testing.T, kernel *fakeRules) *guarded {
+	t.Helper()
+	core, logs := observer.New(zapcore.WarnLevel)
+	g := &guarded{logs: logs}
+	g.Capture = newCapture(Settings{
+		Logger: zap.New(core), Warn: func(p *problem.Problem) { g.warned = append(g.warned, p) },
+	})
+	g.guard = &guard{
+		rules: auditrules.New(auditrules.Settings{Signals: []kill.Signal{9, 15}, Key: "audit_kill", Kernel: kernel}),
+		key:   "audit_kill",
+	}
+	g.guard.problems = g.guard.rules.Install()
+	g.warnOfRules()
+	return g
+}
+
+// restore has the guard check once.
+func (g *guarded) restore() []*kill.Event { return g.checking().Restore() }
+
+func TestGuardPutsBack(t *testing.T) {
+	t.Parallel()
+	kernel := &fakeRules{enabled: 1}
+	g := newGuarded(t, kernel)
+	loaded := len(kernel.rules)
+	require.NotZero(t, loaded)
+	assert.Empty(t, g.warned)
+	assert.Empty(t, g.restore(), "nothing is missing")
+
+	kernel.removeAll()
+	kernel.enabled = 0
+	events := g.restore()
+	require.Len(t, events, loaded+1)
+	for _, e := range events {
+		assert.Equal(t, kill.KindTamper, e.Kind)
+	}
+	assert.Equal(t, kill.TamperRuleRestored, events[0].Tamper.Action)
+	assert.Contains(t, events[0].Tamper.Rule, "-a always,exit -F arch=b64 -S kill,")
+	assert.Equal(t, kill.TamperAuditRestored, events[loaded].Tamper.Action)
+	assert.Len(t, kernel.rules, loaded)
+	assert.EqualValues(t, 1, kernel.enabled)
+
+	require.NoError(t, g.guard.close())
+	assert.Empty(t, kernel.rules)
+}
+
+func TestGuardTellsWhatItCannotMend(t *testing.T) {
+	t.Parallel()
+	kernel := &fakeRules{enabled: 1, err: unix.EPERM}
+	g := newGuarded(t, kernel)
+	require.Len(t, g.warned, 1)
+	require.ErrorContains(t, g.warned[0], "CAP_AUDIT_CONTROL")
+	assert.Contains(t, g.warned[0].Lines[0], "auditctl -a always,exit")
+
+	kernel.err = nil
+	assert.Empty(t, g.restore(), "what could not be done at the start is no tampering")
+	assert.NotEmpty(t, kernel.rules)
+	for range 10 {
+		kernel.removeAll()
+		g.restore()
+	}
+	assert.Empty(t, kernel.rules, "not again and again")
+	assert.Equal(t, 1, g.logs.FilterMessageSnippet("removed again and again").Len(), "told once in a while")
+}
+
+// The guard looks as soon as it is told, and does not wait for the pipeline.
+func TestGuardIsTold(t *testing.T) {
+	t.Parallel()
+	kernel := &fakeRules{enabled: 1}
+	g := newGuarded(t, kernel)
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck, done := make(chan struct{}), make(chan struct{})
+	h := &handler{signal: func(*kill.Event) error {
+		<-stuck
+		return nil
+	}}
+	g.handler = h
+	go func() {
+		defer close(done)
+		g.runGuard(ctx)
+	}()
+	loaded := kernel.count()
+	for range 2 {
+		kernel.removeAll()
+		g.suspect()
+		require.Eventually(t, func() bool { return kernel.count() == loaded }, time.Minute, 10*time.Millisecond)
+	}
+	close(stuck)
+	cancel()
+	<-done
+	assert.Len(t, h.signals, 2*loaded)
+}
+
+func TestGuardEndsWithTheReceiver(t *testing.T) {
+	t.Parallel()
+	kernel := &fakeRules{enabled: 1}
+	g := newGuarded(t, kernel)
+	ctx, cancel := context.WithCancel(t.Context())
+	kernel.removeAll()
+	g.suspect()
+	g.handler = &handler{signal: func(*kill.Event) error {
+		cancel()
+		return errors.New("shutting down")
+	}}
+	g.runGuard(ctx)
+}

@@ -1,0 +1,35 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package capture
+
+import (
+	"context"
+	"errors"
+
+	"github.com/auditkill/auditkillreceiver/internal/panics"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// errOnlyLinux is returned for what needs a Linux kernel.
+var errOnlyLinux = errors.New("only on Linux")
+
+func (Netlink) source(*Capture, *Candidate) source.Source { return unavailable{errOnlyLinux} }
+
+// newExits returns nothing, as there is no live source that would need it.
+func newExits(*Settings, *panics.Guard) exits { return nil }
+
+// guard exists on Linux only.
+type guard struct{}
+
+func (*guard) close() error { return nil }
+
+func (*Capture) guardRules(*Candidate) error { return errOnlyLinux }
+
+func (*Capture) warnOfRules() {}
+
+func (*Capture) suspect() {}
+
+func (*Capture) runGuard(context.Context) {}

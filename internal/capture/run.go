@@ -1,0 +1,149 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package capture
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/source/queue"
+)
+
+// Handler takes what was captured, one call after the other. An error of Signal, Outcome or
+// Flush says that nothing more can be taken, as the program is shutting down.
+type Handler interface {
+	// Wants reports whether an event is wanted. What becomes of its targets is found out only
+	// then.
+	Wants(e *kill.Event) bool
+	// Signal takes an event that is wanted: a signal, a death that the kernel reports, or
+	// something that blinds the monitor. Its targets have the spans that they belong to.
+	Signal(e *kill.Event) error
+	// Outcome takes what became of a target (kill.KindOutcome), or of all targets of one call
+	// (kill.KindCall).
+	Outcome(e *kill.Event) error
+	// Flush is called after each batch. Once it has returned nil, a source may forget what is
+	// in it.
+	Flush() error
+}
+
+// Run hands to the handler what happens until ctx is done, and then what is left. It is called
+// once.
+func (c *Capture) Run(ctx context.Context, handler Handler) {
+	c.handler = handler
+	var producing, tracking sync.WaitGroup
+	if c.outcomes != nil {
+		c.resumeOutcomes(ctx)
+		if c.exits != nil {
+			c.watchExits(ctx, &producing)
+		}
+		producing.Go(func() { c.followOutcomes(ctx) })
+	}
+	if c.guard != nil {
+		producing.Go(func() { c.runGuard(ctx) })
+	}
+	if !c.traits.TracksProcesses && c.prime() {
+		tracking.Go(func() { c.processes.Run(ctx) })
+	}
+	producing.Go(func() { c.source.Run(ctx, c.deliver) })
+	producing.Wait()
+	c.settleOutcomes()
+	tracking.Wait()
+}
+
+// prime fills the table of processes, and reports whether it could. Without it, events say
+// less.
+func (c *Capture) prime() bool {
+	err := c.processes.Prime()
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) { // as anywhere but on Linux
+		c.settings.Logger.Warn("events will say of processes only what is in the audit records", zap.Error(err))
+	}
+	return err == nil
+}
+
+// deliver implements source.Deliver.
+func (c *Capture) deliver(seen []source.Observation) error {
+	c.busy.Lock()
+	defer c.busy.Unlock()
+	for _, o := range seen {
+		if err := c.observe(o); err != nil {
+			return err
+		}
+	}
+	err := c.handler.Flush()
+	c.outcomes.schedule()
+	return err
+}
+
+// observe works on one observation, which is all that a fault costs.
+func (c *Capture) observe(o source.Observation) error {
+	defer c.panics.Contain("working on an event")
+	switch {
+	case o.End != nil:
+		c.outcomes.exited(o.End)
+	case c.wants(o.Event):
+		c.outcomes.struck(o.Event)
+		if err := c.handler.Signal(o.Event); err != nil {
+			return err
+		}
+	}
+	return c.handOutcomes()
+}
+
+// wants reports whether the handler wants an event, and adds what the host knows of its
+// processes.
+func (c *Capture) wants(e *kill.Event) bool {
+	if c.settings.DescribeFirst {
+		c.describe(e)
+		return c.handler.Wants(e)
+	}
+	if !c.handler.Wants(e) {
+		return false
+	}
+	c.describe(e)
+	return true
+}
+
+func (c *Capture) describe(e *kill.Event) {
+	c.processes.Fill(e)
+	c.users.Fill(e)
+}
+
+// handOutcomes hands on what has become of processes.
+func (c *Capture) handOutcomes() error {
+	for _, e := range c.outcomes.take() {
+		if err := c.handler.Outcome(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// watchExits delivers the ends of processes until ctx is done. Seeing them does not wait for
+// the handler: a process ended when it ended.
+func (c *Capture) watchExits(ctx context.Context, producing *sync.WaitGroup) {
+	ends := queue.New()
+	seen := make(chan struct{})
+	producing.Go(func() {
+		defer close(seen)
+		c.exits.Run(ctx, func(seen []*kill.End) { ends.Add(source.Ends(seen)) })
+	})
+	producing.Go(func() {
+		for {
+			select {
+			case <-ends.Ready():
+				if !ends.Deliver(c.deliver) {
+					return
+				}
+			case <-seen:
+				ends.Deliver(c.deliver)
+				return
+			}
+		}
+	})
+}

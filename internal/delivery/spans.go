@@ -1,0 +1,86 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery
+
+import (
+	"context"
+	"sync"
+
+	"go.opentelemetry.io/collector/pdata/ptrace"
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// maxSpanItems is how many spans and span events are gathered at most while the next consumer
+// does not take those before: some 20 MB, and as much in the batch before. The log records do
+// not wait for them.
+const maxSpanItems = 8192
+
+// spans gathers spans, and hands them on as fast as the next consumer takes them.
+type spans struct {
+	lane      *lane[ptrace.Traces]
+	telemetry *metadata.TelemetryBuilder
+	logger    *zap.Logger
+	// ready holds a token while there may be spans.
+	ready chan struct{}
+
+	// mutex guards what follows.
+	mutex    sync.Mutex
+	gathered *telemetry.Traces
+	// items is how many spans and span events there are.
+	items int
+}
+
+func newSpans(s *Settings, l *lane[ptrace.Traces]) *spans {
+	return &spans{
+		lane: l, telemetry: s.Telemetry, logger: s.Logger, ready: make(chan struct{}, 1), gathered: telemetry.NewTraces(s.Convert),
+	}
+}
+
+// append adds a span, unless the next consumer is too far behind.
+func (s *spans) append(ctx context.Context, e *kill.Event) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if s.items >= maxSpanItems {
+		s.telemetry.ReceiverAuditKillSpansDropped.Add(ctx, 1)
+		s.logger.Warn("dropped a span, as the next consumer does not take them as fast as processes end")
+		return
+	}
+	s.gathered.Append(e)
+	s.items += 1 + len(e.Outcome.Signals)
+}
+
+// flush has what was gathered handed on, once those before were.
+func (s *spans) flush() {
+	select {
+	case s.ready <- struct{}{}:
+	default: // it will be
+	}
+}
+
+func (s *spans) take() ptrace.Traces {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.items = 0
+	return s.gathered.Take()
+}
+
+// run hands on until close is called, and then what is left.
+func (s *spans) run() {
+	for range s.ready {
+		s.hand()
+	}
+	s.hand()
+}
+
+func (s *spans) hand() {
+	if data := s.take(); data.SpanCount() > 0 {
+		_ = s.lane.hand(data) // which has logged what it could not hand on
+	}
+}
+
+func (s *spans) close() { close(s.ready) }

@@ -1,0 +1,79 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package logfile
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+)
+
+// PrefixLength is how much of a file's beginning identifies it. The first line
+// of an audit log holds a time and a serial that no other log begins with.
+const PrefixLength = 1024
+
+// Compressed reports whether a file was compressed by gzip.
+func Compressed(path string) bool { return strings.HasSuffix(path, ".gz") }
+
+// Prefix returns what a file begins with, of a compressed one what its text does.
+func Prefix(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if Compressed(path) {
+		return UnzippedPrefix(file)
+	}
+	return ReadPrefix(file)
+}
+
+// ReadPrefix returns what an open file begins with.
+func ReadPrefix(file io.ReaderAt) ([]byte, error) {
+	prefix := make([]byte, PrefixLength)
+	n, err := file.ReadAt(prefix, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return prefix[:n], nil
+}
+
+// UnzippedPrefix is ReadPrefix for a compressed file. It leaves the file at its start.
+func UnzippedPrefix(file *os.File) ([]byte, error) {
+	unzipped, err := gzip.NewReader(file)
+	if err != nil {
+		return nil, err
+	}
+	prefix := make([]byte, PrefixLength)
+	n, err := io.ReadFull(unzipped, prefix)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return nil, err
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return prefix[:n], err
+}
+
+// Settled returns what of a file's prefix is of use to tell it from others: a
+// line that is still being written may be the beginning of any.
+func Settled(prefix []byte) []byte {
+	if len(prefix) == PrefixLength {
+		return prefix
+	}
+	return prefix[:bytes.LastIndexByte(prefix, '\n')+1]
+}
+
+// FirstStamp returns the stamp of the first record that can be read whole.
+func FirstStamp(prefix []byte) (auditrecord.Stamp, bool) {
+	for line := range bytes.Lines(Settled(prefix)) {
+		if record, err := auditrecord.Parse(line); err == nil {
+			return record.Stamp, true
+		}
+	}
+	return auditrecord.Stamp{}, false
+}

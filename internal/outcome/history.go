@@ -1,0 +1,127 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"slices"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// entry is one signal of a history.
+type entry struct {
+	kill.Sent
+	// Reported is true if all that is known of the signal is the kernel's report that the
+	// process dies of it (kill.KindAbend): nobody was seen to send it.
+	Reported bool
+}
+
+// fatal reports whether the signal was meant to end the process, whatever that did about it.
+func (s *entry) fatal() bool {
+	return s.Reported || s.Signal.Fatal() && !s.Result.Failed() && s.Delivery != kill.DeliveryOverflow
+}
+
+// history is the signals to one process in the order in which they were sent, from the
+// first fatal one on. It holds at least that one: there is no empty history.
+type history struct {
+	first entry
+	later []entry
+	// omitted is how many signals were left out, between the first and the last ones.
+	omitted int
+}
+
+// newHistory begins a history with a fatal signal.
+func newHistory(first entry) history { return history{first: first} }
+
+// restoreHistory returns a history of saved signals; false if they are none.
+func restoreHistory(saved []entry, omitted int) (history, bool) {
+	if len(saved) == 0 || !saved[0].fatal() {
+		return history{}, false
+	}
+	return history{first: saved[0], later: saved[1:], omitted: omitted}, true
+}
+
+// len returns how many signals are held.
+func (h *history) len() int { return 1 + len(h.later) }
+
+// last returns the signal that was sent last.
+func (h *history) last() *entry {
+	if len(h.later) == 0 {
+		return &h.first
+	}
+	return &h.later[len(h.later)-1]
+}
+
+// lastFatal returns the last fatal signal of those that are held.
+func (h *history) lastFatal() *entry {
+	for i := len(h.later) - 1; i >= 0; i-- {
+		if h.later[i].fatal() {
+			return &h.later[i]
+		}
+	}
+	return &h.first
+}
+
+// sent returns all signals that are held.
+func (h *history) sent() []kill.Sent {
+	all := make([]kill.Sent, 0, h.len())
+	all = append(all, h.first.Sent)
+	for i := range h.later {
+		all = append(all, h.later[i].Sent)
+	}
+	return all
+}
+
+// entries returns all signals that are held as they are saved.
+func (h *history) entries() []entry { return append([]entry{h.first}, h.later...) }
+
+// explains reports whether a fatal signal of a number was seen to be sent.
+func (h *history) explains(number kill.Signal) bool {
+	matches := func(s entry) bool { return s.Signal == number && !s.Reported && s.fatal() }
+	return matches(h.first) || slices.ContainsFunc(h.later, matches)
+}
+
+// add adds a signal, and leaves one out if there are more than limit then. It reports
+// whether the signal counts: one before the first fatal one does not. Signals may be
+// reported in another order than they were sent in.
+func (h *history) add(s entry, limit int) bool {
+	if s.Time.Before(h.first.Time) {
+		if !s.fatal() {
+			return false
+		}
+		h.first, s = s, h.first
+	}
+	at := len(h.later)
+	for at > 0 && h.later[at-1].Time.After(s.Time) {
+		at--
+	}
+	h.later = slices.Insert(h.later, at, s)
+	if h.len() > limit {
+		h.later = slices.Delete(h.later, limit/2-1, limit/2)
+		h.omitted++
+	}
+	return true
+}
+
+// replace puts a signal in the place of the kernel's report that the process dies of it,
+// and reports whether there was one. What was refused, or sent only afterwards, is not what
+// the process died of.
+func (h *history) replace(s entry) bool {
+	if !s.fatal() {
+		return false
+	}
+	reported := func(other entry) bool {
+		return other.Reported && other.Signal == s.Signal && !s.Time.After(other.Time)
+	}
+	if reported(h.first) {
+		h.first = s
+		return true
+	}
+	at := slices.IndexFunc(h.later, reported)
+	if at < 0 {
+		return false
+	}
+	h.later = slices.Delete(h.later, at, at+1)
+	return h.add(s, h.len()+1)
+}

@@ -1,0 +1,237 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+func TestLastSender(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.strike(kill.SIGTERM, from("systemd", 1), pid)
+	f.strike(kill.SIGTERM, from("systemd", 1), pid)
+	f.strike(kill.SIGKILL, from("mykill", 3997), pid)
+	f.strike(kill.SIGSTOP, from("late", 4), pid)
+	f.died(pid, 9)
+	e := f.only(t)
+	assert.Equal(t, "systemd", e.Sender.Command)
+	assert.Equal(t, "mykill", e.Outcome.LastSender.Command)
+	assert.Equal(t, kill.SIGKILL, e.Outcome.LastSignal)
+	assert.Same(t, e.Outcome.Signals[0].Sender, e.Outcome.Signals[1].Sender)
+}
+
+// A process may run another program by the time it dies.
+func TestRenamed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.sent(kill.SIGTERM, pid)
+	f.Exited(&kill.End{PID: pid, Start: pid * time.Second, Time: f.now(), Exit: kill.Exit{Known: true}, Command: "mariadbd"})
+	told := f.only(t)
+	assert.Equal(t, "mysqld", told.Targets[0].Command)
+	assert.Equal(t, "mariadbd", told.Outcome.LastName)
+}
+
+func TestManySignals(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	for range 1000 {
+		f.sent(kill.SIGHUP, pid)
+		f.at += time.Millisecond
+	}
+	f.died(pid, 1)
+	o := f.only(t).Outcome
+	assert.Len(t, o.Signals, maxSignals)
+	assert.Equal(t, 1000-maxSignals, o.Omitted)
+	assert.Equal(t, epoch, o.Signals[0].Time)
+	assert.Equal(t, epoch.Add(999*time.Millisecond), o.Signals[maxSignals-1].Time)
+}
+
+func TestCannotFollow(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.exits.err = errFull
+	e := f.sent(kill.SIGTERM, pid)
+	assert.Zero(t, e.Targets[0].Span)
+	assert.EqualValues(t, 1, f.Dropped())
+	require.Len(t, f.warned, 1)
+	assert.ErrorIs(t, f.warned[0], errFull)
+}
+
+// What the audit system tells of a target: no more than when, and its name.
+func TestFollowed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.at = time.Minute
+	f.strike(kill.SIGTERM, func(e *kill.Event) {
+		e.Time = epoch.Add(59 * time.Second)
+		e.Targets[0].Instance = nil
+	}, pid)
+	assert.Equal(t, []Target{{PID: pid, Command: "mysqld", At: uptime + 59*time.Second}}, f.exits.followed)
+	assert.Equal(t, epoch.Add(59*time.Second+2*time.Minute), f.Next())
+	f.died(pid, 15)
+	f.pass(lateness)
+	assert.Equal(t, f.ids.instance(pid, pid*time.Second), f.only(t).Outcome.Span.Trace, "it was asked when it was created")
+}
+
+// A clock that is set makes no outcome end before it began, nor at once.
+func TestClockIsSet(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.strike(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(-time.Hour) }, pid)
+	f.Expire()
+	assert.Empty(t, f.Take(), "it was set forward, which the source does not know yet")
+	f.died(pid, 15)
+	f.only(t)
+
+	f.born(10)
+	f.strike(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(time.Hour) }, 10)
+	f.pass(2 * time.Minute)
+	e := f.only(t)
+	assert.Equal(t, kill.VerdictSurvived, e.Outcome.Verdict)
+	assert.Equal(t, e.Outcome.Began, e.Time)
+}
+
+// All episodes together hold no more signals than there is room for.
+func TestTooManySignals(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	for pid := 1; pid <= MaxWatches; pid++ {
+		f.born(pid)
+		for range maxSignals {
+			f.sent(kill.SIGHUP, pid)
+		}
+	}
+	assert.LessOrEqual(t, f.held, maxHeld+fewSignals*MaxWatches)
+	f.sent(kill.SIGKILL, MaxWatches)
+	f.died(MaxWatches, 9)
+	o := f.only(t).Outcome
+	assert.Equal(t, maxSignals+1, len(o.Signals)+o.Omitted)
+	assert.Equal(t, kill.SIGHUP, o.Signals[0].Signal)
+	assert.Equal(t, kill.SIGKILL, o.Signals[len(o.Signals)-1].Signal)
+	f.Abandon()
+	assert.Zero(t, f.held)
+}
+
+// The audit system tells at once that the process dies, and what was sent a bit later.
+func TestAbendFirst(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.at = 4 * time.Millisecond
+	abend := f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{} }, pid)
+	f.died(pid, 0x86)
+	sent := f.strike(kill.SIGABRT, func(e *kill.Event) { e.Time = epoch }, pid)
+	f.pass(lateness)
+	e := f.only(t)
+	assert.Equal(t, epoch, e.Outcome.Began)
+	assert.Equal(t, "systemd", e.Sender.Command)
+	assert.Equal(t, "systemd", e.Outcome.LastSender.Command)
+	assert.Len(t, e.Outcome.Signals, 1)
+	assert.Equal(t, abend.Targets[0].Span, sent.Targets[0].Span)
+	assert.Zero(t, f.held)
+}
+
+// What two senders do at a time comes in any order.
+func TestOutOfOrder(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	sent := func(signal kill.Signal, command string, after time.Duration) {
+		f.strike(signal, func(e *kill.Event) {
+			from(command, len(command))(e)
+			e.Time = epoch.Add(after)
+		}, pid)
+	}
+	sent(kill.SIGKILL, "last", 3*time.Millisecond)
+	sent(kill.SIGTERM, "first", time.Millisecond)
+	sent(kill.SIGHUP, "second", 2*time.Millisecond)
+	sent(kill.SIGSTOP, "before", 0)
+	f.died(pid, 9)
+	f.pass(lateness)
+	e := f.only(t)
+	assert.Equal(t, epoch.Add(time.Millisecond), e.Outcome.Began)
+	assert.Equal(t, kill.SIGTERM, e.Signal)
+	assert.Equal(t, "first", e.Sender.Command)
+	assert.Equal(t, kill.SIGKILL, e.Outcome.LastSignal)
+	assert.Equal(t, "last", e.Outcome.LastSender.Command)
+	assert.True(t, e.Outcome.Escalated)
+	assert.Len(t, e.Outcome.Signals, 3)
+}
+
+// A process that is to end crashes meanwhile. The audit system tells of that only here.
+func TestCrashOnTheWay(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.sent(kill.SIGTERM, pid)
+	f.at = time.Second
+	f.strike(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
+	f.died(pid, 11)
+	f.pass(lateness)
+	o := f.only(t).Outcome
+	assert.Len(t, o.Signals, 2)
+	assert.Equal(t, kill.SIGSEGV, o.LastSignal)
+	assert.Equal(t, epoch, o.Began)
+}
+
+// The last signal tells what a process is called by now.
+func TestRenamedMeanwhile(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	f.sent(kill.SIGTERM, pid)
+	f.strike(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command = "mariadbd" }, pid)
+	f.strike(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command, e.Targets[0].ThreadID = "thread", pid+1 }, pid)
+	f.Exited(&kill.End{PID: pid, Start: pid * time.Second, Time: f.now(), Exit: kill.Exit{Known: true, Status: 9}})
+	f.pass(lateness)
+	assert.Equal(t, "mariadbd", f.only(t).Outcome.LastName)
+}
+
+// A signal to a thread ends its process, which has another name.
+func TestThread(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	f.strike(kill.SIGSEGV, func(e *kill.Event) {
+		target := &e.Targets[0]
+		target.Command, target.Leader, target.ThreadID = "connection", "mysqld", pid+14
+	}, pid)
+	f.died(pid, 11)
+	e := f.only(t)
+	assert.Equal(t, "mysqld", e.Targets[0].Command)
+	assert.Equal(t, pid, e.Targets[0].ThreadID)
+	assert.Empty(t, e.Outcome.LastName)
+}
+
+// Of those that one call strikes, one is past taking it.
+func TestDeliveriesDiffer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(10)
+	e := f.strike(kill.SIGTERM, func(e *kill.Event) {
+		e.Delivery = kill.DeliveryUnknown
+		e.Targets[0].Delivery, e.Targets[1].Delivery = kill.DeliveryDelivered, kill.DeliveryIgnored
+		e.Targets[1].Instance = &kill.Instance{SinceBoot: 11 * time.Second} // a zombie
+	}, 10, 11)
+	assert.EqualValues(t, 1, f.Watched())
+	assert.Zero(t, e.Targets[1].Span)
+	f.died(10, 15)
+	told := f.Take()
+	assert.Len(t, told, 2)
+	assert.Equal(t, kill.DeliveryDelivered, told[0].Outcome.Signals[0].Delivery)
+	assert.Empty(t, told[0].Targets[0].Delivery)
+}

@@ -1,0 +1,123 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+// Package procstat reads /proc/<pid>/stat. procfs parses all 52 fields by reflection, which
+// takes longer than the kernel needs to make them.
+package procstat
+
+import (
+	"bytes"
+	"math"
+	"strconv"
+	"time"
+)
+
+const (
+	// Tick is the precision of a start time: USER_HZ, which is 100 wherever Go runs.
+	Tick = 10 * time.Millisecond
+	// RecordLag is the most by which the time of an audit record may lie before its event:
+	// the kernel takes it from its last tick, at least 100 of which are in a second, and
+	// prints milliseconds.
+	RecordLag = Tick + time.Millisecond
+	// MaxSize holds any stat file: 52 numbers and a name.
+	MaxSize = 2048
+)
+
+// Stat is the part of the file that is used here.
+type Stat struct {
+	PID int
+	// Start is when the process was created, since boot (CLOCK_BOOTTIME).
+	Start   time.Duration
+	Command string
+	Parent  int
+	// Zombie is true once the first thread has ended, though the parent has not asked for
+	// its status.
+	Zombie bool
+	// Threads is how many threads there are, a zombie included.
+	Threads int
+	// Kernel is true for a thread of the kernel, Exiting for a process that has begun to
+	// end.
+	Kernel, Exiting bool
+	// Status is as waitpid(2) returns it. Only ParseExit reads it. It is also 0 where the
+	// reader may not know it.
+	Status int
+}
+
+// Dead reports whether no thread runs any more: the first thread may have ended before the
+// others.
+func (s *Stat) Dead() bool { return s.Zombie && s.Threads <= 1 }
+
+// Places of fields, counted from behind the name (proc_pid_stat(5)).
+const (
+	placeState, placeParent, placeFlags, placeThreads, placeStart, placeExit = 0, 1, 6, 17, 19, 49
+)
+
+const (
+	// kernelThread and exiting are PF_KTHREAD and PF_EXITING of include/linux/sched.h.
+	kernelThread = 0x00200000
+	exiting      = 0x00000004
+)
+
+// Parse reads a stat file up to the start time. It reports false if it is none.
+func Parse(data []byte) (Stat, bool) {
+	s, _, ok := parse(data)
+	return s, ok
+}
+
+// ParseExit also reads the exit status, which stands last.
+func ParseExit(data []byte) (Stat, bool) {
+	s, rest, ok := parse(data)
+	if !ok {
+		return Stat{}, false
+	}
+	status, err := strconv.ParseInt(string(rest.at(placeExit)), 10, 32)
+	s.Status = int(status)
+	return s, err == nil
+}
+
+func parse(data []byte) (s Stat, rest fields, ok bool) {
+	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // a name may hold either
+	if open < 1 || end < open {
+		return Stat{}, rest, false
+	}
+	pid, err1 := strconv.Atoi(string(bytes.TrimSpace(data[:open])))
+	rest = fields{text: bytes.TrimSpace(data[end+1:])}
+	state := rest.at(placeState)
+	parent, err2 := strconv.Atoi(string(rest.at(placeParent)))
+	flags, err3 := strconv.ParseUint(string(rest.at(placeFlags)), 10, 32)
+	threads, err4 := strconv.Atoi(string(rest.at(placeThreads)))
+	ticks, err5 := strconv.ParseUint(string(rest.at(placeStart)), 10, 64)
+	if err1 != nil || err2 != nil || err3 != nil || err4 != nil || err5 != nil ||
+		pid <= 0 || parent < 0 || ticks > uint64(math.MaxInt64/Tick) {
+		return Stat{}, rest, false
+	}
+	return Stat{
+		PID: pid, Start: time.Duration(ticks) * Tick, Command: string(data[open+1 : end]), Parent: parent,
+		Zombie: state[0] == 'Z' || state[0] == 'X', Threads: threads,
+		Kernel: flags&kernelThread != 0, Exiting: flags&exiting != 0,
+	}, rest, true
+}
+
+// fields are separated by single spaces.
+type fields struct {
+	text []byte
+	next int
+}
+
+// at returns the field at a place, which must lie behind that of the last call; empty if
+// there is none. The fields are short, so that looking for each space by itself costs more
+// than looking at each byte.
+func (f *fields) at(place int) []byte {
+	i := 0
+	for ; f.next < place && i < len(f.text); i++ {
+		if f.text[i] == ' ' {
+			f.next++
+		}
+	}
+	f.text = f.text[i:]
+	field := f.text
+	if space := bytes.IndexByte(field, ' '); space >= 0 {
+		field = field[:space]
+	}
+	return field
+}

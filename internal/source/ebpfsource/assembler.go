@@ -1,0 +1,340 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import (
+	"slices"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// quiet is how long a call to a group may pause before it is taken for ended, where
+// its end is not seen.
+const quiet = 100 * time.Millisecond
+
+// assemblerConfig says how records become events.
+type assemblerConfig struct {
+	// timeout is how long the end of a call is waited for, maxPending how many calls may
+	// be waited for.
+	timeout    time.Duration
+	maxPending int
+	// followFor is how long the end of a process that was struck is of interest; 0 if
+	// none is.
+	followFor time.Duration
+	// seesEnds is true if the end of a call is told.
+	seesEnds bool
+	// partial is true if the kernel leaves out processes that nobody asked for, so that
+	// a call without a target is none of interest.
+	partial bool
+}
+
+// assembler makes events of records. A signal to one process is an event of its own;
+// the signals to a group are one event, and wait for the end of the call. So are those
+// of a loop in the kernel, which end with a pause.
+type assembler struct {
+	config assemblerConfig
+	events *events
+	emit   func(source.Observation)
+
+	// groups are the calls that go on, by the thread that makes them.
+	groups map[uint32]*group
+	// loops are the kernel's own kills that go on or may turn out to be the OOM
+	// killer's, oldest first; current are the latest of them.
+	loops   []*loop
+	current map[loopID]*loop
+	victims []victim
+
+	exits exits
+
+	// lostSoFar returns for how many signals the ring has had no room; lostBefore is
+	// how many that were when it was last empty, so that no record in it is from before.
+	lostSoFar  func() uint64
+	lostBefore uint64
+
+	counts counts
+}
+
+// counts is what has happened since the start.
+type counts struct{ records, malformed, incomplete, evicted int64 }
+
+// group is a call that strikes any number of processes.
+type group struct {
+	event *kill.Event
+	call  kernelCall
+	// last is the time of its last record, since boot.
+	last time.Duration
+	// lostBefore is what the assembler's was when it began.
+	lostBefore uint64
+}
+
+func newAssembler(config assemblerConfig, events *events, emit func(source.Observation)) *assembler {
+	return &assembler{
+		config: config, events: events, emit: emit, groups: map[uint32]*group{}, current: map[loopID]*loop{},
+		exits: newExits(config.followFor), lostSoFar: func() uint64 { return 0 },
+	}
+}
+
+// event emits an event.
+func (a *assembler) event(e *kill.Event) { a.emit(source.Observation{Event: e}) }
+
+// add takes one record.
+func (a *assembler) add(raw []byte) {
+	a.counts.records++
+	if len(raw) == 0 || !a.take(raw[0], raw) {
+		a.counts.malformed++
+	}
+}
+
+func (a *assembler) take(kind byte, raw []byte) bool {
+	switch kind {
+	case kindSignal, kindCall, kindDeath:
+		r := whole[kernelSignalRecord](raw)
+		if r == nil {
+			return false
+		}
+		a.signal(r)
+	case kindVictim:
+		r := whole[kernelVictimRecord](raw)
+		if r == nil {
+			return false
+		}
+		a.victim(victim{thread: r.Thread, at: time.Duration(r.Time)})
+	default:
+		return a.life(kind, raw)
+	}
+	return true
+}
+
+// life tells the process table what has become of a process.
+func (a *assembler) life(kind byte, raw []byte) bool {
+	table := a.events.processes
+	switch kind {
+	case kindFork:
+		r := whole[kernelForkRecord](raw)
+		if r == nil {
+			return false
+		}
+		table.Fork(key(&r.Parent), key(&r.Child))
+	case kindExec:
+		x, ok := viewExec(raw)
+		if !ok {
+			return false
+		}
+		a.events.exec(&x)
+	case kindExit:
+		r := whole[kernelExitRecord](raw)
+		if r == nil {
+			return false
+		}
+		a.exit(r)
+		table.Exit(key(&r.Identity))
+	case kindCgroup:
+		r, path, ok := viewCgroup(raw)
+		if !ok {
+			return false
+		}
+		table.MadeCgroup(cgroup(&r.Group), string(path))
+	default:
+		return false
+	}
+	return true
+}
+
+func (a *assembler) signal(r *kernelSignalRecord) {
+	if r.Kind != kindCall && kill.Signal(r.Signal).Fatal() {
+		a.exits.strike(key(&r.Target.Identity), time.Duration(r.Time))
+	}
+	switch {
+	case r.Kind == kindDeath:
+		a.event(a.events.death(r))
+	case r.Kind == kindCall:
+		a.ended(r)
+	case byCall(r) && forMany(&r.Call):
+		a.join(r)
+	case ofLoop(r):
+		a.slay(r)
+	default:
+		a.event(a.events.signal(r))
+	}
+}
+
+// forMany reports whether a call may strike more than one process.
+func forMany(c *kernelCall) bool {
+	return c.Number == callKill && c.Pid <= 0 || c.Number == callPidfd && c.Flags == pidfdGroup
+}
+
+// join adds a target to the call that strikes it.
+func (a *assembler) join(r *kernelSignalRecord) {
+	g := a.groups[r.Sender.Thread]
+	if g != nil && (g.call != r.Call || g.event.Targets[0].PID == int(r.Target.Identity.Pid)) {
+		// The next call: none strikes anybody twice.
+		a.close(r.Sender.Thread, !a.config.seesEnds)
+		g = nil
+	}
+	if g == nil {
+		if len(a.groups) >= a.config.maxPending {
+			a.evict()
+		}
+		g = &group{event: a.events.signal(r), call: r.Call, last: time.Duration(r.Time), lostBefore: a.lostBefore}
+		a.groups[r.Sender.Thread] = g
+		a.exits.await(&g.event.Targets[0])
+		return
+	}
+	g.last = time.Duration(r.Time)
+	a.addAnother(g.event, r)
+}
+
+// addAnother adds a target to an event that has some.
+func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
+	a.events.addTarget(e, &r.Target)
+	a.exits.await(&e.Targets[len(e.Targets)-1])
+	last := len(e.Targets) - 1
+	switch delivery := deliveryOf(r.Result); e.Delivery {
+	case delivery:
+		return
+	case kill.DeliveryUnknown: // not the same at all
+	default:
+		for i := range last {
+			e.Targets[i].Delivery = e.Delivery
+		}
+		e.Delivery = kill.DeliveryUnknown
+	}
+	e.Targets[last].Delivery = deliveryOf(r.Result)
+}
+
+// exit emits the end of a process that was struck. Where the pipeline is slower than
+// what happens, the queue drops it as it does any event, and counts it: whoever follows
+// the process finds out later by looking.
+func (a *assembler) exit(r *kernelExitRecord) {
+	k := key(&r.Identity)
+	if !a.exits.forget(k) {
+		return
+	}
+	if end := a.events.exit(r); !a.exits.keepBack(k, end) {
+		a.emit(source.Observation{End: end})
+	}
+}
+
+// emitAwaited emits an event that others may have waited for: the ends of its targets.
+func (a *assembler) emitAwaited(e *kill.Event) {
+	a.event(e)
+	for _, end := range a.exits.emitted(e.Targets) {
+		a.emit(source.Observation{End: end})
+	}
+}
+
+// ended takes the end of a call.
+func (a *assembler) ended(r *kernelSignalRecord) {
+	thread := r.Sender.Thread
+	g := a.groups[thread]
+	switch {
+	case g != nil && g.call == r.Call:
+		a.close(thread, true)
+	case r.Result < 0 || r.Call.Signal == 0:
+		a.event(a.events.call(r))
+	case !a.config.partial:
+		// It has struck somebody, and the ring had no room to tell whom.
+		e := a.events.call(r)
+		e.TargetCount = -1
+		a.incomplete(e)
+		a.event(e)
+	}
+}
+
+// close emits the event of a call.
+func (a *assembler) close(thread uint32, complete bool) {
+	g := a.groups[thread]
+	e := g.event
+	delete(a.groups, thread)
+	a.count(e)
+	if !complete || a.lostSoFar() != g.lostBefore {
+		a.incomplete(e)
+	}
+	a.emitAwaited(e)
+}
+
+// count sees to the targets of an event that may have many.
+func (a *assembler) count(e *kill.Event) {
+	// The order in which the kernel strikes them means nothing; sorted, an event is the
+	// same as the audit source's.
+	slices.SortFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
+	e.TargetCount = len(e.Targets)
+	if a.config.partial {
+		e.TargetCount = -1 // the kernel has told of some only
+	}
+}
+
+func (a *assembler) incomplete(e *kill.Event) {
+	if e.Complete {
+		e.Complete = false
+		a.counts.incomplete++
+	}
+}
+
+// evict makes room by closing the call that has waited longest.
+func (a *assembler) evict() {
+	var oldest uint32
+	var last time.Duration
+	for thread, g := range a.groups {
+		if oldest == 0 || g.last < last {
+			oldest, last = thread, g.last
+		}
+	}
+	a.counts.evicted++
+	a.close(oldest, false)
+}
+
+// dropped says that there was no room for events: each call that goes on may have
+// struck somebody else.
+func (a *assembler) dropped() {
+	for _, g := range a.groups {
+		a.incomplete(g.event)
+	}
+	for _, l := range a.loops {
+		l.lossy = true
+	}
+}
+
+// expire emits what has waited for long enough, now being the time since boot up to
+// which everything has been read. It returns how long to wait until it is due again,
+// or 0 if nothing waits.
+func (a *assembler) expire(now time.Duration) time.Duration {
+	patience := a.config.timeout
+	if !a.config.seesEnds {
+		patience = quiet
+	}
+	var next time.Duration
+	sooner := func(due time.Duration) {
+		if wait := max(due-now, time.Millisecond); next == 0 || wait < next {
+			next = wait
+		}
+	}
+	a.endLoops(now, sooner)
+	for thread, g := range a.groups {
+		if now-g.last >= patience {
+			a.close(thread, !a.config.seesEnds)
+			continue
+		}
+		sooner(g.last + patience)
+	}
+	return next
+}
+
+// flush emits all that waits.
+func (a *assembler) flush() {
+	for _, l := range a.loops {
+		a.endLoop(l)
+	}
+	a.loops = nil
+	for thread := range a.groups {
+		a.close(thread, false)
+	}
+}
+
+// pending returns how many events wait.
+func (a *assembler) pending() int { return len(a.loops) + len(a.groups) }

@@ -1,0 +1,277 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+)
+
+// sourceName is the value of kill.source.
+const sourceName = "ebpf"
+
+// pidfdThread and pidfdGroup are flags of pidfd_send_signal (include/uapi/linux/pidfd.h).
+const (
+	pidfdThread = 1
+	pidfdGroup  = 4
+)
+
+// Errors of a call that have a meaning of their own here (include/uapi/asm-generic/errno-base.h).
+const (
+	errnoPermission = 1  // EPERM: somebody was found
+	errnoSearch     = 3  // ESRCH: nobody was found
+	errnoAgain      = 11 // EAGAIN: the target's queue is full
+)
+
+// Signals that the kernel sends for reasons of their own (signal(7)): most of them while
+// it interrupts whoever runs.
+const (
+	signalAlarm        = 14
+	signalChild        = 17
+	signalUrgent       = 23
+	signalVirtualAlarm = 26
+	signalProfile      = 27
+	signalIO           = 29
+)
+
+// processes knows more of a process than the kernel tells with a signal.
+type processes interface {
+	Fork(parent, child process.Key)
+	Exec(exec process.Exec)
+	Exit(key process.Key)
+	MadeCgroup(id process.CgroupID, path string)
+	Identify(key process.Key, cgroup process.CgroupID) (instance *kill.Instance, executable string)
+	Lookup(pid int) (process.Known, bool)
+	Doubt()
+}
+
+// events makes events of single records.
+type events struct {
+	processes processes
+	texts     texts
+	parents   parents
+	// boot is when the host was started, by the clock on the wall, which may be set.
+	boot time.Time
+}
+
+// signal makes an event of a signal that was generated, with its one target.
+func (m *events) signal(r *kernelSignalRecord) *kill.Event {
+	signal := kill.Signal(r.Signal)
+	e := m.begin(kill.KindSignal, r)
+	e.Code, e.Delivery, e.Result = codeName(signal, r.Code), deliveryOf(r.Result), kill.Success()
+	if r.Special != infoOwn {
+		e.Code = ""
+	}
+	switch {
+	case byCall(r):
+		m.addCall(e, r)
+		m.addSender(e, r)
+		if r.Result == overflow {
+			e.Result = failure(errnoAgain)
+		}
+	default:
+		e.Origin, e.Scope = kill.OriginKernel, kill.ScopeProcess
+		if r.Special == infoOwn {
+			e.Cause = causeOf(signal, r.Code)
+		}
+		if prompted(r, e.Cause) {
+			m.addSender(e, r)
+		}
+	}
+	m.addTarget(e, &r.Target)
+	e.TargetCount = len(e.Targets)
+	return e
+}
+
+// call makes an event of a call that has generated no signal.
+func (m *events) call(r *kernelSignalRecord) *kill.Event {
+	e := m.begin(kill.KindSignal, r)
+	e.Signal, e.Result = kill.Signal(r.Call.Signal), failure(int(-r.Result))
+	m.addCall(e, r)
+	m.addSender(e, r)
+	asked := r.Target.Identity
+	switch {
+	case -r.Result == errnoSearch:
+	case asked.Pid != 0 && asked.Start != 0:
+		m.addTarget(e, &r.Target)
+	case asked.Pid != 0: // by a pidfd, of which the kernel tells no more before Linux 6.2
+		m.lookup(e, int(asked.Pid))
+	case e.Scope.Single() && r.Level == 0:
+		m.lookup(e, e.Requested)
+	}
+	if len(e.Targets) > 0 || r.Result != 0 && -r.Result != errnoPermission {
+		e.TargetCount = len(e.Targets) // else somebody was addressed, and it is not known who
+	}
+	return e
+}
+
+// death makes an event of a process that dies of a signal that dumps core.
+func (m *events) death(r *kernelSignalRecord) *kill.Event {
+	e := m.begin(kill.KindAbend, r)
+	e.Origin, e.Cause, e.Scope, e.Result = kill.OriginKernel, kill.CauseCrash, kill.ScopeProcess, kill.Success()
+	e.Code = codeName(e.Signal, r.Code)
+	if causeOf(e.Signal, r.Code) == kill.CauseSeccomp {
+		e.Cause = kill.CauseSeccomp
+	}
+	m.addTarget(e, &r.Target)
+	e.TargetCount = 1
+	return e
+}
+
+// exit makes the end of a process.
+func (m *events) exit(r *kernelExitRecord) *kill.End {
+	who := key(&r.Identity)
+	return &kill.End{
+		PID: who.PID, Start: who.Start, Time: m.boot.Add(time.Duration(r.Time)),
+		Exit: kill.Exit{Known: true, Status: int(r.Status)}, Command: m.texts.get(trimCommand(r.Command[:])),
+	}
+}
+
+func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {
+	return &kill.Event{
+		Kind: kind, Time: m.boot.Add(time.Duration(r.Time)), Signal: kill.Signal(r.Signal), SignalKnown: true,
+		TargetCount: -1, Complete: true, Source: sourceName,
+	}
+}
+
+// byCall reports whether the system call that the sender is in has sent the signal,
+// and not the kernel meanwhile.
+func byCall(r *kernelSignalRecord) bool {
+	if r.Special != infoOwn || r.Call.Number == callNone || r.Call.Signal != r.Signal || r.KernelThread != 0 {
+		return false
+	}
+	switch r.Call.Number {
+	case callKill:
+		return r.Code == codeUser
+	case callTkill, callTgkill:
+		return r.Code == codeTkill
+	}
+	return r.Code <= 0 // the sender chooses it
+}
+
+// prompted reports whether a signal of the kernel came to be by what the process has
+// done in whose time it was sent: by writing to cgroup.kill, say, but not by its being
+// interrupted.
+func prompted(r *kernelSignalRecord, cause kill.Cause) bool {
+	asynchronous := r.Special == infoOwn && r.Code != codeUser && r.Code != codeKernel
+	switch r.Signal {
+	case signalChild:
+		asynchronous = false // its child, by being stopped or ending
+	case signalAlarm, signalUrgent, signalVirtualAlarm, signalProfile, signalIO:
+		asynchronous = true // by a clock, or by what came over a network
+	}
+	return cause == kill.CauseNone && !asynchronous && r.KernelThread == 0 &&
+		r.Sender.Identity.Pid != 0 && r.Sender.Identity.Pid != r.Target.Identity.Pid
+}
+
+func failure(errno int) kill.Result {
+	if errno == 0 {
+		return kill.Success()
+	}
+	name := auditrecord.ErrorName(errno)
+	if name == "" {
+		name = "_OTHER" // OpenTelemetry's error.type for an error without a name
+	}
+	return kill.Result{Known: true, Errno: errno, Error: name}
+}
+
+// addCall tells how the signal was sent.
+func (m *events) addCall(e *kill.Event, r *kernelSignalRecord) {
+	e.Origin = kill.OriginUser
+	if int(r.Call.Number) < len(callNames) {
+		e.Syscall = callNames[r.Call.Number]
+	}
+	e.Scope, e.Requested = scopeOf(&r.Call, r.Group != 0 || r.Kind == kindCall)
+}
+
+// scopeOf tells whom a call was addressed to, and the pid, thread id or group that it
+// named, in the sender's pid namespace. group is true unless the signal went to a
+// thread, which a pidfd may be of.
+func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
+	pid := int(c.Pid)
+	switch c.Number {
+	case callTkill, callTgkill, callTgsigqueue:
+		return kill.ScopeThread, max(pid, 0) // a group is none of theirs
+	case callSigqueue:
+		return kill.ScopeProcess, max(pid, 0)
+	case callPidfd:
+		switch {
+		case c.Flags == pidfdGroup:
+			return kill.ScopeProcessGroup, 0
+		case c.Flags == pidfdThread, c.Flags == 0 && !group:
+			return kill.ScopeThread, 0
+		}
+		return kill.ScopeProcess, 0
+	}
+	return kill.ScopeOf(pid)
+}
+
+func (m *events) addSender(e *kill.Event, r *kernelSignalRecord) {
+	m.fill(&e.Sender, &r.Sender)
+	e.Sender.User = user(r.Sender.Euid)
+	e.Sender.RealUser, e.Sender.SavedUser = user(r.Sender.Uid), user(r.Sender.Suid)
+	e.Sender.ParentPID = int(r.Parent)
+	e.Sender.Title = m.texts.get(trimTitle(r.Title[:min(int(r.TitleLength), len(r.Title))]))
+	e.Sender.Ancestry = m.parents.get(r, &m.texts)
+}
+
+func (m *events) addTarget(e *kill.Event, p *kernelParty) {
+	t := e.AddTarget()
+	m.fill(t, p)
+	t.User = user(p.Uid)
+}
+
+func (m *events) fill(to *kill.Process, p *kernelParty) {
+	to.PID, to.ThreadID = int(p.Identity.Pid), int(p.Thread)
+	to.Command = m.texts.get(trimCommand(p.Command[:]))
+	to.Leader = m.texts.get(trimCommand(p.Leader[:]))
+	to.Login, to.Session = user(p.Login), kill.NewID(p.Session)
+	to.Instance, to.Executable = m.processes.Identify(key(&p.Identity), cgroup(&p.Group))
+}
+
+// lookup adds the process that the sender has named, where the kernel could not tell more of it.
+func (m *events) lookup(e *kill.Event, pid int) {
+	known, ok := m.processes.Lookup(pid)
+	if !ok {
+		return
+	}
+	t := e.AddTarget()
+	t.PID, t.Command, t.Leader = known.PID, known.Command, known.Command
+	t.User, t.Login, t.Session = kill.User{ID: known.RealUser}, kill.User{ID: known.Login}, known.Session
+	t.Instance, t.Executable = known.Instance, known.Executable
+}
+
+func user(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }
+
+// tick is how exactly the start of a process is told (kill.Instance).
+const tick = 10 * time.Millisecond
+
+func key(i *kernelIdentity) process.Key {
+	return process.Key{PID: int(i.Pid), Start: time.Duration(i.Start).Truncate(tick)}
+}
+
+func cgroup(g *kernelGroup) process.CgroupID {
+	return process.CgroupID{Hierarchy: int(g.Hierarchy), ID: g.Id}
+}
+
+// exec tells the process table what a process runs from now on.
+func (m *events) exec(x *execution) {
+	m.processes.Exec(process.Exec{
+		Key: key(&x.Identity), Parent: int(x.Parent),
+		Command:     string(trimCommand(x.Command[:])),
+		Executable:  x.executable(),
+		CommandLine: string(bytes.TrimRight(x.arguments, "\x00")),
+		Cgroup:      cgroup(&x.Group),
+	})
+}
+
+func newEvents(processes processes) *events {
+	return &events{processes: processes, texts: texts{}, parents: parents{}, boot: process.BootTime()}
+}

@@ -1,0 +1,251 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64 || arm64
+
+package ebpfsource
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// byKernel is what is told of a signal of the kernel to one process.
+func byKernel(signal kill.Signal, target int) told {
+	return told{
+		Kind: kill.KindSignal, Signal: signal, Origin: kill.OriginKernel, Scope: kill.ScopeProcess,
+		Delivery: kill.DeliveryDelivered, Targets: []int{target}, Threads: []int{target}, Count: 1, Complete: true,
+	}
+}
+
+// byKernelToMany is what is told of a loop in the kernel, whose targets are in order.
+func byKernelToMany(signal kill.Signal, targets []int) told {
+	t := byKernel(signal, 0)
+	t.Scope, t.Targets, t.Threads, t.Count = kill.ScopeUnknown, targets, targets, len(targets)
+	return t
+}
+
+// prompted adds in whose time it was sent.
+func (t told) prompted(process, thread int) told {
+	t.Sender, t.SenderThread = process, thread
+	return t
+}
+
+// abends matches the report of a process's end.
+func abends(pid int) func(*kill.Event) bool {
+	return func(e *kill.Event) bool { return e.Kind == kill.KindAbend && toAny(pid)(e) }
+}
+
+func TestWhatTheKernelSends(t *testing.T) {
+	w := start(t, nil)
+	t.Run("out of memory", func(t *testing.T) { testOOMKiller(t, w) })
+	t.Run("cgroup.kill", func(t *testing.T) { testCgroupKill(t, w) })
+	t.Run("the end of a container", func(t *testing.T) { testEndOfAContainer(t, w) })
+	t.Run("a terminal", func(t *testing.T) { testTerminal(t, w) })
+	t.Run("faults", func(t *testing.T) { testFaults(t, w) })
+	t.Run("abort", func(t *testing.T) { testAbort(t, w) })
+	t.Run("seccomp", func(t *testing.T) { testSeccomp(t, w) })
+	t.Run("no faults", func(t *testing.T) { testNoFaults(t, w) })
+}
+
+func testOOMKiller(t *testing.T, w *watch) {
+	t.Helper()
+	group := newMemoryGroup(t, 16<<20)
+	eater := command("sh", "-c", `echo $$ > "$0/cgroup.procs" && exec tail /dev/zero`, group.folder)
+	pid := run(t, eater)
+	e := w.find(t, to(pid, kill.SIGKILL))
+	want := byKernel(kill.SIGKILL, pid)
+	want.Cause = kill.CauseOOM
+	assert.Equal(t, want, tell(e))
+	assert.Equal(t, kill.Process{}, e.Sender, "who needed memory has killed nobody")
+	assert.Equal(t, "tail", e.Targets[0].Command)
+	assert.Equal(t, "tail\x00/dev/zero", e.Targets[0].Instance.CommandLine)
+	assert.Equal(t, group.path, e.Targets[0].Instance.Cgroup)
+}
+
+// undisturbed kills several processes at once until the kernel does it in one go, at most five times: where
+// something has interrupted its loop for longer than loopWindow, the rest is an event of its own.
+func undisturbed(t *testing.T, w *watch, killSeveral func() []int) (*kill.Event, []int) {
+	t.Helper()
+	for attempt := 1; ; attempt++ {
+		members := killSeveral()
+		e := w.find(t, to(members[0], kill.SIGKILL))
+		if len(e.Targets) == len(members) || attempt == 5 {
+			return e, members
+		}
+		for _, member := range members {
+			w.find(t, to(member, kill.SIGKILL))
+		}
+		t.Logf("the kernel was interrupted while it killed %v", members)
+	}
+}
+
+func testCgroupKill(t *testing.T, w *watch) {
+	t.Helper()
+	group := newCgroup(t, fmt.Sprintf("ebpfsource-test-%d", os.Getpid()))
+	if _, err := os.Stat(group.folder + "/cgroup.kill"); err != nil {
+		skip(t, "this kernel is older than cgroup.kill (5.14)")
+	}
+	var writer *exec.Cmd
+	e, members := undisturbed(t, w, func() []int {
+		members := []int{
+			group.start(t, exec.Command("sleep", "1000")), group.start(t, exec.Command("sleep", "1000")),
+		}
+		writer = command("sh", "-c", `echo 1 > "$0/cgroup.kill"`, group.folder)
+		require.NoError(t, writer.Run())
+		slices.Sort(members)
+		return members
+	})
+	sender := writer.ProcessState.Pid()
+	assert.Equal(t, byKernelToMany(kill.SIGKILL, members).prompted(sender, sender), tell(e))
+	assert.Equal(t, "sh", e.Sender.Command)
+	assert.Equal(t, "sh\x00-c\x00echo 1 > \"$0/cgroup.kill\"\x00"+group.folder, e.Sender.Instance.CommandLine)
+	for i := range e.Targets {
+		assert.Equal(t, group.path, e.Targets[i].Instance.Cgroup)
+	}
+}
+
+// The first process of a container takes all others with it.
+func testEndOfAContainer(t *testing.T, w *watch) {
+	t.Helper()
+	var pid int
+	e, members := undisturbed(t, w, func() []int {
+		first := exec.Command("sh", "-c", "sleep 1000 & sleep 1000 & read x")
+		first.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
+		in, err := first.StdinPipe()
+		require.NoError(t, err)
+		pid = run(t, first)
+		var members []int
+		require.Eventually(t, func() bool {
+			members = childrenOf(t, pid)
+			return len(members) == 2
+		}, limit, time.Millisecond)
+		for _, member := range members {
+			awaitCommand(t, member, "sleep")
+		}
+		require.NoError(t, in.Close())
+		return members
+	})
+	assert.Equal(t, byKernelToMany(kill.SIGKILL, members).prompted(pid, pid), tell(e))
+	for i := range e.Targets {
+		assert.Equal(t, "sleep\x001000", e.Targets[i].Instance.CommandLine)
+	}
+}
+
+func testTerminal(t *testing.T, w *watch) {
+	t.Helper()
+	open := func(t *testing.T) (terminal *helper, shell, other int) {
+		t.Helper()
+		terminal = help(t, "terminal", nil)
+		terminal.read(&shell, &other)
+		awaitCommand(t, shell, "sleep")
+		awaitCommand(t, other, "sleep")
+		return terminal, shell, other
+	}
+	t.Run("hang up", func(t *testing.T) {
+		terminal, shell, _ := open(t)
+		terminal.say("hang up")
+		// Once it dies, it hangs up on its group, itself included.
+		e := w.find(t, func(e *kill.Event) bool { return to(shell, kill.SIGHUP)(e) && by(terminal.pid)(e) })
+		want := byKernel(kill.SIGHUP, shell).prompted(terminal.pid, e.Sender.ThreadID)
+		if e.Delivery == kill.DeliveryIgnored {
+			want.Delivery = kill.DeliveryIgnored // the shell was faster to end, as it could read no more
+		}
+		assert.Equal(t, want, tell(e))
+	})
+	t.Run("Ctrl-C", func(t *testing.T) {
+		terminal, shell, other := open(t)
+		terminal.say("^C")
+		want := byKernel(kill.SIGINT, shell)
+		assert.Equal(t, want, tell(w.find(t, to(shell, kill.SIGINT))), "from nobody: the terminal's driver sends it")
+		want = byKernel(kill.SIGINT, other)
+		want.Delivery = kill.DeliveryIgnored // as a shell without job control has it
+		assert.Equal(t, want, tell(w.find(t, to(other, kill.SIGINT))))
+	})
+}
+
+// What ends by its own fault is told twice: that the kernel has sent a signal, and that
+// the process died of it.
+func testFaults(t *testing.T, w *watch) {
+	t.Helper()
+	for name, tt := range map[string]struct {
+		code      []byte
+		signal    kill.Signal
+		codeName  string
+		delivered kill.Delivery
+	}{
+		"a bad address":       {segfault, kill.SIGSEGV, "SEGV_MAPERR", kill.DeliveryDelivered},
+		"a division by zero":  {division, kill.SIGFPE, "FPE_INTDIV", kill.DeliveryDelivered},
+		"no such instruction": {noCode, kill.SIGILL, "ILL_ILLOPN", kill.DeliveryDelivered},
+	} {
+		t.Run(name, func(t *testing.T) {
+			program := command(program64(t, tt.code), "an argument")
+			require.Error(t, program.Run())
+			pid := program.ProcessState.Pid()
+			want := byKernel(tt.signal, pid)
+			want.Cause, want.Code = kill.CauseCrash, tt.codeName
+			e := w.find(t, to(pid, tt.signal))
+			assert.Equal(t, want, tell(e))
+			assert.Equal(t, kill.Process{}, e.Sender)
+			want.Kind, want.Delivery = kill.KindAbend, kill.DeliveryUnknown
+			e = w.find(t, abends(pid))
+			assert.Equal(t, want, tell(e))
+			assert.Equal(t, program.Path, e.Targets[0].Executable)
+			assert.Equal(t, program.Path+"\x00an argument", e.Targets[0].Instance.CommandLine)
+		})
+	}
+}
+
+func testAbort(t *testing.T, w *watch) {
+	t.Helper()
+	program := command(program64(t, aborts))
+	require.Error(t, program.Run())
+	pid := program.ProcessState.Pid()
+	assert.Equal(t, told{
+		Kind: kill.KindSignal, Signal: kill.SIGABRT, Syscall: "tgkill", Origin: kill.OriginUser, Scope: kill.ScopeThread,
+		Delivery: kill.DeliveryDelivered, Code: "SI_TKILL", Requested: pid, Sender: pid, SenderThread: pid,
+		Targets: []int{pid}, Threads: []int{pid}, Count: 1, Complete: true,
+	}, tell(w.find(t, to(pid, kill.SIGABRT))))
+	want := byKernel(kill.SIGABRT, pid)
+	want.Kind, want.Delivery, want.Cause, want.Code = kill.KindAbend, kill.DeliveryUnknown, kill.CauseCrash, "SI_TKILL"
+	assert.Equal(t, want, tell(w.find(t, abends(pid))))
+}
+
+func testSeccomp(t *testing.T, w *watch) {
+	t.Helper()
+	forbidden := help(t, "forbid", nil)
+	want := byKernel(kill.SIGSYS, forbidden.pid)
+	want.Cause, want.Code = kill.CauseSeccomp, "SYS_SECCOMP"
+	e := w.find(t, to(forbidden.pid, kill.SIGSYS))
+	want.Threads = []int{e.Targets[0].ThreadID} // any of the runtime's
+	assert.Equal(t, want, tell(e))
+	want.Kind, want.Delivery = kill.KindAbend, kill.DeliveryUnknown
+	assert.Equal(t, want, tell(w.find(t, abends(forbidden.pid))))
+}
+
+// Programs that deal with their faults have not crashed, and a signal that one sends
+// is no fault.
+func testNoFaults(t *testing.T, w *watch) {
+	t.Helper()
+	recovering := help(t, "recover", nil)
+	awaitState(t, recovering.pid, "Z")
+	w.none(t, toAny(recovering.pid))
+
+	victim := sleeper(t)
+	_, errno := w.fencing.send(order{call: "kill", pid: victim, signal: int(kill.SIGSEGV)})
+	require.Zero(t, errno)
+	e := w.find(t, to(victim, kill.SIGSEGV))
+	assert.Equal(t, kill.OriginUser, e.Origin)
+	assert.Equal(t, kill.CauseNone, e.Cause)
+	assert.Equal(t, "SI_USER", w.find(t, abends(victim)).Code)
+}

@@ -1,0 +1,160 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import (
+	"slices"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const (
+	// oomWindow is how far apart the signal that the OOM killer sends and its naming of
+	// the victim may be: it does one right after the other (mm/oom_kill.c,
+	// __oom_kill_process), and may be interrupted in between.
+	oomWindow = 20 * time.Millisecond
+	// loopWindow is how far apart two kills of one loop in the kernel may be. It goes
+	// from one process to the next in microseconds, and may be interrupted in between.
+	// Two loops of one thread that are as close are taken for one. What is held for the
+	// OOM killer is not complete before that either.
+	loopWindow = 2 * time.Millisecond
+	// longestLoop is when the next kill begins an event of its own all the same, so that
+	// a thread that makes the kernel kill again and again fills no memory.
+	longestLoop = time.Second
+)
+
+// loop is a kill by the kernel that may strike many: it goes through the processes of a
+// control group (kernel/cgroup/cgroup.c, __cgroup_kill), of a pid namespace
+// (kernel/pid_namespace.c, zap_pid_ns_processes), or through those that the OOM killer
+// takes with its victim (mm/oom_kill.c). It tells neither that nor its end.
+type loop struct {
+	loopID
+	event *kill.Event
+	// first and last are the times of its first and last kill, since boot.
+	first, last time.Duration
+	// others are the pids of all targets but the first.
+	others map[int]struct{}
+	// lostBefore is what the assembler's was when it began, lossy is true if something
+	// of it may have been dropped since.
+	lostBefore uint64
+	lossy      bool
+}
+
+// loopID is what the kills of one loop have in common.
+type loopID struct {
+	// thread is that in whose time the signals were sent.
+	thread  uint32
+	special uint8
+}
+
+// victim is whom the OOM killer has chosen, and in whose time.
+type victim struct {
+	thread uint32
+	at     time.Duration
+}
+
+// ofLoop reports whether the kernel kills by itself, be it one process or many. A
+// signal with siginfo of its own is for one.
+func ofLoop(r *kernelSignalRecord) bool {
+	return kill.Signal(r.Signal) == kill.SIGKILL && r.Special != infoOwn
+}
+
+// slay takes a kill by the kernel.
+func (a *assembler) slay(r *kernelSignalRecord) {
+	at := time.Duration(r.Time)
+	id := loopID{thread: r.Sender.Thread, special: r.Special}
+	l := a.current[id]
+	if l == nil || at >= l.due() || at-l.first > longestLoop {
+		a.beginLoop(id, r)
+		return
+	}
+	l.last = at
+	pid := int(r.Target.Identity.Pid)
+	if _, struck := l.others[pid]; struck || pid == l.event.Targets[0].PID {
+		return // the OOM killer strikes its victim again with the rest of the control group
+	}
+	if l.others == nil {
+		l.others = map[int]struct{}{}
+	}
+	l.others[pid] = struct{}{}
+	if l.event.Sender.PID == 0 && prompted(r, l.event.Cause) {
+		a.events.addSender(l.event, r) // who was the first to be struck
+	}
+	a.addAnother(l.event, r)
+}
+
+func (a *assembler) beginLoop(id loopID, r *kernelSignalRecord) {
+	if len(a.loops) >= a.config.maxPending {
+		a.counts.evicted++
+		a.endLoop(a.loops[0])
+		a.loops = a.loops[1:]
+	}
+	at := time.Duration(r.Time)
+	l := &loop{loopID: id, event: a.events.signal(r), first: at, last: at, lostBefore: a.lostBefore}
+	for _, v := range a.victims {
+		l.blame(v)
+	}
+	a.exits.await(&l.event.Targets[0])
+	a.loops = append(a.loops, l)
+	a.current[id] = l
+}
+
+// victim takes whom the OOM killer has chosen. Everybody else that shares the
+// victim's memory is killed by the same thread right afterwards.
+func (a *assembler) victim(v victim) {
+	a.victims = append(a.victims, v)
+	for _, l := range a.loops {
+		l.blame(v)
+	}
+}
+
+// blame says that a loop is the OOM killer's if it is.
+func (l *loop) blame(v victim) {
+	if l.special == infoPriv && v.thread == l.thread && v.at > l.first-oomWindow && v.at < l.last+oomWindow {
+		l.event.Cause = kill.CauseOOM
+		l.event.Sender = kill.Process{} // who needed memory has killed nobody
+	}
+}
+
+// due is when nothing can come anymore that belongs to it.
+func (l *loop) due() time.Duration {
+	if l.special == infoPriv && l.event.Cause == kill.CauseNone {
+		return l.last + oomWindow
+	}
+	return l.last + loopWindow
+}
+
+// endLoop emits the event of a loop.
+func (a *assembler) endLoop(l *loop) {
+	if a.current[l.loopID] == l {
+		delete(a.current, l.loopID)
+	}
+	if len(l.event.Targets) > 1 {
+		l.event.Scope = kill.ScopeUnknown // there is no name for it
+		if l.lossy || a.lostSoFar() != l.lostBefore {
+			a.incomplete(l.event)
+		}
+		a.count(l.event)
+	}
+	a.emitAwaited(l.event)
+}
+
+// endLoops emits the events of the loops that are due, and forgets the victims that
+// nobody asks for anymore. soon is told when the others are due.
+func (a *assembler) endLoops(now time.Duration, soon func(due time.Duration)) {
+	a.loops = slices.DeleteFunc(a.loops, func(l *loop) bool {
+		if l.due() > now {
+			soon(l.due())
+			return false
+		}
+		a.endLoop(l)
+		return true
+	})
+	for len(a.victims) > 0 && now-a.victims[0].at >= 2*oomWindow {
+		a.victims = a.victims[1:]
+	}
+}

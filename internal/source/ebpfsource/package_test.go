@@ -1,0 +1,27 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// roles are what this program does instead of its tests if it is started to help them.
+var roles = map[string]func(arguments []string){}
+
+// roleVariable says which.
+const roleVariable = "SIGNALTRACE_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if play, ok := roles[os.Getenv(roleVariable)]; ok {
+		play(os.Args[1:])
+		return
+	}
+	goleak.VerifyTestMain(m)
+}

@@ -1,0 +1,248 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build amd64 || arm64
+
+package ebpfsource
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/rlimit"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// programs are what is loaded into the kernel. All of it is bound to file descriptors
+// of this process, so that nothing is left behind, however the process ends.
+type programs struct {
+	collection *ebpf.Collection
+	links      []link.Link
+	calls      callEnds
+	waiting    *ebpf.Variable
+}
+
+// losses is for how many records the ring had no room, since the start.
+type losses struct{ signals, processes uint64 }
+
+// fewNames is how many names are compared one by one (kernel/record.h, FEW).
+const fewNames = 8
+
+// wish is what the programs filter by.
+type wish struct {
+	ring             int
+	signals          []kill.Signal
+	targets, senders []string
+	includeFailed    bool
+	// calls is how the end of calls is to be seen; empty to choose.
+	calls callEnds
+}
+
+// errMemlock is returned where the kernel counts what is loaded as locked memory, and
+// does not let us have more of it.
+var errMemlock = errors.New("raising the limit of locked memory")
+
+// load puts the programs into the kernel. They see nothing yet.
+func load(w wish) (*programs, error) {
+	// Since Linux 5.11 this does nothing (see rlimit.RemoveMemlock).
+	if err := rlimit.RemoveMemlock(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errMemlock, err)
+	}
+	p := &programs{calls: w.calls}
+	if p.calls == "" {
+		p.calls = chooseCallEnds(w.includeFailed || slices.Contains(w.signals, 0))
+	}
+	spec, err := loadKernel()
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(specify(spec, w), p.calls.specify(spec))
+	if err != nil {
+		return nil, err
+	}
+	if p.collection, err = ebpf.NewCollection(spec); err != nil {
+		return nil, err
+	}
+	p.waiting = p.collection.Variables[kernelVarWaiting]
+	err = p.prepare(w)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// specify sets what is known before loading.
+func specify(spec *ebpf.CollectionSpec, w wish) error {
+	var signals uint64
+	var zero bool
+	for _, signal := range w.signals {
+		if signal == 0 {
+			zero = true
+			continue
+		}
+		signals |= 1 << (signal - 1)
+	}
+	values := map[string]any{
+		kernelVarSignals:        signals,
+		kernelVarSignalZero:     zero,
+		kernelVarIncludeFailed:  w.includeFailed,
+		kernelVarOnlyTargets:    plain(w.targets),
+		kernelVarOnlySenders:    plain(w.senders),
+		kernelVarRoomForSignals: uint64(w.ring) * 3 / 4,
+	}
+	few(values, w.targets, kernelVarFewTargets, kernelVarFewTargetsCount)
+	few(values, w.senders, kernelVarFewSenders, kernelVarFewSendersCount)
+	for name, value := range values {
+		if err := spec.Variables[name].Set(value); err != nil {
+			return fmt.Errorf("setting %s: %w", name, err)
+		}
+	}
+	spec.Maps[kernelMapRing].MaxEntries = uint32(w.ring)
+	spec.Maps[kernelMapTargets].MaxEntries = uint32(max(1, len(w.targets)))
+	spec.Maps[kernelMapSenders].MaxEntries = uint32(max(1, len(w.senders)))
+	return nil
+}
+
+// few adds the names themselves if they are not many, so that no map is needed.
+func few(values map[string]any, names []string, variable, count string) {
+	var commands [fewNames]kernelName
+	if !plain(names) || len(names) > len(commands) {
+		return
+	}
+	for i, name := range names {
+		commands[i] = commandOf(name)
+	}
+	values[variable], values[count] = commands, uint32(len(names))
+}
+
+// commandOf returns a name as the kernel has it, cut to what it keeps.
+func commandOf(name string) kernelName {
+	var command [len(kernelParty{}.Command)]byte
+	copy(command[:len(command)-1], name)
+	var words kernelName
+	for i := range words.Words {
+		words.Words[i] = binary.LittleEndian.Uint64(command[8*i:]) // as are all processors that this is for
+	}
+	return words
+}
+
+// plain reports whether all names can be compared in the kernel: globs and paths
+// cannot.
+func plain(names []string) bool {
+	for _, name := range names {
+		if strings.ContainsAny(name, `*?[\/`) {
+			return false
+		}
+	}
+	return len(names) > 0
+}
+
+// prepare fills in what is known only after loading.
+func (p *programs) prepare(w wish) error {
+	for mapName, names := range map[string][]string{kernelMapTargets: w.targets, kernelMapSenders: w.senders} {
+		if !plain(names) {
+			continue
+		}
+		for _, name := range names {
+			if err := p.collection.Maps[mapName].Put(commandOf(name), uint8(1)); err != nil {
+				return fmt.Errorf("filtering by %q: %w", name, err)
+			}
+		}
+	}
+	// In a container our own process id is not the one that the kernel knows.
+	if _, err := p.collection.Programs[kernelProgWhoami].Run(&ebpf.RunOptions{}); err != nil {
+		return fmt.Errorf("asking the kernel for our process id: %w", err)
+	}
+	return nil
+}
+
+// attachProcesses makes the kernel tell of processes.
+func (p *programs) attachProcesses() error {
+	return p.attach(kernelProgForked, kernelProgExecuted, kernelProgExited, kernelProgMadeCgroup)
+}
+
+// attachSignals makes the kernel tell of signals.
+func (p *programs) attachSignals() error {
+	victims, err := link.AttachRawTracepoint(link.RawTracepointOptions{
+		Name: "mark_victim", Program: p.collection.Programs[kernelProgMarkVictim],
+	})
+	if err != nil {
+		return fmt.Errorf("attaching to the tracepoint mark_victim: %w", err)
+	}
+	p.links = append(p.links, victims)
+	ends, err := p.calls.attach(p.collection)
+	if err != nil && p.calls == endsOfSixCalls {
+		for _, end := range ends {
+			_ = end.Close() // or the same end would be told twice
+		}
+		p.calls = endsOfAllCalls
+		ends, err = p.calls.attach(p.collection)
+	}
+	p.links = append(p.links, ends...)
+	if err != nil {
+		return fmt.Errorf("attaching to the ends of system calls: %w", err)
+	}
+	return p.attach(kernelProgDeliver, kernelProgGenerate)
+}
+
+func (p *programs) attach(names ...string) error {
+	for _, name := range names {
+		attached, err := link.AttachTracing(link.TracingOptions{Program: p.collection.Programs[name]})
+		if err != nil {
+			return fmt.Errorf("attaching the program %s: %w", name, err)
+		}
+		p.links = append(p.links, attached)
+	}
+	return nil
+}
+
+// wake says whether the reader wants to be woken by the next signal.
+func (p *programs) wake(waiting bool) error {
+	var value uint32
+	if waiting {
+		value = 1
+	}
+	return p.waiting.Set(value)
+}
+
+// losses asks what has been lost since the start.
+func (p *programs) losses() (losses, error) {
+	var l losses
+	err := errors.Join(
+		p.collection.Variables[kernelVarDroppedSignals].Get(&l.signals),
+		p.collection.Variables[kernelVarDroppedProcesses].Get(&l.processes))
+	return l, err
+}
+
+// missed asks how often a program was skipped that tells of signals or of ends. It takes
+// a system call for each. Linux 7.3 was seen to skip some where hundreds of processes
+// ended at once on a busy machine.
+func (p *programs) missed() uint64 {
+	var missed uint64
+	for name, program := range p.collection.Programs {
+		switch name {
+		case kernelProgForked, kernelProgExecuted, kernelProgMadeCgroup:
+			continue
+		}
+		if stats, err := program.Stats(); err == nil { // since Linux 5.12
+			missed += stats.RecursionMisses
+		}
+	}
+	return missed
+}
+
+// close takes the programs out of the kernel.
+func (p *programs) close() error {
+	var errs []error
+	for _, attached := range p.links {
+		errs = append(errs, attached.Close())
+	}
+	p.collection.Close()
+	return errors.Join(errs...)
+}

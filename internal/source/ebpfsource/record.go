@@ -1,0 +1,134 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import (
+	"bytes"
+	"unsafe"
+)
+
+// The kinds of records (kernel/record.h).
+const (
+	kindSignal = 1 + iota // was generated
+	kindCall              // has ended: it failed, struck a group, or only asked
+	kindDeath             // by a signal that dumps core
+	kindVictim            // of the OOM killer
+	kindFork
+	kindExec
+	kindExit
+	kindCgroup
+)
+
+// The calls that send signals (kernel/call.h).
+const (
+	callNone = iota
+	callKill
+	callTkill
+	callTgkill
+	callSigqueue
+	callTgsigqueue
+	callPidfd
+)
+
+// callNames are the values of kill.syscall.
+var callNames = [...]string{
+	callKill: "kill", callTkill: "tkill", callTgkill: "tgkill", callSigqueue: "rt_sigqueueinfo",
+	callTgsigqueue: "rt_tgsigqueueinfo", callPidfd: "pidfd_send_signal",
+}
+
+// Where siginfo comes from (kernel/record.h, special).
+const (
+	infoNone = 0 // SEND_SIG_NOINFO: the kernel, in the name of the process
+	infoPriv = 1 // SEND_SIG_PRIV: the kernel itself
+	infoOwn  = 2 // siginfo of its own
+)
+
+// Where the parts of variable length begin.
+const (
+	execTextOffset   = unsafe.Offsetof(kernelExecRecord{}.Text)
+	cgroupPathOffset = unsafe.Offsetof(kernelCgroupRecord{}.Path)
+)
+
+// view looks at the bytes of a record as what they are, or returns nil if they are
+// too few. The bytes come from a program of ours in the same memory layout; copying
+// them field by field would cost as much as all that is done with them.
+func view[T any](raw []byte, size uintptr) *T {
+	if uintptr(len(raw)) < size || uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%8 != 0 { //nolint:gosec // says whether it is aligned
+		return nil
+	}
+	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))) //nolint:gosec // long enough and aligned, as was just seen
+}
+
+// whole is view for records of one size.
+func whole[T any](raw []byte) *T { return view[T](raw, unsafe.Sizeof(*new(T))) }
+
+// isSignal reports whether a record tells of a signal that was generated.
+func isSignal(raw []byte) bool { return len(raw) > 0 && raw[0] == kindSignal }
+
+// execution is what a program was started with.
+type execution struct {
+	*kernelExecRecord
+	// path are the parts of the program's path, the last one first, each with a NUL;
+	// arguments the command line, with a NUL after each.
+	path, arguments []byte
+}
+
+// viewExec looks at the bytes of an EXEC record.
+func viewExec(raw []byte) (execution, bool) {
+	r := view[kernelExecRecord](raw, execTextOffset)
+	if r == nil {
+		return execution{}, false
+	}
+	text := raw[execTextOffset:]
+	split, end := int(r.PathLength), int(r.PathLength)+int(r.ArgumentsLength)
+	if end > len(text) {
+		return execution{}, false
+	}
+	return execution{kernelExecRecord: r, path: text[:split], arguments: text[split:end]}, true
+}
+
+// executable puts the parts of the path together.
+func (x *execution) executable() string {
+	if len(x.path) == 0 {
+		return ""
+	}
+	buf := make([]byte, 0, len(x.path))
+	for rest := bytes.TrimSuffix(x.path, []byte{0}); ; {
+		cut := bytes.LastIndexByte(rest, 0)
+		buf = append(append(buf, '/'), rest[cut+1:]...)
+		if cut < 0 {
+			break
+		}
+		rest = rest[:cut]
+	}
+	if x.Deleted != 0 {
+		buf = append(buf, " (deleted)"...) // as the kernel writes it (fs/d_path.c)
+	}
+	return string(buf)
+}
+
+// viewCgroup looks at the bytes of a CGROUP record.
+func viewCgroup(raw []byte) (r *kernelCgroupRecord, path []byte, ok bool) {
+	r = view[kernelCgroupRecord](raw, cgroupPathOffset)
+	if r == nil || uintptr(len(raw)) < cgroupPathOffset+uintptr(r.PathLength) {
+		return nil, nil, false
+	}
+	return r, trimCommand(raw[cgroupPathOffset:][:r.PathLength]), true
+}
+
+// trimCommand cuts text at its first NUL.
+func trimCommand(text []byte) []byte {
+	if end := bytes.IndexByte(text, 0); end >= 0 {
+		return text[:end]
+	}
+	return text
+}
+
+// trimTitle takes away what the kernel's audit system takes away as well: anything
+// after the last printable character (kernel/auditsc.c, audit_proctitle_rtrim).
+func trimTitle(title []byte) []byte {
+	return bytes.TrimRightFunc(title, func(r rune) bool { return r < ' ' || r == 0x7f })
+}

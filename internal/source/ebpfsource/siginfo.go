@@ -1,0 +1,83 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import "github.com/auditkill/auditkillreceiver/internal/kill"
+
+// Values of si_code that any signal may have (include/uapi/asm-generic/siginfo.h).
+const (
+	codeUser   = 0
+	codeKernel = 0x80
+	codeTkill  = -6
+	// codeSeccomp is a SIGSYS of seccomp.
+	codeSeccomp = 1
+)
+
+var commonCodes = map[int32]string{
+	codeUser: "SI_USER", codeKernel: "SI_KERNEL", -1: "SI_QUEUE", -2: "SI_TIMER", -3: "SI_MESGQ", -4: "SI_ASYNCIO",
+	-5: "SI_SIGIO", codeTkill: "SI_TKILL", -7: "SI_DETHREAD", -60: "SI_ASYNCNL",
+}
+
+// signalCodes are those whose meaning depends on the signal (sigaction(2)), from 1.
+// golang.org/x/sys/unix has none of them.
+var signalCodes = map[kill.Signal][]string{
+	kill.SIGILL: {
+		"ILL_ILLOPC", "ILL_ILLOPN", "ILL_ILLADR", "ILL_ILLTRP", "ILL_PRVOPC", "ILL_PRVREG", "ILL_COPROC", "ILL_BADSTK",
+	},
+	kill.SIGFPE: {
+		"FPE_INTDIV", "FPE_INTOVF", "FPE_FLTDIV", "FPE_FLTOVF", "FPE_FLTUND", "FPE_FLTRES", "FPE_FLTINV", "FPE_FLTSUB",
+	},
+	kill.SIGSEGV: {
+		"SEGV_MAPERR", "SEGV_ACCERR", "SEGV_BNDERR", "SEGV_PKUERR", "SEGV_ACCADI", "SEGV_ADIDERR", "SEGV_ADIPERR",
+		"SEGV_MTEAERR", "SEGV_MTESERR", "SEGV_CPERR",
+	},
+	kill.SIGBUS:  {"BUS_ADRALN", "BUS_ADRERR", "BUS_OBJERR", "BUS_MCEERR_AR", "BUS_MCEERR_AO"},
+	kill.SIGTRAP: {"TRAP_BRKPT", "TRAP_TRACE", "TRAP_BRANCH", "TRAP_HWBKPT", "TRAP_UNK", "TRAP_PERF"},
+	kill.SIGSYS:  {"SYS_SECCOMP", "SYS_USER_DISPATCH"},
+}
+
+// codeName returns the name of a si_code; empty if it has none.
+func codeName(signal kill.Signal, code int32) string {
+	if name, ok := commonCodes[code]; ok {
+		return name
+	}
+	if names := signalCodes[signal]; code >= 1 && int(code) <= len(names) {
+		return names[code-1]
+	}
+	return ""
+}
+
+// fault reports whether a program's own instructions have raised the signal.
+func fault(signal kill.Signal, code int32) bool {
+	_, hasCodes := signalCodes[signal]
+	return hasCodes && code > 0
+}
+
+// causeOf says why the kernel has raised a signal.
+func causeOf(signal kill.Signal, code int32) kill.Cause {
+	switch {
+	case !fault(signal, code):
+		return kill.CauseNone
+	case signal == kill.SIGSYS && code == codeSeccomp:
+		return kill.CauseSeccomp
+	}
+	return kill.CauseCrash
+}
+
+// deliveries translates the kernel's enum (include/trace/events/signal.h).
+var deliveries = [...]kill.Delivery{
+	kill.DeliveryDelivered, kill.DeliveryIgnored, kill.DeliveryPending, kill.DeliveryOverflow, kill.DeliveryWithoutInfo,
+}
+
+func deliveryOf(result int32) kill.Delivery {
+	if result < 0 || int(result) >= len(deliveries) {
+		return kill.DeliveryUnknown
+	}
+	return deliveries[result]
+}
+
+// overflow is the result of a signal for which the target's queue had no room.
+const overflow = 3

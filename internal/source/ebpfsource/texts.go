@@ -1,0 +1,69 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build linux && (amd64 || arm64)
+
+package ebpfsource
+
+import (
+	"unsafe"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/process"
+)
+
+// maxTexts and maxParents bound what is remembered to save memory. A few hundred
+// names and senders are usual; when there are more, it begins anew.
+const (
+	maxTexts   = 4096
+	maxParents = 1024
+)
+
+// texts makes one string of all equal texts: names and command lines come again with
+// every signal.
+type texts map[string]string
+
+func (t texts) get(text []byte) string {
+	if len(text) == 0 {
+		return ""
+	}
+	if known, ok := t[string(text)]; ok {
+		return known
+	}
+	if len(t) >= maxTexts {
+		clear(t)
+	}
+	kept := string(text)
+	t[kept] = kept
+	return kept
+}
+
+// parents makes one list of all equal ancestries.
+type parents map[process.Key]lineage
+
+// lineage is an ancestry as the kernel told it, and as events have it.
+type lineage struct {
+	told     string
+	ancestry []kill.Ancestor
+}
+
+func (p parents) get(r *kernelSignalRecord, texts *texts) []kill.Ancestor {
+	n := min(int(r.AncestorCount), len(r.Ancestors))
+	if n == 0 {
+		return nil
+	}
+	told := unsafe.Slice((*byte)(unsafe.Pointer(&r.Ancestors)), uintptr(n)*unsafe.Sizeof(r.Ancestors[0])) //nolint:gosec // within the array
+	sender := key(&r.Sender.Identity)
+	if known, ok := p[sender]; ok && known.told == string(told) {
+		return known.ancestry
+	}
+	if len(p) >= maxParents {
+		clear(p)
+	}
+	ancestry := make([]kill.Ancestor, n)
+	for i := range ancestry {
+		ancestry[i] = kill.Ancestor{PID: int(r.Ancestors[i].Pid), Command: texts.get(trimCommand(r.Ancestors[i].Command[:]))}
+	}
+	p[sender] = lineage{told: string(told), ancestry: ancestry}
+	return ancestry
+}

@@ -1,0 +1,215 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filesource
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
+)
+
+// errTruncated is returned when the bytes before the read offset are no longer
+// those that were read.
+var errTruncated = errors.New("file was truncated")
+
+// errDamaged is returned for a compressed file that cannot be read, or not to
+// its end.
+var errDamaged = errors.New("damaged gzip file")
+
+// logFile is one open file of the log.
+type logFile struct {
+	path string
+	file *os.File
+	info fs.FileInfo
+	// number is what it was rotated to when it was opened, 0 if it was live.
+	number int
+	// unzipped is nil unless the file is compressed; offsets are then those of
+	// the uncompressed text, so that they hold for the file before and after.
+	unzipped io.Reader
+	// damage is why a compressed file ends before its time, until it was told.
+	damage error
+	// emptied is true once it was told that the rest of the file is gone.
+	emptied bool
+	// offset is where the next read begins.
+	offset int64
+	// base is the stream position of the file's first byte.
+	base correlate.Position
+	// prefix is what the file begins with, as far as it was seen.
+	prefix []byte
+}
+
+// openLogFile opens a file to be read from offset on. That a compressed file is
+// damaged shows when it is read.
+func openLogFile(e logfile.File, offset int64) (*logFile, error) {
+	file, err := os.Open(e.Path)
+	if err != nil {
+		return nil, logfile.Explain(err)
+	}
+	f := &logFile{path: e.Path, file: file, number: e.Number, offset: offset}
+	if err := f.begin(); err != nil {
+		return nil, errors.Join(logfile.Explain(err), file.Close())
+	}
+	return f, nil
+}
+
+func (f *logFile) begin() (err error) {
+	if f.info, err = f.file.Stat(); err != nil {
+		return err
+	}
+	if !logfile.Compressed(f.path) {
+		f.prefix, err = logfile.ReadPrefix(f.file)
+		return err
+	}
+	if f.prefix, err = logfile.UnzippedPrefix(f.file); err == nil {
+		err = f.unzip()
+	}
+	if err != nil {
+		f.damaged(err)
+	}
+	return nil
+}
+
+// unzip begins to read a compressed file where it was left.
+func (f *logFile) unzip() (err error) {
+	if f.unzipped, err = gzip.NewReader(f.file); err != nil {
+		return err
+	}
+	if _, err = io.CopyN(io.Discard, f.unzipped, f.offset); errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// damaged makes the next read return the error, and the file end there.
+func (f *logFile) damaged(err error) {
+	f.damage = fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
+	f.unzipped = bytes.NewReader(nil)
+}
+
+// readable returns an error if a log cannot be read, also if it is empty so far.
+func readable(path string) error {
+	if _, err := logfile.Regular(path); err != nil {
+		return err
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return logfile.Explain(err)
+	}
+	return file.Close()
+}
+
+// read fills buf from the present offset. It returns io.EOF if there is
+// nothing more now, errTruncated, with no bytes, if what was read before is no
+// longer there, and errDamaged once if the rest cannot be read.
+func (f *logFile) read(buf []byte) (int, error) {
+	if f.unzipped != nil {
+		return f.readUnzipped(buf)
+	}
+	n, err := f.file.ReadAt(buf, f.offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	// Asked only after reading: if the beginning is still what it was, the
+	// bytes in between were not from a file that was emptied and grew again.
+	if err := f.checkPrefix(); err != nil {
+		return 0, err
+	}
+	f.offset += int64(n)
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (f *logFile) readUnzipped(buf []byte) (int, error) {
+	if damage := f.damage; damage != nil {
+		f.damage = nil
+		return 0, damage
+	}
+	n, err := f.unzipped.Read(buf)
+	f.offset += int64(n)
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.damaged(err)
+		err = nil
+	}
+	if n == 0 && err == nil {
+		return f.readUnzipped(buf)
+	}
+	return n, err
+}
+
+func (f *logFile) checkPrefix() error {
+	info, err := f.file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() < f.offset {
+		return errTruncated
+	}
+	prefix, err := logfile.ReadPrefix(f.file)
+	if err != nil {
+		return err
+	}
+	if !extends(f.prefix, prefix) {
+		return errTruncated
+	}
+	f.prefix = prefix
+	return nil
+}
+
+// seekEnd goes behind the last whole line, so that a line that is being written
+// is read whole later.
+func (f *logFile) seekEnd() error {
+	if f.unzipped != nil {
+		skipped, err := io.Copy(io.Discard, f.unzipped)
+		f.offset += skipped
+		if err != nil {
+			f.damaged(err)
+		}
+		return nil
+	}
+	info, err := f.file.Stat()
+	if err != nil {
+		return logfile.Explain(err)
+	}
+	tail := make([]byte, min(info.Size(), logfile.MaxLine))
+	f.offset = info.Size() - int64(len(tail))
+	n, err := f.file.ReadAt(tail, f.offset)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return logfile.Explain(err)
+	}
+	f.offset += int64(bytes.LastIndexByte(tail[:n], '\n') + 1)
+	return nil
+}
+
+// identity returns what recognizes the file later.
+func (f *logFile) identity() identity {
+	device, inode := inodeOf(f.info)
+	return identityOf(f.prefix, device, inode)
+}
+
+// begun reports whether the file holds a whole line.
+func (f *logFile) begun() bool { return f.identity().Length > 0 }
+
+// position returns the stream position of the next read.
+func (f *logFile) position() correlate.Position { return f.base + correlate.Position(f.offset) }
+
+// behind returns how many bytes of the file are not read yet. Of a compressed
+// file that is not known.
+func (f *logFile) behind() int64 {
+	info, err := f.file.Stat()
+	if err != nil || f.unzipped != nil {
+		return 0
+	}
+	return max(0, info.Size()-f.offset)
+}
+
+func (f *logFile) close() error { return f.file.Close() }

@@ -1,0 +1,267 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filesource
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+const (
+	// checkpointInterval is how often the checkpoint moves on while nothing in
+	// the log is an event.
+	checkpointInterval = time.Second
+	// retryInterval is how long to wait after an error of the file system.
+	retryInterval = time.Second
+)
+
+// batch is what is delivered together, and the checkpoint that holds then.
+type batch struct {
+	events []*kill.Event
+	at     checkpoint
+}
+
+// Run implements source.Source. Reading and delivering overlap by one batch, so
+// that both processors of a small host are busy during a backfill, and no more.
+func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
+	// What was read is delivered and counted even when ctx is done.
+	lasting := context.WithoutCancel(ctx)
+	batches := make(chan batch, 1)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.deliver(lasting, batches, deliver)
+	}()
+	s.readAll(ctx, batches)
+	s.stop(batches)
+	close(batches)
+	<-done
+}
+
+// deliver hands batches on, and moves the checkpoint behind each that was taken.
+func (s *Source) deliver(ctx context.Context, batches <-chan batch, deliver source.Deliver) {
+	failed := false
+	for b := range batches {
+		if failed {
+			continue // shutting down: what is not delivered is read again
+		}
+		if len(b.events) > 0 && deliver(source.Events(b.events)) != nil {
+			failed = true
+			continue
+		}
+		s.save(ctx, b.at)
+	}
+}
+
+func (s *Source) save(ctx context.Context, at checkpoint) {
+	if err := s.checkpoints.save(ctx, at); err != nil {
+		s.settings.Counts.CheckpointErrors.Add(1)
+		s.sampled.Error("events are delivered, but will be delivered again after a restart: "+
+			"make room for the storage extension", zap.Error(err))
+	}
+}
+
+// readAll reads until ctx is done.
+func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
+	for ctx.Err() == nil {
+		err := s.read()
+		if errors.Is(err, io.EOF) {
+			err = s.moveOn()
+		}
+		if errors.Is(err, errTruncated) {
+			err = s.restart()
+		}
+		switch {
+		case err == nil:
+			s.recovered()
+			if s.scanner.Full() || time.Since(s.lastBatch) > checkpointInterval {
+				s.send(batches, s.checkpoint())
+			}
+		case !errors.Is(err, io.EOF):
+			s.trouble(err)
+			s.sendGathered(batches)
+			sleep(ctx, retryInterval)
+		case s.settings.Follow:
+			s.recovered()
+			s.idle(ctx, batches)
+		default:
+			s.recovered()
+			s.end(batches)
+			<-ctx.Done()
+		}
+	}
+}
+
+// read reads and scans once. It returns io.EOF if there is nothing more in the
+// file now.
+func (s *Source) read() error {
+	if s.trail.current == nil {
+		return io.EOF
+	}
+	if s.scanner.More() {
+		s.scanner.Scan(s.trail.position(), time.Now())
+		return nil
+	}
+	n, err := s.trail.current.read(s.scanner.Free())
+	if n > 0 {
+		s.scanner.Filled(n)
+		s.scanner.Path = s.trail.current.path
+		s.scanner.Scan(s.trail.position(), time.Now())
+		return nil
+	}
+	if errors.Is(err, errDamaged) {
+		s.trail.lose(err)
+		return io.EOF
+	}
+	return err
+}
+
+// moveOn goes to the next file if the present one is done. It returns nil if
+// there is more to read, and io.EOF if everything was read that was written.
+func (s *Source) moveOn() error {
+	if err := s.trail.lookAhead(); err != nil {
+		return err
+	}
+	if s.trail.following == nil {
+		return io.EOF
+	}
+	// What was written between the last read and the rotation.
+	if err := s.read(); !errors.Is(err, io.EOF) {
+		return err
+	}
+	s.change(s.trail.following)
+	return nil
+}
+
+// restart goes on after the file that is read was emptied. It returns io.EOF if
+// there is nothing to go on with yet.
+func (s *Source) restart() error {
+	file, err := s.trail.resume()
+	if err != nil {
+		return err
+	}
+	if file == nil {
+		return io.EOF
+	}
+	s.change(file)
+	return nil
+}
+
+// change goes on with another file.
+func (s *Source) change(file *logFile) {
+	end := s.trail.position()
+	if file.offset == 0 {
+		s.scanner.Finish(end, time.Now())
+	} // else it is a copy, in which half a line goes on
+	s.trail.follow(file, end)
+	s.settings.Logger.Info("reading the next file of the log",
+		zap.String("path", file.path), zap.Int64("offset", file.offset))
+}
+
+// idle is what happens when all that was written has been read.
+func (s *Source) idle(ctx context.Context, batches chan<- batch) {
+	wait := pollWatched
+	if next := s.scanner.Expire(time.Now()); next > 0 {
+		wait = min(wait, next)
+	}
+	s.sendGathered(batches)
+	s.watcher.wait(ctx, wait)
+}
+
+// sendGathered sends what there is, and now and then a checkpoint alone.
+func (s *Source) sendGathered(batches chan<- batch) {
+	if s.scanner.Gathered() || time.Since(s.lastBatch) > checkpointInterval {
+		s.send(batches, s.checkpoint())
+	}
+}
+
+// end is what happens at the end of a log that is not followed.
+func (s *Source) end(batches chan<- batch) {
+	at := s.trail.position()
+	if s.scanner.Waiting() > 0 {
+		// The last line may still be being written: next time it is read again,
+		// together with the event that it belongs to.
+		at = s.checkpoint()
+		s.scanner.Finish(s.trail.position(), time.Now())
+	}
+	s.scanner.Correlator.Flush()
+	s.send(batches, at)
+	s.ended = true
+	s.settings.Logger.Info("the log was read to its end", zap.String("path", s.settings.Path))
+}
+
+// stop hands on what was gathered. Events that are still waiting for records
+// are delivered as they are; the checkpoint stays before them, so that after a
+// restart they come again, whole and with the same uid.
+func (s *Source) stop(batches chan<- batch) {
+	if s.ended {
+		return
+	}
+	at := s.checkpoint()
+	s.scanner.Correlator.Flush()
+	s.send(batches, at)
+}
+
+// checkpoint returns the position before which everything is done once the
+// events gathered so far have been delivered.
+func (s *Source) checkpoint() correlate.Position {
+	return s.scanner.Correlator.Safe(s.trail.position() - correlate.Position(s.scanner.Waiting()))
+}
+
+func (s *Source) send(batches chan<- batch, at correlate.Position) {
+	b := batch{events: s.scanner.Take(), at: s.trail.checkpoint(at)}
+	s.report()
+	s.settings.Counts.Pending.Store(int64(s.scanner.Correlator.Pending()))
+	// While there are files to catch up with, it takes a look at all of them.
+	if s.trail.following == nil || time.Since(s.lastBehind) > checkpointInterval {
+		s.observeBehind()
+	}
+	s.handOver(batches, b)
+	s.lastBatch = time.Now()
+}
+
+// handOver waits until there is room for a batch. How far the log runs ahead
+// meanwhile is what tells that the pipeline is stuck.
+func (s *Source) handOver(batches chan<- batch, b batch) {
+	ticker := time.NewTicker(checkpointInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case batches <- b:
+			return
+		case <-ticker.C:
+			_ = s.trail.lookAhead() // also holds on to the next file before it is rotated away
+			s.observeBehind()
+		}
+	}
+}
+
+func (s *Source) observeBehind() {
+	s.settings.Counts.BytesBehind.Store(s.trail.behind() + s.scanner.Buffered())
+	s.lastBehind = time.Now()
+}
+
+func (s *Source) trouble(err error) {
+	if !s.troubled {
+		s.sampled.Error("cannot read the log, trying again", zap.Error(err))
+	}
+	s.troubled = true
+	s.settings.Health(err)
+}
+
+func (s *Source) recovered() {
+	if s.troubled {
+		s.sampled.Info("the log can be read again", zap.String("path", s.settings.Path))
+		s.settings.Health(nil)
+	}
+	s.troubled = false
+}

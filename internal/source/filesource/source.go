@@ -1,0 +1,136 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filesource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+// Settings says which log to follow, and how.
+type Settings struct {
+	// Path is the live file.
+	Path string
+	// FromBeginning reads everything that is there, rotated files first, unless
+	// a checkpoint tells where to go on.
+	FromBeginning bool
+	// Follow waits for more at the end.
+	Follow bool
+	// Correlation says how records are joined.
+	Correlation correlate.Config
+	// Store keeps the checkpoint; nil if nothing does.
+	Store source.Store
+	// Panics contains a panic while one line is worked on.
+	Panics *panics.Guard
+	Counts *source.Counts
+	Logger *zap.Logger
+	// Tampered is called when somebody is seen to blind the monitor.
+	Tampered func()
+	// Health is told of trouble that may pass, and with nil that it has passed.
+	Health func(error)
+}
+
+// Source follows one audit log.
+type Source struct {
+	settings Settings
+	// sampled is the logger for what may come again and again.
+	sampled     *zap.Logger
+	trail       *trail
+	scanner     *logfile.Scanner
+	watcher     *watcher
+	checkpoints *checkpoints
+
+	// reported and correlated are what settings.Counts have of the scanner and its correlator.
+	reported   logfile.Counts
+	correlated correlate.Counts
+
+	lastBatch, lastBehind time.Time
+	// troubled is true while the log cannot be read, ended once a log that is
+	// not followed was read to its end.
+	troubled, ended bool
+}
+
+var _ source.Source = (*Source)(nil)
+
+// New returns a source that has not looked at anything yet.
+func New(settings Settings) *Source {
+	s := &Source{
+		settings:    settings,
+		sampled:     logsampling.New(settings.Logger),
+		scanner:     logfile.NewScanner(settings.Correlation, 0),
+		checkpoints: newCheckpoints(settings.Store, settings.Path),
+		watcher:     &watcher{},
+	}
+	s.scanner.Tampered, s.scanner.Panics = settings.Tampered, settings.Panics
+	s.trail = &trail{path: settings.Path, toEnd: !settings.Follow, logger: s.sampled, lost: func() {
+		settings.Counts.Lose(source.RotatedFiles, 1)
+	}}
+	return s
+}
+
+// Start opens the log where reading has to begin. A log that does not exist is
+// waited for; one that cannot be read is an error.
+func (s *Source) Start(ctx context.Context) error {
+	if err := readable(s.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	at, err := s.checkpoints.load(ctx)
+	switch {
+	case err != nil:
+		return err
+	case at != nil:
+		err = s.trail.openAt(*at)
+	case s.settings.FromBeginning:
+		err = s.trail.openOldest()
+	default:
+		err = s.trail.openEnd()
+	}
+	if err != nil {
+		return err
+	}
+	if err := s.checkExists(); err != nil {
+		return err
+	}
+	// From here on nothing may be missed, even if the collector is killed
+	// before the first event.
+	s.save(ctx, s.trail.checkpoint(s.trail.position()))
+	if s.settings.Follow {
+		s.watcher = newWatcher(s.settings.Path, s.settings.Logger)
+	}
+	return nil
+}
+
+// checkExists decides whether to wait for a log that does not exist.
+func (s *Source) checkExists() error {
+	_, err := os.Stat(s.settings.Path)
+	switch {
+	case err == nil:
+	case s.settings.Follow:
+		s.settings.Logger.Warn("the log does not exist yet, waiting for it: is auditd installed and running?",
+			zap.String("path", s.settings.Path))
+	case s.trail.current == nil:
+		return fmt.Errorf("nothing to read: %w", err)
+	}
+	return nil
+}
+
+// Traits implements source.Source.
+func (*Source) Traits() source.Traits { return source.Traits{Way: "file"} }
+
+// Close implements source.Source.
+func (s *Source) Close() error {
+	return errors.Join(s.trail.close(), s.watcher.close())
+}

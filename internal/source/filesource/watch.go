@@ -1,0 +1,134 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package filesource
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/logfile"
+)
+
+const (
+	// pollWatched is how often to look although nothing was announced: some
+	// file systems announce nothing, and a queue of announcements may overflow.
+	pollWatched = time.Second
+	// pollBlind is how often to look if there are no announcements.
+	pollBlind = 100 * time.Millisecond
+	// gatherTime is how long to let more lines come after the first, so that a
+	// busy log costs a look each few milliseconds instead of one each line.
+	gatherTime = 5 * time.Millisecond
+)
+
+// watcher waits for the log to change.
+type watcher struct {
+	path string
+	// notify is nil if the system does not let us watch.
+	notify *fsnotify.Watcher
+	// folder is what is watched; empty as long as that cannot be, since it does
+	// not exist. The names of all files of the log begin with name.
+	folder, name string
+}
+
+func newWatcher(path string, logger *zap.Logger) *watcher {
+	w := &watcher{path: path}
+	var err error
+	if w.notify, err = fsnotify.NewWatcher(); err == nil {
+		err = w.watch()
+	}
+	if err != nil {
+		logger.Info("cannot watch the folder of the log, looking at it every so often instead",
+			zap.Error(err), zap.Duration("interval", pollBlind))
+	}
+	return w
+}
+
+// watch begins to watch the folder, not the file: a new file of the same name
+// counts as well.
+func (w *watcher) watch() error {
+	file := logfile.Resolve(w.path)
+	folder := filepath.Dir(file)
+	if err := w.notify.Add(folder); err != nil {
+		return err
+	}
+	w.folder, w.name = folder, filepath.Base(file)
+	return nil
+}
+
+// wait returns when the log may have changed, after limit, or when ctx is done.
+func (w *watcher) wait(ctx context.Context, limit time.Duration) {
+	if w.notify == nil {
+		sleep(ctx, min(limit, pollBlind))
+		return
+	}
+	if w.folder == "" {
+		sleep(ctx, min(limit, pollBlind))
+		_ = w.watch() // tried again as long as it is needed
+		return
+	}
+	timer := time.NewTimer(min(limit, pollWatched))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+			return
+		case <-w.notify.Errors:
+			return
+		case event := <-w.notify.Events:
+			if w.concerns(event) {
+				sleep(ctx, min(limit, gatherTime))
+				w.drain()
+				return
+			}
+		}
+	}
+}
+
+// concerns reports whether something happened to a file of the log or to the
+// folder itself.
+func (w *watcher) concerns(event fsnotify.Event) bool {
+	if event.Name == w.folder && event.Has(fsnotify.Remove|fsnotify.Rename) {
+		w.folder = "" // another one of that name is not watched yet
+		return true
+	}
+	return strings.HasPrefix(filepath.Base(event.Name), w.name)
+}
+
+// drain forgets the announcements that the coming look will answer. It may
+// leave some, since the library hands them over one by one; then the look after
+// it finds nothing new.
+func (w *watcher) drain() {
+	for {
+		select {
+		case event := <-w.notify.Events:
+			w.concerns(event)
+		case <-w.notify.Errors:
+		default:
+			return
+		}
+	}
+}
+
+func (w *watcher) close() error {
+	if w.notify == nil {
+		return nil
+	}
+	return w.notify.Close()
+}
+
+func sleep(ctx context.Context, duration time.Duration) {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

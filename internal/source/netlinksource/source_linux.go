@@ -1,0 +1,233 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package netlinksource
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/moby/sys/capability"
+
+	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/logsampling"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/source"
+)
+
+const (
+	// retryInterval is how long to wait after an error of the socket.
+	retryInterval = time.Second
+	// linger is how long to go on reading when the receiver is told to stop: the
+	// kernel records a signal a moment after it was sent, and that may be the one
+	// that stops the collector.
+	linger = 100 * time.Millisecond
+	// lookInterval is how often the kernel is asked for its state at most, however
+	// many groups of processes are signaled: each time it starts a thread to answer
+	// (kernel/audit.c, audit_send_reply).
+	lookInterval = 50 * time.Millisecond
+)
+
+// Settings says how to listen.
+type Settings struct {
+	Mode Mode
+	// ReceiveBuffer is the size of the socket's buffer in bytes.
+	ReceiveBuffer int
+	// Correlation says how records are joined.
+	Correlation correlate.Config
+	// Panics contains a panic while one record is worked on.
+	Panics *panics.Guard
+	Counts *source.Counts
+	Logger *zap.Logger
+	// Warn is told of what a person has to fix.
+	Warn func(*problem.Problem)
+	// Tampered is called when somebody is seen to blind the monitor.
+	Tampered func()
+	// Health is told of trouble that may pass, and with nil that it has passed.
+	Health func(error)
+}
+
+// Source listens to the kernel's audit system.
+type Source struct {
+	settings   Settings
+	sampled    *zap.Logger
+	reader     *reader
+	supervisor *supervisor
+	vacancies  vacancies
+
+	began Mode
+
+	// stop ends the supervisor.
+	stop                 context.CancelFunc
+	reading, supervising sync.WaitGroup
+
+	reported correlate.Counts
+}
+
+var _ source.Source = (*Source)(nil)
+
+// New returns a source that has not opened anything yet.
+func New(settings Settings) *Source {
+	return &Source{
+		settings: settings, sampled: logsampling.New(settings.Logger),
+		vacancies: vacancies{usual: takeAfter, yielded: takeAfterYield},
+	}
+}
+
+// Start opens the socket and begins to listen. It fails if the process lacks a
+// right, or if another process is the audit daemon where it must not be.
+func (s *Source) Start(ctx context.Context) error {
+	socket, err := openSocket()
+	if err != nil {
+		return explain("opening an audit netlink socket", needRead, err)
+	}
+	s.checkBuffer(socket)
+	return s.begin(ctx, socket, auditcontrol.Client{})
+}
+
+// begin starts to listen.
+func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) error {
+	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered, s.settings.Panics)
+	s.supervisor = newSupervisor(&s.settings, s.sampled, s.reader, kernel, s.vacancies)
+	s.reading.Go(s.read)
+	if err := s.supervisor.begin(ctx); err != nil {
+		return err
+	}
+	s.began = ModeMulticast
+	if s.supervisor.registered {
+		s.began = ModeUnicast
+	}
+	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.supervising.Go(func() { s.supervise(ctx) })
+	return nil
+}
+
+// Traits implements source.Source. With ModeAuto the way changes while the source runs, as
+// audit daemons come and go.
+func (s *Source) Traits() source.Traits { return source.Traits{Way: string(s.began), Live: true} }
+
+// read empties the socket until it is closed.
+func (s *Source) read() {
+	troubled := false
+	for {
+		err := s.reader.run(func() {
+			if troubled {
+				s.settings.Health(nil)
+			}
+		})
+		if errors.Is(err, os.ErrClosed) {
+			return
+		}
+		s.sampled.Error("cannot read audit records, trying again", zap.Error(err))
+		s.settings.Health(fmt.Errorf("reading audit records: %w", err))
+		troubled = true
+		time.Sleep(retryInterval)
+	}
+}
+
+// supervise reports and follows the kernel's state until ctx is done.
+func (s *Source) supervise(ctx context.Context) {
+	ticker := time.NewTicker(tick)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.reader.replace:
+			s.supervisor.yield(ctx)
+		case <-s.reader.doubt:
+			s.supervisor.look(ctx)
+			sleep(ctx, lookInterval)
+		case <-ticker.C:
+			s.supervisor.look(ctx)
+			s.report()
+		}
+	}
+}
+
+func sleep(ctx context.Context, duration time.Duration) {
+	timer := time.NewTimer(duration)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// checkBuffer sets the size of the socket's buffer.
+func (s *Source) checkBuffer(socket *socket) {
+	got, err := socket.setBuffer(s.settings.ReceiveBuffer)
+	if err != nil || got < s.settings.ReceiveBuffer {
+		s.settings.Warn(&problem.Problem{
+			What:    "the socket's buffer is smaller than wanted, so that bursts may be lost",
+			Err:     err,
+			Lacking: privilege.Lacking(capability.CAP_NET_ADMIN),
+			Fix:     "raise it with sysctl net.core.rmem_max",
+			Details: []problem.Detail{{Name: "bytes", Value: got}, {Name: "receive_buffer", Value: s.settings.ReceiveBuffer}},
+		})
+	}
+}
+
+// Run implements source.Source.
+func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
+	events := s.reader.queue
+	for ctx.Err() == nil {
+		select {
+		case <-events.Ready():
+			if !s.reader.queue.Deliver(deliver) {
+				return
+			}
+		case <-ctx.Done():
+		}
+	}
+	time.Sleep(linger)
+	s.halt()
+	s.reader.flush()
+	s.supervisor.ascertain()
+	s.reader.queue.Deliver(deliver)
+}
+
+// halt ends the supervisor's goroutine.
+func (s *Source) halt() {
+	if s.stop != nil {
+		s.stop()
+		s.supervising.Wait()
+	}
+}
+
+// report brings the counts up to date.
+func (s *Source) report() {
+	now, c := s.reader.snapshot(), s.settings.Counts
+	c.Records.Add(now.records)
+	c.Malformed.Add(now.malformed)
+	c.Incomplete.Add(now.incomplete + now.correlated.Incomplete - s.reported.Incomplete)
+	c.Evicted.Add(now.correlated.Evicted - s.reported.Evicted)
+	c.Pending.Store(int64(now.pending))
+	c.Lose(source.ReceiveOverruns, now.overruns)
+	c.Lose(source.SequenceGaps, now.gaps)
+	c.Lose(source.QueueFull, now.dropped)
+	s.reported = now.correlated
+}
+
+// Close implements source.Source. It gives back the place of the audit daemon
+// and restores the kernel's settings.
+func (s *Source) Close() error {
+	if s.reader == nil {
+		return nil
+	}
+	s.halt()
+	s.reader.queue.Abandon()
+	s.report()
+	err := errors.Join(s.supervisor.end(), s.reader.transport.close())
+	s.reading.Wait()
+	return err
+}

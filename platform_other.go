@@ -1,0 +1,30 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build !linux
+
+package auditkillreceiver
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+)
+
+// errOnlyLinux is returned for what needs a Linux kernel to listen to.
+var errOnlyLinux = errors.New("only on Linux")
+
+// checkPlatform refuses what exists on Linux only.
+func checkPlatform(config *Config) error {
+	switch {
+	case runtime.GOOS == "windows": // where system calls have no names, see auditrecord
+		return errOnlyLinux
+	case config.EBPF.HasValue():
+		return fmt.Errorf("ebpf: %w; use file to read an audit log that was copied here", errOnlyLinux)
+	case config.Netlink.HasValue():
+		return fmt.Errorf("netlink: %w; use file to read an audit log that was copied here", errOnlyLinux)
+	case config.Rules.Manage != nil && *config.Rules.Manage:
+		return fmt.Errorf("rules::manage: %w", errOnlyLinux)
+	}
+	return nil
+}
