@@ -19,14 +19,15 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// awaitCommand waits until a process bears a name: that of the program that it was
-// started for.
+// awaitCommand waits until a process sleeps that bears a name: that of the program that
+// it was started for. It bears that before it runs it, and before our programs are told.
 func awaitCommand(t *testing.T, pid int, name string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		comm, _ := os.ReadFile("/proc/" + itoa(pid) + "/comm")
 		return strings.TrimSpace(string(comm)) == name
 	}, limit, time.Millisecond)
+	awaitState(t, pid, "S")
 }
 
 // awaitState waits until a process sleeps (S), is stopped (T) or dead (Z), or one of
