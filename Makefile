@@ -73,6 +73,24 @@ e2e: $(OTELCOL) $(AUDITKILL) $(FLEET) ## run the end-to-end tests, of DIR only (
 		(cd e2e/$$dir && umask 022 && go test -count=1 -timeout 30m $(if $(RUN),-v -run '$(value RUN)')) || failed="$$failed $$dir"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
+# What they choose: amd64, arm64 or both; folders of packages; names of tests.
+KERNELS  ?= amd64 arm64
+PACKAGE  ?=
+RUN      ?=
+
+.PHONY: test-kernels emulator
+test-kernels: emulator ## run what touches the kernel on Debian 12's; KERNELS=arm64 PACKAGE=internal/outcome RUN=TestZombie
+	for arch in $(KERNELS); do $(MAKE) binary ARCH=$$arch || exit 1; done
+	cd e2e && go run ./kernels -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(RUN)'
+
+emulator:
+	@for program in qemu-system-x86_64 qemu-system-aarch64 mkfs.ext4; do \
+		PATH=$$PATH:/sbin:/usr/sbin command -v $$program >/dev/null && continue; \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends e2fsprogs qemu-system-arm qemu-system-x86; exit; \
+	done
+
 lint: ## go vet and golangci-lint over every module with code of ours
 	for dir in . $(wildcard e2e e2e/programs/kubernetes) bench/gateway; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 

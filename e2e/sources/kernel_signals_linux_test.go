@@ -5,6 +5,7 @@ package sources
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -29,15 +30,30 @@ import (
 
 func init() { harness.Roles["hog"] = hog }
 
-// hog takes more memory than it is given, once it is told to.
+// hog takes more memory than it is given, once it is told to: 4 GiB at most, bit by
+// bit, as the kernel refuses at once what it has not at all.
 func hog() {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	const most = 512 << 20
-	memory := make([]byte, most)
-	for i := 0; i < most; i += os.Getpagesize() {
-		memory[i] = 1
+	var memory [][]byte
+	for range 256 {
+		memory = append(memory, bytes.Repeat([]byte{1}, 16<<20))
 	}
-	fmt.Println("nobody minds", memory[most-1])
+	fmt.Println("nobody minds", len(memory))
+}
+
+// newHog returns the process, and what tells it to begin.
+func newHog(t *testing.T) (*exec.Cmd, func()) {
+	t.Helper()
+	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
+	hog.Env = append(os.Environ(), harness.RoleVariable+"=hog")
+	input, err := hog.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, hog.Start())
+	return hog, func() {
+		_, err := io.WriteString(input, "go\n")
+		require.NoError(t, err)
+		require.EqualError(t, hog.Wait(), "signal: killed")
+	}
 }
 
 // struck waits for what the kernel is said to have sent to a process.
@@ -71,16 +87,10 @@ func TestTellsWhoRanOutOfMemory(t *testing.T) {
 
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
-	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
-	hog.Env = append(os.Environ(), harness.RoleVariable+"=hog")
-	input, err := hog.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, hog.Start())
+	hog, eat := newHog(t)
 	pid := hog.Process.Pid
 	process.MoveTo(t, group, pid)
-	_, err = io.WriteString(input, "go\n")
-	require.NoError(t, err)
-	require.EqualError(t, hog.Wait(), "signal: killed")
+	eat()
 
 	r := struck(t, sink, "kill.signal", pid)
 	c.Stop()
@@ -108,6 +118,21 @@ func enable(t *testing.T, mount, controller string) {
 		harness.Skip(t, "control groups cannot limit memory here: %v", err)
 	}
 	t.Cleanup(func() { assert.NoError(t, os.WriteFile(path, []byte("-"+controller), 0)) })
+}
+
+// TestHostRunsOutOfMemory has a process take all memory of the machine.
+func TestHostRunsOutOfMemory(t *testing.T) {
+	harness.NeedMachine(t, 1)
+	sink := otlp.NewSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	hog, eat := newHog(t)
+	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", hog.Process.Pid), []byte("1000"), 0))
+	eat()
+	r := struck(t, sink, "kill.signal", hog.Process.Pid)
+	c.Running()
+	c.Stop()
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", filepath.Base(os.Args[0]), hog.Process.Pid), r.Body)
+	otlp.AssertAttributes(t, r, map[string]any{"kill.cause": "oom", "kill.target.executable.path": os.Args[0], "kill.complete": true})
 }
 
 // What kills a control group is told with each of its processes.

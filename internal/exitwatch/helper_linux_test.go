@@ -5,6 +5,7 @@ package exitwatch
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -98,7 +99,14 @@ func script(tb testing.TB, text string) *target {
 	tb.Helper()
 	command := exec.Command("sh", "-c", strings.Replace(text, "READY", "echo ready", 1)) //nolint:gosec // a test's own script
 	command.Dir = tb.TempDir()
-	return ready(tb, command)
+	p := ready(tb, command)
+	if strings.Contains(text, "trap") { // a shell does not notice a signal that comes right before it begins to read
+		require.Eventually(tb, func() bool {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+			return err == nil && bytes.Contains(text, []byte(") S "))
+		}, forever, time.Millisecond)
+	}
+	return p
 }
 
 func (p *target) pid() int { return p.Process.Pid }

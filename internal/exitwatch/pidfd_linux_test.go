@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 )
 
@@ -31,7 +32,10 @@ func TestExplainOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := watcher(t, Config{})
+			w := New(Config{Logger: zaptest.NewLogger(t)})
+			w.connectorOpen = func() (*connector, error) { return nil, unix.EPERM } // which needs no pidfds
+			require.NoError(t, w.Start())
+			t.Cleanup(func() { assert.NoError(t, w.Close()) })
 			w.pidfdOpen = func(int, int) (int, error) { return 0, test.err }
 			_, err := w.Follow(outcome.Target{PID: 7, Start: 1})
 			require.EqualError(t, err, test.want)

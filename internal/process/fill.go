@@ -4,6 +4,7 @@
 package process
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -23,11 +24,36 @@ func (t *Table) Fill(e *kill.Event) {
 	if e.Time.Before(t.booted()) {
 		return // pids from before the boot mean nothing now
 	}
-	in := &inquiry{Table: t, at: t.now() - t.wall().Sub(e.Time)}
+	in := &inquiry{Table: t, at: t.sinceBoot(e.Time)}
 	in.fillSender(e)
 	for i := range e.Targets {
 		in.fillTarget(e, &e.Targets[i])
 	}
+}
+
+const (
+	// clockSamples is how often two clocks are compared at most, while this thread is
+	// interrupted in between for longer than clockBracket.
+	clockSamples = 16
+	clockBracket = time.Millisecond
+)
+
+// sinceBoot returns the time since boot of a moment by the wall clock. An interruption must not
+// make an event seem older: its pid may have been another process's then.
+func (t *Table) sinceBoot(at time.Time) time.Duration {
+	var best time.Duration
+	bracket := time.Duration(math.MaxInt64)
+	for range clockSamples {
+		before := t.now()
+		wall := t.wall()
+		if width := t.now() - before; width < bracket {
+			bracket, best = width, before+width/2-wall.Sub(at)
+		}
+		if bracket < clockBracket {
+			break
+		}
+	}
+	return best
 }
 
 // booted returns when the host was started, by the wall clock as it is set now.

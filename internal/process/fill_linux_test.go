@@ -309,6 +309,25 @@ func TestFillDoesNotGuessTheProgramOfTheDead(t *testing.T) {
 	assert.Equal(t, "/bin/bash", e.Targets[0].Executable, "what it was before")
 }
 
+// TestInterruptedBetweenTwoClocks has the host do something else between the looks at
+// its two clocks.
+func TestInterruptedBetweenTwoClocks(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	at := h.uptime
+	for _, interruptions := range []int{0, 1, clockSamples - 1} {
+		left := interruptions
+		h.table.wall = func() time.Time {
+			if left > 0 {
+				left--
+				h.uptime += 50 * time.Millisecond
+			}
+			return h.at(h.uptime)
+		}
+		assert.Equal(t, at, h.table.sinceBoot(h.at(at)), "%d interruptions", interruptions)
+	}
+}
+
 func TestAncestryIsBounded(t *testing.T) {
 	t.Parallel()
 	h := newFakeHost(t, false)

@@ -56,8 +56,13 @@ func startIdle(t *testing.T, table *Table, name string, args ...string) *idle {
 	p.Env = append(os.Environ(), idleKey+"=1")
 	p.input, err = p.StdinPipe()
 	require.NoError(t, err)
-	require.NoError(t, p.Start()) // returns once the new program has begun
+	require.NoError(t, p.Start())
 	t.Cleanup(p.end)
+	// Start returns once exec has closed the files, which is before there are arguments (fs/exec.c, begin_new_exec).
+	require.Eventually(t, func() bool {
+		arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Process.Pid))
+		return err == nil && len(arguments) > 0
+	}, patience, time.Millisecond)
 	p.key = lifeOf(t, table, p.Process.Pid)
 	return p
 }

@@ -52,10 +52,16 @@ plugin_dir = %s
 // NewDaemon prepares an audit daemon that does not run yet.
 func NewDaemon(t *testing.T, settings string) *Daemon {
 	t.Helper()
-	directory := t.TempDir()
+	return NewDaemonIn(t, t.TempDir(), settings)
+}
+
+// NewDaemonIn is NewDaemon with a directory that may outlive the test, and the log of
+// another daemon that ran there.
+func NewDaemonIn(t *testing.T, directory, settings string) *Daemon {
+	t.Helper()
 	a := &Daemon{t: t, Log: filepath.Join(directory, "log", "audit.log"), directory: directory, output: new(harness.Output)}
-	require.NoError(t, os.Mkdir(filepath.Dir(a.Log), 0o700))
-	require.NoError(t, os.Mkdir(filepath.Join(directory, "plugins.d"), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Dir(a.Log), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(directory, "plugins.d"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "auditd.conf"),
 		fmt.Appendf(nil, auditdConfig, a.Log, filepath.Join(directory, "plugins.d"), settings), 0o640))
 	t.Cleanup(func() {

@@ -6,6 +6,7 @@ package harness
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"testing"
 )
 
@@ -31,6 +32,22 @@ func NeedRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		Missing(t, "only root may do what this test does; run it with sudo")
+	}
+}
+
+// bootsVariable says how often the machine is turned on for the test.
+const bootsVariable = "AUDITKILL_E2E_BOOTS"
+
+// NeedMachine skips a test of what cannot be taken back before the next boot, or takes
+// so many, on a machine that others use as well. The tests of e2e/kernels have one.
+func NeedMachine(t *testing.T, boots int) {
+	t.Helper()
+	switch os.Getenv(bootsVariable) {
+	case strconv.Itoa(boots):
+	case "":
+		Skip(t, "it takes a machine of its own: make test-kernels")
+	default:
+		t.Fatalf("it takes a machine that is turned on %d times: correct the scenes in e2e/kernels/suite.go", boots)
 	}
 }
 

@@ -19,6 +19,10 @@ import (
 // Other32 is the architecture of 32-bit programs that this one may run.
 var Other32 = map[string]string{"amd64": "386", "arm64": "arm"}
 
+// sendersVariable names the folder where the sending programs are, on a machine
+// that has no Go to build them.
+const sendersVariable = "AUDITKILL_E2E_SENDERS"
+
 // NativeSender returns the path of the sending program.
 func NativeSender(t *testing.T) string {
 	t.Helper()
@@ -29,7 +33,11 @@ func NativeSender(t *testing.T) string {
 // its 32-bit sibling.
 func BuildSender(t *testing.T, architecture string) string {
 	t.Helper()
-	program := filepath.Join(harness.PublicDir(t), "sender-"+architecture)
+	name := "sender-" + architecture
+	if prebuilt := os.Getenv(sendersVariable); prebuilt != "" {
+		return filepath.Join(prebuilt, name)
+	}
+	program := filepath.Join(harness.PublicDir(t), name)
 	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, harness.Module("sender")) //nolint:gosec // a test's own
 	command.Env = append(os.Environ(), "GOARCH="+architecture, "CGO_ENABLED=0")
 	said, err := command.CombinedOutput()

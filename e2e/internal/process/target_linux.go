@@ -78,7 +78,11 @@ func StartScript(t *testing.T, name, script string, reap bool, options ...func(*
 	for _, option := range options {
 		option(command)
 	}
-	return StartTarget(t, command, reap)
+	target := StartTarget(t, command, reap)
+	if strings.Contains(script, "trap") { // a shell does not notice a signal that comes right before it begins to read
+		target.AwaitState("S")
+	}
+	return target
 }
 
 // AwaitState waits until the first thread of a process is in a state (proc(5)).

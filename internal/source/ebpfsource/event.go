@@ -96,11 +96,15 @@ func (m *events) call(r *kernelSignalRecord) *kill.Event {
 	e.Signal, e.Result = kill.Signal(r.Call.Signal), failure(int(-r.Result))
 	m.addCall(e, r)
 	m.addSender(e, r)
+	asked := r.Target.Identity
 	switch {
-	case r.Target.Identity.Pid != 0 && -r.Result != errnoSearch:
+	case -r.Result == errnoSearch:
+	case asked.Pid != 0 && asked.Start != 0:
 		m.addTarget(e, &r.Target)
-	case e.Scope.Single() && r.Level == 0 && -r.Result != errnoSearch:
-		m.lookup(e)
+	case asked.Pid != 0: // by a pidfd, of which the kernel tells no more before Linux 6.2
+		m.lookup(e, int(asked.Pid))
+	case e.Scope.Single() && r.Level == 0:
+		m.lookup(e, e.Requested)
 	}
 	if len(e.Targets) > 0 || r.Result != 0 && -r.Result != errnoPermission {
 		e.TargetCount = len(e.Targets) // else there are targets, but it is not known which
@@ -231,9 +235,9 @@ func (m *events) fill(to *kill.Process, p *kernelParty) {
 	to.Instance, to.Executable = m.processes.Identify(key(&p.Identity), cgroup(&p.Group))
 }
 
-// lookup adds the process that the sender named, where the kernel could not.
-func (m *events) lookup(e *kill.Event) {
-	known, ok := m.processes.Lookup(e.Requested)
+// lookup adds the process with a pid that the sender named, where the kernel could not say more.
+func (m *events) lookup(e *kill.Event, pid int) {
+	known, ok := m.processes.Lookup(pid)
 	if !ok {
 		return
 	}

@@ -226,6 +226,18 @@ func TestCall(t *testing.T) {
 			},
 			1,
 		},
+		"EPERM, the pid of a pidfd told by the kernel": {
+			fails(eperm, func(r *kernelSignalRecord) {
+				r.Level, r.Call.Number, r.Target.Identity.Pid = 1, callPidfd, 20 // that of the host
+			}),
+			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+			kill.ScopeProcess,
+			kill.Process{
+				PID: 20, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld", Instance: instanceOf(20),
+				User: id(101), Login: id(7), Session: kill.NewID(8),
+			},
+			1,
+		},
 		"EPERM, target told by the kernel": {
 			fails(eperm, func(r *kernelSignalRecord) { r.Target = party(21, "postgres") }),
 			kill.Result{Known: true, Errno: 1, Error: "EPERM"},

@@ -19,13 +19,15 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// awaitCommand waits until a process has a name: that of the program that it was started for.
+// awaitCommand waits until a process sleeps and has the name of the program that it was started
+// for: it has that name before it runs the program, and before our programs are told.
 func awaitCommand(t *testing.T, pid int, name string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		comm, _ := os.ReadFile("/proc/" + itoa(pid) + "/comm")
 		return strings.TrimSpace(string(comm)) == name
 	}, limit, time.Millisecond)
+	awaitState(t, pid, "S")
 }
 
 // awaitState waits until a process sleeps (S), is stopped (T) or dead (Z), or one of

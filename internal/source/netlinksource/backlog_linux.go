@@ -41,6 +41,7 @@ const (
 // limit, and the kernel does not panic when it is full.
 type backlog struct {
 	kernel kernel
+	// logger tells the same only once in a while: where the settings are locked, every attempt fails.
 	logger *zap.Logger
 	// before holds the settings that were found; nil if nothing was changed.
 	before *libaudit.AuditStatus

@@ -81,7 +81,7 @@ func newSupervisor(settings *Settings, sampled *zap.Logger, reader *reader, kern
 		mode: settings.Mode, logger: settings.Logger, sampled: sampled,
 		warn: settings.Warn, counts: settings.Counts, health: settings.Health,
 		reader: reader, kernel: kernel,
-		backlog: backlog{kernel: kernel, logger: settings.Logger},
+		backlog: backlog{kernel: kernel, logger: sampled},
 		self:    uint32(os.Getpid()),
 		now:     time.Now, answerTimeout: answerTimeout, vacancy: vacancies.usual, vacancies: vacancies,
 	}
