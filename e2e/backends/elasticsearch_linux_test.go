@@ -242,13 +242,13 @@ func TestElasticsearchTakesOTLP(t *testing.T) {
 		want[fmt.Sprintf("%d by %d", crime.target.PID, crime.sender.PID)] = true
 	}
 	harness.Eventually(t, func() bool {
-		told := make(map[string]bool)
+		reported := make(map[string]bool)
 		for _, r := range sink.Records() {
 			if name := fmt.Sprintf("%d by %d", r.Attributes["kill.target.pid"], r.Attributes["process.pid"]); want[name] {
-				told[name] = true
+				reported[name] = true
 			}
 		}
-		return len(told) == len(want) && len(sink.Spans()) >= len(crimes)-1
+		return len(reported) == len(want) && len(sink.Spans()) >= len(crimes)-1
 	}, "all have arrived")
 	require.Len(t, want, len(crimes))
 }

@@ -150,11 +150,11 @@ func TestJaegerAnswers(t *testing.T) {
 	}
 
 	const operation = "terminate mysqld"
-	told, traces := make(map[string]jaeger.Span), make(map[string]bool)
+	reported, traces := make(map[string]jaeger.Span), make(map[string]bool)
 	for _, span := range j.Await(len(mysqlds), "auditkill", operation, nil) {
 		assert.Equal(t, operation, span.OperationName)
 		assert.Empty(t, span.References, "a parent")
-		told[manners[span.Tags["kill.target.pid"]]] = span
+		reported[manners[span.Tags["kill.target.pid"]]] = span
 		traces[span.TraceID] = true
 	}
 	assert.Len(t, traces, len(mysqlds), "each was struck by a call of its own")
@@ -181,7 +181,7 @@ func TestJaegerAnswers(t *testing.T) {
 			[]string{"SIGTERM", "SIGKILL"},
 		},
 	} {
-		span := told[manner]
+		span := reported[manner]
 		for name, value := range want.tags {
 			assert.Equal(t, value, span.Tags[name], "%s of the one that %s", name, manner)
 		}

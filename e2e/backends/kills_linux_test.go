@@ -183,7 +183,7 @@ func (c *crime) outcome() map[string]string {
 }
 
 // told are the rows that tell of the crimes, and of no others on this machine, by crime.
-func (c crimes) told(rows []map[string]string) map[string]map[string]string {
+func (c crimes) match(rows []map[string]string) map[string]map[string]string {
 	found := make(map[string]map[string]string)
 	for _, row := range rows {
 		row = undotted(row)

@@ -41,7 +41,7 @@ func TestWhoKilledMysqld(t *testing.T) {
 				var got map[string]map[string]string
 				harness.Eventually(t, func() bool {
 					rows, err := ask(event, "mysqld")
-					got = crimes.told(rows)
+					got = crimes.match(rows)
 					return err == nil && len(got) >= len(want)
 				}, "%d times %s", len(want), event)
 				crimes.compare(t, want, got)
@@ -119,7 +119,7 @@ func TestLogRecordLeadsToTrace(t *testing.T) {
 			var row map[string]string
 			harness.Eventually(t, func() bool {
 				rows, err := v.Asker()(event, crime.name)
-				row = crimes.told(rows)[crime.String()]
+				row = crimes.match(rows)[crime.String()]
 				return err == nil && row != nil
 			}, "%s of %s", event, crime)
 			assert.Equal(t, spans[0].TraceID, row["trace_id"], "%s of %s", event, crime)

@@ -116,20 +116,20 @@ func reportedKills(t *testing.T, report string) map[string]int {
 	t.Helper()
 	kills := make(map[string]int)
 	for line := range strings.Lines(report) {
-		var told struct {
+		var reported struct {
 			Time   time.Time `json:"time"`
 			Event  string    `json:"event"`
 			Serial uint32    `json:"kill.audit.serial"`
 			Keys   []string  `json:"kill.audit.key"`
 			Target string    `json:"kill.target.name"`
 		}
-		require.NoError(t, json.Unmarshal([]byte(line), &told))
-		if told.Event != "kill.signal" || !slices.Contains(told.Keys, "audit_kill") {
+		require.NoError(t, json.Unmarshal([]byte(line), &reported))
+		if reported.Event != "kill.signal" || !slices.Contains(reported.Keys, "audit_kill") {
 			continue
 		}
-		event := strings.Replace(told.Time.Format("U.000"), "U", strconv.FormatInt(told.Time.Unix(), 10), 1) + ":" + strconv.FormatInt(int64(told.Serial), 10)
+		event := strings.Replace(reported.Time.Format("U.000"), "U", strconv.FormatInt(reported.Time.Unix(), 10), 1) + ":" + strconv.FormatInt(int64(reported.Serial), 10)
 		kills[event] += 0
-		if told.Target != "" {
+		if reported.Target != "" {
 			kills[event]++
 		}
 	}

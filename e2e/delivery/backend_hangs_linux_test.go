@@ -54,7 +54,7 @@ func TestStopsWhileBackendHangs(t *testing.T) {
 			backend := faulty.New(t)
 			backend.Behaves(backend.Hangs)
 			c := shipped.StartReading(t, test.path, map[string]string{test.endpoint: backend.Server.URL})
-			promised := fill(t, c, func() bool { return backend.Asked() > 0 })
+			promised := fill(t, c, func() bool { return backend.Requests() > 0 })
 			c.StopTakes(t)
 			backend.Behaves(nil)
 			c.Restart()
@@ -70,7 +70,7 @@ func TestStopsWhileBackendHangs(t *testing.T) {
 				"LOGS_ENDPOINT": backend.Server.URL, "TRACES_ENDPOINT": shipped.NoTraces(t), "ELASTICSEARCH_ENDPOINT": backend.Server.URL,
 			})
 			agent := shipped.StartReading(t, "configs/agent.yaml", gateway.Agent)
-			promised := fill(t, agent, func() bool { return backend.Asked() > 0 })
+			promised := fill(t, agent, func() bool { return backend.Requests() > 0 })
 			gateway.StopTakes(t)
 			backend.Behaves(nil)
 			gateway.Restart()

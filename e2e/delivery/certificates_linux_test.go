@@ -84,8 +84,8 @@ func TestWrongCertificate(t *testing.T) {
 
 			sending.Stop()
 			receiving.Stop()
-			gateway.mend(t)
-			agent.mend(t)
+			gateway.fix(t)
+			agent.fix(t)
 			receiving.Restart()
 			sending.Restart()
 			backend.Arrive(t, promised)
@@ -117,7 +117,7 @@ func (m *mistake) overlay(t *testing.T) func(*exec.Cmd) {
 }
 
 // mend makes the files what they ought to have been.
-func (m *mistake) mend(t *testing.T) {
+func (m *mistake) fix(t *testing.T) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(m.path, []byte("\n"), 0o600))
 	for to, from := range map[string]string{m.made.CA: m.right.CA, m.made.Cert: m.right.Cert, m.made.Key: m.right.Key} {

@@ -81,7 +81,7 @@ func TestSlowConsumer(t *testing.T) {
 	})
 	p.arrived(t)
 	p.Stop()
-	assert.Greater(t, p.sink.Asked(), 3, "requests")
+	assert.Greater(t, p.sink.Requests(), 3, "requests")
 }
 
 func TestConsumerRefusesForAWhile(t *testing.T) {
@@ -90,7 +90,7 @@ func TestConsumerRefusesForAWhile(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			p := newPipeline(t, protocol, 10_000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Err: errBusy} })
-			harness.Eventually(t, func() bool { return p.sink.Asked() >= 5 }, "the receiver tries again and again")
+			harness.Eventually(t, func() bool { return p.sink.Requests() >= 5 }, "the receiver tries again and again")
 			read := -1
 			require.Eventually(t, func() bool {
 				before := read
@@ -189,7 +189,7 @@ func TestShutdownWhileConsumerRefuses(t *testing.T) {
 		}
 		return otlp.Answer{Err: errBusy}
 	})
-	harness.Eventually(t, func() bool { return p.sink.Asked() > 4 }, "the consumer has refused")
+	harness.Eventually(t, func() bool { return p.sink.Requests() > 4 }, "the consumer has refused")
 	p.Stop()
 	before := p.sink.Count()
 	assert.Less(t, before, len(p.log.Want))

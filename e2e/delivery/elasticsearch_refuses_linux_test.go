@@ -83,7 +83,7 @@ func TestBackendElasticsearch(t *testing.T) {
 			serials := c.Add(t, 4)
 			switch test.want {
 			case retried:
-				harness.Eventually(t, func() bool { return backend.Asked() >= 5 }, "it is tried again and again")
+				harness.Eventually(t, func() bool { return backend.Requests() >= 5 }, "it is tried again and again")
 				promised = append(promised, serials...)
 			case dropped:
 				harness.Eventually(t, func() bool { return c.Metric("audit_kill_dropped") == counted+4 }, "it is counted")

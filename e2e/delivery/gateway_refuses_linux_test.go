@@ -136,7 +136,7 @@ func TestGatewayBeforeBadElasticsearch(t *testing.T) {
 	t.Run("is killed while documents are refused", func(t *testing.T) {
 		backend.Behaves(failsItems(http.StatusTooManyRequests, "cluster_block_exception"))
 		promised = append(promised, agent.Add(t, 3)...)
-		harness.Eventually(t, func() bool { return backend.Asked() > 5 }, "it is tried")
+		harness.Eventually(t, func() bool { return backend.Requests() > 5 }, "it is tried")
 		gateway.Kill()
 		backend.Behaves(nil)
 		gateway.Restart()

@@ -63,7 +63,7 @@ func TestBackendOverHTTP(t *testing.T) {
 			serials := c.Add(t, 3)
 			switch test.want {
 			case retried:
-				harness.Eventually(t, func() bool { return backend.Asked() >= 2 }, "it is tried again")
+				harness.Eventually(t, func() bool { return backend.Requests() >= 2 }, "it is tried again")
 				c.SaysSince(t, said, "Exporting failed. Will retry the request after interval.", test.says, backend.Server.URL)
 				promised = append(promised, serials...)
 			case dropped:

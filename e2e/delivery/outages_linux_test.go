@@ -195,7 +195,7 @@ func TestNothingIsLost(t *testing.T) {
 	c.await(seen, sent)
 	c.assertSame(seen)
 	rows := c.assertSame(read)
-	assertTold(t, rows, collector.Replay(t, c.log.Path, ""))
+	assertDelivered(t, rows, collector.Replay(t, c.log.Path, ""))
 }
 
 // sends has an order carried out again and again, until the test ends or stop is called,
@@ -250,8 +250,8 @@ func (c *chain) assertSame(query string) map[string]map[string]string {
 	return rows
 }
 
-// assertTold compares what arrived with what a collector delivers without any outage.
-func assertTold(t *testing.T, rows map[string]map[string]string, records []otlp.Record) {
+// assertDelivered compares what arrived with what a collector delivers without any outage.
+func assertDelivered(t *testing.T, rows map[string]map[string]string, records []otlp.Record) {
 	t.Helper()
 	assert.Len(t, records, len(rows))
 	for _, r := range records {

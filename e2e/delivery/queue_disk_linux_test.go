@@ -155,7 +155,7 @@ func TestDamagedQueue(t *testing.T) {
 		"LOKI_ENDPOINT": backend.Server.URL, "STORAGE_DIRECTORY": directory,
 	}, shipped.Overlay(t, shipped.QuickOTLP))
 	c.Add(t, 1000)
-	harness.Eventually(t, func() bool { return backend.Asked() > 0 }, "the queue is filled")
+	harness.Eventually(t, func() bool { return backend.Requests() > 0 }, "the queue is filled")
 	c.Stop()
 	path := filepath.Join(directory, queueFile)
 	info, err := os.Stat(path)

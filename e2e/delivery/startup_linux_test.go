@@ -59,7 +59,7 @@ func occupied(t *testing.T) *net.TCPAddr {
 	return address
 }
 
-func TestTellsWhyItDoesNotStart(t *testing.T) {
+func TestReportsWhyItDoesNotStart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		prepare func(t *testing.T, s *startUp)

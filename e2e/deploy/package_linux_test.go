@@ -199,8 +199,8 @@ type deployedSource struct {
 	chosen string
 	// source is the value of kill.source. It may tell of the end of a process, and of
 	// the program of one that was there before.
-	source                  string
-	tellsEnd, tellsPrograms bool
+	source                      string
+	reportsEnd, reportsPrograms bool
 	// logGroup may read auditd's log; only root if empty.
 	logGroup string
 }
@@ -208,12 +208,12 @@ type deployedSource struct {
 var deployedSources = []deployedSource{
 	{
 		name: "ebpf", chosen: "tracing signals in the kernel, as no source is configured and eBPF is possible",
-		source: "ebpf", tellsEnd: true, tellsPrograms: true,
+		source: "ebpf", reportsEnd: true, reportsPrograms: true,
 	},
 	{
 		name: "netlink", dropIn: true,
 		chosen: "listening to the kernel, as no source is configured and eBPF is not possible",
-		source: "audit_unicast", tellsEnd: true, tellsPrograms: true,
+		source: "audit_unicast", reportsEnd: true, reportsPrograms: true,
 	},
 	{
 		name: "file", dropIn: true,
@@ -258,14 +258,14 @@ func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, v
 	require.NoError(t, killer.Run())
 	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.PID)
 	service.Says(sent)
-	if s.tellsEnd {
+	if s.reportsEnd {
 		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.PID))
 	}
-	told := lineWith(service.Output.String(), sent)
-	assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
-	assert.Contains(t, told, "kill.source="+s.source)
-	assert.Contains(t, told, "kill.complete=true")
-	assert.Equal(t, s.tellsPrograms, strings.Contains(told, "kill.target.executable.path="), told)
+	reported := lineWith(service.Output.String(), sent)
+	assert.Contains(t, reported, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
+	assert.Contains(t, reported, "kill.source="+s.source)
+	assert.Contains(t, reported, "kill.complete=true")
+	assert.Equal(t, s.reportsPrograms, strings.Contains(reported, "kill.target.executable.path="), reported)
 }
 
 func lineWith(text, part string) string {

@@ -42,7 +42,7 @@ exporters:
 service: {pipelines: {logs: {exporters: [otlp_http/logs, otlp_http/other]}}}
 `, other.URL), shipped.Overlay(t, shipped.PatientGateway))
 	shipped.Start(t, "configs/agent.yaml", g.Agent, shipped.FromLog(t, log, "reading"), shipped.Overlay(t, shipped.PatientAgent))
-	harness.Eventually(t, func() bool { return one.Count() >= events && other.Asked() > 1 }, "one backend has all, the other refuses")
+	harness.Eventually(t, func() bool { return one.Count() >= events && other.Requests() > 1 }, "one backend has all, the other refuses")
 	other.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
 	harness.Eventually(t, func() bool { return other.Count() >= events }, "the other has all as well")
 	for _, sink := range []*otlp.Sink{one, other} {

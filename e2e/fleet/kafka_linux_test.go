@@ -22,7 +22,7 @@ import (
 )
 
 // What reads from Kafka does with it what a gateway does.
-func TestKafkaIsReadAsByAGateway(t *testing.T) {
+func TestKafkaReaderWorksLikeAGateway(t *testing.T) {
 	t.Parallel()
 	var gateway, reader map[string]any
 	harness.ReadYAML(t, "configs/gateway.yaml", &gateway)
@@ -54,7 +54,7 @@ func startKafka(t *testing.T, secrets certificates.Files) map[string]string {
 
 // What comes from agents is in Kafka while nobody reads it, and is read once somebody
 // does, whatever happens to who reads.
-func TestKeepsInKafkaWhatNobodyReads(t *testing.T) {
+func TestKafkaKeepsWhatIsNotRead(t *testing.T) {
 	const each = 6
 	audit.Use(t)
 	audit.Auditctl(t, "-e", "1") // the kernel records no processes from before

@@ -59,17 +59,17 @@ func terminationsAt(sinks ...*otlp.Sink) map[pcommon.TraceID]*termination {
 	}
 	for _, s := range sinks {
 		for _, r := range s.Records() {
-			switch told := of(r.TraceID, s); {
+			switch ending := of(r.TraceID, s); {
 			case !first(r.Attributes["log.record.uid"]):
 			case r.Event == "kill.outcome":
-				told.outcomes++
+				ending.outcomes++
 			default:
-				told.signals++
+				ending.signals++
 			}
 		}
 		for _, span := range s.Spans() {
-			if told := of(span.TraceID(), s); first(span.SpanID()) {
-				told.spans++
+			if ending := of(span.TraceID(), s); first(span.SpanID()) {
+				ending.spans++
 			}
 		}
 	}
@@ -141,8 +141,8 @@ func (f *fleet) arrived(terminations int) map[pcommon.TraceID]*termination {
 	f.t.Helper()
 	whole := func() (all map[pcommon.TraceID]*termination, count int) {
 		all = terminationsAt(f.sinks[:]...)
-		for _, told := range all {
-			if told.signals >= 2 && told.outcomes >= 1 && told.spans >= 1 {
+		for _, ending := range all {
+			if ending.signals >= 2 && ending.outcomes >= 1 && ending.spans >= 1 {
 				count++
 			}
 		}
@@ -154,8 +154,8 @@ func (f *fleet) arrived(terminations int) map[pcommon.TraceID]*termination {
 	}
 	all, _ := whole()
 	assert.Len(f.t, all, terminations)
-	for id, told := range all {
-		assert.Equal(f.t, []int{2, 1, 1}, []int{told.signals, told.outcomes, told.spans}, "signals, outcomes and spans of %s", id)
+	for id, ending := range all {
+		assert.Equal(f.t, []int{2, 1, 1}, []int{ending.signals, ending.outcomes, ending.spans}, "signals, outcomes and spans of %s", id)
 	}
 	return all
 }
@@ -172,9 +172,9 @@ func TestBalancesTheLoadOfGateways(t *testing.T) {
 	// Where a host belongs depends on the gateways' ports: all may belong to one of them.
 	used := make(map[*otlp.Sink]bool)
 	for {
-		for id, told := range f.arrived(terminations) {
-			assert.Len(t, told.sinks, 1, "gateways of %s", id)
-			maps.Copy(used, told.sinks)
+		for id, ending := range f.arrived(terminations) {
+			assert.Len(t, ending.sinks, 1, "gateways of %s", id)
+			maps.Copy(used, ending.sinks)
 		}
 		if len(used) == 2 {
 			break
@@ -198,8 +198,8 @@ func TestBalancesTheLoadOfGateways(t *testing.T) {
 	f.gateways[0].Kill()
 	terminate()
 	f.gateways[0] = f.gateways[0].Restart()
-	for id, told := range f.arrived(terminations) {
-		assert.Len(t, told.sinks, 1, "gateways of %s", id)
+	for id, ending := range f.arrived(terminations) {
+		assert.Len(t, ending.sinks, 1, "gateways of %s", id)
 	}
 }
 
@@ -230,11 +230,11 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 
 	client := plogotlp.NewGRPCClient(certificates.Connect(t, entry, secrets))
 	golden := otlp.ReadGolden(t, "seed").ResourceLogs().At(0)
-	// tell lets some hosts tell of a signal, and returns those who have to tell it again.
-	tell := func(who []string) (again []string) {
-		errs := make([]error, len(who))
+	// send has each host send one signal, and returns the hosts that have to send it again.
+	send := func(from []string) (again []string) {
+		errs := make([]error, len(from))
 		var group sync.WaitGroup
-		for i, name := range who {
+		for i, name := range from {
 			logs := otlp.NewHost(golden, name)
 			golden.ScopeLogs().At(0).LogRecords().At(0).CopyTo(logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty())
 			group.Go(func() { _, errs[i] = client.Export(t.Context(), plogotlp.NewExportRequestFromLogs(logs)) })
@@ -243,7 +243,7 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 		for i, err := range errs {
 			if err != nil {
 				assert.Equal(t, codes.Unavailable, status.Code(err), "an agent sends it again: %v", err)
-				again = append(again, who[i])
+				again = append(again, from[i])
 			}
 		}
 		return again
@@ -252,12 +252,12 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 	for i := range hosts {
 		all = append(all, fmt.Sprintf("host-%02d", i))
 	}
-	waiting := tell(all)
+	waiting := send(all)
 	assert.NotEmpty(t, waiting, "some belong to the gateway that is not there")
 	assert.Less(t, len(waiting), hosts, "the others do not notice")
 
 	require.NoError(t, os.WriteFile(names, []byte("127.0.0.1 localhost\n"), 0o600))
-	harness.Eventually(t, func() bool { waiting = tell(waiting); return len(waiting) == 0 }, "all have told it")
+	harness.Eventually(t, func() bool { waiting = send(waiting); return len(waiting) == 0 }, "all were accepted")
 	harness.Eventually(t, func() bool { return backend.Count() >= hosts }, "all of it is at the backend")
 }
 

@@ -43,11 +43,11 @@ const (
 	dumpedCore = "dumped core on SIGABRT"
 )
 
-func (s *stage) term(target *process.Target) { s.strike(s.soft, target, unix.SIGTERM) }
+func (s *stage) term(target *process.Target) { s.signal(s.soft, target, unix.SIGTERM) }
 
-func (s *stage) kill(target *process.Target) { s.strike(s.soft, target, unix.SIGKILL) }
+func (s *stage) kill(target *process.Target) { s.signal(s.soft, target, unix.SIGKILL) }
 
-func (s *stage) killHard(target *process.Target) { s.strike(s.hard, target, unix.SIGKILL) }
+func (s *stage) killHard(target *process.Target) { s.signal(s.hard, target, unix.SIGKILL) }
 
 // killSleep kills what has become another program.
 func (s *stage) killSleep(target *process.Target) {
@@ -86,7 +86,7 @@ var endings = map[string]ending{
 	},
 	"dumps core": {
 		script: "ulimit -c unlimited; " + dies,
-		first:  func(s *stage, target *process.Target) { s.strike(s.soft, target, unix.SIGABRT) },
+		first:  func(s *stage, target *process.Target) { s.signal(s.soft, target, unix.SIGABRT) },
 		want: story{
 			verdict: "core_dumped", how: "SIGABRT", sent: []string{"SIGABRT"}, severity: plog.SeverityNumberError,
 			message: dumpedCore,
@@ -108,11 +108,11 @@ var endings = map[string]ending{
 	"dies when continued": {
 		script: dies,
 		first: func(s *stage, target *process.Target) {
-			s.strike(s.soft, target, unix.SIGSTOP)
+			s.signal(s.soft, target, unix.SIGSTOP)
 			target.AwaitState("T")
 			s.term(target)
 		},
-		second: func(s *stage, target *process.Target) { s.strike(s.hard, target, unix.SIGCONT) },
+		second: func(s *stage, target *process.Target) { s.signal(s.hard, target, unix.SIGCONT) },
 		want:   story{verdict: "killed", how: "SIGTERM", sent: []string{"SIGTERM"}, lasts: time.Second},
 	},
 	"becomes another program": {
@@ -162,7 +162,7 @@ func TestOutcomes(t *testing.T) {
 	for _, source := range liveSources {
 		t.Run(source.name, func(t *testing.T) {
 			s := newStage(t, source, "outcome: {timeout: 3s}")
-			targets := s.strikeAll()
+			targets := s.signalAll()
 			for name, scene := range scenes {
 				t.Run(name, func(t *testing.T) { scene(s.within(t)) })
 			}
@@ -187,8 +187,8 @@ func (s *stage) within(t *testing.T) *stage {
 	return &inner
 }
 
-// strikeAll strikes a target of each ending, some of them a second time after a while.
-func (s *stage) strikeAll() map[string]*process.Target {
+// signalAll strikes a target of each ending, some of them a second time after a while.
+func (s *stage) signalAll() map[string]*process.Target {
 	s.t.Helper()
 	targets := make(map[string]*process.Target)
 	for name, ending := range endings {
@@ -207,6 +207,6 @@ func (s *stage) strikeAll() map[string]*process.Target {
 			ending.second(s, targets[name])
 		}
 	}
-	require.Less(s.t, time.Since(targets["survives"].Struck), survives, "this machine is too slow for the test")
+	require.Less(s.t, time.Since(targets["survives"].SignaledAt), survives, "this machine is too slow for the test")
 	return targets
 }

@@ -29,12 +29,12 @@ import (
 
 // scenes are what happens beside the endings.
 var scenes = map[string]func(s *stage){
-	"process group":  (*stage).strikeGroup,
+	"process group":  (*stage).signalGroup,
 	"control group":  (*stage).killControlGroup,
 	"500 at once":    (*stage).killCrowd,
 	"500 in a row":   (*stage).killEach,
 	"pid is reused":  (*stage).reuse,
-	"late collector": (*stage).lookLate,
+	"late collector": (*stage).resumeLate,
 	"aborts":         (*stage).abort,
 }
 
@@ -64,7 +64,7 @@ func (s *stage) parent(spans []ptrace.Span) ptrace.Span {
 	return parent
 }
 
-func (s *stage) strikeGroup() {
+func (s *stage) signalGroup() {
 	var members []*process.Target
 	endings := []ending{endings["exits late"], endings["dies"], endings["dies"]}
 	for i, ending := range endings {
@@ -120,28 +120,28 @@ func (s *stage) awaitKilled(pids []int) []ptrace.Span {
 	for _, pid := range pids {
 		ours[int64(pid)] = true
 	}
-	var told []otlp.Record
+	var reported []otlp.Record
 	harness.Eventually(s.t, func() bool {
-		told = told[:0]
+		reported = reported[:0]
 		for _, r := range s.sink.Records() {
 			if pid, _ := r.Attributes["kill.target.pid"].(int64); r.Event == "kill.outcome" && ours[pid] {
-				told = append(told, r)
+				reported = append(reported, r)
 			}
 		}
-		return len(told) >= len(pids)
+		return len(reported) >= len(pids)
 	}, "%d outcomes", len(pids))
-	require.Len(s.t, told, len(pids))
-	for _, r := range told {
+	require.Len(s.t, reported, len(pids))
+	for _, r := range reported {
 		otlp.AssertAttributes(s.t, r, map[string]any{"kill.outcome": "killed", "kill.exit.signal.name": "SIGKILL"})
 	}
-	return s.awaitSpans(told)
+	return s.awaitSpans(reported)
 }
 
 // awaitSpans returns the spans of log records.
-func (s *stage) awaitSpans(told []otlp.Record) []ptrace.Span {
+func (s *stage) awaitSpans(reported []otlp.Record) []ptrace.Span {
 	s.t.Helper()
 	wanted := make(map[pcommon.SpanID]bool)
-	for _, r := range told {
+	for _, r := range reported {
 		wanted[r.SpanID] = true
 	}
 	var spans []ptrace.Span
@@ -152,9 +152,9 @@ func (s *stage) awaitSpans(told []otlp.Record) []ptrace.Span {
 				spans = append(spans, span)
 			}
 		}
-		return len(spans) >= len(told)
-	}, "%d spans", len(told))
-	require.Len(s.t, spans, len(told))
+		return len(spans) >= len(reported)
+	}, "%d spans", len(reported))
+	require.Len(s.t, spans, len(reported))
 	return spans
 }
 
@@ -228,26 +228,26 @@ func (s *stage) reuse() {
 	before := s.check(first, endings["exits late"].want)
 
 	s.term(second)
-	var told []otlp.Record
+	var reported []otlp.Record
 	harness.Eventually(s.t, func() bool {
-		told = s.outcomes(second.PID)
-		return len(told) > 1
+		reported = s.outcomes(second.PID)
+		return len(reported) > 1
 	}, "the outcome of the second")
-	require.Len(s.t, told, 2)
-	assert.NotEqual(s.t, before.TraceID(), told[1].TraceID)
-	otlp.AssertAttributes(s.t, told[1], map[string]any{"kill.target.name": "second", "kill.signal.count": int64(1)})
-	for _, r := range s.told(second.PID, "kill.signal") {
+	require.Len(s.t, reported, 2)
+	assert.NotEqual(s.t, before.TraceID(), reported[1].TraceID)
+	otlp.AssertAttributes(s.t, reported[1], map[string]any{"kill.target.name": "second", "kill.signal.count": int64(1)})
+	for _, r := range s.records(second.PID, "kill.signal") {
 		trace := before.TraceID()
 		if r.Attributes["kill.target.name"] == "second" {
-			trace = told[1].TraceID
+			trace = reported[1].TraceID
 		}
 		assert.Equal(s.t, trace, r.TraceID, r.Body)
 	}
 }
 
-// lookLate lets the collector look only after all is over. Then SIGKILL tells what came
+// resumeLate lets the collector look only after all is over. Then SIGKILL tells what came
 // of it, and after others nobody knows, whoever has the pid now.
-func (s *stage) lookLate() {
+func (s *stage) resumeLate() {
 	require.NoError(s.t, s.c.Command.Process.Signal(syscall.SIGSTOP))
 	termed, replaced, shot := process.StartScript(s.t, "termed", dies, true), process.StartScript(s.t, "replaced", dies, true),
 		process.StartScript(s.t, "shot", dies, true)
@@ -277,7 +277,7 @@ func (s *stage) abort() {
 		targets = append(targets, process.StartScript(s.t, "aborts", "ulimit -c 0; "+dies, true))
 	}
 	for _, target := range targets {
-		s.strike(s.soft, target, unix.SIGABRT)
+		s.signal(s.soft, target, unix.SIGABRT)
 	}
 	for _, target := range targets {
 		s.check(target, story{verdict: "killed", how: "SIGABRT", sent: []string{"SIGABRT"}})

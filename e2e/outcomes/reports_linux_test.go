@@ -43,9 +43,9 @@ type story struct {
 const late = 2 * time.Second
 
 // outcomes returns what is told of the ends of a process.
-func (s *stage) outcomes(pid int) []otlp.Record { return s.told(pid, "kill.outcome") }
+func (s *stage) outcomes(pid int) []otlp.Record { return s.records(pid, "kill.outcome") }
 
-func (s *stage) told(pid int, event string) []otlp.Record {
+func (s *stage) records(pid int, event string) []otlp.Record {
 	var found []otlp.Record
 	for _, r := range s.sink.Records() {
 		if r.Event == event && r.Attributes["kill.target.pid"] == int64(pid) {
@@ -189,15 +189,15 @@ func (s *stage) checkTimes(target *process.Target, want story, outcome otlp.Reco
 		slack = harness.Patience // nobody looked
 	}
 	<-target.Dead
-	assert.WithinRange(s.t, outcome.Time, target.Struck.Add(want.lasts-coarse), target.Died.Add(slack), "end in %q", outcome.Body)
-	assert.LessOrEqual(s.t, took, (target.Died.Sub(target.Struck) + slack + coarse).Seconds(), "duration in %q", outcome.Body)
+	assert.WithinRange(s.t, outcome.Time, target.SignaledAt.Add(want.lasts-coarse), target.DiedAt.Add(slack), "end in %q", outcome.Body)
+	assert.LessOrEqual(s.t, took, (target.DiedAt.Sub(target.SignaledAt) + slack + coarse).Seconds(), "duration in %q", outcome.Body)
 }
 
 // checkSignals asserts that the signals in the log lead to the trace.
 func (s *stage) checkSignals(target *process.Target, want story, outcome otlp.Record) {
 	s.t.Helper()
 	var sent []string
-	for _, r := range append(s.signals(target), s.told(target.PID, "kill.abend")...) {
+	for _, r := range append(s.signals(target), s.records(target.PID, "kill.abend")...) {
 		assert.Equal(s.t, outcome.TraceID, r.TraceID, "trace of %q", r.Body)
 		assert.Equal(s.t, outcome.SpanID, r.SpanID, "span of %q", r.Body)
 		if len(sent) == 0 {
@@ -214,7 +214,7 @@ func (s *stage) checkSignals(target *process.Target, want story, outcome otlp.Re
 func (s *stage) signals(target *process.Target) []otlp.Record {
 	s.t.Helper()
 	var fatal []otlp.Record
-	for _, r := range s.told(target.PID, "kill.signal") {
+	for _, r := range s.records(target.PID, "kill.signal") {
 		if r.Attributes["kill.signal.name"] == "SIGSTOP" {
 			assert.True(s.t, r.SpanID.IsEmpty(), "nobody dies of %q", r.Body)
 			continue
@@ -233,10 +233,10 @@ func (s *stage) checkEvents(target *process.Target, span ptrace.Span) {
 	for i, event := range span.Events().All() {
 		assert.Equal(s.t, "signal", event.Name())
 		assert.Equal(s.t, signals[i].Time, event.Timestamp().AsTime())
-		told := signals[i].Attributes
+		reported := signals[i].Attributes
 		otlp.AssertAttributes(s.t, otlp.Record{Body: signals[i].Body, Attributes: event.Attributes().AsRaw()}, map[string]any{
-			"kill.signal.name": told["kill.signal.name"], "process.pid": told["process.pid"],
-			"kill.syscall": told["kill.syscall"], "kill.result": "success",
+			"kill.signal.name": reported["kill.signal.name"], "process.pid": reported["process.pid"],
+			"kill.syscall": reported["kill.syscall"], "kill.result": "success",
 		})
 	}
 }

@@ -24,7 +24,7 @@ import (
 
 // What becomes of targets when the collector does not live as long as they.
 
-const exitsWhenTold = "trap 'read -r line; exit 3' TERM; " + keepsWaiting
+const exitsOnInput = "trap 'read -r line; exit 3' TERM; " + keepsWaiting
 
 // TestOutcomesOverARestart ends the collector between the first signal to a target and
 // its end.
@@ -44,10 +44,10 @@ func TestOutcomesOverARestart(t *testing.T) {
 				falls := process.StartScript(t, "falls", dies, true)
 				s.kill(falls)
 				s.check(falls, endings["is killed"].want)
-				exits := process.StartScript(t, "exits", exitsWhenTold, true)
+				exits := process.StartScript(t, "exits", exitsOnInput, true)
 				fights, vanishes := process.StartScript(t, "fights", resists, true), process.StartScript(t, "vanishes", resists, true)
-				leader := process.StartScript(t, "leader", exitsWhenTold, true)
-				member := process.StartScript(t, "member", exitsWhenTold, true, inGroup(leader.PID))
+				leader := process.StartScript(t, "leader", exitsOnInput, true)
+				member := process.StartScript(t, "member", exitsOnInput, true, inGroup(leader.PID))
 				for _, target := range []*process.Target{exits, fights, vanishes} {
 					s.term(target)
 				}
@@ -85,7 +85,7 @@ func TestOutcomesOverARestart(t *testing.T) {
 func (s *stage) awaitSignals(targets ...*process.Target) {
 	s.t.Helper()
 	for _, target := range targets {
-		harness.Eventually(s.t, func() bool { return len(s.told(target.PID, "kill.signal")) > 0 }, "the signal to process %d", target.PID)
+		harness.Eventually(s.t, func() bool { return len(s.records(target.PID, "kill.signal")) > 0 }, "the signal to process %d", target.PID)
 	}
 }
 

@@ -90,7 +90,7 @@ func (s *stage) begin() {
 }
 
 // strike sends a signal.
-func (s *stage) strike(sender *process.Sender, target *process.Target, signal syscall.Signal) {
+func (s *stage) signal(sender *process.Sender, target *process.Target, signal syscall.Signal) {
 	s.t.Helper()
 	sender.Kill(target, signal)
 }
@@ -98,7 +98,7 @@ func (s *stage) strike(sender *process.Sender, target *process.Target, signal sy
 // call sends a signal in any way.
 func (s *stage) call(sender *process.Sender, order orders.Order, targets ...*process.Target) {
 	s.t.Helper()
-	sender.Strike(order, targets...)
+	sender.Signal(order, targets...)
 }
 
 // needCores skips a test where a core would not fall into the working directory.

@@ -39,7 +39,7 @@ func newKeeper(t *testing.T, log string) *keeper {
 }
 
 // look opens what is new.
-func (k *keeper) look() {
+func (k *keeper) openNew() {
 	paths, _ := filepath.Glob(k.log + "*") // the pattern is good
 	for _, path := range paths {
 		file, err := os.Open(path)
@@ -52,13 +52,13 @@ func (k *keeper) look() {
 			k.files[stat.Ino] = file
 			continue
 		}
-		_ = file.Close() // was only read from
+		_ = file.Close() // it was only read
 	}
 }
 
 func (k *keeper) close() {
 	for _, file := range k.files {
-		_ = file.Close() // was only read from
+		_ = file.Close() // it was only read
 	}
 }
 
@@ -108,7 +108,7 @@ func stampOf(match []string) int64 {
 // lines yields the lines of all files.
 func (k *keeper) lines() func(func(string) bool) {
 	return func(yield func(string) bool) {
-		k.look()
+		k.openNew()
 		for _, file := range k.files {
 			reader := bufio.NewReader(io.NewSectionReader(file, 0, math.MaxInt64))
 			for line, err := reader.ReadString('\n'); err == nil; line, err = reader.ReadString('\n') {
@@ -133,7 +133,7 @@ func (k *keeper) awaitQuiet() {
 
 // size returns how much has been written in all.
 func (k *keeper) size() int64 {
-	k.look()
+	k.openNew()
 	var sum int64
 	for _, file := range k.files {
 		info, err := file.Stat()

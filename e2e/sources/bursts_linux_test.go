@@ -106,7 +106,7 @@ func messages(t *testing.T, path string) func(func(plog.Logs) bool) {
 	t.Helper()
 	file, err := os.Open(path)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = file.Close() }) // was only read from
+	t.Cleanup(func() { _ = file.Close() }) // it was only read
 	return func(yield func(plog.Logs) bool) {
 		for {
 			var length [4]byte

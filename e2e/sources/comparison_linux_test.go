@@ -28,16 +28,16 @@ import (
 // must tell the same of them, but for what one of them cannot know
 // (docs/events.md, "What each source can know").
 
-// ownWords are attributes that only one of the two tells, or each in its own way.
-var ownWords = []string{
+// sourceSpecific are attributes that only one of the two tells, or each in its own way.
+var sourceSpecific = []string{
 	"kill.audit.arch", "kill.audit.key", "kill.audit.serial", "kill.audit.subject", "kill.audit.tty",
 	"kill.delivery", "kill.signal.code", "kill.source", "kill.target.selinux.label", "kill.target.thread.id",
 	"log.record.uid", "thread.id",
 }
 
-// fromTheTable are attributes that an audit record does not hold: they may be
+// fromProcessTable are attributes that an audit record does not hold: they may be
 // missing for a process that lived for less than a quarter of a second.
-var fromTheTable = []string{
+var fromProcessTable = []string{
 	"kill.target.executable.path", "kill.target.title", "kill.target.start_time", "kill.target.container.id",
 	"kill.target.k8s.pod.uid", "kill.target.systemd.unit", "kill.target.cgroup", "process.creation.time",
 	"kill.sender.ancestry", "container.id", "k8s.pod.uid", "kill.sender.systemd.unit", "process.linux.cgroup",
@@ -76,7 +76,7 @@ func (s *scenario) deeds(records []otlp.Record) map[deed][]otlp.Record {
 	return all
 }
 
-func TestBothSourcesTellTheSame(t *testing.T) {
+func TestBothSourcesReportTheSame(t *testing.T) {
 	audit.Use(t)
 	s := newScenario(t)
 	audited, traced := otlp.NewSink(t, "grpc"), otlp.NewSink(t, "grpc")
@@ -96,7 +96,7 @@ func TestBothSourcesTellTheSame(t *testing.T) {
 func (s *scenario) compare(audited, traced map[deed][]otlp.Record) {
 	found := make(map[string]*difference)
 	compared := 0
-	for _, d := range slices.SortedFunc(maps.Keys(audited), byWhom) {
+	for _, d := range slices.SortedFunc(maps.Keys(audited), byProcesses) {
 		if len(audited[d]) != len(traced[d]) {
 			s.t.Errorf("%+v: %d times with netlink, %d with ebpf: %s", d, len(audited[d]), len(traced[d]), audited[d][0].Body)
 			continue
@@ -129,7 +129,7 @@ type difference struct {
 	what, in string
 }
 
-func byWhom(a, b deed) int {
+func byProcesses(a, b deed) int {
 	return cmp.Or(cmp.Compare(a.sender, b.sender), cmp.Compare(a.target, b.target), cmp.Compare(a.signal, b.signal),
 		cmp.Compare(a.call, b.call))
 }
@@ -159,7 +159,7 @@ func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]s
 	}
 	for _, name := range names {
 		a := audited.Attributes[name]
-		if !slices.Contains(ownWords, name) && (a != nil || !s.unrecorded(d, name)) {
+		if !slices.Contains(sourceSpecific, name) && (a != nil || !s.unrecorded(d, name)) {
 			note(name, a, traced.Attributes[name])
 		}
 	}
@@ -171,7 +171,7 @@ func (s *scenario) unrecorded(d deed, name string) bool {
 	if name == "process.title" {
 		return d.sender == d.target && d.signal == int64(unix.SIGKILL) // the dead have no memory that it could be read from
 	}
-	return (s.brief[d.sender] || s.brief[d.target]) && slices.Contains(fromTheTable, name)
+	return (s.brief[d.sender] || s.brief[d.target]) && slices.Contains(fromProcessTable, name)
 }
 
 // ended reports whether all that the last sender was told to send is there.

@@ -28,9 +28,9 @@ type loaded struct {
 	links    []link.ID
 }
 
-// lookFor returns the rings of a size, the programs that write into them, and what
+// findLoaded returns the rings of a size, the programs that write into them, and what
 // calls these. It fails with EAGAIN where one is just going.
-func lookFor(size uint32) (l loaded, err error) {
+func findLoaded(size uint32) (l loaded, err error) {
 	for id, err := ebpf.MapGetNextID(0); err == nil; id, err = ebpf.MapGetNextID(id) {
 		m, err := ebpf.NewMapFromID(id)
 		if err != nil {
@@ -81,7 +81,7 @@ func TestLeavesNothingInTheKernel(t *testing.T) {
 			var during loaded
 			harness.Eventually(t, func() bool {
 				var err error
-				during, err = lookFor(oddRing)
+				during, err = findLoaded(oddRing)
 				return err == nil
 			}, "what is loaded can be listed")
 			assert.Len(t, during.rings, 1)
@@ -99,7 +99,7 @@ func TestLeavesNothingInTheKernel(t *testing.T) {
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	harness.Eventually(t, func() bool {
-		left, err := lookFor(oddRing)
+		left, err := findLoaded(oddRing)
 		return err == nil && len(left.rings)+len(left.programs)+len(left.links) == 0
 	}, "nothing is left in the kernel")
 }

@@ -40,8 +40,8 @@ func hog() {
 	fmt.Println("nobody minds", memory[most-1])
 }
 
-// struck waits for what the kernel is said to have sent to a process.
-func struck(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
+// awaitFromKernel waits for what the kernel is said to have sent to a process.
+func awaitFromKernel(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
 	t.Helper()
 	var found otlp.Record
 	harness.Eventually(t, func() bool {
@@ -56,7 +56,7 @@ func struck(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
 	return found
 }
 
-func TestTellsWhoRanOutOfMemory(t *testing.T) {
+func TestReportsAnOutOfMemoryKill(t *testing.T) {
 	harness.NeedRoot(t)
 	const limit = 64 << 20
 	file, mount := "memory.limit_in_bytes", process.CgroupMount(t, "memory")
@@ -82,7 +82,7 @@ func TestTellsWhoRanOutOfMemory(t *testing.T) {
 	require.NoError(t, err)
 	require.EqualError(t, hog.Wait(), "signal: killed")
 
-	r := struck(t, sink, "kill.signal", pid)
+	r := awaitFromKernel(t, sink, "kill.signal", pid)
 	c.Stop()
 	name := filepath.Base(os.Args[0])
 	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", name, pid), r.Body)
@@ -111,7 +111,7 @@ func enable(t *testing.T, mount, controller string) {
 }
 
 // What kills a control group is told with each of its processes.
-func TestTellsWhoKilledAControlGroup(t *testing.T) {
+func TestReportsTheKillOfAControlGroup(t *testing.T) {
 	group := process.NewCgroup(t, "/auditkill-e2e.slice/killed.scope")
 	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
 		harness.Skip(t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
@@ -127,7 +127,7 @@ func TestTellsWhoKilledAControlGroup(t *testing.T) {
 	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
 	require.NoError(t, killer.Run())
 	for _, victim := range victims {
-		r := struck(t, sink, "kill.signal", victim)
+		r := awaitFromKernel(t, sink, "kill.signal", victim)
 		assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to sender-\w+\[%d\], prompted by sh\[%d\] \(/\S+, uid 0\)$`,
 			victim, killer.Process.Pid), r.Body)
 		assert.Equal(t, plog.SeverityNumberWarn, r.Severity)
@@ -141,13 +141,13 @@ func TestTellsWhoKilledAControlGroup(t *testing.T) {
 }
 
 // A crash is two events: the signal, and the death of it.
-func TestTellsOfACrash(t *testing.T) {
+func TestReportsACrash(t *testing.T) {
 	harness.NeedRoot(t)
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
 	s := process.NewSender(t, process.NativeSender(t))
 	s.Dies(orders.Order{Call: orders.Fault, Signal: int(unix.SIGSEGV)})
-	raised, died := struck(t, sink, "kill.signal", s.PID), struck(t, sink, "kill.abend", s.PID)
+	raised, died := awaitFromKernel(t, sink, "kill.signal", s.PID), awaitFromKernel(t, sink, "kill.abend", s.PID)
 	c.Stop()
 	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash)", s.Name, s.PID), raised.Body)
 	assert.Equal(t, plog.SeverityNumberWarn, raised.Severity)

@@ -63,7 +63,7 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 
 			harness.Eventually(t, func() bool { return lost(c) > 0 }, "the loss is told")
 			goesOn(t, c, sink)
-			assertTrue(t, sink.Records(), senders)
+			assertCompleteOrMarked(t, sink.Records(), senders)
 		})
 	}
 }
@@ -154,12 +154,12 @@ func blockPipeline(t *testing.T, receiver string) {
 	assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
 	release()
 	goesOn(t, c, sink)
-	assertTrue(t, sink.Records(), senders)
+	assertCompleteOrMarked(t, sink.Records(), senders)
 }
 
-// assertTrue checks that what is delivered of senders that always do the same is
+// assertCompleteOrMarked checks that what is delivered of senders that always do the same is
 // complete, or says that it is not.
-func assertTrue(t *testing.T, records []otlp.Record, senders []*process.Sender) {
+func assertCompleteOrMarked(t *testing.T, records []otlp.Record, senders []*process.Sender) {
 	t.Helper()
 	for _, s := range senders {
 		own := delivered(records, []*process.Sender{s})

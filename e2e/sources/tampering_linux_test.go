@@ -96,7 +96,7 @@ func TestTurnsAuditOnAgain(t *testing.T) {
 	goesOn(t, c, sink)
 }
 
-func TestTellsThatAuditdIsStopped(t *testing.T) {
+func TestReportsThatAuditdStopped(t *testing.T) {
 	audit.Use(t)
 	sink := otlp.NewSink(t, "grpc")
 	daemon := audit.NewDaemon(t, "log_format = RAW")

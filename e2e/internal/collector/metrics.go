@@ -12,11 +12,11 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Metric returns the sum of the series of one of the receiver's metrics; 0 if there is
-// none yet, and -1 if the collector does not answer.
+// Metric returns the sum of all series of one of the receiver's metrics: 0 if it has none
+// yet, and -1 if the collector does not answer.
 func (c *Collector) Metric(name string) int { return c.MetricOf(name, "") }
 
-// MetricOf returns the sum of those series that have a label.
+// MetricOf returns the sum of the series that have a label.
 func (c *Collector) MetricOf(name, label string) int {
 	return c.sum(func(series string) bool {
 		metric, _, _ := strings.Cut(series, "{")
@@ -24,8 +24,8 @@ func (c *Collector) MetricOf(name, label string) int {
 	})
 }
 
-// ExporterMetric returns the sum of the series of the collector's own metrics whose names
-// begin so, and that have all labels.
+// ExporterMetric returns the sum of the series of the collector's own metrics whose name
+// begins with name and that have all labels.
 func (c *Collector) ExporterMetric(name string, labels ...string) int {
 	return c.sum(func(series string) bool {
 		wanted := strings.HasPrefix(series, "otelcol_"+name)

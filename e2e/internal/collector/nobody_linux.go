@@ -17,14 +17,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// AsNobody runs the collector as a user without rights if the test runs as
-// root.
+// AsNobody returns an option that runs the collector as an unprivileged user, also if the
+// test runs as root.
 func AsNobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return func(*exec.Cmd) {}
 	}
-	// The folders above the original may be closed to others.
+	// Other users may not be able to enter the folders above the original.
 	directory := harness.PublicDir(t)
 	path := filepath.Join(directory, "otelcol-auditkill")
 	source, err := os.Open(harness.Distribution())

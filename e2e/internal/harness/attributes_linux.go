@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Attributes returns what the kernel is to do when a command starts, to be changed.
+// Attributes returns a command's SysProcAttr for changes, and creates it if necessary.
 func Attributes(command *exec.Cmd) *syscall.SysProcAttr {
 	if command.SysProcAttr == nil {
 		command.SysProcAttr = new(syscall.SysProcAttr)

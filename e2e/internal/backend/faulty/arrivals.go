@@ -48,7 +48,7 @@ func ArrivalsOf(records []otlp.Record) []Arrival {
 	return arrived
 }
 
-// bulkArrivals reads pairs of an action and a document. The uid is the id of the document.
+// bulkArrivals returns the serial and the uid of each document. The uid is its id.
 func bulkArrivals(r *http.Request) ([]Arrival, error) {
 	documents, err := bulk.Read(r)
 	if err != nil {
@@ -71,13 +71,13 @@ func bulkArrivals(r *http.Request) ([]Arrival, error) {
 	return arrived, nil
 }
 
-// BulkItem is what Elasticsearch says to one document.
+// BulkItem is Elasticsearch's response to one document.
 type BulkItem struct {
 	Status int
 	Kind   string
 }
 
-// AnswerBulk takes the documents of a bulk request, but for those that failed tells of.
+// AnswerBulk answers a bulk request. It accepts the documents for which failed returns nil, and returns these.
 func AnswerBulk(w http.ResponseWriter, arrived []Arrival, failed func(serial int) *BulkItem) (taken []Arrival) {
 	var items []string
 	for _, a := range arrived {
