@@ -15,10 +15,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// Where a process belongs is told by its control group.
+// The control group of a process tells which container, pod and unit it belongs to.
 
-// Both ends of a signal are told with their container, pod and unit, also those of
-// a target that is gone.
+// Sender and target are reported with their container, pod and unit, even if the target is gone.
 func TestReportsContainersAndUnits(t *testing.T) {
 	const (
 		container = "e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0"

@@ -25,11 +25,11 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What the kernel sends by itself (docs/events.md, "What the kernel sends").
+// Signals that the kernel sends (docs/events.md, "What the kernel sends").
 
 func init() { harness.Roles["hog"] = hog }
 
-// hog takes more memory than it is given, once it is told to.
+// hog waits for a line, and then uses more memory than its limit.
 func hog() {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
 	const most = 512 << 20
@@ -37,10 +37,10 @@ func hog() {
 	for i := 0; i < most; i += os.Getpagesize() {
 		memory[i] = 1
 	}
-	fmt.Println("nobody minds", memory[most-1])
+	fmt.Println("no limit stops it", memory[most-1])
 }
 
-// awaitFromKernel waits for what the kernel is said to have sent to a process.
+// awaitFromKernel waits for the log record about a signal from the kernel to a process.
 func awaitFromKernel(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
 	t.Helper()
 	var found otlp.Record
@@ -95,7 +95,7 @@ func TestReportsAnOutOfMemoryKill(t *testing.T) {
 	})
 }
 
-// enable lets groups of version 2 limit something, until the test ends.
+// enable enables a controller for groups of version 2 until the test ends.
 func enable(t *testing.T, mount, controller string) {
 	t.Helper()
 	path := filepath.Join(mount, "cgroup.subtree_control")
@@ -110,7 +110,7 @@ func enable(t *testing.T, mount, controller string) {
 	t.Cleanup(func() { assert.NoError(t, os.WriteFile(path, []byte("-"+controller), 0)) })
 }
 
-// What kills a control group is told with each of its processes.
+// The kill of a control group is reported for each of its processes.
 func TestReportsTheKillOfAControlGroup(t *testing.T) {
 	group := process.NewCgroup(t, "/auditkill-e2e.slice/killed.scope")
 	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
@@ -118,7 +118,8 @@ func TestReportsTheKillOfAControlGroup(t *testing.T) {
 	}
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
-	// None is the parent of another: the kernel would tell its children of its death, perhaps before cgroup.kill is at them.
+	// None of them is a child of another: its parent's death would signal it (PR_SET_PDEATHSIG), perhaps before
+	// cgroup.kill does.
 	program := process.NativeSender(t)
 	var victims []int
 	for range 4 {
@@ -140,7 +141,7 @@ func TestReportsTheKillOfAControlGroup(t *testing.T) {
 	c.Stop()
 }
 
-// A crash is two events: the signal, and the death of it.
+// A crash leads to two events: the signal, and the death from it.
 func TestReportsACrash(t *testing.T) {
 	harness.NeedRoot(t)
 	sink := otlp.NewSink(t, "grpc")
