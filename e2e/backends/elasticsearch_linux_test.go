@@ -26,9 +26,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// What Elasticsearch is sent: documents by its bulk API, and OTLP.
+// What the collector sends to Elasticsearch: documents over the bulk API, or OTLP.
 
-// document is one that Elasticsearch was asked to create.
+// document is a document that Elasticsearch was asked to create.
 type document struct {
 	Index, ID string
 	// Source is the document itself.
@@ -46,14 +46,14 @@ type document struct {
 	}
 }
 
-// elasticsearch keeps documents as Elasticsearch does: the first of each id.
+// elasticsearch is a stand-in that, like Elasticsearch, keeps the first document of each id.
 type elasticsearch struct {
 	t       *testing.T
 	address string
 
 	mutex     sync.Mutex
 	documents map[string]document
-	// refused are those that came again.
+	// refused counts documents that were sent again.
 	refused int
 }
 
@@ -78,7 +78,7 @@ func (e *elasticsearch) environment() map[string]string {
 	return map[string]string{"ELASTICSEARCH_ENDPOINT": e.address, "ELASTICSEARCH_API_KEY": elasticKey}
 }
 
-// assertKey checks a header whose first word may be written in any case (RFC 9110).
+// assertKey checks the Authorization header. Its scheme is case-insensitive (RFC 9110).
 func assertKey(t *testing.T, r *http.Request) {
 	t.Helper()
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -106,7 +106,7 @@ func (e *elasticsearch) bulk(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": failed, "items": items})
 }
 
-// create takes a document of an id that is new.
+// create keeps a document if its id is new.
 func (e *elasticsearch) create(from bulk.Document) (item map[string]any, status int) {
 	d := document{Index: from.Index, ID: from.ID}
 	assert.NoError(e.t, json.Unmarshal(from.Source, &d.Source))
@@ -123,14 +123,14 @@ func (e *elasticsearch) create(from bulk.Document) (item map[string]any, status 
 	return map[string]any{"create": answer}, http.StatusCreated
 }
 
-// all returns what there is, and how much was refused.
+// all returns the documents, and how many were refused.
 func (e *elasticsearch) all() (documents []document, refused int) {
 	e.mutex.Lock()
 	defer e.mutex.Unlock()
 	return slices.Collect(maps.Values(e.documents)), e.refused
 }
 
-// elasticRoutes are the ways to Elasticsearch's bulk API.
+// elasticRoutes are the configurations that send to Elasticsearch's bulk API.
 var elasticRoutes = map[string]func(*testing.T, *elasticsearch){
 	"agent": func(t *testing.T, e *elasticsearch) {
 		t.Helper()
@@ -154,7 +154,7 @@ func TestElasticsearchDocuments(t *testing.T) {
 			for _, crime := range crimes {
 				pids[float64(crime.target.PID)] = true
 			}
-			// All are attempts, and all but one succeed: then there is an outcome and a trace.
+			// Each crime leads to kill.signal. All but one succeed, and also lead to an outcome and a span.
 			want := map[string]int{
 				"kill.signal": len(crimes), "kill.outcome": len(crimes) - 1, "": len(crimes) - 1,
 			}
@@ -166,7 +166,7 @@ func TestElasticsearchDocuments(t *testing.T) {
 					return !pids[pid]
 				})
 				return len(documents) >= 3*len(crimes)-2
-			}, "all are documents")
+			}, "all events are documents")
 			got := make(map[string]int)
 			for _, d := range documents {
 				got[d.Source.EventName]++
@@ -177,7 +177,7 @@ func TestElasticsearchDocuments(t *testing.T) {
 	}
 }
 
-// check compares where a document lies with what it is.
+// check checks that the index and the id of a document match its content.
 func (d *document) check(t *testing.T) {
 	t.Helper()
 	assert.Equal(t, "auditkill", d.Source.Resource.Attributes["service.name"])
@@ -195,7 +195,7 @@ func (d *document) check(t *testing.T) {
 	assert.NotEmpty(t, d.Source.Body.Text)
 }
 
-// What comes again has the same id, and is no error.
+// A log record that is sent again has the same id, and its refusal is no error.
 func TestElasticsearchKeepsTheFirst(t *testing.T) {
 	t.Parallel()
 	const events = 2000
@@ -213,14 +213,14 @@ service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/ho
 		return c
 	}
 	read()
-	c := read() // with a storage that knows nothing of the first time
+	c := read() // with a new storage, so that it reads everything again
 	documents, refused := e.all()
 	assert.Len(t, documents, events)
 	assert.Equal(t, events, refused)
 	assert.NotContains(t, c.Output.String(), "\terror\t")
 }
 
-// Elasticsearch's own OTLP endpoint, which asks for the same header.
+// Elasticsearch's own OTLP endpoint needs the same header.
 func TestElasticsearchTakesOTLP(t *testing.T) {
 	harness.NeedRoot(t)
 	sink := otlp.NewSink(t, "http")
@@ -249,6 +249,6 @@ func TestElasticsearchTakesOTLP(t *testing.T) {
 			}
 		}
 		return len(reported) == len(want) && len(sink.Spans()) >= len(crimes)-1
-	}, "all have arrived")
+	}, "everything has arrived")
 	require.Len(t, want, len(crimes))
 }

@@ -30,17 +30,17 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// The queries in ES|QL. There is no Elasticsearch here to ask: what is proved is that
-// each names only fields, and compares them only with values, that are in the documents
-// which the gateway sends for the simulated fleet, and that what Kibana imports holds together.
+// The queries in ES|QL. There is no Elasticsearch here to run them. The tests show that each query uses
+// only fields and values that are in the documents which the gateway sends for the simulated fleet, and
+// that the files for Kibana are consistent.
 
-// bulkSink takes bulk requests as Elasticsearch does.
+// bulkSink accepts bulk requests as Elasticsearch does.
 type bulkSink struct {
 	mutex     sync.Mutex
 	documents []indexed
 }
 
-// indexed is a document.
+// indexed is an indexed document.
 type indexed struct {
 	index, id string
 	fields    map[string]any
@@ -82,8 +82,8 @@ func readBulk(r *http.Request) ([]indexed, error) {
 	return all, nil
 }
 
-// flatten names fields as ES|QL does: the attributes of the record and of the resource
-// with and without where they are (passthrough, in the mapping for logs-*.otel-*).
+// flatten names fields as ES|QL does. The attributes of the record and of the resource have names with
+// and without the prefix of their object (passthrough, in the mapping for logs-*.otel-*).
 func flatten(into map[string]any, prefix string, fields map[string]any) {
 	for name, value := range fields {
 		name = prefix + name
@@ -106,7 +106,7 @@ func (e *bulkSink) taken() []indexed {
 	return slices.Clone(e.documents)
 }
 
-// startElasticGateway runs a gateway to Elastic, and returns a connection to it.
+// startElasticGateway runs a gateway that sends to a bulkSink, and returns a connection to the gateway.
 func startElasticGateway(t *testing.T) (*bulkSink, *grpc.ClientConn) {
 	t.Helper()
 	backend := new(bulkSink)
@@ -120,11 +120,11 @@ func startElasticGateway(t *testing.T) (*bulkSink, *grpc.ClientConn) {
 	return backend, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
 }
 
-// Every query names what is in the documents.
+// Every query uses only fields and values that are in the documents.
 func TestQueriesElasticFields(t *testing.T) {
 	backend, connection := startElasticGateway(t)
 	count := sendFleet(t, connection, fleetNow())
-	documents := backend.taken() // the gateway answers once all is indexed
+	documents := backend.taken() // the gateway answers once everything is indexed
 	require.Len(t, documents, count)
 	known := make(map[string]map[string]bool) // the values of each field
 	for _, d := range documents {
@@ -147,13 +147,13 @@ func TestQueriesElasticFields(t *testing.T) {
 			assert.True(t, matches, "the data stream")
 			assert.Empty(t, unknownIn(query, known))
 
-			// And a query can be wrong.
+			// A wrong query is detected.
 			assert.NotEmpty(t, unknownIn(strings.Replace(query, "host.name", "hostname.name", 1)+"| SORT kill.targets", known))
 		})
 	}
 }
 
-// readESQL returns all queries, those of the rules as well.
+// readESQL returns all queries, including those of the rules.
 func readESQL(t *testing.T) map[string]string {
 	t.Helper()
 	queries := make(map[string]string)
@@ -167,8 +167,8 @@ func readESQL(t *testing.T) map[string]string {
 	return queries
 }
 
-// Elasticsearch gets the events of a span as documents among the log records. They are
-// signals that are there already, and no query may count them as well.
+// Elasticsearch receives span events as documents among the log records. These signals also have log
+// records of their own, so no query may count them a second time.
 func TestQueriesElasticSpanEvents(t *testing.T) {
 	backend, connection := startElasticGateway(t)
 	var data json.RawMessage
@@ -186,10 +186,10 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 	}
 	require.NotEmpty(t, events)
 	lacking := []string{"kill.complete", "kill.escalated"}
-	ids := make(map[string]bool) // which what comes again has again
+	ids := make(map[string]bool) // a duplicate has the same id
 	for _, event := range events {
 		assert.Regexp(t, "^[0-9a-f]{16}-[0-9]+-[0-9]*-[0-9]+$", event.id)
-		assert.False(t, ids[event.id], "two have the id %s", event.id)
+		assert.False(t, ids[event.id], "two documents have the id %s", event.id)
 		ids[event.id] = true
 		assert.Equal(t, "signal", event.fields["event_name"])
 		for _, field := range lacking {
@@ -207,15 +207,15 @@ var (
 	esqlField = regexp.MustCompile(`@timestamp|\b[a-z_]+(?:\.[a-z_]+)*\b`)
 	esqlValue = regexp.MustCompile(`([a-z_.]+) (?:==|(?:NOT )?IN) (?:"([^"]*)"|\(([^)]*)\)|(\w+))`)
 	esqlGiven = regexp.MustCompile(`([a-z_.]+) = `)
-	// What cannot be the name of a column unless it is quoted, and what else is in lower case.
+	// Words that must be quoted if they are names of columns, and other words in lower case.
 	esqlReserved = []string{
 		"and", "as", "asc", "by", "desc", "first", "in", "is", "last", "like", "not", "nulls", "on", "or", "rlike", "where", "with",
 	}
 	esqlWords = []string{"true", "false", "null", "hour", "_id", "_index", "_version"}
 )
 
-// unknownIn returns the fields, and the values that fields are compared with, that no
-// document has, and the names that the language does not permit.
+// unknownIn returns the fields of a query, and the values that it compares them with, that no document
+// has. It also returns the names that ES|QL does not allow.
 func unknownIn(query string, known map[string]map[string]bool) []string {
 	var unknown []string
 	given := []string{}
@@ -240,7 +240,7 @@ func unknownIn(query string, known map[string]map[string]bool) []string {
 	return unknown
 }
 
-// savedObject is one that Kibana imports.
+// savedObject is an object that Kibana imports.
 type savedObject struct {
 	ID         string `json:"id"`
 	Type       string `json:"type"`
@@ -290,7 +290,7 @@ func readNDJSON[T any](t *testing.T, name string) []T {
 	return all
 }
 
-// readObjects returns the saved objects by their type; the last line tells how many there are.
+// readObjects returns the saved objects by their type. The last line of the file has their number.
 func readObjects(t *testing.T) map[string][]savedObject {
 	t.Helper()
 	all := readNDJSON[savedObject](t, "saved-objects.ndjson")
@@ -303,7 +303,7 @@ func readObjects(t *testing.T) map[string][]savedObject {
 	return objects
 }
 
-// What Kibana imports holds together: a Discover session for each question, all of them on
+// The saved objects for Kibana are consistent: a Discover session for each question, all of them on
 // the dashboard.
 func TestQueriesElasticSavedObjects(t *testing.T) {
 	t.Parallel()
@@ -344,7 +344,7 @@ func TestQueriesElasticSavedObjects(t *testing.T) {
 	}
 }
 
-// detectionRule is one of Elastic Security.
+// detectionRule is a rule of Elastic Security.
 type detectionRule struct {
 	RuleID        string   `json:"rule_id"`
 	Name          string   `json:"name"`
@@ -368,8 +368,8 @@ func readDetectionRules(t *testing.T) []detectionRule {
 	return all[:last]
 }
 
-// The detection rules have what the import asks for. Those that count hosts tell what they
-// have found, the others are the documents themselves, of which each alerts once.
+// The detection rules have what the import needs. Rules that count hosts return the counts; the others
+// return documents with their ids, so that each document alerts once.
 func TestQueriesElasticDetectionRules(t *testing.T) {
 	t.Parallel()
 	var ids []string
