@@ -199,9 +199,9 @@ type deployedSource struct {
 	chosen string
 	// source is the value of kill.source.
 	source string
-	// reportsEnd is true if the source reports how the target ended, reportsPrograms if it
+	// tellsEnd is true if the source reports how the target ended, tellsPrograms if it
 	// reports the program of a target that started before the collector.
-	reportsEnd, reportsPrograms bool
+	tellsEnd, tellsPrograms bool
 	// logGroup is the group that may read auditd's log; only root if it is empty.
 	logGroup string
 }
@@ -209,12 +209,12 @@ type deployedSource struct {
 var deployedSources = []deployedSource{
 	{
 		name: "ebpf", chosen: "tracing signals in the kernel, as no source is configured and eBPF is possible",
-		source: "ebpf", reportsEnd: true, reportsPrograms: true,
+		source: "ebpf", tellsEnd: true, tellsPrograms: true,
 	},
 	{
 		name: "netlink", dropIn: true,
 		chosen: "listening to the kernel, as no source is configured and eBPF is not possible",
-		source: "audit_unicast", reportsEnd: true, reportsPrograms: true,
+		source: "audit_unicast", tellsEnd: true, tellsPrograms: true,
 	},
 	{
 		name: "file", dropIn: true,
@@ -259,14 +259,14 @@ func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, v
 	require.NoError(t, killer.Run())
 	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.PID)
 	service.Says(sent)
-	if s.reportsEnd {
+	if s.tellsEnd {
 		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.PID))
 	}
 	reported := lineWith(service.Output.String(), sent)
 	assert.Contains(t, reported, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
 	assert.Contains(t, reported, "kill.source="+s.source)
 	assert.Contains(t, reported, "kill.complete=true")
-	assert.Equal(t, s.reportsPrograms, strings.Contains(reported, "kill.target.executable.path="), reported)
+	assert.Equal(t, s.tellsPrograms, strings.Contains(reported, "kill.target.executable.path="), reported)
 }
 
 func lineWith(text, part string) string {
