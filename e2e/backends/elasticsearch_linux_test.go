@@ -6,13 +6,10 @@ package backends
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -46,36 +43,15 @@ type document struct {
 	}
 }
 
-// elasticsearch is a stand-in that, like Elasticsearch, keeps the first document of each id.
-type elasticsearch struct {
-	t       *testing.T
-	address string
-
-	mutex     sync.Mutex
-	documents map[string]document
-	// refused counts documents that were sent again.
-	refused int
-}
-
 const elasticKey = "c2VjcmV0OnZlcnkgc2VjcmV0"
 
-func newElasticsearch(t *testing.T) *elasticsearch {
+func newElasticsearch(t *testing.T) *bulk.Store {
 	t.Helper()
-	e := &elasticsearch{t: t, documents: make(map[string]document)}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-Elastic-Product", "Elasticsearch") // or its client refuses to talk
-		_, _ = io.WriteString(w, `{"version": {"number": "8.16.0"}}`)
-	})
-	mux.HandleFunc("POST /_bulk", e.bulk)
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	e.address = server.URL
-	return e
+	return bulk.NewStore(t, func(r *http.Request) { assertKey(t, r) })
 }
 
-func (e *elasticsearch) environment() map[string]string {
-	return map[string]string{"ELASTICSEARCH_ENDPOINT": e.address, "ELASTICSEARCH_API_KEY": elasticKey}
+func elasticEnvironment(store *bulk.Store) map[string]string {
+	return map[string]string{"ELASTICSEARCH_ENDPOINT": store.URL, "ELASTICSEARCH_API_KEY": elasticKey}
 }
 
 // assertKey checks the Authorization header. Its scheme is case-insensitive (RFC 9110).
@@ -86,59 +62,27 @@ func assertKey(t *testing.T, r *http.Request) {
 	assert.Equal(t, elasticKey, key)
 }
 
-func (e *elasticsearch) bulk(w http.ResponseWriter, r *http.Request) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	assertKey(e.t, r)
-	documents, err := bulk.Read(r)
-	if !assert.NoError(e.t, err) {
-		return
+// documentsOf decodes the documents in a store.
+func documentsOf(t *testing.T, store *bulk.Store) []document {
+	t.Helper()
+	stored, _ := store.Documents()
+	documents := make([]document, len(stored))
+	for i, d := range stored {
+		documents[i].Index, documents[i].ID = d.Index, d.ID
+		assert.NoError(t, json.Unmarshal(d.Source, &documents[i].Source))
 	}
-	items := make([]any, len(documents))
-	failed := false
-	for i, d := range documents {
-		item, status := e.create(d)
-		failed = failed || status != http.StatusCreated
-		items[i] = item
-	}
-	w.Header().Set("X-Elastic-Product", "Elasticsearch")
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"errors": failed, "items": items})
-}
-
-// create keeps a document if its id is new.
-func (e *elasticsearch) create(from bulk.Document) (item map[string]any, status int) {
-	d := document{Index: from.Index, ID: from.ID}
-	assert.NoError(e.t, json.Unmarshal(from.Source, &d.Source))
-	answer := map[string]any{"_index": d.Index, "_id": d.ID, "status": http.StatusCreated}
-	if _, there := e.documents[d.ID]; there {
-		e.refused++
-		answer["status"] = http.StatusConflict
-		answer["error"] = map[string]any{
-			"type": "version_conflict_engine_exception", "reason": "version conflict, document already exists",
-		}
-		return map[string]any{"create": answer}, http.StatusConflict
-	}
-	e.documents[d.ID] = d
-	return map[string]any{"create": answer}, http.StatusCreated
-}
-
-// all returns the documents, and how many were refused.
-func (e *elasticsearch) all() (documents []document, refused int) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	return slices.Collect(maps.Values(e.documents)), e.refused
+	return documents
 }
 
 // elasticRoutes are the configurations that send to Elasticsearch's bulk API.
-var elasticRoutes = map[string]func(*testing.T, *elasticsearch){
-	"agent": func(t *testing.T, e *elasticsearch) {
+var elasticRoutes = map[string]func(*testing.T, *bulk.Store){
+	"agent": func(t *testing.T, store *bulk.Store) {
 		t.Helper()
-		shipped.Start(t, "configs/agent-elastic.yaml", e.environment())
+		shipped.Start(t, "configs/agent-elastic.yaml", elasticEnvironment(store))
 	},
-	"gateway": func(t *testing.T, e *elasticsearch) {
+	"gateway": func(t *testing.T, store *bulk.Store) {
 		t.Helper()
-		g := shipped.StartGateway(t, "configs/gateway-elastic.yaml", e.environment())
+		g := shipped.StartGateway(t, "configs/gateway-elastic.yaml", elasticEnvironment(store))
 		shipped.Start(t, "configs/agent.yaml", g.Agent)
 	},
 }
@@ -147,8 +91,8 @@ func TestElasticsearchDocuments(t *testing.T) {
 	harness.NeedRoot(t)
 	for name, start := range elasticRoutes {
 		t.Run(name, func(t *testing.T) {
-			e := newElasticsearch(t)
-			start(t, e)
+			store := newElasticsearch(t)
+			start(t, store)
 			crimes := commit(t)
 			pids := make(map[float64]bool)
 			for _, crime := range crimes {
@@ -160,8 +104,7 @@ func TestElasticsearchDocuments(t *testing.T) {
 			}
 			var documents []document
 			harness.Eventually(t, func() bool {
-				documents, _ = e.all()
-				documents = slices.DeleteFunc(documents, func(d document) bool {
+				documents = slices.DeleteFunc(documentsOf(t, store), func(d document) bool {
 					pid, _ := d.Source.Attributes["kill.target.pid"].(float64)
 					return !pids[pid]
 				})
@@ -199,13 +142,13 @@ func (d *document) check(t *testing.T) {
 func TestElasticsearchKeepsTheFirst(t *testing.T) {
 	t.Parallel()
 	const events = 2000
-	e, log := newElasticsearch(t), auditlog.New(t)
+	store, log := newElasticsearch(t), auditlog.New(t)
 	kill := auditlog.SingleKill(t)
 	for range events {
 		log.Add(kill)
 	}
 	read := func() *collector.Collector {
-		c := shipped.Start(t, "configs/agent-elastic.yaml", e.environment(), shipped.FromLog(t, log, "reading"), shipped.Overlay(t, `
+		c := shipped.Start(t, "configs/agent-elastic.yaml", elasticEnvironment(store), shipped.FromLog(t, log, "reading"), shipped.Overlay(t, `
 service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/host, resource]}}}`), shipped.Overlay(t, shipped.PatientElastic))
 		harness.Eventually(t, func() bool { return c.Metric("accepted_log_records") == events }, "the agent has sent the log")
 		assert.Zero(t, c.Metric("failed_log_records"))
@@ -214,7 +157,7 @@ service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/ho
 	}
 	read()
 	c := read() // with a new storage, so that it reads everything again
-	documents, refused := e.all()
+	documents, refused := store.Documents()
 	assert.Len(t, documents, events)
 	assert.Equal(t, events, refused)
 	assert.NotContains(t, c.Output.String(), "\terror\t")

@@ -7,15 +7,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -34,52 +31,24 @@ import (
 // only fields and values that are in the documents which the gateway sends for the simulated fleet, and
 // that the files for Kibana are consistent.
 
-// bulkSink accepts bulk requests as Elasticsearch does.
-type bulkSink struct {
-	mutex     sync.Mutex
-	documents []indexed
-}
-
 // indexed is an indexed document.
 type indexed struct {
 	index, id string
 	fields    map[string]any
 }
 
-func (e *bulkSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Elastic-Product", "Elasticsearch")
-	w.Header().Set("Content-Type", "application/json")
-	if !strings.HasSuffix(r.URL.Path, "/_bulk") {
-		_, _ = io.WriteString(w, `{"version": {"number": "9.0.0"}}`)
-		return
-	}
-	documents, err := readBulk(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	e.documents = append(e.documents, documents...)
-	items := strings.Repeat(`,{"create": {"status": 201}}`, len(documents))
-	_, _ = io.WriteString(w, `{"errors": false, "items": [`+strings.TrimPrefix(items, ",")+`]}`)
-}
-
-func readBulk(r *http.Request) ([]indexed, error) {
-	documents, err := bulk.Read(r)
-	if err != nil {
-		return nil, err
-	}
+// indexedIn returns the documents in a store as ES|QL sees them.
+func indexedIn(t *testing.T, store *bulk.Store) []indexed {
+	t.Helper()
+	documents, _ := store.Documents()
 	all := make([]indexed, len(documents))
 	for i, d := range documents {
 		all[i] = indexed{index: d.Index, id: d.ID, fields: make(map[string]any)}
 		var fields map[string]any
-		if err := json.Unmarshal(d.Source, &fields); err != nil {
-			return nil, err
-		}
+		require.NoError(t, json.Unmarshal(d.Source, &fields))
 		flatten(all[i].fields, "", fields)
 	}
-	return all, nil
+	return all
 }
 
 // flatten names fields as ES|QL does. The attributes of the record and of the resource have names with
@@ -100,31 +69,23 @@ func flatten(into map[string]any, prefix string, fields map[string]any) {
 	}
 }
 
-func (e *bulkSink) taken() []indexed {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	return slices.Clone(e.documents)
-}
-
-// startElasticGateway runs a gateway that sends to a bulkSink, and returns a connection to the gateway.
-func startElasticGateway(t *testing.T) (*bulkSink, *grpc.ClientConn) {
+// startElasticGateway runs a gateway that sends to a store, and returns a connection to the gateway.
+func startElasticGateway(t *testing.T) (*bulk.Store, *grpc.ClientConn) {
 	t.Helper()
-	backend := new(bulkSink)
-	server := httptest.NewServer(backend)
-	t.Cleanup(server.Close)
+	store := bulk.NewStore(t, func(*http.Request) {})
 	files := certificates.New(t)
 	environment := files.Environment()
-	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = server.URL, harness.FreeAddress(t)
+	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = store.URL, harness.FreeAddress(t)
 	gateway := shipped.Start(t, "configs/gateway-elastic.yaml", environment)
 	t.Cleanup(gateway.Stop)
-	return backend, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
+	return store, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
 }
 
 // Every query uses only fields and values that are in the documents.
 func TestQueriesElasticFields(t *testing.T) {
-	backend, connection := startElasticGateway(t)
+	store, connection := startElasticGateway(t)
 	count := sendFleet(t, connection, fleetNow())
-	documents := backend.taken() // the gateway answers once everything is indexed
+	documents := indexedIn(t, store) // the gateway answers once everything is indexed
 	require.Len(t, documents, count)
 	known := make(map[string]map[string]bool) // the values of each field
 	for _, d := range documents {
@@ -170,7 +131,7 @@ func readESQL(t *testing.T) map[string]string {
 // Elasticsearch receives span events as documents among the log records. These signals also have log
 // records of their own, so no query may count them a second time.
 func TestQueriesElasticSpanEvents(t *testing.T) {
-	backend, connection := startElasticGateway(t)
+	store, connection := startElasticGateway(t)
 	var data json.RawMessage
 	harness.ReadYAML(t, "testdata/golden/traces.yaml", &data)
 	traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data)
@@ -179,7 +140,7 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 	require.NoError(t, err)
 
 	var events []indexed
-	for _, d := range backend.taken() {
+	for _, d := range indexedIn(t, store) {
 		if d.index == "logs-auditkill.otel-default" {
 			events = append(events, d)
 		}

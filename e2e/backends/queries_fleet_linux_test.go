@@ -276,7 +276,7 @@ func appendEvent(t *testing.T, golden map[string]plog.Logs, hosts []plog.Logs, e
 	for _, name := range slices.Sorted(maps.Keys(e.changes)) {
 		change(t, r, name, e.changes[name])
 	}
-	r.Attributes().PutStr("log.record.uid", fmt.Sprintf("%x", sha256.Sum256([]byte{byte(number)}))[:32])
+	r.Attributes().PutStr("log.record.uid", fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, number)))[:32])
 }
 
 // change changes the value of an attribute, also in the sentence: Loki takes two records with the

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/loki"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
@@ -138,9 +139,7 @@ func askPanel(t *testing.T, l *loki.Loki, query string, panel dashboardPanel, no
 	case "logs":
 		got := make(tally)
 		for _, row := range l.Ask(query) {
-			nanoseconds, err := strconv.ParseInt(row["_time"], 10, 64)
-			require.NoError(t, err)
-			if now.Sub(time.Unix(0, nanoseconds)) < time.Hour {
+			if now.Sub(backend.TimeOf(t, row)) < time.Hour {
 				got[joined(labels(q.fields), row)]++
 			}
 		}

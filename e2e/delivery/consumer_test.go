@@ -89,14 +89,9 @@ func TestConsumerRefusesForAWhile(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
-			p := newPipeline(t, protocol, 10_000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Err: errBusy} })
+			p := newPipeline(t, protocol, 10_000, otlp.Always(otlp.Answer{Err: errBusy}))
 			harness.Eventually(t, func() bool { return p.sink.Requests() >= 5 }, "the receiver retries")
-			read := -1
-			require.Eventually(t, func() bool {
-				before := read
-				read = p.Metric("audit_kill_records_read")
-				return read > 0 && read == before
-			}, harness.Patience, 500*time.Millisecond, "reading waits")
+			read := p.AwaitIdle()
 			assert.Less(t, read, 10_000, "records read")
 			behind := p.Metric("audit_kill_file_bytes_behind")
 			assert.Positive(t, behind)
@@ -107,7 +102,7 @@ func TestConsumerRefusesForAWhile(t *testing.T) {
 			assert.Zero(t, p.sink.Count())
 			p.Says("the next consumer did not take log records")
 
-			p.sink.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
+			p.sink.Answers(otlp.Always(otlp.Answer{}))
 			p.arrived(t)
 			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") == 0 }, "the receiver has caught up")
 			assert.Zero(t, p.Metric("audit_kill_dropped"))
@@ -148,7 +143,7 @@ func TestConsumerTakesAPart(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
-			p := newPipeline(t, protocol, 1000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Rejected: 1} })
+			p := newPipeline(t, protocol, 1000, otlp.Always(otlp.Answer{Rejected: 1}))
 			p.arrived(t)
 			p.Stop()
 		})
@@ -194,7 +189,7 @@ func TestShutdownWhileConsumerRefuses(t *testing.T) {
 	before := p.sink.Count()
 	assert.Less(t, before, len(p.log.Want))
 
-	p.sink.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
+	p.sink.Answers(otlp.Always(otlp.Answer{}))
 	p.Collector = collector.Start(t, p.config)
 	otlp.AwaitAll(t, p.sink, p.log.Want)
 	p.Stop()

@@ -36,8 +36,8 @@ func TestGatewayRefuses(t *testing.T) {
 	address := addressPattern.FindString(sink.Exporter)
 	agent := shipped.StartReading(t, "configs/agent.yaml", map[string]string{"GATEWAY_ENDPOINT": address},
 		shipped.Overlay(t, quickAgent), shipped.Overlay(t, noTLS))
-	answers := func(said otlp.Answer) func(int, []otlp.Record) otlp.Answer {
-		return func(int, []otlp.Record) otlp.Answer { return said }
+	refuses := func(code codes.Code) func(int, []otlp.Record) otlp.Answer {
+		return otlp.Always(otlp.Answer{Err: status.Error(code, "no")})
 	}
 	tests := []struct {
 		name    string
@@ -45,17 +45,17 @@ func TestGatewayRefuses(t *testing.T) {
 		dropped bool
 		says    string
 	}{
-		{"canceled", answers(otlp.Answer{Err: status.Error(codes.Canceled, "no")}), false, "Canceled"},
-		{"invalid", answers(otlp.Answer{Err: status.Error(codes.InvalidArgument, "no")}), true, "InvalidArgument"},
-		{"too late", answers(otlp.Answer{Err: status.Error(codes.DeadlineExceeded, "no")}), false, "DeadlineExceeded"},
-		{"forbidden", answers(otlp.Answer{Err: status.Error(codes.PermissionDenied, "no")}), true, "PermissionDenied"},
-		{"who are you", answers(otlp.Answer{Err: status.Error(codes.Unauthenticated, "no")}), true, "Unauthenticated"},
-		{"exhausted", answers(otlp.Answer{Err: status.Error(codes.ResourceExhausted, "no")}), true, "ResourceExhausted"},
-		{"aborted", answers(otlp.Answer{Err: status.Error(codes.Aborted, "no")}), false, "Aborted"},
-		{"not OTLP", answers(otlp.Answer{Err: status.Error(codes.Unimplemented, "no")}), true, "Unimplemented"},
-		{"internal", answers(otlp.Answer{Err: status.Error(codes.Internal, "no")}), true, "Internal"},
-		{"unavailable", answers(otlp.Answer{Err: status.Error(codes.Unavailable, "no")}), false, "Unavailable"},
-		{"unauthorized by a proxy", answers(otlp.Answer{Err: status.Error(codes.Unknown, "no")}), true, "Unknown"},
+		{"canceled", refuses(codes.Canceled), false, "Canceled"},
+		{"invalid", refuses(codes.InvalidArgument), true, "InvalidArgument"},
+		{"too late", refuses(codes.DeadlineExceeded), false, "DeadlineExceeded"},
+		{"forbidden", refuses(codes.PermissionDenied), true, "PermissionDenied"},
+		{"who are you", refuses(codes.Unauthenticated), true, "Unauthenticated"},
+		{"exhausted", refuses(codes.ResourceExhausted), true, "ResourceExhausted"},
+		{"aborted", refuses(codes.Aborted), false, "Aborted"},
+		{"not OTLP", refuses(codes.Unimplemented), true, "Unimplemented"},
+		{"internal", refuses(codes.Internal), true, "Internal"},
+		{"unavailable", refuses(codes.Unavailable), false, "Unavailable"},
+		{"unauthorized by a proxy", refuses(codes.Unknown), true, "Unknown"},
 		{"hangs", func(int, []otlp.Record) otlp.Answer {
 			time.Sleep(3 * time.Second) // longer than the agent waits
 			return otlp.Answer{Err: errBusy}
@@ -82,7 +82,7 @@ func TestGatewayRefuses(t *testing.T) {
 				agent.SaysSince(t, said, "Exporting failed. Will retry the request after interval.", test.says)
 				promised = append(promised, serials...)
 			}
-			sink.Answers(answers(otlp.Answer{}))
+			sink.Answers(otlp.Always(otlp.Answer{}))
 			promised = append(promised, agent.Add(t, 1)...)
 			harness.Eventually(t, func() bool { return len(arrived()) >= len(promised) }, "all promised records arrive")
 			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "dropped log records")

@@ -255,8 +255,7 @@ func assertDelivered(t *testing.T, rows map[string]map[string]string, records []
 	t.Helper()
 	assert.Len(t, records, len(rows))
 	for _, r := range records {
-		uid, _ := r.Attributes["log.record.uid"].(string)
-		row := rows[uid]
+		row := rows[r.Text("log.record.uid")]
 		require.Equal(t, r.Body, row["_msg"])
 		require.Equal(t, r.Event, row["event.name"])
 		require.True(t, r.Time.Equal(backend.TimeOf(t, row)), "%v %v", r.Time, row)

@@ -67,7 +67,7 @@ func (s *sandbox) start(t *testing.T, namespaces uintptr) *collector.Collector {
 		command.Path, command.Args = os.Args[0], os.Args[:1]
 		command.Env = []string{harness.RoleVariable + "=sandbox", sandboxVariable + "=" + string(settings)}
 		harness.Attributes(command).Cloneflags = namespaces
-		harness.Attributes(command).Pdeathsig = unix.SIGTERM // if the test is interrupted
+		harness.EndWithTest(command)
 	})
 }
 

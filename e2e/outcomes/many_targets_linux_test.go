@@ -95,21 +95,17 @@ func (s *stage) killControlGroup() {
 	if !s.source.traced() {
 		s.t.Skip("the audit system does not record it")
 	}
-	group := process.NewCgroup(s.t, "/auditkill-e2e.slice/outcomes.scope")
-	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
-		harness.Skip(s.t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
-	}
+	group := process.NewKillableCgroup(s.t, "/auditkill-e2e.slice/outcomes.scope")
 	var pids []int
 	for range 3 {
 		pids = append(pids, process.StartScript(s.t, "member", dies, true, process.InCgroup(s.t, group)).PID)
 	}
-	killer := exec.CommandContext(s.t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
-	require.NoError(s.t, killer.Run())
+	killer := process.KillCgroup(s.t, group)
 	root := s.parent(s.awaitKilled(pids))
 	assert.Equal(s.t, "terminate several processes", root.Name())
 	otlp.AssertAttributes(s.t, attributesOf(root), map[string]any{
 		"kill.signal.name": "SIGKILL", "kill.syscall": nil, "kill.origin": "kernel",
-		"process.pid": int64(killer.Process.Pid), "process.command": "sh", "kill.outcomes.killed": int64(3),
+		"process.pid": int64(killer), "process.command": "sh", "kill.outcomes.killed": int64(3),
 	})
 }
 
@@ -125,7 +121,7 @@ func (s *stage) awaitKilled(pids []int) []ptrace.Span {
 	harness.Eventually(s.t, func() bool {
 		reported = reported[:0]
 		for _, r := range s.sink.Records() {
-			if pid, _ := r.Attributes["kill.target.pid"].(int64); r.Event == "kill.outcome" && ours[pid] {
+			if r.Event == "kill.outcome" && ours[r.Number("kill.target.pid")] {
 				reported = append(reported, r)
 			}
 		}

@@ -204,8 +204,8 @@ func (s *stage) checkSignals(target *process.Target, want story, outcome otlp.Re
 		if len(sent) == 0 {
 			assert.InDelta(s.t, outcome.Time.Sub(r.Time).Seconds(), outcome.Attributes["kill.duration"], 1e-6)
 		}
-		if name, _ := r.Attributes["kill.signal.name"].(string); r.Event == "kill.signal" {
-			sent = append(sent, name)
+		if r.Event == "kill.signal" {
+			sent = append(sent, r.Text("kill.signal.name"))
 		}
 	}
 	assert.Equal(s.t, want.sent, sent, "signals before %q", outcome.Body)

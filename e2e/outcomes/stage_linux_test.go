@@ -6,7 +6,6 @@ package outcomes
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -83,9 +82,7 @@ func newStage(t *testing.T, source liveSource, settings string, options ...func(
 // begin starts the collector, for the first time or again.
 func (s *stage) begin() {
 	s.t.Helper()
-	s.c = collector.Start(s.t, s.config, func(command *exec.Cmd) {
-		harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
-	})
+	s.c = collector.Start(s.t, s.config, harness.EndWithTest)
 	s.c.Ready()
 }
 

@@ -134,7 +134,7 @@ func TestKeepsTheOriginalRecords(t *testing.T) {
 		written[auditlog.StampPattern.FindString(line)] += line
 	}
 	for _, r := range delivered(sink.Records(), []*process.Sender{s}) {
-		original, _ := r.Attributes["log.record.original"].(string)
+		original := r.Text("log.record.original")
 		assert.ElementsMatch(t, strings.Split(strings.TrimSpace(written[auditlog.StampPattern.FindString(original)]), "\n"),
 			strings.Split(original, "\n"))
 		assert.Equal(t, []any{"my-key"}, r.Attributes["kill.audit.key"])
@@ -144,13 +144,7 @@ func TestKeepsTheOriginalRecords(t *testing.T) {
 // startLive starts the collector, and waits until it misses nothing from then on.
 func startLive(t *testing.T, receiver string, sink *otlp.Sink, options ...func(*exec.Cmd)) *collector.Collector {
 	t.Helper()
-	c := collector.Start(t, collector.Config{Receiver: receiver, Exporter: sink.Exporter},
-		append(options, func(command *exec.Cmd) {
-			if command.SysProcAttr == nil {
-				command.SysProcAttr = new(syscall.SysProcAttr)
-			}
-			command.SysProcAttr.Pdeathsig = syscall.SIGTERM // if the test is interrupted
-		})...)
+	c := collector.Start(t, collector.Config{Receiver: receiver, Exporter: sink.Exporter}, append(options, harness.EndWithTest)...)
 	c.Ready()
 	return c
 }
@@ -218,9 +212,8 @@ func assertSameEvents(t *testing.T, daemon *audit.Daemon, records []otlp.Record)
 		}
 	}
 	for _, r := range records {
-		sender, _ := r.Attributes["process.pid"].(int64)
 		k := r.Key()
-		k.PID = int(sender)
+		k.PID = int(r.Number("process.pid"))
 		require.True(t, logged[k], "auditd's log lacks %+v", r)
 	}
 }

@@ -163,12 +163,10 @@ func (p *players) failures() []*process.Sender {
 func (p *players) names() []*process.Sender {
 	directory := filepath.Join(harness.PublicDir(p.t), `a "quoted" folder, für alle`)
 	require.NoError(p.t, os.Mkdir(directory, 0o755))
-	data, err := os.ReadFile(p.program)
-	require.NoError(p.t, err)
 	var senders []*process.Sender
 	for _, name := range []string{"with space", `"quoted"`, "größe", "=key,val", "(null)", "6162", "more than fifteen letters"} {
 		path := filepath.Join(directory, name)
-		require.NoError(p.t, os.WriteFile(path, data, 0o755))
+		harness.CopyProgram(p.t, p.program, path)
 		s := process.NewSender(p.t, path)
 		victim := s.Start(1, false)[0]
 		s.Send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)

@@ -54,15 +54,10 @@ type deed struct {
 func (s *scenario) deeds(records []otlp.Record) map[deed][]otlp.Record {
 	all := make(map[deed][]otlp.Record)
 	for _, r := range records {
-		number := func(name string) int64 {
-			value, _ := r.Attributes[name].(int64)
-			return value
-		}
 		d := deed{
-			event: r.Event, sender: number("process.pid"), target: number("kill.target.pid"),
-			signal: number("kill.signal.number"),
+			event: r.Event, sender: r.Number("process.pid"), target: r.Number("kill.target.pid"),
+			signal: r.Number("kill.signal.number"), call: r.Text("kill.syscall"),
 		}
-		d.call, _ = r.Attributes["kill.syscall"].(string)
 		if s.cast[d.sender] && d.call != "" || r.Event == "kill.abend" && s.cast[d.target] {
 			all[d] = append(all[d], r)
 		}

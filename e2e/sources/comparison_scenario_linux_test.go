@@ -58,9 +58,7 @@ func newScenario(t *testing.T) *scenario {
 	p := newPlayers(t)
 	box := process.NewCgroup(t, "/auditkill-e2e.slice/docker-"+boxID+".scope")
 	odd := filepath.Join(harness.PublicDir(t), "größe & co")
-	data, err := os.ReadFile(p.program)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(odd, data, 0o755))
+	harness.CopyProgram(t, p.program, odd)
 
 	s.root, s.user, s.login = s.add(p.program), s.add(p.program, process.AsUser), s.add(p.program)
 	s.login.Order(orders.Order{Call: orders.LogIn, User: loginUser})

@@ -52,8 +52,7 @@ func TestReportsContainersAndUnits(t *testing.T) {
 			c.Stop()
 			assertSent(t, sink.Records(), []*process.Sender{s})
 			for _, r := range delivered(sink.Records(), []*process.Sender{s}) {
-				target, _ := r.Attributes["kill.target.pid"].(int64)
-				path := pathOf[target]
+				path := pathOf[r.Number("kill.target.pid")]
 				assert.Equal(t, path, r.Attributes["kill.target.cgroup"])
 				for _, name := range []string{"container.id", "k8s.pod.uid", "systemd.unit"} {
 					assert.Equal(t, targets[path][name], r.Attributes["kill.target."+name], "%s of %s", name, path)

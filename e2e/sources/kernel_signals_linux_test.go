@@ -112,10 +112,7 @@ func enable(t *testing.T, mount, controller string) {
 
 // The kill of a control group is reported for each of its processes.
 func TestReportsTheKillOfAControlGroup(t *testing.T) {
-	group := process.NewCgroup(t, "/auditkill-e2e.slice/killed.scope")
-	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
-		harness.Skip(t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
-	}
+	group := process.NewKillableCgroup(t, "/auditkill-e2e.slice/killed.scope")
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
 	// None of them is a child of another: its parent's death would signal it (PR_SET_PDEATHSIG), perhaps before
@@ -125,17 +122,16 @@ func TestReportsTheKillOfAControlGroup(t *testing.T) {
 	for range 4 {
 		victims = append(victims, process.NewSender(t, program, process.InCgroup(t, group)).PID)
 	}
-	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
-	require.NoError(t, killer.Run())
+	killer := process.KillCgroup(t, group)
 	for _, victim := range victims {
 		r := awaitFromKernel(t, sink, "kill.signal", victim)
 		assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to sender-\w+\[%d\], prompted by sh\[%d\] \(/\S+, uid 0\)$`,
-			victim, killer.Process.Pid), r.Body)
+			victim, killer), r.Body)
 		assert.Equal(t, plog.SeverityNumberWarn, r.Severity)
 		otlp.AssertAttributes(t, r, map[string]any{
 			"kill.cause": nil, "kill.scope": nil, "kill.target.count": int64(len(victims)), "kill.syscall": nil,
 			"kill.target.cgroup": "/auditkill-e2e.slice/killed.scope", "kill.target.systemd.unit": "killed.scope",
-			"process.pid": int64(killer.Process.Pid), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
+			"process.pid": int64(killer), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
 		})
 	}
 	c.Stop()

@@ -25,8 +25,7 @@ func TestSeed(t *testing.T) {
 	records := collector.Replay(t, harness.Path("testdata/seed.log"), "")
 	require.Len(t, records, 1)
 	r := records[0]
-	uid, _ := r.Attributes["log.record.uid"].(string)
-	assert.Regexp(t, "^[0-9a-f]{32}$", uid)
+	assert.Regexp(t, "^[0-9a-f]{32}$", r.Text("log.record.uid"))
 	delete(r.Attributes, "log.record.uid")
 	for _, name := range []string{
 		// The names of users depend on the machine that runs the test.
@@ -147,10 +146,7 @@ type variant struct {
 }
 
 func variantOf(r otlp.Record) variant {
-	text := func(name string) string {
-		value, _ := r.Attributes[name].(string)
-		return value
-	}
+	text := r.Text
 	switch r.Event {
 	case "kill.abend":
 		return variant{r.Severity, r.Body, text("kill.cause")}

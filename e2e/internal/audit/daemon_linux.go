@@ -79,8 +79,8 @@ func (a *Daemon) Run() {
 // Attempt starts the daemon, and reports whether it could register with the kernel.
 func (a *Daemon) Attempt() bool {
 	a.t.Helper()
-	command := exec.Command(Need(a.t), "-n", "-c", a.directory)            //nolint:gosec // the path was looked up
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
+	command := exec.Command(Need(a.t), "-n", "-c", a.directory) //nolint:gosec // the path was looked up
+	harness.EndWithTest(command)
 	a.Process = harness.StartProcess(a.t, command, a.output)
 	pid, registered := strconv.Itoa(a.PID()), false
 	harness.Eventually(a.t, func() bool {

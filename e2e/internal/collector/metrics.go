@@ -8,6 +8,9 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
@@ -34,6 +37,19 @@ func (c *Collector) ExporterMetric(name string, labels ...string) int {
 		}
 		return wanted
 	})
+}
+
+// AwaitIdle waits until the receiver has read something and reads no more, and returns how many
+// records it has read.
+func (c *Collector) AwaitIdle() (read int) {
+	c.t.Helper()
+	read = -1
+	require.Eventually(c.t, func() bool {
+		before := read
+		read = c.Metric("audit_kill_records_read")
+		return read > 0 && read == before
+	}, harness.Patience, 500*time.Millisecond, "the receiver stops reading")
+	return read
 }
 
 // sum returns the sum of the wanted series.

@@ -4,7 +4,6 @@
 package collector
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,14 +26,7 @@ func AsNobody(t *testing.T) func(*exec.Cmd) {
 	// Other users may not be able to enter the folders above the original.
 	directory := harness.PublicDir(t)
 	path := filepath.Join(directory, "otelcol-auditkill")
-	source, err := os.Open(harness.Distribution())
-	require.NoError(t, err)
-	defer source.Close()
-	program, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
-	require.NoError(t, err)
-	_, err = io.Copy(program, source)
-	require.NoError(t, err)
-	require.NoError(t, program.Close())
+	harness.CopyProgram(t, harness.Distribution(), path)
 	return func(command *exec.Cmd) {
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}}
 		command.Path, command.Dir = path, directory

@@ -15,3 +15,6 @@ func Attributes(command *exec.Cmd) *syscall.SysProcAttr {
 	}
 	return command.SysProcAttr
 }
+
+// EndWithTest has a command terminated if the test process ends first, as when it is interrupted.
+func EndWithTest(command *exec.Cmd) { Attributes(command).Pdeathsig = syscall.SIGTERM }

@@ -35,6 +35,19 @@ func PublicDir(t *testing.T) string {
 	return directory
 }
 
+// CopyProgram copies a program, so that it runs under another path or for another user.
+func CopyProgram(t *testing.T, from, to string) {
+	t.Helper()
+	source, err := os.Open(from)
+	require.NoError(t, err)
+	defer source.Close()
+	program, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	require.NoError(t, err)
+	_, err = program.ReadFrom(source)
+	require.NoError(t, err)
+	require.NoError(t, program.Close())
+}
+
 // ReadYAML decodes a YAML file of this repository.
 func ReadYAML(t *testing.T, path string, into any) {
 	t.Helper()

@@ -34,6 +34,18 @@ type Record struct {
 	SpanID     pcommon.SpanID
 }
 
+// Text returns a text attribute; "" if the record lacks it.
+func (r *Record) Text(name string) string {
+	value, _ := r.Attributes[name].(string)
+	return value
+}
+
+// Number returns an integer attribute; 0 if the record lacks it.
+func (r *Record) Number(name string) int64 {
+	value, _ := r.Attributes[name].(int64)
+	return value
+}
+
 // RecordsOf returns the log records in logs, in order.
 func RecordsOf(logs plog.Logs) []Record {
 	var records []Record
@@ -89,9 +101,16 @@ type Key struct {
 
 // Key returns what identifies the log record.
 func (r *Record) Key() Key {
-	pid, _ := r.Attributes["kill.target.pid"].(int64)
-	serial, _ := r.Attributes["kill.audit.serial"].(int64)
-	return Key{r.Time.UnixMilli(), int(serial), int(pid)}
+	return Key{r.Time.UnixMilli(), int(r.Number("kill.audit.serial")), int(r.Number("kill.target.pid"))}
+}
+
+// CountDistinct returns how many log records there are without duplicates.
+func CountDistinct(records []Record) int {
+	uids := make(map[string]bool)
+	for i := range records {
+		uids[records[i].Text("log.record.uid")] = true
+	}
+	return len(uids)
 }
 
 // KeysOf returns the keys of log records, in order.

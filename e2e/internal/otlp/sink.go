@@ -56,7 +56,7 @@ const exporterTemplate = `{%s: {endpoint: %q, compression: none, tls: {insecure:
 // NewSink returns a sink that accepts everything, over "grpc" or "http".
 func NewSink(t *testing.T, protocol string) *Sink {
 	t.Helper()
-	s := &Sink{answer: func(int, []Record) Answer { return Answer{} }}
+	s := &Sink{answer: Always(Answer{})}
 	if protocol == "http" {
 		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
@@ -87,6 +87,11 @@ func (s *Sink) Answers(answer func(request int, records []Record) Answer) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.answer, s.requests = answer, 0
+}
+
+// Always returns a function for Answers that always responds the same.
+func Always(answer Answer) func(int, []Record) Answer {
+	return func(int, []Record) Answer { return answer }
 }
 
 // Records returns the acknowledged log records, in the order in which they arrived.

@@ -66,6 +66,24 @@ func NewCgroupIn(t *testing.T, mount, path string) string {
 	panic("no path")
 }
 
+// NewKillableCgroup is like NewCgroup, and skips the test if the kernel cannot kill a control group.
+func NewKillableCgroup(t *testing.T, path string) string {
+	t.Helper()
+	group := NewCgroup(t, path)
+	if !harness.Exists(filepath.Join(group, "cgroup.kill")) {
+		harness.Skip(t, "the kernel cannot kill a control group: that needs 5.14 or later")
+	}
+	return group
+}
+
+// KillCgroup has a shell make the kernel kill a control group, and returns the pid of the shell.
+func KillCgroup(t *testing.T, group string) int {
+	t.Helper()
+	shell := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
+	require.NoError(t, shell.Run())
+	return shell.Process.Pid
+}
+
 // InCgroup returns an option that starts a program in a control group of version 2.
 func InCgroup(t *testing.T, directory string) func(*exec.Cmd) {
 	t.Helper()

@@ -32,14 +32,7 @@ type Report struct {
 
 // ReportOf returns what a log record reports.
 func ReportOf(r otlp.Record) Report {
-	text := func(name string) string {
-		value, _ := r.Attributes[name].(string)
-		return value
-	}
-	number := func(name string) int64 {
-		value, _ := r.Attributes[name].(int64)
-		return value
-	}
+	text, number := r.Text, r.Number
 	return Report{
 		Sender: number("process.pid"), Command: text("process.command"), Executable: text("process.executable.path"),
 		User: number("process.user.id"), Arch: text("kill.audit.arch"),

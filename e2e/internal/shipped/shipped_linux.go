@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -41,7 +40,7 @@ func Start(t *testing.T, path string, environment map[string]string, options ...
 		for name, value := range all {
 			command.Env = append(command.Env, name+"="+value)
 		}
-		harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
+		harness.EndWithTest(command)
 	}}, options...)...)
 	c.Ready()
 	return c

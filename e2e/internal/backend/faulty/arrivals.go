@@ -42,8 +42,7 @@ func arrivals(r *http.Request, isBulk bool) ([]Arrival, error) {
 func ArrivalsOf(records []otlp.Record) []Arrival {
 	arrived := make([]Arrival, len(records))
 	for i := range records {
-		uid, _ := records[i].Attributes["log.record.uid"].(string)
-		arrived[i] = Arrival{records[i].Key().Serial, uid}
+		arrived[i] = Arrival{records[i].Key().Serial, records[i].Text("log.record.uid")}
 	}
 	return arrived
 }
