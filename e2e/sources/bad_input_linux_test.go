@@ -36,7 +36,7 @@ func TestRefusesToStart(t *testing.T) {
 	}{
 		"folder": {
 			make: func(_ *testing.T, directory string) string { return directory },
-			says: "PATH is a directory: file::path must name the log file in it, such as PATH/audit.log",
+			says: "PATH is a directory; set file::path to the log file, such as /var/log/audit/audit.log",
 		},
 		"FIFO": {
 			make: func(t *testing.T, directory string) string {
@@ -59,7 +59,7 @@ func TestRefusesToStart(t *testing.T) {
 				return path
 			},
 			user: true,
-			says: "open PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
+			says: "open PATH: permission denied: run it as root or with CAP_DAC_READ_SEARCH",
 		},
 		"no permission for a file that is empty so far": {
 			make: func(t *testing.T, directory string) string {
@@ -69,7 +69,7 @@ func TestRefusesToStart(t *testing.T) {
 				return path
 			},
 			user: true,
-			says: "open PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
+			says: "open PATH: permission denied: run it as root or with CAP_DAC_READ_SEARCH",
 		},
 		"no permission for the folder": {
 			make: func(t *testing.T, directory string) string {
@@ -79,7 +79,7 @@ func TestRefusesToStart(t *testing.T) {
 				return filepath.Join(folder, "audit.log")
 			},
 			user: true,
-			says: "stat PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
+			says: "stat PATH: permission denied: run it as root or with CAP_DAC_READ_SEARCH",
 		},
 		"nothing to read without waiting": {
 			make: func(_ *testing.T, directory string) string { return filepath.Join(directory, "audit.log") },
@@ -147,7 +147,7 @@ func TestPermissionIsLost(t *testing.T) {
 	log.Rotate()
 	log.Add(kill)
 	c.Says("cannot read the log, trying again")
-	c.Says(log.Path + ": permission denied: run the collector as root or with CAP_DAC_READ_SEARCH")
+	c.Says(log.Path + ": permission denied: run it as root or with CAP_DAC_READ_SEARCH")
 	require.NoError(t, log.File.Chmod(0o644))
 	otlp.AwaitAll(t, sink, log.Want)
 	c.Says("the log can be read again")
