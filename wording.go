@@ -98,34 +98,9 @@ func (r *killReceiver) warn(p *problem.Problem) {
 // lost logs that something may not have been seen. Each message comes once in a while; the
 // metrics have the sums.
 func (r *killReceiver) lost(loss source.Loss, n int64) {
-	what, unit := lossWords(loss)
-	if what != "" {
-		r.sampled.Warn(what, zap.Int64(unit, n))
+	if p := loss.Problem(n); p != nil {
+		r.warn(p)
 	}
-}
-
-// lossWords words a loss, and names what is counted. It is empty where the source logs each
-// loss with what it knows of it.
-func lossWords(loss source.Loss) (what, unit string) {
-	switch loss {
-	case source.RingSignals:
-		return "signals were lost, as the ring buffer was full: raise ebpf::ring_buffer", "signals"
-	case source.RingProcesses:
-		return "what processes were started was lost, as the ring buffer was full: raise ebpf::ring_buffer", "records"
-	case source.ProgramsSkipped:
-		return "the kernel has skipped tracing programs, so that signals or the ends of processes may be missing", "times"
-	case source.KernelRecords:
-		return "the kernel has lost audit records, as its queue was full or over its rate limit: " +
-			"see backlog_limit and rate_limit of auditctl -s", "records"
-	case source.ReceiveOverruns:
-		return "audit records were lost, as the socket's buffer was full: raise netlink::receive_buffer", "times"
-	case source.SequenceGaps:
-		return "audit events are missing: the kernel's numbers have gaps", "events"
-	case source.QueueFull:
-		return "dropped events, as the pipeline does not take them as fast as signals are sent", "events"
-	case source.RotatedFiles:
-	}
-	return "", ""
 }
 
 // logChoice says which source was chosen, and why none before it.

@@ -63,7 +63,7 @@ func TestRestoresItsRules(t *testing.T) {
 		awaitTampers(t, sink, "rule_restored", (i+1)*len(rules))
 	}
 	audit.Auditctl(t, "-D")
-	c.Says("not put back, as that was done 3 times within 1m0s")
+	c.Says("not put back: that was already done 3 times within 1m0s")
 	assert.Empty(t, ruleLines(t))
 	c.Stop()
 	assert.Len(t, tampers(sink, "rule_removed"), (most+1)*len(rules))

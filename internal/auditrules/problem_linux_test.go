@@ -16,7 +16,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// commands are those that a person needs who loads the rules.
+// commands are those that a person needs to load the rules.
 func commands() []string {
 	var lines []string
 	for _, r := range For([]kill.Signal{9, 15}, testKey, 0) {
@@ -167,7 +167,7 @@ func TestObstacles(t *testing.T) {
 	)
 	tests := map[string]struct {
 		rule string
-		// says is empty if it is none.
+		// says is empty if there is no problem.
 		says, removal string
 	}{
 		"task never":               {"-a never,task", task, "auditctl -d task,never"},
@@ -211,7 +211,7 @@ func TestObstacles(t *testing.T) {
 	}
 }
 
-// Behind ours a rule that suppresses has nothing to say.
+// After the Manager's rules a suppressing rule has no effect.
 func TestRuleBehindOursHidesNothing(t *testing.T) {
 	t.Parallel()
 	hides := "-a never,exit -S all -F uid=1000"

@@ -39,7 +39,7 @@ type Capture struct {
 
 	// exits sees how processes end where the source does not; nil if it does, or nobody.
 	exits    exits
-	newExits func(*Settings) exits
+	newExits func(*Settings, *panics.Guard) exits
 	// outcomes is who is watched; nil if nobody is.
 	outcomes *outcomes
 	// lostEnds holds a token once ends of processes may have been lost.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -171,7 +172,7 @@ func TestCannotWatch(t *testing.T) {
 	t.Parallel()
 	settings, said := newSettings(t, Custom("played", play(source.Traits{Way: "unicast", Live: true, TracksProcesses: true})))
 	c := newCapture(settings)
-	c.newExits = func(*Settings) exits { return unable{} }
+	c.newExits = func(*Settings, *panics.Guard) exits { return unable{} }
 	require.NoError(t, c.choose(t.Context()))
 	c.openOutcomes()
 	assert.False(t, c.KnowsOutcomes())

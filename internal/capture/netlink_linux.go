@@ -5,6 +5,7 @@ package capture
 
 import (
 	"github.com/auditkill/auditkillreceiver/internal/exitwatch"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
@@ -18,6 +19,6 @@ func (n Netlink) source(c *Capture, k *Candidate) source.Source {
 }
 
 // newExits returns what sees the ends of processes where the source does not.
-func newExits(s *Settings) exits {
-	return exitwatch.New(exitwatch.Config{Root: s.Root, Logger: s.Logger, Warn: s.Warn})
+func newExits(s *Settings, contain *panics.Guard) exits {
+	return exitwatch.New(exitwatch.Config{Root: s.Root, Logger: s.Logger, Warn: s.Warn, Panics: contain})
 }

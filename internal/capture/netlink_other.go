@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -18,7 +19,7 @@ var errOnlyLinux = errors.New("only on Linux")
 func (Netlink) source(*Capture, *Candidate) source.Source { return unavailable{errOnlyLinux} }
 
 // newExits returns nothing, as there is no live source that would need it.
-func newExits(*Settings) exits { return nil }
+func newExits(*Settings, *panics.Guard) exits { return nil }
 
 // guard exists on Linux only.
 type guard struct{}

@@ -48,7 +48,7 @@ func (c *Capture) openOutcomes() {
 	if c.traits.Watch != nil {
 		config.Exits, config.Ordered = outcome.ReportedExits{WatchToo: c.traits.Watch, Processes: c.processes}, true
 	} else {
-		watcher := c.newExits(s)
+		watcher := c.newExits(s, c.panics)
 		if err := watcher.Start(); err != nil {
 			// Signals are worth reporting without it.
 			s.Warn(&problem.Problem{What: "the outcomes of signals will not be known", Err: err})
@@ -57,6 +57,12 @@ func (c *Capture) openOutcomes() {
 		config.Exits, c.exits = watcher, watcher
 	}
 	c.outcomes = newOutcomes(outcome.NewTable(config), s)
+}
+
+// resumeOutcomes goes on with the processes that were watched before a restart.
+func (c *Capture) resumeOutcomes(ctx context.Context) {
+	defer c.panics.Contain("resuming the processes that were watched")
+	c.outcomes.resume(ctx)
 }
 
 func (c *Capture) closeExits() error {

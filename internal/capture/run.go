@@ -38,7 +38,7 @@ func (c *Capture) Run(ctx context.Context, handler Handler) {
 	c.handler = handler
 	var producing, tracking sync.WaitGroup
 	if c.outcomes != nil {
-		c.outcomes.resume(ctx)
+		c.resumeOutcomes(ctx)
 		if c.exits != nil {
 			c.watchExits(ctx, &producing)
 		}

@@ -56,10 +56,19 @@ func (s *spans) append(ctx context.Context, e *kill.Event) {
 
 // flush has what was gathered handed on, once those before were.
 func (s *spans) flush() {
+	if s.empty() {
+		return
+	}
 	select {
 	case s.ready <- struct{}{}:
 	default: // it will be
 	}
+}
+
+func (s *spans) empty() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.items == 0
 }
 
 func (s *spans) take() ptrace.Traces {

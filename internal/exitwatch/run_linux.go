@@ -73,6 +73,7 @@ func (w *Watcher) due() time.Time {
 
 // ends returns the ends that there is nothing more to learn of.
 func (w *Watcher) ends(ready []unix.EpollEvent, now time.Time) []*kill.End {
+	defer w.config.Panics.Contain("working on the end of a process")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var ends []*kill.End

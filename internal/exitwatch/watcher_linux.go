@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 
 	"github.com/moby/sys/capability"
@@ -50,6 +51,8 @@ type Config struct {
 	Logger *zap.Logger
 	// Warn is told of what a person has to fix.
 	Warn func(*problem.Problem)
+	// Panics contains a panic while ends are worked on.
+	Panics *panics.Guard
 	// Connector has the process connector tell how processes end also where the kernel
 	// would tell it of each by itself.
 	Connector bool

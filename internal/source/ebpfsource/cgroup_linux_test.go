@@ -22,7 +22,7 @@ import (
 
 // cgroupFolder is a control group of a test.
 type cgroupFolder struct {
-	// folder is where it is mounted, path what the kernel calls it.
+	// folder is where it is mounted, path its name in the kernel.
 	folder, path string
 }
 

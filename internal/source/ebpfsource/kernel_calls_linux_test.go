@@ -105,7 +105,7 @@ func TestPidfdFlags(t *testing.T) {
 	}
 }
 
-// Programs of 32 bits call the kernel by other numbers.
+// 32-bit programs make the calls by other numbers.
 func TestCallsOf32Bits(t *testing.T) {
 	w := start(t, nil)
 	for name, build := range map[string]func(*testing.T, []byte) string{
@@ -134,7 +134,7 @@ func TestCallsOf32Bits(t *testing.T) {
 	}
 }
 
-// What becomes of a signal is told.
+// The result of a signal is reported.
 func TestDeliveries(t *testing.T) {
 	const realtime kill.Signal = 40
 	w := start(t, func(s *Settings) { s.Signals = append(s.Signals, realtime) })

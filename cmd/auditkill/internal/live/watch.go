@@ -94,8 +94,8 @@ func (w *Watch) warn(p *problem.Problem) {
 
 // lost says that something may not have been seen.
 func (w *Watch) lost(loss source.Loss, n int64) {
-	if what := wording.Loss(loss); what != "" {
-		w.sampled.Warn(what, zap.Int64("count", n))
+	if p := loss.Problem(n); p != nil {
+		w.warn(p)
 	}
 }
 

@@ -86,29 +86,6 @@ func Warning(p *problem.Problem) string {
 	return text
 }
 
-// Loss words a loss the moment it is noticed; empty if the source logs it.
-func Loss(loss source.Loss) string {
-	switch loss {
-	case source.RingSignals:
-		return "signals were lost, as the ring buffer was full; ask for fewer with --signal or --target"
-	case source.RingProcesses:
-		return "what processes were started was lost, as the ring buffer was full; ask for fewer with --signal or --target"
-	case source.ProgramsSkipped:
-		return "the kernel has skipped tracing programs, so that signals or the ends of processes may be missing"
-	case source.KernelRecords:
-		return "the kernel has lost audit records, as its queue was full or over its rate limit; " +
-			"see backlog_limit and rate_limit of auditctl -s"
-	case source.ReceiveOverruns:
-		return "audit records were lost, as the socket's buffer was full; ask for fewer with --signal"
-	case source.SequenceGaps:
-		return "audit events are missing: the kernel's numbers have gaps"
-	case source.QueueFull:
-		return "dropped events, as they are not printed as fast as signals are sent"
-	case source.RotatedFiles:
-	}
-	return "" // the source logs each with what it knows of it
-}
-
 // sum words the sum of a loss.
 func sum(loss source.Loss) string {
 	switch loss {
