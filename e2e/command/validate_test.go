@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// What the collector writes before the path of a key, if it is refused
-	// while the file is read, and while the configuration is checked.
+	// What the collector prints before the path of a key that it refuses while it
+	// reads the file, or while it checks the configuration.
 	reading  = "'receivers' error reading configuration for \"audit_kill\""
 	checking = "Error: receivers::audit_kill"
 )
 
-// What is wrong is refused with the path of the key and what would be right.
+// A wrong configuration is refused with the path of the key and a right value.
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
 	const (
@@ -279,7 +279,7 @@ func TestValidateAccepts(t *testing.T) {
 	}
 }
 
-// Whether an extension exists is known only at the start.
+// The collector can check only at the start whether an extension exists.
 func TestStorageMustExist(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
