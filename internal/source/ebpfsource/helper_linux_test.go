@@ -244,14 +244,6 @@ func check(err error) {
 	}
 }
 
-// skip says why, also to those who do not ask for details.
-func skip(t *testing.T, format string, arguments ...any) {
-	t.Helper()
-	reason := fmt.Sprintf(format, arguments...)
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
 // command is exec.Command for what the test itself has made.
 func command(name string, arguments ...string) *exec.Cmd {
 	return exec.Command(name, arguments...)
