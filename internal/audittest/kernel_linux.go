@@ -38,14 +38,6 @@ const (
 // audit has been on.
 var taken atomic.Bool
 
-// Skip skips a test and prints why, even without -v.
-func Skip(t *testing.T, format string, args ...any) {
-	t.Helper()
-	reason := fmt.Sprintf(format, args...)
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
 // Kernel waits until no other test uses the audit system. At the end of the test it
 // restores all settings and rules; a test that has left any changed then fails. Without the
 // rights the test is skipped, except in CI.
@@ -55,10 +47,7 @@ func Skip(t *testing.T, format string, args ...any) {
 // sent by a Sender, or by another process that the test starts.
 func Kernel(t *testing.T) auditcontrol.Client {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		Skip(t, "only root may use the kernel's audit system; run the tests with sudo")
-	}
+	Root(t, "use the kernel's audit system")
 	require.NoError(t, os.MkdirAll(filepath.Dir(lockFile), 0o750))
 	lock, err := os.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)

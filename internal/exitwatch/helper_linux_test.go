@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
@@ -224,7 +225,8 @@ func (p *target) end(name string, at time.Time, exit kill.Exit) *kill.End {
 
 func needCapability(tb testing.TB, c capability.Cap, why string) {
 	tb.Helper()
+	audittest.Privileged(tb)
 	if has, err := privilege.Has(c); err != nil || !has {
-		tb.Skipf("SKIPPED: it takes CAP_%s (be root) %s", strings.ToUpper(c.String()), why)
+		audittest.Skip(tb, "it takes CAP_%s (be root) %s", strings.ToUpper(c.String()), why)
 	}
 }

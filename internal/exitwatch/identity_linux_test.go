@@ -18,6 +18,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
@@ -93,8 +94,12 @@ func TestHidden(t *testing.T) {
 	_, err := w.Follow(p.target())
 	require.ErrorIs(t, err, unix.ENOENT)
 	require.NotErrorIs(t, err, outcome.ErrGone)
-	require.EqualError(t, err, fmt.Sprintf("watching process %d: reading %s/proc/%d/stat: no such file or directory; "+
-		"mount /proc without hidepid", p.pid(), root, p.pid()))
+	lacks := ""
+	if len(privilege.Lacking(capability.CAP_SYS_PTRACE)) > 0 {
+		lacks = ": the process lacks CAP_SYS_PTRACE"
+	}
+	require.EqualError(t, err, fmt.Sprintf("watching process %d: reading %s/proc/%d/stat: no such file or directory%s; "+
+		"mount /proc without hidepid", p.pid(), root, p.pid(), lacks))
 	assert.Zero(t, w.watched())
 	p.signal(t, syscall.SIGKILL)
 	p.dies(t)

@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
@@ -261,9 +262,7 @@ func TestRunNotices(t *testing.T) {
 func rebirth(t *testing.T, table *Table, first *idle, name string) *idle {
 	t.Helper()
 	const cursor = "/proc/sys/kernel/ns_last_pid"
-	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED, THOUGH IT MATTERS: only root can choose the next pid")
-	}
+	audittest.Root(t, "choose the next pid")
 	for range 1000 { // others may be faster
 		require.NoError(t, os.WriteFile(cursor, []byte(strconv.Itoa(first.key.PID-1)), 0))
 		next := startIdle(t, table, name)
@@ -333,6 +332,7 @@ func TestBootTime(t *testing.T) {
 // prefers, and returns its id.
 func makeCgroup(t *testing.T, table *Table) (folder, path string, id CgroupID) {
 	t.Helper()
+	audittest.Privileged(t)
 	for hierarchy, mount := range table.cgroups.mounts {
 		path := "/auditkill-test-" + strconv.Itoa(os.Getpid())
 		if err := os.Mkdir(mount+path, 0o755); err != nil {

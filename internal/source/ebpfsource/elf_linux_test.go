@@ -17,6 +17,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -114,6 +115,6 @@ func ident(class elf.Class) [elf.EI_NIDENT]byte {
 func needAMD64(t *testing.T) {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
-		skip(t, "the programs of this test are for amd64")
+		audittest.Skip(t, "the programs of this test are for amd64")
 	}
 }

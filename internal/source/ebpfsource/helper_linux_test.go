@@ -242,14 +242,6 @@ func check(err error) {
 	}
 }
 
-// skip skips a test and prints why, even without -v.
-func skip(t *testing.T, format string, arguments ...any) {
-	t.Helper()
-	reason := fmt.Sprintf(format, arguments...)
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
 // command is exec.Command for programs that the test itself has made.
 func command(name string, arguments ...string) *exec.Cmd {
 	return exec.Command(name, arguments...)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -94,7 +95,7 @@ func testCgroupKill(t *testing.T, w *watch) {
 	t.Helper()
 	group := newCgroup(t, fmt.Sprintf("ebpfsource-test-%d", os.Getpid()))
 	if _, err := os.Stat(group.folder + "/cgroup.kill"); err != nil {
-		skip(t, "this kernel is older than cgroup.kill (5.14)")
+		audittest.Skip(t, "this kernel is older than cgroup.kill (5.14)")
 	}
 	var writer *exec.Cmd
 	e, members := undisturbed(t, w, func() []int {

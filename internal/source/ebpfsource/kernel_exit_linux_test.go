@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -200,7 +201,7 @@ func testCoreFile(t *testing.T, w *watch) {
 	w.send(t, x.pid(), kill.SIGQUIT)
 	e := w.end(t, x)
 	if pattern, _ := os.ReadFile("/proc/sys/kernel/core_pattern"); e.Outcome.Exit.Verdict() == kill.VerdictKilled {
-		skip(t, "this host keeps no core files (kernel.core_pattern: %s)", pattern)
+		audittest.Skip(t, "this host keeps no core files (kernel.core_pattern: %s)", pattern)
 	}
 	assert.Equal(t, kill.VerdictCoreDumped, e.Outcome.Exit.Verdict())
 	assert.Equal(t, kill.SIGQUIT, e.Outcome.Exit.Signal())
@@ -277,7 +278,7 @@ func testEndsOfUsedPids(t *testing.T, w *watch) {
 	w.send(t, x.pid(), kill.SIGTERM)
 	e := w.end(t, x)
 	if _, err := os.Stat("/proc/sys/kernel/ns_last_pid"); err != nil {
-		skip(t, "the kernel does not let pids be chosen (CONFIG_CHECKPOINT_RESTORE): %v", err)
+		audittest.Skip(t, "the kernel does not let pids be chosen (CONFIG_CHECKPOINT_RESTORE): %v", err)
 	}
 	require.Eventually(t, func() bool {
 		return fork(t, fmt.Sprintf("echo %d > /proc/sys/kernel/ns_last_pid; %s; :", x.pid()-1, forks)) == x.pid()

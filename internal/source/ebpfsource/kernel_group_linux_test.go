@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -83,7 +84,7 @@ func testGroups(t *testing.T, w *watch) {
 		leader := leaderOf(t, members[0])
 		thread, errno := sender.send(order{call: "pidfd_send_signal", pid: leader, signal: 15, flags: pidfdGroup})
 		if errno == syscall.EINVAL {
-			skip(t, "this kernel is older than PIDFD_SIGNAL_PROCESS_GROUP (6.9)")
+			audittest.Skip(t, "this kernel is older than PIDFD_SIGNAL_PROCESS_GROUP (6.9)")
 		}
 		require.Zero(t, errno)
 		want := one(15, kill.ScopeProcessGroup, 0, thread, members)
@@ -116,7 +117,7 @@ func TestEndsOfCalls(t *testing.T) {
 				return
 			}
 			if err := way.check(); err != nil {
-				skip(t, "this kernel does not permit it: %v", err)
+				audittest.Skip(t, "this kernel does not permit it: %v", err)
 			}
 			w := startWith(t, way, nil)
 			testGroups(t, w)
@@ -129,7 +130,7 @@ func TestEndsOfCalls(t *testing.T) {
 				members := startGroup(t, 2)
 				c := command(program32(t, kill32(-leaderOf(t, members[0]), kill.SIGTERM)))
 				if err := c.Run(); err != nil {
-					skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
+					audittest.Skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
 				}
 				e := w.find(t, by(c.ProcessState.Pid()))
 				assert.Equal(t, members, tell(e).Targets)
@@ -161,7 +162,7 @@ func runAnew(t *testing.T) {
 	t.Logf("%s", out)
 	require.NoError(t, err)
 	if strings.Contains(string(out), "SKIPPED") {
-		skip(t, "see above")
+		audittest.Skip(t, "see above")
 	}
 }
 
@@ -178,7 +179,7 @@ func mountTracefs(t *testing.T) {
 		return
 	}
 	if err := unix.Mount("tracefs", folder, "tracefs", 0, ""); err != nil {
-		skip(t, "tracefs cannot be mounted: %v", err)
+		audittest.Skip(t, "tracefs cannot be mounted: %v", err)
 	}
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(folder, unix.MNT_DETACH)) })
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -237,7 +238,7 @@ func testUsedPids(t *testing.T, w *watch) {
 	w.fence(t)
 
 	if _, err := os.Stat("/proc/sys/kernel/ns_last_pid"); err != nil {
-		skip(t, "the kernel does not let pids be chosen (CONFIG_CHECKPOINT_RESTORE): %v", err)
+		audittest.Skip(t, "the kernel does not let pids be chosen (CONFIG_CHECKPOINT_RESTORE): %v", err)
 	}
 	require.Eventually(t, func() bool {
 		return fork(t, fmt.Sprintf("echo %d > /proc/sys/kernel/ns_last_pid; %s; :", pid-1, forks)) == pid

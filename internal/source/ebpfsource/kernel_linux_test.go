@@ -7,7 +7,6 @@ package ebpfsource
 
 import (
 	"context"
-	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
@@ -50,10 +50,7 @@ func newSettings(t *testing.T) Settings {
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		skip(t, "only root may load programs into the kernel; run the tests with sudo")
-	}
+	audittest.Root(t, "load programs into the kernel")
 }
 
 // start loads the programs into the kernel, until the test ends.

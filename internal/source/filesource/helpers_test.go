@@ -154,7 +154,8 @@ func (r *run) await(events ...int) {
 // that waits for that, and one that cannot be handed on. The last is followed by the given text.
 func (r *run) freeze(b *bench, first int, text ...string) func() {
 	r.t.Helper()
-	resume := r.sink.block()
+	resume := sync.OnceFunc(r.sink.block())
+	r.t.Cleanup(resume) // so that the source can stop if the test fails
 	for n := first; n < first+3; n++ {
 		written := event(n)
 		if n == first+2 {
