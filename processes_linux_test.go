@@ -90,7 +90,7 @@ func TestNoProcesses(t *testing.T) {
 	f.sink.await(t, 1)
 	told := f.logged.FilterLevelExact(zapcore.WarnLevel).All()
 	require.Len(t, told, 1)
-	assert.Equal(t, "events will say of processes only what is in the audit records", told[0].Message)
+	assert.Equal(t, "events will describe processes only by what is in the audit records", told[0].Message)
 	assert.Contains(t, told[0].ContextMap()["error"], filepath.Join(f.config.RootPath, "proc"))
 }
 

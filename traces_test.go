@@ -29,15 +29,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 )
 
-// everyone are Exits that know everybody's end in time.
-type everyone struct{}
+// allExits are Exits that report the end of every process.
+type allExits struct{}
 
-func (everyone) Follow(target outcome.Target) (time.Duration, error) { return target.Start, nil }
-func (everyone) Resume(int, time.Duration) error                     { return nil }
-func (everyone) Forget(int)                                          {}
-func (everyone) Lives(int, time.Duration) bool                       { return true }
+func (allExits) Watch(target outcome.Target) (time.Duration, error) { return target.Start, nil }
+func (allExits) Resume(int, time.Duration) error                    { return nil }
+func (allExits) Unwatch(int)                                        {}
+func (allExits) Alive(int, time.Duration) bool                      { return true }
 
-// following is a delivery beside a table of outcomes that knows of everybody, in a bubble of
+// following is a delivery beside a table of outcomes that watches every target, in a bubble of
 // synctest.
 type following struct {
 	t     *testing.T
@@ -52,7 +52,7 @@ func newFollowing(t *testing.T, logs consumer.Logs, traces consumer.Traces) (*fo
 	f.next, f.nextTraces = logs, traces
 	stopping, stop := context.WithCancel(t.Context())
 	d := &following{t: t, users: process.NewUsers(f.machine.Passwd, f.machine.Name), Delivery: f.delivery(t, stopping, true), table: outcome.NewTable(outcome.Config{
-		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: everyone{}, Ordered: true,
+		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: allExits{}, Ordered: true,
 		Conceal: strings.Clone, SinceBoot: func() time.Duration { return time.Hour }, Warn: func(p *problem.Problem) { t.Error(p) },
 	})}
 	done := make(chan struct{})
@@ -70,7 +70,7 @@ func newFollowing(t *testing.T, logs consumer.Logs, traces consumer.Traces) (*fo
 	}
 }
 
-// deliver hands in events and ends of processes.
+// deliver delivers events and ends of processes.
 func (f *following) deliver(things ...any) {
 	for _, o := range observations(things) {
 		if o.End != nil {
@@ -78,14 +78,14 @@ func (f *following) deliver(things ...any) {
 			continue
 		}
 		f.users.Fill(o.Event)
-		f.table.Struck(o.Event)
+		f.table.Signal(o.Event)
 		require.NoError(f.t, f.Signal(o.Event))
 	}
 	f.flush()
 }
 
 func (f *following) flush() {
-	for _, e := range f.table.Take() {
+	for _, e := range f.table.TakeOutcomes() {
 		require.NoError(f.t, f.Outcome(e))
 	}
 	require.NoError(f.t, f.Flush())
@@ -94,7 +94,7 @@ func (f *following) flush() {
 // pass lets time pass, and outcomes be due.
 func (f *following) pass(d time.Duration) {
 	end := time.Now().Add(d)
-	for next := f.table.Next(); !next.IsZero() && !next.After(end); next = f.table.Next() {
+	for next := f.table.NextDue(); !next.IsZero() && !next.After(end); next = f.table.NextDue() {
 		time.Sleep(time.Until(next))
 		f.table.Expire()
 		f.flush()
