@@ -64,27 +64,27 @@ func TestChoose(t *testing.T) {
 	}{
 		"ebpf": {
 			chosen: 0, level: zapcore.InfoLevel, fields: map[string]any{},
-			says: "tracing signals in the kernel, as no source is configured and eBPF is possible",
+			says: "tracing signals in the kernel because no source is configured and eBPF is possible",
 		},
 		"netlink": {
 			ebpf: noBTF, chosen: 1, level: zapcore.InfoLevel, fields: map[string]any{"ebpf": "no BTF"},
-			says: "listening to the kernel, as no source is configured and eBPF is not possible",
+			says: "listening to the kernel because no source is configured and eBPF is not possible",
 		},
 		"file": {
 			ebpf: noBTF, netlink: noRight, chosen: 2, level: zapcore.WarnLevel,
 			fields: map[string]any{
 				"ebpf": "no BTF", "netlink": "CAP_AUDIT_READ is missing", "path": "/var/log/audit/audit.log",
 			},
-			says: "reading the audit log, as no source is configured and the kernel is out of reach; " +
-				"signals are in it if audit rules say so (see deploy/audit_kill.rules)",
+			says: "reading the audit log because no source is configured and the kernel is out of reach; " +
+				"it has signals only if audit rules record them (see deploy/audit_kill.rules)",
 		},
 		"none": {
 			ebpf: noBTF, netlink: noRight, file: noLog, chosen: -1, level: zapcore.WarnLevel,
 			fields: map[string]any{
 				"ebpf": "no BTF", "netlink": "CAP_AUDIT_READ is missing", "path": "/var/log/audit/audit.log",
 			},
-			says: "reading the audit log, as no source is configured and the kernel is out of reach; " +
-				"signals are in it if audit rules say so (see deploy/audit_kill.rules)",
+			says: "reading the audit log because no source is configured and the kernel is out of reach; " +
+				"it has signals only if audit rules record them (see deploy/audit_kill.rules)",
 		},
 	}
 	for name, test := range tests {

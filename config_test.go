@@ -246,7 +246,7 @@ func TestInvalidConfig(t *testing.T) {
 			"signals::5: null must be a name or a whole number, such as SIGTERM or 15"},
 
 		{"no signals", "signals: []", "receivers::audit_kill: signals: must name at least one; " +
-			"leave it out for those that end, stop or crash a process"},
+			"leave it out to report those that end, stop or crash a process"},
 		{"unknown signals", `signals: [SIGFOO, "", SIGRTMIN+31, "9.5"]`, "" +
 			`receivers::audit_kill::signals::0: unknown signal "SIGFOO"` + unknownSignal + "\n" +
 			`receivers::audit_kill::signals::1: unknown signal ""` + unknownSignal + "\n" +
@@ -257,7 +257,7 @@ func TestInvalidConfig(t *testing.T) {
 			`receivers::audit_kill::signals::1: signal "-1" is out of range: use 0 to 64` + "\n" +
 			`receivers::audit_kill::signals::2: unknown signal "18446744073709551615"` + unknownSignal},
 		{"globs", `{targets: [mysqld, "[a"], senders: [""]}`, "" +
-			`receivers::audit_kill::targets::1: "[a" is no valid glob (close every [ and escape nothing at the end): ` +
+			`receivers::audit_kill::targets::1: "[a" is not a valid glob (close every [ and do not end with a backslash): ` +
 			"syntax error in pattern\n" +
 			`receivers::audit_kill::senders::0: empty name: use a command name such as mysqld, ` +
 			`a glob such as "postgres*", or the path of a program`},

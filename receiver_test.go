@@ -49,7 +49,7 @@ func TestCreateInvalid(t *testing.T) {
 		want   string
 	}{
 		"signal": {func(c *Config) { c.Signals = []SignalName{"FOO"} }, "unknown signal"},
-		"target": {func(c *Config) { c.Targets = []NameGlob{"["} }, "no valid glob"},
+		"target": {func(c *Config) { c.Targets = []NameGlob{"["} }, "not a valid glob"},
 		"sender": {func(c *Config) { c.Senders = []NameGlob{""} }, "empty name"},
 	}
 	for name, test := range tests {

@@ -213,7 +213,7 @@ func TestNoOutcomesOfLog(t *testing.T) {
 	f.start(t)
 	f.sink.await(t, 1)
 	assert.True(t, stub.Records(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
-	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will be emitted").Len())
 }
 
 func TestNoOutcomesWanted(t *testing.T) {
@@ -235,7 +235,7 @@ func TestOnlyTracesOfLog(t *testing.T) {
 	f := newFixture(t, "testdata/seed.log")
 	f.next, f.nextTraces = nil, consumertest.NewNop()
 	f.start(t)()
-	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will be emitted").Len())
 	assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_records_read"))
 }
 

@@ -168,8 +168,8 @@ func TestTwoCollectors(t *testing.T) {
 // may, and says why none before it.
 func TestChoosesTheSource(t *testing.T) {
 	const (
-		netlink = "listening to the kernel, as no source is configured and eBPF is not possible"
-		log     = "reading the audit log, as no source is configured and the kernel is out of reach"
+		netlink = "listening to the kernel because no source is configured and eBPF is not possible"
+		log     = "reading the audit log because no source is configured and the kernel is out of reach"
 	)
 	tests := map[string]struct {
 		// user takes all rights from the collector but those.
@@ -180,12 +180,12 @@ func TestChoosesTheSource(t *testing.T) {
 		source string
 	}{
 		"ebpf": {
-			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			says:   []string{"tracing signals in the kernel because no source is configured and eBPF is possible"},
 			source: "ebpf",
 		},
 		"ebpf with the rights that it needs": {
 			user: true, rights: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON},
-			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			says:   []string{"tracing signals in the kernel because no source is configured and eBPF is possible"},
 			source: "ebpf",
 		},
 		"netlink": {

@@ -219,7 +219,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, Check("my*"))
 	require.ErrorContains(t, Check(""), "empty name")
 	require.ErrorContains(t, Check("my["), `"my["`)
-	require.ErrorContains(t, Check(`my\`), "no valid glob")
+	require.ErrorContains(t, Check(`my\`), "not a valid glob")
 	_, err := New(Config{Targets: []string{"["}})
 	require.Error(t, err)
 	_, err = New(Config{Senders: []string{"["}})

@@ -173,10 +173,10 @@ func TestSaysWhatWasLost(t *testing.T) {
 	counts.Records.Add(7)
 	require.NoError(t, w.Close())
 	assert.Equal(t, []string{
-		"warning: the kernel has lost audit records, as its queue was full or over its rate limit; " +
+		"warning: the kernel has lost audit records because its queue was full or over its rate limit; " +
 			"see backlog_limit and rate_limit of auditctl -s (count 20)",
-		"warning: signals were lost, as the ring buffer was full; ask for fewer with --signal or --target (count 1)",
-		"warning: what processes were started was lost, as the ring buffer was full; " +
+		"warning: signals were lost because the ring buffer was full; ask for fewer with --signal or --target (count 1)",
+		"warning: records of started processes were lost because the ring buffer was full; " +
 			"ask for fewer with --signal or --target (count 2)",
 		"signals may be missing: the buffer of the kernel's programs was full for 3 records",
 		"signals may be missing: the kernel has lost 40 audit records",

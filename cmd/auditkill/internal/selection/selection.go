@@ -57,7 +57,7 @@ type Rejection struct {
 	Signals map[kill.Signal]int
 }
 
-// New returns a Selection. It fails if a name is no valid glob.
+// New returns a Selection. It fails if a name is not a valid glob.
 func New(config Config) (*Selection, error) {
 	s := &Selection{config: config}
 	if !config.Since.IsZero() || !config.Until.IsZero() {

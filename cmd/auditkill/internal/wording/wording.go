@@ -90,16 +90,16 @@ func Warning(p *problem.Problem) string {
 func Loss(loss source.Loss) string {
 	switch loss {
 	case source.RingSignals:
-		return "signals were lost, as the ring buffer was full; ask for fewer with --signal or --target"
+		return "signals were lost because the ring buffer was full; ask for fewer with --signal or --target"
 	case source.RingProcesses:
-		return "what processes were started was lost, as the ring buffer was full; ask for fewer with --signal or --target"
+		return "records of started processes were lost because the ring buffer was full; ask for fewer with --signal or --target"
 	case source.ProgramsSkipped:
-		return "the kernel has skipped tracing programs, so that signals or the ends of processes may be missing"
+		return "the kernel has skipped tracing programs, so signals or the ends of processes may be missing"
 	case source.KernelRecords:
-		return "the kernel has lost audit records, as its queue was full or over its rate limit; " +
+		return "the kernel has lost audit records because its queue was full or over its rate limit; " +
 			"see backlog_limit and rate_limit of auditctl -s"
 	case source.ReceiveOverruns:
-		return "audit records were lost, as the socket's buffer was full; ask for fewer with --signal"
+		return "audit records were lost because the socket's buffer was full; ask for fewer with --signal"
 	case source.SequenceGaps:
 		return "audit events are missing: the kernel's numbers have gaps"
 	case source.QueueFull:
