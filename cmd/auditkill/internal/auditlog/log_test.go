@@ -135,9 +135,9 @@ func TestLogProblems(t *testing.T) {
 		"other records":      {strings.NewReader("type=CWD msg=audit(x)\n" + good), nil},
 		"words":              {strings.NewReader("hello\n" + good + "new world"), []string{"log:1: not an audit record", "log:5: not an audit record"}},
 		"interpreted":        {strings.NewReader("type=SYSCALL msg=audit(12/15/15 21:28:39.813:148) : x\n" + good), []string{"log:1: " + errInterpreted.Error()}},
-		"reading fails":      {io.MultiReader(strings.NewReader(good), iotest.ErrReader(errors.New("disk on fire"))), []string{"log:3: what comes after this line cannot be read: disk on fire"}},
+		"reading fails":      {io.MultiReader(strings.NewReader(good), iotest.ErrReader(errors.New("disk on fire"))), []string{"log:3: the rest after this line cannot be read: disk on fire"}},
 		"gzip without data":  {strings.NewReader(gzipMagic), []string{"log: cannot be read: unexpected EOF"}},
-		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: what comes after this line cannot be read: unexpected EOF"}},
+		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: the rest after this line cannot be read: unexpected EOF"}},
 		"damaged": {
 			strings.NewReader("type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e sysc\n" + good), []string{"log:1: damaged audit record"},
 		},

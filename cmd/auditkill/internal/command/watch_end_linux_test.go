@@ -61,7 +61,7 @@ func TestWatchForAWhile(t *testing.T) {
 	needRoot(t)
 	w := launchWatch(t, nil, "--source", "ebpf", "--for", "1s")
 	assert.Zero(t, w.wait())
-	assert.NotContains(t, w.errors.String(), "not by")
+	assert.NotContains(t, w.errors.String(), "cannot use")
 }
 
 func TestWatchIsTerminated(t *testing.T) {
@@ -135,7 +135,7 @@ func TestWatchWithoutRights(t *testing.T) {
   multicast or unicast  it lacks CAP_AUDIT_READ
   file                  .*permission denied
 run it as root: sudo auditkill watch
-without, .auditkill watch --source file --file FILE. and .auditkill report FILE. read any audit log that you may read;
+without root, .auditkill watch --source file --file FILE. and .auditkill report FILE. read any audit log that you may read;
 log_group in /etc/audit/auditd.conf names the group that may read the host's own
 $`},
 		"ebpf":      {"ebpf", `^auditkill: --source ebpf: it lacks CAP_BPF and CAP_PERFMON\nrun it as root: sudo auditkill watch\n`},
@@ -173,8 +173,8 @@ func TestWatchALogWithoutRights(t *testing.T) {
 		return seen
 	}, limit, time.Millisecond)
 	assert.Zero(t, w.end())
-	assert.Equal(t, `auditkill: not by ebpf: it lacks CAP_BPF and CAP_PERFMON
-auditkill: not by multicast or unicast: it lacks CAP_AUDIT_READ
-auditkill: watching by file
+	assert.Equal(t, `auditkill: cannot use ebpf: it lacks CAP_BPF and CAP_PERFMON
+auditkill: cannot use multicast or unicast: it lacks CAP_AUDIT_READ
+auditkill: watching with file
 `, w.errors.String())
 }

@@ -89,7 +89,7 @@ func TestWatchByEBPF(t *testing.T) {
 	require.NotEmpty(t, programs)
 	kills(t, w, "ebpf")
 	assert.Zero(t, w.end())
-	assert.NotContains(t, w.errors.String(), "not by")
+	assert.NotContains(t, w.errors.String(), "cannot use")
 	assert.Eventually(t, func() bool { return !slices.ContainsFunc(programs, inKernel) }, limit, time.Millisecond,
 		"the programs are out of the kernel")
 }
@@ -170,7 +170,7 @@ func TestWatchByMulticastAlone(t *testing.T) {
 	multicast := doctorJSON(t, "--file", "/nonexistent").Sources[1]
 	assert.Equal(t, diagnosis.SourceMulticast, multicast.Name)
 	assert.True(t, multicast.Usable)
-	assert.Contains(t, strings.Join(multicast.Reasons, "\n"), "audit is off: `auditkill watch` and a receiver turn it on")
+	assert.Contains(t, strings.Join(multicast.Reasons, "\n"), "audit is off: `auditkill watch` turns it on while it runs")
 
 	w := startWatch(t, "--source", "multicast")
 	assert.True(t, w.sees(limit))
@@ -231,9 +231,9 @@ func TestWatchSaysByWhat(t *testing.T) {
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_AUDIT_READ, unix.CAP_AUDIT_CONTROL} // for all but ebpf
 		require.NoError(t, cmd.Start())
 		t.Cleanup(func() { _ = cmd.Process.Kill() }) // it should have ended
-		line := "auditkill: watching by " + by + "\n"
+		line := "auditkill: watching with " + by + "\n"
 		require.Eventually(t, func() bool { return strings.Contains(errs.String(), line) }, limit, 10*time.Millisecond, "%s", &errs)
-		assert.Contains(t, errs.String(), "auditkill: not by ebpf: it lacks CAP_BPF and CAP_PERFMON\n")
+		assert.Contains(t, errs.String(), "auditkill: cannot use ebpf: it lacks CAP_BPF and CAP_PERFMON\n")
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		assert.NoError(t, cmd.Wait())
 	}
@@ -278,7 +278,7 @@ func TestWatchByFile(t *testing.T) {
 
 	w := launchWatch(t, nil, "--source", "file", "--file", log)
 	require.Eventually(t, func() bool {
-		return regexp.MustCompile("no audit rule of this host records all").MatchString(w.errors.String())
+		return regexp.MustCompile("the audit rules of this host do not record all").MatchString(w.errors.String())
 	}, limit, 10*time.Millisecond)
 	assert.Zero(t, w.end())
 
@@ -288,5 +288,5 @@ func TestWatchByFile(t *testing.T) {
 	w = startWatch(t, "--source", "file", "--file", log)
 	kills(t, w, "audit_file")
 	assert.Zero(t, w.end())
-	assert.Equal(t, "auditkill: watching by file\n", w.errors.String())
+	assert.Equal(t, "auditkill: watching with file\n", w.errors.String())
 }

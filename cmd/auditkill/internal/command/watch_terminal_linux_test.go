@@ -49,7 +49,7 @@ func startScreen(t *testing.T, width uint16, variable string) *screen {
 		}
 	}()
 	t.Cleanup(func() { s.close() })
-	assert.Equal(t, "auditkill: watching by ebpf; Ctrl-C ends", s.next())
+	assert.Equal(t, "auditkill: watching with ebpf; press Ctrl-C to stop", s.next())
 	assert.Regexp(t, "^(EPO|…)", style.ReplaceAllString(s.next(), ""), "the header comes before the first signal")
 	return s
 }

@@ -296,7 +296,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no extension":      {"drawing", "ends in .svg or .png"},
 		"another extension": {"drawing.pdf", "ends in .svg or .png"},
-		"a directory":       {"directory.svg", "is no regular file"},
+		"a directory":       {"directory.svg", "is not a regular file"},
 		"no directory":      {filepath.Join("nowhere", "drawing.svg"), "nowhere does not exist"},
 		"below a file":      {filepath.Join("file.svg", "drawing.svg"), "not a directory"},
 		"dangling link":     {"dangling.svg", ""},
