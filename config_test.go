@@ -125,8 +125,7 @@ func TestLoadConfig(t *testing.T) {
 	}
 }
 
-// TestConfigSurvivesPrinting covers `print-config`, whose output is a
-// configuration again.
+// TestConfigSurvivesPrinting covers `print-config`, whose output must be a valid configuration.
 func TestConfigSurvivesPrinting(t *testing.T) {
 	t.Parallel()
 
@@ -312,8 +311,7 @@ func TestInvalidConfig(t *testing.T) {
 	}
 }
 
-// TestForeignTypeErrors has errors that the collector words; they must at least
-// name the key.
+// TestForeignTypeErrors has errors in the collector's words, which must at least name the key.
 func TestForeignTypeErrors(t *testing.T) {
 	t.Parallel()
 
@@ -333,8 +331,8 @@ func TestForeignTypeErrors(t *testing.T) {
 	}
 }
 
-// TestEnvironment has values that the collector takes from the environment,
-// where YAML reads numbers and lists of them.
+// TestEnvironment has values that the collector takes from the environment, which YAML reads as
+// numbers and lists.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 
@@ -402,15 +400,14 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// check returns what the collector has against the keys of a receiver.
+// check returns the collector's error about the keys of a receiver.
 func check(t *testing.T, yaml string) error {
 	t.Helper()
 	_, err := load(resolve(t, yaml, nil))
 	return err
 }
 
-// load does what the collector's configuration does: it decodes, then it
-// validates the whole.
+// load does what the collector does with a configuration: it decodes it, then validates it.
 func load(conf *confmap.Conf) (component.Config, error) {
 	config := createDefaultConfig().(*Config)
 	if err := config.Unmarshal(conf); err != nil {
@@ -421,7 +418,7 @@ func load(conf *confmap.Conf) (component.Config, error) {
 	}{map[component.ID]component.Config{component.NewID(metadata.Type): config}})
 }
 
-// resolve reads YAML as the collector does, with ${env:...} out of a map.
+// resolve reads YAML as the collector does, with ${env:...} from a map.
 func resolve(t *testing.T, yaml string, environment map[string]string) *confmap.Conf {
 	t.Helper()
 	resolver, err := confmap.NewResolver(confmap.ResolverSettings{

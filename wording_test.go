@@ -29,7 +29,7 @@ func TestAllLossesAreWorded(t *testing.T) {
 	t.Parallel()
 	for _, loss := range source.AllLosses() {
 		what, unit := lossWords(loss)
-		if loss != source.RotatedFiles { // which the source logs
+		if loss != source.RotatedFiles { // the source logs it
 			assert.NotEmpty(t, what, loss)
 			assert.NotEmpty(t, unit, loss)
 		}
@@ -60,7 +60,7 @@ func TestWarn(t *testing.T) {
 	}, logged[0].ContextMap())
 }
 
-// What wraps a problem stays as it is, and can still be recognized.
+// An error that wraps a problem stays as it is, and can still be recognized.
 func TestWorded(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")
