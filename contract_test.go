@@ -122,6 +122,6 @@ func (*terminator) Stop()  {}
 
 func (g *terminator) Generate() []receivertest.UniqueIDAttrVal {
 	pid := int(g.pid.Add(1)) // it is called by several at a time
-	g.source.sends(struck(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld"))
+	g.source.sends(signalTo(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld"))
 	return []receivertest.UniqueIDAttrVal{testID(pid)}
 }

@@ -119,7 +119,7 @@ func TestFollowOverCrash(t *testing.T) {
 	}, soon, often)
 }
 
-// Without room for who is watched, they are given up at shutdown.
+// If the watched processes cannot be stored, their outcomes are unknown at shutdown.
 func TestFollowWithoutRoom(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")

@@ -89,7 +89,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// A log that is rotated while it is read is read as it was.
+// If a log is rotated while it is read, it is read as it was before.
 func TestLogIsRotated(t *testing.T) {
 	t.Parallel()
 	directory := writeLog(t, map[string]string{"audit.log.1": kill9(0, 1), "audit.log": kill9(1000, 2)})
@@ -208,7 +208,7 @@ func TestLogUnread(t *testing.T) {
 	assert.ElementsMatch(t, want, got)
 }
 
-// Among many logs the memory is shared, and each is read as it would be alone.
+// Many logs share the memory, and each is read as if it were alone.
 func TestLogShares(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
@@ -249,12 +249,12 @@ func TestLogWithin(t *testing.T) {
 	assert.True(t, whole.Same(open("audit.log")))
 	assert.False(t, part.Same(other))
 	stream := New("stream", strings.NewReader(""))
-	assert.False(t, stream.Same(stream), "who knows what comes")
+	assert.False(t, stream.Same(stream), "a stream is not known in advance")
 	assert.False(t, stream.Within(whole))
 	assert.EqualValues(t, -1, stream.Size())
 }
 
-// Who has seen enough reads no more.
+// Reading stops when enough was seen.
 func TestLogStops(t *testing.T) {
 	t.Parallel()
 	l := New("log", io.MultiReader(strings.NewReader(strings.Repeat(kill9(0, 1), 1000)), iotest.ErrReader(errors.New("read on"))))

@@ -42,7 +42,7 @@ func TestDoctor(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("type=X\n"), 0o600))
 
 	r := doctorJSON(t, "--root-path", root)
-	assert.Equal(t, path, r.Facts.Log.Path, "the log is looked for where the host's files are")
+	assert.Equal(t, path, r.Facts.Log.Path, "the log is expected where the host's files are")
 	assert.Equal(t, diagnosis.LogReadable, r.Facts.Log.Problem)
 	assert.True(t, r.Sources[3].Usable)
 

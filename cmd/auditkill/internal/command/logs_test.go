@@ -172,7 +172,7 @@ func TestReportOfAPipe(t *testing.T) {
 	_, errs, code := runReportIn(ctx, nil, path)
 	assert.Contains(t, errs, "interrupted")
 	assert.Equal(t, exitTrouble, code)
-	writer, err := os.OpenFile(path, os.O_WRONLY, 0) // so that who waits to open it ends
+	writer, err := os.OpenFile(path, os.O_WRONLY, 0) // so that whoever waits to open it ends
 	require.NoError(t, err)
 	require.NoError(t, writer.Close())
 }

@@ -146,7 +146,7 @@ func TestConfigOfTimes(t *testing.T) {
 	assert.Equal(t, now, config.Until)
 }
 
-// A FIFO that nobody writes to does not keep a report from being ended.
+// A report that reads a FIFO without a writer can be ended.
 
 func TestReportDoesNotDrawOverTheLog(t *testing.T) {
 	t.Parallel()

@@ -51,7 +51,7 @@ func TestWatchThatNobodyReads(t *testing.T) {
 			}, limit, time.Millisecond)
 			assert.Contains(t, first, `"event":"kill.`)
 			require.NoError(t, read.Close())
-			assert.NoError(t, cmd.Wait(), "it ends by itself, as if it was told to")
+			assert.NoError(t, cmd.Wait(), "it ends by itself, as if it was asked to")
 			asBefore(t, kernel, before)
 		})
 	}
@@ -116,7 +116,7 @@ func TestWatchAfterOneThatWasKilled(t *testing.T) {
 	rules, err := kernel.GetRules()
 	require.NoError(t, err)
 	assert.Empty(t, rules)
-	// What the one that was killed has set stays, and harms nobody (netlinksource).
+	// What the killed watch has set stays, which does no harm (netlinksource).
 	require.NoError(t, kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), 1))
 	require.NoError(t, kernel.SetBacklogLimit(before.BacklogLimit, 1))
 }
@@ -151,7 +151,7 @@ $`},
 	}
 }
 
-// Who may read the log sees what comes to it, and is told why nothing better is.
+// A user who may read the log sees what is written to it, and why there is no better source.
 func TestWatchALogWithoutRights(t *testing.T) {
 	needRoot(t)
 	record, err := os.ReadFile("testdata/watch_audit.log")

@@ -91,8 +91,7 @@ func (s *screen) next() string {
 	}
 }
 
-// kill has a process killed, and returns the lines that tell of it: the one of the signal,
-// and that of the outcome.
+// kill kills a process, and returns its two lines: that of the signal and that of the outcome.
 func (s *screen) kill() (lines []string) {
 	s.t.Helper()
 	v := newVictim(s.t)

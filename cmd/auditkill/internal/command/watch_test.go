@@ -22,7 +22,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// script is a watch that shows what it is told.
+// script is a watch that shows the events of a test.
 type script struct {
 	config live.Config
 	events []*kill.Event
