@@ -24,7 +24,7 @@ func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
 	const (
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
-		globRules   = "is no valid glob (close every [ and escape nothing at the end)"
+		globRules   = "is not a valid glob (close every [ and do not end with a backslash)"
 		keys        = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, " +
 			"outcome, retry_on_failure, root_path, rules, senders, signals, storage, targets"
 		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
@@ -171,7 +171,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"no signals": {
 			`{signals: []}`,
-			checking, ": signals: must name at least one; leave it out for those that end, stop or crash a process",
+			checking, ": signals: must name at least one; leave it out to report those that end, stop or crash a process",
 		},
 		"glob of targets": {
 			`{targets: [mysqld, "[a"]}`,

@@ -208,17 +208,17 @@ type deployedSource struct {
 
 var deployedSources = []deployedSource{
 	{
-		name: "ebpf", chosen: "tracing signals in the kernel, as no source is configured and eBPF is possible",
+		name: "ebpf", chosen: "tracing signals in the kernel because no source is configured and eBPF is possible",
 		source: "ebpf", tellsEnd: true, tellsPrograms: true,
 	},
 	{
 		name: "netlink", dropIn: true,
-		chosen: "listening to the kernel, as no source is configured and eBPF is not possible",
+		chosen: "listening to the kernel because no source is configured and eBPF is not possible",
 		source: "audit_unicast", tellsEnd: true, tellsPrograms: true,
 	},
 	{
 		name: "file", dropIn: true,
-		chosen: "reading the audit log, as no source is configured and the kernel is out of reach",
+		chosen: "reading the audit log because no source is configured and the kernel is out of reach",
 		source: "audit_file",
 	},
 }

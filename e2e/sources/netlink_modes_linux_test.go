@@ -168,8 +168,8 @@ func TestTwoCollectors(t *testing.T) {
 // logs why it cannot use better ones.
 func TestChoosesTheSource(t *testing.T) {
 	const (
-		netlink = "listening to the kernel, as no source is configured and eBPF is not possible"
-		log     = "reading the audit log, as no source is configured and the kernel is out of reach"
+		netlink = "listening to the kernel because no source is configured and eBPF is not possible"
+		log     = "reading the audit log because no source is configured and the kernel is out of reach"
 	)
 	tests := map[string]struct {
 		// user runs the collector as an unprivileged user with only these rights.
@@ -180,12 +180,12 @@ func TestChoosesTheSource(t *testing.T) {
 		source string
 	}{
 		"ebpf": {
-			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			says:   []string{"tracing signals in the kernel because no source is configured and eBPF is possible"},
 			source: "ebpf",
 		},
 		"ebpf with the rights that it needs": {
 			user: true, rights: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON},
-			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			says:   []string{"tracing signals in the kernel because no source is configured and eBPF is possible"},
 			source: "ebpf",
 		},
 		"netlink": {
