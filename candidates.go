@@ -13,8 +13,8 @@ func (c *Config) namesSource() bool {
 	return c.EBPF.HasValue() || c.Netlink.HasValue() || c.File.HasValue()
 }
 
-// candidates returns the source that the configuration names. If it names none, it is the
-// first that can be opened.
+// candidates returns the source that the configuration names, or all sources if it names none.
+// The first that can be opened is used.
 func (c *Config) candidates() []capture.Candidate {
 	switch {
 	case c.EBPF.HasValue():
@@ -43,7 +43,7 @@ func (c *Config) file(f FileConfig) capture.Candidate {
 	return candidate
 }
 
-// managesRules says whether the receiver loads audit rules.
+// managesRules reports whether the receiver loads audit rules.
 func (c *Config) managesRules(byDefault bool) bool {
 	if c.Rules.Manage != nil {
 		return *c.Rules.Manage

@@ -11,13 +11,13 @@ import (
 	"runtime"
 )
 
-// errOnlyLinux is returned for what needs a Linux kernel to listen to.
+// errOnlyLinux is returned for settings that need a Linux kernel.
 var errOnlyLinux = errors.New("only on Linux")
 
-// checkPlatform refuses what exists on Linux only.
+// checkPlatform refuses settings that work on Linux only.
 func checkPlatform(config *Config) error {
 	switch {
-	case runtime.GOOS == "windows": // where system calls have no names, see auditrecord
+	case runtime.GOOS == "windows": // where system calls have no names (internal/auditrecord)
 		return errOnlyLinux
 	case config.EBPF.HasValue():
 		return fmt.Errorf("ebpf: %w; use file to read an audit log that was copied here", errOnlyLinux)

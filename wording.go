@@ -17,7 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// words are how the receiver words problems: with the keys of its configuration.
+// words is the vocabulary of the receiver: the keys of its configuration.
 type words struct{}
 
 var _ problem.Vocabulary = words{}
@@ -71,7 +71,7 @@ type worded struct{ error }
 // Error implements error.
 func (w worded) Error() string { return problem.Text(w.error, words{}) }
 
-// Unwrap returns the error that was worded.
+// Unwrap returns the original error.
 func (w worded) Unwrap() error { return w.error }
 
 // warn logs a problem.
@@ -95,7 +95,7 @@ func (r *killReceiver) warn(p *problem.Problem) {
 	r.sampled.Warn(p.What, fields...)
 }
 
-// lost logs that something may not have been seen. Each message comes once in a while; the
+// lost logs that signals may have been missed. Each message is logged once in a while; the
 // metrics have the sums.
 func (r *killReceiver) lost(loss source.Loss, n int64) {
 	if p := loss.Problem(n); p != nil {
@@ -103,32 +103,32 @@ func (r *killReceiver) lost(loss source.Loss, n int64) {
 	}
 }
 
-// logChoice says which source was chosen, and why none before it.
+// logChoice logs which source was chosen, and why those before it were not.
 func (r *killReceiver) logChoice(chosen string, refusals []capture.Refusal) {
 	level, what := zapcore.InfoLevel, ""
 	var fields []zap.Field
 	switch chosen {
 	case keyEBPF:
-		what = "tracing signals in the kernel, as no source is configured and eBPF is possible"
+		what = "tracing signals in the kernel because no source is configured and eBPF is possible"
 	case keyNetlink:
-		what = "listening to the kernel, as no source is configured and eBPF is not possible"
+		what = "listening to the kernel because no source is configured and eBPF is not possible"
 	case keyFile:
-		level, what = zapcore.WarnLevel, "reading the audit log, as no source is configured and the kernel is out of reach; "+
-			"signals are in it if audit rules say so (see deploy/audit_kill.rules)"
+		level, what = zapcore.WarnLevel, "reading the audit log because no source is configured and the kernel is out of reach; "+
+			"it has signals only if audit rules record them (see deploy/audit_kill.rules)"
 		fields = append(fields, zap.String("path", capture.DefaultLog))
 	}
 	for _, refusal := range refusals {
 		fields = append(fields, zap.NamedError(refusal.Name, worded{refusal.Err}))
 		if refusal.Cleanup != nil {
-			r.set.Logger.Error("cleaning up after the attempt to open a source",
+			r.set.Logger.Error("cannot clean up after the attempt to open a source",
 				zap.String("source", refusal.Name), zap.Error(worded{refusal.Cleanup}))
 		}
 	}
 	r.set.Logger.Log(level, what, fields...)
 }
 
-// refused words why no source can be opened. If none was named, it is the last one that
-// counts, and the log says why none before it.
+// refused words why no source can be opened. If the configuration names none, the error is that
+// of the last candidate, and the log has those of the others.
 func (r *killReceiver) refused(err error) error {
 	var refused *capture.RefusedError
 	if !errors.As(err, &refused) {

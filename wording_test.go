@@ -66,7 +66,7 @@ func TestWarn(t *testing.T) {
 	}, logged[0].ContextMap())
 }
 
-// What wraps a problem stays as it is, and can still be recognized.
+// An error that wraps a problem stays as it is, and can still be recognized.
 func TestWorded(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")

@@ -47,7 +47,7 @@ func TestOutcomeOverAReboot(t *testing.T) {
 	pid := harness.Number(string(text))
 	other := s.startAs(pid, "another", dies)
 	s.begin()
-	outcomes := func() []otlp.Record { return s.told(pid, "kill.outcome") }
+	outcomes := func() []otlp.Record { return s.outcomes(pid) }
 	harness.Eventually(t, func() bool { return len(outcomes()) == 1 }, "the outcome of the process before the reboot")
 	otlp.AssertAttributes(t, outcomes()[0], map[string]any{"kill.outcome": "ended", "kill.target.name": "resists"})
 	s.soft = process.NewSender(t, s.program)

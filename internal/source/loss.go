@@ -9,21 +9,21 @@ import "github.com/auditkill/auditkillreceiver/internal/problem"
 type Loss int
 
 const (
-	// RingSignals are signals for which the ring buffer had no room.
+	// RingSignals are signals that found no room in the ring buffer.
 	RingSignals Loss = iota
-	// RingProcesses are the beginnings and ends of processes for which it had none.
+	// RingProcesses are starts and ends of processes that found no room in the ring buffer.
 	RingProcesses
-	// ProgramsSkipped is how often the kernel skipped a tracing program.
+	// ProgramsSkipped counts the times that the kernel skipped a tracing program.
 	ProgramsSkipped
-	// KernelRecords are audit records that the kernel says it has lost.
+	// KernelRecords are audit records that the kernel reports as lost.
 	KernelRecords
-	// ReceiveOverruns is how often the kernel found no room in the audit socket.
+	// ReceiveOverruns counts the times that the kernel found no room in the audit socket.
 	ReceiveOverruns
-	// SequenceGaps are audit events that never came, because their numbers have gaps.
+	// SequenceGaps are audit events that never arrived, judging by their serial numbers.
 	SequenceGaps
-	// QueueFull are events for which the queue in front of the pipeline had no room.
+	// QueueFull are events that found no room in the queue in front of the pipeline.
 	QueueFull
-	// RotatedFiles are files that were rotated away before they were read to their end.
+	// RotatedFiles are files that were rotated away before they had been read to their end.
 	RotatedFiles
 
 	losses // how many there are

@@ -18,9 +18,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Daemon is a real audit daemon with a log and a configuration of its own.
+// Daemon is a real auditd with its own log and configuration.
 type Daemon struct {
-	// Process is the latest; nil if it never ran.
+	// Process is its latest process; nil if it never ran.
 	*harness.Process
 
 	// Log is the path of its log.
@@ -49,7 +49,7 @@ plugin_dir = %s
 %s
 `
 
-// NewDaemon prepares an audit daemon that does not run yet.
+// NewDaemon prepares an auditd that does not run yet. settings are added to its configuration.
 func NewDaemon(t *testing.T, settings string) *Daemon {
 	t.Helper()
 	return NewDaemonIn(t, t.TempDir(), settings)
@@ -67,14 +67,14 @@ func NewDaemonIn(t *testing.T, directory, settings string) *Daemon {
 	t.Cleanup(func() {
 		a.Stop()
 		if t.Failed() {
-			t.Logf("auditd said:\n%s", a.output.Tail())
+			t.Logf("output of auditd:\n%s", a.output.Tail())
 		}
 	})
 	return a
 }
 
-// Run starts the daemon until it is registered with the kernel, and gives the
-// kernel room for a burst.
+// Run starts the daemon, waits until it is registered with the kernel, and makes room in the kernel
+// for a burst of records.
 func (a *Daemon) Run() {
 	a.t.Helper()
 	require.True(a.t, a.Attempt(), "auditd is registered")
@@ -82,11 +82,11 @@ func (a *Daemon) Run() {
 	Auditctl(a.t, "-f", "1")
 }
 
-// Attempt starts the daemon and reports whether it could register.
+// Attempt starts the daemon, and reports whether it could register with the kernel.
 func (a *Daemon) Attempt() bool {
 	a.t.Helper()
-	command := exec.Command(Need(a.t), "-n", "-c", a.directory)            //nolint:gosec // the path was looked up
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
+	command := exec.Command(Need(a.t), "-n", "-c", a.directory) //nolint:gosec // the path was looked up
+	harness.EndWithTest(command)
 	a.Process = harness.StartProcess(a.t, command, a.output)
 	pid, registered := strconv.Itoa(a.PID()), false
 	harness.Eventually(a.t, func() bool {
@@ -96,7 +96,7 @@ func (a *Daemon) Attempt() bool {
 	return registered
 }
 
-// Rotate makes the daemon begin a new file, as logrotate and cron do.
+// Rotate makes the daemon start a new log file, as logrotate and cron do.
 func (a *Daemon) Rotate() {
 	assert.NoError(a.t, a.Command.Process.Signal(syscall.SIGUSR1))
 }
@@ -104,6 +104,6 @@ func (a *Daemon) Rotate() {
 // Stop ends the daemon, if it ever ran.
 func (a *Daemon) Stop() {
 	if a.Process != nil && !a.Terminate() {
-		a.t.Errorf("auditd does not end, killed it")
+		a.t.Errorf("auditd did not end when asked to, and was killed")
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// Skip skips a test loudly: without -v, go test keeps its reason to itself.
+// Skip skips a test loudly: go test shows the reason of a skip only with -v.
 func Skip(t *testing.T, format string, arguments ...any) {
 	t.Helper()
 	reason := fmt.Sprintf(format, arguments...)
@@ -18,7 +18,7 @@ func Skip(t *testing.T, format string, arguments ...any) {
 	t.Skip(reason)
 }
 
-// Missing skips a test for the lack of a package or a right, which is no excuse in CI.
+// Missing skips a test because a package or a right is missing. In CI it fails the test.
 func Missing(t *testing.T, what string) {
 	t.Helper()
 	if os.Getenv("CI") == "true" {
@@ -27,7 +27,7 @@ func Missing(t *testing.T, what string) {
 	Skip(t, "%s", what)
 }
 
-// NeedRoot skips a test that takes root, which CI has to be.
+// NeedRoot skips a test that needs root. In CI it fails the test.
 func NeedRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
@@ -51,5 +51,5 @@ func NeedMachine(t *testing.T, boots int) {
 	}
 }
 
-// NobodyID is a user without rights.
+// NobodyID is the id of the unprivileged user nobody.
 const NobodyID = 65534

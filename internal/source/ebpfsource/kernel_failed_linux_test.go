@@ -17,7 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// nobodys is a pid that no process has: one more than there can be.
+// nobodys is a pid that no process has: one more than the highest.
 const nobodys = 4<<20 + 1
 
 func TestFailures(t *testing.T) {
@@ -173,7 +173,7 @@ func TestSignalZero(t *testing.T) {
 	}
 }
 
-// Without include_failed, calls that fail are not told, but groups are complete.
+// Without include_failed, failed calls are not reported, but groups are complete.
 func TestFailuresLeftOut(t *testing.T) {
 	w := start(t, func(s *Settings) { s.IncludeFailed = false })
 	target := sleeper(t)

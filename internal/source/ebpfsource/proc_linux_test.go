@@ -19,8 +19,8 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// awaitCommand waits until a process sleeps that bears a name: that of the program that
-// it was started for. It bears that before it runs it, and before our programs are told.
+// awaitCommand waits until a process sleeps and has the name of the program that it was started
+// for: it has that name before it runs the program, and before our programs are told.
 func awaitCommand(t *testing.T, pid int, name string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -50,7 +50,7 @@ func awaitGone(t *testing.T, pid int) {
 	}, limit, time.Millisecond)
 }
 
-// awaitEnd waits until a process has ended, whether somebody takes notice or not.
+// awaitEnd waits until a process has ended, whether or not its parent takes notice.
 func awaitEnd(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -59,7 +59,7 @@ func awaitEnd(t *testing.T, pid int) {
 	}, limit, time.Millisecond)
 }
 
-// childrenOf returns the children of a process by the pids of the host, in order.
+// childrenOf returns the host's pids of the children of a process, in order.
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()
 	var pids []int

@@ -78,7 +78,7 @@ func TestDoesNotFollowIfNobodyWantsToKnow(t *testing.T) {
 	assert.Equal(t, []string{"SIGKILL to mysqld"}, run(t, w, p))
 }
 
-// A watch of nobody may last for hours.
+// A watch without any events may last for hours.
 func TestWaitsForNothingIfItWatchesNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestWaitsForNothingIfItWatchesNobody(t *testing.T) {
 	})
 }
 
-// A process that outlives the wait is told of while nothing else happens.
+// A process that survives the wait is reported even while nothing else happens.
 func TestTellsOfSurvivors(t *testing.T) {
 	t.Parallel()
 	config, _ := fakeConfig(selection.Config{})
