@@ -88,7 +88,7 @@ RUN      ?=
 .PHONY: test-kernels emulator
 test-kernels: emulator ## run what touches the kernel on Debian 12's; KERNELS=arm64 PACKAGE=internal/outcome RUN=TestZombie
 	for arch in $(KERNELS); do $(MAKE) binary ARCH=$$arch || exit 1; done
-	cd e2e && go run ./kernels -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(RUN)'
+	cd e2e && go test ./kernels && go run ./kernels -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(value RUN)'
 
 emulator:
 	@for program in qemu-system-x86_64 qemu-system-aarch64 mkfs.ext4; do \

@@ -24,7 +24,7 @@ var scenes = []struct {
 	boots int
 	tests []string
 }{
-	{1, []string{"TestBothSourcesReportTheSame", "TestOutcomesAreUnknownAtTheEnd", "TestReportsAnOutOfMemoryKill", "TestHostRunsOutOfMemory"}},
+	{1, []string{"TestDeliversEachCall", "TestOutcomesAreUnknownAtTheEnd", "TestReportsAnOutOfMemoryKill", "TestHostRunsOutOfMemory"}},
 	{1, []string{"TestRulesAreLocked"}}, // which nothing can come after
 	{2, []string{"TestCheckpointOverAReboot"}},
 	{2, []string{"TestOutcomeOverAReboot"}},

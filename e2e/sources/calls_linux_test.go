@@ -47,68 +47,87 @@ var (
 	}
 )
 
+// way is how records come to the collector.
+type way struct {
+	daemon   bool
+	receiver string
+	source   string
+	// rules is a file of rules that the test loads; they cover only the default signals.
+	rules string
+}
+
+var ways = map[string]way{
+	"unicast": {
+		receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast",
+	},
+	"multicast": {
+		receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true,
+	},
+	"auto without auditd": {
+		receiver: `{netlink: {}` + moreSignals, source: "audit_unicast",
+	},
+	"auto beside auditd": {
+		receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true,
+	},
+	"ebpf": {
+		receiver: `{ebpf: {}` + moreSignals, source: "ebpf",
+	},
+	"auditd's log": {
+		receiver: `{file: {path: %q}, rules: {manage: true}` + moreSignals, source: "audit_file", daemon: true,
+	},
+	"auditd's log, rules by hand": {
+		receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true, rules: harness.Path("deploy/audit_kill.rules"),
+	},
+}
+
 // From every source, the collector delivers exactly what the senders did, no more and
 // no less.
 func TestDeliversWhatWasSent(t *testing.T) {
-	tests := map[string]struct {
-		daemon   bool
-		receiver string
-		source   string
-		// rules is a file of rules that the test loads; they cover only the default signals.
-		rules string
-	}{
-		"unicast": {
-			receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast",
-		},
-		"multicast": {
-			receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true,
-		},
-		"auto without auditd": {
-			receiver: `{netlink: {}` + moreSignals, source: "audit_unicast",
-		},
-		"auto beside auditd": {
-			receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true,
-		},
-		"ebpf": {
-			receiver: `{ebpf: {}` + moreSignals, source: "ebpf",
-		},
-		"auditd's log": {
-			receiver: `{file: {path: %q}, rules: {manage: true}` + moreSignals, source: "audit_file", daemon: true,
-		},
-		"auditd's log, rules by hand": {
-			receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true, rules: harness.Path("deploy/audit_kill.rules"),
-		},
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) { w.deliver(t, (*players).all) })
 	}
-	for name, test := range tests {
+}
+
+// TestDeliversEachCall is the same with few calls, for machines that are slow.
+func TestDeliversEachCall(t *testing.T) {
+	for _, name := range []string{"unicast", "multicast", "ebpf", "auditd's log"} {
 		t.Run(name, func(t *testing.T) {
-			audit.Use(t)
-			sink := otlp.NewSink(t, "grpc")
-			receiver, listed := test.receiver, slices.Concat(defaultSignals, []syscall.Signal{realtime, lastRealtime})
-			var daemon *audit.Daemon
-			if test.daemon {
-				daemon = audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99")
-				daemon.Run()
-			}
-			if test.source == "audit_file" {
-				receiver = fmt.Sprintf(receiver, daemon.Log)
-			}
-			if test.rules != "" {
-				audit.LoadRules(t, test.rules)
-				listed = defaultSignals
-			}
-			c := startLive(t, receiver, sink)
-			senders := playAll(t, listed, test.source == "ebpf")
-			awaitSent(t, sink, senders)
-			c.Stop()
-			assertSent(t, sink.Records(), senders)
-			for _, r := range delivered(sink.Records(), senders) {
-				require.Equal(t, true, r.Attributes["kill.complete"], r.Body)
-				require.Equal(t, test.source, r.Attributes["kill.source"], r.Body)
-			}
-			if daemon != nil {
-				assertSameEvents(t, daemon, delivered(sink.Records(), senders))
-			}
+			ways[name].deliver(t, func(p *players, _ []syscall.Signal) []*process.Sender { return p.eachProgram() })
 		})
+	}
+}
+
+// deliver has senders play before a collector, and checks what it reports.
+func (w way) deliver(t *testing.T, play func(p *players, listed []syscall.Signal) []*process.Sender) {
+	t.Helper()
+	audit.Use(t)
+	sink := otlp.NewSink(t, "grpc")
+	receiver, listed := w.receiver, slices.Concat(defaultSignals, []syscall.Signal{realtime, lastRealtime})
+	var daemon *audit.Daemon
+	if w.daemon {
+		daemon = audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99")
+		daemon.Run()
+	}
+	if w.source == "audit_file" {
+		receiver = fmt.Sprintf(receiver, daemon.Log)
+	}
+	if w.rules != "" {
+		audit.LoadRules(t, w.rules)
+		listed = defaultSignals
+	}
+	c := startLive(t, receiver, sink)
+	p := newPlayers(t)
+	p.traced = w.source == "ebpf"
+	senders := play(p, listed)
+	awaitSent(t, sink, senders)
+	c.Stop()
+	assertSent(t, sink.Records(), senders)
+	for _, r := range delivered(sink.Records(), senders) {
+		require.Equal(t, true, r.Attributes["kill.complete"], r.Body)
+		require.Equal(t, w.source, r.Attributes["kill.source"], r.Body)
+	}
+	if daemon != nil {
+		assertSameEvents(t, daemon, delivered(sink.Records(), senders))
 	}
 }
 

@@ -50,13 +50,10 @@ func newPlayers(t *testing.T) *players {
 	return p
 }
 
-// playAll plays every scene once.
-func playAll(t *testing.T, listed []syscall.Signal, traced bool) []*process.Sender {
-	t.Helper()
-	p := newPlayers(t)
-	p.traced = traced
-	senders := slices.Concat(
-		p.everyCall(p.program),
+// all plays every scene once.
+func (p *players) all(listed []syscall.Signal) []*process.Sender {
+	return slices.Concat(
+		p.eachProgram(),
 		p.everySignal(listed),
 		p.threads(),
 		p.groups(),
@@ -66,6 +63,11 @@ func playAll(t *testing.T, listed []syscall.Signal, traced bool) []*process.Send
 		p.selfKill(),
 		p.parallel(),
 	)
+}
+
+// eachProgram sends by every call from a program of each architecture.
+func (p *players) eachProgram() []*process.Sender {
+	senders := p.everyCall(p.program)
 	if p.program32 != "" {
 		senders = append(senders, p.everyCall(p.program32)...)
 	}
