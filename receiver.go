@@ -126,7 +126,8 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	r.health = delivery.NewHealth(func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) })
-	if err = r.open(ctx); err != nil {
+	err = r.open(ctx)
+	if err != nil {
 		return err
 	}
 	if r.metrics, err = newMetrics(r.capture, r.telemetry); err != nil {
