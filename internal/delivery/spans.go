@@ -88,7 +88,7 @@ func (s *spans) run() {
 
 func (s *spans) deliver() {
 	if data := s.take(); data.SpanCount() > 0 {
-		_ = s.lane.deliver(data) // which has logged what it could not hand on
+		_ = s.lane.deliver(data) // it has logged what it could not deliver
 	}
 }
 

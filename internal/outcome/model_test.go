@@ -115,7 +115,7 @@ const pids = 6
 func (m *model) step() {
 	switch m.random.IntN(20) {
 	case 0, 1:
-		m.bear(1 + m.random.IntN(pids))
+		m.start(1 + m.random.IntN(pids))
 	case 2:
 		m.die(1 + m.random.IntN(pids))
 	case 3:
@@ -141,8 +141,8 @@ func (m *model) step() {
 	}
 }
 
-// bear starts a process with a pid, whether or not the end of the last process with it was seen.
-func (m *model) bear(pid int) {
+// start starts a process with a pid, whether or not the end of the last process with it was seen.
+func (m *model) start(pid int) {
 	m.births++
 	m.exits.starts[pid] = time.Duration(m.births) * 10 * time.Millisecond
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // reuseMargin is how long after the end of a process a signal must have been sent to count
-// as one to another process with the same pid: audit records bear the time of the kernel's
+// as one to another process with the same pid: audit records have the time of the kernel's
 // last tick.
 const reuseMargin = 50 * time.Millisecond
 

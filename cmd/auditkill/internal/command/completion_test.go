@@ -64,7 +64,7 @@ func TestCompletionOfAnUnknownShell(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			out, errs, code := answer(t, tc.arguments...)
-			assert.Equal(t, exitTrouble, code)
+			assert.Equal(t, exitFailure, code)
 			assert.Empty(t, out)
 			assert.Contains(t, errs, "auditkill: "+tc.want)
 		})

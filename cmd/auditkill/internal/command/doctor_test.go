@@ -84,7 +84,7 @@ func TestDoctorRefuses(t *testing.T) {
 			t.Parallel()
 			out, code, err := execute(t, newDoctor(), tt.arguments...)
 			require.ErrorContains(t, err, tt.says)
-			assert.Equal(t, exitTrouble, code)
+			assert.Equal(t, exitFailure, code)
 			assert.Empty(t, out)
 		})
 	}

@@ -42,7 +42,7 @@ func executeLoudly(t *testing.T, cmd *cobra.Command, arguments ...string) (out, 
 	case errors.As(err, &exit):
 		return stdout.String(), stderr.String(), int(exit), nil
 	}
-	return stdout.String(), stderr.String(), exitTrouble, err
+	return stdout.String(), stderr.String(), exitFailure, err
 }
 
 func golden(t *testing.T, name, got string) {

@@ -145,7 +145,7 @@ func TestReportIsInterrupted(t *testing.T) {
 	out, errs, code := runReportIn(ctx, io.MultiReader(endless...), "-")
 	assert.Contains(t, out, "mysqld[3936]", "what was read is reported")
 	assert.Contains(t, errs, "interrupted")
-	assert.Equal(t, exitTrouble, code)
+	assert.Equal(t, exitFailure, code)
 }
 
 type readers = []io.Reader
@@ -171,7 +171,7 @@ func TestReportOfAPipe(t *testing.T) {
 	cancel()
 	_, errs, code := runReportIn(ctx, nil, path)
 	assert.Contains(t, errs, "interrupted")
-	assert.Equal(t, exitTrouble, code)
+	assert.Equal(t, exitFailure, code)
 	writer, err := os.OpenFile(path, os.O_WRONLY, 0) // so that whoever waits to open it ends
 	require.NoError(t, err)
 	require.NoError(t, writer.Close())
@@ -191,7 +191,7 @@ func TestReportTellsWhatItDoesNotRead(t *testing.T) {
 	assert.NotContains(t, errs, "the order", "it was named")
 	assert.Contains(t, errs, "not read because gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: "+packed+"\n")
 	_, errs, code = runReport(t, nil, packed)
-	assert.Equal(t, exitTrouble, code)
+	assert.Equal(t, exitFailure, code)
 	assert.Equal(t, "auditkill: "+packed+": cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -\n", errs)
 }
 

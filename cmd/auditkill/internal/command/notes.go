@@ -32,8 +32,8 @@ const (
 type notes struct {
 	mu  sync.Mutex
 	out io.Writer
-	// trouble is true if something could not be read.
-	trouble  atomic.Bool
+	// failed is true if something could not be read.
+	failed   atomic.Bool
 	problems atomic.Int64
 	tampers  int
 	// later are printed once the report is written, so that they do not interrupt it.
@@ -68,7 +68,7 @@ func (n *notes) flush() {
 
 // fail reports that something is missing in the report.
 func (n *notes) fail(err error) {
-	n.trouble.Store(true)
+	n.failed.Store(true)
 	n.say("%v", err)
 }
 
@@ -111,11 +111,11 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	first, last, lines := l.span()
 	from := strings.Join(l.paths, ", ")
 	switch {
-	case len(l.opened) == 0, lines == 0 && n.trouble.Load(): // that was reported
+	case len(l.opened) == 0, lines == 0 && n.failed.Load(): // that was reported
 	case lines == 0:
 		n.say("%s: empty", from)
 	case first.IsZero():
-		n.trouble.Store(true)
+		n.failed.Store(true)
 		n.say("%s: none of its %d lines is an audit record", from, lines)
 	case last.Before(config.Since):
 		n.say("%s: nothing is newer than %s, and --since is %s", from, local(last), local(config.Since))

@@ -60,7 +60,7 @@ func TestReportOfRubbish(t *testing.T) {
 		},
 		"cut gzip": {
 			zipped.String()[:zipped.Len()-30],
-			"FILE:LINE: the rest after this line cannot be read: unexpected EOF\n", exitTrouble,
+			"FILE:LINE: the rest after this line cannot be read: unexpected EOF\n", exitFailure,
 		},
 	} {
 		path := filepath.Join(t.TempDir(), "audit.log")
@@ -87,7 +87,7 @@ func TestReportSaysWhyNothingMatches(t *testing.T) {
 		code     int
 	}{
 		"empty":     {"", "standard input: empty\n", exitNothing},
-		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record\n", exitTrouble},
+		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record\n", exitFailure},
 		"no rule": {
 			"type=CWD msg=audit(1450214919.813:149): cwd=\"/\"\ntype=CWD msg=audit(1450214920.813:150): cwd=\"/\"\n",
 			"no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:40, perhaps because no audit rule recorded signals", exitNothing,
@@ -120,7 +120,7 @@ func TestReportCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	var errs bytes.Buffer
 	code := Execute(t.Context(), []string{"report", recording("seed.log")}, nil, brokenPipe{}, &errs)
-	assert.Equal(t, exitTrouble, code)
+	assert.Equal(t, exitFailure, code)
 	assert.Contains(t, errs.String(), "closed pipe")
 }
 

@@ -268,8 +268,8 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 		r.notes.say("%s incomplete because records are missing", count(r.incomplete, "signal"))
 	}
 	switch {
-	case interrupted || r.notes.trouble.Load():
-		return exitError(exitTrouble)
+	case interrupted || r.notes.failed.Load():
+		return exitError(exitFailure)
 	case r.kills == 0:
 		return exitError(exitNothing)
 	}

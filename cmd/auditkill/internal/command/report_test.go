@@ -155,7 +155,7 @@ func TestReportDoesNotDrawOverTheLog(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, seed, 0o600))
 	_, errs, code := runReport(t, nil, path, "--plot", path)
-	assert.Equal(t, exitTrouble, code)
+	assert.Equal(t, exitFailure, code)
 	assert.Contains(t, errs, "is a log that the report reads")
 }
 

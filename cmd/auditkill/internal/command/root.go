@@ -27,8 +27,8 @@ const (
 	// exitNothing means that nothing was found: no signal matches, no source is usable, a
 	// rule is not loaded.
 	exitNothing
-	// exitTrouble means that there is no answer, or an incomplete one.
-	exitTrouble
+	// exitFailure means that there is no answer, or an incomplete one.
+	exitFailure
 )
 
 // exitError ends a command with a code. Everything has been printed already.
@@ -55,7 +55,7 @@ func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io
 	if !errors.Is(err, syscall.EPIPE) { // the reader of the output has gone
 		fmt.Fprintf(errs, "auditkill: %s\n", visible(err.Error()))
 	}
-	return exitTrouble
+	return exitFailure
 }
 
 // visible escapes what a terminal would act on in a text of several lines: the name of a file
@@ -83,7 +83,7 @@ ran it: from the audit log, or live.`,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(cmd.ErrOrStderr())
-			return errors.Join(cmd.Help(), exitError(exitTrouble)) // no command was given
+			return errors.Join(cmd.Help(), exitError(exitFailure)) // no command was given
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")

@@ -22,7 +22,7 @@ func TestUnknownCommand(t *testing.T) {
 	} {
 		var out, errs bytes.Buffer
 		code := Execute(t.Context(), append([]string{}, tt.arguments...), nil, &out, &errs)
-		assert.Equal(t, exitTrouble, code, name)
+		assert.Equal(t, exitFailure, code, name)
 		assert.Contains(t, errs.String(), tt.says, name)
 		assert.Empty(t, out.String(), name)
 	}

@@ -69,7 +69,7 @@ func TestRulesRefuses(t *testing.T) {
 			t.Parallel()
 			out, code, err := execute(t, newRules(), tt.arguments...)
 			require.ErrorContains(t, err, tt.says)
-			assert.Equal(t, exitTrouble, code)
+			assert.Equal(t, exitFailure, code)
 			assert.Empty(t, out)
 		})
 	}

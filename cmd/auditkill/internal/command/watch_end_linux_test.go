@@ -145,7 +145,7 @@ $`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := launchWatch(t, credential, "--source", tt.source, "--file", closed)
-			assert.Equal(t, exitTrouble, w.wait())
+			assert.Equal(t, exitFailure, w.wait())
 			assert.Regexp(t, tt.says, w.errors.String())
 		})
 	}

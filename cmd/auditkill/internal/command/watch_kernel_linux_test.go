@@ -64,11 +64,11 @@ func kills(t *testing.T, w *watching, source string) {
 		}
 		v.gone()
 	}
-	tellDelay(t, w)
+	lineDelay(t, w)
 }
 
-// tellDelay measures how long it takes from a signal to its line.
-func tellDelay(t *testing.T, w *watching) {
+// lineDelay measures how long it takes from a signal to its line.
+func lineDelay(t *testing.T, w *watching) {
 	t.Helper()
 	var took []time.Duration
 	for range 30 {
@@ -247,7 +247,7 @@ func TestWatchByUnicastIfTaken(t *testing.T) {
 	audit(t)
 	daemon := startWatch(t, "--source", "unicast")
 	w := launchWatch(t, nil, "--source", "unicast")
-	assert.Equal(t, exitTrouble, w.wait())
+	assert.Equal(t, exitFailure, w.wait())
 	assert.Regexp(t, fmt.Sprintf(`^auditkill: --source unicast: \S+\[%d\] holds the audit pid; `+
 		`stop it, or use --source multicast, which listens beside it\n`,
 		daemon.cmd.Process.Pid), w.errors.String())

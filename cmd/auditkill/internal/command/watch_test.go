@@ -164,7 +164,7 @@ func TestWatchRefuses(t *testing.T) {
 			var s script
 			out, code, err := execute(t, s.watch().command(), tt.arguments...)
 			require.ErrorContains(t, err, tt.says)
-			assert.Equal(t, exitTrouble, code)
+			assert.Equal(t, exitFailure, code)
 			assert.Empty(t, out)
 			assert.False(t, s.closed, "nothing was opened")
 		})
@@ -222,8 +222,8 @@ func TestWatchEnds(t *testing.T) {
 	}{
 		"after a while":              {script{waits: true}, nil, exitFound, ""},
 		"when nobody reads":          {script{events: scene(), waits: true}, fmt.Errorf("write |1: %w", syscall.EPIPE), exitFound, ""},
-		"when it cannot be written":  {script{events: scene(), waits: true}, syscall.ENOSPC, exitTrouble, "printing: no space left on device"},
-		"if it cannot be begun with": {script{fails: errors.New("no source can be used")}, nil, exitTrouble, "no source can be used"},
+		"when it cannot be written":  {script{events: scene(), waits: true}, syscall.ENOSPC, exitFailure, "printing: no space left on device"},
+		"if it cannot be begun with": {script{fails: errors.New("no source can be used")}, nil, exitFailure, "no source can be used"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
