@@ -26,7 +26,7 @@ import (
 )
 
 // watchedKey is the key under which the capture stores the watched processes.
-const watchedKey = "watched"
+const watchedKey = "followed"
 
 // run starts a receiver with the source of a test.
 func (f *fixture) run(t *testing.T, source *liveSource) (stop func()) {
