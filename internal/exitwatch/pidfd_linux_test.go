@@ -7,12 +7,13 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
-
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
 func TestExplainOpen(t *testing.T) {
@@ -32,7 +33,7 @@ func TestExplainOpen(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := New(Config{Logger: zaptest.NewLogger(t)})
+			w := New(Config{Logger: zaptest.NewLogger(t), Warn: func(p *problem.Problem) { t.Log(p) }})
 			w.connectorOpen = func() (*connector, error) { return nil, unix.EPERM } // which needs no pidfds
 			require.NoError(t, w.Start())
 			t.Cleanup(func() { assert.NoError(t, w.Close()) })
