@@ -221,14 +221,8 @@ func (c *Config) Validate() error {
 // checkSources refuses more than one source, and what does not go with it.
 func (c *Config) checkSources() []string {
 	var sources, problems []string
-	if c.EBPF.HasValue() {
-		sources = append(sources, keyEBPF)
-	}
-	if c.File.HasValue() {
-		sources = append(sources, keyFile)
-	}
-	if c.Netlink.HasValue() {
-		sources = append(sources, keyNetlink)
+	for _, kind := range c.namedSources() {
+		sources = append(sources, kind.key)
 	}
 	if len(sources) > 1 {
 		problems = append(problems, strings.Join(sources, ", ")+

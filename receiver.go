@@ -133,7 +133,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	if r.nextTraces != nil && !r.capture.KnowsOutcomes() {
-		r.set.Logger.Warn("no traces will come: they take a live source (ebpf, netlink) and outcome::enabled")
+		r.set.Logger.Warn("no traces will come: they take a live source (any but file) and outcome::enabled")
 		if r.nextLogs == nil {
 			return nil // what is read would go nowhere, and a checkpoint would pass it
 		}

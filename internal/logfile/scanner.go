@@ -5,6 +5,7 @@ package logfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 const (
-	// sourceName is the value of kill.source.
+	// sourceName is the value of kill.source, if Config.Source does not say.
 	sourceName = "audit_file"
 	// maxBatch is how many events a scanner gathers at most, but for those that one line
 	// brings.
@@ -64,7 +65,7 @@ type Counts struct {
 
 // NewScanner returns a scanner that reads so many bytes at once; 0 is BufferSize.
 func NewScanner(config correlate.Config, buffer int) *Scanner {
-	config.Source = sourceName
+	config.Source = cmp.Or(config.Source, sourceName)
 	s := &Scanner{lines: lines{size: buffer}}
 	s.Correlator = correlate.New(config, func(e *kill.Event) {
 		e.File = s.Path

@@ -61,7 +61,7 @@ type Source interface {
 
 // Traits are what a source can do, so that nobody has to know which one it is.
 type Traits struct {
-	// Way is how the source sees signals: "ebpf", "multicast", "unicast" or "file".
+	// Way is how the source sees signals, such as "ebpf", "multicast" or "file".
 	Way string
 	// Live is true if it reports what happens now, and cannot report it again.
 	Live bool
