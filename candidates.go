@@ -30,6 +30,7 @@ func sourceKinds() []sourceKind {
 		kindOf(keyEBPF, true, func(c *Config) *configoptional.Optional[EBPFConfig] { return &c.EBPF }, (*Config).ebpf),
 		kindOf(keyFile, false, func(c *Config) *configoptional.Optional[FileConfig] { return &c.File }, (*Config).file),
 		kindOf(keyNetlink, true, func(c *Config) *configoptional.Optional[NetlinkConfig] { return &c.Netlink }, (*Config).netlink),
+		kindOf(keyPlugin, true, func(c *Config) *configoptional.Optional[PluginConfig] { return &c.Plugin }, (*Config).plugin),
 	}
 }
 
@@ -78,6 +79,12 @@ func (c *Config) netlink(n NetlinkConfig) capture.Candidate {
 
 func (c *Config) file(f FileConfig) capture.Candidate {
 	candidate := capture.File{Path: f.Path, FromBeginning: f.fromBeginning(), Follow: f.Follow}.Candidate(keyFile)
+	candidate.Key, candidate.ManageRules = c.Rules.Key, c.managesRules(false)
+	return candidate
+}
+
+func (c *Config) plugin(p PluginConfig) capture.Candidate {
+	candidate := capture.Plugin{Path: p.Path}.Candidate(keyPlugin)
 	candidate.Key, candidate.ManageRules = c.Rules.Key, c.managesRules(false)
 	return candidate
 }

@@ -32,9 +32,11 @@ type Config struct {
 	File configoptional.Optional[FileConfig] `mapstructure:"file"`
 	// Netlink listens to the kernel's audit system.
 	Netlink configoptional.Optional[NetlinkConfig] `mapstructure:"netlink"`
-	// EBPF traces signals in the kernel. Without any of the three, the receiver
-	// chooses.
+	// EBPF traces signals in the kernel.
 	EBPF configoptional.Optional[EBPFConfig] `mapstructure:"ebpf"`
+	// Plugin reads what auditd's af_unix plugin writes to a Unix socket. Without any source,
+	// the receiver chooses one of the three above.
+	Plugin configoptional.Optional[PluginConfig] `mapstructure:"plugin"`
 	// Rules are what makes the kernel's audit system record signals.
 	Rules RulesConfig `mapstructure:"rules"`
 	// RootPath is where the host's root directory is for a collector that runs in a
@@ -97,10 +99,18 @@ type EBPFConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
+// PluginConfig says where auditd's af_unix plugin listens.
+type PluginConfig struct {
+	// Path is the plugin's socket.
+	Path string `mapstructure:"path"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
 // RulesConfig says whether to load the audit rules that are needed.
 type RulesConfig struct {
 	// Manage loads what is missing and removes it at shutdown. If it is not set,
-	// it is true for netlink and false for file; ebpf needs no rules.
+	// it is true for netlink and false for file and plugin; ebpf needs no rules.
 	Manage *bool `mapstructure:"manage"`
 	// Key marks our rules.
 	Key string `mapstructure:"key"`
@@ -137,6 +147,7 @@ const (
 	keyEBPF    = "ebpf"
 	keyFile    = "file"
 	keyNetlink = "netlink"
+	keyPlugin  = "plugin"
 
 	startAtEnd       = "end"
 	startAtBeginning = "beginning"
@@ -159,6 +170,9 @@ const (
 	// (include/uapi/linux/audit.h, AUDIT_MAX_KEY_LEN); auditctl refuses more than
 	// 31 on the command line.
 	longestKey = 31
+
+	// longestSocket is what fits into sun_path before its NUL (unix(7)).
+	longestSocket = 107
 )
 
 func createDefaultConfig() component.Config {
@@ -166,6 +180,7 @@ func createDefaultConfig() component.Config {
 		File:          configoptional.Default(defaultFileConfig()),
 		Netlink:       configoptional.Default(defaultNetlinkConfig()),
 		EBPF:          configoptional.Default(defaultEBPFConfig()),
+		Plugin:        configoptional.Default(defaultPluginConfig()),
 		Rules:         RulesConfig{Key: capture.DefaultKey},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
@@ -191,6 +206,8 @@ func defaultNetlinkConfig() NetlinkConfig {
 }
 
 func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: capture.DefaultRingBuffer} }
+
+func defaultPluginConfig() PluginConfig { return PluginConfig{Path: capture.DefaultSocket} }
 
 func defaultSignals() []SignalName {
 	var names []SignalName
@@ -229,7 +246,7 @@ func (c *Config) checkSources() []string {
 			": only one source is possible; use an audit_kill receiver of its own for each")
 	}
 	if c.EBPF.HasValue() && c.Rules.Manage != nil && *c.Rules.Manage {
-		problems = append(problems, "rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out")
+		problems = append(problems, "rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out")
 	}
 	return problems
 }
@@ -298,6 +315,17 @@ func (c *EBPFConfig) Validate() error {
 	}
 	if above := 1 << bits.Len(uint(size)); size&(size-1) != 0 {
 		return fmt.Errorf("ring_buffer: %d must be a power of two, such as %d or %d", size, above/2, above)
+	}
+	return nil
+}
+
+// Validate implements confmap.Validator.
+func (c *PluginConfig) Validate() error {
+	switch {
+	case c.Path == "":
+		return fmt.Errorf("path: must name the socket of auditd's af_unix plugin, such as %s", capture.DefaultSocket)
+	case len(c.Path) > longestSocket:
+		return fmt.Errorf("path: %q must have at most %d bytes, as the path of a Unix socket", c.Path, longestSocket)
 	}
 	return nil
 }
