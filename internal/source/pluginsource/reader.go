@@ -26,11 +26,12 @@ const (
 	tick = time.Second
 	// bufferSize is more than the socket holds (net.core.wmem_default is 208 KiB) beside half a line.
 	bufferSize = 512 << 10
-	// pace is how long the reader lets records gather after a read of fewer bytes than busyFrom:
-	// auditd writes each of them by itself, and to wake up for each costs most of the work. The
-	// socket holds more than auditd writes meanwhile.
-	pace     = 2 * time.Millisecond
-	busyFrom = 16 << 10
+	// pace is how long the reader lets records gather: auditd writes each of them by itself, and
+	// to wake up for each costs most of the work. For calmAfter a read of busyFrom bytes it does
+	// not: the socket holds some 200 records, and a busy host may let a sleeper wake up late.
+	pace      = 2 * time.Millisecond
+	calmAfter = 100 * time.Millisecond
+	busyFrom  = 4 << 10
 	// firstPause and longestPause are how long to wait before connecting again. Trying costs
 	// next to nothing, and what is recorded meanwhile is missed.
 	firstPause, longestPause = 50 * time.Millisecond, time.Second
@@ -62,6 +63,7 @@ func (s *Source) drain(ctx context.Context, conn net.Conn) error {
 	defer conn.Close()                                          //nolint:errcheck // it was only read from
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // which ends the read
 	began, wait, worked := time.Now(), tick, false
+	busy := began // until then
 	for {
 		_ = conn.SetReadDeadline(time.Now().Add(wait)) // it fails only if the read fails, too
 		n, err := conn.Read(s.scanner.Free())
@@ -78,7 +80,9 @@ func (s *Source) drain(ctx context.Context, conn net.Conn) error {
 			s.connected()
 		}
 		wait = s.settle(now)
-		if n > 0 && n < busyFrom {
+		if n >= busyFrom {
+			busy = now.Add(calmAfter)
+		} else if n > 0 && now.After(busy) {
 			time.Sleep(pace)
 		}
 	}
