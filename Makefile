@@ -28,7 +28,7 @@ export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help otelcol auditkill loki run test e2e lint generate check-generated tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
+.PHONY: help otelcol auditkill loki run unit test e2e lint generate check-generated bump tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,10 +60,17 @@ loki: ## build a Loki for the end-to-end tests, which ask for it in LOKI_BIN
 run: $(OTELCOL) ## build and run it with configs/quickstart.yaml on AUDIT_LOG
 	$(OTELCOL) --config configs/quickstart.yaml
 
+# The tests say themselves that they are skipped, but go test ./... shows that only of packages that fail.
+unit: ## run the tests that need no root and no kernel; takes less than a minute once everything is compiled
+	@echo 'Tests that need root and the kernel are SKIPPED here; "sudo make test" runs them.'
+	umask 022 && KERNEL_TESTS=skip go test -timeout 5m ./...
+	go test -C tools .
+
 test: ## run all tests, the end-to-end tests of the built collector last
 	@$(if $(RACE),,echo 'No C compiler found: testing without the race detector.')
 	umask 022 && go test $(RACE) -timeout 10m ./...
 	go vet ./...
+	go test -C tools .
 	umask 022 && $(MAKE) e2e
 
 # One folder after the other, as a kernel has one audit system; in its folder and without ./... go test shows what the
@@ -73,8 +80,26 @@ e2e: $(OTELCOL) $(AUDITKILL) $(FLEET) ## run the end-to-end tests, of DIR only (
 		(cd e2e/$$dir && umask 022 && go test -count=1 -timeout 30m $(if $(RUN),-v -run '$(value RUN)')) || failed="$$failed $$dir"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
+# What they choose: amd64, arm64 or both; folders of packages; names of tests.
+KERNELS  ?= amd64 arm64
+PACKAGE  ?=
+RUN      ?=
+
+.PHONY: test-kernels emulator
+test-kernels: emulator ## run what touches the kernel on Debian 12's; KERNELS=arm64 PACKAGE=internal/outcome RUN=TestZombie
+	for arch in $(KERNELS); do $(MAKE) binary ARCH=$$arch || exit 1; done
+	cd e2e && go test ./kernels && go run ./kernels -kernels '$(KERNELS)' -packages '$(PACKAGE)' -run '$(value RUN)'
+
+emulator:
+	@for program in qemu-system-x86_64 qemu-system-aarch64 mkfs.ext4; do \
+		PATH=$$PATH:/sbin:/usr/sbin command -v $$program >/dev/null && continue; \
+		sudo=$$([ "$$(id -u)" = 0 ] || echo sudo); \
+		$$sudo apt-get update -qq && $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+			--no-install-recommends e2fsprogs qemu-system-arm qemu-system-x86; exit; \
+	done
+
 lint: ## go vet and golangci-lint over every module with code of ours
-	for dir in . $(wildcard e2e e2e/programs/kubernetes) bench/gateway; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
+	for dir in . $(wildcard e2e e2e/programs/kubernetes) bench/gateway tools; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 
 # The programs for the kernel are compiled by clang 14 with the headers of libbpf 1.1 (Debian 12: clang llvm libbpf-dev).
 # They lie in the repository, so that only who changes them needs these.
@@ -87,6 +112,10 @@ generate: ## regenerate code and documentation from metadata.yaml, and the eBPF 
 check-generated: generate ## fail if a generated file is not up to date
 	git diff --exit-code -- $(GENERATED)
 	@new=$$(git ls-files --others --exclude-standard -- $(GENERATED)); test -z "$$new" || { echo "not committed: $$new"; exit 1; }
+
+# VERSION also is a variable of this file, which says the version of our own: only the one that was typed counts.
+bump: ## move all files to another version of the collector: VERSION=v0.N.0 STABLE=v1.N.0, perhaps ELASTIC=v0.N.0
+	tools/bump.sh '$(if $(filter command,$(origin VERSION)),$(VERSION))' '$(STABLE)' '$(ELASTIC)'
 
 # A collector module that go.mod does not pin is silently taken at its newest version: look at the diff.
 tidy: ## go mod tidy in every module, and the checksums of the distribution

@@ -17,8 +17,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// killLines are the records of one kill as auditd writes them by default. Nobody
-// bears its pids: both are dead by the time the log is read.
+// killLines are the records of one kill as auditd writes them by default. No process has its
+// pids: both are dead by the time the log is read.
 func killLines(at time.Time) [][]byte {
 	var lines [][]byte
 	for _, line := range []string{
@@ -34,7 +34,7 @@ func killLines(at time.Time) [][]byte {
 	return lines
 }
 
-// BenchmarkEvent is the whole way of a kill from bytes to a log record.
+// BenchmarkEvent measures the whole way of a kill from bytes to a log record.
 func BenchmarkEvent(b *testing.B) {
 	for name, at := range map[string]time.Time{
 		"before_boot": time.UnixMilli(1450214919813),

@@ -58,8 +58,8 @@ func (c *Config) namedSources() []sourceKind {
 // namesSource reports whether the configuration names a source.
 func (c *Config) namesSource() bool { return len(c.namedSources()) > 0 }
 
-// candidates returns the source that the configuration names. If it names none, it is the
-// first that can be opened.
+// candidates returns the source that the configuration names, or all sources if it names none.
+// The first that can be opened is used.
 func (c *Config) candidates() []capture.Candidate {
 	if named := c.namedSources(); len(named) > 0 {
 		return []capture.Candidate{named[0].candidate(c)}
@@ -89,7 +89,7 @@ func (c *Config) plugin(p PluginConfig) capture.Candidate {
 	return candidate
 }
 
-// managesRules says whether the receiver loads audit rules.
+// managesRules reports whether the receiver loads audit rules.
 func (c *Config) managesRules(byDefault bool) bool {
 	if c.Rules.Manage != nil {
 		return *c.Rules.Manage

@@ -19,7 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// fakeSource is one that opens or does not.
+// fakeSource is a source that opens or fails to.
 type fakeSource struct {
 	err, closeErr   error
 	started, closed int
@@ -39,7 +39,7 @@ func (f *fakeSource) Close() error {
 	return f.closeErr
 }
 
-// openable returns a receiver that may open some sources, and no outcomes.
+// openable returns a receiver that can open some sources, without outcomes.
 func openable(t *testing.T, f *fixture, candidates ...capture.Candidate) *killReceiver {
 	t.Helper()
 	f.config.File, f.config.Outcome.Enabled = configoptional.Default(defaultFileConfig()), false
@@ -48,15 +48,15 @@ func openable(t *testing.T, f *fixture, candidates ...capture.Candidate) *killRe
 	return r
 }
 
-// TestChoose has no source in its configuration: one line says which it is, and
-// why none of those that would see more.
+// TestChoose has no source in its configuration. One line of the log says which was chosen, and
+// why those that would see more were not.
 func TestChoose(t *testing.T) {
 	t.Parallel()
 
 	noBTF, noRight, noLog := errors.New("no BTF"), errors.New("CAP_AUDIT_READ is missing"), errors.New("no log")
 	tests := map[string]struct {
 		ebpf, netlink, file error
-		// chosen is the place of the source that is left open, -1 if none is.
+		// chosen is the index of the source that is left open, -1 if none is.
 		chosen int
 		level  zapcore.Level
 		says   string
@@ -64,27 +64,27 @@ func TestChoose(t *testing.T) {
 	}{
 		"ebpf": {
 			chosen: 0, level: zapcore.InfoLevel, fields: map[string]any{},
-			says: "tracing signals in the kernel, as no source is configured and eBPF is possible",
+			says: "tracing signals in the kernel because no source is configured and eBPF is possible",
 		},
 		"netlink": {
 			ebpf: noBTF, chosen: 1, level: zapcore.InfoLevel, fields: map[string]any{"ebpf": "no BTF"},
-			says: "listening to the kernel, as no source is configured and eBPF is not possible",
+			says: "listening to the kernel because no source is configured and eBPF is not possible",
 		},
 		"file": {
 			ebpf: noBTF, netlink: noRight, chosen: 2, level: zapcore.WarnLevel,
 			fields: map[string]any{
 				"ebpf": "no BTF", "netlink": "CAP_AUDIT_READ is missing", "path": "/var/log/audit/audit.log",
 			},
-			says: "reading the audit log, as no source is configured and the kernel is out of reach; " +
-				"signals are in it if audit rules say so (see deploy/audit_kill.rules)",
+			says: "reading the audit log because no source is configured and the kernel is out of reach; " +
+				"it has signals only if audit rules record them (see deploy/audit_kill.rules)",
 		},
 		"none": {
 			ebpf: noBTF, netlink: noRight, file: noLog, chosen: -1, level: zapcore.WarnLevel,
 			fields: map[string]any{
 				"ebpf": "no BTF", "netlink": "CAP_AUDIT_READ is missing", "path": "/var/log/audit/audit.log",
 			},
-			says: "reading the audit log, as no source is configured and the kernel is out of reach; " +
-				"signals are in it if audit rules say so (see deploy/audit_kill.rules)",
+			says: "reading the audit log because no source is configured and the kernel is out of reach; " +
+				"it has signals only if audit rules record them (see deploy/audit_kill.rules)",
 		},
 	}
 	for name, test := range tests {
@@ -115,7 +115,7 @@ func TestChoose(t *testing.T) {
 	}
 }
 
-// What a failed attempt leaves behind is no reason not to go on.
+// The receiver goes on even if a failed attempt leaves something behind.
 func TestChooseCleansUp(t *testing.T) {
 	t.Parallel()
 
@@ -130,7 +130,7 @@ func TestChooseCleansUp(t *testing.T) {
 	require.NoError(t, r.capture.Close())
 }
 
-// TestManaged says who loads rules: whoever is told to, and netlink by itself.
+// TestManaged covers which sources load rules: any that is configured to, and netlink by default.
 func TestManaged(t *testing.T) {
 	t.Parallel()
 

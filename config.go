@@ -34,46 +34,45 @@ type Config struct {
 	Netlink configoptional.Optional[NetlinkConfig] `mapstructure:"netlink"`
 	// EBPF traces signals in the kernel.
 	EBPF configoptional.Optional[EBPFConfig] `mapstructure:"ebpf"`
-	// Plugin reads what auditd's af_unix plugin writes to a Unix socket. Without any source,
+	// Plugin reads what auditd's af_unix plugin writes to a Unix socket. If no source is set,
 	// the receiver chooses one of the three above.
 	Plugin configoptional.Optional[PluginConfig] `mapstructure:"plugin"`
-	// Rules are what makes the kernel's audit system record signals.
+	// Rules configures the audit rules that make the kernel record signals.
 	Rules RulesConfig `mapstructure:"rules"`
-	// RootPath is where the host's root directory is for a collector that runs in a
-	// container; empty if it is the collector's own.
+	// RootPath is where the host's root directory is mounted in the collector's container;
+	// empty if the collector does not run in one.
 	RootPath string `mapstructure:"root_path"`
 
-	// Signals are those to report: names with or without SIG, numbers,
-	// SIGRTMIN+n.
+	// Signals are the signals to report: names with or without SIG, numbers, SIGRTMIN+n.
 	Signals []SignalName `mapstructure:"signals"`
 	// Targets and Senders are the processes to report; none means all.
 	Targets []NameGlob `mapstructure:"targets"`
 	Senders []NameGlob `mapstructure:"senders"`
-	// IncludeFailed also reports signals that were not delivered.
+	// IncludeFailed also reports signals whose call failed.
 	IncludeFailed bool `mapstructure:"include_failed"`
 	// CommandLine is how the sender's command line is reported: redacted, full
 	// or off.
 	CommandLine string `mapstructure:"command_line"`
-	// IncludeOriginal adds the records themselves as log.record.original.
+	// IncludeOriginal adds the audit records as log.record.original.
 	IncludeOriginal bool `mapstructure:"include_original"`
 
 	Correlation CorrelationConfig `mapstructure:"correlation"`
-	// Outcome says whether and for how long to follow the targets of fatal signals.
+	// Outcome says whether and how long to watch the targets of fatal signals.
 	Outcome OutcomeConfig `mapstructure:"outcome"`
 	// StorageID names the extension that keeps checkpoints over a restart.
 	StorageID *component.ID `mapstructure:"storage"`
-	// RetryOnFailure says how to go on when the next consumer refuses data.
+	// RetryOnFailure says how to retry when the next consumer refuses data.
 	RetryOnFailure configretry.BackOffConfig `mapstructure:"retry_on_failure"`
 
 	_ struct{} // prevent unkeyed literal initialization
 }
 
-// FileConfig says which audit log to read.
+// FileConfig configures the source file.
 type FileConfig struct {
-	// Path is the live log; files rotated away are found beside it.
+	// Path is the current log file; rotated files are found beside it.
 	Path string `mapstructure:"path"`
-	// StartAt is end or beginning; empty means end for a log that is followed
-	// and beginning for one that is not. A checkpoint goes before it.
+	// StartAt is end or beginning. Empty means end with Follow, beginning without. A
+	// checkpoint takes precedence.
 	StartAt string `mapstructure:"start_at"`
 	// Follow waits for more at the end of the log.
 	Follow bool `mapstructure:"follow"`
@@ -81,7 +80,7 @@ type FileConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
-// NetlinkConfig says how to listen to the kernel.
+// NetlinkConfig configures the source netlink.
 type NetlinkConfig struct {
 	// Mode is auto, multicast or unicast.
 	Mode string `mapstructure:"mode"`
@@ -91,9 +90,9 @@ type NetlinkConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
-// EBPFConfig says how to trace signals.
+// EBPFConfig configures the source ebpf.
 type EBPFConfig struct {
-	// RingBuffer is the size in bytes of the buffer between kernel and collector.
+	// RingBuffer is the size in bytes of the buffer between the kernel and the collector.
 	RingBuffer int `mapstructure:"ring_buffer"`
 
 	_ struct{} // prevent unkeyed literal initialization
@@ -107,10 +106,10 @@ type PluginConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
-// RulesConfig says whether to load the audit rules that are needed.
+// RulesConfig says whether the receiver loads the audit rules that it needs.
 type RulesConfig struct {
-	// Manage loads what is missing and removes it at shutdown. If it is not set,
-	// it is true for netlink and false for file and plugin; ebpf needs no rules.
+	// Manage loads missing rules and removes them at shutdown. If it is not set, it is true
+	// for netlink and false for file and plugin; ebpf needs no rules.
 	Manage *bool `mapstructure:"manage"`
 	// Key marks our rules.
 	Key string `mapstructure:"key"`
@@ -118,7 +117,7 @@ type RulesConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
-// CorrelationConfig says how long and for how many events to wait for records.
+// CorrelationConfig says how long events wait for their records, and how many may wait.
 type CorrelationConfig struct {
 	Timeout    time.Duration `mapstructure:"timeout"`
 	MaxPending int           `mapstructure:"max_pending"`
@@ -126,11 +125,10 @@ type CorrelationConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
-// OutcomeConfig says whether to find out what becomes of the targets of fatal signals.
-// Only a live source can.
+// OutcomeConfig says whether to report the outcomes of fatal signals. This needs a live source.
 type OutcomeConfig struct {
 	Enabled bool `mapstructure:"enabled"`
-	// Timeout is how long after the first fatal signal a process is waited for.
+	// Timeout is how long a process is watched after its first fatal signal.
 	Timeout time.Duration `mapstructure:"timeout"`
 
 	_ struct{} // prevent unkeyed literal initialization
@@ -154,7 +152,7 @@ const (
 
 	// maxPendingLimit keeps the table of pending events within some 100 MB.
 	maxPendingLimit = 100_000
-	// shortest is the least that makes sense for a time: 2 without a unit would
+	// shortest is the shortest time that makes sense. It refuses 2 without a unit, which would
 	// be nanoseconds.
 	shortest = time.Millisecond
 
@@ -217,7 +215,7 @@ func defaultSignals() []SignalName {
 	return names
 }
 
-// Validate checks what concerns the configuration as a whole.
+// Validate checks what no single section can.
 func (c *Config) Validate() error {
 	problems := c.checkSources()
 	if c.RootPath != "" && !strings.HasPrefix(c.RootPath, "/") {
@@ -225,7 +223,7 @@ func (c *Config) Validate() error {
 	}
 	if len(c.Signals) == 0 {
 		problems = append(problems,
-			"signals: must name at least one; leave it out for those that end, stop or crash a process")
+			"signals: must name at least one; leave it out to report those that end, stop or crash a process")
 	}
 	switch redact.Policy(c.CommandLine) {
 	case redact.Redacted, redact.Full, redact.Off:
@@ -235,7 +233,7 @@ func (c *Config) Validate() error {
 	return refuse(append(problems, checkRetry(c.RetryOnFailure)...))
 }
 
-// checkSources refuses more than one source, and what does not go with it.
+// checkSources refuses more than one source, and settings that do not fit it.
 func (c *Config) checkSources() []string {
 	var sources, problems []string
 	for _, kind := range c.namedSources() {
@@ -251,8 +249,8 @@ func (c *Config) checkSources() []string {
 	return problems
 }
 
-// checkRetry refuses what the collector's own check lets through although it
-// would make the receiver try again without a pause.
+// checkRetry refuses values that the collector's own check accepts, but that would make the
+// receiver retry without a pause.
 func checkRetry(retry configretry.BackOffConfig) []string {
 	if !retry.Enabled {
 		return nil
@@ -330,8 +328,8 @@ func (c *PluginConfig) Validate() error {
 	return nil
 }
 
-// Validate implements confmap.Validator. auditctl, ausearch and rules.d split
-// at spaces and know quotes in part only.
+// Validate implements confmap.Validator. auditctl, ausearch and rules.d split at spaces, and
+// not all of them support quotes.
 func (c *RulesConfig) Validate() error {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
 	if c.Key == "" || len(c.Key) > longestKey || strings.ContainsFunc(c.Key, odd) {
@@ -341,7 +339,7 @@ func (c *RulesConfig) Validate() error {
 	return nil
 }
 
-// fromBeginning resolves what an empty StartAt means.
+// fromBeginning reports whether to read from the beginning, also if StartAt is empty.
 func (c *FileConfig) fromBeginning() bool {
 	return c.StartAt == startAtBeginning || c.StartAt == "" && !c.Follow
 }
@@ -366,8 +364,8 @@ func (c *OutcomeConfig) Validate() error {
 	return nil
 }
 
-// refuse makes one line of all problems of a section, as the collector writes
-// the section's path only before the first.
+// refuse joins all problems of a section in one line, because the collector writes the
+// section's path only before the first line.
 func refuse(problems []string) error {
 	if len(problems) == 0 {
 		return nil

@@ -132,8 +132,7 @@ func TestLoadConfig(t *testing.T) {
 	}
 }
 
-// TestConfigSurvivesPrinting covers `print-config`, whose output is a
-// configuration again.
+// TestConfigSurvivesPrinting covers `print-config`, whose output must be a valid configuration.
 func TestConfigSurvivesPrinting(t *testing.T) {
 	t.Parallel()
 
@@ -265,7 +264,7 @@ func TestInvalidConfig(t *testing.T) {
 			"signals::5: null must be a name or a whole number, such as SIGTERM or 15"},
 
 		{"no signals", "signals: []", "receivers::audit_kill: signals: must name at least one; " +
-			"leave it out for those that end, stop or crash a process"},
+			"leave it out to report those that end, stop or crash a process"},
 		{"unknown signals", `signals: [SIGFOO, "", SIGRTMIN+31, "9.5"]`, "" +
 			`receivers::audit_kill::signals::0: unknown signal "SIGFOO"` + unknownSignal + "\n" +
 			`receivers::audit_kill::signals::1: unknown signal ""` + unknownSignal + "\n" +
@@ -276,7 +275,7 @@ func TestInvalidConfig(t *testing.T) {
 			`receivers::audit_kill::signals::1: signal "-1" is out of range: use 0 to 64` + "\n" +
 			`receivers::audit_kill::signals::2: unknown signal "18446744073709551615"` + unknownSignal},
 		{"globs", `{targets: [mysqld, "[a"], senders: [""]}`, "" +
-			`receivers::audit_kill::targets::1: "[a" is no valid glob (close every [ and escape nothing at the end): ` +
+			`receivers::audit_kill::targets::1: "[a" is not a valid glob (close every [ and do not end with a backslash): ` +
 			"syntax error in pattern\n" +
 			`receivers::audit_kill::senders::0: empty name: use a command name such as mysqld, ` +
 			`a glob such as "postgres*", or the path of a program`},
@@ -331,8 +330,7 @@ func TestInvalidConfig(t *testing.T) {
 	}
 }
 
-// TestForeignTypeErrors has errors that the collector words; they must at least
-// name the key.
+// TestForeignTypeErrors has errors in the collector's words, which must at least name the key.
 func TestForeignTypeErrors(t *testing.T) {
 	t.Parallel()
 
@@ -352,8 +350,8 @@ func TestForeignTypeErrors(t *testing.T) {
 	}
 }
 
-// TestEnvironment has values that the collector takes from the environment,
-// where YAML reads numbers and lists of them.
+// TestEnvironment has values that the collector takes from the environment, which YAML reads as
+// numbers and lists.
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 
@@ -421,15 +419,14 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// check returns what the collector has against the keys of a receiver.
+// check returns the collector's error about the keys of a receiver.
 func check(t *testing.T, yaml string) error {
 	t.Helper()
 	_, err := load(resolve(t, yaml, nil))
 	return err
 }
 
-// load does what the collector's configuration does: it decodes, then it
-// validates the whole.
+// load does what the collector does with a configuration: it decodes it, then validates it.
 func load(conf *confmap.Conf) (component.Config, error) {
 	config := createDefaultConfig().(*Config)
 	if err := config.Unmarshal(conf); err != nil {
@@ -440,7 +437,7 @@ func load(conf *confmap.Conf) (component.Config, error) {
 	}{map[component.ID]component.Config{component.NewID(metadata.Type): config}})
 }
 
-// resolve reads YAML as the collector does, with ${env:...} out of a map.
+// resolve reads YAML as the collector does, with ${env:...} from a map.
 func resolve(t *testing.T, yaml string, environment map[string]string) *confmap.Conf {
 	t.Helper()
 	resolver, err := confmap.NewResolver(confmap.ResolverSettings{

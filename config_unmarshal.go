@@ -17,8 +17,8 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 )
 
-// Unmarshal implements confmap.Unmarshaler. It accepts signals as numbers, and
-// says what would be right where the collector only says what is wrong.
+// Unmarshal implements confmap.Unmarshaler. It accepts signals as numbers, and its errors say
+// what would be right where the collector's only say what is wrong.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := errors.Join(checkKeys(conf.ToStringMap())...); err != nil {
 		return err
@@ -30,9 +30,9 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	return conf.Unmarshal(c)
 }
 
-// dropEmptySources takes away sources with nothing behind the colon where there
-// are several: `print-config` writes those so that are not configured. A single
-// one is a choice.
+// dropEmptySources removes sources with nothing after the colon if there are several sources:
+// `print-config` writes sources like that if they are not configured. A single one is the
+// user's choice.
 func dropEmptySources(conf *confmap.Conf) {
 	sources := slices.DeleteFunc(sourceKinds(), func(kind sourceKind) bool { return !conf.IsSet(kind.key) })
 	if len(sources) < 2 {
@@ -59,14 +59,14 @@ func sections() map[string]reflect.Type {
 	return all
 }
 
-// checkKeys refuses keys that do not exist, and values that cannot be meant.
+// checkKeys refuses keys that do not exist, and values that nobody can mean.
 func checkKeys(present map[string]any) []error {
 	errs := checkSection("", present, keysOf(reflect.TypeFor[Config]()))
 	all := sections()
 	for _, path := range slices.Sorted(maps.Keys(all)) {
 		known := keysOf(all[path])
 		switch keys := present[path].(type) {
-		case nil: // not there, or with nothing behind the colon
+		case nil: // not set, or with nothing after the colon
 		case map[string]any:
 			errs = append(errs, checkSection(path+confmap.KeyDelimiter, keys, known)...)
 		default:
@@ -90,7 +90,7 @@ func checkSection(prefix string, present map[string]any, known map[string]reflec
 	return errs
 }
 
-// keysOf returns the keys of a section and what each of them holds.
+// keysOf returns the keys of a section with their types.
 func keysOf(section reflect.Type) map[string]reflect.Type {
 	keys := make(map[string]reflect.Type)
 	for i := range section.NumField() {
@@ -101,9 +101,9 @@ func keysOf(section reflect.Type) map[string]reflect.Type {
 	return keys
 }
 
-// mismatch returns what would be right for a field if a value is not, where the
-// collector would take it nevertheless (5 as 5ns, 1.5 as 1, null as false) or
-// not say what it expects.
+// mismatch returns what would be right for a field if a value is wrong, in cases where the
+// collector would accept the value (5 as 5ns, 1.5 as 1, null as false) or would not say what
+// it expects.
 func mismatch(value any, field reflect.Type) string {
 	kind := reflect.ValueOf(value).Kind()
 	switch {
@@ -112,7 +112,7 @@ func mismatch(value any, field reflect.Type) string {
 			return "a duration with its unit, such as 2s"
 		}
 	case field == reflect.TypeFor[*bool]():
-		if value != nil && kind != reflect.Bool { // null is as `print-config` has it
+		if value != nil && kind != reflect.Bool { // `print-config` writes null
 			return "true or false"
 		}
 	case field.Kind() == reflect.Bool && kind != reflect.Bool:
@@ -127,7 +127,7 @@ func mismatch(value any, field reflect.Type) string {
 
 func isDuration(value any) bool {
 	switch value := value.(type) {
-	case time.Duration: // as `print-config` has it
+	case time.Duration: // as in `print-config`
 		return true
 	case string:
 		_, err := time.ParseDuration(value)
@@ -140,13 +140,13 @@ func isWhole(value any) bool {
 	switch value := value.(type) {
 	case int, int64, uint64:
 		return true
-	case float64: // as YAML reads 1e3
+	case float64: // YAML reads 1e3 as this
 		return value == math.Trunc(value)
 	}
 	return false
 }
 
-// orNull writes nothing as YAML does.
+// orNull returns null for nil, as YAML writes it.
 func orNull(value any) any {
 	if value == nil {
 		return "null"
@@ -171,7 +171,7 @@ func signalsToNames(conf *confmap.Conf) error {
 				i, orNull(element)))
 		}
 	}
-	// Not merged over the old list: a feature gate of the collector appends.
+	// Delete the old list first: with a feature gate, the collector's merge appends to it.
 	conf.Delete("signals")
 	return errors.Join(append(errs, conf.Merge(confmap.NewFromStringMap(map[string]any{"signals": names})))...)
 }

@@ -23,8 +23,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 )
 
-// TestConsumeContract lets the collector's own test append events to a log and
-// look for losses, duplicates and a second try after a permanent error.
+// TestConsumeContract lets the collector's own test append events to a log, and check for losses,
+// duplicates and retries after a permanent error.
 func TestConsumeContract(t *testing.T) {
 	t.Parallel()
 
@@ -55,8 +55,8 @@ func testID(pid int) receivertest.UniqueIDAttrVal {
 	return receivertest.UniqueIDAttrVal(strconv.Itoa(pid))
 }
 
-// withTestID is the factory with a consumer in between that names each log
-// record after its target, under the attribute that the test looks at.
+// withTestID is the factory with a consumer in between that gives each log record the pid of its
+// target, in the attribute that the test checks.
 func withTestID() receiver.Factory {
 	factory := NewFactory()
 	createLogs := func(
@@ -122,6 +122,6 @@ func (*terminator) Stop()  {}
 
 func (g *terminator) Generate() []receivertest.UniqueIDAttrVal {
 	pid := int(g.pid.Add(1)) // it is called by several at a time
-	g.source.sends(struck(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld"))
+	g.source.sends(signalTo(kill.SIGKILL, "mysqld", pid), ended(pid, 9, "mysqld"))
 	return []receivertest.UniqueIDAttrVal{testID(pid)}
 }

@@ -3,6 +3,7 @@
 
 //go:generate ./tools/mdatagen.sh
 
-// Package auditkillreceiver answers which process sent the signal that ended another one.
-// It reads signal events from the Linux kernel and emits one log record per signal and target process.
+// Package auditkillreceiver reports which process sent the signal that ended another one.
+// It captures signals from the Linux kernel, and emits one log record per signal and target process,
+// and the outcome of each fatal signal as a log record and a span.
 package auditkillreceiver

@@ -25,10 +25,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// watchedKey is where the capture keeps who is watched.
+// watchedKey is the key under which the capture stores the watched processes.
 const watchedKey = "followed"
 
-// run starts a receiver with a source that a test speaks for.
+// run starts a receiver with the source of a test.
 func (f *fixture) run(t *testing.T, source *liveSource) (stop func()) {
 	t.Helper()
 	r := f.new(t)
@@ -49,7 +49,7 @@ func verdicts(s *sink) []string {
 	return all
 }
 
-// living is a signal to a process that lives until the test ends, or is ended.
+// living is a signal to a process that is alive until end is called or the test ends.
 func living(t *testing.T) (e *kill.Event, end func()) {
 	t.Helper()
 	needProcesses(t)
@@ -59,24 +59,24 @@ func living(t *testing.T) (e *kill.Event, end func()) {
 	t.Cleanup(end)
 	known, ok := process.NewTable(process.Config{}).Lookup(command.Process.Pid)
 	require.True(t, ok)
-	e = struck(kill.SIGTERM, "mysqld", command.Process.Pid)
+	e = signalTo(kill.SIGTERM, "mysqld", command.Process.Pid)
 	e.Targets[0].Instance = known.Instance
 	return e, end
 }
 
-// A process that nobody can see the end of is told at the timeout.
+// A process whose end nothing reports gets its outcome at the timeout.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")
 	f.config.Outcome.Timeout = 10 * time.Millisecond
 	source := newLiveSource()
 	defer f.run(t, source)()
-	source.sends(struck(kill.SIGTERM, "mysqld", 1<<22+1)) // which no process has
+	source.sends(signalTo(kill.SIGTERM, "mysqld", 1<<22+1)) // no process has this pid
 	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
 	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink))
 }
 
-// With storage, a restart of the collector is no end of an episode.
+// With storage, a restart of the collector does not end an episode.
 func TestFollowOverRestart(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")
@@ -88,14 +88,14 @@ func TestFollowOverRestart(t *testing.T) {
 	source.sends(e)
 	f.sink.await(t, 1)
 	stop()
-	assert.Empty(t, verdicts(&f.sink), "it lives")
+	assert.Empty(t, verdicts(&f.sink), "it is alive")
 	end()
 
 	source = newLiveSource()
 	stop = f.run(t, source)
-	assert.Equal(t, e.Targets[0].PID, <-source.followed, "the source has not seen the signal")
+	assert.Equal(t, e.Targets[0].PID, <-source.watched, "the source has not seen the signal")
 	require.Eventually(t, func() bool { return len(verdicts(&f.sink)) == 1 }, soon, often)
-	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink), "it is gone, and who knows how")
+	assert.Equal(t, []string{string(kill.VerdictEnded)}, verdicts(&f.sink), "it is gone, but its exit status is not known")
 	stop()
 	records := append(stub.Records(f.sink.AllLogs()[0]), stub.Records(f.sink.AllLogs()[1])...)
 	assert.Equal(t, records[0].TraceID(), records[1].TraceID())
@@ -103,7 +103,7 @@ func TestFollowOverRestart(t *testing.T) {
 	assert.Equal(t, "systemd", text(records[1], "process.command"))
 }
 
-// It is stored also while it runs, as it may be killed.
+// The state is also stored while the collector runs, because that may be killed.
 func TestFollowOverCrash(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")
@@ -119,7 +119,7 @@ func TestFollowOverCrash(t *testing.T) {
 	}, soon, often)
 }
 
-// Without room for who is followed, they are given up at shutdown.
+// If the watched processes cannot be stored, their outcomes are unknown at shutdown.
 func TestFollowWithoutRoom(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")
@@ -135,7 +135,7 @@ func TestFollowWithoutRoom(t *testing.T) {
 	assert.Positive(t, f.logged.FilterMessageSnippet("a restart would forget them").Len())
 }
 
-// What was kept cannot be read any more.
+// The stored state cannot be read.
 func TestFollowUnreadable(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "")
@@ -145,12 +145,12 @@ func TestFollowUnreadable(t *testing.T) {
 	assert.Equal(t, 1, f.logged.FilterMessageSnippet("before the restart will not be known").Len())
 }
 
-// broken cannot be read from.
+// broken is a client whose Get fails.
 type broken struct{ storage.Client }
 
 func (broken) Get(context.Context, string) ([]byte, error) { return nil, errors.New("bad page") }
 
-// Each pipeline's own view of the receiver shows its trouble.
+// Each pipeline's own view of the receiver shows its status.
 func TestStatusToAll(t *testing.T) {
 	t.Parallel()
 	logs, traces := &statusHost{Host: componenttest.NewNopHost()}, &statusHost{Host: componenttest.NewNopHost()}

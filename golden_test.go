@@ -30,7 +30,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// TestGolden compares everything that the receiver makes of a recording.
+// TestGolden compares everything that the receiver emits for a recording.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 
@@ -64,12 +64,12 @@ func compareGolden(t *testing.T, name string, got plog.Logs) {
 	want, err := golden.ReadLogs(file)
 	require.NoError(t, err)
 	require.NoError(t, plogtest.CompareLogs(want, got))
-	// Which the comparison leaves out.
+	// The comparison leaves this out.
 	assert.Equal(t, eventNames(want), eventNames(got))
 }
 
-// TestGoldenMixed compares a digest: this recording holds 1,500 kills among
-// 126,658 records, and the end: the rules are removed, the daemon stopped.
+// TestGoldenMixed compares a digest: this recording has 1,500 kills among 126,658 records. At the
+// end, the rules are removed and the daemon is stopped.
 func TestGoldenMixed(t *testing.T) {
 	t.Parallel()
 
@@ -110,7 +110,7 @@ func TestSeed(t *testing.T) {
 	record := scope.LogRecords().At(0)
 	assert.Equal(t, "kill.signal", record.EventName())
 	assert.Equal(t, "mykill[3997] (/opt/bin/mykill, uid 0, login 500) sent SIGKILL to mysqld[3936]", record.Body().Str())
-	// In UTC; where it was recorded it was the 16th, 08:28.
+	// In UTC; in the time zone of the recording it was the 16th, 08:28.
 	assert.Equal(t, "2015-12-15T21:28:39.813Z", record.Timestamp().AsTime().Format(time.RFC3339Nano))
 	assert.WithinRange(t, record.ObservedTimestamp().AsTime(), before, time.Now())
 	assert.Equal(t, plog.SeverityNumberWarn, record.SeverityNumber())
@@ -218,8 +218,7 @@ func eventNames(logs plog.Logs) []string {
 	return names
 }
 
-// digest counts who sent what to whom, and has a sum that changes with any uid
-// or their order.
+// digest counts signals by sender and target, with a sum that changes with any uid or their order.
 func digest(logs plog.Logs) string {
 	counts := make(map[string]int)
 	uids := sha256.New()

@@ -15,7 +15,7 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 )
 
-// statusHost is a collector that remembers what it is told.
+// statusHost is a collector that remembers what is reported to it.
 type statusHost struct {
 	component.Host
 	mutex  sync.Mutex
@@ -40,8 +40,7 @@ func (h *statusHost) statuses() []componentstatus.Status {
 	return statuses
 }
 
-// TestStatus lets the consumer fail, recover and fail again, and is shut down
-// while it fails.
+// TestStatus lets the consumer fail, recover and fail again, and shuts down while it fails.
 func TestStatus(t *testing.T) {
 	t.Parallel()
 

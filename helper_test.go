@@ -37,16 +37,16 @@ import (
 )
 
 const (
-	// soon is how long a test waits for what must come.
+	// soon is how long a test waits for something that must happen.
 	soon = time.Minute
-	// often is how often it looks.
+	// often is how often it checks.
 	often = 5 * time.Millisecond
 )
 
-// errNotNow is what a consumer answers that is out of order for a while.
+// errNotNow is the error of a consumer that fails for a while.
 var errNotNow = errors.New("not now")
 
-// fixture is what a receiver is tested with.
+// fixture is a receiver under test and its surroundings.
 type fixture struct {
 	config    *Config
 	set       receiver.Settings
@@ -62,12 +62,12 @@ type fixture struct {
 	nextTraces consumer.Traces
 }
 
-// newFixture reads path from its beginning, on a machine that is the same
-// everywhere, and tries again at once.
+// newFixture reads path from the beginning, on a machine that is the same everywhere, and retries
+// at once.
 func newFixture(t *testing.T, path string) *fixture {
 	t.Helper()
 	telemetry := componenttest.NewTelemetry()
-	// Not with t.Context, which is done when cleaning up.
+	// Not with t.Context, which is already done during cleanup.
 	t.Cleanup(func() { require.NoError(t, telemetry.Shutdown(context.Background())) })
 	f := &fixture{
 		config:    createDefaultConfig().(*Config),
@@ -105,7 +105,7 @@ func (f *fixture) new(t *testing.T) *killReceiver {
 	return r
 }
 
-// delivery returns what a receiver delivers with.
+// delivery returns the delivery of a receiver.
 func (f *fixture) delivery(t *testing.T, stopping context.Context, ahead bool) *delivery.Delivery { //nolint:revive // the test comes first
 	t.Helper()
 	r := f.new(t)
@@ -131,13 +131,13 @@ func (f *fixture) useStorage(id component.ID, extension component.Component) {
 	f.host = storagetest.NewStorageHost().WithExtension(id, extension)
 }
 
-// fakeStorage hands out one client, or an error.
+// fakeStorage returns one client, or an error.
 type fakeStorage struct {
 	component.StartFunc
 	component.ShutdownFunc
 	storage.Client
 	err error
-	// full makes the client refuse to keep anything.
+	// full makes the client refuse to store anything.
 	full bool
 	// closed is set when the client was closed.
 	closed bool
@@ -205,7 +205,7 @@ func (l *auditLog) kill(n int) int {
 	return l.write(slices.Repeat([]event{{signal: 9, sender: "mykill", target: "mysqld"}}, n)...)
 }
 
-// event is what is told of a signal. Pid and serial count up by themselves.
+// event describes a signal. Its pid and serial number count up by themselves.
 type event struct {
 	signal, exit   int
 	sender, target string
@@ -249,7 +249,7 @@ func (l *auditLog) append(text string) {
 	}
 }
 
-// content returns what the log holds.
+// content returns the content of the log.
 func (l *auditLog) content(t *testing.T) string {
 	t.Helper()
 	content, err := os.ReadFile(l.path)

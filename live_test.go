@@ -15,25 +15,24 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// liveSource is a live one that tells what a test has it tell, the ends of processes
-// included.
+// liveSource is a live source that reports what a test sends it, including the ends of processes.
 type liveSource struct {
-	seen     chan []source.Observation
-	started  atomic.Int32
-	closed   atomic.Int32
-	followed chan int
+	seen    chan []source.Observation
+	started atomic.Int32
+	closed  atomic.Int32
+	watched chan int
 }
 
 func newLiveSource() *liveSource {
-	return &liveSource{seen: make(chan []source.Observation), followed: make(chan int, 16)}
+	return &liveSource{seen: make(chan []source.Observation), watched: make(chan int, 16)}
 }
 
-// open makes a receiver take it.
+// open makes a receiver use the source.
 func (s *liveSource) open(r *killReceiver) {
 	r.candidates = []capture.Candidate{capture.Custom(keyEBPF, s)}
 }
 
-// sends has the source see signals and ends of processes: of type *kill.Event and *kill.End.
+// sends makes the source report signals and ends of processes: *kill.Event and *kill.End.
 func (s *liveSource) sends(things ...any) { s.seen <- observations(things) }
 
 func observations(things []any) []source.Observation {
@@ -51,7 +50,7 @@ func observations(things []any) []source.Observation {
 	return seen
 }
 
-// create makes the receivers of a factory take it.
+// create makes the receivers of a factory use the source.
 func (s *liveSource) create(f *fixture) func(*Config, receiver.Settings) (*killReceiver, error) {
 	return func(config *Config, set receiver.Settings) (*killReceiver, error) {
 		r, err := newKillReceiver(config, set)
@@ -88,11 +87,11 @@ func (s *liveSource) Close() error {
 
 // Traits implements source.Source.
 func (s *liveSource) Traits() source.Traits {
-	return source.Traits{Way: "ebpf", Live: true, TracksProcesses: true, Watch: func(pid int, _ time.Duration) { s.followed <- pid }}
+	return source.Traits{Way: "ebpf", Live: true, TracksProcesses: true, Watch: func(pid int, _ time.Duration) { s.watched <- pid }}
 }
 
-// struck is a signal to processes of a given name, now.
-func struck(signal kill.Signal, name string, pids ...int) *kill.Event {
+// signalTo is a signal to processes of a given name, now.
+func signalTo(signal kill.Signal, name string, pids ...int) *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: time.Now(), Signal: signal, SignalKnown: true, Syscall: "kill", Origin: kill.OriginUser,
 		Scope: kill.ScopeProcess, Result: kill.Success(), Delivery: kill.DeliveryDelivered, Code: "SI_USER",

@@ -16,20 +16,20 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// metrics are what a capture counts, as the collector reports it. Counters are brought up to
-// date whenever metrics are collected, and once more at the end: what is lost at shutdown is
-// counted as well, when nobody can be asked any more.
+// metrics reports the counts of a capture as the collector's metrics. Counters are updated
+// whenever metrics are collected, and once more at the end, so that losses at shutdown are
+// counted, too.
 type metrics struct {
 	mutex    sync.Mutex
 	counters []*counter
 }
 
-// counter moves a number that only grows into a counter of OpenTelemetry.
+// counter adds the growth of a count to a counter of OpenTelemetry.
 type counter struct {
 	to      metric.Int64Counter
 	options []metric.AddOption
 	value   func() int64
-	moved   int64
+	added   int64
 }
 
 func newMetrics(c *capture.Capture, t *metadata.TelemetryBuilder) (*metrics, error) {
@@ -46,7 +46,7 @@ func newMetrics(c *capture.Capture, t *metadata.TelemetryBuilder) (*metrics, err
 	m.countLosses(counts, t)
 	return m, errors.Join(
 		t.RegisterReceiverAuditKillPendingCallback(func(ctx context.Context, observer metric.Int64Observer) error {
-			m.update(ctx) // callbacks come before counters are read (OpenTelemetry's sdk/metric, pipeline.produce)
+			m.update(ctx) // callbacks run before counters are read (OpenTelemetry's sdk/metric, pipeline.produce)
 			observer.Observe(counts.Pending.Load())
 			return nil
 		}),
@@ -76,7 +76,7 @@ func (m *metrics) count(to metric.Int64Counter, value func() int64, attributes .
 	m.counters = append(m.counters, &counter{to: to, value: value, options: []metric.AddOption{metric.WithAttributes(attributes...)}})
 }
 
-// update moves into the counters what has been counted since the last time.
+// update adds to the counters what was counted since the last update.
 func (m *metrics) update(ctx context.Context) {
 	if m == nil {
 		return
@@ -84,9 +84,9 @@ func (m *metrics) update(ctx context.Context) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	for _, c := range m.counters {
-		if value := c.value(); value > c.moved {
-			c.to.Add(ctx, value-c.moved, c.options...)
-			c.moved = value
+		if value := c.value(); value > c.added {
+			c.to.Add(ctx, value-c.added, c.options...)
+			c.added = value
 		}
 	}
 }

@@ -3,5 +3,5 @@
 
 package auditkillreceiver
 
-// checkPlatform refuses what does not exist on this operating system.
+// checkPlatform refuses settings that do not work on this operating system.
 func checkPlatform(*Config) error { return nil }

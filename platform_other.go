@@ -11,12 +11,12 @@ import (
 	"runtime"
 )
 
-// errOnlyLinux is returned for what needs a Linux kernel to listen to.
+// errOnlyLinux is returned for settings that need a Linux kernel.
 var errOnlyLinux = errors.New("only on Linux")
 
-// checkPlatform refuses what exists on Linux only.
+// checkPlatform refuses settings that work on Linux only.
 func checkPlatform(config *Config) error {
-	if runtime.GOOS == "windows" { // where system calls have no names, see auditrecord
+	if runtime.GOOS == "windows" { // where system calls have no names (internal/auditrecord)
 		return errOnlyLinux
 	}
 	for _, kind := range config.namedSources() {

@@ -19,8 +19,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// TestProcessTable has an audit log tell of two processes that the host knows
-// more of: this one, and a child of it.
+// TestProcessTable has an audit log with two processes that the host knows more about: this one,
+// and a child of it.
 func TestProcessTable(t *testing.T) {
 	t.Parallel()
 	needProcesses(t)
@@ -46,8 +46,8 @@ func TestProcessTable(t *testing.T) {
 	assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_processes_evicted"))
 }
 
-// TestFilterByPath needs to know a path before it can say what is wanted: an audit
-// log tells only names, which fit in both cases.
+// TestFilterByPath needs a path to decide what is wanted: the names in the audit log match in both
+// cases.
 func TestFilterByPath(t *testing.T) {
 	t.Parallel()
 	needProcesses(t)
@@ -77,8 +77,7 @@ func TestFilterByPath(t *testing.T) {
 	})
 }
 
-// TestNoProcesses has a root_path without a /proc: what the log tells is still
-// told.
+// TestNoProcesses has a root_path without a /proc. What is in the log is still reported.
 func TestNoProcesses(t *testing.T) {
 	t.Parallel()
 
@@ -90,7 +89,7 @@ func TestNoProcesses(t *testing.T) {
 	f.sink.await(t, 1)
 	told := f.logged.FilterLevelExact(zapcore.WarnLevel).All()
 	require.Len(t, told, 1)
-	assert.Equal(t, "events will say of processes only what is in the audit records", told[0].Message)
+	assert.Equal(t, "events will describe processes only by what is in the audit records", told[0].Message)
 	assert.Contains(t, told[0].ContextMap()["error"], filepath.Join(f.config.RootPath, "proc"))
 }
 
@@ -135,9 +134,8 @@ func (l *auditLog) killNow(t *testing.T, target int) {
 		id, target, os.Getppid(), os.Getpid(), string(command[:len(command)-1]), self, id, target, id))
 }
 
-// awaitRecord acts until a log record comes that is as it should be. A process
-// cannot be told from the one before within the hundredth of a second after its
-// birth.
+// awaitRecord acts until a log record arrives that is as it should be. In the first hundredth of a
+// second of a process, it cannot be distinguished from the one before with the same pid.
 func awaitRecord(t *testing.T, f *fixture, act func(), wanted func(plog.LogRecord) bool) plog.LogRecord {
 	t.Helper()
 	var found plog.LogRecord

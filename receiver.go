@@ -29,15 +29,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// shutdownGrace is how long a consumer may take for the last data at shutdown
-// before its context is cancelled. The service sets no deadline of its own.
+// shutdownGrace is how long a consumer may take for the last data at shutdown before its
+// context is cancelled. The collector's service sets no deadline.
 const shutdownGrace = 5 * time.Second
 
 // killReceiver captures events and delivers them to the next consumers.
 type killReceiver struct {
 	config *Config
 	set    receiver.Settings
-	// sampled is the logger for what may come again and again.
+	// sampled is the logger for messages that may repeat many times.
 	sampled *zap.Logger
 	// nextLogs and nextTraces are nil if there is no pipeline of the kind.
 	nextLogs   consumer.Logs
@@ -47,14 +47,14 @@ type killReceiver struct {
 	obsreport  *receiverhelper.ObsReport
 	machine    machine.Machine
 	grace      time.Duration
-	// candidates are the sources that may be opened.
+	// candidates are the sources to try.
 	candidates []capture.Candidate
 
 	storage storage.Client
 	health  *delivery.Health
 	capture *capture.Capture
 	metrics *metrics
-	// stopReading ends the capture, stopDelivering also what was captured already.
+	// stopReading ends the capture, stopDelivering also the delivery of what was captured.
 	stopReading, stopDelivering context.CancelFunc
 	running                     sync.WaitGroup
 }
@@ -133,25 +133,25 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	if r.nextTraces != nil && !r.capture.KnowsOutcomes() {
-		r.set.Logger.Warn("no traces will come: they take a live source (any but file) and outcome::enabled")
+		r.set.Logger.Warn("no traces will be emitted: they need a live source (any but file) and outcome::enabled")
 		if r.nextLogs == nil {
-			return nil // what is read would go nowhere, and a checkpoint would pass it
+			return nil // events would go nowhere, but a checkpoint would move past them
 		}
 	}
-	ctx = context.WithoutCancel(ctx) // which ends with Start
+	ctx = context.WithoutCancel(ctx) // the context of Start ends with it
 	reading, stopReading := context.WithCancel(ctx)
 	delivering, stopDelivering := context.WithCancel(ctx)
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
 	d := delivery.New(reading, delivering, r.deliverySettings(r.capture.Traits().Live))
 	r.running.Go(d.Run)
-	r.running.Go(func() { //nolint:contextcheck // what is handed on has a context of its own
+	r.running.Go(func() { //nolint:contextcheck // deliveries have a context of their own
 		r.capture.Run(reading, d)
 		d.Close()
 	})
 	return nil
 }
 
-// open opens the first of the candidates that can be opened.
+// open opens the first candidate that can be opened.
 func (r *killReceiver) open(ctx context.Context) error {
 	opened, err := capture.Open(ctx, r.captureSettings())
 	if err != nil {
@@ -166,7 +166,7 @@ func (r *killReceiver) open(ctx context.Context) error {
 
 func (r *killReceiver) captureSettings() capture.Settings {
 	config := r.config
-	wanted, _ := filterConfig(config) // which newKillReceiver has checked
+	wanted, _ := filterConfig(config) // newKillReceiver has checked it
 	settings := capture.Settings{
 		Candidates: r.candidates,
 		Signals:    wanted.Signals, Targets: wanted.Targets, Senders: wanted.Senders, IncludeFailed: wanted.IncludeFailed,
@@ -198,8 +198,8 @@ func (r *killReceiver) deliverySettings(ahead bool) delivery.Settings {
 	}
 }
 
-// Shutdown implements component.Component. What has been read is still
-// delivered, unless the consumer does not take it.
+// Shutdown implements component.Component. It still delivers what was captured, unless the
+// consumer does not take it in time.
 func (r *killReceiver) Shutdown(ctx context.Context) error {
 	var errs []error
 	if r.stopReading != nil {
@@ -222,7 +222,7 @@ func (r *killReceiver) Shutdown(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// awaitDelivery waits until all is delivered, and interrupts what takes too long.
+// awaitDelivery waits until everything is delivered, and interrupts what takes too long.
 func (r *killReceiver) awaitDelivery(ctx context.Context) {
 	done := make(chan struct{})
 	go func() {

@@ -39,8 +39,8 @@ func TestFactory(t *testing.T) {
 	require.ErrorIs(t, err, pipeline.ErrSignalNotSupported)
 }
 
-// TestCreateInvalid has configurations that were not validated, as those of a
-// program that uses the receiver as a library.
+// TestCreateInvalid has configurations that were not validated, such as those of a program that
+// uses the receiver as a library.
 func TestCreateInvalid(t *testing.T) {
 	t.Parallel()
 
@@ -49,7 +49,7 @@ func TestCreateInvalid(t *testing.T) {
 		want   string
 	}{
 		"signal": {func(c *Config) { c.Signals = []SignalName{"FOO"} }, "unknown signal"},
-		"target": {func(c *Config) { c.Targets = []NameGlob{"["} }, "no valid glob"},
+		"target": {func(c *Config) { c.Targets = []NameGlob{"["} }, "not a valid glob"},
 		"sender": {func(c *Config) { c.Senders = []NameGlob{""} }, "empty name"},
 	}
 	for name, test := range tests {
@@ -267,15 +267,15 @@ func TestSeveralReceivers(t *testing.T) {
 	assert.Equal(t, sequence(4, 2), stub.Targets(one.sink.await(t, 2)))
 }
 
-// TestReadingPauses has a consumer that takes its time: what is read in advance
-// does not grow with the log, and nothing is lost or out of order.
+// TestReadingPauses has a slow consumer: what is read in advance does not grow with the log, and
+// nothing is lost or out of order.
 func TestReadingPauses(t *testing.T) {
 	t.Parallel()
 
 	const (
 		events = 25_000
-		// inAdvance is more than the batches and buffers between reader and
-		// consumer hold, and much less than the log.
+		// inAdvance is more than fits in the batches and buffers between reader and consumer,
+		// and much less than the log.
 		inAdvance = 2 << 20
 	)
 	log := newAuditLog(t)

@@ -68,8 +68,8 @@ func TestRestartWithoutStorage(t *testing.T) {
 	assert.Equal(t, uids, uidsOf(f.sink.await(t, 2)))
 }
 
-// TestRestartPending stops while the last record of an event is still to come:
-// it is delivered as it is, and again when it is whole.
+// TestRestartPending stops while the last record of an event is missing: the event is delivered as
+// it is, and again when it is complete.
 func TestRestartPending(t *testing.T) {
 	t.Parallel()
 
@@ -96,8 +96,8 @@ func TestRestartPending(t *testing.T) {
 	assert.Equal(t, text(before, "log.record.uid"), text(again, "log.record.uid"))
 }
 
-// TestRestartRefused stops while the consumer takes nothing. What it was shown
-// is not lost, and keeps its uid.
+// TestRestartRefused stops while the consumer takes nothing. What it was sent is not lost, and
+// keeps its uid.
 func TestRestartRefused(t *testing.T) {
 	t.Parallel()
 
@@ -120,8 +120,8 @@ func TestRestartRefused(t *testing.T) {
 	assert.Equal(t, uidsOf(stub.Records(refusing.Attempts()[0])), uidsOf(records)[:2])
 }
 
-// TestRestartBlocked stops while the consumer does not answer. It is
-// interrupted after a grace, and what it had is delivered after the restart.
+// TestRestartBlocked stops while the consumer does not answer. It is interrupted after a grace
+// period, and what it had is delivered after the restart.
 func TestRestartBlocked(t *testing.T) {
 	t.Parallel()
 
@@ -175,8 +175,8 @@ func TestGrace(t *testing.T) {
 	assert.Equal(t, []int{4}, stub.Targets(f.sink.await(t, 1)))
 }
 
-// TestStorageFull goes on delivering, tells that a restart will repeat, and does
-// repeat with the same uids.
+// TestStorageFull goes on delivering, warns that a restart will repeat events, and repeats them with
+// the same uids.
 func TestStorageFull(t *testing.T) {
 	t.Parallel()
 

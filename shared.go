@@ -13,18 +13,18 @@ import (
 	"go.opentelemetry.io/collector/receiver"
 )
 
-// instances holds the receivers of a factory. The collector creates one for the logs
-// and one for the traces pipelines; with one configuration they are one, which has one
-// source. The collector's own sharedcomponent does the same, but is internal to it,
-// and starts with the first pipeline, when the next consumers of the other may not be
-// there yet.
+// instances holds the receivers of a factory. The collector asks for one receiver for logs
+// pipelines and one for traces pipelines. If both have the same configuration, they share one
+// receiver, and so one source. The collector's own sharedcomponent does the same, but is
+// internal to it, and starts with the first pipeline, when the next consumer of the other may
+// not exist yet.
 type instances struct {
 	create   func(*Config, receiver.Settings) (*killReceiver, error)
 	mutex    sync.Mutex
 	byConfig map[*Config]*instance
 }
 
-// join returns the receiver of a configuration as a member of the pipelines of a signal.
+// join returns the receiver of a configuration as a member of one kind of pipelines.
 func (s *instances) join(
 	config *Config, set receiver.Settings, signal pipeline.Signal, connect func(*killReceiver),
 ) (*member, error) {
@@ -51,7 +51,7 @@ func (s *instances) join(
 	return &member{instance: i}, nil
 }
 
-// instance is a receiver and whose pipelines it is in.
+// instance is a receiver and the kinds of pipelines that it is in.
 type instance struct {
 	receiver *killReceiver
 	leave    func()
@@ -62,7 +62,7 @@ type instance struct {
 	stopped bool
 }
 
-// member is a receiver as one kind of pipeline sees it.
+// member is the receiver in one kind of pipelines.
 type member struct{ *instance }
 
 // Start implements component.Component. The receiver starts with its last member.
@@ -76,8 +76,8 @@ func (m *member) Start(ctx context.Context, host component.Host) error {
 	return m.receiver.Start(ctx, &statusToAll{Host: host, all: m.hosts})
 }
 
-// Shutdown implements component.Component. The receiver stops with its first member, as
-// the next consumers of each are still there until it is shut down itself.
+// Shutdown implements component.Component. The receiver stops with its first member: until
+// then, the next consumers of all members are still running.
 func (m *member) Shutdown(ctx context.Context) error {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -89,7 +89,7 @@ func (m *member) Shutdown(ctx context.Context) error {
 	return m.receiver.Shutdown(ctx)
 }
 
-// statusToAll is a host that tells the status of the receiver to each of its members.
+// statusToAll is a host that reports the status of the receiver for each of its members.
 type statusToAll struct {
 	component.Host
 	all []component.Host

@@ -14,8 +14,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// TestGoldenTraced compares everything that the receiver makes of what only the
-// kernel itself can tell, such as docs/events.md shows.
+// TestGoldenTraced compares everything that the receiver emits for events that only tracing in the
+// kernel can see, such as in docs/events.md.
 func TestGoldenTraced(t *testing.T) {
 	t.Parallel()
 
@@ -71,7 +71,7 @@ func tracedEvents() []*kill.Event {
 	add(client, mysqld, func(e *kill.Event) { // kill -9
 		e.Origin, e.Syscall, e.Code, e.Requested = kill.OriginUser, "kill", "SI_USER", 3936
 	})
-	add(client, thread, func(e *kill.Event) { // pthread_kill, which came to nothing
+	add(client, thread, func(e *kill.Event) { // pthread_kill, which had no effect
 		e.Origin, e.Syscall, e.Code, e.Requested = kill.OriginUser, "tgkill", "SI_TKILL", 3936
 		e.Scope, e.Signal, e.Delivery = kill.ScopeThread, kill.SIGTERM, kill.DeliveryIgnored
 	})

@@ -29,15 +29,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 )
 
-// everyone are Exits that know everybody's end in time.
-type everyone struct{}
+// allExits are Exits that report the end of every process.
+type allExits struct{}
 
-func (everyone) Follow(target outcome.Target) (time.Duration, error) { return target.Start, nil }
-func (everyone) Resume(int, time.Duration) error                     { return nil }
-func (everyone) Forget(int)                                          {}
-func (everyone) Lives(int, time.Duration) bool                       { return true }
+func (allExits) Watch(target outcome.Target) (time.Duration, error) { return target.Start, nil }
+func (allExits) Resume(int, time.Duration) error                    { return nil }
+func (allExits) Unwatch(int)                                        {}
+func (allExits) Alive(int, time.Duration) bool                      { return true }
 
-// following is a delivery beside a table of outcomes that knows of everybody, in a bubble of
+// following is a delivery beside a table of outcomes that watches every target, in a bubble of
 // synctest.
 type following struct {
 	t     *testing.T
@@ -52,7 +52,7 @@ func newFollowing(t *testing.T, logs consumer.Logs, traces consumer.Traces) (*fo
 	f.next, f.nextTraces = logs, traces
 	stopping, stop := context.WithCancel(t.Context())
 	d := &following{t: t, users: process.NewUsers(f.machine.Passwd, f.machine.Name), Delivery: f.delivery(t, stopping, true), table: outcome.NewTable(outcome.Config{
-		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: everyone{}, Ordered: true,
+		Timeout: 2 * time.Minute, HostID: "0123", BootID: "boot", Exits: allExits{}, Ordered: true,
 		Conceal: strings.Clone, SinceBoot: func() time.Duration { return time.Hour }, Warn: func(p *problem.Problem) { t.Error(p) },
 	})}
 	done := make(chan struct{})
@@ -70,7 +70,7 @@ func newFollowing(t *testing.T, logs consumer.Logs, traces consumer.Traces) (*fo
 	}
 }
 
-// deliver hands in events and ends of processes.
+// deliver delivers events and ends of processes.
 func (f *following) deliver(things ...any) {
 	for _, o := range observations(things) {
 		if o.End != nil {
@@ -78,23 +78,23 @@ func (f *following) deliver(things ...any) {
 			continue
 		}
 		f.users.Fill(o.Event)
-		f.table.Struck(o.Event)
+		f.table.Signal(o.Event)
 		require.NoError(f.t, f.Signal(o.Event))
 	}
 	f.flush()
 }
 
 func (f *following) flush() {
-	for _, e := range f.table.Take() {
+	for _, e := range f.table.TakeOutcomes() {
 		require.NoError(f.t, f.Outcome(e))
 	}
 	require.NoError(f.t, f.Flush())
 }
 
-// pass lets time pass, and outcomes be due.
+// pass lets time pass, and expires what is due.
 func (f *following) pass(d time.Duration) {
 	end := time.Now().Add(d)
-	for next := f.table.Next(); !next.IsZero() && !next.After(end); next = f.table.Next() {
+	for next := f.table.NextDue(); !next.IsZero() && !next.After(end); next = f.table.NextDue() {
 		time.Sleep(time.Until(next))
 		f.table.Expire()
 		f.flush()
@@ -102,8 +102,8 @@ func (f *following) pass(d time.Duration) {
 	time.Sleep(time.Until(end))
 }
 
-// TestGoldenTraces has systemd stop a service as it does, a shell end a job, and somebody
-// fail to.
+// TestGoldenTraces has systemd stop a service, a shell end a job, and a process fail to kill
+// another.
 func TestGoldenTraces(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -111,14 +111,14 @@ func TestGoldenTraces(t *testing.T) {
 		var traces consumertest.TracesSink
 		f, finish := newFollowing(t, &logs, &traces)
 
-		f.deliver(struck(kill.SIGTERM, "mysqld", 3936))
+		f.deliver(signalTo(kill.SIGTERM, "mysqld", 3936))
 		f.pass(90 * time.Second)
-		f.deliver(struck(kill.SIGKILL, "mysqld", 3936))
+		f.deliver(signalTo(kill.SIGKILL, "mysqld", 3936))
 		f.pass(5 * time.Millisecond)
 		f.deliver(ended(3936, 9, "mysqld"))
 
 		f.pass(time.Second)
-		job := struck(kill.SIGTERM, "worker", 41, 42, 43)
+		job := signalTo(kill.SIGTERM, "worker", 41, 42, 43)
 		job.Sender.PID, job.Sender.ThreadID, job.Sender.Command, job.Sender.Leader = 3997, 3997, "bash", "bash"
 		job.Sender.Ancestry = []kill.Ancestor{{PID: 3649, Command: "sshd"}, {PID: 1, Command: "systemd"}}
 		f.deliver(job)
@@ -127,11 +127,11 @@ func TestGoldenTraces(t *testing.T) {
 		f.pass(2 * time.Second)
 		f.deliver(ended(43, 3<<8, "cleanup"))
 
-		denied := struck(kill.SIGKILL, "nginx", 80)
+		denied := signalTo(kill.SIGKILL, "nginx", 80)
 		denied.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
-		f.deliver(struck(kill.SIGHUP, "nginx", 80), denied)
+		f.deliver(signalTo(kill.SIGHUP, "nginx", 80), denied)
 		f.pass(3 * time.Minute)
-		f.deliver(struck(kill.SIGTERM, "postgres", 5432))
+		f.deliver(signalTo(kill.SIGTERM, "postgres", 5432))
 		finish()
 
 		compareGolden(t, "outcomes", merge(logs.AllLogs()))
@@ -158,7 +158,7 @@ func first(traces ptrace.Traces) ptrace.Span {
 	return traces.ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)
 }
 
-// Both pipelines have one receiver, and it one source.
+// Both pipelines share one receiver with one source.
 func TestShared(t *testing.T) {
 	t.Parallel()
 	source := newLiveSource()
@@ -175,7 +175,7 @@ func TestShared(t *testing.T) {
 	assert.Zero(t, source.started.Load(), "the next consumer of the log records may not be there yet")
 	require.NoError(t, logsReceiver.Start(t.Context(), componenttest.NewNopHost()))
 	assert.EqualValues(t, 1, source.started.Load())
-	source.sends(struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
+	source.sends(signalTo(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
 	require.Eventually(t, func() bool { return logs.LogRecordCount() == 2 && traces.SpanCount() == 1 }, soon, often)
 	span := first(traces.AllTraces()[0])
 	for _, record := range stub.Records(logs.AllLogs()[0]) {
@@ -183,7 +183,7 @@ func TestShared(t *testing.T) {
 		assert.Equal(t, span.SpanID(), record.SpanID())
 	}
 
-	// Who is still followed is told of before the next consumers go.
+	// Processes that are still watched get an outcome before the next consumers shut down.
 	e, _ := living(t)
 	source.sends(e)
 	require.Eventually(t, func() bool { return logs.LogRecordCount() == 3 }, soon, often)
@@ -197,7 +197,7 @@ func TestShared(t *testing.T) {
 	require.NoError(t, tracesReceiver.Shutdown(t.Context()))
 	assert.EqualValues(t, 1, source.closed.Load())
 
-	// And it can begin anew.
+	// And it can start again.
 	again, err := factory.CreateTraces(t.Context(), f.set, f.config, &traces)
 	require.NoError(t, err)
 	require.NoError(t, again.Start(t.Context(), componenttest.NewNopHost()))
@@ -205,7 +205,7 @@ func TestShared(t *testing.T) {
 	require.NoError(t, again.Shutdown(t.Context()))
 }
 
-// A log that was written some time ago tells of nobody who could be followed.
+// The processes in a log that was written some time ago cannot be watched.
 func TestNoOutcomesOfLog(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "testdata/seed.log")
@@ -213,7 +213,7 @@ func TestNoOutcomesOfLog(t *testing.T) {
 	f.start(t)
 	f.sink.await(t, 1)
 	assert.True(t, stub.Records(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
-	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will be emitted").Len())
 }
 
 func TestNoOutcomesWanted(t *testing.T) {
@@ -222,20 +222,20 @@ func TestNoOutcomesWanted(t *testing.T) {
 	f.config.Outcome.Enabled = false
 	source := newLiveSource()
 	stop := f.run(t, source)
-	source.sends(struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
+	source.sends(signalTo(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
 	f.sink.await(t, 1)
 	stop()
 	assert.Equal(t, 1, f.sink.LogRecordCount())
 	assert.True(t, stub.Records(f.sink.AllLogs()[0])[0].TraceID().IsEmpty())
 }
 
-// What would be read would go nowhere, so it is not read.
+// Nothing is read, because it would go nowhere.
 func TestOnlyTracesOfLog(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, "testdata/seed.log")
 	f.next, f.nextTraces = nil, consumertest.NewNop()
 	f.start(t)()
-	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will come").Len())
+	assert.Equal(t, 1, f.logged.FilterMessageSnippet("no traces will be emitted").Len())
 	assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_records_read"))
 }
 
@@ -249,7 +249,7 @@ func TestOnlyTraces(t *testing.T) {
 	r := f.new(t)
 	source.open(r)
 	require.NoError(t, r.Start(t.Context(), f.host))
-	source.sends(struck(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
+	source.sends(signalTo(kill.SIGTERM, "mysqld", 3936), ended(3936, 15, "mysqld"))
 	require.Eventually(t, func() bool { return traces.SpanCount() == 1 }, soon, often)
 	require.NoError(t, r.Shutdown(context.Background()))
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// words are how the receiver words problems: with the keys of its configuration.
+// words is the vocabulary of the receiver: the keys of its configuration.
 type words struct{}
 
 var _ problem.Vocabulary = words{}
@@ -71,7 +71,7 @@ type worded struct{ error }
 // Error implements error.
 func (w worded) Error() string { return problem.Text(w.error, words{}) }
 
-// Unwrap returns the error that was worded.
+// Unwrap returns the original error.
 func (w worded) Unwrap() error { return w.error }
 
 // warn logs a problem.
@@ -95,65 +95,40 @@ func (r *killReceiver) warn(p *problem.Problem) {
 	r.sampled.Warn(p.What, fields...)
 }
 
-// lost logs that something may not have been seen. Each message comes once in a while; the
+// lost logs that signals may have been missed. Each message is logged once in a while; the
 // metrics have the sums.
 func (r *killReceiver) lost(loss source.Loss, n int64) {
-	what, unit := lossWords(loss)
-	if what != "" {
-		r.sampled.Warn(what, zap.Int64(unit, n))
+	if p := loss.Problem(n); p != nil {
+		r.warn(p)
 	}
 }
 
-// lossWords words a loss, and names what is counted. It is empty where the source logs each
-// loss with what it knows of it.
-func lossWords(loss source.Loss) (what, unit string) {
-	switch loss {
-	case source.RingSignals:
-		return "signals were lost, as the ring buffer was full: raise ebpf::ring_buffer", "signals"
-	case source.RingProcesses:
-		return "what processes were started was lost, as the ring buffer was full: raise ebpf::ring_buffer", "records"
-	case source.ProgramsSkipped:
-		return "the kernel has skipped tracing programs, so that signals or the ends of processes may be missing", "times"
-	case source.KernelRecords:
-		return "the kernel has lost audit records, as its queue was full or over its rate limit: " +
-			"see backlog_limit and rate_limit of auditctl -s", "records"
-	case source.ReceiveOverruns:
-		return "audit records were lost, as the socket's buffer was full: raise netlink::receive_buffer", "times"
-	case source.SequenceGaps:
-		return "audit events are missing: the kernel's numbers have gaps", "events"
-	case source.QueueFull:
-		return "dropped events, as the pipeline does not take them as fast as signals are sent", "events"
-	case source.RotatedFiles:
-	}
-	return "", ""
-}
-
-// logChoice says which source was chosen, and why none before it.
+// logChoice logs which source was chosen, and why those before it were not.
 func (r *killReceiver) logChoice(chosen string, refusals []capture.Refusal) {
 	level, what := zapcore.InfoLevel, ""
 	var fields []zap.Field
 	switch chosen {
 	case keyEBPF:
-		what = "tracing signals in the kernel, as no source is configured and eBPF is possible"
+		what = "tracing signals in the kernel because no source is configured and eBPF is possible"
 	case keyNetlink:
-		what = "listening to the kernel, as no source is configured and eBPF is not possible"
+		what = "listening to the kernel because no source is configured and eBPF is not possible"
 	case keyFile:
-		level, what = zapcore.WarnLevel, "reading the audit log, as no source is configured and the kernel is out of reach; "+
-			"signals are in it if audit rules say so (see deploy/audit_kill.rules)"
+		level, what = zapcore.WarnLevel, "reading the audit log because no source is configured and the kernel is out of reach; "+
+			"it has signals only if audit rules record them (see deploy/audit_kill.rules)"
 		fields = append(fields, zap.String("path", capture.DefaultLog))
 	}
 	for _, refusal := range refusals {
 		fields = append(fields, zap.NamedError(refusal.Name, worded{refusal.Err}))
 		if refusal.Cleanup != nil {
-			r.set.Logger.Error("cleaning up after the attempt to open a source",
+			r.set.Logger.Error("cannot clean up after the attempt to open a source",
 				zap.String("source", refusal.Name), zap.Error(worded{refusal.Cleanup}))
 		}
 	}
 	r.set.Logger.Log(level, what, fields...)
 }
 
-// refused words why no source can be opened. If none was named, it is the last one that
-// counts, and the log says why none before it.
+// refused words why no source can be opened. If the configuration names none, the error is that
+// of the last candidate, and the log has those of the others.
 func (r *killReceiver) refused(err error) error {
 	var refused *capture.RefusedError
 	if !errors.As(err, &refused) {

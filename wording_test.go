@@ -25,15 +25,21 @@ func TestAllAdviceIsWorded(t *testing.T) {
 	}
 }
 
-func TestAllLossesAreWorded(t *testing.T) {
+func TestAllLossesAreLogged(t *testing.T) {
 	t.Parallel()
+	f := newFixture(t, "")
+	r := f.new(t)
 	for _, loss := range source.AllLosses() {
-		what, unit := lossWords(loss)
-		if loss != source.RotatedFiles { // which the source logs
-			assert.NotEmpty(t, what, loss)
-			assert.NotEmpty(t, unit, loss)
-		}
+		r.lost(loss, 7)
 	}
+	logged := f.logged.All()
+	assert.Len(t, logged, len(source.AllLosses())-1, "all but those that the source logs")
+	for _, entry := range logged {
+		assert.Contains(t, fmt.Sprint(entry.ContextMap()), ":7", "the number of %s", entry.Message)
+	}
+	ring := f.logged.FilterMessage("signals were lost because the ring buffer was full").All()
+	require.Len(t, ring, 1)
+	assert.Equal(t, map[string]any{"signals": int64(7), "fix": "raise ebpf::ring_buffer"}, ring[0].ContextMap())
 }
 
 func TestWarn(t *testing.T) {
@@ -60,7 +66,7 @@ func TestWarn(t *testing.T) {
 	}, logged[0].ContextMap())
 }
 
-// What wraps a problem stays as it is, and can still be recognized.
+// An error that wraps a problem stays as it is, and can still be recognized.
 func TestWorded(t *testing.T) {
 	t.Parallel()
 	refused := errors.New("refused")

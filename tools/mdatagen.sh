@@ -2,8 +2,8 @@
 # Copyright The auditkill Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# mdatagen names the package after the folder it finds metadata.yaml in, and a clone may lie in a folder of any
-# name: a link of the package's name makes the result the same everywhere.
+# mdatagen names the package after the folder of metadata.yaml, and a clone may be in a folder of any name.
+# A link with the name of the package makes the result the same everywhere.
 set -eu
 links=$(mktemp -d)
 trap 'rm -r "$links"' EXIT

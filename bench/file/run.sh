@@ -2,19 +2,19 @@
 # Copyright The auditkill Authors
 # SPDX-License-Identifier: Apache-2.0
 #
-# Measures the collector on a large audit log beside the other ways to find the kills in it, all in one run, and
-# prints a table for docs/performance.md, which says what the numbers hold. `make bench-file` builds the collector
-# and auditkill first.
+# Measures in one run how long the collector and other tools take to find the kills in a large audit log, and prints the
+# tables of docs/performance.md, which explains the numbers. `make bench-file` builds the collector and auditkill
+# first.
 #
-#   SIZE=1000000000        bytes of the log; 4000000000 shows that memory does not grow with it
+#   SIZE=1000000000        bytes of the log; 4000000000 shows that memory does not grow with the log
 #   KILLS_SIZE=100000000   bytes of the log in which every event is a kill
-#   PLAIN=                 1 repeats the recording as it stands, instead of moving its times and serials on
-#   ROUNDS=5               rounds of the fast ones, in turn; the least time counts, since all that other programs on
-#                          the machine can do is add to it
-#   SLOW_ROUNDS=1          rounds of those that take minutes; 0 leaves them out
-#   SLICE=                 bytes that the slow ones read instead of all; their times are then scaled up
+#   PLAIN=                 1 repeats the recording unchanged, instead of moving its times and serials on
+#   ROUNDS=5               rounds of the fast tools, in turn; the least time counts, because other programs on the
+#                          machine can only add to it
+#   SLOW_ROUNDS=1          rounds of the tools that take minutes; 0 leaves them out
+#   SLICE=                 bytes that the slow tools read instead of the whole log; their times are then scaled up
 #   BENCH_DIR=             where the log and the outputs go (twice SIZE is enough); a temporary folder by default
-#   KEEP=                  1 keeps them
+#   KEEP=                  1 keeps the log and the outputs
 #   COLLECTOR=             another build of the collector
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -41,15 +41,15 @@ die() { say "bench/file/run.sh: $*"; exit 1; }
 declare -A best rounds memory   # by tool: least seconds, all seconds, most kB
 left_out=()
 
-# leave_out TOOL WHY: never silently, and never in CI.
+# leave_out TOOL WHY: reports that a tool is left out. In CI that is an error.
 leave_out() {
 	[[ ${CI:-} != true ]] || die "$1 cannot be measured: $2"
 	left_out+=("$1: $2")
 	say "LEFT OUT: $1: $2"
 }
 
-# run TOOL EXPECTED PATTERN OPTION... -- COMMAND...: measures once, and counts what was found: the PATTERNs in $out,
-# or with an empty one the number that the command wrote there.
+# run TOOL EXPECTED PATTERN OPTION... -- COMMAND...: measures a command once, and checks how many kills it found: the
+# number of PATTERNs in $out, or without a pattern the number in $out.
 run() {
 	local tool=$1 expected=$2 pattern=$3 measured seconds kilobytes found
 	shift 3
@@ -67,14 +67,14 @@ run() {
 least() { awk -v a="$1" -v b="$2" 'BEGIN { print (a < b ? a : b) }'; }
 calc() { awk "BEGIN { printf \"$1\", $2 }"; }
 
-# collect TOOL EXPECTED LOG FORMAT OPTION...: one run of the collector, from its start until it has ended with
-# everything written.
+# collect TOOL EXPECTED LOG FORMAT OPTION...: measures the collector once, from its start until it has written everything
+# and ended.
 collect() {
 	LOG=$3 FORMAT=$4 OUT=$out run "$1" "$2" kill.scope -until 'the log was read to its end' "${@:5}" -- \
 		"$collector" --config bench/file/auditkill.yaml
 }
 
-# doctor reads a log that was made for it: what it says of the host's own differs from host to host.
+# doctor reads a log that was made for it, because its result for the host's own log depends on the host.
 fast() {
 	run grep "$kills" '' -out "$out" -- grep -cF OBJ_PID "$dir/all.log"
 	collect json "$kills" "$dir/all.log" json
@@ -98,7 +98,7 @@ slow() {
 	fi
 }
 
-# The general receiver is built once; what it is made of is pinned.
+# The collector with the general receiver is built once; the versions of its modules are pinned.
 build_filelog() {
 	[[ bench/file/filelog-builder.yaml -nt $filelog ]] || return 0
 	say 'building a collector with the file_log receiver ...'
@@ -107,7 +107,7 @@ build_filelog() {
 		{ tail -n 3 "$dir/builder.out" >&2; return 1; }
 }
 
-# row TITLE TOOL [SCALE]
+# row TITLE TOOL [SCALE]: prints a row of the table of times.
 row() {
 	[[ -n ${best[$2]:-} ]] || return 0
 	local seconds
@@ -116,7 +116,8 @@ row() {
 		"$(calc '%.3g' "$seconds / ${best[json]}")" "$(calc %.0f "${memory[$2]} / 1024")"
 }
 
-# target TEXT VALUE LIMIT: whether a value is at least the limit, or at most one that begins with a minus.
+# target TEXT VALUE LIMIT: prints whether a value reaches a target: at least LIMIT, or at most its absolute value if LIMIT
+# is negative.
 target() {
 	local verdict
 	verdict=$(awk -v v="$2" -v l="$3" 'BEGIN { print (l < 0 ? v <= -l : v >= l) ? "reached" : "MISSED" }')
@@ -140,10 +141,10 @@ head -c 1000000 "$dir/all.log" | sed '$d' >"$dir/short.log"
 slice=all scale=1
 if [[ -n $SLICE ]]; then
 	slice=slice
-	head -c "$SLICE" "$dir/all.log" | sed '$d' >"$dir/slice.log" # without the last line, which is cut
+	head -c "$SLICE" "$dir/all.log" | sed '$d' >"$dir/slice.log" # without the last line, which is incomplete
 	scale=$(calc %.6f "$(stat -c %s "$dir/all.log") / $(stat -c %s "$dir/slice.log")")
 fi
-# The counts that every tool must find; counting also brings the logs into the page cache.
+# The numbers of kills that every tool must find. Counting also brings the logs into the page cache.
 kills=$(cat "$dir/all.log" | grep -cF OBJ_PID)
 only_kills=$(cat "$dir/kills.log" | grep -cF OBJ_PID)
 short_kills=$(cat "$dir/short.log" | grep -cF OBJ_PID)

@@ -21,8 +21,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// sample is what the receiver has made of a recording from the kernel. Each record
-// that is sent is a copy of one of these.
+// sample has log records that the receiver emitted for recorded signals. Each record
+// that an agent sends is a copy of one of them.
 const sample = "testdata/golden/traced.yaml"
 
 // fleet is a number of agents.
@@ -30,13 +30,13 @@ type fleet struct {
 	agents []*agent
 }
 
-// agent has a connection and a resource of its own, as one on a host.
+// agent has its own connection and resource, as an agent on a host does.
 type agent struct {
 	connection *grpc.ClientConn
 	client     plogotlp.GRPCClient
 	resource   plog.ResourceLogs
-	// told is how many records it has sent.
-	told int
+	// sent is how many records it has sent.
+	sent int
 }
 
 func connect(address string, certificates *certificates, hosts int) (*fleet, error) {
@@ -47,7 +47,7 @@ func connect(address string, certificates *certificates, hosts int) (*fleet, err
 	f := new(fleet)
 	for i := range hosts {
 		connection, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(certificates.client)),
-			grpc.WithDefaultCallOptions(grpc.UseCompressor(zstd.Name))) // as configs/agent.yaml has it
+			grpc.WithDefaultCallOptions(grpc.UseCompressor(zstd.Name))) // as in configs/agent.yaml
 		if err != nil {
 			return nil, errors.Join(err, f.close())
 		}
@@ -60,9 +60,9 @@ func connect(address string, certificates *certificates, hosts int) (*fleet, err
 	return f, nil
 }
 
-// tell lets each agent send one record in each period, spread over it, and returns
+// report has each agent send one record per period, spread over the period, and returns
 // how many were sent.
-func (f *fleet) tell(period, length time.Duration) (int, error) {
+func (f *fleet) report(period, length time.Duration) (int, error) {
 	return f.each(func(ctx context.Context, i int, a *agent) error {
 		time.Sleep(period * time.Duration(i) / time.Duration(len(f.agents)))
 		ticker := time.NewTicker(period)
@@ -77,7 +77,7 @@ func (f *fleet) tell(period, length time.Duration) (int, error) {
 	})
 }
 
-// flood lets the agents send so many records, in batches, as fast as they are taken.
+// flood has the agents send this many records, in batches, as fast as they are accepted.
 func (f *fleet) flood(records, batch int) (int, error) {
 	return f.each(func(ctx context.Context, _ int, a *agent) error {
 		for range records / batch / len(f.agents) {
@@ -92,8 +92,8 @@ func (f *fleet) flood(records, batch int) (int, error) {
 func (f *fleet) each(do func(context.Context, int, *agent) error) (int, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	before := f.told()
-	var first error // the others say the same
+	before := f.sent()
+	var first error // the other errors will be the same
 	var once sync.Once
 	var group sync.WaitGroup
 	for i, a := range f.agents {
@@ -104,13 +104,13 @@ func (f *fleet) each(do func(context.Context, int, *agent) error) (int, error) {
 		})
 	}
 	group.Wait()
-	return f.told() - before, first
+	return f.sent() - before, first
 }
 
-func (f *fleet) told() int {
+func (f *fleet) sent() int {
 	sum := 0
 	for _, a := range f.agents {
-		sum += a.told
+		sum += a.sent
 	}
 	return sum
 }
@@ -125,10 +125,10 @@ func (a *agent) send(ctx context.Context, records int) error {
 	now := pcommon.NewTimestampFromTime(time.Now())
 	for range records {
 		record := scope.LogRecords().AppendEmpty()
-		samples.LogRecords().At(a.told % samples.LogRecords().Len()).CopyTo(record)
+		samples.LogRecords().At(a.sent % samples.LogRecords().Len()).CopyTo(record)
 		record.SetTimestamp(now)
 		record.SetObservedTimestamp(now)
-		a.told++
+		a.sent++
 	}
 	_, err := a.client.Export(ctx, plogotlp.NewExportRequestFromLogs(logs), grpc.WaitForReady(true))
 	return err

@@ -18,8 +18,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 )
 
-// backend takes OTLP over HTTP, and keeps nothing of it but how many records came
-// and how long after they were sent.
+// backend accepts OTLP over HTTP. It keeps only how many records arrived, and how long
+// each was on its way.
 type backend struct {
 	server *httptest.Server
 	url    string
@@ -66,7 +66,7 @@ func (b *backend) taken() int {
 	return len(b.late)
 }
 
-// await waits until it has taken so many records.
+// await waits until this many records have arrived.
 func (b *backend) await(records int) error {
 	for start := time.Now(); b.taken() < records; time.Sleep(5 * time.Millisecond) {
 		if time.Since(start) > patience {
@@ -76,7 +76,7 @@ func (b *backend) await(records int) error {
 	return nil
 }
 
-// delays returns the median and the longest time that a record was on its way.
+// delays returns the median and the maximum of the time that records were on their way.
 func (b *backend) delays() (median, most time.Duration) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

@@ -21,9 +21,9 @@ import (
 	"time"
 )
 
-// certificates are those of one authority, for the gateway and for the agents.
+// certificates has the certificate of the gateway and of the agents.
 type certificates struct {
-	// ca, cert and key are files.
+	// ca, cert and key are paths of files.
 	ca, cert, key string
 	client        *tls.Config
 }
@@ -33,7 +33,7 @@ func newCertificates(folder string) (*certificates, error) {
 	if err != nil {
 		return nil, err
 	}
-	// One that vouches for itself is enough here.
+	// A self-signed certificate is enough here.
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(1),
 		Subject:               pkix.Name{CommonName: "localhost"},

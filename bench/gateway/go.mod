@@ -1,4 +1,4 @@
-// A module of its own, as gRPC shall not be among what the receiver asks for.
+// A module of its own, so that gRPC does not become a dependency of the receiver.
 module github.com/auditkill/auditkillreceiver/bench/gateway
 
 go 1.25.0

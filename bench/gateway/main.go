@@ -3,10 +3,10 @@
 
 //go:build linux
 
-// Command gateway measures what a gateway costs with 10, 100 and 1,000 hosts, and
-// how much one can take: the shipped configurations, with mutual TLS, between
-// agents that it simulates, each with a connection, a certificate and a resource
-// of its own, and a backend that only counts.
+// Command gateway measures what a gateway costs with 10, 100 and 1,000 hosts, and how
+// many records it can handle. It runs the shipped configurations with mutual TLS,
+// simulates the agents, each with a connection and a resource of its own, and has a
+// backend that only counts.
 package main
 
 import (
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// options are what can be chosen.
+// options are the command line options.
 type options struct {
 	collector, fleet string
 	hosts            string
@@ -29,11 +29,11 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector that is the gateway")
-	flag.StringVar(&o.fleet, "fleet", "_build/fleet/otelcol-fleet", "the collector that balances the load")
-	flag.StringVar(&o.hosts, "hosts", "10 100 1000", "how many hosts there are, one after the other")
-	flag.IntVar(&o.seconds, "seconds", 20, "how long each is measured")
-	flag.IntVar(&o.burst, "burst", 400_000, "how many records are sent as fast as the gateway takes them")
+	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector that runs as the gateway")
+	flag.StringVar(&o.fleet, "fleet", "_build/fleet/otelcol-fleet", "the collector that runs as the load balancer")
+	flag.StringVar(&o.hosts, "hosts", "10 100 1000", "numbers of hosts, measured one after the other")
+	flag.IntVar(&o.seconds, "seconds", 20, "how many seconds to measure each number of hosts")
+	flag.IntVar(&o.burst, "burst", 400_000, "how many records to send as fast as the gateway accepts them")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/gateway:", err)
@@ -41,8 +41,8 @@ func main() {
 	}
 }
 
-// tier is a way from the agents to the backend: the collectors on it, nearest to
-// the agents first.
+// tier is a chain of collectors between the agents and the backend. The first one is next
+// to the agents.
 type tier struct {
 	name       string
 	collectors []gateway
@@ -81,8 +81,8 @@ func run(o options) error {
 	return nil
 }
 
-// steady measures the first collector of the tier while each host tells of a
-// signal a second, which is more than a host has on most days.
+// steady measures the first collector of a tier while each host reports one signal per
+// second, which is more than a host sends on most days.
 func steady(t tier, hosts int, o options) (err error) {
 	way, err := open(t)
 	if err != nil {
@@ -96,11 +96,11 @@ func steady(t tier, hosts int, o options) (err error) {
 	defer func() { err = errors.Join(err, fleet.close()) }()
 
 	period := time.Second
-	if _, err = fleet.tell(period, 3*time.Second); err != nil { // so that all is warm
+	if _, err = fleet.report(period, 3*time.Second); err != nil { // warm-up
 		return err
 	}
 	before, taken, started := way.first().cpu(), way.backend.taken(), time.Now()
-	sent, err := fleet.tell(period, time.Duration(o.seconds)*time.Second)
+	sent, err := fleet.report(period, time.Duration(o.seconds)*time.Second)
 	if err != nil {
 		return err
 	}
@@ -116,8 +116,8 @@ func steady(t tier, hosts int, o options) (err error) {
 	return nil
 }
 
-// most measures how many records the first collector takes if it gets them as
-// fast as it can, in batches of 2 MB as agents send them after an outage.
+// most measures how many records the first collector can handle, sent in batches of 2 MB as
+// agents do after an outage.
 func most(t tier, o options) (err error) {
 	way, err := open(t)
 	if err != nil {

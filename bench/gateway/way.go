@@ -28,18 +28,18 @@ type gateway struct {
 	binary, config string
 }
 
-// way is a tier that runs.
+// way is a running tier.
 type way struct {
 	folder       string
 	certificates *certificates
 	backend      *backend
 	// collectors are in the order of the tier.
 	collectors []*collector
-	// address is where agents send to.
+	// address is the address that agents send to.
 	address string
 }
 
-// collector is one that runs.
+// collector is a running collector.
 type collector struct {
 	command *exec.Cmd
 	said    bytes.Buffer
@@ -61,19 +61,19 @@ func open(t tier) (w *way, err error) {
 		return w, err
 	}
 	w.backend = startBackend()
-	// From the backend on, as each must know where the next one is.
+	// Starts with the last one, because each collector must know the port of the next one.
 	next := 0
 	for i := len(t.collectors) - 1; i >= 0; i-- {
 		if next, err = w.start(t.collectors[i], next); err != nil {
 			return w, err
 		}
 	}
-	w.address = fmt.Sprintf("passthrough:///127.0.0.1:%d", next) // asks no name server
+	w.address = fmt.Sprintf("passthrough:///127.0.0.1:%d", next) // without name resolution
 	return w, nil
 }
 
-// start runs a collector that sends to the port next, or to the backend, and
-// returns the port that it listens to.
+// start runs a collector that sends to the port next or to the backend, and returns
+// the port that it listens at.
 func (w *way) start(g gateway, next int) (int, error) {
 	ports, err := freePorts(3)
 	if err != nil {
@@ -103,7 +103,7 @@ func (w *way) start(g gateway, next int) (int, error) {
 	return listen, c.await(health)
 }
 
-// first is the one that agents send to.
+// first returns the collector that agents send to.
 func (w *way) first() *collector { return w.collectors[0] }
 
 func (w *way) close() error {
@@ -120,7 +120,7 @@ func (w *way) close() error {
 // await waits until the collector is ready.
 func (c *collector) await(port int) error {
 	for start := time.Now(); time.Since(start) < patience; time.Sleep(50 * time.Millisecond) {
-		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port)) //nolint:noctx // gives up after its patience
+		response, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/", port)) //nolint:noctx // the loop ends after its patience
 		if err != nil {
 			continue
 		}
@@ -128,10 +128,10 @@ func (c *collector) await(port int) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s never got ready", c.command)
+	return fmt.Errorf("%s never became ready", c.command)
 }
 
-// cpu returns the CPU time that it has used.
+// cpu returns the CPU time that the collector has used.
 func (c *collector) cpu() time.Duration {
 	stat, err := c.process.Stat()
 	if err != nil {
@@ -140,8 +140,8 @@ func (c *collector) cpu() time.Duration {
 	return time.Duration(stat.CPUTime() * float64(time.Second))
 }
 
-// memory returns the bytes of its own that it holds at the moment, without what it
-// has mapped from files, such as its queue.
+// memory returns the resident memory of the collector in bytes, without mapped files such as
+// its queue.
 func (c *collector) memory() uint64 {
 	status, err := c.process.NewStatus()
 	if err != nil {

@@ -19,11 +19,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// auditLock is held by whoever uses the audit system for a test.
+// auditLock is locked by whatever test or measurement uses the audit system.
 const auditLock = "/run/lock/auditkill-test.lock"
 
-// prepare takes the audit system for this program, and returns what gives it
-// back as it was.
+// prepare takes the audit system, and returns a function that restores and releases
+// it.
 func prepare() (func() error, error) {
 	for _, name := range []string{"auditd", "auditctl"} {
 		if _, err := exec.LookPath(tool(name)); err != nil {
@@ -39,15 +39,16 @@ func prepare() (func() error, error) {
 	}
 	for start := time.Now(); unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB) != nil; time.Sleep(time.Second) {
 		if time.Since(start) > 20*time.Minute {
-			return nil, errors.New("somebody else uses the audit system: " + auditLock)
+			return nil, errors.New("another test or measurement is using the audit system: " + auditLock)
 		}
 	}
 	before := status()
 	if before["pid"] != "0" || before["enabled"] == "2" || !strings.Contains(rules(), "No rules") {
-		return nil, errors.New("the audit system is in use or locked; auditctl -s and auditctl -l tell")
+		return nil, errors.New("the audit system is in use or locked; see auditctl -s and auditctl -l")
 	}
-	// Processes that are started once audit has been on take the long way into system calls, be it off by then
-	// (kernel/auditsc.c, audit_alloc): "nothing" is the same on a machine where it was never on before.
+	// Processes that start after audit was first on enter system calls on a slower path, even if it is off again
+	// (kernel/auditsc.c, audit_alloc). This makes the rows called "nothing" comparable on a machine where audit was
+	// never on before.
 	if err := errors.Join(auditctl("-e", "1"), auditctl("-e", before["enabled"])); err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func prepare() (func() error, error) {
 	}, nil
 }
 
-// tool returns the path of a program that is for root only.
+// tool returns the path of a program, which may be in a folder for root.
 func tool(name string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path

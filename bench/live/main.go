@@ -3,14 +3,14 @@
 
 //go:build linux
 
-// Command live measures the live sources beside auditd and bpftrace, on the kernel
-// that it runs on: how many signals a second they take without losing one, what
-// that costs, what they cost those who make system calls, and how long after
-// kill(2) the log record is at a backend. `make bench-netlink` and `make bench-ebpf`
-// run parts of it.
+// Command live compares the live sources with auditd and bpftrace on the running
+// kernel. It measures how many signals per second they handle without a loss, what
+// that costs, what they add to system calls, and how long after kill(2) the log
+// record arrives at a backend. `make bench-netlink` and `make bench-ebpf` run parts
+// of it.
 //
-// It needs root, auditd and auditctl, for ebpf bpftrace, and a kernel whose audit
-// system nobody else uses; it leaves that as it was.
+// It needs root, auditd and auditctl, bpftrace for ebpf, and a kernel whose audit
+// system is not in use, which it restores at the end.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// options are what can be chosen.
+// options are the command line options.
 type options struct {
 	collector string
 	seconds   float64
@@ -40,9 +40,9 @@ func main() {
 	}
 	var o options
 	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector to measure")
-	flag.Float64Var(&o.seconds, "seconds", 3, "how long each rate must be held")
-	flag.IntVar(&o.rounds, "rounds", 7, "rounds of the timings, in turn; the least counts")
-	flag.StringVar(&o.parts, "parts", "calls loads latencies", "what to measure")
+	flag.Float64Var(&o.seconds, "seconds", 3, "how many seconds each rate must be sustained")
+	flag.IntVar(&o.rounds, "rounds", 7, "rounds of the timings, in turn; the least time counts")
+	flag.StringVar(&o.parts, "parts", "calls loads latencies", "the parts to measure")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench/live:", err)
@@ -75,13 +75,13 @@ func run(o options) (err error) {
 	return nil
 }
 
-// loads measures who takes how many signals a second, and what that costs.
+// loads measures how many signals per second each program handles, and what that costs.
 func loads(o options) error {
 	type row struct {
 		name   string
 		start  func() (taker, error)
-		rate   float64 // most a second without loss
-		waited bool    // whether the senders were made to wait
+		rate   float64 // the highest per second without loss
+		waited bool    // whether the kernel makes the senders wait
 		cpu    float64 // seconds for 100,000 signals
 	}
 	rows := []*row{
@@ -118,8 +118,8 @@ func loads(o options) error {
 	return nil
 }
 
-// cost returns the CPU seconds for 100,000 signals, at a rate that everybody
-// holds.
+// cost returns the CPU seconds for 100,000 signals, at a rate that every program
+// sustains.
 func cost(t taker) (float64, error) {
 	const rate, seconds = 10_000, 10
 	before, count := t.cpu(), t.count()
@@ -135,8 +135,8 @@ func cost(t taker) (float64, error) {
 	return (t.cpu() - before).Seconds() / float64(taken) * 100_000, nil
 }
 
-// waitedRate returns how many signals a second there are where the kernel makes
-// the senders wait for the daemon.
+// waitedRate returns how many signals per second are sent while the kernel makes the
+// senders wait for the daemon.
 func waitedRate(t taker) (float64, error) {
 	const signals = 200_000
 	count := t.count()
@@ -152,8 +152,8 @@ func waitedRate(t taker) (float64, error) {
 	return float64(taken) / sent.elapsed.Seconds(), nil
 }
 
-// highestRate raises the rate until a signal is lost, three times in a row, as
-// another program on the machine may be the cause.
+// highestRate raises the rate until a signal is lost three times in a row: a single loss
+// may be due to another program on the machine.
 func highestRate(t taker, hold time.Duration) (float64, error) {
 	highest := 0.0
 	failed := 0
@@ -167,7 +167,7 @@ func highestRate(t taker, hold time.Duration) (float64, error) {
 		if settled(t, count+sent.signals) && kernelLost() == lost {
 			highest, failed = max(highest, reached), 0
 			if reached < 0.9*float64(rate) {
-				break // the sender can no more
+				break // the sender has reached its limit
 			}
 			rate += rate / 5
 			continue
@@ -177,8 +177,8 @@ func highestRate(t taker, hold time.Duration) (float64, error) {
 	return highest, nil
 }
 
-// settled waits until so many signals have been taken, and reports false if
-// they do not come.
+// settled waits until this many signals have been taken, and reports whether exactly so
+// many were.
 func settled(t taker, count int) bool {
 	last, since := -1, time.Now()
 	for {
@@ -191,6 +191,6 @@ func settled(t taker, count int) bool {
 		case time.Since(since) > 3*time.Second:
 			return false
 		}
-		time.Sleep(250 * time.Millisecond) // asking costs the collector time, too
+		time.Sleep(250 * time.Millisecond) // asking costs the collector CPU time, too
 	}
 }

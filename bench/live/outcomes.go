@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// fatal is a signal that would end a process, had it not blocked it.
+	// fatal is a signal that would end a process if the process did not block it.
 	fatal = unix.SIGUSR1
-	// watches is how many processes are followed at most.
+	// watches is how many processes the collector watches at most.
 	watches = 4096
 )
 
@@ -28,20 +28,20 @@ func startBlocking() (*exec.Cmd, error) {
 	return c, err
 }
 
-// sourcesFollowing are the live ones; all of them take the same signals.
-var sourcesFollowing = []struct{ name, receiver string }{
+// watchingSources are the live sources; both report the same signals.
+var watchingSources = []struct{ name, receiver string }{
 	{"ebpf", "ebpf: {}"},
 	{"netlink, unicast", "netlink: {mode: unicast}"},
 }
 
-// outcomes measures what it costs to follow the targets of signals, beside the same
-// collector that does not.
+// outcomes measures what it costs to watch the targets of signals: it compares the collector
+// with and without outcomes.
 func outcomes(o options) error {
 	fmt.Println("\n| CPU us of the collector | with outcomes | without | compared | added |")
 	fmt.Println("|---|--:|--:|--:|--:|")
-	for _, s := range sourcesFollowing {
+	for _, s := range watchingSources {
 		for what, name := range map[string]string{
-			"fatal": "a signal to who is followed", "deaths": "a signal of which a process dies",
+			"fatal": "a signal to a watched process", "deaths": "a signal that ends a process",
 		} {
 			with, without, err := bothWays(o, s.receiver, what)
 			if err != nil {
@@ -53,7 +53,7 @@ func outcomes(o options) error {
 	fmt.Printf("\n| %d processes that were sent a fatal signal, and live | MB with outcomes | without | added | "+
 		"CPU %% with | without |\n", watches)
 	fmt.Println("|---|--:|--:|--:|--:|--:|")
-	for _, s := range sourcesFollowing {
+	for _, s := range watchingSources {
 		with, err := manyWatches(o, s.receiver, true)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -68,17 +68,17 @@ func outcomes(o options) error {
 	return nil
 }
 
-// following returns the configuration of a receiver that follows processes, or does not.
-func following(receiver string, enabled bool) string {
+// configured returns the configuration of a receiver with outcomes enabled or disabled.
+func configured(receiver string, enabled bool) string {
 	return fmt.Sprintf("{%s, signals: [USR1, KILL], outcome: {enabled: %t, timeout: 1h}}", receiver, enabled)
 }
 
-// bothWays returns the CPU time of the collector for a signal in microseconds, with and
-// without outcomes: the least of several rounds in turn.
+// bothWays returns the CPU time of the collector per signal in microseconds, with and
+// without outcomes. It is the least of several rounds, in turn.
 func bothWays(o options, receiver, what string) (with, without float64, err error) {
 	for range max(o.rounds/2, 1) {
 		for _, enabled := range []bool{true, false} {
-			used, err := costOf(o, following(receiver, enabled), what)
+			used, err := costOf(o, configured(receiver, enabled), what)
 			if err != nil {
 				return 0, 0, err
 			}
@@ -105,14 +105,14 @@ func costOf(o options, receiver, what string) (used float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	time.Sleep(time.Second) // for the last ones, and their outcomes
+	time.Sleep(time.Second) // for the last signals and their outcomes
 	if taken := c.count(); taken < sent.signals*99/100 {
 		return 0, fmt.Errorf("took %d signals of %d (%s)", taken, sent.signals, c.losses())
 	}
 	return float64((c.cpu() - before).Microseconds()) / float64(sent.signals), nil
 }
 
-// deaths starts processes and kills each, for a while.
+// deaths starts processes and kills each of them, for some time.
 func deaths(duration time.Duration) (sent, error) {
 	var result sent
 	start := time.Now()
@@ -131,15 +131,15 @@ func deaths(duration time.Duration) (sent, error) {
 	return result, nil
 }
 
-// burden is what a collector takes while nothing happens.
+// burden is what a collector uses while nothing happens.
 type burden struct {
 	// resident is in MB, busy in percent of a processor.
 	resident, busy float64
 }
 
-// manyWatches has as many processes followed as may be.
+// manyWatches has the collector watch as many processes as it can.
 func manyWatches(o options, receiver string, enabled bool) (b burden, err error) {
-	c, err := startCollector(o.collector, following(receiver, enabled), toNowhere)
+	c, err := startCollector(o.collector, configured(receiver, enabled), toNowhere)
 	if err != nil {
 		return burden{}, err
 	}
@@ -147,7 +147,7 @@ func manyWatches(o options, receiver string, enabled bool) (b burden, err error)
 	var targets []*exec.Cmd
 	defer func() {
 		for _, target := range targets {
-			_, _ = target.Process.Kill(), target.Wait() // it was started by us, and ends
+			_, _ = target.Process.Kill(), target.Wait() // it is our child, and ends
 		}
 	}()
 	for range watches {
@@ -157,15 +157,15 @@ func manyWatches(o options, receiver string, enabled bool) (b burden, err error)
 		}
 		targets = append(targets, target)
 	}
-	time.Sleep(time.Second) // until all run what they are to run
+	time.Sleep(time.Second) // until all have blocked the signal
 	for _, target := range targets {
 		if err := target.Process.Signal(fatal); err != nil {
 			return burden{}, err
 		}
 	}
 	time.Sleep(5 * time.Second)
-	if followed, _ := c.metric("otelcol_receiver_audit_kill_outcome_watches"); enabled && followed < watches*99/100 {
-		return burden{}, fmt.Errorf("follows %.0f processes of %d (%s)", followed, watches, c.losses())
+	if watched, _ := c.metric("otelcol_receiver_audit_kill_outcome_watches"); enabled && watched < watches*99/100 {
+		return burden{}, fmt.Errorf("watches %.0f processes of %d (%s)", watched, watches, c.losses())
 	}
 	const quiet = 20 * time.Second
 	before := c.cpu()

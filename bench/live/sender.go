@@ -20,11 +20,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// senderRole makes this program send signals. It is a process of its own, as the
-// kernel records only what was started once audit had been on (prepare).
+// senderRole makes this program send signals. It runs as a process of its own, because the
+// kernel records only processes that started after audit was first on (prepare).
 const senderRole = "-send"
 
-// signal is what is sent: it does nothing to a process that runs.
+// signal is the signal that is sent. It has no effect on a running process.
 const signal = unix.SIGCONT
 
 // sender is a process that sends signals.
@@ -34,18 +34,18 @@ type sender struct {
 	err     error
 }
 
-// sent is what it has done.
+// sent is what a sender has done.
 type sent struct {
 	signals int
 	elapsed time.Duration
-	// least is the least time of one call; 0 if calls were not timed.
+	// least is the shortest time of a call; 0 if calls were not timed.
 	least time.Duration
-	// times are when each signal was sent (CLOCK_MONOTONIC, nanoseconds), if that
-	// was asked for.
+	// times are the times at which signals were sent (CLOCK_MONOTONIC, nanoseconds), if they
+	// were wanted.
 	times []int64
 }
 
-// startSender starts what a program is to do, with a number and a time.
+// startSender starts a sender. The meaning of number depends on what it does.
 func startSender(what string, number int, duration time.Duration) *sender {
 	s := &sender{command: exec.Command(os.Args[0], senderRole, what, strconv.Itoa(number), duration.String())} //nolint:gosec // this program
 	s.command.Stdout, s.command.Stderr = &s.output, os.Stderr
@@ -77,7 +77,7 @@ func (s *sender) wait() (sent, error) {
 	}
 }
 
-// send is the program of the sender.
+// send is the main function of a sender.
 func send(args []string) error {
 	number, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -121,7 +121,7 @@ func send(args []string) error {
 	case "getppid":
 		result = timed(number, func() { unix.Getppid() })
 	default:
-		return fmt.Errorf("%q is nothing that can be sent", args[0])
+		return fmt.Errorf("the sender does not know %q", args[0])
 	}
 	out := bufio.NewWriter(os.Stdout)
 	fmt.Fprintln(out, result.signals, int64(result.elapsed), int64(result.least))
@@ -140,7 +140,7 @@ func flood(pid, signals int) sent {
 	return sent{signals: signals, elapsed: time.Since(start)}
 }
 
-// paced sends so many a second, some each millisecond.
+// paced sends signals at a rate per second, some of them each millisecond.
 func paced(rate int, duration time.Duration, keep bool, send func()) sent {
 	var result sent
 	start := time.Now()
@@ -160,7 +160,7 @@ func paced(rate int, duration time.Duration, keep bool, send func()) sent {
 	}
 }
 
-// timed returns the least time of a call, of many batches.
+// timed times many batches of calls, and returns the least time of a call.
 func timed(calls int, call func()) sent {
 	const batch = 1000
 	var times []time.Duration
@@ -175,7 +175,7 @@ func timed(calls int, call func()) sent {
 	return sent{signals: calls, elapsed: time.Since(start), least: slices.Min(times)}
 }
 
-// monotonic is a clock that all processes share.
+// monotonic returns the time of a clock that all processes share.
 func monotonic() int64 {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) // cannot fail for this clock

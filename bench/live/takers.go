@@ -25,7 +25,7 @@ import (
 
 // taker is a program that takes signals from the kernel.
 type taker interface {
-	// count returns how many it has taken.
+	// count returns how many signals it has taken.
 	count() int
 	// cpu returns the CPU time that it has used.
 	cpu() time.Duration
@@ -34,24 +34,24 @@ type taker interface {
 
 const patience = 30 * time.Second
 
-// await returns an error if something does not come about.
+// await waits for a condition, and returns an error if it does not become true.
 func await(what string, condition func() bool) error {
 	for start := time.Now(); !condition(); time.Sleep(20 * time.Millisecond) {
 		if time.Since(start) > patience {
-			return fmt.Errorf("waited in vain until %s", what)
+			return fmt.Errorf("timed out waiting until %s", what)
 		}
 	}
 	return nil
 }
 
-// program is one that runs.
+// program is a running program.
 type program struct {
 	command *exec.Cmd
 	said    output
 	folder  string
 }
 
-// output gathers what a program says.
+// output collects what a program writes.
 type output struct {
 	mutex sync.Mutex
 	text  []byte
@@ -100,7 +100,7 @@ func (p *program) stop() error {
 	return errors.Join(err, os.RemoveAll(p.folder))
 }
 
-// auditd is a real audit daemon, with the rule that people usually have.
+// auditd is a real audit daemon, with the rule that most administrators use.
 type auditd struct {
 	*program
 	log      string
@@ -110,7 +110,7 @@ type auditd struct {
 
 var usualRule = []string{"exit,always", "-F", "arch=b64", "-S", "kill", "-F", "a1!=0", "-k", "audit_kill"}
 
-// startAuditd starts one that records the signals that are sent.
+// startAuditd starts auditd with a rule that records the signals.
 func startAuditd(format string) (*auditd, error) {
 	a, err := startQuietAuditd(format)
 	if err != nil {
@@ -119,6 +119,7 @@ func startAuditd(format string) (*auditd, error) {
 	return a, auditctl(append([]string{"-a"}, usualRule...)...)
 }
 
+// startQuietAuditd starts auditd without a rule.
 func startQuietAuditd(format string) (*auditd, error) {
 	folder, err := os.MkdirTemp("", "auditd")
 	if err != nil {
@@ -144,13 +145,13 @@ func startQuietAuditd(format string) (*auditd, error) {
 	return a, errors.Join(auditctl("-b", "8192"), auditctl("-e", "1"))
 }
 
-// count looks at what has been written since the last time.
+// count reads what has been written since the last call.
 func (a *auditd) count() int {
 	file, err := os.Open(a.log)
 	if err != nil {
 		return a.seen
 	}
-	defer func() { _ = file.Close() }() // was only read from
+	defer func() { _ = file.Close() }() // it was only read
 	buffer := make([]byte, 1<<20)
 	for {
 		n, err := file.ReadAt(buffer, a.position)
@@ -168,7 +169,7 @@ func (a *auditd) stop() error {
 	return errors.Join(err, a.program.stop())
 }
 
-// collector is the receiver in its distribution.
+// collector is a running collector.
 type collector struct {
 	*program
 	metrics string
@@ -187,19 +188,19 @@ service:
       readers: [{pull: {exporter: {prometheus: {host: localhost, port: %d}}}}]
 `
 
-// Exporters that the collector can be given.
+// The exporters of a collector.
 const (
 	toNowhere = "debug {verbosity: basic}"
 	toFile    = "file {path: %s/out, format: proto}"
 	toBackend = `otlp_http {endpoint: "http://%s", compression: none, sending_queue: {enabled: false}}`
 )
 
-// startNetlink starts it with the netlink source.
+// startNetlink starts a collector with the netlink source.
 func startNetlink(path, mode, exporter string) (*collector, error) {
 	return startCollector(path, fmt.Sprintf("{netlink: {mode: %s}, signals: [CONT]}", mode), exporter)
 }
 
-// startCollector starts it with a receiver and an exporter.
+// startCollector starts a collector with the configuration of a receiver and an exporter.
 func startCollector(path, receiver, exporter string) (*collector, error) {
 	folder, err := os.MkdirTemp("", "collector")
 	if err != nil {
@@ -240,7 +241,7 @@ func (c *collector) metric(name string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = response.Body.Close() }() // was only read from
+	defer func() { _ = response.Body.Close() }() // it was only read
 	var text bytes.Buffer
 	if _, err := text.ReadFrom(response.Body); err != nil {
 		return 0, err
@@ -256,22 +257,22 @@ func (c *collector) metric(name string) (float64, error) {
 	return sum, nil
 }
 
-// losses says what the collector knows to be lost.
+// losses returns what the collector has counted as lost.
 func (c *collector) losses() string {
 	var text strings.Builder
 	for _, name := range []string{
 		"kernel_lost", "receive_overruns", "sequence_gaps", "queue_dropped", "ring_dropped", "missed",
 		"incomplete", "dropped",
 	} {
-		value, _ := c.metric("otelcol_receiver_audit_kill_" + name) // unknown is none
+		value, _ := c.metric("otelcol_receiver_audit_kill_" + name) // an unknown metric is 0
 		fmt.Fprintf(&text, "%s %.0f ", name, value)
 	}
 	return text.String()
 }
 
-// count asks the collector how many log records it has handed on.
+// count returns how many log records the collector has handed on.
 func (c *collector) count() int {
-	count, _ := c.metric("otelcol_receiver_accepted_log_records") // asked again
+	count, _ := c.metric("otelcol_receiver_accepted_log_records") // 0 on an error: callers ask again
 	return int(count)
 }
 
@@ -281,8 +282,8 @@ type both struct {
 	daemon *auditd
 }
 
-// startBoth starts the collector beside an auditd that writes nothing, as its
-// rules are the collector's.
+// startBoth starts auditd without a rule, and the collector beside it, whose rules make the
+// kernel record signals.
 func startBoth(path string) (*both, error) {
 	daemon, err := startQuietAuditd("RAW")
 	if err != nil {

@@ -19,7 +19,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// callTimes measures what the rules cost those who make system calls.
+// callTimes measures what the rules add to system calls.
 func callTimes(o options) error {
 	const calls = 200_000
 	type row struct {
@@ -63,7 +63,7 @@ func callTimes(o options) error {
 	return nil
 }
 
-// timeOnce times calls while a program runs, and keeps the least time so far.
+// timeOnce times calls while a program runs, and updates the least time.
 func timeOnce(name, call string, calls int, with func() (taker, error), least *time.Duration) error {
 	started, err := with()
 	if err != nil {
@@ -82,7 +82,7 @@ func timeOnce(name, call string, calls int, with func() (taker, error), least *t
 	return nil
 }
 
-// latencies measures how long after kill(2) the log record is at a backend.
+// latencies measures how long after kill(2) the log record arrives at a backend.
 func latencies(o options) error {
 	fmt.Println("\n| kill(2) to the backend at 1,000 a second | p50 ms | p99 ms | most ms |")
 	fmt.Println("|---|--:|--:|--:|")
@@ -113,7 +113,7 @@ func latency(o options, mode string) (err error) {
 	}
 	sent, err := startSender("times", 1000, 10*time.Second).wait()
 	if err == nil {
-		err = await("all records are there", func() bool { return b.len() >= len(sent.times) })
+		err = await("all records have arrived", func() bool { return b.len() >= len(sent.times) })
 	}
 	if err != nil {
 		err = fmt.Errorf("%w: %d of %d: %s", err, b.len(), len(sent.times), c.losses())
@@ -197,7 +197,7 @@ func (b *backend) len() int {
 	return len(b.arrived)
 }
 
-// inOrder returns when each came, in the order in which they were sent.
+// inOrder returns the times at which records arrived, in the order in which they were sent.
 func (b *backend) inOrder() []int64 {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()

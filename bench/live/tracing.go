@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// What the receiver is asked for: the signal that is sent, or one that nobody sends.
+// Configurations of the receiver: for the signal that is sent, or for another signal or target.
 const (
 	traceSent         = "{ebpf: {}, signals: [CONT]}"
 	traceSentPlain    = "{ebpf: {}, signals: [CONT], include_failed: false}"
@@ -25,14 +25,14 @@ const (
 	traceOtherTargets = "{ebpf: {}, signals: [CONT], targets: [nobody], include_failed: false}"
 )
 
-// tracing measures what the source costs those who make system calls, beside auditd
-// and bpftrace's killsnoop.
+// tracing measures what the ebpf source adds to system calls, compared with auditd and
+// bpftrace's killsnoop.
 func tracing(o options) error {
 	const calls = 200_000
 	type row struct {
 		name, call string
 		with       func() (taker, error)
-		base       int // the row that it is compared with
+		base       int // the row to compare with
 		least      time.Duration
 	}
 	nothing := func() (taker, error) { return nil, auditctl("-e", "0") }
@@ -50,10 +50,10 @@ func tracing(o options) error {
 		{name: "kill(2) of another signal, ebpf, include_failed: false", call: "kill", with: ours(traceOtherPlain), base: 5},
 		{name: "kill(2) of another target, ebpf, include_failed: false", call: "kill", with: ours(traceOtherTargets), base: 5},
 		{name: "kill(2) of another signal, ebpf", call: "kill", with: ours(traceOther), base: 5},
-		{name: "kill(2) that is told, ebpf, include_failed: false", call: "kill", with: ours(traceSentPlain), base: 5},
-		{name: "kill(2) that is told, ebpf", call: "kill", with: ours(traceSent), base: 5},
-		{name: "kill(2) that is told, killsnoop.bt", call: "kill", with: startKillsnoop, base: 5},
-		{name: "kill(2) that is told, auditd", call: "kill", with: auditd, base: 5},
+		{name: "kill(2) that is reported, ebpf, include_failed: false", call: "kill", with: ours(traceSentPlain), base: 5},
+		{name: "kill(2) that is reported, ebpf", call: "kill", with: ours(traceSent), base: 5},
+		{name: "kill(2) that is reported, killsnoop.bt", call: "kill", with: startKillsnoop, base: 5},
+		{name: "kill(2) that is reported, auditd", call: "kill", with: auditd, base: 5},
 	}
 	for range o.rounds {
 		for _, r := range rows {
@@ -72,7 +72,7 @@ func tracing(o options) error {
 	return nil
 }
 
-// throughput finds the highest rate that arrives whole in a file.
+// throughput finds the highest rate at which no signal is lost on the way to a file.
 func throughput(o options) error {
 	fmt.Println("\n| kill(2) to a file, as protobuf | events a second without loss | CPU seconds for 100,000 |")
 	fmt.Println("|---|--:|--:|")
@@ -95,8 +95,8 @@ func throughput(o options) error {
 	return nil
 }
 
-// burst sends a million signals as fast as four senders can, and adds up what has
-// become of them.
+// burst sends a million signals as fast as four senders can, and counts how many are delivered
+// or lost.
 func burst(o options) error {
 	const senders, signals = 4, 250_000
 	c, err := startCollector(o.collector, traceSent, toFile)
@@ -117,27 +117,27 @@ func burst(o options) error {
 	settled(c, senders*signals)
 	delivered := c.count()
 	losses := c.losses()
-	ring, _ := c.metric("otelcol_receiver_audit_kill_ring_dropped")   // unknown is none
-	queue, _ := c.metric("otelcol_receiver_audit_kill_queue_dropped") // unknown is none
-	missed, _ := c.metric("otelcol_receiver_audit_kill_missed")       // unknown is none
+	ring, _ := c.metric("otelcol_receiver_audit_kill_ring_dropped")   // an unknown metric is 0
+	queue, _ := c.metric("otelcol_receiver_audit_kill_queue_dropped") // an unknown metric is 0
+	missed, _ := c.metric("otelcol_receiver_audit_kill_missed")       // an unknown metric is 0
 	unexplained := senders*signals - delivered - int(ring) - int(queue) - int(missed)
 	err = errors.Join(err, c.stop())
 	if err != nil {
 		return err
 	}
 	fmt.Printf("\nA million signals from %d senders in %.1f s: %d delivered, %.0f had no room in the ring, %.0f none in the queue, "+
-		"%d are not accounted for (%s)\n", senders, elapsed.Seconds(), delivered, ring, queue, unexplained, losses)
+		"%d are unaccounted for (%s)\n", senders, elapsed.Seconds(), delivered, ring, queue, unexplained, losses)
 	return nil
 }
 
-// idle measures the collector while nobody sends a signal.
+// idle measures the collector while no signals are sent.
 func idle(o options) error {
 	c, err := startCollector(o.collector, "{ebpf: {}}", toNowhere)
 	if err != nil {
 		return err
 	}
 	const minute = time.Minute
-	time.Sleep(5 * time.Second) // what the start has left to do
+	time.Sleep(5 * time.Second) // until its start is complete
 	before := c.cpu()
 	time.Sleep(minute)
 	used := c.cpu() - before
@@ -145,7 +145,7 @@ func idle(o options) error {
 	return c.stop()
 }
 
-// resident returns the memory that a program occupies, in bytes.
+// resident returns the resident memory of a program, in bytes.
 func (p *program) resident() int {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", p.command.Process.Pid))
 	if err != nil {
@@ -156,13 +156,13 @@ func (p *program) resident() int {
 	return resident * os.Getpagesize()
 }
 
-// killsnoop is bpftrace's tool of this name.
+// killsnoop is bpftrace's tool killsnoop.bt.
 type killsnoop struct {
 	*program
 	unmount func() error
 }
 
-// startKillsnoop starts it with its output thrown away.
+// startKillsnoop starts killsnoop.bt.
 func startKillsnoop() (taker, error) {
 	path := tool("killsnoop.bt")
 	if _, err := os.Stat(path); err != nil {
@@ -186,7 +186,7 @@ func startKillsnoop() (taker, error) {
 	return k, await("bpftrace traces", func() bool { return strings.Contains(k.said.String(), "TPID") })
 }
 
-// mountTracefs makes the tracepoints of system calls known by name, if they are not.
+// mountTracefs mounts tracefs if necessary: bpftrace needs it to find the tracepoints of system calls.
 func mountTracefs() (func() error, error) {
 	const at = "/sys/kernel/tracing"
 	if _, err := os.Stat(at + "/events"); err == nil {
@@ -202,6 +202,6 @@ func (k *killsnoop) count() int { return strings.Count(k.said.String(), "\n") }
 
 func (k *killsnoop) stop() error {
 	err := k.command.Process.Signal(unix.SIGINT)
-	_ = k.command.Wait() // it ends with a number of its own
+	_ = k.command.Wait() // its exit status means nothing here
 	return errors.Join(err, os.RemoveAll(k.folder), k.unmount())
 }

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command auditkill tells which process sent a signal: from the audit log, or live. It
-// needs no collector.
+// Command auditkill shows which process sent a signal: from the audit log, or live. It needs no
+// collector.
 package main
 
 import (

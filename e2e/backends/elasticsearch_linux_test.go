@@ -6,13 +6,10 @@ package backends
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -26,9 +23,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// What Elasticsearch is sent: documents by its bulk API, and OTLP.
+// What the collector sends to Elasticsearch: documents over the bulk API, or OTLP.
 
-// document is one that Elasticsearch was asked to create.
+// document is a document that Elasticsearch was asked to create.
 type document struct {
 	Index, ID string
 	// Source is the document itself.
@@ -46,39 +43,18 @@ type document struct {
 	}
 }
 
-// elasticsearch keeps documents as Elasticsearch does: the first of each id.
-type elasticsearch struct {
-	t       *testing.T
-	address string
-
-	mutex     sync.Mutex
-	documents map[string]document
-	// refused are those that came again.
-	refused int
-}
-
 const elasticKey = "c2VjcmV0OnZlcnkgc2VjcmV0"
 
-func newElasticsearch(t *testing.T) *elasticsearch {
+func newElasticsearch(t *testing.T) *bulk.Store {
 	t.Helper()
-	e := &elasticsearch{t: t, documents: make(map[string]document)}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("X-Elastic-Product", "Elasticsearch") // or its client refuses to talk
-		_, _ = io.WriteString(w, `{"version": {"number": "8.16.0"}}`)
-	})
-	mux.HandleFunc("POST /_bulk", e.bulk)
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	e.address = server.URL
-	return e
+	return bulk.NewStore(t, func(r *http.Request) { assertKey(t, r) })
 }
 
-func (e *elasticsearch) environment() map[string]string {
-	return map[string]string{"ELASTICSEARCH_ENDPOINT": e.address, "ELASTICSEARCH_API_KEY": elasticKey}
+func elasticEnvironment(store *bulk.Store) map[string]string {
+	return map[string]string{"ELASTICSEARCH_ENDPOINT": store.URL, "ELASTICSEARCH_API_KEY": elasticKey}
 }
 
-// assertKey checks a header whose first word may be written in any case (RFC 9110).
+// assertKey checks the Authorization header. Its scheme is case-insensitive (RFC 9110).
 func assertKey(t *testing.T, r *http.Request) {
 	t.Helper()
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
@@ -86,59 +62,27 @@ func assertKey(t *testing.T, r *http.Request) {
 	assert.Equal(t, elasticKey, key)
 }
 
-func (e *elasticsearch) bulk(w http.ResponseWriter, r *http.Request) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	assertKey(e.t, r)
-	documents, err := bulk.Read(r)
-	if !assert.NoError(e.t, err) {
-		return
+// documentsOf decodes the documents in a store.
+func documentsOf(t *testing.T, store *bulk.Store) []document {
+	t.Helper()
+	stored, _ := store.Documents()
+	documents := make([]document, len(stored))
+	for i, d := range stored {
+		documents[i].Index, documents[i].ID = d.Index, d.ID
+		assert.NoError(t, json.Unmarshal(d.Source, &documents[i].Source))
 	}
-	items := make([]any, len(documents))
-	failed := false
-	for i, d := range documents {
-		item, status := e.create(d)
-		failed = failed || status != http.StatusCreated
-		items[i] = item
-	}
-	w.Header().Set("X-Elastic-Product", "Elasticsearch")
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]any{"errors": failed, "items": items})
+	return documents
 }
 
-// create takes a document of an id that is new.
-func (e *elasticsearch) create(from bulk.Document) (item map[string]any, status int) {
-	d := document{Index: from.Index, ID: from.ID}
-	assert.NoError(e.t, json.Unmarshal(from.Source, &d.Source))
-	answer := map[string]any{"_index": d.Index, "_id": d.ID, "status": http.StatusCreated}
-	if _, there := e.documents[d.ID]; there {
-		e.refused++
-		answer["status"] = http.StatusConflict
-		answer["error"] = map[string]any{
-			"type": "version_conflict_engine_exception", "reason": "version conflict, document already exists",
-		}
-		return map[string]any{"create": answer}, http.StatusConflict
-	}
-	e.documents[d.ID] = d
-	return map[string]any{"create": answer}, http.StatusCreated
-}
-
-// all returns what there is, and how much was refused.
-func (e *elasticsearch) all() (documents []document, refused int) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	return slices.Collect(maps.Values(e.documents)), e.refused
-}
-
-// elasticRoutes are the ways to Elasticsearch's bulk API.
-var elasticRoutes = map[string]func(*testing.T, *elasticsearch){
-	"agent": func(t *testing.T, e *elasticsearch) {
+// elasticRoutes are the configurations that send to Elasticsearch's bulk API.
+var elasticRoutes = map[string]func(*testing.T, *bulk.Store){
+	"agent": func(t *testing.T, store *bulk.Store) {
 		t.Helper()
-		shipped.Start(t, "configs/agent-elastic.yaml", e.environment())
+		shipped.Start(t, "configs/agent-elastic.yaml", elasticEnvironment(store))
 	},
-	"gateway": func(t *testing.T, e *elasticsearch) {
+	"gateway": func(t *testing.T, store *bulk.Store) {
 		t.Helper()
-		g := shipped.StartGateway(t, "configs/gateway-elastic.yaml", e.environment())
+		g := shipped.StartGateway(t, "configs/gateway-elastic.yaml", elasticEnvironment(store))
 		shipped.Start(t, "configs/agent.yaml", g.Agent)
 	},
 }
@@ -147,26 +91,25 @@ func TestElasticsearchDocuments(t *testing.T) {
 	harness.NeedRoot(t)
 	for name, start := range elasticRoutes {
 		t.Run(name, func(t *testing.T) {
-			e := newElasticsearch(t)
-			start(t, e)
+			store := newElasticsearch(t)
+			start(t, store)
 			crimes := commit(t)
 			pids := make(map[float64]bool)
 			for _, crime := range crimes {
 				pids[float64(crime.target.PID)] = true
 			}
-			// All are attempts, and all but one succeed: then there is an outcome and a trace.
+			// Each crime leads to kill.signal. All but one succeed, and also lead to an outcome and a span.
 			want := map[string]int{
 				"kill.signal": len(crimes), "kill.outcome": len(crimes) - 1, "": len(crimes) - 1,
 			}
 			var documents []document
 			harness.Eventually(t, func() bool {
-				documents, _ = e.all()
-				documents = slices.DeleteFunc(documents, func(d document) bool {
+				documents = slices.DeleteFunc(documentsOf(t, store), func(d document) bool {
 					pid, _ := d.Source.Attributes["kill.target.pid"].(float64)
 					return !pids[pid]
 				})
 				return len(documents) >= 3*len(crimes)-2
-			}, "all are documents")
+			}, "all events are documents")
 			got := make(map[string]int)
 			for _, d := range documents {
 				got[d.Source.EventName]++
@@ -177,7 +120,7 @@ func TestElasticsearchDocuments(t *testing.T) {
 	}
 }
 
-// check compares where a document lies with what it is.
+// check checks that the index and the id of a document match its content.
 func (d *document) check(t *testing.T) {
 	t.Helper()
 	assert.Equal(t, "auditkill", d.Source.Resource.Attributes["service.name"])
@@ -195,17 +138,17 @@ func (d *document) check(t *testing.T) {
 	assert.NotEmpty(t, d.Source.Body.Text)
 }
 
-// What comes again has the same id, and is no error.
+// A log record that is sent again has the same id, and its refusal is no error.
 func TestElasticsearchKeepsTheFirst(t *testing.T) {
 	t.Parallel()
 	const events = 2000
-	e, log := newElasticsearch(t), auditlog.New(t)
+	store, log := newElasticsearch(t), auditlog.New(t)
 	kill := auditlog.SingleKill(t)
 	for range events {
 		log.Add(kill)
 	}
 	read := func() *collector.Collector {
-		c := shipped.Start(t, "configs/agent-elastic.yaml", e.environment(), shipped.FromLog(t, log, "reading"), shipped.Overlay(t, `
+		c := shipped.Start(t, "configs/agent-elastic.yaml", elasticEnvironment(store), shipped.FromLog(t, log, "reading"), shipped.Overlay(t, `
 service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/host, resource]}}}`), shipped.Overlay(t, shipped.PatientElastic))
 		harness.Eventually(t, func() bool { return c.Metric("accepted_log_records") == events }, "the agent has sent the log")
 		assert.Zero(t, c.Metric("failed_log_records"))
@@ -213,14 +156,14 @@ service: {pipelines: {logs: {processors: [memory_limiter, transform, resource/ho
 		return c
 	}
 	read()
-	c := read() // with a storage that knows nothing of the first time
-	documents, refused := e.all()
+	c := read() // with a new storage, so that it reads everything again
+	documents, refused := store.Documents()
 	assert.Len(t, documents, events)
 	assert.Equal(t, events, refused)
 	assert.NotContains(t, c.Output.String(), "\terror\t")
 }
 
-// Elasticsearch's own OTLP endpoint, which asks for the same header.
+// Elasticsearch's own OTLP endpoint needs the same header.
 func TestElasticsearchTakesOTLP(t *testing.T) {
 	harness.NeedRoot(t)
 	sink := otlp.NewSink(t, "http")
@@ -242,13 +185,13 @@ func TestElasticsearchTakesOTLP(t *testing.T) {
 		want[fmt.Sprintf("%d by %d", crime.target.PID, crime.sender.PID)] = true
 	}
 	harness.Eventually(t, func() bool {
-		told := make(map[string]bool)
+		reported := make(map[string]bool)
 		for _, r := range sink.Records() {
 			if name := fmt.Sprintf("%d by %d", r.Attributes["kill.target.pid"], r.Attributes["process.pid"]); want[name] {
-				told[name] = true
+				reported[name] = true
 			}
 		}
-		return len(told) == len(want) && len(sink.Spans()) >= len(crimes)-1
-	}, "all have arrived")
+		return len(reported) == len(want) && len(sink.Spans()) >= len(crimes)-1
+	}, "everything has arrived")
 	require.Len(t, want, len(crimes))
 }

@@ -24,7 +24,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// What a real Jaeger makes of the traces, which come to it over OTLP.
+// What a real Jaeger, which receives the traces over OTLP, finds in them.
 
 const toJaegerTemplate = `
 receivers: {%s}
@@ -50,13 +50,13 @@ func startTo(t *testing.T, j *jaeger.Jaeger, receiver, processors string) *colle
 	return c
 }
 
-// Jaeger asks for a service first. The receiver's resource is the host and names none:
-// this is what a configuration must add so that the traces are found.
+// Jaeger's queries start with a service. The receiver's resource is the host and has no service.name,
+// so a configuration must add one for the traces to be found.
 func TestJaegerFindsByServiceName(t *testing.T) {
 	j := jaeger.Start(t)
 	for i, test := range []struct{ name, processors, service string }{
 		{"without", "", "missing-service-name"},
-		{"given by the resource processor", "resource", "auditkill"},
+		{"set by the resource processor", "resource", "auditkill"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			endpoint := fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
@@ -83,7 +83,7 @@ const spanTemplate = `{"resourceSpans": [{"scopeSpans": [{"spans": [{
 	]
 }]}]}]}`
 
-// postSpan sends a span of now over OTLP.
+// postSpan sends a span with the current time over OTLP.
 func postSpan(t *testing.T, address, traceID string) {
 	t.Helper()
 	body := fmt.Sprintf(spanTemplate, traceID, time.Now().UnixNano())
@@ -94,28 +94,28 @@ func postSpan(t *testing.T, address, traceID string) {
 	require.NoError(t, err)
 }
 
-// mysqlds are shell scripts that differ in what they do on SIGTERM; each says when it
-// is ready, and the one that does not end of it says that as well.
+// mysqlds are shell scripts that differ in what they do on SIGTERM. Each prints a line when it is
+// ready, and the one that survives SIGTERM prints another line then.
 var mysqlds = map[string]string{
 	"dies":    "echo ready; read -r line",
 	"exits":   "trap 'exit 0' TERM; echo ready; read -r line",
 	"resists": "trap 'echo busy' TERM; echo ready; while :; do read -r line; done",
 }
 
-// startMysqld runs such a script and returns what it says.
+// startMysqld runs such a script, and returns its output.
 func startMysqld(t *testing.T, manner string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "mysqld")
 	require.NoError(t, os.WriteFile(path, []byte("#!/bin/sh\n"+mysqlds[manner]+"\n"), 0o755))
 	command := exec.Command(path) //nolint:gosec // was just written
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	_, err := command.StdinPipe() // which keeps it waiting
+	_, err := command.StdinPipe() // keeps it waiting
 	require.NoError(t, err)
 	stdout, err := command.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {
-		_ = command.Process.Kill() // only if the test has failed
+		_ = command.Process.Kill() // fails unless the test has failed
 		_ = command.Wait()
 	})
 	says := bufio.NewScanner(stdout)
@@ -125,11 +125,11 @@ func startMysqld(t *testing.T, manner string) (*exec.Cmd, *bufio.Scanner) {
 
 func awaitLine(t *testing.T, says *bufio.Scanner, line string) {
 	t.Helper()
-	require.True(t, says.Scan(), "it has ended")
+	require.True(t, says.Scan(), "mysqld has ended")
 	require.Equal(t, line, says.Text())
 }
 
-// Jaeger answers which terminations of mysqld were escalated.
+// Jaeger finds the terminations of mysqld that were escalated.
 func TestJaegerAnswers(t *testing.T) {
 	harness.NeedRoot(t)
 	j := jaeger.Start(t)
@@ -143,21 +143,21 @@ func TestJaegerAnswers(t *testing.T) {
 		require.NoError(t, syscall.Kill(pid, syscall.SIGTERM))
 		if manner == "resists" {
 			awaitLine(t, says, "busy")
-			time.Sleep(time.Second) // as whoever stops a service has patience for a while
+			time.Sleep(time.Second) // as a service manager waits between SIGTERM and SIGKILL
 			require.NoError(t, syscall.Kill(pid, syscall.SIGKILL))
 		}
-		_ = command.Wait() // Jaeger is to tell how it ended
+		_ = command.Wait() // Jaeger must know how it ended
 	}
 
 	const operation = "terminate mysqld"
-	told, traces := make(map[string]jaeger.Span), make(map[string]bool)
+	reported, traces := make(map[string]jaeger.Span), make(map[string]bool)
 	for _, span := range j.Await(len(mysqlds), "auditkill", operation, nil) {
 		assert.Equal(t, operation, span.OperationName)
 		assert.Empty(t, span.References, "a parent")
-		told[manners[span.Tags["kill.target.pid"]]] = span
+		reported[manners[span.Tags["kill.target.pid"]]] = span
 		traces[span.TraceID] = true
 	}
-	assert.Len(t, traces, len(mysqlds), "each was struck by a call of its own")
+	assert.Len(t, traces, len(mysqlds), "each was signaled by a call of its own")
 	escalated := j.Find("auditkill", operation, jaeger.Tags{"kill.escalated": "true"})
 	c.Stop()
 
@@ -165,7 +165,7 @@ func TestJaegerAnswers(t *testing.T) {
 	assert.Equal(t, pids["resists"], escalated[0].Tags["kill.target.pid"])
 	assert.Regexp(t, `^was killed by SIGKILL [1-9]\d*\.\d+ s after SIGTERM$`, escalated[0].Tags["otel.status_description"])
 	for manner, want := range map[string]struct {
-		tags    jaeger.Tags // an empty one must not be there
+		tags    jaeger.Tags // a tag with an empty value must be absent
 		signals []string
 	}{
 		"dies": {
@@ -181,15 +181,15 @@ func TestJaegerAnswers(t *testing.T) {
 			[]string{"SIGTERM", "SIGKILL"},
 		},
 	} {
-		span := told[manner]
+		span := reported[manner]
 		for name, value := range want.tags {
-			assert.Equal(t, value, span.Tags[name], "%s of the one that %s", name, manner)
+			assert.Equal(t, value, span.Tags[name], "%s of the mysqld that %s", name, manner)
 		}
 		var signals []string
 		for _, event := range span.Logs {
 			assert.Equal(t, "signal", event.Fields["event"])
 			signals = append(signals, event.Fields["kill.signal.name"])
 		}
-		assert.Equal(t, want.signals, signals, "signals to the one that %s", manner)
+		assert.Equal(t, want.signals, signals, "signals to the mysqld that %s", manner)
 	}
 }

@@ -26,27 +26,27 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// crime is what one process did to another, of which everything is known.
+// crime is a signal from one process to another about which the test knows everything.
 type crime struct {
 	sender *process.Sender
 	target *process.Target
-	// name, executable and user are the target's.
+	// name, executable and user are those of the target.
 	name, executable string
 	user             int
 	call             string
 	signal           syscall.Signal
 	errno            syscall.Errno
-	// began and ended are the times before and after the call.
+	// began and ended are the times just before and after the call.
 	began, ended time.Time
 }
 
-// String names a crime by sender and target, which are there for it alone.
+// String identifies a crime by its sender and target, which no other crime shares.
 func (c *crime) String() string { return fmt.Sprintf("%d by %d", c.target.PID, c.sender.PID) }
 
 type crimes []*crime
 
-// commit commits crimes: one after the other, in vain, and many at once. Not all of
-// the victims are called mysqld.
+// commit commits crimes: some one after the other, one of them without success, and many at the
+// same time. Most of the targets are called mysqld.
 func commit(t *testing.T) crimes {
 	t.Helper()
 	program := process.NativeSender(t)
@@ -105,7 +105,7 @@ func (c *crime) commit() {
 	require.Equal(c.sender.T, int(c.errno), truth[0].Errno, "%s", c)
 }
 
-// truth is what an event must say of the crimes against mysqld.
+// truth returns what a kind of event must report about the crimes against mysqld.
 func (c crimes) truth(event string) map[string]map[string]string {
 	rows := make(map[string]map[string]string)
 	for _, crime := range c {
@@ -124,7 +124,7 @@ func (c crimes) truth(event string) map[string]map[string]string {
 	return rows
 }
 
-// undotted has the names of attributes as all backends can tell them: in Loki's are no dots.
+// undotted replaces the dots in names of attributes, as Loki does, so that rows of all backends compare.
 func undotted(row map[string]string) map[string]string {
 	plain := make(map[string]string, len(row))
 	for name, value := range row {
@@ -133,7 +133,7 @@ func undotted(row map[string]string) map[string]string {
 	return plain
 }
 
-// senderUser is who the sender runs as.
+// senderUser returns the user id of the sender.
 func (c *crime) senderUser() int {
 	if credential := c.sender.Command.SysProcAttr.Credential; credential != nil {
 		return int(credential.Uid)
@@ -141,9 +141,9 @@ func (c *crime) senderUser() int {
 	return 0
 }
 
-// everywhere is what every event of a crime says.
+// everywhere returns what every event about a crime reports.
 func (c *crime) everywhere() map[string]string {
-	host, _ := os.Hostname() // a wrong one is found out
+	host, _ := os.Hostname() // a wrong name fails the comparison
 	path, sender := c.sender.Command.Path, c.senderUser()
 	return map[string]string{
 		"host.name": host, "service.name": "auditkill",
@@ -158,7 +158,7 @@ func (c *crime) everywhere() map[string]string {
 	}
 }
 
-// attempt is what kill.signal says besides.
+// attempt returns what kill.signal reports in addition.
 func (c *crime) attempt() map[string]string {
 	row := map[string]string{
 		"kill.syscall": c.call, "kill.scope": process.ScopeOf(orders.Order{Call: c.call, PID: c.target.PID}), "kill.target.count": "1",
@@ -174,7 +174,7 @@ func (c *crime) attempt() map[string]string {
 	return row
 }
 
-// outcome is what kill.outcome says besides: nobody survives.
+// outcome returns what kill.outcome reports in addition: no target survives.
 func (c *crime) outcome() map[string]string {
 	return map[string]string{
 		"kill.outcome": "killed", "kill.exit.signal.name": unix.SignalName(c.signal), "kill.escalated": "false",
@@ -182,8 +182,8 @@ func (c *crime) outcome() map[string]string {
 	}
 }
 
-// told are the rows that tell of the crimes, and of no others on this machine, by crime.
-func (c crimes) told(rows []map[string]string) map[string]map[string]string {
+// match returns the rows about these crimes, by crime, without those about other signals on this machine.
+func (c crimes) match(rows []map[string]string) map[string]map[string]string {
 	found := make(map[string]map[string]string)
 	for _, row := range rows {
 		row = undotted(row)
@@ -197,7 +197,7 @@ func (c crimes) told(rows []map[string]string) map[string]map[string]string {
 	return found
 }
 
-// compare looks for what must be told among what is told.
+// compare checks that the rows have what must be reported.
 func (c crimes) compare(t *testing.T, want, got map[string]map[string]string) {
 	t.Helper()
 	assert.Len(t, got, len(want))
@@ -210,7 +210,7 @@ func (c crimes) compare(t *testing.T, want, got map[string]map[string]string) {
 		assert.Subset(t, row, attributes, "%s", crime)
 		assert.Contains(t, row["kill_sender_ancestry"], fmt.Sprintf("[%d]", os.Getpid()), "%s", crime)
 		if row["event_name"] == "kill.signal" {
-			// The kernel's clock is another, which was compared with this one some time ago.
+			// The kernel has a different clock. The collector compared it with this one some time ago.
 			const drift = 10 * time.Millisecond
 			assert.WithinRange(t, backend.TimeOf(t, row), crime.began.Add(-drift), crime.ended.Add(drift), "%s", crime)
 		}

@@ -21,13 +21,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// A host that was cut off for three hours and one that was not both arrive whole, also
-// if Loki is killed meanwhile. Of a stream Loki takes nothing that is older than its
-// newest entry by more than half of ingester.max_chunk_age, which is an hour by itself.
+// All records arrive from a host that was cut off for three hours and from one that was not, even
+// if Loki is killed meanwhile. Loki rejects entries that are older than the newest one of their
+// stream by more than half of ingester.max_chunk_age: by default, one hour.
 //
-// An agent that ends during the outage sends last what it was about to send first (the
-// collector's persistent queue appends what was in flight). Then that hour is not
-// enough, and Loki has to permit more.
+// An agent that ends during the outage sends the oldest records last (the collector's persistent
+// queue appends what was in flight). Then one hour is not enough, and Loki must allow more.
 func TestLokiTakesWhatIsLate(t *testing.T) {
 	harness.NeedRoot(t)
 	for name, test := range map[string]struct {
@@ -76,14 +75,14 @@ func TestLokiTakesWhatIsLate(t *testing.T) {
 	}
 }
 
-// threeHours is a log of the last three hours, of more than an agent has in flight.
+// threeHours returns a log of the last three hours with more events than an agent has in flight.
 func threeHours(t *testing.T) *auditlog.Log {
 	t.Helper()
 	const events, hours = 8000, 3 * time.Hour
 	log, kill := auditlog.New(t), auditlog.SingleKill(t)
 	log.Milliseconds = time.Now().Add(-hours).UnixMilli()
 	for range events {
-		log.Milliseconds += hours.Milliseconds()/events - 3 // what add goes on by itself
+		log.Milliseconds += hours.Milliseconds()/events - 3 // Stamp adds these 3 ms
 		log.Add(kill)
 	}
 	return log

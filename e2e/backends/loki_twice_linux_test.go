@@ -12,22 +12,22 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Loki rids itself of what is delivered twice, but not of a stream that it has divided by
-// itself meanwhile, as it does with what is faster than a rate.
+// Loki drops duplicates, but not if it has started to shard the stream in between, as it does with
+// streams above a certain rate.
 func TestLokiKeepsOneOfTwo(t *testing.T) {
 	for name, test := range map[string]struct {
 		settings []string
 		once     bool
 	}{
-		"by itself":             {nil, true},
-		"with a divided stream": {[]string{"-shard-streams.desired-rate=1KB"}, false},
+		"by default":            {nil, true},
+		"with a sharded stream": {[]string{"-shard-streams.desired-rate=1KB"}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := loki.Start(t, test.settings...)
 			host := fleetLogs(t, fleetNow())[0]
 			host.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "auditkill")
 			l.Push(host)
-			harness.Eventually(t, func() bool { return l.HighestRate() > 1<<10 }, "Loki knows the rates")
+			harness.Eventually(t, func() bool { return l.HighestRate() > 1<<10 }, "Loki knows the rate of the stream")
 			l.Push(host)
 			count, kept := host.LogRecordCount(), l.Ask(`{service_name="auditkill"}`)
 			assert.Equal(t, test.once, len(kept) == count, "%d of %d", len(kept), count)

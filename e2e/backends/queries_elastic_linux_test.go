@@ -7,15 +7,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -30,60 +27,32 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// The queries in ES|QL. There is no Elasticsearch here to ask: what is proved is that
-// each names only fields, and compares them only with values, that are in the documents
-// which the gateway sends for the simulated fleet, and that what Kibana imports holds together.
+// The queries in ES|QL. There is no Elasticsearch here to run them. The tests show that each query uses
+// only fields and values that are in the documents which the gateway sends for the simulated fleet, and
+// that the files for Kibana are consistent.
 
-// bulkSink takes bulk requests as Elasticsearch does.
-type bulkSink struct {
-	mutex     sync.Mutex
-	documents []indexed
-}
-
-// indexed is a document.
+// indexed is an indexed document.
 type indexed struct {
 	index, id string
 	fields    map[string]any
 }
 
-func (e *bulkSink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("X-Elastic-Product", "Elasticsearch")
-	w.Header().Set("Content-Type", "application/json")
-	if !strings.HasSuffix(r.URL.Path, "/_bulk") {
-		_, _ = io.WriteString(w, `{"version": {"number": "9.0.0"}}`)
-		return
-	}
-	documents, err := readBulk(r)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	e.documents = append(e.documents, documents...)
-	items := strings.Repeat(`,{"create": {"status": 201}}`, len(documents))
-	_, _ = io.WriteString(w, `{"errors": false, "items": [`+strings.TrimPrefix(items, ",")+`]}`)
-}
-
-func readBulk(r *http.Request) ([]indexed, error) {
-	documents, err := bulk.Read(r)
-	if err != nil {
-		return nil, err
-	}
+// indexedIn returns the documents in a store as ES|QL sees them.
+func indexedIn(t *testing.T, store *bulk.Store) []indexed {
+	t.Helper()
+	documents, _ := store.Documents()
 	all := make([]indexed, len(documents))
 	for i, d := range documents {
 		all[i] = indexed{index: d.Index, id: d.ID, fields: make(map[string]any)}
 		var fields map[string]any
-		if err := json.Unmarshal(d.Source, &fields); err != nil {
-			return nil, err
-		}
+		require.NoError(t, json.Unmarshal(d.Source, &fields))
 		flatten(all[i].fields, "", fields)
 	}
-	return all, nil
+	return all
 }
 
-// flatten names fields as ES|QL does: the attributes of the record and of the resource
-// with and without where they are (passthrough, in the mapping for logs-*.otel-*).
+// flatten names fields as ES|QL does. The attributes of the record and of the resource have names with
+// and without the prefix of their object (passthrough, in the mapping for logs-*.otel-*).
 func flatten(into map[string]any, prefix string, fields map[string]any) {
 	for name, value := range fields {
 		name = prefix + name
@@ -100,31 +69,23 @@ func flatten(into map[string]any, prefix string, fields map[string]any) {
 	}
 }
 
-func (e *bulkSink) taken() []indexed {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	return slices.Clone(e.documents)
-}
-
-// startElasticGateway runs a gateway to Elastic, and returns a connection to it.
-func startElasticGateway(t *testing.T) (*bulkSink, *grpc.ClientConn) {
+// startElasticGateway runs a gateway that sends to a store, and returns a connection to the gateway.
+func startElasticGateway(t *testing.T) (*bulk.Store, *grpc.ClientConn) {
 	t.Helper()
-	backend := new(bulkSink)
-	server := httptest.NewServer(backend)
-	t.Cleanup(server.Close)
+	store := bulk.NewStore(t, func(*http.Request) {})
 	files := certificates.New(t)
 	environment := files.Environment()
-	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = server.URL, harness.FreeAddress(t)
+	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = store.URL, harness.FreeAddress(t)
 	gateway := shipped.Start(t, "configs/gateway-elastic.yaml", environment)
 	t.Cleanup(gateway.Stop)
-	return backend, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
+	return store, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
 }
 
-// Every query names what is in the documents.
+// Every query uses only fields and values that are in the documents.
 func TestQueriesElasticFields(t *testing.T) {
-	backend, connection := startElasticGateway(t)
+	store, connection := startElasticGateway(t)
 	count := sendFleet(t, connection, fleetNow())
-	documents := backend.taken() // the gateway answers once all is indexed
+	documents := indexedIn(t, store) // the gateway answers once everything is indexed
 	require.Len(t, documents, count)
 	known := make(map[string]map[string]bool) // the values of each field
 	for _, d := range documents {
@@ -147,13 +108,13 @@ func TestQueriesElasticFields(t *testing.T) {
 			assert.True(t, matches, "the data stream")
 			assert.Empty(t, unknownIn(query, known))
 
-			// And a query can be wrong.
+			// A wrong query is detected.
 			assert.NotEmpty(t, unknownIn(strings.Replace(query, "host.name", "hostname.name", 1)+"| SORT kill.targets", known))
 		})
 	}
 }
 
-// readESQL returns all queries, those of the rules as well.
+// readESQL returns all queries, including those of the rules.
 func readESQL(t *testing.T) map[string]string {
 	t.Helper()
 	queries := make(map[string]string)
@@ -167,10 +128,10 @@ func readESQL(t *testing.T) map[string]string {
 	return queries
 }
 
-// Elasticsearch gets the events of a span as documents among the log records. They are
-// signals that are there already, and no query may count them as well.
+// Elasticsearch receives span events as documents among the log records. These signals also have log
+// records of their own, so no query may count them a second time.
 func TestQueriesElasticSpanEvents(t *testing.T) {
-	backend, connection := startElasticGateway(t)
+	store, connection := startElasticGateway(t)
 	var data json.RawMessage
 	harness.ReadYAML(t, "testdata/golden/traces.yaml", &data)
 	traces, err := (&ptrace.JSONUnmarshaler{}).UnmarshalTraces(data)
@@ -179,17 +140,17 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 	require.NoError(t, err)
 
 	var events []indexed
-	for _, d := range backend.taken() {
+	for _, d := range indexedIn(t, store) {
 		if d.index == "logs-auditkill.otel-default" {
 			events = append(events, d)
 		}
 	}
 	require.NotEmpty(t, events)
 	lacking := []string{"kill.complete", "kill.escalated"}
-	ids := make(map[string]bool) // which what comes again has again
+	ids := make(map[string]bool) // a duplicate has the same id
 	for _, event := range events {
 		assert.Regexp(t, "^[0-9a-f]{16}-[0-9]+-[0-9]*-[0-9]+$", event.id)
-		assert.False(t, ids[event.id], "two have the id %s", event.id)
+		assert.False(t, ids[event.id], "two documents have the id %s", event.id)
 		ids[event.id] = true
 		assert.Equal(t, "signal", event.fields["event_name"])
 		for _, field := range lacking {
@@ -198,8 +159,8 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 	}
 	for name, query := range readESQL(t) {
 		lacks := slices.ContainsFunc(lacking, func(field string) bool { return strings.Contains(query, "WHERE "+field+" ==") })
-		told := strings.Contains(query, `WHERE event_name == "kill.`)
-		assert.True(t, lacks || told || name == "auditkill-silent-hosts", "%s: %s", name, query)
+		reported := strings.Contains(query, `WHERE event_name == "kill.`)
+		assert.True(t, lacks || reported || name == "auditkill-silent-hosts", "%s: %s", name, query)
 	}
 }
 
@@ -207,15 +168,15 @@ var (
 	esqlField = regexp.MustCompile(`@timestamp|\b[a-z_]+(?:\.[a-z_]+)*\b`)
 	esqlValue = regexp.MustCompile(`([a-z_.]+) (?:==|(?:NOT )?IN) (?:"([^"]*)"|\(([^)]*)\)|(\w+))`)
 	esqlGiven = regexp.MustCompile(`([a-z_.]+) = `)
-	// What cannot be the name of a column unless it is quoted, and what else is in lower case.
+	// Words that must be quoted if they are names of columns, and other words in lower case.
 	esqlReserved = []string{
 		"and", "as", "asc", "by", "desc", "first", "in", "is", "last", "like", "not", "nulls", "on", "or", "rlike", "where", "with",
 	}
 	esqlWords = []string{"true", "false", "null", "hour", "_id", "_index", "_version"}
 )
 
-// unknownIn returns the fields, and the values that fields are compared with, that no
-// document has, and the names that the language does not permit.
+// unknownIn returns the fields of a query, and the values that it compares them with, that no document
+// has. It also returns the names that ES|QL does not allow.
 func unknownIn(query string, known map[string]map[string]bool) []string {
 	var unknown []string
 	given := []string{}
@@ -240,7 +201,7 @@ func unknownIn(query string, known map[string]map[string]bool) []string {
 	return unknown
 }
 
-// savedObject is one that Kibana imports.
+// savedObject is an object that Kibana imports.
 type savedObject struct {
 	ID         string `json:"id"`
 	Type       string `json:"type"`
@@ -290,7 +251,7 @@ func readNDJSON[T any](t *testing.T, name string) []T {
 	return all
 }
 
-// readObjects returns the saved objects by their type; the last line tells how many there are.
+// readObjects returns the saved objects by their type. The last line of the file has their number.
 func readObjects(t *testing.T) map[string][]savedObject {
 	t.Helper()
 	all := readNDJSON[savedObject](t, "saved-objects.ndjson")
@@ -303,7 +264,7 @@ func readObjects(t *testing.T) map[string][]savedObject {
 	return objects
 }
 
-// What Kibana imports holds together: a Discover session for each question, all of them on
+// The saved objects for Kibana are consistent: a Discover session for each question, all of them on
 // the dashboard.
 func TestQueriesElasticSavedObjects(t *testing.T) {
 	t.Parallel()
@@ -344,7 +305,7 @@ func TestQueriesElasticSavedObjects(t *testing.T) {
 	}
 }
 
-// detectionRule is one of Elastic Security.
+// detectionRule is a rule of Elastic Security.
 type detectionRule struct {
 	RuleID        string   `json:"rule_id"`
 	Name          string   `json:"name"`
@@ -368,8 +329,8 @@ func readDetectionRules(t *testing.T) []detectionRule {
 	return all[:last]
 }
 
-// The detection rules have what the import asks for. Those that count hosts tell what they
-// have found, the others are the documents themselves, of which each alerts once.
+// The detection rules have what the import needs. Rules that count hosts return the counts; the others
+// return documents with their ids, so that each document alerts once.
 func TestQueriesElasticDetectionRules(t *testing.T) {
 	t.Parallel()
 	var ids []string

@@ -24,44 +24,44 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// A fleet that tells of the kills of some minutes, with a known truth: for each question
-// there is what answers it, and what nearly does.
+// A simulated fleet that reports the kills of some minutes. The right answers are known: for each question
+// there are events that belong to the answer, and events that nearly do.
 
 // fleetSize is how many hosts there are.
 const fleetSize = 40
 
-// Records of the receiver, as its own tests know them: the golden file and the place in it.
+// templates are records of the receiver from its own tests: a golden file, and the place in it.
 var templates = map[string]struct {
 	file  string
 	place int
 }{
 	"kill":      {"seed", 0},     // by the audit log
 	"ebpf":      {"traced", 0},   // by eBPF
-	"ignored":   {"traced", 1},   // by a target that ignores it
+	"ignored":   {"traced", 1},   // ignored by the target
 	"EPERM":     {"variants", 1}, // refused
-	"ESRCH":     {"variants", 0}, // nobody there
+	"ESRCH":     {"variants", 0}, // no such process
 	"oom":       {"traced", 3},   // by the kernel
-	"prompted":  {"traced", 4},   // by the kernel, as somebody wrote to cgroup.kill
-	"segfault":  {"traced", 6},   // by the kernel, for a crash
-	"abend":     {"variants", 8}, // died of it
+	"prompted":  {"traced", 4},   // by the kernel, because a process wrote to cgroup.kill
+	"segfault":  {"traced", 6},   // by the kernel, because of a crash
+	"abend":     {"variants", 8}, // the death from it
 	"escalated": {"outcomes", 2}, // killed after SIGTERM
-	"killed":    {"outcomes", 7}, // killed, at once
-	"exited":    {"outcomes", 8}, // by itself
+	"killed":    {"outcomes", 7}, // killed at once
+	"exited":    {"outcomes", 8}, // exited on the signal
 	"removed":   {"tamper", 0},   // an audit rule
-	"in vain":   {"tamper", 1},   // an audit rule, but it was refused
+	"in vain":   {"tamper", 1},   // an audit rule, but the kernel refused
 	"disabled":  {"tamper", 4},   // auditing
 }
 
-// fleetEvent is something that happened on a host.
+// fleetEvent is an event on a host.
 type fleetEvent struct {
 	host     int
 	ago      time.Duration
 	template string
-	// changes are attributes that differ from those of the template; nil removes one.
+	// changes are the attributes that differ from the template; nil removes an attribute.
 	changes map[string]any
 }
 
-// by changes who sent a signal. An empty login is somebody who has never logged in.
+// by returns changes of the sender. An empty login stands for a process without a login user.
 func by(executable, login string, more ...map[string]any) map[string]any {
 	changes := map[string]any{
 		"process.executable.path": executable, "process.executable.name": filepath.Base(executable),
@@ -76,12 +76,12 @@ func by(executable, login string, more ...map[string]any) map[string]any {
 	return changes
 }
 
-// to changes whom a signal was sent to.
+// to returns changes of the target.
 func to(name string, pid int) map[string]any {
 	return map[string]any{"kill.target.name": name, "kill.target.pid": pid}
 }
 
-// sigterm is another signal than that of most templates.
+// sigterm changes the signal: most templates have SIGKILL.
 var sigterm = map[string]any{"kill.signal.name": "SIGTERM", "kill.signal.number": 15}
 
 var logins = map[string]string{
@@ -89,7 +89,7 @@ var logins = map[string]string{
 	"heidi": "1008", "mallory": "1009", "ivan": "1010", "judy": "1011", "kim": "1012",
 }
 
-// fleetEvents are what happened. The programs and users of one scene are in no other.
+// fleetEvents returns all events. No program or user is in more than one scene.
 func fleetEvents() []fleetEvent {
 	const s, m = time.Second, time.Minute
 	const systemd = "/usr/lib/systemd/systemd"
@@ -98,33 +98,33 @@ func fleetEvents() []fleetEvent {
 		{1, 20 * m, "kill", by("/opt/bin/mykill", "alice", to("mysqld", 3936))},
 		{2, 19 * m, "oom", to("mysqld", 3936)},
 		{3, 18 * m, "ebpf", by("/usr/bin/htop", "bob", to("mysqld", 4000), sigterm)},
-		{4, 17 * m, "EPERM", by("/usr/bin/htop", "bob", to("mysqld", 4000))},   // was refused
-		{5, 17 * m, "ignored", by("/usr/bin/htop", "bob", to("mysqld", 4001))}, // ignored it
+		{4, 17 * m, "EPERM", by("/usr/bin/htop", "bob", to("mysqld", 4000))},   // refused
+		{5, 17 * m, "ignored", by("/usr/bin/htop", "bob", to("mysqld", 4001))}, // ignored
 		{6, 17 * m, "ebpf", by("/opt/bin/other", "bob", to("mysqld_safe", 1))}, // another program
-		{7, 17 * m, "abend", map[string]any{"kill.target.name": "mysqld"}},     // nobody killed it
+		{7, 17 * m, "abend", map[string]any{"kill.target.name": "mysqld"}},     // a crash
 
-		// One executable on three hosts within five minutes, one of them by a cgroup ...
+		// One executable on three hosts within five minutes, once with cgroup.kill ...
 		{10, 9*m + 10*s, "ebpf", by("/opt/bin/spray", "", to("worker", 10))},
 		{11, 8 * m, "prompted", by("/opt/bin/spray", "", to("worker", 10))},
 		{12, 4*m + 20*s, "kill", by("/opt/bin/spray", "", to("worker", 10))},
-		// ... on three within more, ...
+		// ... on three hosts in more than five minutes, ...
 		{10, 10 * m, "ebpf", by("/opt/bin/slow", "", to("worker", 11))},
 		{11, 7 * m, "ebpf", by("/opt/bin/slow", "", to("worker", 11))},
 		{12, 4*m - 10*s, "ebpf", by("/opt/bin/slow", "", to("worker", 11))},
-		// ... on two only, though often, ...
+		// ... on only two hosts, but several times, ...
 		{10, 9 * m, "ebpf", by("/opt/bin/pair", "", to("worker", 12))},
 		{11, 9 * m, "ebpf", by("/opt/bin/pair", "", to("worker", 12))},
 		{11, 8 * m, "ebpf", by("/opt/bin/pair", "", to("worker", 13))},
-		// ... on three, of which one refused and one ignored it, ...
+		// ... on three hosts, but refused on one and ignored on another, ...
 		{10, 9 * m, "ebpf", by("/opt/bin/vain", "", to("worker", 14))},
 		{11, 9 * m, "EPERM", by("/opt/bin/vain", "", to("worker", 14))},
 		{12, 9 * m, "ignored", by("/opt/bin/vain", "", to("worker", 14))},
-		// ... on three, of which one was long before its outcome, ...
+		// ... on three hosts, but on one of them the signal was long before its outcome, ...
 		{10, 10 * m, "ebpf", by("/opt/bin/late", "frank", to("worker", 16))},
 		{11, 10 * m, "ebpf", by("/opt/bin/late", "frank", to("worker", 16))},
 		{12, 17 * m, "ebpf", by("/opt/bin/late", "frank", to("worker", 16), sigterm)},
 		{12, 10 * m, "escalated", by("/opt/bin/late", "frank", to("worker", 16), map[string]any{"kill.escalated": false})},
-		// ... and what does so for a living, on three and on five.
+		// ... and service managers, on three and on five hosts.
 		{10, 12 * m, "ebpf", by("/usr/bin/containerd-shim-runc-v2", "", to("worker", 17))},
 		{11, 12 * m, "ebpf", by("/usr/bin/containerd-shim-runc-v2", "", to("worker", 17))},
 		{12, 12 * m, "ebpf", by("/usr/bin/containerd-shim-runc-v2", "", to("worker", 17), sigterm)},
@@ -134,7 +134,7 @@ func fleetEvents() []fleetEvent {
 		{13, 12 * m, "kill", by(systemd, "", to("worker", 15))},
 		{14, 12 * m, "kill", by(systemd, "", to("worker", 15))},
 
-		// One user on three hosts within five minutes, by whatever program; others do not.
+		// One user on three hosts within five minutes, with different programs; other users do less.
 		{13, 9*m + 10*s, "kill", by("/usr/bin/kill", "carol", to("worker", 20))},
 		{14, 8 * m, "ebpf", by("/usr/bin/python3", "carol", to("worker", 20))},
 		{15, 4*m + 15*s, "ebpf", by("/usr/bin/pkill", "carol", to("worker", 20))},
@@ -147,7 +147,7 @@ func fleetEvents() []fleetEvent {
 		{14, 9 * m, "ebpf", by("/usr/bin/python3", "erin", to("worker", 22))},
 		{15, 9 * m, "ESRCH", by("/usr/bin/pkill", "erin", to("worker", 22))},
 
-		// Out of memory, and what else the kernel does.
+		// Out of memory, and another kill by the kernel.
 		{2, 19 * m, "killed", by("", "", to("mysqld", 3936), map[string]any{"kill.cause": "oom"})}, // the outcome
 		{16, 15 * m, "oom", to("java", 30)},
 		{16, 14 * m, "oom", to("java", 31)},
@@ -155,13 +155,13 @@ func fleetEvents() []fleetEvent {
 		{17, 13 * m, "oom", to("postgres", 32)},
 		{17, 13 * m, "segfault", to("java", 33)},
 
-		// SIGTERM followed by SIGKILL, as the outcome tells ...
+		// SIGTERM followed by SIGKILL, as reported by the outcome ...
 		{18, 11 * m, "kill", by("/usr/bin/stop-18", "", to("nginx", 40), sigterm)},
 		{18, 10 * m, "kill", by("/usr/bin/stop-18", "", to("nginx", 40))},
 		{18, 10 * m, "escalated", by("/usr/bin/stop-18", "", to("nginx", 40))},
 		{19, 10 * m, "killed", by("/usr/bin/stop-19", "", to("nginx", 40))},
 		{19, 10 * m, "exited", by("/usr/bin/stop-19", "", to("nginx", 41))},
-		// ... and as the signals alone do: to the same process, on the same host, and neither refused.
+		// ... and as shown by the signals alone: to the same process, on the same host, and neither refused.
 		{20, 11 * m, "kill", by("/usr/bin/stop-20", "", to("redis", 42), sigterm)},
 		{20, 10*m + 45*s, "kill", by("/usr/bin/stop-20", "", to("redis", 42), sigterm)},
 		{20, 10*m + 30*s, "kill", by("/usr/bin/stop-20", "", to("redis", 42))},
@@ -172,13 +172,13 @@ func fleetEvents() []fleetEvent {
 		{23, 11 * m, "EPERM", by("/usr/bin/stop-23", "dave", to("redis", 44), sigterm)},
 		{23, 10 * m, "kill", by("/usr/bin/stop-23", "", to("redis", 44))},
 
-		// Failed attempts: mallory's, and somebody's who has never logged in.
+		// Failed attempts, by mallory and by a process without a login user.
 		{24, 12 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},
 		{24, 11 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},
 		{25, 11 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},
 		{26, 11 * m, "ESRCH", by("/usr/bin/probe", "")},
 
-		// Crashes, tampering, and what is not whole.
+		// Crashes, tampering, and an incomplete event.
 		{27, 9 * m, "abend", map[string]any{"kill.target.name": "python3"}},
 		{27, 8 * m, "abend", map[string]any{"kill.target.name": "python3"}},
 		{28, 9 * m, "removed", nil},
@@ -186,7 +186,7 @@ func fleetEvents() []fleetEvent {
 		{29, 9 * m, "disabled", nil},
 		{30, 9 * m, "ebpf", by("/opt/noise/30", "", to("noise", 30), map[string]any{"kill.complete": false})},
 
-		// And all that more than an hour ago, mostly on a host that tells nothing since.
+		// All of it again more than an hour ago, mostly on a host that has been silent since.
 		{39, 70 * m, "kill", by("/opt/bin/mykill", "alice", to("mysqld", 3936))},
 		{39, 70 * m, "ebpf", by("/opt/bin/ago", "grace", to("worker", 60))},
 		{38, 69 * m, "ebpf", by("/opt/bin/ago", "grace", to("worker", 60))},
@@ -199,7 +199,7 @@ func fleetEvents() []fleetEvent {
 		{39, 70 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 63))},
 		{39, 70 * m, "removed", nil},
 	}
-	// A whole fleet reloads, by whatever of these its programs handle.
+	// Programs on many hosts are reloaded, with the signals that are common for that.
 	for login, signal := range map[string]map[string]any{
 		"ivan": {"kill.signal.name": "SIGHUP", "kill.signal.number": 1},
 		"judy": {"kill.signal.name": "SIGUSR1", "kill.signal.number": 10},
@@ -209,7 +209,7 @@ func fleetEvents() []fleetEvent {
 			events = append(events, fleetEvent{host, 12 * m, "ebpf", by("/usr/sbin/reload-"+login, login, to("worker", 70), signal)})
 		}
 	}
-	// Every host but one has its own noise, until now.
+	// Every host but one has noise of its own until now.
 	for host := 1; host < fleetSize; host++ {
 		if host == 39 {
 			continue
@@ -225,14 +225,14 @@ func fleetEvents() []fleetEvent {
 	return events
 }
 
-// hostName is the name of a host of the fleet.
+// hostName returns the name of a host.
 func hostName(host int) string { return fmt.Sprintf("host-%02d", host) }
 
-// fleetNow is the time at which the questions are asked; a whole minute, so that it is
-// known which windows of minutes an event is in.
+// fleetNow returns the time at which the questions are asked. It is a whole minute, so that
+// it is known in which windows of minutes an event is.
 func fleetNow() time.Time { return time.Now().Truncate(time.Minute) }
 
-// fleetLogs are the records of all hosts, in the order of their time, each host's as its own
+// fleetLogs returns the records of each host in the order of their time, as the host's own
 // collector would send them.
 func fleetLogs(t *testing.T, now time.Time) []plog.Logs {
 	t.Helper()
@@ -267,7 +267,7 @@ func appendEvent(t *testing.T, golden map[string]plog.Logs, hosts []plog.Logs, e
 	}
 	r := hosts[e.host].ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty()
 	from.ScopeLogs().At(0).LogRecords().At(template.place).CopyTo(r)
-	if e.template == "oom" { // which has no sender but in that test
+	if e.template == "oom" { // such an event has a sender only in that golden file
 		r.Attributes().RemoveIf(func(name string, _ pcommon.Value) bool {
 			return strings.HasPrefix(name, "process.") || strings.HasPrefix(name, "user.")
 		})
@@ -276,11 +276,11 @@ func appendEvent(t *testing.T, golden map[string]plog.Logs, hosts []plog.Logs, e
 	for _, name := range slices.Sorted(maps.Keys(e.changes)) {
 		change(t, r, name, e.changes[name])
 	}
-	r.Attributes().PutStr("log.record.uid", fmt.Sprintf("%x", sha256.Sum256([]byte{byte(number)}))[:32])
+	r.Attributes().PutStr("log.record.uid", fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, number)))[:32])
 }
 
-// change gives an attribute another value, and the sentence as well. Loki takes two with the
-// same sentence and time for one.
+// change changes the value of an attribute, also in the sentence: Loki takes two records with the
+// same sentence and time for duplicates.
 func change(t *testing.T, r plog.LogRecord, name string, value any) {
 	t.Helper()
 	old, existed := r.Attributes().Get(name)
@@ -294,7 +294,7 @@ func change(t *testing.T, r plog.LogRecord, name string, value any) {
 	require.NoError(t, r.Attributes().PutEmpty(name).FromRaw(value))
 }
 
-// sendFleet sends the records of all hosts to a gateway, all at once as hosts do.
+// sendFleet sends the records of all hosts to a gateway, all at the same time as real hosts do.
 func sendFleet(t *testing.T, connection *grpc.ClientConn, now time.Time) (count int) {
 	t.Helper()
 	client := plogotlp.NewGRPCClient(connection)
@@ -310,7 +310,7 @@ func sendFleet(t *testing.T, connection *grpc.ClientConn, now time.Time) (count 
 	return count
 }
 
-// The templates are what they are said to be.
+// The templates are the records that their names promise.
 func TestFleetTemplates(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]string{

@@ -25,27 +25,27 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// The queries of deploy/queries/, put to real servers that a simulated fleet sends to
-// through a gateway. Each is asked as it is shipped, and once more without each of its
-// conditions: then the answer must be a wrong one, or the condition would prove nothing.
+// The queries in deploy/queries/ are run on real servers to which a simulated fleet sends through a gateway.
+// Each query runs as shipped, and again without each of its conditions: then its answer must be wrong, or the
+// test would not show that the condition is needed.
 
-// question is one that is asked of a fleet, in whatever language.
+// question is a question about a fleet, independent of the query language.
 type question struct {
 	title string
-	// fields are those of an answer that count, and truth is what they must be, with the
-	// number that goes with it: the value of a metric, or how many rows there are.
+	// fields are the fields of an answer that are compared. truth has their right values, each with
+	// its number: the value of a metric, or the number of rows.
 	fields []string
 	truth  tally
-	// number is the column of the number, where there are columns.
+	// number is the column with the number, if the answer has columns.
 	number string
-	// alert is the truth of the rule, if there is one and it tells something else.
+	// alert is the truth of the alerting rule, if that differs.
 	alert tally
 }
 
-// tally are the values of the fields, joined by spaces.
+// tally maps the values of the fields, joined by spaces, to a number.
 type tally map[string]float64
 
-// questions are named as the files in deploy/queries/ name them.
+// questions have the names that the files in deploy/queries/ use.
 var questions = map[string]question{
 	"who-killed": {
 		"Who killed it in the last hour, on which hosts",
@@ -116,7 +116,7 @@ var questions = map[string]question{
 		"", nil,
 	},
 	"incomplete": {
-		"Events that are not whole",
+		"Incomplete events",
 		[]string{"host.name"},
 		tally{"host-30": 1},
 		"events", nil,
@@ -129,7 +129,7 @@ var questions = map[string]question{
 	},
 }
 
-// rulesFile are rules for Loki's ruler or for vmalert.
+// rulesFile is a file of rules for Loki's ruler or for vmalert.
 type rulesFile struct {
 	Groups []struct {
 		Name     string    `json:"name"`
@@ -143,10 +143,10 @@ type ruleOne struct {
 	Expr  string `json:"expr"`
 }
 
-// weakening takes a condition out of a query.
+// weakening replaces a condition of a query with a weaker one.
 type weakening struct{ condition, instead string }
 
-// askAll puts a query as it is, and without each of its conditions.
+// askAll runs a query as it is, and again without each of its conditions.
 func askAll(t *testing.T, query string, want tally, weakenings []weakening, ask func(*testing.T, string) tally) {
 	t.Helper()
 	require.Equal(t, want, ask(t, query), "%s", query)
@@ -157,13 +157,13 @@ func askAll(t *testing.T, query string, want tally, weakenings []weakening, ask 
 		}
 		weakened++
 		changed := strings.ReplaceAll(query, w.condition, w.instead)
-		assert.NotEqual(t, want, ask(t, changed), "as right without %s: %s", w.condition, changed)
+		assert.NotEqual(t, want, ask(t, changed), "still right without %s: %s", w.condition, changed)
 	}
 	assert.Positive(t, weakened, "conditions of %s", query)
 }
 
-// startFleet sends the records of the fleet through a gateway to a backend of logs, and
-// returns the time at which the questions are to be asked.
+// startFleet sends the records of the fleet through a gateway to a backend for logs, and returns
+// the time at which to ask the questions.
 func startFleet(t *testing.T, endpoint string, arrived func() ([]map[string]string, error)) time.Time {
 	t.Helper()
 	now := fleetNow()
@@ -183,7 +183,7 @@ func startFleet(t *testing.T, endpoint string, arrived func() ([]map[string]stri
 	return now
 }
 
-// forEachRule runs a test for each rule, with its question and the truth.
+// forEachRule runs a test for each rule, with its question and its truth.
 func forEachRule(t *testing.T, rules rulesFile, test func(*testing.T, ruleOne, time.Duration, *question, tally)) {
 	t.Helper()
 	var names []string
@@ -206,14 +206,14 @@ func forEachRule(t *testing.T, rules rulesFile, test func(*testing.T, ruleOne, t
 	assert.Equal(t, []string{"many-hosts-executable", "many-hosts-user", "oom-kills", "escalations", "tampering"}, names)
 }
 
-// higher keeps the highest numbers.
+// higher keeps the highest number for each key.
 func higher(highest, more tally) {
 	for name, number := range more {
 		highest[name] = max(highest[name], number)
 	}
 }
 
-// joined are the values of fields, with a dash for one that is missing.
+// joined returns the values of fields, with a dash for a missing one.
 func joined(fields []string, row map[string]string) string {
 	values := make([]string, len(fields))
 	for i, field := range fields {
@@ -225,7 +225,7 @@ func joined(fields []string, row map[string]string) string {
 	return strings.Join(values, " ")
 }
 
-// vectorOf reads an answer in Prometheus' form: of each series the highest value.
+// vectorOf reads an answer in the format of Prometheus, and returns the highest value of each series.
 func vectorOf(t *testing.T, body []byte, fields []string) tally {
 	t.Helper()
 	var answer struct {
@@ -256,7 +256,7 @@ func vectorOf(t *testing.T, body []byte, fields []string) tally {
 
 var fence = regexp.MustCompile("(?s)```(logql|logsql|esql)\n(.*?)\n```")
 
-// What the documentation shows is what is shipped.
+// The queries in the documentation are the shipped ones.
 func TestQueriesInDocs(t *testing.T) {
 	t.Parallel()
 	var logsQL queriesFile
@@ -282,11 +282,11 @@ func TestQueriesInDocs(t *testing.T) {
 
 var command = regexp.MustCompile("(?s)```sh\n(curl [^`]*/query [^`]*)\n```")
 
-// runDocumented runs the command with which a page asks who killed mysqld, but for the address.
+// runDocumented runs the command of a page that asks who killed mysqld, with another address.
 func runDocumented(t *testing.T, document, address, instead string) []byte {
 	t.Helper()
 	if _, err := exec.LookPath("curl"); err != nil {
-		harness.Missing(t, fmt.Sprintf("the documented commands are for curl: %v", err))
+		harness.Missing(t, fmt.Sprintf("the documented commands need curl: %v", err))
 	}
 	text, err := os.ReadFile(harness.Path("docs", document+".md"))
 	require.NoError(t, err)
@@ -299,7 +299,7 @@ func runDocumented(t *testing.T, document, address, instead string) []byte {
 	return said
 }
 
-// The rules for all backends leave out the same executables: what manages services, from where it is installed.
+// The rules for all backends leave out the same executables: service managers, in the folders where they are installed.
 func TestQueriesLeaveOutManagers(t *testing.T) {
 	t.Parallel()
 	var loki, victoriaLogs rulesFile
@@ -314,7 +314,7 @@ func TestQueriesLeaveOutManagers(t *testing.T) {
 			t.Parallel()
 			found := regexp.MustCompile(rule.pattern).FindStringSubmatch(rule.query)
 			require.Len(t, found, 2, "%s", rule.query)
-			leftOut := regexp.MustCompile("^(" + found[1] + ")$") // all three languages mean the whole value
+			leftOut := regexp.MustCompile("^(" + found[1] + ")$") // in all three languages the pattern matches the whole value
 			for path, want := range map[string]bool{
 				"/usr/lib/systemd/systemd":         true,
 				"/lib/systemd/systemd":             true,

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/backend"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/loki"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
@@ -49,7 +50,7 @@ var lokiWeakenings = []weakening{
 	{"\nunless\n", "\nor\n"},
 }
 
-// What Loki answers to the dashboard and the rules for it, and to the command in its documentation.
+// Loki gives the right answers to the queries of its dashboard and rules, and to the documented command.
 func TestQueriesLoki(t *testing.T) {
 	l := startRuler(t)
 	now := startFleet(t, "http://"+l.Address+"/otlp", func() ([]map[string]string, error) { return l.TryAsk(`{service_name="auditkill"}`) })
@@ -66,7 +67,7 @@ func TestQueriesLoki(t *testing.T) {
 			}
 			askAll(t, panel.filled(".+"), q.truth, lokiWeakenings, ask)
 			if strings.Contains(panel.Expr, "$host") {
-				assert.Empty(t, ask(t, panel.filled("host-40")), "of another host")
+				assert.Empty(t, ask(t, panel.filled("host-40")), "records of another host")
 			}
 		})
 	}
@@ -93,13 +94,13 @@ func TestQueriesLoki(t *testing.T) {
 	})
 }
 
-// dashboardPanel is a panel of Grafana's dashboard.
+// dashboardPanel is a panel of the dashboard for Grafana.
 type dashboardPanel struct {
 	Type              string
 	Expr, Query, Step string
 }
 
-// filled is the query with what Grafana fills in, for mysqld in the last hour.
+// filled returns the query after Grafana has filled in the variables, for mysqld in the last hour.
 func (p *dashboardPanel) filled(host string) string {
 	return strings.NewReplacer("$__range", "1h", "$target", "mysqld", "$host", host).Replace(p.Expr)
 }
@@ -131,16 +132,14 @@ func readPanels(t *testing.T) map[string]dashboardPanel {
 	return panels
 }
 
-// askPanel asks as Grafana does for a panel of the last hour.
+// askPanel runs a query as Grafana does for a panel with the last hour.
 func askPanel(t *testing.T, l *loki.Loki, query string, panel dashboardPanel, now time.Time, q *question) tally {
 	t.Helper()
 	switch panel.Type {
 	case "logs":
 		got := make(tally)
 		for _, row := range l.Ask(query) {
-			nanoseconds, err := strconv.ParseInt(row["_time"], 10, 64)
-			require.NoError(t, err)
-			if now.Sub(time.Unix(0, nanoseconds)) < time.Hour {
+			if now.Sub(backend.TimeOf(t, row)) < time.Hour {
 				got[joined(labels(q.fields), row)]++
 			}
 		}
@@ -157,7 +156,7 @@ func askPanel(t *testing.T, l *loki.Loki, query string, panel dashboardPanel, no
 	}
 }
 
-// askOver asks for every step from one time to another, and keeps the highest values.
+// askOver runs a query for every step from one time to another, and keeps the highest values.
 func askOver(t *testing.T, l *loki.Loki, query string, from, to time.Time, step time.Duration, fields []string) tally {
 	t.Helper()
 	body, err := l.Get("/loki/api/v1/query_range", url.Values{
@@ -169,7 +168,7 @@ func askOver(t *testing.T, l *loki.Loki, query string, from, to time.Time, step 
 
 func nanoseconds(at time.Time) string { return strconv.FormatInt(at.UnixNano(), 10) }
 
-// labels are what Loki makes of the names of attributes.
+// labels returns the labels that Loki makes from names of attributes.
 func labels(fields []string) []string {
 	named := make([]string, len(fields))
 	for i, field := range fields {
@@ -183,8 +182,8 @@ func labels(fields []string) []string {
 
 var intervalPattern = regexp.MustCompile(`interval: \w+`)
 
-// startRuler runs Loki with the rules for it, which it evaluates more often than they
-// ask for, so that the test need not wait.
+// startRuler runs Loki with its rules. It evaluates them more often than shipped, so that the test
+// need not wait.
 func startRuler(t *testing.T) *loki.Loki {
 	t.Helper()
 	l := loki.Start(t)
@@ -193,7 +192,7 @@ func startRuler(t *testing.T) *loki.Loki {
 	rules, err := os.ReadFile(harness.Path("deploy", "queries", "loki", "rules.yaml"))
 	require.NoError(t, err)
 	rules = intervalPattern.ReplaceAll(rules, []byte("interval: 1s"))
-	require.NoError(t, os.Mkdir(filepath.Join(directory, "fake"), 0o700)) // the tenant, where there is only one
+	require.NoError(t, os.Mkdir(filepath.Join(directory, "fake"), 0o700)) // the tenant of a Loki without tenants
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "fake", "rules.yaml"), rules, 0o600))
 	l.Arguments = append(l.Arguments, "-ruler.storage.type=local", "-ruler.storage.local.directory="+directory,
 		"-ruler.rule-path="+t.TempDir())

@@ -50,7 +50,7 @@ var victoriaLogsWeakenings = []weakening{
 	{`now:=0`, "*"},
 }
 
-// queriesFile are the queries in LogsQL.
+// queriesFile is the file of the LogsQL queries.
 type queriesFile struct {
 	Queries []struct {
 		Name  string `json:"name"`
@@ -59,14 +59,14 @@ type queriesFile struct {
 	} `json:"queries"`
 }
 
-// What VictoriaLogs answers to the queries and rules for it, and to the command in its documentation.
+// VictoriaLogs gives the right answers to its queries and rules, and to the documented command.
 func TestQueriesVictoriaLogs(t *testing.T) {
 	v := victorialogs.Start(t)
 	now := startFleet(t, "http://"+v.Address+"/insert/opentelemetry", func() ([]map[string]string, error) { return v.TryAsk("*") })
 
 	var file queriesFile
 	harness.ReadYAML(t, "deploy/queries/victorialogs/queries.yaml", &file)
-	assert.Len(t, file.Queries, len(questions)-1, "all but the kills one by one, which need no query of their own")
+	assert.Len(t, file.Queries, len(questions)-1, "all questions but the list of kills, which needs no query of its own")
 	for _, query := range file.Queries {
 		t.Run(query.Name, func(t *testing.T) {
 			q := questions[query.Name]
@@ -100,7 +100,7 @@ func TestQueriesVictoriaLogs(t *testing.T) {
 	})
 }
 
-// askRows returns the rows that answer a query, asked at a time.
+// askRows returns the rows that answer a query at a certain time.
 func askRows(t *testing.T, v *victorialogs.VictoriaLogs, query string, at time.Time, q *question) tally {
 	t.Helper()
 	body, err := v.Get("/select/logsql/query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
@@ -116,14 +116,14 @@ func rowsOf(t *testing.T, body []byte, q *question) tally {
 		require.NoError(t, json.Unmarshal([]byte(line), &row), "%s", line)
 		number, err := strconv.ParseFloat(row[q.number], 64)
 		if err != nil {
-			number = 1 // a row
+			number = 1 // count the row
 		}
 		got[joined(q.fields, row)] += number
 	}
 	return got
 }
 
-// askStats returns the answer to the query of a rule, as vmalert asks at a time.
+// askStats returns the answer to the query of a rule at a certain time, as vmalert runs it.
 func askStats(t *testing.T, v *victorialogs.VictoriaLogs, query string, at time.Time, fields []string) tally {
 	t.Helper()
 	body, err := v.Get("/select/logsql/stats_query", url.Values{"query": {query}, "time": {at.Format(time.RFC3339)}})
@@ -131,7 +131,7 @@ func askStats(t *testing.T, v *victorialogs.VictoriaLogs, query string, at time.
 	return vectorOf(t, body, fields)
 }
 
-// The rules are as vmalert wants them.
+// vmalert accepts the rules.
 func TestQueriesVmalertRules(t *testing.T) {
 	t.Parallel()
 	vmalert := backend.BuildTool(t, "victorialogs", "vmalert")

@@ -17,10 +17,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// Who killed mysqld? Signals of this kernel go through the shipped configurations to
-// real backends, which are asked in their own languages.
+// Who killed mysqld? Signals on this kernel go through the shipped configurations to real backends,
+// which are queried in their own languages.
 
-// routes are the ways of signals to backends.
+// routes are the configurations that connect the kernel with a backend.
 var routes = map[string]func(t *testing.T) backend.Asker{
 	"agent to VictoriaLogs":             agentToVictoriaLogs,
 	"agent and gateway to VictoriaLogs": gatewayToVictoriaLogs,
@@ -41,9 +41,9 @@ func TestWhoKilledMysqld(t *testing.T) {
 				var got map[string]map[string]string
 				harness.Eventually(t, func() bool {
 					rows, err := ask(event, "mysqld")
-					got = crimes.told(rows)
+					got = crimes.match(rows)
 					return err == nil && len(got) >= len(want)
-				}, "%d times %s", len(want), event)
+				}, "%d rows of %s", len(want), event)
 				crimes.compare(t, want, got)
 			}
 		})
@@ -93,7 +93,7 @@ func gatewayToLoki(t *testing.T) backend.Asker {
 	return l.Asker()
 }
 
-// gatewayTo runs an agent, and a gateway to a backend of logs.
+// gatewayTo runs an agent, and a gateway that sends to a backend for logs.
 func gatewayTo(t *testing.T, logs string) {
 	t.Helper()
 	g := shipped.StartGateway(t, "configs/gateway.yaml", map[string]string{"LOGS_ENDPOINT": logs, "TRACES_ENDPOINT": shipped.NoTraces(t)})
@@ -119,7 +119,7 @@ func TestLogRecordLeadsToTrace(t *testing.T) {
 			var row map[string]string
 			harness.Eventually(t, func() bool {
 				rows, err := v.Asker()(event, crime.name)
-				row = crimes.told(rows)[crime.String()]
+				row = crimes.match(rows)[crime.String()]
 				return err == nil && row != nil
 			}, "%s of %s", event, crime)
 			assert.Equal(t, spans[0].TraceID, row["trace_id"], "%s of %s", event, crime)

@@ -28,10 +28,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// companion is auditkill, the command.
+// companion is the path of the command auditkill.
 var companion = harness.Path("_build/auditkill")
 
-// auditkill runs the command with an input, and returns its standard output.
+// auditkill runs the command auditkill with an input, and returns its standard output.
 func auditkill(t *testing.T, in io.Reader, arguments ...string) string {
 	t.Helper()
 	require.FileExists(t, companion, "`make auditkill` builds it")
@@ -42,14 +42,14 @@ func auditkill(t *testing.T, in io.Reader, arguments ...string) string {
 	out, err := command.Output()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		require.Equal(t, 1, exit.ExitCode(), "nothing to report is all right: %s", &errs)
+		require.Equal(t, 1, exit.ExitCode(), "only exit status 1 (nothing to report) is allowed: %s", &errs)
 	} else {
 		require.NoError(t, err)
 	}
 	return string(out)
 }
 
-// ausearch runs auditd's own tool.
+// ausearch runs auditd's own search tool, and returns its output.
 func ausearch(t *testing.T, arguments ...string) string {
 	t.Helper()
 	program, err := exec.LookPath("ausearch")
@@ -65,7 +65,7 @@ func ausearch(t *testing.T, arguments ...string) string {
 	return string(out)
 }
 
-// plainRecording returns the path of a recording as a file that ausearch can read.
+// plainRecording returns the path of an uncompressed recording, which ausearch can read.
 func plainRecording(t *testing.T, name string) string {
 	t.Helper()
 	path := harness.Path("testdata", name)
@@ -86,13 +86,13 @@ func plainRecording(t *testing.T, name string) string {
 	return path
 }
 
-// The calls that send signals, by the names that ausearch gives them.
+// Raw records, and those of the system calls that send signals.
 var (
 	recordPattern     = regexp.MustCompile(`^type=(SYSCALL|OBJ_PID) msg=audit\((\d+\.\d+):(\d+)\)`)
 	signalCallPattern = regexp.MustCompile(` arch=(?:c000003e syscall=(?:62|129|200|234|297|424)|40000003 syscall=(?:37|178|238|270|335|424)) `)
 )
 
-// killsOf returns how many targets each kill of raw records has, by time and serial.
+// killsOf returns how many targets each kill in raw records has, by time and serial.
 func killsOf(raw string) map[string]int {
 	targets, kills := make(map[string]int), make(map[string]int)
 	for line := range strings.Lines(raw) {
@@ -111,33 +111,33 @@ func killsOf(raw string) map[string]int {
 	return kills
 }
 
-// reportedKills returns the same of what auditkill reports.
+// reportedKills returns how many targets each kill in a report of auditkill has, by time and serial.
 func reportedKills(t *testing.T, report string) map[string]int {
 	t.Helper()
 	kills := make(map[string]int)
 	for line := range strings.Lines(report) {
-		var told struct {
+		var reported struct {
 			Time   time.Time `json:"time"`
 			Event  string    `json:"event"`
 			Serial uint32    `json:"kill.audit.serial"`
 			Keys   []string  `json:"kill.audit.key"`
 			Target string    `json:"kill.target.name"`
 		}
-		require.NoError(t, json.Unmarshal([]byte(line), &told))
-		if told.Event != "kill.signal" || !slices.Contains(told.Keys, "audit_kill") {
+		require.NoError(t, json.Unmarshal([]byte(line), &reported))
+		if reported.Event != "kill.signal" || !slices.Contains(reported.Keys, "audit_kill") {
 			continue
 		}
-		event := strings.Replace(told.Time.Format("U.000"), "U", strconv.FormatInt(told.Time.Unix(), 10), 1) + ":" + strconv.FormatInt(int64(told.Serial), 10)
+		event := strings.Replace(reported.Time.Format("U.000"), "U", strconv.FormatInt(reported.Time.Unix(), 10), 1) + ":" + strconv.FormatInt(int64(reported.Serial), 10)
 		kills[event] += 0
-		if told.Target != "" {
+		if reported.Target != "" {
 			kills[event]++
 		}
 	}
 	return kills
 }
 
-// On every recording auditkill and ausearch agree on which kills there were, and on how
-// many processes each of them struck.
+// For every recording, auditkill and ausearch agree about which kills there were, and how
+// many targets each of them had.
 func TestReportAgreesWithAusearch(t *testing.T) {
 	t.Parallel()
 	for name, atLeast := range map[string]int{"seed.log": 1, "variants.log": 50, "mixed.log.gz": 1500, "tamper.log": 0} {
@@ -151,7 +151,7 @@ func TestReportAgreesWithAusearch(t *testing.T) {
 	}
 }
 
-// What ausearch prints can be piped into auditkill, with and without --raw.
+// The output of ausearch, with and without --raw, can be piped into auditkill.
 func TestReportReadsWhatAusearchPrints(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"seed.log", "variants.log"} {
@@ -165,8 +165,8 @@ func TestReportReadsWhatAusearchPrints(t *testing.T) {
 	}
 }
 
-// terminalOf runs the command on a terminal of so many columns, which is read only once a
-// while has passed, and returns the screen at the end and all that was ever written to it.
+// terminalOf runs the command on a terminal with this many columns, and reads the terminal only after a
+// pause. It returns the screen at the end, and everything that was ever written to it.
 func terminalOf(t *testing.T, columns int, pause time.Duration, environment []string, arguments ...string) (screen []string, written string) {
 	t.Helper()
 	const rows = 5000
@@ -175,7 +175,7 @@ func terminalOf(t *testing.T, columns int, pause time.Duration, environment []st
 	terminal, err := pty.StartWithSize(command, &pty.Winsize{Rows: rows, Cols: uint16(columns)})
 	require.NoError(t, err)
 	defer terminal.Close()
-	time.Sleep(pause) // what is to be seen takes time
+	time.Sleep(pause) // time for what must be seen
 	emulator := vt10x.New(vt10x.WithSize(columns, rows))
 	all, err := io.ReadAll(terminal)
 	require.ErrorIs(t, err, syscall.EIO, "the other end is closed")
@@ -191,7 +191,7 @@ func terminalOf(t *testing.T, columns int, pause time.Duration, environment []st
 	return screen, string(all)
 }
 
-// On a terminal each kill takes one line, however narrow it is.
+// Each kill takes one line, however narrow the terminal is.
 func TestReportOnATerminal(t *testing.T) {
 	t.Parallel()
 	require.FileExists(t, companion, "`make auditkill` builds it")
@@ -213,12 +213,12 @@ func TestReportOnATerminal(t *testing.T) {
 	}, screen)
 	screen, written := terminalOf(t, 200, 0, []string{"TZ=UTC"}, "report", "--passwd", os.DevNull, seed)
 	assert.Contains(t, screen[1], "2015-12-15 21:28:39.813  SIGKILL  mysqld[3936]  mykill[3997]  /opt/bin/mykill  ")
-	assert.Contains(t, written, "\x1b[31mSIGKILL\x1b[0m", "what was fatal is red")
+	assert.Contains(t, written, "\x1b[31mSIGKILL\x1b[0m", "a fatal signal is red")
 	_, written = terminalOf(t, 200, 0, []string{"NO_COLOR=1"}, "report", "--passwd", os.DevNull, seed)
 	assert.NotContains(t, written, "\x1b")
 }
 
-// While a long log is read the progress is seen, and afterwards only the report.
+// While a long log is read, the terminal shows the progress, and afterwards only the report.
 func TestReportShowsProgress(t *testing.T) {
 	t.Parallel()
 	require.FileExists(t, companion, "`make auditkill` builds it")
@@ -227,7 +227,7 @@ func TestReportShowsProgress(t *testing.T) {
 	for _, columns := range []int{80, 200} {
 		screen, written := terminalOf(t, columns, 1500*time.Millisecond, []string{"TZ=UTC"}, "report", path)
 		assert.Regexp(t, `\d+(\.\d+)? ?[kM]?B`, written)
-		assert.Regexp(t, `\d+ ?%`, written, "how far it is")
+		assert.Regexp(t, `\d+ ?%`, written, "the progress in percent")
 		var kills, others []string
 		for _, line := range screen {
 			if strings.Contains(line, "11-22 14:4") && !strings.HasPrefix(line, "auditkill: ") {

@@ -13,18 +13,18 @@ import (
 )
 
 const (
-	// What the collector writes before the path of a key, if it is refused
-	// while the file is read, and while the configuration is checked.
+	// What the collector prints before the path of a key that it refuses while it
+	// reads the file, or while it checks the configuration.
 	reading  = "'receivers' error reading configuration for \"audit_kill\""
 	checking = "Error: receivers::audit_kill"
 )
 
-// What is wrong is refused with the path of the key and what would be right.
+// A wrong configuration is refused with the path of the key and a right value.
 func TestValidateRefuses(t *testing.T) {
 	t.Parallel()
 	const (
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
-		globRules   = "is no valid glob (close every [ and escape nothing at the end)"
+		globRules   = "is not a valid glob (close every [ and do not end with a backslash)"
 		keys        = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, " +
 			"outcome, retry_on_failure, root_path, rules, senders, signals, storage, targets"
 		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
@@ -171,7 +171,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"no signals": {
 			`{signals: []}`,
-			checking, ": signals: must name at least one; leave it out for those that end, stop or crash a process",
+			checking, ": signals: must name at least one; leave it out to report those that end, stop or crash a process",
 		},
 		"glob of targets": {
 			`{targets: [mysqld, "[a"]}`,
@@ -279,7 +279,7 @@ func TestValidateAccepts(t *testing.T) {
 	}
 }
 
-// Whether an extension exists is known only at the start.
+// The collector can check only at the start whether an extension exists.
 func TestStorageMustExist(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

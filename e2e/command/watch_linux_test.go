@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -29,30 +28,30 @@ type row struct {
 	Sender int    `json:"process.pid"`
 }
 
-// Any user can have a process die of a signal that nobody was seen to send, and then be refused
-// to send it that signal. A watch prints both, and goes on.
+// Any user can have a process die of a signal without a known sender, and then send it the same signal,
+// which the kernel refuses. auditkill watch prints both, and goes on.
 func TestWatchOfARefusedSignal(t *testing.T) {
 	for _, source := range []string{"ebpf", "unicast"} {
 		t.Run(source, func(t *testing.T) {
 			audit.Use(t)
 			require.FileExists(t, companion, "`make auditkill` builds it")
 			command := exec.Command(companion, "watch", "--source", source, "-o", "json")
-			harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
+			harness.EndWithTest(command)
 			watch := harness.StartProcess(t, command, new(harness.Output))
 			defer watch.Kill()
-			harness.Eventually(t, func() bool { return watch.Output.Contains("watching by") || watch.Gone() }, "it watches")
+			harness.Eventually(t, func() bool { return watch.Output.Contains("watching by") || watch.Gone() }, "auditkill is watching")
 			for range 2 {
 				pid, sender := process.DieRefused(t)
 				harness.Eventually(t, func() bool {
 					rows := rowsOf(watch.Output.String())
 					return slices.ContainsFunc(rows, func(r row) bool {
 						return r.Event == "kill.abend" && r.Target == pid && r.Sender == 0
-					}) && slices.ContainsFunc(rows, func(r row) bool { // the audit system does not record its target
+					}) && slices.ContainsFunc(rows, func(r row) bool { // the audit system does not record the target
 						return r.Event == "kill.signal" && r.Signal == 6 && r.Result == "failure" && r.Sender == sender
 					})
-				}, "the death of process %d is printed, and the signal that was refused", pid)
+				}, "the death of process %d and the refused signal are printed", pid)
 			}
-			assert.False(t, watch.Gone(), "it goes on")
+			assert.False(t, watch.Gone(), "auditkill goes on")
 			assert.True(t, watch.Terminate())
 			assert.Zero(t, command.ProcessState.ExitCode(), watch.Output.String())
 			assert.NotContains(t, watch.Output.String(), "fault of this program")
@@ -60,6 +59,7 @@ func TestWatchOfARefusedSignal(t *testing.T) {
 	}
 }
 
+// rowsOf parses the printed lines, without those that are not JSON.
 func rowsOf(printed string) []row {
 	var rows []row
 	for line := range strings.Lines(printed) {

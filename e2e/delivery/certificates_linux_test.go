@@ -22,19 +22,19 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// trusting makes certificates trust another authority than that which has issued it.
+// trusting makes a side trust another authority than the one that issued its own certificate.
 func trusting(c *certificates.Files, other *certificates.Authority) *certificates.Files {
 	c.CA = other.Issue("any", time.Hour).CA
 	return c
 }
 
-// The agent says what is wrong with a certificate, and sends again until it is mended.
+// The agent logs what is wrong with a certificate, and retries until it is fixed.
 func TestWrongCertificate(t *testing.T) {
 	t.Parallel()
 	const host = "localhost"
 	ours, foreign := certificates.NewAuthority(t), certificates.NewAuthority(t)
 	tests := map[string]struct {
-		// gateway and agent are nil if they are right.
+		// gateway and agent are nil if the certificate of that side is right.
 		gateway, agent               *certificates.Files
 		gatewayOverlay, agentOverlay string
 		says                         string
@@ -79,13 +79,13 @@ func TestWrongCertificate(t *testing.T) {
 			promised := sending.Add(t, 5)
 			sending.SaysSince(t, 0, "Exporting failed. Will retry the request after interval.", test.says)
 			assert.Zero(t, backend.Count(promised...))
-			assert.Positive(t, sending.ExporterMetric("exporter_queue_size"), "it waits in the queue")
-			assert.Zero(t, sending.ExporterMetric("exporter_send_failed_log_records"), "nothing is given up")
+			assert.Positive(t, sending.ExporterMetric("exporter_queue_size"), "the records wait in the queue")
+			assert.Zero(t, sending.ExporterMetric("exporter_send_failed_log_records"), "the agent drops nothing")
 
 			sending.Stop()
 			receiving.Stop()
-			gateway.mend(t)
-			agent.mend(t)
+			gateway.fix(t)
+			agent.fix(t)
 			receiving.Restart()
 			sending.Restart()
 			backend.Arrive(t, promised)
@@ -93,7 +93,7 @@ func TestWrongCertificate(t *testing.T) {
 	}
 }
 
-// mistake is what is wrong with one side, and how it is mended.
+// mistake is what is wrong with one side, and how to fix it.
 type mistake struct {
 	made, right   *certificates.Files
 	configuration string
@@ -108,7 +108,7 @@ func withMistake(made, right *certificates.Files, configuration string) *mistake
 	return m
 }
 
-// overlay adds the wrong configuration, if it is that.
+// overlay returns an option that adds the wrong configuration, which may be empty.
 func (m *mistake) overlay(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	m.path = filepath.Join(t.TempDir(), "mistake.yaml")
@@ -116,8 +116,8 @@ func (m *mistake) overlay(t *testing.T) func(*exec.Cmd) {
 	return collector.Arguments("--config", m.path)
 }
 
-// mend makes the files what they ought to have been.
-func (m *mistake) mend(t *testing.T) {
+// fix replaces the wrong files with right ones.
+func (m *mistake) fix(t *testing.T) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(m.path, []byte("\n"), 0o600))
 	for to, from := range map[string]string{m.made.CA: m.right.CA, m.made.Cert: m.right.Cert, m.made.Key: m.right.Key} {

@@ -19,15 +19,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// The next consumer is slow, refuses for a while, or for good. The exporter has
-// neither a queue nor tries again, so that the receiver has to.
+// The next consumer is slow, or refuses temporarily or permanently. The exporter has no queue and
+// does not retry, so the receiver has to.
 
 var (
 	errBusy    = status.Error(codes.Unavailable, "come back later")
 	errInvalid = status.Error(codes.InvalidArgument, "not like this")
 )
 
-// protocols are those over which a consumer can refuse.
+// protocols are the protocols over which a consumer can refuse.
 var protocols = []string{"grpc", "http"}
 
 // pipeline is a collector that reads a log and sends to a sink.
@@ -39,7 +39,7 @@ type pipeline struct {
 	sink   *otlp.Sink
 }
 
-// newPipeline writes so many events into a log and starts reading it.
+// newPipeline writes events to a log, and starts a collector that reads it.
 func newPipeline(t *testing.T, protocol string, events int, answer func(int, []otlp.Record) otlp.Answer) *pipeline {
 	t.Helper()
 	p := &pipeline{log: auditlog.New(t), sink: otlp.NewSink(t, protocol)}
@@ -55,7 +55,7 @@ func newPipeline(t *testing.T, protocol string, events int, answer func(int, []o
 	return p
 }
 
-// write appends single kills with what stands between them in a real log.
+// write appends single kills, with unrelated events between them as in a real log.
 func (p *pipeline) write(t *testing.T, events int) {
 	t.Helper()
 	kill, noise := auditlog.SingleKill(t), auditlog.Noise(t)
@@ -65,8 +65,8 @@ func (p *pipeline) write(t *testing.T, events int) {
 	}
 }
 
-// arrived waits until everything has been delivered, and checks that this was
-// done once and in order.
+// arrived waits until everything has been delivered, and checks that each log record was
+// delivered once and in order.
 func (p *pipeline) arrived(t *testing.T) {
 	t.Helper()
 	otlp.AwaitAll(t, p.sink, p.log.Want)
@@ -81,7 +81,7 @@ func TestSlowConsumer(t *testing.T) {
 	})
 	p.arrived(t)
 	p.Stop()
-	assert.Greater(t, p.sink.Asked(), 3, "requests")
+	assert.Greater(t, p.sink.Requests(), 3, "requests")
 }
 
 func TestConsumerRefusesForAWhile(t *testing.T) {
@@ -89,27 +89,22 @@ func TestConsumerRefusesForAWhile(t *testing.T) {
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
-			p := newPipeline(t, protocol, 10_000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Err: errBusy} })
-			harness.Eventually(t, func() bool { return p.sink.Asked() >= 5 }, "the receiver tries again and again")
-			read := -1
-			require.Eventually(t, func() bool {
-				before := read
-				read = p.Metric("audit_kill_records_read")
-				return read > 0 && read == before
-			}, harness.Patience, 500*time.Millisecond, "reading waits")
+			p := newPipeline(t, protocol, 10_000, otlp.Always(otlp.Answer{Err: errBusy}))
+			harness.Eventually(t, func() bool { return p.sink.Requests() >= 5 }, "the receiver retries")
+			read := p.AwaitIdle()
 			assert.Less(t, read, 10_000, "records read")
 			behind := p.Metric("audit_kill_file_bytes_behind")
 			assert.Positive(t, behind)
 
 			p.write(t, 5000)
-			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") > behind }, "falling behind can be seen")
+			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") > behind }, "the metric shows that the receiver falls further behind")
 			assert.Equal(t, read, p.Metric("audit_kill_records_read"), "reading still waits")
 			assert.Zero(t, p.sink.Count())
 			p.Says("the next consumer did not take log records")
 
-			p.sink.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
+			p.sink.Answers(otlp.Always(otlp.Answer{}))
 			p.arrived(t)
-			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") == 0 }, "it has caught up")
+			harness.Eventually(t, func() bool { return p.Metric("audit_kill_file_bytes_behind") == 0 }, "the receiver has caught up")
 			assert.Zero(t, p.Metric("audit_kill_dropped"))
 			p.Stop()
 		})
@@ -136,26 +131,26 @@ func TestConsumerRefusesForGood(t *testing.T) {
 			p.Stop()
 			require.NotEmpty(t, refused)
 			assert.ElementsMatch(t, p.log.Want, append(refused, otlp.KeysOf(p.sink.Records())...),
-				"what was refused for good is not sent again, and nothing else is missing")
+				"what was refused permanently is not sent again, and nothing else is missing")
 		})
 	}
 }
 
-// What a consumer rejects of a request that it has taken must not be sent again
-// (OTLP specification, "Partial Success").
+// If a consumer accepts a request and rejects some of its records, the request must not be sent
+// again (OTLP specification, "Partial Success").
 func TestConsumerTakesAPart(t *testing.T) {
 	t.Parallel()
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
-			p := newPipeline(t, protocol, 1000, func(int, []otlp.Record) otlp.Answer { return otlp.Answer{Rejected: 1} })
+			p := newPipeline(t, protocol, 1000, otlp.Always(otlp.Answer{Rejected: 1}))
 			p.arrived(t)
 			p.Stop()
 		})
 	}
 }
 
-// A receiver that is told not to try again gives up, counts, and goes on.
+// Without retries, the receiver drops and counts refused log records, and goes on.
 func TestNoRetry(t *testing.T) {
 	t.Parallel()
 	sink, log := otlp.NewSink(t, "grpc"), auditlog.New(t)
@@ -179,7 +174,7 @@ func TestNoRetry(t *testing.T) {
 	c.Stop()
 }
 
-// A shutdown while the consumer refuses ends soon, and what was not taken is
+// If the consumer refuses, the collector still stops soon, and what was not accepted is
 // delivered after the next start.
 func TestShutdownWhileConsumerRefuses(t *testing.T) {
 	t.Parallel()
@@ -189,12 +184,12 @@ func TestShutdownWhileConsumerRefuses(t *testing.T) {
 		}
 		return otlp.Answer{Err: errBusy}
 	})
-	harness.Eventually(t, func() bool { return p.sink.Asked() > 4 }, "the consumer has refused")
+	harness.Eventually(t, func() bool { return p.sink.Requests() > 4 }, "the consumer has refused")
 	p.Stop()
 	before := p.sink.Count()
 	assert.Less(t, before, len(p.log.Want))
 
-	p.sink.Answers(func(int, []otlp.Record) otlp.Answer { return otlp.Answer{} })
+	p.sink.Answers(otlp.Always(otlp.Answer{}))
 	p.Collector = collector.Start(t, p.config)
 	otlp.AwaitAll(t, p.sink, p.log.Want)
 	p.Stop()

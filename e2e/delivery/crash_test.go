@@ -23,20 +23,20 @@ import (
 )
 
 const (
-	// crashes is how often the collector is killed.
+	// crashes is how many times the collector is killed.
 	crashes = 18
-	// seedVariable repeats the random choices of an earlier run.
+	// seedVariable is an environment variable with the seed of an earlier run, to repeat its random choices.
 	seedVariable = "AUDITKILL_E2E_SEED"
 )
 
-// Promised: kill -9 at any moment loses nothing, and what is delivered twice is
-// the same both times.
+// We promise that kill -9 at any moment loses nothing, and that duplicates equal the first
+// delivery.
 func TestKilledAtAnyMoment(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		events []auditlog.Event
-		// open are events that end only when nothing more has come for a
-		// while, so that the checkpoint must stay behind.
+		// open are events that are complete only after a timeout: the checkpoint must not
+		// move past them before.
 		open []auditlog.Event
 	}{
 		"auditd of today":     {events: auditlog.Kills(t)},
@@ -56,7 +56,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			for i := range crashes {
 				life := w.duration(30, 900)
 				if i%6 == 5 {
-					life = w.duration(2500, 3500) // longer than an event is waited for
+					life = w.duration(2500, 3500) // longer than the timeout of an event
 				}
 				for end := time.Now().Add(life); time.Now().Before(end); {
 					w.step(test.events, test.open)
@@ -79,14 +79,13 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// raggedWriter writes a log as badly as it can be written: in pieces that end
-// anywhere, the records of some events interleaved, rotated between any two
-// records.
+// raggedWriter writes a log in the worst possible way: in pieces that end anywhere, with interleaved
+// events, and with rotations between any two records.
 type raggedWriter struct {
 	log    *auditlog.Log
 	noise  []auditlog.Event
 	random *rand.Rand
-	// unwritten is the rest of a line that was begun.
+	// unwritten is the rest of a partly written line.
 	unwritten string
 	files     int
 }
@@ -108,7 +107,7 @@ func newRaggedWriter(t *testing.T) *raggedWriter {
 	}
 }
 
-// duration is a random number of milliseconds.
+// duration returns a random number of milliseconds.
 func (w *raggedWriter) duration(from, to int) time.Duration {
 	return time.Duration(from+w.random.IntN(to-from)) * time.Millisecond
 }
@@ -117,7 +116,7 @@ func (w *raggedWriter) pick(events []auditlog.Event) auditlog.Event {
 	return events[w.random.IntN(len(events))]
 }
 
-// step writes a few events, and takes the time that a host takes.
+// step writes a few events, and pauses as a real host does.
 func (w *raggedWriter) step(events, open []auditlog.Event) {
 	chosen := [][]string{w.log.Stamp(w.pick(w.noise))}
 	for range 1 + w.random.IntN(2) {
@@ -136,7 +135,7 @@ func (w *raggedWriter) step(events, open []auditlog.Event) {
 	time.Sleep(w.duration(0, 8))
 }
 
-// line writes one line, of which a part may stay behind until the next.
+// line writes one line. A part of it may be written only with the next line.
 func (w *raggedWriter) line(line string) {
 	text := w.unwritten + line
 	if w.random.IntN(300) == 0 {

@@ -26,7 +26,7 @@ var (
 	metricRow      = regexp.MustCompile("^`(otelcol|…)_")
 )
 
-// Each message in docs/troubleshooting.md is one of ours, or was seen by a test.
+// Each message in docs/troubleshooting.md is in our source, or a test expects it.
 func TestMessagesAreReal(t *testing.T) {
 	t.Parallel()
 	source := sourceText(t)
@@ -43,7 +43,7 @@ func TestMessagesAreReal(t *testing.T) {
 				if part = strings.TrimSpace(part); part == "" {
 					continue
 				}
-				if !strings.ContainsAny(match[1], " …") { // a word is in many a text
+				if !strings.ContainsAny(match[1], " …") { // a single word must be a whole literal: many texts contain it
 					part = "\n" + part + "\n"
 				}
 				assert.Contains(t, source, part, "%s", line)
@@ -54,8 +54,8 @@ func TestMessagesAreReal(t *testing.T) {
 	assert.Greater(t, checked, 50, "messages in the tables")
 }
 
-// sourceText is what all programs and tests have in quotes, with texts that are put
-// together from several joined. Names do not count: io.EOF is no message.
+// sourceText returns the string literals of all programs and tests, with concatenated literals
+// joined. Names do not count: io.EOF is no message.
 func sourceText(t *testing.T) source {
 	t.Helper()
 	text := new(strings.Builder)
@@ -84,7 +84,7 @@ func sourceText(t *testing.T) source {
 	return source(text.String())
 }
 
-// quoted is the text of literals that are added up.
+// quoted returns the text of a literal, or of concatenated literals.
 func quoted(expression ast.Expr) (string, bool) {
 	switch e := expression.(type) {
 	case *ast.BasicLit:
@@ -102,7 +102,7 @@ func quoted(expression ast.Expr) (string, bool) {
 	}
 }
 
-// source is a text that is too long to be printed when a test fails.
+// source is a text that is too long to print when a test fails.
 type source string
 
 // GoString implements fmt.GoStringer.

@@ -16,14 +16,14 @@ import (
 
 const quickElastic = `exporters: {elasticsearch: {timeout: 1s, retry: {initial_interval: 100ms, max_interval: 300ms}}}`
 
-// failsItems answers so to every document of a bulk request.
+// failsItems returns a behavior that rejects every document of a bulk request with this status.
 func failsItems(status int, kind string) faulty.Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, arrived []faulty.Arrival) []faulty.Arrival {
 		return faulty.AnswerBulk(w, arrived, func(int) *faulty.BulkItem { return &faulty.BulkItem{Status: status, Kind: kind} })
 	}
 }
 
-// failsSomeItems answers so to the documents with an even serial.
+// failsSomeItems returns a behavior that rejects the documents with an even serial.
 func failsSomeItems(status int, kind string) faulty.Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, arrived []faulty.Arrival) []faulty.Arrival {
 		return faulty.AnswerBulk(w, arrived, func(serial int) *faulty.BulkItem {
@@ -35,7 +35,7 @@ func failsSomeItems(status int, kind string) faulty.Behavior {
 	}
 }
 
-// What becomes of documents that Elasticsearch does not take.
+// What happens to documents that Elasticsearch does not accept.
 func TestBackendElasticsearch(t *testing.T) {
 	t.Parallel()
 	type outcome int
@@ -83,24 +83,24 @@ func TestBackendElasticsearch(t *testing.T) {
 			serials := c.Add(t, 4)
 			switch test.want {
 			case retried:
-				harness.Eventually(t, func() bool { return backend.Asked() >= 5 }, "it is tried again and again")
+				harness.Eventually(t, func() bool { return backend.Requests() >= 5 }, "the exporter retries")
 				promised = append(promised, serials...)
 			case dropped:
-				harness.Eventually(t, func() bool { return c.Metric("audit_kill_dropped") == counted+4 }, "it is counted")
-				c.Says("dropped log records: the next consumer refused them for good") // which it says now and then
+				harness.Eventually(t, func() bool { return c.Metric("audit_kill_dropped") == counted+4 }, "the records are counted as dropped")
+				c.Says("dropped log records: the next consumer refused them for good") // logged only now and then
 				counted += 4
 			case failed:
 				harness.Eventually(t, func() bool {
 					return c.ExporterMetric("elasticsearch_docs_processed", "failed_client") == refused+4
-				}, "it is counted")
+				}, "the documents are counted as failed")
 				c.SaysSince(t, said, "failed to index document")
 			}
 			c.SaysSince(t, said, test.says)
 			promised = recovers(t, backend, c, promised)
 			if test.want != retried {
-				assert.Zero(t, backend.Count(serials...), "what was refused for good is not sent again")
+				assert.Zero(t, backend.Count(serials...), "what was refused permanently is not sent again")
 			}
-			assert.Equal(t, counted, c.Metric("audit_kill_dropped"), "what was given up")
+			assert.Equal(t, counted, c.Metric("audit_kill_dropped"), "dropped log records")
 		})
 	}
 	c.Stop()

@@ -20,24 +20,24 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// quickAgent makes short what takes long in configs/agent.yaml.
+// quickAgent shortens the timeouts and intervals of configs/agent.yaml.
 const quickAgent = `exporters: {otlp_grpc: {timeout: 2s, sending_queue: {batch: {flush_timeout: 100ms}}, ` +
 	`retry_on_failure: {initial_interval: 100ms, max_interval: 300ms}}}`
 
-// noTLS makes it speak to something without certificates, and without compression.
+// noTLS makes an agent send without TLS and without compression.
 const noTLS = `exporters: {otlp_grpc: {compression: none, tls: {insecure: true, ca_file: "", cert_file: "", key_file: ""}}}`
 
 var addressPattern = regexp.MustCompile(`[\d.]+:\d+`)
 
-// What becomes of data that a gateway does not take over OTLP/gRPC.
+// What happens to data that a gateway does not accept over OTLP/gRPC.
 func TestGatewayRefuses(t *testing.T) {
 	t.Parallel()
 	sink := otlp.NewSink(t, "grpc")
 	address := addressPattern.FindString(sink.Exporter)
 	agent := shipped.StartReading(t, "configs/agent.yaml", map[string]string{"GATEWAY_ENDPOINT": address},
 		shipped.Overlay(t, quickAgent), shipped.Overlay(t, noTLS))
-	answers := func(said otlp.Answer) func(int, []otlp.Record) otlp.Answer {
-		return func(int, []otlp.Record) otlp.Answer { return said }
+	refuses := func(code codes.Code) func(int, []otlp.Record) otlp.Answer {
+		return otlp.Always(otlp.Answer{Err: status.Error(code, "no")})
 	}
 	tests := []struct {
 		name    string
@@ -45,17 +45,17 @@ func TestGatewayRefuses(t *testing.T) {
 		dropped bool
 		says    string
 	}{
-		{"canceled", answers(otlp.Answer{Err: status.Error(codes.Canceled, "no")}), false, "Canceled"},
-		{"invalid", answers(otlp.Answer{Err: status.Error(codes.InvalidArgument, "no")}), true, "InvalidArgument"},
-		{"too late", answers(otlp.Answer{Err: status.Error(codes.DeadlineExceeded, "no")}), false, "DeadlineExceeded"},
-		{"forbidden", answers(otlp.Answer{Err: status.Error(codes.PermissionDenied, "no")}), true, "PermissionDenied"},
-		{"who are you", answers(otlp.Answer{Err: status.Error(codes.Unauthenticated, "no")}), true, "Unauthenticated"},
-		{"exhausted", answers(otlp.Answer{Err: status.Error(codes.ResourceExhausted, "no")}), true, "ResourceExhausted"},
-		{"aborted", answers(otlp.Answer{Err: status.Error(codes.Aborted, "no")}), false, "Aborted"},
-		{"not OTLP", answers(otlp.Answer{Err: status.Error(codes.Unimplemented, "no")}), true, "Unimplemented"},
-		{"internal", answers(otlp.Answer{Err: status.Error(codes.Internal, "no")}), true, "Internal"},
-		{"unavailable", answers(otlp.Answer{Err: status.Error(codes.Unavailable, "no")}), false, "Unavailable"},
-		{"unauthorized by a proxy", answers(otlp.Answer{Err: status.Error(codes.Unknown, "no")}), true, "Unknown"},
+		{"canceled", refuses(codes.Canceled), false, "Canceled"},
+		{"invalid", refuses(codes.InvalidArgument), true, "InvalidArgument"},
+		{"too late", refuses(codes.DeadlineExceeded), false, "DeadlineExceeded"},
+		{"forbidden", refuses(codes.PermissionDenied), true, "PermissionDenied"},
+		{"who are you", refuses(codes.Unauthenticated), true, "Unauthenticated"},
+		{"exhausted", refuses(codes.ResourceExhausted), true, "ResourceExhausted"},
+		{"aborted", refuses(codes.Aborted), false, "Aborted"},
+		{"not OTLP", refuses(codes.Unimplemented), true, "Unimplemented"},
+		{"internal", refuses(codes.Internal), true, "Internal"},
+		{"unavailable", refuses(codes.Unavailable), false, "Unavailable"},
+		{"unauthorized by a proxy", refuses(codes.Unknown), true, "Unknown"},
 		{"hangs", func(int, []otlp.Record) otlp.Answer {
 			time.Sleep(3 * time.Second) // longer than the agent waits
 			return otlp.Answer{Err: errBusy}
@@ -76,16 +76,16 @@ func TestGatewayRefuses(t *testing.T) {
 			serials := agent.Add(t, 3)
 			if test.dropped {
 				failed += 3
-				harness.Eventually(t, func() bool { return agent.ExporterMetric("exporter_send_failed_log_records") == failed }, "it is counted")
+				harness.Eventually(t, func() bool { return agent.ExporterMetric("exporter_send_failed_log_records") == failed }, "the records are counted as dropped")
 				agent.SaysSince(t, said, "Exporting failed. Dropping data.", test.says)
 			} else {
 				agent.SaysSince(t, said, "Exporting failed. Will retry the request after interval.", test.says)
 				promised = append(promised, serials...)
 			}
-			sink.Answers(answers(otlp.Answer{}))
+			sink.Answers(otlp.Always(otlp.Answer{}))
 			promised = append(promised, agent.Add(t, 1)...)
-			harness.Eventually(t, func() bool { return len(arrived()) >= len(promised) }, "what is promised arrives")
-			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "what was given up")
+			harness.Eventually(t, func() bool { return len(arrived()) >= len(promised) }, "all promised records arrive")
+			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "dropped log records")
 		})
 	}
 	agent.Stop()
@@ -95,7 +95,7 @@ func TestGatewayRefuses(t *testing.T) {
 	assert.Len(t, arrived(), len(promised), "nothing else arrives")
 }
 
-// A gateway that holds nothing itself tells its agents how Elasticsearch is.
+// A gateway without a queue passes the errors of Elasticsearch on to its agents.
 func TestGatewayBeforeBadElasticsearch(t *testing.T) {
 	t.Parallel()
 	backend := faulty.New(t)
@@ -124,19 +124,19 @@ func TestGatewayBeforeBadElasticsearch(t *testing.T) {
 			serials := agent.Add(t, 3)
 			if test.dropped {
 				failed += 3
-				harness.Eventually(t, func() bool { return agent.ExporterMetric("exporter_send_failed_log_records") == failed }, "it is counted")
+				harness.Eventually(t, func() bool { return agent.ExporterMetric("exporter_send_failed_log_records") == failed }, "the records are counted as dropped")
 			} else {
 				promised = append(promised, serials...)
 			}
 			agent.SaysSince(t, said, "Exporting failed.", test.says)
 			promised = recovers(t, backend, agent, promised)
-			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "what was given up")
+			assert.Equal(t, failed, agent.ExporterMetric("exporter_send_failed_log_records"), "dropped log records")
 		})
 	}
 	t.Run("is killed while documents are refused", func(t *testing.T) {
 		backend.Behaves(failsItems(http.StatusTooManyRequests, "cluster_block_exception"))
 		promised = append(promised, agent.Add(t, 3)...)
-		harness.Eventually(t, func() bool { return backend.Asked() > 5 }, "it is tried")
+		harness.Eventually(t, func() bool { return backend.Requests() > 5 }, "the gateway retries")
 		gateway.Kill()
 		backend.Behaves(nil)
 		gateway.Restart()
@@ -144,7 +144,7 @@ func TestGatewayBeforeBadElasticsearch(t *testing.T) {
 	})
 }
 
-// Who has too little memory refuses, and nothing is lost.
+// With too little memory, an agent or a gateway refuses data, and nothing is lost.
 func TestTooLittleMemory(t *testing.T) {
 	t.Parallel()
 	const enough, little = "MEMORY_LIMIT_MIB=256", "MEMORY_LIMIT_MIB=1"
@@ -161,7 +161,7 @@ func TestTooLittleMemory(t *testing.T) {
 			gateway.Agent["MEMORY_LIMIT_MIB"] = limit("agent")
 			agent := shipped.StartReading(t, "configs/agent.yaml", gateway.Agent, shipped.Overlay(t, quickAgent))
 			var promised []int
-			// The first look at the memory is after a second.
+			// The memory limiter checks the memory only once a second.
 			harness.Until(t, func() bool { return agent.Output.Contains("data refused due to high memory usage") }, func() {
 				promised = append(promised, agent.Add(t, 10)...)
 			}, "data is refused")

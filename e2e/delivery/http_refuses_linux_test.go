@@ -14,7 +14,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// What becomes of data that a backend does not take over OTLP/HTTP.
+// What happens to data that a backend does not accept over OTLP/HTTP.
 func TestBackendOverHTTP(t *testing.T) {
 	t.Parallel()
 	const protobuf = "application/x-protobuf"
@@ -22,7 +22,7 @@ func TestBackendOverHTTP(t *testing.T) {
 	const (
 		retried outcome = iota
 		dropped
-		believed // the exporter takes it for delivered
+		believed // the exporter counts it as delivered
 	)
 	backend := faulty.New(t)
 	tests := []struct {
@@ -63,29 +63,29 @@ func TestBackendOverHTTP(t *testing.T) {
 			serials := c.Add(t, 3)
 			switch test.want {
 			case retried:
-				harness.Eventually(t, func() bool { return backend.Asked() >= 2 }, "it is tried again")
+				harness.Eventually(t, func() bool { return backend.Requests() >= 2 }, "the exporter retries")
 				c.SaysSince(t, said, "Exporting failed. Will retry the request after interval.", test.says, backend.Server.URL)
 				promised = append(promised, serials...)
 			case dropped:
-				harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_send_failed_log_records") == failed+3 }, "it is counted")
+				harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_send_failed_log_records") == failed+3 }, "the records are counted as dropped")
 				c.SaysSince(t, said, "Exporting failed. Dropping data.", test.says, `"dropped_items"`)
 			case believed:
-				harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_sent_log_records") == sent+3 }, "it is taken for sent")
+				harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_sent_log_records") == sent+3 }, "the records are counted as sent")
 				c.SaysSince(t, said, test.says)
 			}
 			promised = recovers(t, backend, c, promised)
 			if test.want != retried {
-				assert.Zero(t, backend.Count(serials...), "what was refused for good is not sent again")
+				assert.Zero(t, backend.Count(serials...), "what was refused permanently is not sent again")
 				failed += map[outcome]int{dropped: 3}[test.want]
 			}
-			assert.Equal(t, failed, c.ExporterMetric("exporter_send_failed_log_records"), "what was given up")
+			assert.Equal(t, failed, c.ExporterMetric("exporter_send_failed_log_records"), "dropped log records")
 		})
 	}
 	assert.Zero(t, c.Metric("audit_kill_dropped"), "the receiver has handed on everything")
 	c.Stop()
 }
 
-// recovers lets a backend be well again, and returns what has arrived then: all that is promised, and one record more.
+// recovers makes a backend healthy again. It adds one record, waits until all promised ones arrive, and returns them.
 func recovers(t *testing.T, backend *faulty.Backend, c *shipped.Reader, promised []int) []int {
 	t.Helper()
 	backend.Behaves(nil)

@@ -28,11 +28,11 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// Whatever of agents, gateway and backend stops or is killed: what was promised
-// arrives, and what arrives twice can be told by its uid.
+// Whichever of agents, gateway and backend is stopped or killed: what was promised arrives,
+// and duplicates have the same uid.
 
-// chain is an agent that reads a log, one that sees what is sent, their gateway and
-// its backend.
+// chain has an agent that reads a log, one that traces signals, their gateway and its
+// backend.
 type chain struct {
 	t               *testing.T
 	backend         *victorialogs.VictoriaLogs
@@ -52,7 +52,7 @@ func newChain(t *testing.T) *chain {
 	return c
 }
 
-// write lets the log grow, until the agent has taken all of it.
+// write appends events to the log, and waits until the agent has read them.
 func (c *chain) write() {
 	c.t.Helper()
 	kill := auditlog.SingleKill(c.t)
@@ -62,52 +62,52 @@ func (c *chain) write() {
 	harness.Eventually(c.t, func() bool { return c.reading.Metric("audit_kill_file_bytes_behind") == 0 }, "the agent has read the log")
 }
 
-// passing writes to the log, and returns once the gateway has taken some of it.
+// passing appends events to the log, and waits until the gateway has accepted most of them.
 func (c *chain) passing() {
 	c.t.Helper()
 	sent := func() int { return c.reading.ExporterMetric("exporter_sent_log_records") }
 	before := c.counted(sent)
 	c.write()
-	harness.Eventually(c.t, func() bool { return sent() > before+someEvents/2 }, "the gateway has taken it")
+	harness.Eventually(c.t, func() bool { return sent() > before+someEvents/2 }, "the gateway has accepted the events")
 }
 
-// counted is what a counter tells; some time passes if its collector is busy.
+// counted returns the value of a counter. It waits if the collector is busy.
 func (c *chain) counted(counter func() int) (count int) {
 	c.t.Helper()
-	harness.Eventually(c.t, func() bool { count = counter(); return count >= 0 }, "a collector tells what it counts")
+	harness.Eventually(c.t, func() bool { count = counter(); return count >= 0 }, "a collector serves its metrics")
 	return count
 }
 
-// meanwhile lets a second of signals go by.
+// meanwhile waits until a second of signals has been captured.
 func (c *chain) meanwhile() {
 	c.t.Helper()
 	signals := func() int { return c.seeing.MetricOf("audit_kill_events", `event_name="kill.signal"`) }
 	before := c.counted(signals)
-	harness.Eventually(c.t, func() bool { return signals() >= before+signalRate }, "signals are sent")
+	harness.Eventually(c.t, func() bool { return signals() >= before+signalRate }, "signals are captured")
 }
 
-// settle waits until the backend has all on disk that it has acknowledged, which it
-// promises only some seconds later, while the gateway stands still.
+// settle stops the gateway, and waits until the backend has everything on disk that it has
+// acknowledged: it guarantees that only after some seconds.
 func (c *chain) settle() {
 	c.t.Helper()
 	gateway := c.gateway.Command.Process
 	require.NoError(c.t, gateway.Signal(unix.SIGSTOP))
-	c.t.Cleanup(func() { _ = gateway.Signal(unix.SIGCONT) }) // or it would not end
+	c.t.Cleanup(func() { _ = gateway.Signal(unix.SIGCONT) }) // a stopped process would not end
 	harness.Eventually(c.t, func() bool {
 		metrics, err := c.backend.Get("/metrics", nil)
 		return err == nil && bytes.Contains(metrics, []byte("\nvl_storage_rows{type=\"storage/inmemory\"} 0\n"))
-	}, "VictoriaLogs has all on disk")
+	}, "VictoriaLogs has everything on disk")
 }
 
 const (
-	// signalRate is how many are sent in a second.
+	// signalRate is how many signals are sent per second.
 	signalRate = 200
-	// someEvents are written at a time.
+	// someEvents is how many events are written at a time.
 	someEvents = 300
 )
 
-// outages are what happens one after the other, each with events before, while and
-// after it lasts.
+// outages happen one after the other. Events are written before, during and after
+// each.
 var outages = []struct {
 	name string
 	of   func(c *chain)
@@ -195,11 +195,11 @@ func TestNothingIsLost(t *testing.T) {
 	c.await(seen, sent)
 	c.assertSame(seen)
 	rows := c.assertSame(read)
-	assertTold(t, rows, collector.Replay(t, c.log.Path, ""))
+	assertDelivered(t, rows, collector.Replay(t, c.log.Path, ""))
 }
 
-// sends has an order carried out again and again, until the test ends or stop is called,
-// which tells how many signals these were.
+// sends has a sender repeat an order until the test ends or stop is called. stop returns how many
+// signals were sent.
 func sends(t *testing.T, s *process.Sender, order orders.Order) (stop func() int) {
 	t.Helper()
 	var over atomic.Bool
@@ -220,7 +220,7 @@ func sends(t *testing.T, s *process.Sender, order orders.Order) (stop func() int
 	return stop
 }
 
-// await waits until so many different events have arrived.
+// await waits until this many different events have arrived.
 func (c *chain) await(query string, count int) {
 	c.t.Helper()
 	var arrived string
@@ -235,14 +235,14 @@ func (c *chain) await(query string, count int) {
 	require.Equal(c.t, strconv.Itoa(count), arrived, "%s", query)
 }
 
-// assertSame checks that rows of the same uid are the same, and returns one of each.
+// assertSame checks that rows with the same uid are equal, and returns one for each uid.
 func (c *chain) assertSame(query string) map[string]map[string]string {
 	c.t.Helper()
 	rows, all := make(map[string]map[string]string), c.backend.Ask(query)
 	for _, row := range all {
 		uid := row["log.record.uid"]
 		if first := rows[uid]; first != nil {
-			require.Equal(c.t, first, row, "a log record delivered twice is the same both times")
+			require.Equal(c.t, first, row, "a duplicate equals the first delivery")
 		}
 		rows[uid] = row
 	}
@@ -250,13 +250,12 @@ func (c *chain) assertSame(query string) map[string]map[string]string {
 	return rows
 }
 
-// assertTold compares what arrived with what a collector delivers without any outage.
-func assertTold(t *testing.T, rows map[string]map[string]string, records []otlp.Record) {
+// assertDelivered compares what arrived with what a collector delivers without an outage.
+func assertDelivered(t *testing.T, rows map[string]map[string]string, records []otlp.Record) {
 	t.Helper()
 	assert.Len(t, records, len(rows))
 	for _, r := range records {
-		uid, _ := r.Attributes["log.record.uid"].(string)
-		row := rows[uid]
+		row := rows[r.Text("log.record.uid")]
 		require.Equal(t, r.Body, row["_msg"])
 		require.Equal(t, r.Event, row["event.name"])
 		require.True(t, r.Time.Equal(backend.TimeOf(t, row)), "%v %v", r.Time, row)

@@ -23,9 +23,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// The queue's disk is full, not there, or holds something else.
+// The disk of the queue is full, missing, or has something else on it.
 
-// mountSmall returns a folder with so much room.
+// mountSmall returns a folder with a file system of this size.
 func mountSmall(t *testing.T, size string) string {
 	t.Helper()
 	path := t.TempDir()
@@ -35,15 +35,15 @@ func mountSmall(t *testing.T, size string) string {
 	return path
 }
 
-// queueFile is the file with the queue of configs/agent-loki.yaml.
+// queueFile is the name of the file with the queue of configs/agent-loki.yaml.
 const queueFile = "exporter_otlp_http__logs"
 
-// givenUp is what the exporter's queue says of records that it has lost because it could not write: to read one
-// it has to write that it does (exporterhelper, persistentQueue.getNextItem).
+// givenUp matches what the exporter's queue logs about records that it lost because it could not write. Even to read
+// a record it has to write (exporterhelper, persistentQueue.getNextItem).
 var givenUp = regexp.MustCompile(`Error deleting item from queue|Errors occurred while moving items for dispatching back to queue`)
 
-// A queue that has no room left, because others use the disk, says so, and survives. It may lose what it has in
-// hand, which it tells; what waits in the log does arrive once there is room.
+// A queue that has no room left, because others use the disk, logs that, and survives. It may lose the records
+// that it is handling, which it logs. What waits in the audit log arrives once there is room.
 func TestDiskFullUnderQueue(t *testing.T) {
 	t.Parallel()
 	tests := map[string]func(*shipped.Reader){
@@ -71,8 +71,8 @@ func TestDiskFullUnderQueue(t *testing.T) {
 			backend.Arrive(t, waiting)
 			harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_queue_size") == 0 }, "the queue is empty")
 			if lost := len(queued) - backend.Count(queued...); lost > 0 {
-				t.Logf("the queue has lost %d of %d", lost, len(queued))
-				assert.Regexp(t, givenUp, before+c.Output.String(), "a loss is told")
+				t.Logf("the queue lost %d of %d records", lost, len(queued))
+				assert.Regexp(t, givenUp, before+c.Output.String(), "a loss is logged")
 			}
 			assert.Zero(t, c.Metric("audit_kill_dropped"))
 			c.Stop()
@@ -80,7 +80,8 @@ func TestDiskFullUnderQueue(t *testing.T) {
 	}
 }
 
-// What does not fit into the queue waits in the log; as long as the disk holds the whole queue nothing is lost.
+// What does not fit into the queue waits in the audit log. As long as the disk has room for the whole queue, nothing
+// is lost.
 func TestQueueFull(t *testing.T) {
 	t.Parallel()
 	backend := faulty.New(t)
@@ -104,7 +105,7 @@ func TestQueueFull(t *testing.T) {
 	c.Stop()
 }
 
-// A storage that cannot be used is told at the start.
+// The collector refuses to start with an unusable storage, and logs why.
 func TestBadStorage(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -145,8 +146,8 @@ func TestBadStorage(t *testing.T) {
 	}
 }
 
-// With a queue that was damaged the collector does not start, even with file_storage's recreate: bbolt looks
-// through the file in a goroutine of its own, where nobody can catch its panic. Without the file it does.
+// The collector does not start with a damaged queue, even with file_storage's recreate: bbolt reads the file in a
+// goroutine of its own, whose panic cannot be recovered. Without the file, the collector starts.
 func TestDamagedQueue(t *testing.T) {
 	t.Parallel()
 	backend, directory := faulty.New(t), t.TempDir()
@@ -155,14 +156,14 @@ func TestDamagedQueue(t *testing.T) {
 		"LOKI_ENDPOINT": backend.Server.URL, "STORAGE_DIRECTORY": directory,
 	}, shipped.Overlay(t, shipped.QuickOTLP))
 	c.Add(t, 1000)
-	harness.Eventually(t, func() bool { return backend.Asked() > 0 }, "the queue is filled")
+	harness.Eventually(t, func() bool { return backend.Requests() > 0 }, "the queue is filled")
 	c.Stop()
 	path := filepath.Join(directory, queueFile)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	file, err := os.OpenFile(path, os.O_WRONLY, 0)
 	require.NoError(t, err)
-	_, err = file.WriteAt(make([]byte, info.Size()-8192), 8192) // all but the two pages with metadata
+	_, err = file.WriteAt(make([]byte, info.Size()-8192), 8192) // everything after the two pages with metadata
 	require.NoError(t, err)
 	require.NoError(t, file.Close())
 

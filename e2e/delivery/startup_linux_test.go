@@ -20,16 +20,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// What goes wrong when an agent is installed, and what is said when it is stopped, in
-// the words of docs/troubleshooting.md.
+// What can go wrong when an agent is installed, and what it logs when it is stopped. The messages are
+// those of docs/troubleshooting.md.
 
-// startUp is an agent that is about to be started, and what it is to find there.
+// startUp is the environment of an agent that is about to be started.
 type startUp struct {
 	environment map[string]string
 	options     []func(*exec.Cmd)
 }
 
-// newStartUp is that of an agent that would start.
+// newStartUp returns an environment in which an agent starts.
 func newStartUp(t *testing.T) *startUp {
 	t.Helper()
 	s := &startUp{environment: certificates.New(t).Environment()}
@@ -40,7 +40,7 @@ func newStartUp(t *testing.T) *startUp {
 	return s
 }
 
-// byNobody has it started by a user who may read the certificates.
+// byNobody has the agent run as the user nobody, which may read the certificates.
 func (s *startUp) byNobody(t *testing.T) {
 	t.Helper()
 	harness.NeedRoot(t)
@@ -51,7 +51,7 @@ func (s *startUp) byNobody(t *testing.T) {
 	s.options = append(s.options, collector.AsNobody(t))
 }
 
-// occupied is an address where somebody listens.
+// occupied returns an address that is in use.
 func occupied(t *testing.T) *net.TCPAddr {
 	t.Helper()
 	address, ok := mute(t).Addr().(*net.TCPAddr)
@@ -59,7 +59,7 @@ func occupied(t *testing.T) *net.TCPAddr {
 	return address
 }
 
-func TestTellsWhyItDoesNotStart(t *testing.T) {
+func TestReportsWhyItDoesNotStart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		prepare func(t *testing.T, s *startUp)
@@ -70,7 +70,7 @@ func TestTellsWhyItDoesNotStart(t *testing.T) {
 			s.byNobody(t)
 			require.NoError(t, os.Chmod(s.environment["TLS_KEY_FILE"], 0o600))
 		}, []string{"failed to load TLS cert and key: open ", "key.pem: permission denied"}},
-		"the state of root, who has tried it by hand": {func(t *testing.T, s *startUp) {
+		"files of root, which ran the collector by hand": {func(t *testing.T, s *startUp) {
 			t.Helper()
 			s.byNobody(t)
 			shipped.StartReading(t, "configs/agent.yaml", s.environment).Stop()
@@ -110,8 +110,8 @@ func TestTellsWhyItDoesNotStart(t *testing.T) {
 	}
 }
 
-// What a stop gives up during an outage is dropped from memory only: it is in the
-// queue on disk, and comes after the next start.
+// What a stop drops during an outage is dropped only from memory: it is still in the queue
+// on disk, and arrives after the next start.
 func TestWhatAStopDropsComesLater(t *testing.T) {
 	t.Parallel()
 	backend := faulty.New(t)

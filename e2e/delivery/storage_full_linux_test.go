@@ -22,8 +22,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// The folder of the storage extension has no room left. That must not keep an
-// event from being delivered.
+// The folder of the storage extension has no room left. Events must be delivered
+// nevertheless.
 
 func storageConfig(log *auditlog.Log, sink *otlp.Sink, directory string) collector.Config {
 	return collector.Config{
@@ -33,7 +33,7 @@ func storageConfig(log *auditlog.Log, sink *otlp.Sink, directory string) collect
 	}
 }
 
-// startStored starts a collector, and waits until the checkpoint of a first event is on its disk.
+// startStored starts a collector, and waits until the checkpoint of a first event is stored.
 func startStored(t *testing.T) (*collector.Collector, *smallDisk, *auditlog.Log, *otlp.Sink) {
 	t.Helper()
 	disk, log, sink := newSmallDisk(t), auditlog.New(t), otlp.NewSink(t, "grpc")
@@ -53,7 +53,7 @@ func TestStorageFull(t *testing.T) {
 		log.Add(kill)
 	}
 	otlp.AwaitAll(t, sink, log.Want)
-	harness.Eventually(t, func() bool { return c.Metric("audit_kill_checkpoint_errors") > 0 }, "it is counted")
+	harness.Eventually(t, func() bool { return c.Metric("audit_kill_checkpoint_errors") > 0 }, "the error is counted")
 	c.Says("make room for the storage extension")
 	c.Says("no space left on device")
 	log.Add(kill)
@@ -63,18 +63,18 @@ func TestStorageFull(t *testing.T) {
 	log.Add(kill)
 	otlp.AwaitAll(t, sink, log.Want)
 	c.Stop()
-	assert.Equal(t, log.Want, otlp.KeysOf(sink.Records()), "each log record once")
+	assert.Equal(t, log.Want, otlp.KeysOf(sink.Records()), "each log record arrives once")
 
-	// The checkpoint has moved on: nothing comes again.
+	// The checkpoint has moved on: nothing is delivered again.
 	c = collector.Start(t, storageConfig(log, sink, disk.path))
 	c.Ready()
 	log.Add(kill)
 	otlp.AwaitAll(t, sink, log.Want)
 	c.Stop()
-	assert.Equal(t, log.Want, otlp.KeysOf(sink.Records()), "each log record once")
+	assert.Equal(t, log.Want, otlp.KeysOf(sink.Records()), "each log record arrives once")
 }
 
-// A crash while the storage is full costs duplicates, and nothing else.
+// A crash while the storage is full leads only to duplicates.
 func TestKilledWhileStorageIsFull(t *testing.T) {
 	t.Parallel()
 	c, disk, log, sink := startStored(t)
@@ -114,8 +114,8 @@ func (d *smallDisk) database() string { return filepath.Join(d.path, "receiver_a
 
 func (d *smallDisk) filler() string { return filepath.Join(d.path, "filler") }
 
-// await waits until the collector has stored that it has read the whole log,
-// after which it stores no more until there is something new.
+// await waits until the collector has stored that it has read the whole log. It then stores nothing
+// until something new is written.
 func (d *smallDisk) await(t *testing.T, log *auditlog.Log) {
 	t.Helper()
 	info, err := log.File.Stat()
@@ -127,9 +127,9 @@ func (d *smallDisk) await(t *testing.T, log *auditlog.Log) {
 	}, "the checkpoint is stored")
 }
 
-// fill leaves no room. The database uses pages again that it has freed, so these
-// have to be given back first; on a file system that copies what it overwrites,
-// as btrfs and ZFS do, that is not needed.
+// fill leaves no room on the disk. The database reuses the pages that it has freed, so these are
+// returned to the file system first. Copy-on-write file systems such as btrfs and ZFS do not need
+// that.
 func (d *smallDisk) fill(t *testing.T) {
 	t.Helper()
 	if file, err := os.OpenFile(d.database(), os.O_RDWR, 0); err == nil {
@@ -155,9 +155,9 @@ func (d *smallDisk) empty(t *testing.T) {
 
 type page struct{ offset, size int64 }
 
-// freePages returns the pages of a bbolt database that hold nothing: all but
-// the two with its metadata and the one with its only value (bbolt, db.go, type
-// meta; the storage extension does not store a list of free pages).
+// freePages returns the free pages of a bbolt database: all but the two with its
+// metadata and the one with its only value (bbolt, db.go, type meta; the storage
+// extension does not store a list of free pages).
 func freePages(t *testing.T, file *os.File) []page {
 	t.Helper()
 	info, err := file.Stat()

@@ -20,11 +20,11 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// What is said about the shipped configurations.
+// The documentation of the shipped configurations.
 
 var environmentVariable = regexp.MustCompile(`\$\{env:(\w+)`)
 
-// sample is a value that a variable may have.
+// sample returns a value that a variable may have.
 func sample(variable string) string {
 	switch {
 	case strings.HasSuffix(variable, "_ENDPOINT") && !strings.HasPrefix(variable, "GATEWAY") &&
@@ -38,11 +38,11 @@ func sample(variable string) string {
 	return "/some/value" // a path, a token
 }
 
-// Every variable that a configuration reads may be set, and a page of the documentation
-// says what it is for.
+// Every environment variable that a configuration uses can be set, and the documentation
+// mentions it.
 func TestVariablesOfConfigs(t *testing.T) {
 	t.Parallel()
-	documented := make(map[string]bool) // what stands alone in the style of code
+	documented := make(map[string]bool) // names that are formatted as code
 	pages, err := filepath.Glob(harness.Path("docs/*.md"))
 	require.NoError(t, err)
 	for _, page := range append(pages, harness.Path("README.md")) {

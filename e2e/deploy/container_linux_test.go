@@ -21,9 +21,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// The image, and the pods that run it, without anything that runs containers.
+// The image, and the pods that run it. The tests need no container runtime: this program does its part,
+// see sandbox_linux_test.go.
 
-// image is what the last stage of a Dockerfile makes.
+// image is the result of the last stage of the Dockerfile.
 type image struct {
 	root string
 	uid  int
@@ -31,7 +32,7 @@ type image struct {
 	entrypoint, command []string
 }
 
-// readImage does what the last stage of the Dockerfile says.
+// readImage builds the image: it does what the last stage of the Dockerfile says.
 func readImage(t *testing.T) image {
 	t.Helper()
 	shell(t, "make", "-C", harness.Path(), "binary")
@@ -84,7 +85,8 @@ func (i *image) copy(t *testing.T, words []string, built map[string]string) {
 	}
 }
 
-// volumes returns what the kubelet would mount, and makes what it is mounted on. The owner is that of the state.
+// volumes returns the mounts that the kubelet would make, and creates the mount points in the image. owner owns the
+// volume with the state.
 func (i *image) volumes(t *testing.T, p pod, owner int, log []bind) (binds []bind) {
 	t.Helper()
 	host := map[string]string{"config": harness.Path("configs/agent.yaml"), "tls": p.secret(t), "state": t.TempDir()}
@@ -97,7 +99,7 @@ func (i *image) volumes(t *testing.T, p pod, owner int, log []bind) (binds []bin
 	for _, b := range log {
 		host["log"] = b.From
 	}
-	if _, err := os.Stat(host["machine-id"]); os.IsNotExist(err) { // as in a container
+	if _, err := os.Stat(host["machine-id"]); os.IsNotExist(err) { // the test runs in a container
 		host["machine-id"] = filepath.Join(t.TempDir(), "machine-id")
 		require.NoError(t, os.WriteFile(host["machine-id"], []byte("0123456789abcdef0123456789abcdef\n"), 0o644))
 	}
@@ -106,7 +108,7 @@ func (i *image) volumes(t *testing.T, p pod, owner int, log []bind) (binds []bin
 		require.NoError(t, err)
 		binds = append(binds, bind{from, mount.MountPath})
 	}
-	binds = append(binds, bind{"/sys", "/sys"}) // as every container has it
+	binds = append(binds, bind{"/sys", "/sys"}) // as in every container
 	for _, b := range append(binds, bind{"/proc", "/proc"}) {
 		info, err := os.Stat(b.From)
 		require.NoError(t, err)
@@ -120,7 +122,7 @@ func (i *image) volumes(t *testing.T, p pod, owner int, log []bind) (binds []bin
 	return binds
 }
 
-// secret returns a folder with the certificates, as the kubelet makes it of the pod's Secret.
+// secret returns a folder with the certificates, as the kubelet creates it from the pod's Secret.
 func (p *pod) secret(t *testing.T) string {
 	t.Helper()
 	directory, made := harness.PublicDir(t), certificates.New(t)
@@ -146,13 +148,13 @@ func (p *pod) environment(t *testing.T) []string {
 	for _, variable := range p.Containers[0].Env {
 		environment[variable.Name] = strings.ReplaceAll(variable.Value, "$(POD_IP)", "0.0.0.0")
 	}
-	if p.HostNetwork { // of this machine, where others may listen
+	if p.HostNetwork { // other programs may use these ports of the host
 		environment["HEALTH_ENDPOINT"], environment["METRICS_PORT"] = harness.FreeAddress(t), strconv.Itoa(harness.FreePort(t))
 	}
 	return assignments(environment)
 }
 
-// existingGroup returns the first of these that this machine has.
+// existingGroup returns the first of these groups that this machine has.
 func existingGroup(t *testing.T, names ...string) string {
 	t.Helper()
 	for _, name := range names {
@@ -164,8 +166,8 @@ func existingGroup(t *testing.T, names ...string) string {
 	return ""
 }
 
-// The DaemonSets' pods, with their capabilities, namespaces and volumes and no others, see
-// a kill. They tell us, and a gateway that is not there.
+// The pods of the DaemonSets, with exactly their capabilities, namespaces and volumes, report a kill. They
+// print it here, and send it to a gateway that does not exist.
 func TestPodSeesAKill(t *testing.T) {
 	pods := make(map[string]deployedSource)
 	for _, source := range deployedSources {
@@ -185,7 +187,7 @@ func TestPodSeesAKill(t *testing.T) {
 				"--config=yaml:service::pipelines::traces::exporters: [otlp_grpc, debug]")
 			s.Environment = agent.environment(t)
 			s.UID = *agent.Containers[0].SecurityContext.RunAsUser
-			if source.logGroup != "" { // what the manifest says about it
+			if source.logGroup != "" { // as a comment in the manifest suggests
 				group, err := user.LookupGroup(source.logGroup)
 				require.NoError(t, err)
 				s.UID, s.GID = 65532, harness.Number(group.Gid)
@@ -222,7 +224,7 @@ func TestPodSeesAKill(t *testing.T) {
 	}
 }
 
-// The image needs nothing of the host to start, as nobody in particular.
+// The image starts without anything of the host, as its unprivileged user.
 func TestImageStartsByItself(t *testing.T) {
 	harness.NeedRoot(t)
 	i := readImage(t)

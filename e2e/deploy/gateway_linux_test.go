@@ -25,9 +25,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// A gateway as it is deployed, and how much it may take.
+// A gateway as it is deployed, and its limits for memory and disk.
 
-// deployedGateway is the environment of one, with a backend behind it and an agent before it.
+// deployedGateway is the environment of a gateway, with a backend that it sends to.
 type deployedGateway struct {
 	port        int
 	backend     *faulty.Backend
@@ -46,7 +46,7 @@ func newDeployedGateway(t *testing.T) *deployedGateway {
 	return g
 }
 
-// handsOn asserts that what an agent sends arrives at the backend.
+// handsOn asserts that what an agent sends to the gateway arrives at the backend.
 func (g *deployedGateway) handsOn(t *testing.T) {
 	t.Helper()
 	environment := g.made.Environment()
@@ -54,7 +54,7 @@ func (g *deployedGateway) handsOn(t *testing.T) {
 	g.backend.Arrive(t, shipped.StartReading(t, "configs/agent.yaml", environment).Add(t, 10))
 }
 
-// assignments are those of an environment, one NAME=value each.
+// assignments returns the variables of an environment as NAME=value, sorted.
 func assignments(environment map[string]string) []string {
 	var lines []string
 	for _, name := range slices.Sorted(maps.Keys(environment)) {
@@ -63,7 +63,7 @@ func assignments(environment map[string]string) []string {
 	return lines
 }
 
-// The packaged service becomes a gateway by docs/install.md, without any capability.
+// The packaged service becomes a gateway as docs/install.md says. It has no capabilities.
 func TestServiceIsAGateway(t *testing.T) {
 	needDpkg(t)
 	deb, _ := makePackages(t, "0.1.0")
@@ -82,13 +82,13 @@ func TestServiceIsAGateway(t *testing.T) {
 	g.handsOn(t)
 	entries, err := os.ReadDir(packageState)
 	require.NoError(t, err)
-	assert.NotEmpty(t, entries, "its queue")
+	assert.NotEmpty(t, entries, "the queue of the gateway")
 	service.Stop()
 }
 
 var gatewayCommand = regexp.MustCompile(`(?s)docker run ([^\n]*\\\n#[^\n]*)*--config /etc/otelcol-auditkill/gateway\.yaml\n`)
 
-// The image is a gateway by the command at the head of the Dockerfile, as nobody in particular.
+// The command at the head of the Dockerfile runs the image as a gateway, as its unprivileged user.
 func TestImageIsAGateway(t *testing.T) {
 	harness.NeedRoot(t)
 	command := gatewayCommand.FindString(read(t, harness.Path("deploy/docker/Dockerfile")))
@@ -102,8 +102,8 @@ func TestImageIsAGateway(t *testing.T) {
 			said[name] = value
 		}
 	}
-	assert.Equal(t, "0.0.0.0:13133", said["HEALTH_ENDPOINT"], "it can be asked from outside")
-	assert.Equal(t, "0.0.0.0", said["METRICS_HOST"], "it can be asked from outside")
+	assert.Equal(t, "0.0.0.0:13133", said["HEALTH_ENDPOINT"], "it is reachable from outside the container")
+	assert.Equal(t, "0.0.0.0", said["METRICS_HOST"], "it is reachable from outside the container")
 	maps.Copy(said, g.environment)
 	g.environment = said
 
@@ -120,7 +120,7 @@ func TestImageIsAGateway(t *testing.T) {
 	c := s.start(t, unix.CLONE_NEWNS|unix.CLONE_NEWPID)
 	c.Ready()
 	s.assertRights(t, c.PID())
-	response, err := http.Get("http://" + g.environment["HEALTH_ENDPOINT"]) //nolint:noctx // of a local process
+	response, err := http.Get("http://" + g.environment["HEALTH_ENDPOINT"]) //nolint:noctx // a local process
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	assert.Equal(t, http.StatusOK, response.StatusCode)
@@ -134,7 +134,7 @@ var (
 	queuePattern  = regexp.MustCompile(`(?m)^ *queue_size: ([\d_]+)`)
 )
 
-// mebibytes reads a size as systemd, the Go runtime, Kubernetes and our configurations write it.
+// mebibytes parses a size in the formats of systemd, the Go runtime, Kubernetes and our configurations.
 func mebibytes(t *testing.T, size string) int {
 	t.Helper()
 	match := memoryPattern.FindStringSubmatch(size)
@@ -145,8 +145,8 @@ func mebibytes(t *testing.T, size string) int {
 	return harness.Number(match[1])
 }
 
-// The limit of the memory_limiter processor is below that of the Go runtime, and this
-// below that at which the kernel ends the process.
+// The limit of the memory_limiter processor is below that of the Go runtime, which is below
+// the one at which the kernel kills the process.
 func TestMemoryLimits(t *testing.T) {
 	t.Parallel()
 	type limits struct{ limiter, runtime, kernel string }

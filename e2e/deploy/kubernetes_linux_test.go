@@ -19,13 +19,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 )
 
-// The manifests for Kubernetes, without Kubernetes.
+// The manifests for Kubernetes. The tests need no Kubernetes.
 
-// object is what the tests look at of an object of Kubernetes.
+// object has the fields of a Kubernetes object that the tests check.
 type object struct {
 	Kind     string
 	Metadata struct{ Name, Namespace string }
-	// Data is that of a ConfigMap.
+	// Data is the data of a ConfigMap.
 	Data map[string]string
 	Spec struct {
 		Template             struct{ Spec pod }
@@ -69,7 +69,7 @@ type container struct {
 	}
 }
 
-// manifests reads the objects of manifests as strictly as an API server.
+// manifests returns the objects in manifests. It reads them as strictly as an API server.
 func manifests(t *testing.T, names ...string) []object {
 	t.Helper()
 	arguments := []string{"-C", harness.Module("kubernetes"), "run", "."}
@@ -92,7 +92,7 @@ func manifests(t *testing.T, names ...string) []object {
 	return objects
 }
 
-// only returns the object of a kind, of which there is one.
+// only returns the only object of a kind.
 func only(t *testing.T, objects []object, kind string) object {
 	t.Helper()
 	var found []object
@@ -105,7 +105,7 @@ func only(t *testing.T, objects []object, kind string) object {
 	return found[0]
 }
 
-// The agents have what their source needs, and nothing else.
+// The agents have exactly the rights that their source needs.
 func TestManifestsGrantWhatIsNeeded(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -136,7 +136,7 @@ func TestManifestsGrantWhatIsNeeded(t *testing.T) {
 				assert.Equal(t, mount.Name != "state", mount.ReadOnly, "%s is read-only", mount.MountPath)
 			}
 			assert.Equal(t, read(t, harness.Path("configs/agent.yaml")), only(t, objects, "ConfigMap").Data["agent.yaml"],
-				"the ConfigMap has configs/agent.yaml, word for word; mend it by `make manifests`")
+				"the ConfigMap must equal configs/agent.yaml; run `make manifests`")
 			assertValid(t, c, harness.Path("configs/agent.yaml"))
 		})
 	}
@@ -148,7 +148,7 @@ func TestManifestsGrantWhatIsNeeded(t *testing.T) {
 		assertHardened(t, gateway, gateway.Containers[0])
 		assert.Empty(t, gateway.Containers[0].SecurityContext.Capabilities.Add)
 		assert.Equal(t, read(t, harness.Path("configs/gateway.yaml")), only(t, objects, "ConfigMap").Data["gateway.yaml"],
-			"the ConfigMap has configs/gateway.yaml, word for word; mend it by `make manifests`")
+			"the ConfigMap must equal configs/gateway.yaml; run `make manifests`")
 		assertValid(t, gateway.Containers[0], harness.Path("configs/gateway.yaml"))
 	})
 }
@@ -163,7 +163,7 @@ func assertHardened(t *testing.T, p pod, c container) {
 	assert.Equal(t, &no, p.AutomountServiceAccountToken)
 }
 
-// assertValid asserts that the collector accepts what it would be started with.
+// assertValid asserts that the collector accepts the arguments and the environment of a container.
 func assertValid(t *testing.T, c container, config string) {
 	t.Helper()
 	words := []string{"validate"}

@@ -18,7 +18,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// The companion, as it is installed.
+// The command auditkill, as the packages install it.
 
 const (
 	installedCompanion = "/usr/bin/auditkill"
@@ -46,8 +46,8 @@ func TestInstallsAuditkill(t *testing.T) {
 	assert.Equal(t, "auditkill "+companionVersion+"\n", shell(t, installedCompanion, "--version"))
 	assert.Contains(t, shell(t, installedCompanion, "report", harness.Path("testdata/seed.log")), "mykill[3997]")
 
-	// The script asks the program on $PATH. These functions are the part of bash and its
-	// package bash-completion.
+	// The completion script runs the program on $PATH. The functions stand in for bash and the package
+	// bash-completion.
 	const completes = `
 		PATH=/usr/bin:/bin
 		source ` + companionBash + `
@@ -59,11 +59,11 @@ func TestInstallsAuditkill(t *testing.T) {
 	assert.Equal(t, "complete -o default -F __start_auditkill auditkill\nreport\n", shell(t, "bash", "--norc", "-e", "-c", completes))
 }
 
-// Of the package's files and not of the installed ones: many a container has dpkg leave
-// out manual pages.
+// The pages are taken from the package, because dpkg does not install manual pages in many
+// containers.
 func TestManualPages(t *testing.T) {
 	if _, err := exec.LookPath("dpkg-deb"); err != nil {
-		harness.Missing(t, "this is no Debian, so that no .deb can be read: "+err.Error())
+		harness.Missing(t, "dpkg-deb is missing, so this test cannot read a .deb: "+err.Error())
 	}
 	deb, _ := makePackages(t, companionVersion)
 	directory := t.TempDir()
@@ -78,11 +78,11 @@ func TestManualPages(t *testing.T) {
 
 	renderer, err := exec.LookPath("man")
 	if err != nil {
-		harness.Missing(t, "man is not installed to look at the pages; on Debian: apt-get install man-db")
+		harness.Missing(t, "man is not installed; on Debian: apt-get install man-db")
 	}
 	for _, path := range paths {
 		t.Run(filepath.Base(path), func(t *testing.T) {
-			assert.True(t, strings.HasPrefix(unzipped(t, path), ".TH "), "which says whose page it is")
+			assert.True(t, strings.HasPrefix(unzipped(t, path), ".TH "), "the page must start with its title")
 			render := exec.CommandContext(t.Context(), renderer, "--warnings", "--local-file", path) //nolint:gosec // the path was looked up
 			render.Env = append(os.Environ(), "MANWIDTH=80", "LC_ALL=C.UTF-8", "MANROFFOPT=", "MANPAGER=cat", "MAN_KEEP_FORMATTING=")
 			var warnings strings.Builder
@@ -95,7 +95,7 @@ func TestManualPages(t *testing.T) {
 	}
 }
 
-// assertPage looks at a page as it is read.
+// assertPage checks a rendered page.
 func assertPage(t *testing.T, text, path string) {
 	t.Helper()
 	command := strings.TrimSuffix(filepath.Base(path), ".1.gz")
@@ -104,7 +104,7 @@ func assertPage(t *testing.T, text, path string) {
 	for _, section := range []string{"DESCRIPTION", "OPTIONS", "EXAMPLES", "SEE ALSO"} {
 		assert.Contains(t, text, "\n"+section+"\n       ")
 	}
-	assert.Contains(t, text, "\nauditkill "+companionVersion+" ", "whose version it tells of")
+	assert.Contains(t, text, "\nauditkill "+companionVersion+" ", "the version of the program")
 	for line := range strings.Lines(text) {
 		assert.NotRegexp(t, "\\*\\*|```|\\\\[-*_`]", line, "nothing is left of Markdown")
 	}
@@ -117,7 +117,7 @@ func unzipped(t *testing.T, path string) string {
 	defer file.Close()
 	reader, err := gzip.NewReader(file)
 	require.NoError(t, err)
-	assert.True(t, reader.ModTime.IsZero(), "the time of the build makes each build another one")
+	assert.True(t, reader.ModTime.IsZero(), "no time of the build, so that builds are reproducible")
 	text, err := io.ReadAll(reader)
 	require.NoError(t, err)
 	return string(text)

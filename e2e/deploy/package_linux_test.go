@@ -24,8 +24,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// The packages, and the service that they install. Nothing here needs systemd: its part
-// is played by this program, see unit_linux_test.go.
+// The packages, and the service that they install. The tests need no systemd: this program does
+// its part, see unit_linux_test.go.
 
 const (
 	packageName   = "otelcol-auditkill"
@@ -37,7 +37,7 @@ const (
 	unitEnabled   = "/etc/systemd/system/multi-user.target.wants/otelcol-auditkill.service"
 )
 
-// makePackages returns the paths of the packages of a version.
+// makePackages builds the packages with a version, and returns their paths.
 func makePackages(t *testing.T, version string) (deb, rpm string) {
 	t.Helper()
 	directory := t.TempDir()
@@ -51,7 +51,7 @@ func makePackages(t *testing.T, version string) (deb, rpm string) {
 	return only("*.deb"), only("*.rpm")
 }
 
-// shell runs a program, and returns what it says.
+// shell runs a program, and returns its output.
 func shell(t *testing.T, name string, arguments ...string) string {
 	t.Helper()
 	said, err := exec.Command(name, arguments...).CombinedOutput()
@@ -59,30 +59,30 @@ func shell(t *testing.T, name string, arguments ...string) string {
 	return string(said)
 }
 
-// needDpkg skips the test where it cannot install a package, or would replace one.
+// needDpkg skips the test if it cannot install a package, or would replace files on this machine.
 func needDpkg(t *testing.T) {
 	t.Helper()
 	harness.NeedRoot(t)
 	if _, err := exec.LookPath("dpkg"); err != nil {
-		harness.Missing(t, fmt.Sprintf("this is no Debian, so that no .deb can be installed: %v", err))
+		harness.Missing(t, fmt.Sprintf("dpkg is missing, so this test cannot install a .deb: %v", err))
 	}
-	if os.Getenv("CI") == "true" { // where nobody needs it: a test was killed before its end
+	if os.Getenv("CI") == "true" { // a test that was killed may have left the package, which is not needed there
 		_ = exec.CommandContext(t.Context(), "dpkg", "--purge", packageName).Run()
-		_ = os.RemoveAll(packageKeys) // which are not the package's
+		_ = os.RemoveAll(packageKeys) // they do not belong to the package
 		_ = os.Remove(filepath.Dir(packageConfig))
 	}
-	_ = os.Remove(packageState) // if there is nothing in it
+	_ = os.Remove(packageState) // fails unless it is empty
 	for _, path := range []string{packagedUnit, filepath.Dir(packageConfig), packageState, packageShare} {
 		if _, err := os.Lstat(path); err == nil {
-			harness.Missing(t, path+" is there already, and would be gone after the test")
+			harness.Missing(t, path+" exists already, and the test would remove it")
 		}
 	}
 	if _, err := user.Lookup(packageName); err == nil {
-		harness.Missing(t, "the user "+packageName+" is there already, and would be gone after the test")
+		harness.Missing(t, "the user "+packageName+" exists already, and the test would remove it")
 	}
 }
 
-// install installs a package until the test ends.
+// install installs a package, and purges it when the test ends.
 func install(t *testing.T, deb string) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -95,13 +95,13 @@ func install(t *testing.T, deb string) {
 		assert.ErrorAs(t, err, new(user.UnknownUserError), "after dpkg --purge")
 	})
 	shell(t, "dpkg", "--install", deb)
-	if _, err := os.Stat("/run/systemd/system"); err == nil { // where systemd has started the service
+	if _, err := os.Stat("/run/systemd/system"); err == nil { // systemd runs and has started the service
 		shell(t, "systemctl", "stop", packageName)
 		require.NoError(t, os.RemoveAll(packageState))
 	}
 }
 
-// modes are those of installed files, and the groups that they belong to beside root.
+// modes are the modes, owners and groups of installed files.
 var modes = map[string]string{
 	"/usr/bin/otelcol-auditkill":         "-rwxr-xr-x root:root",
 	"/usr/bin/auditkill":                 "-rwxr-xr-x root:root",
@@ -116,7 +116,7 @@ var modes = map[string]string{
 	packageShare + "/systemd/gateway.conf": "-rw-r--r-- root:root",
 }
 
-// What is changed on the host is kept by an upgrade and a removal, all else is replaced.
+// An upgrade and a removal keep changed configuration files, and replace or remove everything else.
 func TestInstallsUpgradesAndRemoves(t *testing.T) {
 	needDpkg(t)
 	const ours = "\n# ours\n"
@@ -135,7 +135,7 @@ func TestInstallsUpgradesAndRemoves(t *testing.T) {
 	assert.Contains(t, shell(t, "getent", "passwd", packageName), ":/usr/sbin/nologin\n")
 	after, err := filepath.Glob("/etc/audit/rules.d/*")
 	require.NoError(t, err)
-	assert.Equal(t, rules, after, "no rules are loaded that nobody has asked for")
+	assert.Equal(t, rules, after, "the package adds no audit rules")
 	if helper, _ := exec.LookPath("deb-systemd-helper"); helper != "" {
 		assert.Equal(t, packagedUnit, strings.TrimSpace(shell(t, "readlink", "--canonicalize", unitEnabled)))
 	}
@@ -144,13 +144,13 @@ func TestInstallsUpgradesAndRemoves(t *testing.T) {
 	appendTo(t, packageConfig, ours)
 	shell(t, "dpkg", "--install", second)
 	assert.Contains(t, shell(t, "dpkg-query", "--show", packageName), "0.2.0")
-	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "the upgrade keeps what was changed")
+	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "the upgrade keeps changes")
 
 	shell(t, "dpkg", "--remove", packageName)
 	assert.NoFileExists(t, "/usr/bin/otelcol-auditkill")
 	assert.True(t, strings.HasSuffix(read(t, packageConfig), ours), "so does the removal")
 	_, err = user.Lookup(packageName)
-	require.NoError(t, err, "the user stays, as its files do")
+	require.NoError(t, err, "the user stays, because its files do")
 }
 
 func appendTo(t *testing.T, path, text string) {
@@ -165,15 +165,15 @@ func read(t *testing.T, path string) string {
 	return string(text)
 }
 
-// The unit's own command line, as its user, with its capabilities, file system and system
-// calls and no others, sees a kill, and all that the source can know of it.
+// The service reports a kill, with everything that its source can know. It runs with the command line, user,
+// capabilities, file system and system calls of its unit, and no others.
 func TestServiceSeesAKill(t *testing.T) {
 	needDpkg(t)
 	deb, _ := makePackages(t, "0.1.0")
 	for _, source := range deployedSources {
 		t.Run(source.name, func(t *testing.T) {
 			install(t, deb)
-			// Before the service, so that it can know the program only from /proc.
+			// The victim starts before the service, which can find its program only in /proc.
 			victim := newVictim(t)
 			binds := source.prepare(t, packageShare+"/audit_kill.rules")
 			paths := []string{packagedUnit}
@@ -191,39 +191,40 @@ func TestServiceSeesAKill(t *testing.T) {
 	}
 }
 
-// deployedSource is a source, as it is deployed.
+// deployedSource is a source as it is deployed.
 type deployedSource struct {
 	name   string
 	dropIn bool
-	// chosen is what the receiver says if it has chosen the source by itself.
+	// chosen is what the receiver logs when it has chosen this source itself.
 	chosen string
-	// source is the value of kill.source. It may tell of the end of a process, and of
-	// the program of one that was there before.
-	source                  string
+	// source is the value of kill.source.
+	source string
+	// tellsEnd is true if the source reports how the target ended, tellsPrograms if it
+	// reports the program of a target that started before the collector.
 	tellsEnd, tellsPrograms bool
-	// logGroup may read auditd's log; only root if empty.
+	// logGroup is the group that may read auditd's log; only root if it is empty.
 	logGroup string
 }
 
 var deployedSources = []deployedSource{
 	{
-		name: "ebpf", chosen: "tracing signals in the kernel, as no source is configured and eBPF is possible",
+		name: "ebpf", chosen: "tracing signals in the kernel because no source is configured and eBPF is possible",
 		source: "ebpf", tellsEnd: true, tellsPrograms: true,
 	},
 	{
 		name: "netlink", dropIn: true,
-		chosen: "listening to the kernel, as no source is configured and eBPF is not possible",
+		chosen: "listening to the kernel because no source is configured and eBPF is not possible",
 		source: "audit_unicast", tellsEnd: true, tellsPrograms: true,
 	},
 	{
 		name: "file", dropIn: true,
-		chosen: "reading the audit log, as no source is configured and the kernel is out of reach",
+		chosen: "reading the audit log because no source is configured and the kernel is out of reach",
 		source: "audit_file",
 	},
 }
 
-// prepare has the audit system ready, if the source needs it, and returns where the
-// service is to see the log.
+// prepare takes the audit system if the source needs it, and returns the mount with which the
+// service sees auditd's log.
 func (s deployedSource) prepare(t *testing.T, rules string) []bind {
 	t.Helper()
 	if s.name == "ebpf" {
@@ -235,7 +236,7 @@ func (s deployedSource) prepare(t *testing.T, rules string) []bind {
 		return nil
 	}
 	if _, err := os.Stat("/var/log/audit"); err != nil {
-		harness.Missing(t, fmt.Sprintf("there is no folder to show auditd's log in: %v", err))
+		harness.Missing(t, fmt.Sprintf("there is no folder to mount auditd's log on: %v", err))
 	}
 	daemon := audit.NewDaemon(t, "log_format = RAW\nlog_group = "+cmp.Or(s.logGroup, "root"))
 	daemon.Run()
@@ -243,15 +244,15 @@ func (s deployedSource) prepare(t *testing.T, rules string) []bind {
 	return []bind{{filepath.Dir(daemon.Log), "/var/log/audit"}}
 }
 
-// newVictim starts a process of another user than the service.
+// newVictim starts a process that runs as another user than the service.
 func newVictim(t *testing.T) *process.Target {
 	t.Helper()
 	victim := process.StartTarget(t, exec.CommandContext(t.Context(), "sh", "-c", "echo; exec sleep 600"), true)
-	harness.Eventually(t, func() bool { return process.CommandName(t, victim.PID) == "sleep" }, "it has become another program")
+	harness.Eventually(t, func() bool { return process.CommandName(t, victim.PID) == "sleep" }, "the victim has become another program")
 	return victim
 }
 
-// assertSees kills the victim, which the service must tell.
+// assertSees kills the victim, which the service must report.
 func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, victim *process.Target) {
 	t.Helper()
 	killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.PID)) //nolint:gosec // a test's own
@@ -261,11 +262,11 @@ func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, v
 	if s.tellsEnd {
 		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.PID))
 	}
-	told := lineWith(service.Output.String(), sent)
-	assert.Contains(t, told, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
-	assert.Contains(t, told, "kill.source="+s.source)
-	assert.Contains(t, told, "kill.complete=true")
-	assert.Equal(t, s.tellsPrograms, strings.Contains(told, "kill.target.executable.path="), told)
+	reported := lineWith(service.Output.String(), sent)
+	assert.Contains(t, reported, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
+	assert.Contains(t, reported, "kill.source="+s.source)
+	assert.Contains(t, reported, "kill.complete=true")
+	assert.Equal(t, s.tellsPrograms, strings.Contains(reported, "kill.target.executable.path="), reported)
 }
 
 func lineWith(text, part string) string {
@@ -277,7 +278,7 @@ func lineWith(text, part string) string {
 	return ""
 }
 
-// Only what differs from the .deb: who owns files, what is kept, and the scripts.
+// Only what differs from the .deb: modes and owners, what is kept, and the scripts.
 func TestRPM(t *testing.T) {
 	if _, err := exec.LookPath("rpm"); err != nil {
 		harness.Missing(t, "rpm is not installed; on Debian: apt-get install rpm")
@@ -289,7 +290,7 @@ func TestRPM(t *testing.T) {
 		line := lineWith(files, path+" ")
 		assert.Contains(t, line, want)
 		assert.Equal(t, strings.HasPrefix(path, "/etc/") && line[len(path)+1] == '-', strings.HasSuffix(line, " cn\n"),
-			"%s: configuration, and not replaced", path)
+			"%s is a configuration file that upgrades do not replace", path)
 	}
 	for _, path := range []string{companionPages + "/auditkill-report.1.gz", companionBash, companionZshOfRPM, companionFish} {
 		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
@@ -317,7 +318,7 @@ func TestUnitsAreValid(t *testing.T) {
 		t.Run(dropIn, func(t *testing.T) {
 			directory := t.TempDir()
 			text := read(t, harness.Path("deploy/systemd/otelcol-auditkill.service"))
-			// It must exist to be valid, and the package need not be installed.
+			// systemd-analyze needs a program that exists, and the package may not be installed.
 			text = strings.ReplaceAll(text, "/usr/bin/otelcol-auditkill ", "/bin/true ")
 			path := filepath.Join(directory, "otelcol-auditkill.service")
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))

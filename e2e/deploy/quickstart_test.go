@@ -11,7 +11,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 )
 
-// The first minute of a newcomer: what `make run` runs where there is no audit
+// The first minute of a new user: what `make run` runs on a machine without an audit
 // log.
 func TestQuickstart(t *testing.T) {
 	t.Parallel()

@@ -23,55 +23,55 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// What systemd does to a process before it becomes a service, and a container runtime
-// before it becomes a container, done by this program.
+// This program does to a process what systemd does before it runs a service, and a container runtime
+// before it runs a container.
 
 const sandboxVariable = "AUDITKILL_E2E_SANDBOX"
 
 func init() { harness.Roles["sandbox"] = enterSandbox }
 
-// sandbox is what remains to a process.
+// sandbox describes the restrictions of a process.
 type sandbox struct {
 	Command, Environment []string
 	UID, GID             int
-	Groups               []uint32 // beside the GID
+	Groups               []uint32 // in addition to GID
 	Ambient, Bounding    uint64
 	NoNewPrivileges      bool
 
 	// Root is the root directory of a container; empty for a service.
 	Root string
-	// Binds are folders and files by where they are seen, in this order. What is not
-	// Writable is read-only.
+	// Binds are bind mounts, made in this order. Everything that is not Writable is
+	// read-only.
 	Binds    []bind
 	Writable []string
-	// Temporary are folders that are empty at first, among them /tmp.
+	// Temporary are folders that get an empty file system, among them /tmp.
 	Temporary []string
 	// Inaccessible are folders and files that cannot be opened, if they exist.
 	Inaccessible []string
 
-	// Calls are the numbers of the system calls that are permitted.
+	// Calls are the numbers of the allowed system calls.
 	Calls              []uint32
 	Families           []uint32
 	NoExecutableMemory bool
 }
 
-// bind has something of the host be seen somewhere else.
+// bind makes a file or folder of the host visible at another path.
 type bind struct{ From, To string }
 
 // start starts the collector in new namespaces.
 func (s *sandbox) start(t *testing.T, namespaces uintptr) *collector.Collector {
 	t.Helper()
-	wish, err := json.Marshal(s)
+	settings, err := json.Marshal(s)
 	require.NoError(t, err)
 	return collector.StartCommand(t, 0, func(command *exec.Cmd) {
 		command.Path, command.Args = os.Args[0], os.Args[:1]
-		command.Env = []string{harness.RoleVariable + "=sandbox", sandboxVariable + "=" + string(wish)}
+		command.Env = []string{harness.RoleVariable + "=sandbox", sandboxVariable + "=" + string(settings)}
 		harness.Attributes(command).Cloneflags = namespaces
-		harness.Attributes(command).Pdeathsig = unix.SIGTERM // if the test is interrupted
+		harness.EndWithTest(command)
 	})
 }
 
-// assertRights asserts that a process is who it should be and may do no more.
+// assertRights asserts that a process has exactly the user, groups and capabilities of the sandbox.
 func (s *sandbox) assertRights(t *testing.T, pid int) {
 	t.Helper()
 	got := processStatus(t, pid)
@@ -89,7 +89,7 @@ func (s *sandbox) assertRights(t *testing.T, pid int) {
 	}
 }
 
-// processStatus returns what /proc/PID/status says.
+// processStatus returns the fields of /proc/PID/status.
 func processStatus(t *testing.T, pid int) map[string]string {
 	t.Helper()
 	status := make(map[string]string)
@@ -100,9 +100,9 @@ func processStatus(t *testing.T, pid int) map[string]string {
 	return status
 }
 
-// enterSandbox becomes the service. It starts in a mount namespace of its own.
+// enterSandbox applies the restrictions, and executes the command. It must run in its own mount namespace.
 func enterSandbox() {
-	runtime.LockOSThread() // what follows is about this thread, which execve makes the process
+	runtime.LockOSThread() // rights belong to a thread, and execve keeps only this one
 	var s sandbox
 	must("reading the sandbox", json.Unmarshal([]byte(os.Getenv(sandboxVariable)), &s))
 	s.mount()
@@ -118,11 +118,11 @@ func must(what string, err error) {
 	}
 }
 
-// mount takes files away.
+// mount sets up the file system.
 func (s *sandbox) mount() {
 	must("making mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""))
 	writable := s.Writable
-	if s.Root != "" { // a mount of its own, so that it can be read-only
+	if s.Root != "" { // only a mount can be made read-only
 		must("binding "+s.Root, unix.Mount(s.Root, s.Root, "", unix.MS_BIND, ""))
 	}
 	for _, b := range s.Binds {
@@ -138,9 +138,9 @@ func (s *sandbox) mount() {
 		writable = append(writable, path)
 	}
 	s.hide()
-	// Also /proc and /sys, which ProtectSystem=strict leaves to other settings.
+	// This includes /proc and /sys, which ProtectSystem=strict leaves to other settings.
 	attr := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
-	must("making all read-only", unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, attr))
+	must("making everything read-only", unix.MountSetattr(unix.AT_FDCWD, "/", unix.AT_RECURSIVE, attr))
 	for _, path := range writable {
 		attr := &unix.MountAttr{Attr_clr: unix.MOUNT_ATTR_RDONLY}
 		must("making "+path+" writable", unix.MountSetattr(unix.AT_FDCWD, path, 0, attr))
@@ -152,14 +152,14 @@ func (s *sandbox) hide() {
 	if len(s.Inaccessible) == 0 {
 		return
 	}
-	// What systemd has in /run/systemd/inaccessible for this.
+	// systemd has such a folder and file in /run/systemd/inaccessible.
 	folder, file := "/tmp/.no-folder", "/tmp/.no-file"
-	must("making something empty", os.Mkdir(folder, 0))
-	must("making something empty", os.WriteFile(file, nil, 0))
+	must("making "+folder, os.Mkdir(folder, 0))
+	must("making "+file, os.WriteFile(file, nil, 0))
 	for _, path := range s.Inaccessible {
 		info, err := os.Stat(path)
 		if err != nil {
-			continue // not there on this host
+			continue // does not exist on this host
 		}
 		nothing := file
 		if info.IsDir() {
@@ -169,7 +169,7 @@ func (s *sandbox) hide() {
 	}
 }
 
-// dropRights makes of root a user with the capabilities of a service.
+// dropRights turns root into a user with the capabilities of the sandbox.
 func (s *sandbox) dropRights() {
 	last := unix.CAP_LAST_CAP
 	for c := range last + 1 {
@@ -200,8 +200,8 @@ func (s *sandbox) dropRights() {
 	}
 }
 
-// raw makes a system call for this thread only, where package syscall would make it for
-// all of them.
+// raw makes a system call for this thread only. Package syscall would make it for all
+// threads.
 func raw(call uintptr, a [3]uintptr) error {
 	if _, _, errno := unix.RawSyscall(call, a[0], a[1], a[2]); errno != 0 {
 		return errno

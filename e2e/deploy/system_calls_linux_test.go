@@ -23,7 +23,7 @@ const (
 	dataCall = 0
 )
 
-// filterCalls refuses all other system calls, as systemd's seccomp-util.c does.
+// filterCalls refuses all system calls that are not allowed, as systemd's seccomp-util.c does.
 func (s *sandbox) filterCalls() {
 	if len(s.Calls) == 0 {
 		return
@@ -64,7 +64,7 @@ func (f *filter) load(offset uint32) { f.add(unix.BPF_LD|unix.BPF_W|unix.BPF_ABS
 
 func (f *filter) answer(k uint32) { f.add(unix.BPF_RET|unix.BPF_K, k) }
 
-// when answers if a comparison holds, unless if it does not.
+// when returns an action if a comparison holds, unless returns it if the comparison does not hold.
 func (f *filter) when(comparison uint16, k, answer uint32) {
 	*f = append(*f, unix.SockFilter{Code: unix.BPF_JMP | comparison | unix.BPF_K, K: k, Jf: 1})
 	f.answer(answer)
@@ -75,11 +75,11 @@ func (f *filter) unless(comparison uint16, k, answer uint32) {
 	f.answer(answer)
 }
 
-// call looks at an argument of a system call. What it does not answer goes on.
-func (f *filter) call(call uint32, argument int, look func(*filter)) {
+// call runs a check of one argument for a system call. If the check does not return, the filter goes on.
+func (f *filter) call(call uint32, argument int, check func(*filter)) {
 	var inner filter
 	inner.load(uint32(dataArguments + 8*argument)) // the lower half, on little-endian processors
-	look(&inner)
+	check(&inner)
 	inner.load(dataCall)
 	*f = append(*f, unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: call, Jf: uint8(len(inner))})
 	*f = append(*f, inner...)
@@ -102,7 +102,7 @@ func families(t *testing.T, names []string) []uint32 {
 }
 
 // systemCalls returns the numbers of the system calls that the values of
-// SystemCallFilter= let through.
+// SystemCallFilter= allow.
 func systemCalls(t *testing.T, values []string) []uint32 {
 	t.Helper()
 	numbers := callNumbers(t)
@@ -121,7 +121,7 @@ func systemCalls(t *testing.T, values []string) []uint32 {
 	}
 	var calls []uint32
 	for call := range allowed {
-		if n, there := numbers[call]; there { // others are those of other processors
+		if n, there := numbers[call]; there { // the others exist only on other processors
 			calls = append(calls, n)
 		}
 	}
@@ -129,7 +129,7 @@ func systemCalls(t *testing.T, values []string) []uint32 {
 	return calls
 }
 
-// callsIn returns the system calls of one of systemd's groups, or the one that is named.
+// callsIn returns the system calls in one of systemd's groups, or the single system call of that name.
 func callsIn(t *testing.T, name string) map[string]bool {
 	t.Helper()
 	if !strings.HasPrefix(name, "@") {
@@ -137,7 +137,7 @@ func callsIn(t *testing.T, name string) map[string]bool {
 	}
 	said, err := exec.CommandContext(t.Context(), "systemd-analyze", "syscall-filter", name).Output()
 	if err != nil {
-		harness.Missing(t, "systemd-analyze does not tell which system calls are in "+name+"; on Debian: apt-get install systemd")
+		harness.Missing(t, "systemd-analyze cannot list the system calls in "+name+"; on Debian: apt-get install systemd")
 	}
 	calls := make(map[string]bool)
 	for line := range strings.Lines(string(said)) {
@@ -153,7 +153,7 @@ func callsIn(t *testing.T, name string) map[string]bool {
 	return calls
 }
 
-// otherNames are what systemd calls what ausyscall knows by its old name.
+// otherNames maps ausyscall's names of system calls to systemd's.
 var otherNames = map[string]string{"pread": "pread64", "pwrite": "pwrite64"}
 
 // callNumbers returns the numbers of the system calls of this processor.
@@ -161,7 +161,7 @@ func callNumbers(t *testing.T) map[string]uint32 {
 	t.Helper()
 	said, err := exec.CommandContext(t.Context(), "ausyscall", "--dump").Output()
 	if err != nil {
-		harness.Missing(t, "ausyscall does not tell the numbers of system calls; on Debian: apt-get install auditd")
+		harness.Missing(t, "ausyscall cannot list the numbers of system calls; on Debian: apt-get install auditd")
 	}
 	numbers := make(map[string]uint32)
 	for line := range strings.Lines(string(said)) {

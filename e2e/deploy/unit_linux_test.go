@@ -19,13 +19,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// A systemd unit, read as systemd would, for machines on which it does not run.
+// A systemd unit, read as systemd does, for machines without systemd.
 
-// unit has the settings of a unit's [Service] section. Settings that may come more than
-// once have a value for each time.
+// unit has the settings in a unit's [Service] section. A setting that occurs several times has several
+// values.
 type unit map[string][]string
 
-// readUnit reads a unit and its drop-ins, in this order.
+// readUnit reads a unit, and then its drop-ins.
 func readUnit(t *testing.T, paths ...string) unit {
 	t.Helper()
 	u := make(unit)
@@ -43,7 +43,7 @@ func readUnit(t *testing.T, paths ...string) unit {
 			case section != "[Service]":
 			case !assigned:
 				t.Errorf("%s: %q is no assignment", path, line)
-			case value == "": // forget what was said before
+			case value == "": // resets the setting
 				delete(u, name)
 			default:
 				u[name] = append(u[name], value)
@@ -53,10 +53,10 @@ func readUnit(t *testing.T, paths ...string) unit {
 	return u
 }
 
-// words returns all words of a setting.
+// words returns all words in the values of a setting.
 func (u unit) words(name string) []string { return strings.Fields(strings.Join(u[name], " ")) }
 
-// value returns a setting that counts once.
+// value returns the last value of a setting, the only one that counts for most settings.
 func (u unit) value(name string) string {
 	if values := u[name]; len(values) > 0 {
 		return values[len(values)-1]
@@ -66,7 +66,7 @@ func (u unit) value(name string) string {
 
 func (u unit) on(name string) bool { return u.value(name) == "yes" }
 
-// capabilityNumbers are those that our units name.
+// capabilityNumbers has the capabilities in our units and manifests.
 var capabilityNumbers = map[string]int{
 	"CAP_BPF": unix.CAP_BPF, "CAP_PERFMON": unix.CAP_PERFMON, "CAP_SYS_PTRACE": unix.CAP_SYS_PTRACE,
 	"CAP_AUDIT_READ": unix.CAP_AUDIT_READ, "CAP_AUDIT_CONTROL": unix.CAP_AUDIT_CONTROL,
@@ -84,7 +84,7 @@ func (u unit) capabilities(t *testing.T, name string) (set uint64) {
 	return set
 }
 
-// environment returns the variables that the service gets. Of several values the last counts.
+// environment returns the environment variables of the service. If a variable has several values, the last one counts.
 func (u unit) environment(t *testing.T) []string {
 	t.Helper()
 	variables := append(u.words("Environment"), "STATE_DIRECTORY="+u.stateDirectory())
@@ -113,8 +113,8 @@ func (u unit) environment(t *testing.T) []string {
 
 func (u unit) stateDirectory() string { return filepath.Join("/var/lib", u.value("StateDirectory")) }
 
-// service starts what the unit says, as who it says, with what it permits. Folders of
-// binds take the place of others, for this process only.
+// service starts the command of the unit, as its user and with its restrictions. binds are additional
+// mounts for this process only.
 func (u unit) service(t *testing.T, binds ...bind) *collector.Collector {
 	t.Helper()
 	owner, err := user.Lookup(u.value("User"))
@@ -126,7 +126,7 @@ func (u unit) service(t *testing.T, binds ...bind) *collector.Collector {
 		UID: harness.Number(owner.Uid), GID: harness.Number(group.Gid),
 		Ambient: u.capabilities(t, "AmbientCapabilities"), Bounding: u.capabilities(t, "CapabilityBoundingSet"),
 		NoNewPrivileges: u.on("NoNewPrivileges"),
-		// The state is a mount of its own, so that it can be writable.
+		// The state directory is a mount of its own, so that it can be writable.
 		Binds: append(binds, bind{u.stateDirectory(), u.stateDirectory()}), Writable: []string{u.stateDirectory()},
 		Temporary: []string{"/tmp", "/var/tmp"}, Inaccessible: u.inaccessible(), Calls: systemCalls(t, u["SystemCallFilter"]),
 		Families: families(t, u.words("RestrictAddressFamilies")), NoExecutableMemory: u.on("MemoryDenyWriteExecute"),
@@ -141,7 +141,7 @@ func (u unit) service(t *testing.T, binds ...bind) *collector.Collector {
 	return c
 }
 
-// makeState makes what StateDirectory= stands for.
+// makeState creates the state directory, as StateDirectory= does.
 func (u unit) makeState(t *testing.T, uid, gid int) {
 	t.Helper()
 	mode, err := strconv.ParseUint(u.value("StateDirectoryMode"), 8, 32)
@@ -151,7 +151,7 @@ func (u unit) makeState(t *testing.T, uid, gid int) {
 	require.NoError(t, os.Chmod(u.stateDirectory(), os.FileMode(mode)))
 }
 
-// inaccessible returns what the service must not see (systemd's core/namespace.c).
+// inaccessible returns the paths that the service cannot access (systemd's core/namespace.c).
 func (u unit) inaccessible() []string {
 	paths := u.words("InaccessiblePaths")
 	for i := range paths {

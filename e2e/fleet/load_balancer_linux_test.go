@@ -32,17 +32,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// Fleets that one gateway is not enough for (configs/fleet).
+// Fleets that need more than one gateway (configs/fleet).
 
-// termination is what is known about the end of one process: who has told of it, and
-// what.
+// termination counts what the sinks know about the end of one process.
 type termination struct {
 	signals, outcomes, spans int
-	// sinks are those that something of it came to.
+	// sinks are the sinks at which any of it arrived.
 	sinks map[*otlp.Sink]bool
 }
 
-// terminationsAt gathers what the sinks have, without repetitions.
+// terminationsAt collects what the sinks have, without duplicates.
 func terminationsAt(sinks ...*otlp.Sink) map[pcommon.TraceID]*termination {
 	all := make(map[pcommon.TraceID]*termination)
 	of := func(id pcommon.TraceID, s *otlp.Sink) *termination {
@@ -59,25 +58,25 @@ func terminationsAt(sinks ...*otlp.Sink) map[pcommon.TraceID]*termination {
 	}
 	for _, s := range sinks {
 		for _, r := range s.Records() {
-			switch told := of(r.TraceID, s); {
+			switch ending := of(r.TraceID, s); {
 			case !first(r.Attributes["log.record.uid"]):
 			case r.Event == "kill.outcome":
-				told.outcomes++
+				ending.outcomes++
 			default:
-				told.signals++
+				ending.signals++
 			}
 		}
 		for _, span := range s.Spans() {
-			if told := of(span.TraceID(), s); first(span.SpanID()) {
-				told.spans++
+			if ending := of(span.TraceID(), s); first(span.SpanID()) {
+				ending.spans++
 			}
 		}
 	}
 	return all
 }
 
-// fleet is a number of agents behind one load balancer and two gateways, each of
-// which has a backend of its own.
+// fleet has agents that send to one load balancer, and two gateways behind it, each with
+// its own backend.
 type fleet struct {
 	t        *testing.T
 	balancer *collector.Collector
@@ -89,14 +88,14 @@ type fleet struct {
 	sender *process.Sender
 }
 
-// names of the processes that an agent looks at: each has some of its own, as if it were
-// on a host of its own.
+// nameOf returns the command name of an agent's targets. Each agent has its own targets, as if
+// it ran on its own host.
 func nameOf(agent int) string { return fmt.Sprintf("victim-%d", agent) }
 
 func newFleet(t *testing.T, agents int) *fleet {
 	t.Helper()
 	audit.Use(t)
-	audit.Auditctl(t, "-e", "1") // the kernel records no processes from before
+	audit.Auditctl(t, "-e", "1") // the kernel does not record older processes
 	f := &fleet{t: t, sender: process.NewSender(t, process.NativeSender(t))}
 	with := certificates.New(t).With
 	addresses := [2]string{harness.FreeAddress(t), harness.FreeAddress(t)}
@@ -124,7 +123,7 @@ service: {pipelines: {logs: {processors: [memory_limiter, resource]}, traces: {p
 	return f
 }
 
-// terminate ends some processes that each agent looks at, hard after softly.
+// terminate ends some targets of each agent with SIGTERM and then SIGKILL.
 func (f *fleet) terminate(each int) {
 	f.t.Helper()
 	for i := range f.agents {
@@ -136,13 +135,13 @@ func (f *fleet) terminate(each int) {
 	}
 }
 
-// arrived waits until so many terminations are known as a whole.
+// arrived waits until this many terminations have arrived completely.
 func (f *fleet) arrived(terminations int) map[pcommon.TraceID]*termination {
 	f.t.Helper()
 	whole := func() (all map[pcommon.TraceID]*termination, count int) {
 		all = terminationsAt(f.sinks[:]...)
-		for _, told := range all {
-			if told.signals >= 2 && told.outcomes >= 1 && told.spans >= 1 {
+		for _, ending := range all {
+			if ending.signals >= 2 && ending.outcomes >= 1 && ending.spans >= 1 {
 				count++
 			}
 		}
@@ -154,14 +153,14 @@ func (f *fleet) arrived(terminations int) map[pcommon.TraceID]*termination {
 	}
 	all, _ := whole()
 	assert.Len(f.t, all, terminations)
-	for id, told := range all {
-		assert.Equal(f.t, []int{2, 1, 1}, []int{told.signals, told.outcomes, told.spans}, "signals, outcomes and spans of %s", id)
+	for id, ending := range all {
+		assert.Equal(f.t, []int{2, 1, 1}, []int{ending.signals, ending.outcomes, ending.spans}, "signals, outcomes and spans of %s", id)
 	}
 	return all
 }
 
-// What is told of one termination meets at one gateway, and while a gateway is away,
-// what belongs to it is kept.
+// Everything about one termination passes through the same gateway. While that gateway is down,
+// its data is kept.
 func TestBalancesTheLoadOfGateways(t *testing.T) {
 	const each = 4
 	f := newFleet(t, 5)
@@ -169,12 +168,12 @@ func TestBalancesTheLoadOfGateways(t *testing.T) {
 	terminate := func() { f.terminate(each); terminations += each * len(f.agents) }
 	terminate()
 
-	// Where a host belongs depends on the gateways' ports: all may belong to one of them.
+	// Which gateway a host belongs to depends on the gateways' ports: all hosts may belong to one of them.
 	used := make(map[*otlp.Sink]bool)
 	for {
-		for id, told := range f.arrived(terminations) {
-			assert.Len(t, told.sinks, 1, "gateways of %s", id)
-			maps.Copy(used, told.sinks)
+		for id, ending := range f.arrived(terminations) {
+			assert.Len(t, ending.sinks, 1, "gateways of %s", id)
+			maps.Copy(used, ending.sinks)
 		}
 		if len(used) == 2 {
 			break
@@ -184,26 +183,26 @@ func TestBalancesTheLoadOfGateways(t *testing.T) {
 		terminate()
 	}
 
-	// Longer than the load balancer tries by itself, so that the agents must.
+	// The outage is longer than the load balancer retries, so that the agents must retry.
 	f.gateways[1].Stop()
 	terminate()
 	harness.Eventually(t, func() bool {
 		return slices.ContainsFunc(f.agents, func(agent *collector.Collector) bool {
 			return agent.Output.Contains("Exporting failed. Will retry")
 		})
-	}, "an agent tries again")
+	}, "an agent retries")
 	f.gateways[1] = f.gateways[1].Restart()
 	f.arrived(terminations)
 
 	f.gateways[0].Kill()
 	terminate()
 	f.gateways[0] = f.gateways[0].Restart()
-	for id, told := range f.arrived(terminations) {
-		assert.Len(t, told.sinks, 1, "gateways of %s", id)
+	for id, ending := range f.arrived(terminations) {
+		assert.Len(t, ending.sinks, 1, "gateways of %s", id)
 	}
 }
 
-// withHosts lets a collector find names in a file of its own instead of /etc/hosts.
+// withHosts returns an option that gives a collector its own file in place of /etc/hosts.
 func withHosts(path string) func(*exec.Cmd) {
 	return func(command *exec.Cmd) {
 		command.Args = append([]string{
@@ -213,7 +212,7 @@ func withHosts(path string) func(*exec.Cmd) {
 	}
 }
 
-// A gateway that the name no longer leads to has no hosts any more: others take over.
+// Once the name no longer resolves to a gateway, the others take over its hosts.
 func TestGatewayLeavesTheRing(t *testing.T) {
 	harness.NeedRoot(t)
 	t.Parallel()
@@ -223,18 +222,18 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 		"LISTEN_ENDPOINT": "127.0.0.1:" + port, "LOGS_ENDPOINT": backend.URL, "TRACES_ENDPOINT": backend.URL,
 	}))
 	names, entry := filepath.Join(t.TempDir(), "hosts"), harness.FreeAddress(t)
-	require.NoError(t, os.WriteFile(names, []byte("127.0.0.1 localhost\n127.0.0.2 localhost\n"), 0o600)) // where nobody listens
+	require.NoError(t, os.WriteFile(names, []byte("127.0.0.1 localhost\n127.0.0.2 localhost\n"), 0o600)) // nobody listens at 127.0.0.2
 	shipped.Start(t, "configs/fleet/loadbalancer.yaml", secrets.With(map[string]string{
 		"LISTEN_ENDPOINT": entry, "GATEWAYS_HOST": "localhost", "GATEWAYS_PORT": port,
 	}), shipped.Stock(t), withHosts(names))
 
 	client := plogotlp.NewGRPCClient(certificates.Connect(t, entry, secrets))
 	golden := otlp.ReadGolden(t, "seed").ResourceLogs().At(0)
-	// tell lets some hosts tell of a signal, and returns those who have to tell it again.
-	tell := func(who []string) (again []string) {
-		errs := make([]error, len(who))
+	// send has each host send one signal, and returns the hosts that have to send it again.
+	send := func(from []string) (again []string) {
+		errs := make([]error, len(from))
 		var group sync.WaitGroup
-		for i, name := range who {
+		for i, name := range from {
 			logs := otlp.NewHost(golden, name)
 			golden.ScopeLogs().At(0).LogRecords().At(0).CopyTo(logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().AppendEmpty())
 			group.Go(func() { _, errs[i] = client.Export(t.Context(), plogotlp.NewExportRequestFromLogs(logs)) })
@@ -243,7 +242,7 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 		for i, err := range errs {
 			if err != nil {
 				assert.Equal(t, codes.Unavailable, status.Code(err), "an agent sends it again: %v", err)
-				again = append(again, who[i])
+				again = append(again, from[i])
 			}
 		}
 		return again
@@ -252,13 +251,13 @@ func TestGatewayLeavesTheRing(t *testing.T) {
 	for i := range hosts {
 		all = append(all, fmt.Sprintf("host-%02d", i))
 	}
-	waiting := tell(all)
-	assert.NotEmpty(t, waiting, "some belong to the gateway that is not there")
-	assert.Less(t, len(waiting), hosts, "the others do not notice")
+	waiting := send(all)
+	assert.NotEmpty(t, waiting, "some hosts belong to the missing gateway")
+	assert.Less(t, len(waiting), hosts, "the other hosts are not affected")
 
 	require.NoError(t, os.WriteFile(names, []byte("127.0.0.1 localhost\n"), 0o600))
-	harness.Eventually(t, func() bool { waiting = tell(waiting); return len(waiting) == 0 }, "all have told it")
-	harness.Eventually(t, func() bool { return backend.Count() >= hosts }, "all of it is at the backend")
+	harness.Eventually(t, func() bool { waiting = send(waiting); return len(waiting) == 0 }, "all signals are accepted")
+	harness.Eventually(t, func() bool { return backend.Count() >= hosts }, "all signals arrive at the backend")
 }
 
 func TestConfigsOfFleetsAreValid(t *testing.T) {

@@ -19,21 +19,21 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// The ways to end, of one target each.
+// The ways in which a single target can end, or survive.
 
 // ending is a target and what is done to it.
 type ending struct {
-	// script is what the target runs, argument that of the senders' program if there is
-	// none.
+	// script is what the target runs. Without a script it is the senders' program with this
+	// argument.
 	script, argument string
-	// reap says whether the parent waits for the end.
+	// reap says whether the parent reaps the target.
 	reap          bool
 	first, second func(s *stage, target *process.Target)
 	want          story
 }
 
 const (
-	// keepsWaiting comes after what a script does on a signal.
+	// keepsWaiting comes after a script's traps.
 	keepsWaiting = "echo ready; while :; do read -r line; done"
 	resists      = "trap : TERM; " + keepsWaiting
 	dies         = "echo ready; read -r line"
@@ -43,15 +43,15 @@ const (
 	dumpedCore = "dumped core on SIGABRT"
 )
 
-func (s *stage) term(target *process.Target) { s.strike(s.soft, target, unix.SIGTERM) }
+func (s *stage) term(target *process.Target) { s.signal(s.soft, target, unix.SIGTERM) }
 
-func (s *stage) kill(target *process.Target) { s.strike(s.soft, target, unix.SIGKILL) }
+func (s *stage) kill(target *process.Target) { s.signal(s.soft, target, unix.SIGKILL) }
 
-func (s *stage) killHard(target *process.Target) { s.strike(s.hard, target, unix.SIGKILL) }
+func (s *stage) killHard(target *process.Target) { s.signal(s.hard, target, unix.SIGKILL) }
 
-// killSleep kills what has become another program.
+// killSleep waits until the target has become another program, and kills it.
 func (s *stage) killSleep(target *process.Target) {
-	harness.Eventually(s.t, func() bool { return process.CommandName(s.t, target.PID) == "sleep" }, "it has become another program")
+	harness.Eventually(s.t, func() bool { return process.CommandName(s.t, target.PID) == "sleep" }, "the target has become another program")
 	s.killHard(target)
 }
 
@@ -74,7 +74,7 @@ var endings = map[string]ending{
 			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,
 		},
 	},
-	"is killed, and somebody waits": {
+	"is killed and reaped": {
 		script: dies, reap: true, first: (*stage).kill,
 		want: story{
 			verdict: "killed", how: "SIGKILL", sent: []string{"SIGKILL"}, severity: plog.SeverityNumberWarn, message: killed,
@@ -86,7 +86,7 @@ var endings = map[string]ending{
 	},
 	"dumps core": {
 		script: "ulimit -c unlimited; " + dies,
-		first:  func(s *stage, target *process.Target) { s.strike(s.soft, target, unix.SIGABRT) },
+		first:  func(s *stage, target *process.Target) { s.signal(s.soft, target, unix.SIGABRT) },
 		want: story{
 			verdict: "core_dumped", how: "SIGABRT", sent: []string{"SIGABRT"}, severity: plog.SeverityNumberError,
 			message: dumpedCore,
@@ -108,11 +108,11 @@ var endings = map[string]ending{
 	"dies when continued": {
 		script: dies,
 		first: func(s *stage, target *process.Target) {
-			s.strike(s.soft, target, unix.SIGSTOP)
+			s.signal(s.soft, target, unix.SIGSTOP)
 			target.AwaitState("T")
 			s.term(target)
 		},
-		second: func(s *stage, target *process.Target) { s.strike(s.hard, target, unix.SIGCONT) },
+		second: func(s *stage, target *process.Target) { s.signal(s.hard, target, unix.SIGCONT) },
 		want:   story{verdict: "killed", how: "SIGTERM", sent: []string{"SIGTERM"}, lasts: time.Second},
 	},
 	"becomes another program": {
@@ -153,23 +153,23 @@ var endings = map[string]ending{
 	},
 }
 
-// survives is for how long a target is followed.
+// survives is how long the collector watches a target.
 const survives = 3 * time.Second
 
-// TestOutcomes strikes all kinds of targets before each source.
+// TestOutcomes signals all kinds of targets while the collector uses each source.
 func TestOutcomes(t *testing.T) {
 	needCores(t)
 	for _, source := range liveSources {
 		t.Run(source.name, func(t *testing.T) {
 			s := newStage(t, source, "outcome: {timeout: 3s}")
-			targets := s.strikeAll()
+			targets := s.signalAll()
 			for name, scene := range scenes {
 				t.Run(name, func(t *testing.T) { scene(s.within(t)) })
 			}
 			for name, ending := range endings {
 				t.Run(name, func(t *testing.T) {
 					span := s.within(t).check(targets[name], ending.want)
-					assert.True(t, span.ParentSpanID().IsEmpty(), "it was struck by calls of its own")
+					assert.True(t, span.ParentSpanID().IsEmpty(), "it was signaled by calls of its own")
 				})
 			}
 			s.c.Running()
@@ -179,7 +179,7 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// within is the same stage as a subtest sees it.
+// within returns the same stage for a subtest.
 func (s *stage) within(t *testing.T) *stage {
 	t.Helper()
 	inner := *s
@@ -187,8 +187,8 @@ func (s *stage) within(t *testing.T) *stage {
 	return &inner
 }
 
-// strikeAll strikes a target of each ending, some of them a second time after a while.
-func (s *stage) strikeAll() map[string]*process.Target {
+// signalAll signals a target of each ending, and some of them again after a while.
+func (s *stage) signalAll() map[string]*process.Target {
 	s.t.Helper()
 	targets := make(map[string]*process.Target)
 	for name, ending := range endings {
@@ -201,12 +201,12 @@ func (s *stage) strikeAll() map[string]*process.Target {
 	for name, ending := range endings {
 		ending.first(s, targets[name])
 	}
-	time.Sleep(time.Second) // as whoever stops a service has patience for a while
+	time.Sleep(time.Second) // as a service manager waits between SIGTERM and SIGKILL
 	for name, ending := range endings {
 		if ending.second != nil {
 			ending.second(s, targets[name])
 		}
 	}
-	require.Less(s.t, time.Since(targets["survives"].Struck), survives, "this machine is too slow for the test")
+	require.Less(s.t, time.Since(targets["survives"].SignaledAt), survives, "this machine is too slow for the test")
 	return targets
 }

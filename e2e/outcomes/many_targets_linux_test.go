@@ -25,25 +25,25 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// The ends of many, and of those whose pid is used again.
+// The ends of many targets at once, and of targets whose pid is reused.
 
-// scenes are what happens beside the endings.
+// scenes are played while the targets of the endings end.
 var scenes = map[string]func(s *stage){
-	"process group":  (*stage).strikeGroup,
+	"process group":  (*stage).signalGroup,
 	"control group":  (*stage).killControlGroup,
 	"500 at once":    (*stage).killCrowd,
 	"500 in a row":   (*stage).killEach,
 	"pid is reused":  (*stage).reuse,
-	"late collector": (*stage).lookLate,
+	"late collector": (*stage).resumeLate,
 	"aborts":         (*stage).abort,
 }
 
-// inGroup puts a target into a process group.
+// inGroup returns an option that puts a target into a process group.
 func inGroup(leader int) func(*exec.Cmd) {
 	return func(command *exec.Cmd) { harness.Attributes(command).Pgid = leader }
 }
 
-// parent returns the span that others have in common.
+// parent returns the common parent of spans.
 func (s *stage) parent(spans []ptrace.Span) ptrace.Span {
 	s.t.Helper()
 	ids, parents := make(map[pcommon.SpanID]bool), make(map[pcommon.SpanID]bool)
@@ -54,7 +54,7 @@ func (s *stage) parent(spans []ptrace.Span) ptrace.Span {
 	assert.Len(s.t, ids, len(spans), "each has a span of its own")
 	require.Len(s.t, parents, 1)
 	parent := s.awaitSpanOf(spans[0].TraceID(), spans[0].ParentSpanID())
-	assert.True(s.t, parent.ParentSpanID().IsEmpty(), "it is the root")
+	assert.True(s.t, parent.ParentSpanID().IsEmpty(), "the parent is the root span")
 	assert.Equal(s.t, ptrace.SpanKindInternal, parent.Kind())
 	var end pcommon.Timestamp
 	for _, span := range spans {
@@ -64,7 +64,7 @@ func (s *stage) parent(spans []ptrace.Span) ptrace.Span {
 	return parent
 }
 
-func (s *stage) strikeGroup() {
+func (s *stage) signalGroup() {
 	var members []*process.Target
 	endings := []ending{endings["exits late"], endings["dies"], endings["dies"]}
 	for i, ending := range endings {
@@ -90,58 +90,55 @@ func (s *stage) strikeGroup() {
 	})
 }
 
-// killControlGroup has the kernel kill, which the audit system does not see.
+// killControlGroup has the kernel kill a control group, which the audit system does not record.
 func (s *stage) killControlGroup() {
 	if !s.source.traced() {
-		s.t.Skip("the audit system does not see it")
+		s.t.Skip("the audit system does not record it")
 	}
-	group := process.NewCgroup(s.t, "/auditkill-e2e.slice/outcomes.scope")
-	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
-		harness.Skip(s.t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
-	}
+	group := process.NewKillableCgroup(s.t, "/auditkill-e2e.slice/outcomes.scope")
 	var pids []int
 	for range 3 {
 		pids = append(pids, process.StartScript(s.t, "member", dies, true, process.InCgroup(s.t, group)).PID)
 	}
-	killer := exec.CommandContext(s.t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
-	require.NoError(s.t, killer.Run())
+	killer := process.KillCgroup(s.t, group)
 	root := s.parent(s.awaitKilled(pids))
 	assert.Equal(s.t, "terminate several processes", root.Name())
 	otlp.AssertAttributes(s.t, attributesOf(root), map[string]any{
 		"kill.signal.name": "SIGKILL", "kill.syscall": nil, "kill.origin": "kernel",
-		"process.pid": int64(killer.Process.Pid), "process.command": "sh", "kill.outcomes.killed": int64(3),
+		"process.pid": int64(killer), "process.command": "sh", "kill.outcomes.killed": int64(3),
 	})
 }
 
-// awaitKilled returns the spans of processes that have died of SIGKILL.
+// awaitKilled waits until the outcomes of processes are reported, all of them killed by SIGKILL, and
+// returns their spans.
 func (s *stage) awaitKilled(pids []int) []ptrace.Span {
 	s.t.Helper()
 	ours := make(map[int64]bool)
 	for _, pid := range pids {
 		ours[int64(pid)] = true
 	}
-	var told []otlp.Record
+	var reported []otlp.Record
 	harness.Eventually(s.t, func() bool {
-		told = told[:0]
+		reported = reported[:0]
 		for _, r := range s.sink.Records() {
-			if pid, _ := r.Attributes["kill.target.pid"].(int64); r.Event == "kill.outcome" && ours[pid] {
-				told = append(told, r)
+			if r.Event == "kill.outcome" && ours[r.Number("kill.target.pid")] {
+				reported = append(reported, r)
 			}
 		}
-		return len(told) >= len(pids)
+		return len(reported) >= len(pids)
 	}, "%d outcomes", len(pids))
-	require.Len(s.t, told, len(pids))
-	for _, r := range told {
+	require.Len(s.t, reported, len(pids))
+	for _, r := range reported {
 		otlp.AssertAttributes(s.t, r, map[string]any{"kill.outcome": "killed", "kill.exit.signal.name": "SIGKILL"})
 	}
-	return s.awaitSpans(told)
+	return s.awaitSpans(reported)
 }
 
 // awaitSpans returns the spans of log records.
-func (s *stage) awaitSpans(told []otlp.Record) []ptrace.Span {
+func (s *stage) awaitSpans(reported []otlp.Record) []ptrace.Span {
 	s.t.Helper()
 	wanted := make(map[pcommon.SpanID]bool)
-	for _, r := range told {
+	for _, r := range reported {
 		wanted[r.SpanID] = true
 	}
 	var spans []ptrace.Span
@@ -152,20 +149,20 @@ func (s *stage) awaitSpans(told []otlp.Record) []ptrace.Span {
 				spans = append(spans, span)
 			}
 		}
-		return len(spans) >= len(told)
-	}, "%d spans", len(told))
-	require.Len(s.t, spans, len(told))
+		return len(spans) >= len(reported)
+	}, "%d spans", len(reported))
+	require.Len(s.t, spans, len(reported))
 	return spans
 }
 
 const many = 500
 
-// startCrowd starts a process group. Its first member is the parent of the others, and
-// waits for their ends.
+// startCrowd starts a process group, and returns its pids. The first member is the parent of the
+// others and reaps them.
 func (s *stage) startCrowd() []int {
 	leader := process.StartScript(s.t, "crowd", fmt.Sprintf(
 		"i=0; while [ $i -lt %d ]; do sleep 1000 & echo $! >>pids; i=$((i+1)); done; echo ready; wait", many), true)
-	s.t.Cleanup(func() { _ = syscall.Kill(-leader.PID, syscall.SIGKILL) }) // only if the test has failed
+	s.t.Cleanup(func() { _ = syscall.Kill(-leader.PID, syscall.SIGKILL) }) // fails unless the test has failed
 	list, err := os.ReadFile(filepath.Join(leader.Command.Dir, "pids"))
 	require.NoError(s.t, err)
 	pids := []int{leader.PID}
@@ -195,28 +192,28 @@ func (s *stage) killEach() {
 	}
 	traces := make(map[pcommon.TraceID]bool)
 	for _, span := range s.awaitKilled(pids[1:]) {
-		assert.True(s.t, span.ParentSpanID().IsEmpty(), "it was struck by a call of its own")
+		assert.True(s.t, span.ParentSpanID().IsEmpty(), "it was signaled by a call of its own")
 		traces[span.TraceID()] = true
 	}
 	assert.Len(s.t, traces, many)
 }
 
-// startAs starts a script with a pid that is free.
+// startAs starts a script with a certain pid, which must be free.
 func (s *stage) startAs(pid int, name, script string) *process.Target {
 	s.t.Helper()
 	const path = "/proc/sys/kernel/ns_last_pid"
 	before, err := os.ReadFile(path)
 	require.NoError(s.t, err)
-	defer func() { assert.NoError(s.t, os.WriteFile(path, before, 0)) }() // so that no other pid is used again
+	defer func() { assert.NoError(s.t, os.WriteFile(path, before, 0)) }() // so that no other pid is reused
 	for range 1000 {
 		require.NoError(s.t, os.WriteFile(path, strconv.AppendInt(nil, int64(pid-1), 10), 0))
 		target := process.StartScript(s.t, name, script, true)
 		if target.PID == pid {
 			return target
 		}
-		_ = target.Command.Process.Kill() // others start processes, too
+		_ = target.Command.Process.Kill() // another process took the pid
 	}
-	require.FailNow(s.t, "others are always faster", "pid %d", pid)
+	require.FailNow(s.t, "other processes took the pid every time", "pid %d", pid)
 	return nil
 }
 
@@ -228,26 +225,27 @@ func (s *stage) reuse() {
 	before := s.check(first, endings["exits late"].want)
 
 	s.term(second)
-	var told []otlp.Record
+	var reported []otlp.Record
 	harness.Eventually(s.t, func() bool {
-		told = s.outcomes(second.PID)
-		return len(told) > 1
-	}, "the outcome of the second")
-	require.Len(s.t, told, 2)
-	assert.NotEqual(s.t, before.TraceID(), told[1].TraceID)
-	otlp.AssertAttributes(s.t, told[1], map[string]any{"kill.target.name": "second", "kill.signal.count": int64(1)})
-	for _, r := range s.told(second.PID, "kill.signal") {
+		reported = s.outcomes(second.PID)
+		return len(reported) > 1
+	}, "the second target has an outcome")
+	require.Len(s.t, reported, 2)
+	assert.NotEqual(s.t, before.TraceID(), reported[1].TraceID)
+	otlp.AssertAttributes(s.t, reported[1], map[string]any{"kill.target.name": "second", "kill.signal.count": int64(1)})
+	for _, r := range s.records(second.PID, "kill.signal") {
 		trace := before.TraceID()
 		if r.Attributes["kill.target.name"] == "second" {
-			trace = told[1].TraceID
+			trace = reported[1].TraceID
 		}
 		assert.Equal(s.t, trace, r.TraceID, r.Body)
 	}
 }
 
-// lookLate lets the collector look only after all is over. Then SIGKILL tells what came
-// of it, and after others nobody knows, whoever has the pid now.
-func (s *stage) lookLate() {
+// resumeLate stops the collector until all targets are gone. Without traced exits, only the outcome
+// of SIGKILL is certain then. After other signals it is unknown how a target ended, even if another
+// process has its pid now.
+func (s *stage) resumeLate() {
 	require.NoError(s.t, s.c.Command.Process.Signal(syscall.SIGSTOP))
 	termed, replaced, shot := process.StartScript(s.t, "termed", dies, true), process.StartScript(s.t, "replaced", dies, true),
 		process.StartScript(s.t, "shot", dies, true)
@@ -257,7 +255,7 @@ func (s *stage) lookLate() {
 	for _, target := range []*process.Target{termed, replaced, shot} {
 		target.AwaitReaped()
 	}
-	time.Sleep(50 * time.Millisecond) // more than a tick of the kernel, the time of audit records
+	time.Sleep(50 * time.Millisecond) // more than a tick of the kernel, the resolution of the time of audit records
 	s.startAs(replaced.PID, "other", dies)
 	require.NoError(s.t, s.c.Command.Process.Signal(syscall.SIGCONT))
 
@@ -270,14 +268,14 @@ func (s *stage) lookLate() {
 	s.check(shot, endings["is killed"].want)
 }
 
-// abort lets the audit system tell of some deaths before it tells of the signals.
+// abort sends SIGABRT to many targets: the audit system reports some of the crashes before the signals.
 func (s *stage) abort() {
 	var targets []*process.Target
 	for range 20 {
 		targets = append(targets, process.StartScript(s.t, "aborts", "ulimit -c 0; "+dies, true))
 	}
 	for _, target := range targets {
-		s.strike(s.soft, target, unix.SIGABRT)
+		s.signal(s.soft, target, unix.SIGABRT)
 	}
 	for _, target := range targets {
 		s.check(target, story{verdict: "killed", how: "SIGABRT", sent: []string{"SIGABRT"}})

@@ -19,33 +19,34 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What is told of a target, compared with what was done to it.
+// The checks that log records and spans report what was done to a target, and how it ended.
 
-// story is what must be told of a termination.
+// story is what must be reported about a termination.
 type story struct {
 	verdict string
-	// how is the exit code, or the name of the signal that has ended it; nil if
-	// nobody knows.
+	// how is the exit code, or the name of the signal that ended it; nil if it is
+	// unknown.
 	how any
-	// sent are the signals from the first fatal one on.
+	// sent are the signals, starting with the first fatal one.
 	sent []string
-	// lasts is how long it takes at least.
+	// lasts is the minimum duration.
 	lasts     time.Duration
 	escalated bool
 	lastName  string
 	severity  plog.SeverityNumber
-	// message is how that of the span's status begins, which is unset without one.
+	// message is the beginning of the message of the span's status. Without it the status is unset.
 	message string
 }
 
-// late is how much later than this process the collector may see that another one
-// has ended, where it has to look.
+// late is how much later than this test the collector may notice that a process has ended, if its
+// source does not report exits.
 const late = 2 * time.Second
 
-// outcomes returns what is told of the ends of a process.
-func (s *stage) outcomes(pid int) []otlp.Record { return s.told(pid, "kill.outcome") }
+// outcomes returns the outcomes that are reported for a pid.
+func (s *stage) outcomes(pid int) []otlp.Record { return s.records(pid, "kill.outcome") }
 
-func (s *stage) told(pid int, event string) []otlp.Record {
+// records returns the log records of one kind about a pid.
+func (s *stage) records(pid int, event string) []otlp.Record {
 	var found []otlp.Record
 	for _, r := range s.sink.Records() {
 		if r.Event == event && r.Attributes["kill.target.pid"] == int64(pid) {
@@ -55,7 +56,7 @@ func (s *stage) told(pid int, event string) []otlp.Record {
 	return found
 }
 
-// awaitOutcome returns the only outcome of a process.
+// awaitOutcome waits for the only outcome of a process.
 func (s *stage) awaitOutcome(pid int) otlp.Record {
 	s.t.Helper()
 	var found []otlp.Record
@@ -67,7 +68,7 @@ func (s *stage) awaitOutcome(pid int) otlp.Record {
 	return found[0]
 }
 
-// awaitSpan returns the only span that a log record belongs to.
+// awaitSpan waits for the only span that a log record belongs to.
 func (s *stage) awaitSpan(r otlp.Record) ptrace.Span {
 	s.t.Helper()
 	return s.awaitSpanOf(r.TraceID, r.SpanID)
@@ -89,8 +90,8 @@ func (s *stage) awaitSpanOf(trace pcommon.TraceID, id pcommon.SpanID) ptrace.Spa
 	return found[0]
 }
 
-// check compares what is told of a target that was struck by soft first and, if more
-// than once, by hard last.
+// check compares a story with what is reported about a target. The sender soft must have signaled it
+// first. If it was signaled again, the last sender must have been hard.
 func (s *stage) check(target *process.Target, want story) ptrace.Span {
 	s.t.Helper()
 	outcome := s.checkRecord(target, want)
@@ -109,8 +110,8 @@ func (s *stage) check(target *process.Target, want story) ptrace.Span {
 	return span
 }
 
-// after is the whole message of a span of some length: what the first signal did at once
-// needs no time.
+// after returns the whole message of a span of this length. It has no duration if the first signal
+// took effect at once.
 func (w story) after(length time.Duration) string {
 	switch {
 	case w.message == "", length < time.Millisecond && w.how == w.sent[0]:
@@ -121,7 +122,7 @@ func (w story) after(length time.Duration) string {
 	return fmt.Sprintf("%s %.3f s after %s", w.message, length.Seconds(), w.sent[0])
 }
 
-// checkRecord does that without a span.
+// checkRecord is like check, but checks only the log record.
 func (s *stage) checkRecord(target *process.Target, want story) otlp.Record {
 	s.t.Helper()
 	outcome := s.awaitOutcome(target.PID)
@@ -136,7 +137,7 @@ func (s *stage) checkRecord(target *process.Target, want story) otlp.Record {
 	return outcome
 }
 
-// attributes are those that tell a story.
+// attributes returns the attributes that a story leads to.
 func (s *stage) attributes(target *process.Target, want story) map[string]any {
 	last := s.soft
 	if len(want.sent) > 1 {
@@ -162,21 +163,21 @@ func (s *stage) attributes(target *process.Target, want story) map[string]any {
 	return attributes
 }
 
-// attributesOf returns what assertAttributes compares.
+// attributesOf returns the attributes of a span as those of a log record, for otlp.AssertAttributes.
 func attributesOf(span ptrace.Span) otlp.Record {
 	return otlp.Record{Body: span.Name(), Attributes: span.Attributes().AsRaw()}
 }
 
-// name16 is what the kernel calls a target.
+// name16 returns the command name of a target, which the kernel cuts.
 func name16(target *process.Target) string {
 	name := filepath.Base(target.Command.Path)
 	return name[:min(len(name), 15)] // TASK_COMM_LEN
 }
 
-// checkTimes compares when a termination began and ended with what was seen here.
+// checkTimes compares the reported times of a termination with those that the test measured.
 func (s *stage) checkTimes(target *process.Target, want story, outcome otlp.Record) {
 	s.t.Helper()
-	coarse, slack := 20*time.Millisecond, late // audit records bear the time of the last tick
+	coarse, slack := 20*time.Millisecond, late // audit records have the time of the last tick
 	if s.source.traced() {
 		coarse, slack = 5*time.Millisecond, 20*time.Millisecond
 	}
@@ -186,37 +187,42 @@ func (s *stage) checkTimes(target *process.Target, want story, outcome otlp.Reco
 	case "survived", "unknown":
 		return
 	case "ended":
-		slack = harness.Patience // nobody looked
+		slack = harness.Patience // the collector was stopped meanwhile
 	}
 	<-target.Dead
-	assert.WithinRange(s.t, outcome.Time, target.Struck.Add(want.lasts-coarse), target.Died.Add(slack), "end in %q", outcome.Body)
-	assert.LessOrEqual(s.t, took, (target.Died.Sub(target.Struck) + slack + coarse).Seconds(), "duration in %q", outcome.Body)
+	assert.WithinRange(s.t, outcome.Time, target.SignaledAt.Add(want.lasts-coarse), target.DiedAt.Add(slack), "end in %q", outcome.Body)
+	assert.LessOrEqual(s.t, took, (target.DiedAt.Sub(target.SignaledAt) + slack + coarse).Seconds(), "duration in %q", outcome.Body)
 }
 
-// checkSignals asserts that the signals in the log lead to the trace.
+// clockPrecision is how exactly two clocks are compared, in seconds: the time of a log
+// record comes from another one than durations, and to read both takes microseconds on
+// a machine that is emulated.
+const clockPrecision = 10e-6
+
+// checkSignals asserts that the log records of the signals have the ids of the trace.
 func (s *stage) checkSignals(target *process.Target, want story, outcome otlp.Record) {
 	s.t.Helper()
 	var sent []string
-	for _, r := range append(s.signals(target), s.told(target.PID, "kill.abend")...) {
+	for _, r := range append(s.signals(target), s.records(target.PID, "kill.abend")...) {
 		assert.Equal(s.t, outcome.TraceID, r.TraceID, "trace of %q", r.Body)
 		assert.Equal(s.t, outcome.SpanID, r.SpanID, "span of %q", r.Body)
 		if len(sent) == 0 {
-			assert.InDelta(s.t, outcome.Time.Sub(r.Time).Seconds(), outcome.Attributes["kill.duration"], 1e-6)
+			assert.InDelta(s.t, outcome.Time.Sub(r.Time).Seconds(), outcome.Attributes["kill.duration"], clockPrecision)
 		}
-		if name, _ := r.Attributes["kill.signal.name"].(string); r.Event == "kill.signal" {
-			sent = append(sent, name)
+		if r.Event == "kill.signal" {
+			sent = append(sent, r.Text("kill.signal.name"))
 		}
 	}
 	assert.Equal(s.t, want.sent, sent, "signals before %q", outcome.Body)
 }
 
-// signals are the log records of those signals to a target that may end it.
+// signals returns the log records of the signals to a target that may end it.
 func (s *stage) signals(target *process.Target) []otlp.Record {
 	s.t.Helper()
 	var fatal []otlp.Record
-	for _, r := range s.told(target.PID, "kill.signal") {
+	for _, r := range s.records(target.PID, "kill.signal") {
 		if r.Attributes["kill.signal.name"] == "SIGSTOP" {
-			assert.True(s.t, r.SpanID.IsEmpty(), "nobody dies of %q", r.Body)
+			assert.True(s.t, r.SpanID.IsEmpty(), "no span id, because no process dies of %q", r.Body)
 			continue
 		}
 		fatal = append(fatal, r)
@@ -224,7 +230,7 @@ func (s *stage) signals(target *process.Target) []otlp.Record {
 	return fatal
 }
 
-// checkEvents compares the signals in a span with those in the log.
+// checkEvents compares the span events with the log records of the signals.
 func (s *stage) checkEvents(target *process.Target, span ptrace.Span) {
 	s.t.Helper()
 	signals := s.signals(target)
@@ -233,15 +239,15 @@ func (s *stage) checkEvents(target *process.Target, span ptrace.Span) {
 	for i, event := range span.Events().All() {
 		assert.Equal(s.t, "signal", event.Name())
 		assert.Equal(s.t, signals[i].Time, event.Timestamp().AsTime())
-		told := signals[i].Attributes
+		reported := signals[i].Attributes
 		otlp.AssertAttributes(s.t, otlp.Record{Body: signals[i].Body, Attributes: event.Attributes().AsRaw()}, map[string]any{
-			"kill.signal.name": told["kill.signal.name"], "process.pid": told["process.pid"],
-			"kill.syscall": told["kill.syscall"], "kill.result": "success",
+			"kill.signal.name": reported["kill.signal.name"], "process.pid": reported["process.pid"],
+			"kill.syscall": reported["kill.syscall"], "kill.result": "success",
 		})
 	}
 }
 
-// assertOnce asserts that nothing was told twice.
+// assertOnce asserts that no outcome and no span was reported twice.
 func (s *stage) assertOnce() {
 	s.t.Helper()
 	records, spans := make(map[pcommon.SpanID]int), make(map[pcommon.SpanID]int)

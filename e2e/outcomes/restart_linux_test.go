@@ -22,12 +22,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What becomes of targets when the collector does not live as long as they.
+// The outcomes of targets that outlive the collector.
 
-const exitsWhenTold = "trap 'read -r line; exit 3' TERM; " + keepsWaiting
+const exitsOnInput = "trap 'read -r line; exit 3' TERM; " + keepsWaiting
 
-// TestOutcomesOverARestart ends the collector between the first signal to a target and
-// its end.
+// TestOutcomesOverARestart restarts the collector between the first signal to a target and the end
+// of the target.
 func TestOutcomesOverARestart(t *testing.T) {
 	ways := map[string]func(s *stage, storage string, targets []*process.Target){
 		"stopped": func(s *stage, _ string, _ []*process.Target) { s.c.Stop() },
@@ -44,10 +44,10 @@ func TestOutcomesOverARestart(t *testing.T) {
 				falls := process.StartScript(t, "falls", dies, true)
 				s.kill(falls)
 				s.check(falls, endings["is killed"].want)
-				exits := process.StartScript(t, "exits", exitsWhenTold, true)
+				exits := process.StartScript(t, "exits", exitsOnInput, true)
 				fights, vanishes := process.StartScript(t, "fights", resists, true), process.StartScript(t, "vanishes", resists, true)
-				leader := process.StartScript(t, "leader", exitsWhenTold, true)
-				member := process.StartScript(t, "member", exitsWhenTold, true, inGroup(leader.PID))
+				leader := process.StartScript(t, "leader", exitsOnInput, true)
+				member := process.StartScript(t, "member", exitsOnInput, true, inGroup(leader.PID))
 				for _, target := range []*process.Target{exits, fights, vanishes} {
 					s.term(target)
 				}
@@ -81,15 +81,15 @@ func TestOutcomesOverARestart(t *testing.T) {
 	}
 }
 
-// awaitSignals waits until the signals to targets are told.
+// awaitSignals waits until the signals to targets are reported.
 func (s *stage) awaitSignals(targets ...*process.Target) {
 	s.t.Helper()
 	for _, target := range targets {
-		harness.Eventually(s.t, func() bool { return len(s.told(target.PID, "kill.signal")) > 0 }, "the signal to process %d", target.PID)
+		harness.Eventually(s.t, func() bool { return len(s.records(target.PID, "kill.signal")) > 0 }, "the signal to process %d", target.PID)
 	}
 }
 
-// awaitStored waits until the storage has who is followed.
+// awaitStored waits until the watched targets are in the storage.
 func awaitStored(t *testing.T, directory string, targets []*process.Target) {
 	t.Helper()
 	harness.Eventually(t, func() bool {
@@ -103,8 +103,8 @@ func awaitStored(t *testing.T, directory string, targets []*process.Target) {
 	}, "the targets are stored")
 }
 
-// TestOutcomesAreUnknownAtTheEnd stops the collector while a target lives, which has
-// no time to see what becomes of it. Each kind of pipeline tells all that it can.
+// TestOutcomesAreUnknownAtTheEnd stops the collector while a target is still alive: its outcome is
+// reported as unknown. A pipeline for logs or for traces alone reports all that it can.
 func TestOutcomesAreUnknownAtTheEnd(t *testing.T) {
 	unknown := story{verdict: "unknown", sent: []string{"SIGTERM"}}
 	for _, source := range liveSources {
@@ -136,7 +136,7 @@ func TestOutcomesAreUnknownAtTheEnd(t *testing.T) {
 	}
 }
 
-// spanOf returns the span that is about a process; nil if there is none yet.
+// spanOf returns the span about a target; nil if there is none yet.
 func (s *stage) spanOf(target *process.Target) *ptrace.Span {
 	for _, span := range s.sink.Spans() {
 		if pid, ok := span.Attributes().Get("kill.target.pid"); ok && pid.Int() == int64(target.PID) {

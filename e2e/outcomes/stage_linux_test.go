@@ -6,7 +6,6 @@ package outcomes
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,9 +20,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What became of the targets, told in log records and spans.
+// The outcomes of targets, reported in log records and spans.
 
-// liveSource is a way to learn of signals as they are sent.
+// liveSource is a source that reports signals as they are sent.
 type liveSource struct {
 	name, receiver string
 	// daemon says whether auditd runs beside the collector.
@@ -36,10 +35,10 @@ var liveSources = []liveSource{
 	{name: "multicast", receiver: "netlink: {mode: multicast}", daemon: true},
 }
 
-// traced reports whether the kernel itself tells the source how each target ends.
+// traced reports whether the source itself reports how each target ends.
 func (l liveSource) traced() bool { return l.name == "ebpf" }
 
-// prepare makes the audit system ready, of which the kernel has one only.
+// prepare takes the audit system, and starts auditd if the source needs it.
 func (l liveSource) prepare(t *testing.T) {
 	t.Helper()
 	audit.Use(t)
@@ -48,20 +47,20 @@ func (l liveSource) prepare(t *testing.T) {
 	}
 }
 
-// stage is where targets are struck while a collector looks on.
+// stage has a collector, and the senders that signal targets while it runs.
 type stage struct {
 	t      *testing.T
 	source liveSource
 	sink   *otlp.Sink
 	config collector.Config
 	c      *collector.Collector
-	// program is that of the senders, of which soft strikes first and hard last.
+	// program is the program of the senders: soft signals first, hard last.
 	program    string
 	soft, hard *process.Sender
 }
 
-// newStage starts a collector with more of a receiver's settings. It has both kinds of
-// pipelines unless an option says otherwise.
+// newStage starts a collector with additional settings of the receiver. It has pipelines for logs
+// and traces unless an option changes that.
 func newStage(t *testing.T, source liveSource, settings string, options ...func(*collector.Config)) *stage {
 	t.Helper()
 	source.prepare(t)
@@ -83,25 +82,23 @@ func newStage(t *testing.T, source liveSource, settings string, options ...func(
 // begin starts the collector, for the first time or again.
 func (s *stage) begin() {
 	s.t.Helper()
-	s.c = collector.Start(s.t, s.config, func(command *exec.Cmd) {
-		harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
-	})
+	s.c = collector.Start(s.t, s.config, harness.EndWithTest)
 	s.c.Ready()
 }
 
-// strike sends a signal.
-func (s *stage) strike(sender *process.Sender, target *process.Target, signal syscall.Signal) {
+// signal sends a signal with kill(2).
+func (s *stage) signal(sender *process.Sender, target *process.Target, signal syscall.Signal) {
 	s.t.Helper()
 	sender.Kill(target, signal)
 }
 
-// call sends a signal in any way.
+// call sends a signal with any system call.
 func (s *stage) call(sender *process.Sender, order orders.Order, targets ...*process.Target) {
 	s.t.Helper()
-	sender.Strike(order, targets...)
+	sender.Signal(order, targets...)
 }
 
-// needCores skips a test where a core would not fall into the working directory.
+// needCores skips a test if cores are not written to the working directory.
 func needCores(t *testing.T) {
 	t.Helper()
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")

@@ -19,7 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// foreignRules belong to somebody else. Most of them look much like ours.
+// foreignRules are rules of other software. Most of them resemble ours.
 var foreignRules = []string{
 	"always,exit -F arch=b64 -S mkdir -k other",
 	"always,exit -F arch=b64 -S kill -F a1=9 -k other",
@@ -27,11 +27,11 @@ var foreignRules = []string{
 	"always,exit -F arch=b64 -S tgkill -F a2=6 -k audit_kill",
 }
 
-// mostRules is how many rules the collector may load, as each one is walked at
+// mostRules is how many rules the collector may load: the kernel checks each rule at
 // every system call of the host.
 const mostRules = 8
 
-// After a clean shutdown the kernel is as it was found.
+// A clean shutdown restores the kernel's audit settings and rules.
 func TestLeavesTheKernelAsItWas(t *testing.T) {
 	tests := map[string]struct {
 		receiver string
@@ -98,8 +98,8 @@ func TestLeavesTheKernelAsItWas(t *testing.T) {
 	}
 }
 
-// A collector that was killed leaves its rules behind. The next one knows them
-// as its own: it loads none of them again, and takes them away at the end.
+// A collector that was killed leaves its rules behind. The next one recognizes them:
+// it loads none of them again, and removes them at the end.
 func TestRecognizesItsRulesAfterACrash(t *testing.T) {
 	for name, receiver := range map[string]string{
 		"auto": `{netlink: {}}`, "unicast": `{netlink: {mode: unicast}}`,
@@ -113,14 +113,14 @@ func TestRecognizesItsRulesAfterACrash(t *testing.T) {
 			for range 3 {
 				c := startLive(t, receiver, otlp.NewSink(t, "grpc"))
 				assert.Equal(t, strconv.Itoa(c.PID()), audit.Status(t)["pid"],
-					"the dead collector is not taken for an audit daemon")
+					"the new collector takes the place of the dead one")
 				loaded := ruleLines(t)
 				c.Kill()
 				assert.Equal(t, loaded, ruleLines(t))
 				require.Greater(t, len(loaded), len(foreign))
 				require.LessOrEqual(t, len(loaded), len(foreign)+mostRules)
 			}
-			// With other signals other rules are needed, and the old ones go.
+			// Other signals need other rules; the old ones are removed.
 			c := startLive(t, strings.Replace(receiver, "{", "{signals: [KILL], ", 1), otlp.NewSink(t, "grpc"))
 			assert.LessOrEqual(t, len(ruleLines(t)), len(foreign)+mostRules)
 			c.Stop()
@@ -129,8 +129,8 @@ func TestRecognizesItsRulesAfterACrash(t *testing.T) {
 	}
 }
 
-// A collector that was killed is not taken for an audit daemon, also if nothing
-// has happened since that would have made the kernel notice.
+// The kernel may still have a killed collector registered as the audit daemon, because nothing has
+// made it notice the death. The next collector takes its place.
 func TestTakesThePlaceOfADeadCollector(t *testing.T) {
 	for name, mode := range map[string]string{"auto": "auto", "unicast": "unicast"} {
 		t.Run(name, func(t *testing.T) {
@@ -140,13 +140,13 @@ func TestTakesThePlaceOfADeadCollector(t *testing.T) {
 			c.Kill()
 			c = startLive(t, receiver, otlp.NewSink(t, "grpc"))
 			pid := strconv.Itoa(c.PID())
-			harness.Eventually(t, func() bool { return audit.Status(t)["pid"] == pid }, "it takes the place of the dead one")
+			harness.Eventually(t, func() bool { return audit.Status(t)["pid"] == pid }, "the new collector takes the place of the dead one")
 			c.Stop()
 		})
 	}
 }
 
-// What a person has loaded is not ours, even if it is what we would load.
+// Rules that an administrator has loaded stay, even if they equal ours.
 func TestEqualRulesOfOthersStay(t *testing.T) {
 	audit.Use(t)
 	c := startLive(t, `{netlink: {}}`, otlp.NewSink(t, "grpc"))
@@ -154,20 +154,20 @@ func TestEqualRulesOfOthersStay(t *testing.T) {
 	c.Stop()
 	require.Empty(t, ruleLines(t))
 	for _, rule := range ours {
-		// Ours tell by a process id whose they are, a person's do not.
+		// Our rules are marked with a process id, an administrator's are not.
 		require.Regexp(t, ownMark, rule)
 		audit.AddRule(t, strings.TrimPrefix(ownMark.ReplaceAllString(rule, ""), "-a "))
 	}
 	foreign := ruleLines(t)
 	c = startLive(t, `{netlink: {}}`, otlp.NewSink(t, "grpc"))
-	assert.Equal(t, foreign, ruleLines(t), "nothing is loaded that is there already")
+	assert.Equal(t, foreign, ruleLines(t), "no rule is loaded a second time")
 	c.Stop()
 	assert.Equal(t, foreign, ruleLines(t))
 }
 
 var ownMark = regexp.MustCompile(` -F pid!=\d+`)
 
-// ruleLines returns the kernel's rules in their order.
+// ruleLines returns the kernel's rules, in order.
 func ruleLines(t *testing.T) []string {
 	t.Helper()
 	said := strings.TrimSpace(audit.Auditctl(t, "-l"))
@@ -177,7 +177,7 @@ func ruleLines(t *testing.T) []string {
 	return strings.Split(said, "\n")
 }
 
-// without returns the lines that are not among others.
+// without returns the lines that are not in others.
 func without(lines, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return slices.Contains(others, line) })
 }

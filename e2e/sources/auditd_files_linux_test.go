@@ -23,7 +23,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// keeper holds every file that auditd has written open, so that it can be read
+// keeper keeps every file open that auditd writes, so that a file can still be read
 // after it was removed.
 type keeper struct {
 	t     *testing.T
@@ -38,13 +38,13 @@ func newKeeper(t *testing.T, log string) *keeper {
 	return k
 }
 
-// look opens what is new.
-func (k *keeper) look() {
-	paths, _ := filepath.Glob(k.log + "*") // the pattern is good
+// openNew opens the files that are new.
+func (k *keeper) openNew() {
+	paths, _ := filepath.Glob(k.log + "*") // the pattern is valid
 	for _, path := range paths {
 		file, err := os.Open(path)
 		if err != nil {
-			continue // rotated since: comes again
+			continue // rotated meanwhile: it has another name now, and is opened next time
 		}
 		info, err := file.Stat()
 		stat, ok := info.Sys().(*syscall.Stat_t)
@@ -52,13 +52,13 @@ func (k *keeper) look() {
 			k.files[stat.Ino] = file
 			continue
 		}
-		_ = file.Close() // was only read from
+		_ = file.Close() // it was only read
 	}
 }
 
 func (k *keeper) close() {
 	for _, file := range k.files {
-		_ = file.Close() // was only read from
+		_ = file.Close() // it was only read
 	}
 }
 
@@ -68,16 +68,16 @@ var (
 	objectPattern = regexp.MustCompile(`^type=OBJ_PID msg=audit\((\d+)\.(\d+):(\d+)\): opid=(\d+) `)
 )
 
-// recordedCall is a call that the collector is to report.
+// recordedCall is a call that the collector must report.
 type recordedCall struct {
-	// requested is the process that the call named.
+	// requested is the pid argument of the call.
 	requested int
 	sender    int
 	targets   []int
 }
 
-// calls reads all files, in any order. Where auditd got no time to run, the
-// kernel has dropped records, also some of an event; the rest counts.
+// calls reads all files, in any order. The kernel drops records if auditd gets too little time to
+// run, perhaps only some records of an event; what was written counts.
 func (k *keeper) calls() map[otlp.Key]*recordedCall {
 	calls := make(map[otlp.Key]*recordedCall)
 	at := func(match []string) *recordedCall {
@@ -100,7 +100,7 @@ func (k *keeper) calls() map[otlp.Key]*recordedCall {
 	return calls
 }
 
-// stampOf returns the milliseconds that a pattern has found first.
+// stampOf returns the time that the first two groups of a pattern matched, in milliseconds.
 func stampOf(match []string) int64 {
 	return int64(harness.Number(match[1]))*1000 + int64(harness.Number(match[2]))
 }
@@ -108,7 +108,7 @@ func stampOf(match []string) int64 {
 // lines yields the lines of all files.
 func (k *keeper) lines() func(func(string) bool) {
 	return func(yield func(string) bool) {
-		k.look()
+		k.openNew()
 		for _, file := range k.files {
 			reader := bufio.NewReader(io.NewSectionReader(file, 0, math.MaxInt64))
 			for line, err := reader.ReadString('\n'); err == nil; line, err = reader.ReadString('\n') {
@@ -120,7 +120,7 @@ func (k *keeper) lines() func(func(string) bool) {
 	}
 }
 
-// awaitQuiet waits until auditd has written down all that the kernel holds.
+// awaitQuiet waits until auditd has written all records that the kernel holds.
 func (k *keeper) awaitQuiet() {
 	k.t.Helper()
 	size := int64(-1)
@@ -131,9 +131,9 @@ func (k *keeper) awaitQuiet() {
 	}, harness.Patience, 300*time.Millisecond, "auditd has written everything")
 }
 
-// size returns how much has been written in all.
+// size returns the total size of all files.
 func (k *keeper) size() int64 {
-	k.look()
+	k.openNew()
 	var sum int64
 	for _, file := range k.files {
 		info, err := file.Stat()
@@ -157,10 +157,10 @@ func (k *keeper) written(sender int) int {
 	return count
 }
 
-// all are the log records that must be delivered, whoever sent the signals.
+// all returns the keys of the log records that must be delivered, for all senders.
 func (k *keeper) all() []otlp.Key { return k.keys(func(int) bool { return true }) }
 
-// by are those of one sender.
+// by returns the keys for one sender.
 func (k *keeper) by(pid int) []otlp.Key {
 	return k.keys(func(sender int) bool { return sender == pid })
 }

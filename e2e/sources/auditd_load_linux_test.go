@@ -19,15 +19,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// auditRules record kill(2) with the signals of the load and no others: a Go
-// program sends itself thousands, and so do the compilers that run beside.
+// auditRules record kill(2) only with the signals of the load: Go programs, such as the compilers
+// that run at the same time, send themselves thousands of other signals.
 var auditRules = []string{
 	"always,exit -F arch=b64 -S kill -F a1=0 -k audit_kill",
 	"always,exit -F arch=b64 -S kill -F a1=18 -k audit_kill",
 }
 
-// startAuditd runs an audit daemon with these rules until the test ends, and then
-// leaves everything as it was.
+// startAuditd runs an audit daemon with auditRules until the test ends, and then restores
+// everything.
 func startAuditd(t *testing.T, settings string) *audit.Daemon {
 	t.Helper()
 	audit.Use(t)
@@ -39,11 +39,11 @@ func startAuditd(t *testing.T, settings string) *audit.Daemon {
 	return daemon
 }
 
-// noSuchProcess is beyond the largest process id (include/linux/threads.h).
+// noSuchProcess is above the largest possible pid (include/linux/threads.h).
 const noSuchProcess = 1 << 23
 
-// load is a process that sends signals. It is not the test itself, of which the
-// kernel may record nothing (audit.Use).
+// load is a process that sends signals. The test process itself cannot: the kernel may
+// not record what it sends (audit.Use).
 type load struct {
 	t       *testing.T
 	pid     int
@@ -71,14 +71,14 @@ func newLoad(t *testing.T) *load {
 	return l
 }
 
-// start lets the process send so many signals, and returns what finished wants.
+// start has the process send signals, and returns the channel that finished needs.
 func (l *load) start(calls int) <-chan string {
 	l.sent += calls
 	_, err := fmt.Fprintln(l.input, calls)
 	require.NoError(l.t, err)
 	done := make(chan string, 1)
 	go func() {
-		line, _ := l.output.ReadString('\n') // an empty one if the process has ended
+		line, _ := l.output.ReadString('\n') // empty if the process has ended
 		done <- line
 	}()
 	return done
@@ -110,8 +110,8 @@ func (l *load) stop() {
 
 const members = 20
 
-// runLoad sends as many signals as each line of its input says, in the ways
-// that lead to different records.
+// runLoad reads a number from each line of its input, and sends so many signals in ways that lead
+// to different records.
 func runLoad() {
 	pids, done := startMembers()
 	defer done()
@@ -133,8 +133,8 @@ func runLoad() {
 	}
 }
 
-// startMembers starts a process group of its own, whose members end with their
-// common input.
+// startMembers starts a process group, whose members end when their common input
+// is closed.
 func startMembers() (pids []int, done func()) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
@@ -142,7 +142,7 @@ func startMembers() (pids []int, done func()) {
 	}
 	var commands []*exec.Cmd
 	for range members {
-		command := exec.Command("cat") // ends with its input
+		command := exec.Command("cat") // ends when its input is closed
 		command.Stdin = reader
 		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 		if len(pids) > 0 {

@@ -180,5 +180,5 @@ func TestPluginNamesWhatIsMissing(t *testing.T) {
 	c := collector.Start(t, collector.Config{Receiver: fmt.Sprintf(`{plugin: {path: %q}}`, path)},
 		collector.AsNobody(t))
 	assert.Equal(t, 1, c.Wait(), "exit status")
-	c.Says("takes the right to write to it: permission denied; run as root, or set args to a mode such as 0660")
+	c.Says("needs the right to write to it: permission denied; run as root, or set args to a mode such as 0660")
 }

@@ -16,13 +16,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// A real auditd that rotates under load, followed to the last event.
+// The collector follows the log of a real auditd that rotates under load, up to the last event.
 //
-// The tests are not parallel: the audit system is there once, and while it
-// records, it slows down everything else.
+// The tests are not parallel: there is only one audit system, and while it records, everything
+// else is slower.
 
-// TestFollowsAuditd waits for nobody; auditd keeps all files, rotates by size,
-// and in between because it is told to.
+// TestFollowsAuditd writes without waiting for the collector. auditd keeps all files; it rotates
+// them by size, and when the test asks for it.
 func TestFollowsAuditd(t *testing.T) {
 	daemon := startAuditd(t, "log_format = RAW\nnum_logs = 99")
 	follow(t, daemon, func(load *load, _ *keeper, _ *otlp.Sink) {
@@ -33,8 +33,8 @@ func TestFollowsAuditd(t *testing.T) {
 	})
 }
 
-// TestFollowsAuditdThatKeepsFewFiles never lets more be written than auditd
-// keeps, so that whatever is missing is the collector's fault.
+// TestFollowsAuditdThatKeepsFewFiles never writes more than auditd keeps before the collector has
+// read it, so that only the collector can be the cause of a loss.
 func TestFollowsAuditdThatKeepsFewFiles(t *testing.T) {
 	daemon := startAuditd(t, "log_format = ENRICHED\nnum_logs = 5")
 	follow(t, daemon, func(load *load, keeper *keeper, sink *otlp.Sink) {
@@ -46,7 +46,7 @@ func TestFollowsAuditdThatKeepsFewFiles(t *testing.T) {
 	})
 }
 
-// follow starts the collector, lets run what writes the log, and compares.
+// follow starts the collector, runs what writes the log, and compares.
 func follow(t *testing.T, daemon *audit.Daemon, busy func(*load, *keeper, *otlp.Sink)) {
 	t.Helper()
 	sink := otlp.NewSink(t, "grpc")
@@ -67,10 +67,10 @@ func follow(t *testing.T, daemon *audit.Daemon, busy func(*load, *keeper, *otlp.
 	assert.Zero(t, c.Metric("audit_kill_file_lost"))
 	c.Stop()
 	otlp.AssertConsistent(t, sink.Records(), want)
-	assert.Len(t, otlp.KeysOf(sink.Records()), len(want), "nothing was delivered twice")
-	// The kernel drops records for an auditd that the machine leaves no time to run.
+	assert.Len(t, otlp.KeysOf(sink.Records()), len(want), "no log record is delivered twice")
+	// The kernel drops records if auditd gets too little time to run.
 	recorded := keeper.written(load.pid)
-	assert.Greater(t, recorded, 1000, "calls that auditd has written down")
+	assert.Greater(t, recorded, 1000, "calls in auditd's log")
 	t.Logf("%d calls, %d of them recorded, %d log records, %d files", load.sent, recorded, len(want), len(keeper.files))
 }
 

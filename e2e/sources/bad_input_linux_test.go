@@ -24,19 +24,19 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// What cannot be read is refused at the start, with its name and what to do.
+// The collector refuses to start with an unreadable log, and reports its path and what to do.
 func TestRefusesToStart(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		// make returns the path of what it has made in a folder.
+		// make makes something in a folder, and returns its path.
 		make func(t *testing.T, directory string) string
-		// user runs the collector as anybody but root, who may read everything.
+		// user runs the collector as another user than root, which may read everything.
 		user bool
 		says string
 	}{
 		"folder": {
 			make: func(_ *testing.T, directory string) string { return directory },
-			says: "PATH is a directory: file::path must name the log file in it, such as PATH/audit.log",
+			says: "PATH is a directory; set file::path to the log file, such as /var/log/audit/audit.log",
 		},
 		"FIFO": {
 			make: func(t *testing.T, directory string) string {
@@ -59,7 +59,7 @@ func TestRefusesToStart(t *testing.T) {
 				return path
 			},
 			user: true,
-			says: "open PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
+			says: "open PATH: permission denied: run it as root or with CAP_DAC_READ_SEARCH",
 		},
 		"no permission for a file that is empty so far": {
 			make: func(t *testing.T, directory string) string {
@@ -69,7 +69,7 @@ func TestRefusesToStart(t *testing.T) {
 				return path
 			},
 			user: true,
-			says: "open PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
+			says: "open PATH: permission denied: run it as root or with CAP_DAC_READ_SEARCH",
 		},
 		"no permission for the folder": {
 			make: func(t *testing.T, directory string) string {
@@ -79,7 +79,7 @@ func TestRefusesToStart(t *testing.T) {
 				return filepath.Join(folder, "audit.log")
 			},
 			user: true,
-			says: "stat PATH: permission denied: run the collector as root or with CAP_DAC_READ_SEARCH",
+			says: "stat PATH: permission denied: run it as root or with CAP_DAC_READ_SEARCH",
 		},
 		"nothing to read without waiting": {
 			make: func(_ *testing.T, directory string) string { return filepath.Join(directory, "audit.log") },
@@ -103,7 +103,7 @@ func TestRefusesToStart(t *testing.T) {
 	}
 }
 
-// A log that does not exist yet is read from its first line on when it appears.
+// A log that does not exist yet is read from its first line once it appears.
 func TestLogAppears(t *testing.T) {
 	t.Parallel()
 	for name, folder := range map[string]string{"in a folder": "", "with its folder": "audit"} {
@@ -129,10 +129,10 @@ func TestLogAppears(t *testing.T) {
 	}
 }
 
-// auditd makes the next file unreadable, as with a log_group that was removed.
+// After a rotation the new file is unreadable, as if the log_group in auditd.conf was removed.
 func TestPermissionIsLost(t *testing.T) {
 	t.Parallel()
-	harness.NeedRoot(t) // who can own a log that the collector may not read
+	harness.NeedRoot(t) // which can own a log that the collector may not read
 	nobody := collector.AsNobody(t)
 	log, sink := auditlog.NewAt(t, filepath.Join(harness.PublicDir(t), "audit.log")), otlp.NewSink(t, "grpc")
 	require.NoError(t, log.File.Chmod(0o644))
@@ -147,14 +147,14 @@ func TestPermissionIsLost(t *testing.T) {
 	log.Rotate()
 	log.Add(kill)
 	c.Says("cannot read the log, trying again")
-	c.Says(log.Path + ": permission denied: run the collector as root or with CAP_DAC_READ_SEARCH")
+	c.Says(log.Path + ": permission denied: run it as root or with CAP_DAC_READ_SEARCH")
 	require.NoError(t, log.File.Chmod(0o644))
 	otlp.AwaitAll(t, sink, log.Want)
 	c.Says("the log can be read again")
 	c.Stop()
 }
 
-// Nothing is lost around lines that are no records.
+// Lines that are no records do not cost the records around them.
 func TestRubbish(t *testing.T) {
 	t.Parallel()
 	random := rand.NewChaCha8([32]byte([]byte("the same rubbish every time, ok?")))
@@ -193,7 +193,7 @@ func TestRubbish(t *testing.T) {
 			}
 			log.Add(kill)
 			otlp.AwaitAll(t, sink, log.Want)
-			harness.Eventually(t, func() bool { return c.Metric("audit_kill_rejected") >= test.rejected }, "it is counted")
+			harness.Eventually(t, func() bool { return c.Metric("audit_kill_rejected") >= test.rejected }, "the lines are counted as rejected")
 			c.Running()
 			c.Stop()
 			assert.Equal(t, log.Want, otlp.KeysOf(sink.Records()))
@@ -201,8 +201,8 @@ func TestRubbish(t *testing.T) {
 	}
 }
 
-// The serial begins anew with each boot; only together with the time it names
-// an event.
+// The serial starts again with each boot, so it identifies an event only together
+// with the time.
 func TestSerialRepeats(t *testing.T) {
 	t.Parallel()
 	log, sink := auditlog.New(t), otlp.NewSink(t, "grpc")

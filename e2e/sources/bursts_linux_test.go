@@ -24,10 +24,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What is sent is in the file of the file exporter, or counted as lost.
+// Each signal of a burst reaches the file exporter, or is counted as lost.
 
-// crowd are senders that nobody else has the name of, so that the collector sees
-// no signals but theirs.
+// crowd is a group of senders with a unique command name, so that the collector can be
+// limited to their signals.
 type crowd struct {
 	t       *testing.T
 	name    string
@@ -48,7 +48,7 @@ func newCrowd(t *testing.T) *crowd {
 	return c
 }
 
-// send lets each sender send so many signals, as fast as it can.
+// send has each sender send this many signals, as fast as it can.
 func (c *crowd) send(each int) {
 	c.t.Helper()
 	var running sync.WaitGroup
@@ -64,7 +64,7 @@ func (c *crowd) send(each int) {
 	c.sent += each * len(c.senders)
 }
 
-// start starts a collector that writes to a file.
+// start starts a collector with a ring buffer of a certain size that writes to a file.
 func (c *crowd) start(ring int) (running *collector.Collector, path string) {
 	c.t.Helper()
 	path = filepath.Join(c.t.TempDir(), "out.pb")
@@ -76,16 +76,16 @@ func (c *crowd) start(ring int) (running *collector.Collector, path string) {
 	return running, path
 }
 
-// counted are the signals in a file by their sender.
+// counted returns how many signals of each sender are in a file.
 func (c *crowd) counted(path string) map[int64]int {
 	c.t.Helper()
 	counts, seen := make(map[int64]int), make(map[string]bool)
 	repeated := 0
 	for logs := range messages(c.t, path) {
-		// One resource and one scope are all that the receiver makes at a time.
+		// The receiver emits one resource and one scope at a time.
 		for _, r := range logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
 			if r.EventName() != "kill.signal" {
-				continue // what became of a target is told, too
+				continue // outcomes are in the file, too
 			}
 			sender, _ := r.Attributes().Get("process.pid")
 			uid, _ := r.Attributes().Get("log.record.uid")
@@ -96,17 +96,17 @@ func (c *crowd) counted(path string) map[int64]int {
 			seen[uid.Str()] = true
 		}
 	}
-	assert.Zero(c.t, repeated, "log records with the log.record.uid of another")
+	assert.Zero(c.t, repeated, "log records with the log.record.uid of another one")
 	return counts
 }
 
-// messages reads what the file exporter writes with format proto: each message
-// after its length.
+// messages reads what the file exporter writes with format proto: messages, each
+// with its length before it.
 func messages(t *testing.T, path string) func(func(plog.Logs) bool) {
 	t.Helper()
 	file, err := os.Open(path)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = file.Close() }) // was only read from
+	t.Cleanup(func() { _ = file.Close() }) // it was only read
 	return func(yield func(plog.Logs) bool) {
 		for {
 			var length [4]byte
@@ -125,13 +125,13 @@ func messages(t *testing.T, path string) func(func(plog.Logs) bool) {
 	}
 }
 
-// A million signals are a million log records, if the collector is given the time
-// to take them.
+// A million signals lead to a million log records, if the senders leave the collector the time
+// to keep up.
 func TestDeliversAMillion(t *testing.T) {
 	harness.NeedRoot(t)
 	const (
 		total = 1_000_000
-		// round is less than the ring and the queue behind it hold.
+		// round is less than the ring and the queue after it can hold.
 		round = 10_000
 		ring  = 16 << 20
 	)
@@ -141,9 +141,9 @@ func TestDeliversAMillion(t *testing.T) {
 	began := time.Now()
 	for crowd.sent < total {
 		crowd.send(round / len(crowd.senders))
-		harness.Eventually(t, func() bool { return signals() >= crowd.sent-round/2 }, "it keeps up")
+		harness.Eventually(t, func() bool { return signals() >= crowd.sent-round/2 }, "the collector keeps up")
 	}
-	harness.Eventually(t, func() bool { return signals() >= crowd.sent }, "all are delivered")
+	harness.Eventually(t, func() bool { return signals() >= crowd.sent }, "all signals are delivered")
 	assert.Zero(t, c.Metric("audit_kill_ring_dropped"))
 	assert.Zero(t, c.Metric("audit_kill_queue_dropped"))
 	t.Logf("%d signals in %v", total, time.Since(began).Round(time.Second))
@@ -155,7 +155,7 @@ func TestDeliversAMillion(t *testing.T) {
 	assert.Equal(t, want, crowd.counted(path))
 }
 
-// Of a burst that is too much, what is not delivered is counted.
+// If a burst is too much, each signal that is not delivered is counted.
 func TestCountsWhatABurstLoses(t *testing.T) {
 	harness.NeedRoot(t)
 	const total = 200_000
@@ -174,7 +174,7 @@ func TestCountsWhatABurstLoses(t *testing.T) {
 	for _, count := range crowd.counted(path) {
 		delivered += count
 	}
-	t.Logf("of %d signals %d are delivered and %d lost; programs were skipped %d times", total, delivered, dropped, missed)
+	t.Logf("%d of %d signals were delivered, and %d lost; the kernel skipped our programs %d times", delivered, total, dropped, missed)
 	assert.LessOrEqual(t, delivered+dropped, total)
 	assert.GreaterOrEqual(t, delivered+dropped+missed, total)
 }

@@ -27,7 +27,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// Signals that are sent in the scenes below.
+// Signals that the players send.
 const (
 	realtime     = 37 // SIGRTMIN+3
 	lastRealtime = 64
@@ -47,72 +47,91 @@ var (
 	}
 )
 
-// Whichever way the records come, what the senders did is what is delivered, no
-// more and no less.
+// way is how records come to the collector.
+type way struct {
+	daemon   bool
+	receiver string
+	source   string
+	// rules is a file of rules that the test loads; they cover only the default signals.
+	rules string
+}
+
+var ways = map[string]way{
+	"unicast": {
+		receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast",
+	},
+	"multicast": {
+		receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true,
+	},
+	"auto without auditd": {
+		receiver: `{netlink: {}` + moreSignals, source: "audit_unicast",
+	},
+	"auto beside auditd": {
+		receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true,
+	},
+	"ebpf": {
+		receiver: `{ebpf: {}` + moreSignals, source: "ebpf",
+	},
+	"auditd's log": {
+		receiver: `{file: {path: %q}, rules: {manage: true}` + moreSignals, source: "audit_file", daemon: true,
+	},
+	"auditd's log, rules by hand": {
+		receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true, rules: harness.Path("deploy/audit_kill.rules"),
+	},
+}
+
+// From every source, the collector delivers exactly what the senders did, no more and
+// no less.
 func TestDeliversWhatWasSent(t *testing.T) {
-	tests := map[string]struct {
-		daemon   bool
-		receiver string
-		source   string
-		// rules are loaded by hand; they cover the default signals only.
-		rules string
-	}{
-		"unicast": {
-			receiver: `{netlink: {mode: unicast}` + moreSignals, source: "audit_unicast",
-		},
-		"multicast": {
-			receiver: `{netlink: {mode: multicast}` + moreSignals, source: "audit_multicast", daemon: true,
-		},
-		"auto without auditd": {
-			receiver: `{netlink: {}` + moreSignals, source: "audit_unicast",
-		},
-		"auto beside auditd": {
-			receiver: `{netlink: {mode: auto}` + moreSignals, source: "audit_multicast", daemon: true,
-		},
-		"ebpf": {
-			receiver: `{ebpf: {}` + moreSignals, source: "ebpf",
-		},
-		"auditd's log": {
-			receiver: `{file: {path: %q}, rules: {manage: true}` + moreSignals, source: "audit_file", daemon: true,
-		},
-		"auditd's log, rules by hand": {
-			receiver: `{file: {path: %q}}`, source: "audit_file", daemon: true, rules: harness.Path("deploy/audit_kill.rules"),
-		},
+	for name, w := range ways {
+		t.Run(name, func(t *testing.T) { w.deliver(t, (*players).all) })
 	}
-	for name, test := range tests {
+}
+
+// TestDeliversEachCall is the same with few calls, for machines that are slow.
+func TestDeliversEachCall(t *testing.T) {
+	for _, name := range []string{"unicast", "multicast", "ebpf", "auditd's log"} {
 		t.Run(name, func(t *testing.T) {
-			audit.Use(t)
-			sink := otlp.NewSink(t, "grpc")
-			receiver, listed := test.receiver, slices.Concat(defaultSignals, []syscall.Signal{realtime, lastRealtime})
-			var daemon *audit.Daemon
-			if test.daemon {
-				daemon = audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99")
-				daemon.Run()
-			}
-			if test.source == "audit_file" {
-				receiver = fmt.Sprintf(receiver, daemon.Log)
-			}
-			if test.rules != "" {
-				audit.LoadRules(t, test.rules)
-				listed = defaultSignals
-			}
-			c := startLive(t, receiver, sink)
-			senders := playAll(t, listed, test.source == "ebpf")
-			awaitSent(t, sink, senders)
-			c.Stop()
-			assertSent(t, sink.Records(), senders)
-			for _, r := range delivered(sink.Records(), senders) {
-				require.Equal(t, true, r.Attributes["kill.complete"], r.Body)
-				require.Equal(t, test.source, r.Attributes["kill.source"], r.Body)
-			}
-			if daemon != nil {
-				assertSameEvents(t, daemon, delivered(sink.Records(), senders))
-			}
+			ways[name].deliver(t, func(p *players, _ []syscall.Signal) []*process.Sender { return p.eachProgram() })
 		})
 	}
 }
 
-// The records are kept as auditd writes them.
+// deliver has senders play before a collector, and checks what it reports.
+func (w way) deliver(t *testing.T, play func(p *players, listed []syscall.Signal) []*process.Sender) {
+	t.Helper()
+	audit.Use(t)
+	sink := otlp.NewSink(t, "grpc")
+	receiver, listed := w.receiver, slices.Concat(defaultSignals, []syscall.Signal{realtime, lastRealtime})
+	var daemon *audit.Daemon
+	if w.daemon {
+		daemon = audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99")
+		daemon.Run()
+	}
+	if w.source == "audit_file" {
+		receiver = fmt.Sprintf(receiver, daemon.Log)
+	}
+	if w.rules != "" {
+		audit.LoadRules(t, w.rules)
+		listed = defaultSignals
+	}
+	c := startLive(t, receiver, sink)
+	p := newPlayers(t)
+	p.traced = w.source == "ebpf"
+	senders := play(p, listed)
+	awaitSent(t, sink, senders)
+	c.Stop()
+	assertSent(t, sink.Records(), senders)
+	for _, r := range delivered(sink.Records(), senders) {
+		require.Equal(t, true, r.Attributes["kill.complete"], r.Body)
+		require.Equal(t, w.source, r.Attributes["kill.source"], r.Body)
+	}
+	if daemon != nil {
+		assertSameEvents(t, daemon, delivered(sink.Records(), senders))
+	}
+}
+
+// log.record.original has the records as auditd writes them.
 func TestKeepsTheOriginalRecords(t *testing.T) {
 	audit.Use(t)
 	daemon, sink := audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99"), otlp.NewSink(t, "grpc")
@@ -134,29 +153,23 @@ func TestKeepsTheOriginalRecords(t *testing.T) {
 		written[auditlog.StampPattern.FindString(line)] += line
 	}
 	for _, r := range delivered(sink.Records(), []*process.Sender{s}) {
-		original, _ := r.Attributes["log.record.original"].(string)
+		original := r.Text("log.record.original")
 		assert.ElementsMatch(t, strings.Split(strings.TrimSpace(written[auditlog.StampPattern.FindString(original)]), "\n"),
 			strings.Split(original, "\n"))
 		assert.Equal(t, []any{"my-key"}, r.Attributes["kill.audit.key"])
 	}
 }
 
-// startLive starts the collector and waits until nothing more can be missed.
+// startLive starts the collector, and waits until it misses nothing from then on.
 func startLive(t *testing.T, receiver string, sink *otlp.Sink, options ...func(*exec.Cmd)) *collector.Collector {
 	t.Helper()
-	c := collector.Start(t, collector.Config{Receiver: receiver, Exporter: sink.Exporter},
-		append(options, func(command *exec.Cmd) {
-			if command.SysProcAttr == nil {
-				command.SysProcAttr = new(syscall.SysProcAttr)
-			}
-			command.SysProcAttr.Pdeathsig = syscall.SIGTERM // if the test is interrupted
-		})...)
+	c := collector.Start(t, collector.Config{Receiver: receiver, Exporter: sink.Exporter}, append(options, harness.EndWithTest)...)
 	c.Ready()
 	return c
 }
 
-// delivered returns what the senders are said to have sent, in the order in
-// which the kernel has seen it.
+// delivered returns the log records about signals of these senders, in the order in
+// which the kernel handled them.
 func delivered(records []otlp.Record, senders []*process.Sender) []otlp.Record {
 	pids := make(map[any]bool)
 	for _, s := range senders {
@@ -172,8 +185,8 @@ func delivered(records []otlp.Record, senders []*process.Sender) []otlp.Record {
 	return own
 }
 
-// awaitSent waits until as much has arrived as was sent; assertSent tells what is
-// missing.
+// awaitSent waits until as many log records have arrived as the senders' calls must lead to;
+// assertSent reports which are missing.
 func awaitSent(t *testing.T, sink *otlp.Sink, senders []*process.Sender) {
 	t.Helper()
 	want, got := 0, 0
@@ -187,7 +200,7 @@ func awaitSent(t *testing.T, sink *otlp.Sink, senders []*process.Sender) {
 	t.Logf("%d log records wanted, %d arrived", want, got)
 }
 
-// assertSent compares what each sender did with what it is said to have done.
+// assertSent compares what each sender did with what was reported.
 func assertSent(t *testing.T, records []otlp.Record, senders []*process.Sender) {
 	t.Helper()
 	for _, s := range senders {
@@ -197,7 +210,7 @@ func assertSent(t *testing.T, records []otlp.Record, senders []*process.Sender) 
 		}
 		for i := range min(len(own), len(s.Want)) {
 			if !assert.Equal(t, s.Want[i].KnownTo(own[i]), process.ReportOf(own[i]), "log record %d of %q[%d]: %+v", i, s.Name, s.PID, own[i]) {
-				break // the others follow from it
+				break // one missing log record makes all later ones differ
 			}
 		}
 	}
@@ -205,8 +218,8 @@ func assertSent(t *testing.T, records []otlp.Record, senders []*process.Sender) 
 
 var syscallPattern = regexp.MustCompile(`^type=SYSCALL msg=audit\((\d+)\.(\d+):(\d+)\): .* pid=(\d+) `)
 
-// assertSameEvents checks that what was delivered is in auditd's log as well,
-// under the same time and serial.
+// assertSameEvents checks that every delivered event is in auditd's log with the same time
+// and serial.
 func assertSameEvents(t *testing.T, daemon *audit.Daemon, records []otlp.Record) {
 	t.Helper()
 	keeper := newKeeper(t, daemon.Log)
@@ -218,9 +231,8 @@ func assertSameEvents(t *testing.T, daemon *audit.Daemon, records []otlp.Record)
 		}
 	}
 	for _, r := range records {
-		sender, _ := r.Attributes["process.pid"].(int64)
 		k := r.Key()
-		k.PID = int(sender)
-		require.True(t, logged[k], "auditd has not written down %+v", r)
+		k.PID = int(r.Number("process.pid"))
+		require.True(t, logged[k], "auditd's log lacks %+v", r)
 	}
 }

@@ -22,15 +22,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What the senders do, each scene with senders of its own.
+// The scenes that the senders play, each with its own senders.
 
-// players are the programs that send.
+// players has the programs of the senders.
 type players struct {
 	t *testing.T
-	// program and program32 are those for 64 and for 32 bits; the latter is
-	// empty if the kernel cannot run it.
+	// program and program32 are for 64 and for 32 bits. program32 is empty if the
+	// kernel cannot run it.
 	program, program32 string
-	// traced says whether ebpf is looking on, which sees more of some calls.
+	// traced is true if the source is ebpf, which sees more of some calls.
 	traced bool
 }
 
@@ -50,13 +50,10 @@ func newPlayers(t *testing.T) *players {
 	return p
 }
 
-// playAll plays every scene once.
-func playAll(t *testing.T, listed []syscall.Signal, traced bool) []*process.Sender {
-	t.Helper()
-	p := newPlayers(t)
-	p.traced = traced
-	senders := slices.Concat(
-		p.everyCall(p.program),
+// all plays every scene once.
+func (p *players) all(listed []syscall.Signal) []*process.Sender {
+	return slices.Concat(
+		p.eachProgram(),
 		p.everySignal(listed),
 		p.threads(),
 		p.groups(),
@@ -66,13 +63,18 @@ func playAll(t *testing.T, listed []syscall.Signal, traced bool) []*process.Send
 		p.selfKill(),
 		p.parallel(),
 	)
+}
+
+// eachProgram sends by every call from a program of each architecture.
+func (p *players) eachProgram() []*process.Sender {
+	senders := p.everyCall(p.program)
 	if p.program32 != "" {
 		senders = append(senders, p.everyCall(p.program32)...)
 	}
 	return senders
 }
 
-// everyCall sends by every call that the kernel has.
+// everyCall sends a signal with each of the system calls.
 func (p *players) everyCall(program string) []*process.Sender {
 	s := process.NewSender(p.t, program)
 	victim := s.Start(1, false)[0]
@@ -82,7 +84,7 @@ func (p *players) everyCall(program string) []*process.Sender {
 	return []*process.Sender{s}
 }
 
-// everySignal sends all that is listed and some that is not.
+// everySignal sends all listed signals, and some that are not.
 func (p *players) everySignal(listed []syscall.Signal) []*process.Sender {
 	s := process.NewSender(p.t, p.program)
 	for _, signal := range listed {
@@ -102,7 +104,7 @@ func (p *players) everySignal(listed []syscall.Signal) []*process.Sender {
 	return []*process.Sender{s}
 }
 
-// threads names a thread that is not the first of its process.
+// threads sends to a thread that is not the first of its process.
 func (p *players) threads() []*process.Sender {
 	s := process.NewSender(p.t, p.program)
 	victim := s.Start(1, false)[0]
@@ -114,7 +116,7 @@ func (p *players) threads() []*process.Sender {
 	return []*process.Sender{s}
 }
 
-// groups strikes many with one call.
+// groups signals many processes with one call.
 func (p *players) groups() []*process.Sender {
 	s, own := process.NewSender(p.t, p.program), process.NewSender(p.t, p.program)
 	members := s.Start(100, true)
@@ -126,7 +128,7 @@ func (p *players) groups() []*process.Sender {
 	return []*process.Sender{s, own}
 }
 
-// namespace sends into a pid namespace, and within one.
+// namespace sends signals into a pid namespace, and within one.
 func (p *players) namespace() []*process.Sender {
 	inside, outside := process.NewSender(p.t, p.program, process.InPIDNamespace), process.NewSender(p.t, p.program)
 	require.Equal(p.t, 1, inside.Inside)
@@ -134,13 +136,13 @@ func (p *players) namespace() []*process.Sender {
 	inside.Send(orders.Order{Call: "kill", PID: all[0], Signal: int(unix.SIGTERM)}, all[0])
 	inside.Send(orders.Order{Call: "tgkill", PID: all[1], Thread: all[1], Signal: int(unix.SIGTERM)}, all[1])
 	inside.Send(orders.Order{Call: "kill", PID: -1, Signal: int(unix.SIGKILL)}, all...)
-	// A process has one number outside, and another inside.
+	// A process has one pid outside, and another one inside.
 	victim := inside.Victims[inside.Start(1, false)[0]]
 	outside.Send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGKILL)}, victim)
 	return []*process.Sender{inside, outside}
 }
 
-// failures are calls that the kernel refuses.
+// failures makes calls that the kernel refuses.
 func (p *players) failures() []*process.Sender {
 	root, user := process.NewSender(p.t, p.program), process.NewSender(p.t, p.program, process.AsUser)
 	victim := root.Start(1, false)[0]
@@ -151,7 +153,7 @@ func (p *players) failures() []*process.Sender {
 	// The kernel refuses these before it looks for the process.
 	root.Send(orders.Order{Call: "pidfd_send_signal", PID: victim, Signal: int(unix.SIGTERM), Flags: 1 << 10})
 	forged := orders.Order{Call: "rt_sigqueueinfo", PID: victim, Signal: int(unix.SIGTERM), Forged: true}
-	if p.traced { // where refused means that there is somebody
+	if p.traced { // ebpf reports the target of a refused call
 		root.Send(forged, victim)
 	} else {
 		root.Send(forged)
@@ -159,16 +161,14 @@ func (p *players) failures() []*process.Sender {
 	return []*process.Sender{root, user}
 }
 
-// names are command names and paths that the kernel does not write as they are.
+// names uses command names and paths that the kernel encodes in audit records.
 func (p *players) names() []*process.Sender {
 	directory := filepath.Join(harness.PublicDir(p.t), `a "quoted" folder, für alle`)
 	require.NoError(p.t, os.Mkdir(directory, 0o755))
-	data, err := os.ReadFile(p.program)
-	require.NoError(p.t, err)
 	var senders []*process.Sender
 	for _, name := range []string{"with space", `"quoted"`, "größe", "=key,val", "(null)", "6162", "more than fifteen letters"} {
 		path := filepath.Join(directory, name)
-		require.NoError(p.t, os.WriteFile(path, data, 0o755))
+		harness.CopyProgram(p.t, p.program, path)
 		s := process.NewSender(p.t, path)
 		victim := s.Start(1, false)[0]
 		s.Send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
@@ -179,7 +179,7 @@ func (p *players) names() []*process.Sender {
 	return senders
 }
 
-// selfKill leaves the kernel no process to ask about the sender.
+// selfKill has senders kill themselves, so that /proc has nothing about them any more.
 func (p *players) selfKill() []*process.Sender {
 	killed, queued := process.NewSender(p.t, p.program), process.NewSender(p.t, p.program)
 	killed.Dies(orders.Order{Call: "kill", PID: killed.Inside, Signal: int(unix.SIGKILL)})
@@ -187,8 +187,8 @@ func (p *players) selfKill() []*process.Sender {
 	return []*process.Sender{killed, queued}
 }
 
-// parallel are senders that keep the collector busy at the same time. They make
-// pauses, since nobody makes them wait for a collector in auditd's place.
+// parallel has several senders send at the same time. They send at a limited rate: the kernel does
+// not make them wait for a collector in auditd's place, and would drop records.
 func (p *players) parallel() []*process.Sender {
 	const (
 		parallel = 4

@@ -24,45 +24,40 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// The audit system and our programs in the kernel watch the same signals: they
-// must tell the same of them, but for what one of them cannot know
-// (docs/events.md, "What each source can know").
+// The audit system and our eBPF programs observe the same signals. They must report the same
+// about them, except for what one of them cannot know (docs/events.md, "What each source can
+// know").
 
-// ownWords are attributes that only one of the two tells, or each in its own way.
-var ownWords = []string{
+// sourceSpecific are attributes that only one of the sources has, or that each sets in its own way.
+var sourceSpecific = []string{
 	"kill.audit.arch", "kill.audit.key", "kill.audit.serial", "kill.audit.subject", "kill.audit.tty",
 	"kill.delivery", "kill.signal.code", "kill.source", "kill.target.selinux.label", "kill.target.thread.id",
 	"log.record.uid", "thread.id",
 }
 
-// fromTheTable are attributes that an audit record does not hold: they may be
-// missing for a process that lived for less than a quarter of a second.
-var fromTheTable = []string{
+// fromProcessTable are attributes that an audit record does not hold. netlink takes them from the
+// process table, which may lack a process that lived for less than a quarter of a second.
+var fromProcessTable = []string{
 	"kill.target.executable.path", "kill.target.title", "kill.target.start_time", "kill.target.container.id",
 	"kill.target.k8s.pod.uid", "kill.target.systemd.unit", "kill.target.cgroup", "process.creation.time",
 	"kill.sender.ancestry", "container.id", "k8s.pod.uid", "kill.sender.systemd.unit", "process.linux.cgroup",
 }
 
-// deed is what one process did to another, which it may do again and again.
+// deed is what one process did to another, perhaps several times.
 type deed struct {
 	event                  string
 	sender, target, signal int64
 	call                   string
 }
 
-// deeds sorts what the players did, or what became of them.
+// deeds groups the log records about the cast's signals and crashes by deed.
 func (s *scenario) deeds(records []otlp.Record) map[deed][]otlp.Record {
 	all := make(map[deed][]otlp.Record)
 	for _, r := range records {
-		number := func(name string) int64 {
-			value, _ := r.Attributes[name].(int64)
-			return value
-		}
 		d := deed{
-			event: r.Event, sender: number("process.pid"), target: number("kill.target.pid"),
-			signal: number("kill.signal.number"),
+			event: r.Event, sender: r.Number("process.pid"), target: r.Number("kill.target.pid"),
+			signal: r.Number("kill.signal.number"), call: r.Text("kill.syscall"),
 		}
-		d.call, _ = r.Attributes["kill.syscall"].(string)
 		if s.cast[d.sender] && d.call != "" || r.Event == "kill.abend" && s.cast[d.target] {
 			all[d] = append(all[d], r)
 		}
@@ -76,7 +71,7 @@ func (s *scenario) deeds(records []otlp.Record) map[deed][]otlp.Record {
 	return all
 }
 
-func TestBothSourcesTellTheSame(t *testing.T) {
+func TestBothSourcesReportTheSame(t *testing.T) {
 	audit.Use(t)
 	s := newScenario(t)
 	audited, traced := otlp.NewSink(t, "grpc"), otlp.NewSink(t, "grpc")
@@ -92,13 +87,13 @@ func TestBothSourcesTellTheSame(t *testing.T) {
 	s.compare(s.deeds(audited.Records()), s.deeds(traced.Records()))
 }
 
-// compare finds the differences, each attribute's once: one cause has many.
+// compare reports the differences, once for each attribute: one cause usually leads to many.
 func (s *scenario) compare(audited, traced map[deed][]otlp.Record) {
 	found := make(map[string]*difference)
 	compared := 0
-	for _, d := range slices.SortedFunc(maps.Keys(audited), byWhom) {
+	for _, d := range slices.SortedFunc(maps.Keys(audited), byProcesses) {
 		if len(audited[d]) != len(traced[d]) {
-			s.t.Errorf("%+v: %d times with netlink, %d with ebpf: %s", d, len(audited[d]), len(traced[d]), audited[d][0].Body)
+			s.t.Errorf("%+v: %d times from netlink, %d from ebpf: %s", d, len(audited[d]), len(traced[d]), audited[d][0].Body)
 			continue
 		}
 		for i, a := range audited[d] {
@@ -113,7 +108,7 @@ func (s *scenario) compare(audited, traced map[deed][]otlp.Record) {
 	}
 	for d := range traced {
 		if audited[d] == nil {
-			s.t.Errorf("%+v: %d times only with ebpf: %s", d, len(traced[d]), traced[d][0].Body)
+			s.t.Errorf("%+v: %d times from ebpf only: %s", d, len(traced[d]), traced[d][0].Body)
 		}
 	}
 	for name, difference := range found {
@@ -129,17 +124,17 @@ type difference struct {
 	what, in string
 }
 
-func byWhom(a, b deed) int {
+func byProcesses(a, b deed) int {
 	return cmp.Or(cmp.Compare(a.sender, b.sender), cmp.Compare(a.target, b.target), cmp.Compare(a.signal, b.signal),
 		cmp.Compare(a.call, b.call))
 }
 
-// differences compares all that both sources can know of one event.
+// differences compares everything that both sources can know about one event.
 func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]string {
 	found := make(map[string]string)
 	note := func(name string, a, b any) {
 		if !reflect.DeepEqual(a, b) {
-			found[name] = fmt.Sprintf("netlink says %v, and ebpf %v", a, b)
+			found[name] = fmt.Sprintf("%v from netlink, %v from ebpf", a, b)
 		}
 	}
 	if apart := traced.Time.Sub(audited.Time); apart.Abs() > 20*time.Millisecond {
@@ -147,7 +142,7 @@ func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]s
 	}
 	if traced.Attributes["kill.delivery"] != nil && traced.Attributes["kill.delivery"] != "delivered" {
 		audited.Body += ": " + strings.ReplaceAll(fmt.Sprint(traced.Attributes["kill.delivery"]), "_", " ")
-		audited.Severity = plog.SeverityNumberInfo // as it has come to nothing, which audit cannot know
+		audited.Severity = plog.SeverityNumberInfo // because the signal had no effect, which audit cannot know
 	}
 	note("the body", audited.Body, traced.Body)
 	note("the severity", audited.Severity, traced.Severity)
@@ -159,7 +154,7 @@ func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]s
 	}
 	for _, name := range names {
 		a := audited.Attributes[name]
-		if !slices.Contains(ownWords, name) && (a != nil || !s.unrecorded(d, name)) {
+		if !slices.Contains(sourceSpecific, name) && (a != nil || !s.unrecorded(d, name)) {
 			note(name, a, traced.Attributes[name])
 		}
 	}
@@ -169,12 +164,12 @@ func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]s
 // unrecorded reports whether audit may lack an attribute that ebpf knows.
 func (s *scenario) unrecorded(d deed, name string) bool {
 	if name == "process.title" {
-		return d.sender == d.target && d.signal == int64(unix.SIGKILL) // the dead have no memory that it could be read from
+		return d.sender == d.target && d.signal == int64(unix.SIGKILL) // a dead process has no memory to read it from
 	}
-	return (s.brief[d.sender] || s.brief[d.target]) && slices.Contains(fromTheTable, name)
+	return (s.brief[d.sender] || s.brief[d.target]) && slices.Contains(fromProcessTable, name)
 }
 
-// ended reports whether all that the last sender was told to send is there.
+// ended reports whether all signals of the last sender have been delivered.
 func (s *scenario) ended(records []otlp.Record) bool {
 	count := 0
 	for _, r := range delivered(records, []*process.Sender{s.last}) {

@@ -19,28 +19,28 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What two sources look at together.
+// The scenario that two sources observe at the same time.
 
-// scenario is a play of senders and their victims, all of which live before anybody
-// looks.
+// scenario is a play with senders and their victims. All of them start before the
+// collectors.
 type scenario struct {
 	t *testing.T
-	// cast are all who send or die; brief are those of them that did not live long
-	// enough to be noticed by who is not told of them.
+	// cast are the pids of all processes that send or die. brief are those that did not live
+	// long enough for a source that only scans /proc.
 	cast, brief map[int64]bool
 
-	// root and user may do all and nothing; login has logged in, boxed is in a
-	// container, inside in a pid namespace, odd has an odd name, compat runs a
-	// 32-bit program (nil if the kernel does not).
+	// root has all rights and user none; login has a login user, boxed is in a container,
+	// inside in a pid namespace, odd has an odd name, and compat runs a 32-bit program
+	// (nil if the kernel cannot).
 	root, user, login, boxed, inside, odd, compat *process.Sender
 	// leader leads its own process group.
 	leader *process.Sender
-	// suicide, abort and fault die in three ways.
+	// suicide, abort and fault end themselves in three different ways.
 	suicide, abort, fault *process.Sender
 	last                  *process.Sender
 
-	// victim, group and members are of root and leader, the others of those whose name
-	// they bear.
+	// victim and group are victims of root; members are leader and its victims. The others
+	// are victims of the sender in their name.
 	victim                  int
 	group, members          []int
 	ofLogin, ofBoxed, ofOdd int
@@ -48,7 +48,7 @@ type scenario struct {
 }
 
 const (
-	loginUser = 1000 // whoever that is
+	loginUser = 1000 // need not exist
 	boxID     = "5ca15ca15ca15ca15ca15ca15ca15ca15ca15ca15ca15ca15ca15ca15ca15ca1"
 )
 
@@ -58,9 +58,7 @@ func newScenario(t *testing.T) *scenario {
 	p := newPlayers(t)
 	box := process.NewCgroup(t, "/auditkill-e2e.slice/docker-"+boxID+".scope")
 	odd := filepath.Join(harness.PublicDir(t), "größe & co")
-	data, err := os.ReadFile(p.program)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(odd, data, 0o755))
+	harness.CopyProgram(t, p.program, odd)
 
 	s.root, s.user, s.login = s.add(p.program), s.add(p.program, process.AsUser), s.add(p.program)
 	s.login.Order(orders.Order{Call: orders.LogIn, User: loginUser})
@@ -85,7 +83,7 @@ func (s *scenario) add(program string, options ...func(*exec.Cmd)) *process.Send
 	return sender
 }
 
-// play does it all.
+// play plays the scenario.
 func (s *scenario) play() {
 	s.t.Helper()
 	s.everyCall()
@@ -107,7 +105,7 @@ func (s *scenario) play() {
 	}
 }
 
-// everyCall lets everybody make every call.
+// everyCall has all kinds of senders make every call.
 func (s *scenario) everyCall() {
 	senders := []*process.Sender{s.root, s.user, s.login, s.boxed, s.odd}
 	if s.compat != nil {
@@ -133,13 +131,13 @@ func (s *scenario) fromAndToThreads() {
 		}
 		s.root.Send(order, s.victim)
 	}
-	const ofThread, ofProcess, ofGroup = 1, 2, 4 // PIDFD_SIGNAL_THREAD and so on, from Linux 6.9 on
+	const ofThread, ofProcess, ofGroup = 1, 2, 4 // PIDFD_SIGNAL_THREAD and so on, since Linux 6.9
 	for _, flags := range []int{ofThread, ofProcess, ofGroup} {
 		s.odd.Send(orders.Order{Call: "pidfd_send_signal", PID: s.victim, Signal: int(unix.SIGTERM), Flags: flags}, s.victim)
 	}
 }
 
-// refused are calls that come to nothing.
+// refused makes calls that fail.
 func (s *scenario) refused() {
 	for _, sender := range []*process.Sender{s.root, s.user, s.inside} {
 		for _, call := range signalCalls {
@@ -153,11 +151,11 @@ func (s *scenario) refused() {
 	s.root.Send(orders.Order{Call: "pidfd_send_signal", PID: s.victim, Signal: int(unix.SIGTERM), Flags: 1 << 10})
 }
 
-// short are those who are gone at once.
+// short starts senders and victims that end at once.
 func (s *scenario) short() {
 	programs := [][]string{{"sh", "-c", "kill -TERM $0"}, {"/bin/kill", "-TERM"}}
 	if _, err := os.Stat("/bin/kill"); err != nil {
-		require.NotEqual(s.t, "true", os.Getenv("CI"), "in CI kill is installed")
+		require.NotEqual(s.t, "true", os.Getenv("CI"), "kill must be installed in CI")
 		fmt.Fprintf(os.Stderr, "LEFT OUT of %s: kill is not installed; on Debian: apt-get install procps\n", s.t.Name())
 		programs = programs[:1]
 	}

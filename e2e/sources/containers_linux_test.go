@@ -15,11 +15,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// Where a process belongs is told by its control group.
+// The control group of a process tells which container, pod and unit it belongs to.
 
-// Both ends of a signal are told with their container, pod and unit, also those of
-// a target that is gone.
-func TestTellsContainersAndUnits(t *testing.T) {
+// Sender and target are reported with their container, pod and unit, even if the target is gone.
+func TestReportsContainersAndUnits(t *testing.T) {
 	const (
 		container = "e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0e2e0"
 		pod       = "6f2c1d3e-8a4b-4c5d-9e6f-0123456789ab"
@@ -40,21 +39,20 @@ func TestTellsContainersAndUnits(t *testing.T) {
 			audit.Use(t)
 			sink, program := otlp.NewSink(t, "grpc"), process.NativeSender(t)
 			s := process.NewSender(t, program, process.InCgroup(t, process.NewCgroup(t, session)))
-			struck := make(map[int64]string)
+			pathOf := make(map[int64]string)
 			for path := range targets {
 				victim := process.NewSender(t, program, process.InCgroup(t, process.NewCgroup(t, path))).Start(1, false)[0]
-				struck[int64(victim)] = path
+				pathOf[int64(victim)] = path
 			}
 			c := startLive(t, "{"+source+": {}}", sink)
-			for victim := range struck {
+			for victim := range pathOf {
 				s.Send(orders.Order{Call: "kill", PID: int(victim), Signal: int(unix.SIGKILL)}, int(victim))
 			}
 			awaitSent(t, sink, []*process.Sender{s})
 			c.Stop()
 			assertSent(t, sink.Records(), []*process.Sender{s})
 			for _, r := range delivered(sink.Records(), []*process.Sender{s}) {
-				target, _ := r.Attributes["kill.target.pid"].(int64)
-				path := struck[target]
+				path := pathOf[r.Number("kill.target.pid")]
 				assert.Equal(t, path, r.Attributes["kill.target.cgroup"])
 				for _, name := range []string{"container.id", "k8s.pod.uid", "systemd.unit"} {
 					assert.Equal(t, targets[path][name], r.Attributes["kill.target."+name], "%s of %s", name, path)

@@ -17,20 +17,20 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// oddRing is a size of the ring that nobody else on the host has: what belongs to it
-// is the collector's.
+// oddRing is an unusual size of the ring buffer. It identifies what the collector has
+// loaded.
 const oddRing = 2 << 20
 
-// loaded is what a collector has in the kernel.
+// loaded has what a collector has loaded into the kernel.
 type loaded struct {
 	rings    []ebpf.MapID
 	programs []ebpf.ProgramID
 	links    []link.ID
 }
 
-// lookFor returns the rings of a size, the programs that write into them, and what
-// calls these. It fails with EAGAIN where one is just going.
-func lookFor(size uint32) (l loaded, err error) {
+// findLoaded returns the ring buffers of a size, the programs that write into them, and the links
+// that attach the programs. It fails with EAGAIN while a link is being removed.
+func findLoaded(size uint32) (l loaded, err error) {
 	for id, err := ebpf.MapGetNextID(0); err == nil; id, err = ebpf.MapGetNextID(id) {
 		m, err := ebpf.NewMapFromID(id)
 		if err != nil {
@@ -64,8 +64,8 @@ func lookFor(size uint32) (l loaded, err error) {
 	return l, links.Err()
 }
 
-// Whichever way the collector ends, it leaves nothing in the kernel, and the next
-// one works.
+// However the collector ends, it leaves nothing in the kernel, and the next collector
+// works.
 func TestLeavesNothingInTheKernel(t *testing.T) {
 	harness.NeedRoot(t)
 	for name, end := range map[string]func(*collector.Collector){
@@ -81,9 +81,9 @@ func TestLeavesNothingInTheKernel(t *testing.T) {
 			var during loaded
 			harness.Eventually(t, func() bool {
 				var err error
-				during, err = lookFor(oddRing)
+				during, err = findLoaded(oddRing)
 				return err == nil
-			}, "what is loaded can be listed")
+			}, "maps, programs and links can be listed")
 			assert.Len(t, during.rings, 1)
 			assert.NotEmpty(t, during.programs)
 			assert.NotEmpty(t, during.links)
@@ -95,11 +95,11 @@ func TestLeavesNothingInTheKernel(t *testing.T) {
 	}
 }
 
-// nothingLeft waits, as the kernel takes programs away once nobody can be in one.
+// nothingLeft waits until nothing is left: the kernel frees programs only once none of them can be running.
 func nothingLeft(t *testing.T) {
 	t.Helper()
 	harness.Eventually(t, func() bool {
-		left, err := lookFor(oddRing)
+		left, err := findLoaded(oddRing)
 		return err == nil && len(left.rings)+len(left.programs)+len(left.links) == 0
 	}, "nothing is left in the kernel")
 }

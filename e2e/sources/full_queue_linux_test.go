@@ -15,7 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// A live source cannot wait for a queue to have room: it drops and counts, and everything else arrives.
+// A live source cannot wait for room in a queue: it drops and counts what does not fit, and everything else arrives.
 func TestLiveBeforeFullQueue(t *testing.T) {
 	audit.Use(t)
 	backend := faulty.New(t)
@@ -33,6 +33,6 @@ func TestLiveBeforeFullQueue(t *testing.T) {
 	c.Running()
 	backend.Behaves(nil)
 	harness.Eventually(t, func() bool { return c.ExporterMetric("exporter_queue_size") == 0 }, "the queue is sent")
-	assert.Zero(t, c.ExporterMetric("exporter_send_failed_log_records"), "nothing of the queue is given up")
+	assert.Zero(t, c.ExporterMetric("exporter_send_failed_log_records"), "the exporter drops nothing of its queue")
 	c.Stop()
 }

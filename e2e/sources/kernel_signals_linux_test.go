@@ -5,6 +5,7 @@ package sources
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -25,23 +26,38 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What the kernel sends by itself (docs/events.md, "What the kernel sends").
+// Signals that the kernel sends (docs/events.md, "What the kernel sends").
 
 func init() { harness.Roles["hog"] = hog }
 
-// hog takes more memory than it is given, once it is told to.
+// hog waits for a line, and then uses more and more memory, 4 GiB at most: bit by bit, because
+// the kernel refuses at once what it does not have at all.
 func hog() {
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	const most = 512 << 20
-	memory := make([]byte, most)
-	for i := 0; i < most; i += os.Getpagesize() {
-		memory[i] = 1
+	var memory [][]byte
+	for range 256 {
+		memory = append(memory, bytes.Repeat([]byte{1}, 16<<20))
 	}
-	fmt.Println("nobody minds", memory[most-1])
+	fmt.Println("no limit stops it", len(memory))
 }
 
-// struck waits for what the kernel is said to have sent to a process.
-func struck(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
+// newHog returns the process, and what tells it to begin.
+func newHog(t *testing.T) (*exec.Cmd, func()) {
+	t.Helper()
+	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
+	hog.Env = append(os.Environ(), harness.RoleVariable+"=hog")
+	input, err := hog.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, hog.Start())
+	return hog, func() {
+		_, err := io.WriteString(input, "go\n")
+		require.NoError(t, err)
+		require.EqualError(t, hog.Wait(), "signal: killed")
+	}
+}
+
+// awaitFromKernel waits for the log record about a signal from the kernel to a process.
+func awaitFromKernel(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
 	t.Helper()
 	var found otlp.Record
 	harness.Eventually(t, func() bool {
@@ -56,7 +72,7 @@ func struck(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
 	return found
 }
 
-func TestTellsWhoRanOutOfMemory(t *testing.T) {
+func TestReportsAnOutOfMemoryKill(t *testing.T) {
 	harness.NeedRoot(t)
 	const limit = 64 << 20
 	file, mount := "memory.limit_in_bytes", process.CgroupMount(t, "memory")
@@ -71,18 +87,12 @@ func TestTellsWhoRanOutOfMemory(t *testing.T) {
 
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
-	hog := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this program
-	hog.Env = append(os.Environ(), harness.RoleVariable+"=hog")
-	input, err := hog.StdinPipe()
-	require.NoError(t, err)
-	require.NoError(t, hog.Start())
+	hog, eat := newHog(t)
 	pid := hog.Process.Pid
 	process.MoveTo(t, group, pid)
-	_, err = io.WriteString(input, "go\n")
-	require.NoError(t, err)
-	require.EqualError(t, hog.Wait(), "signal: killed")
+	eat()
 
-	r := struck(t, sink, "kill.signal", pid)
+	r := awaitFromKernel(t, sink, "kill.signal", pid)
 	c.Stop()
 	name := filepath.Base(os.Args[0])
 	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", name, pid), r.Body)
@@ -95,7 +105,7 @@ func TestTellsWhoRanOutOfMemory(t *testing.T) {
 	})
 }
 
-// enable lets groups of version 2 limit something, until the test ends.
+// enable enables a controller for groups of version 2 until the test ends.
 func enable(t *testing.T, mount, controller string) {
 	t.Helper()
 	path := filepath.Join(mount, "cgroup.subtree_control")
@@ -110,44 +120,56 @@ func enable(t *testing.T, mount, controller string) {
 	t.Cleanup(func() { assert.NoError(t, os.WriteFile(path, []byte("-"+controller), 0)) })
 }
 
-// What kills a control group is told with each of its processes.
-func TestTellsWhoKilledAControlGroup(t *testing.T) {
-	group := process.NewCgroup(t, "/auditkill-e2e.slice/killed.scope")
-	if _, err := os.Stat(filepath.Join(group, "cgroup.kill")); err != nil {
-		harness.Skip(t, "the kernel (5.14 or later) cannot kill a control group: %v", err)
-	}
+// TestHostRunsOutOfMemory has a process take all memory of the machine.
+func TestHostRunsOutOfMemory(t *testing.T) {
+	harness.NeedMachine(t, 1)
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
-	// None is the parent of another: the kernel would tell its children of its death, perhaps before cgroup.kill is at them.
+	hog, eat := newHog(t)
+	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", hog.Process.Pid), []byte("1000"), 0))
+	eat()
+	r := awaitFromKernel(t, sink, "kill.signal", hog.Process.Pid)
+	c.Running()
+	c.Stop()
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", filepath.Base(os.Args[0]), hog.Process.Pid), r.Body)
+	otlp.AssertAttributes(t, r, map[string]any{"kill.cause": "oom", "kill.target.executable.path": os.Args[0], "kill.complete": true})
+}
+
+// The kill of a control group is reported for each of its processes.
+func TestReportsTheKillOfAControlGroup(t *testing.T) {
+	group := process.NewKillableCgroup(t, "/auditkill-e2e.slice/killed.scope")
+	sink := otlp.NewSink(t, "grpc")
+	c := startLive(t, `{ebpf: {}}`, sink)
+	// None of them is a child of another: its parent's death would signal it (PR_SET_PDEATHSIG), perhaps before
+	// cgroup.kill does.
 	program := process.NativeSender(t)
 	var victims []int
 	for range 4 {
 		victims = append(victims, process.NewSender(t, program, process.InCgroup(t, group)).PID)
 	}
-	killer := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
-	require.NoError(t, killer.Run())
+	killer := process.KillCgroup(t, group)
 	for _, victim := range victims {
-		r := struck(t, sink, "kill.signal", victim)
+		r := awaitFromKernel(t, sink, "kill.signal", victim)
 		assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to sender-\w+\[%d\], prompted by sh\[%d\] \(/\S+, uid 0\)$`,
-			victim, killer.Process.Pid), r.Body)
+			victim, killer), r.Body)
 		assert.Equal(t, plog.SeverityNumberWarn, r.Severity)
 		otlp.AssertAttributes(t, r, map[string]any{
 			"kill.cause": nil, "kill.scope": nil, "kill.target.count": int64(len(victims)), "kill.syscall": nil,
 			"kill.target.cgroup": "/auditkill-e2e.slice/killed.scope", "kill.target.systemd.unit": "killed.scope",
-			"process.pid": int64(killer.Process.Pid), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
+			"process.pid": int64(killer), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
 		})
 	}
 	c.Stop()
 }
 
-// A crash is two events: the signal, and the death of it.
-func TestTellsOfACrash(t *testing.T) {
+// A crash leads to two events: the signal, and the death from it.
+func TestReportsACrash(t *testing.T) {
 	harness.NeedRoot(t)
 	sink := otlp.NewSink(t, "grpc")
 	c := startLive(t, `{ebpf: {}}`, sink)
 	s := process.NewSender(t, process.NativeSender(t))
 	s.Dies(orders.Order{Call: orders.Fault, Signal: int(unix.SIGSEGV)})
-	raised, died := struck(t, sink, "kill.signal", s.PID), struck(t, sink, "kill.abend", s.PID)
+	raised, died := awaitFromKernel(t, sink, "kill.signal", s.PID), awaitFromKernel(t, sink, "kill.abend", s.PID)
 	c.Stop()
 	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash)", s.Name, s.PID), raised.Body)
 	assert.Equal(t, plog.SeverityNumberWarn, raised.Severity)

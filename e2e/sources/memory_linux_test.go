@@ -21,12 +21,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// Memory does not depend on how long the log is.
+// Memory use does not depend on the length of the log.
 func TestMemoryOfABackfill(t *testing.T) {
 	t.Parallel()
 	const (
 		repeats      = 10       // of 25 MB
-		events       = 1500 + 2 // kills, and auditd's end with the removal of our rule before it
+		events       = 1500 + 2 // kills, the removal of our rule, and the end of auditd
 		mostMemoryKB = 100_000
 	)
 	directory := t.TempDir()
@@ -44,21 +44,21 @@ func TestMemoryOfABackfill(t *testing.T) {
 	c.Stop()
 }
 
-// An idle collector that traces is small.
+// An idle collector with the source ebpf needs little memory.
 func TestIdleCollectorIsSmall(t *testing.T) {
 	harness.NeedRoot(t)
 	t.Parallel()
 	const mostMemoryKB = 60_000
 	c := startLive(t, `{ebpf: {}}`, otlp.NewSink(t, "grpc"))
-	time.Sleep(10 * time.Second) // for as long as it may still grow
+	time.Sleep(10 * time.Second) // it may grow after the start
 	pid := c.PID()
 	resident := memoryKB(t, pid, "VmRSS")
-	t.Logf("resident memory: %d kB, of which %d kB are the program's", resident, memoryKB(t, pid, "RssFile"))
+	t.Logf("resident memory: %d kB, including %d kB of the program file", resident, memoryKB(t, pid, "RssFile"))
 	assert.Less(t, resident, mostMemoryKB, "resident memory in kB")
 	c.Stop()
 }
 
-// repeatLog writes the mixed recording several times over.
+// repeatLog writes the mixed recording several times.
 func repeatLog(t *testing.T, path string, times int) {
 	t.Helper()
 	compressed, err := os.ReadFile(harness.Path("testdata/mixed.log.gz"))
@@ -74,7 +74,7 @@ func repeatLog(t *testing.T, path string, times int) {
 	require.NoError(t, file.Close())
 }
 
-// memoryKB is one of the lines of /proc/<pid>/status, such as VmRSS.
+// memoryKB returns a line of /proc/<pid>/status, such as VmRSS, in kB.
 func memoryKB(t *testing.T, pid int, line string) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))

@@ -22,10 +22,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// Which of the ways to listen is taken, and what happens when auditd comes and
-// goes.
+// Which mode of netlink the collector chooses, and what it does when auditd starts and
+// stops.
 
-// keepSending lets a sender send until the returned function is called.
+// keepSending has a sender send signals until stop is called.
 func keepSending(s *process.Sender) (stop func()) {
 	const rate = 500
 	victim := s.Start(1, false)[0]
@@ -43,7 +43,7 @@ func keepSending(s *process.Sender) (stop func()) {
 	}
 }
 
-// from returns a condition: so many log records have come from a source lately.
+// from returns a condition that holds once 100 more log records have arrived from a source.
 func from(sink *otlp.Sink, source string) func() bool {
 	begin := sink.Count()
 	return func() bool {
@@ -57,8 +57,8 @@ func from(sink *otlp.Sink, source string) func() bool {
 	}
 }
 
-// In mode auto nothing is lost and nothing comes twice, whoever is the audit
-// daemon.
+// In mode auto nothing is lost and nothing is delivered twice while the audit daemon
+// changes.
 func TestFollowsAuditdThatComesAndGoes(t *testing.T) {
 	for name, end := range map[string]func(*audit.Daemon){"stopped": (*audit.Daemon).Stop, "killed": (*audit.Daemon).Kill} {
 		t.Run(name, func(t *testing.T) {
@@ -69,23 +69,23 @@ func TestFollowsAuditdThatComesAndGoes(t *testing.T) {
 			c := startLive(t, `{netlink: {}}`, sink)
 			s := process.NewSender(t, process.NativeSender(t))
 			stop := keepSending(s)
-			harness.Eventually(t, from(sink, "audit_multicast"), "it listens beside auditd")
+			harness.Eventually(t, from(sink, "audit_multicast"), "the collector listens beside auditd")
 
 			end(daemon)
 			daemon.Run()
-			harness.Eventually(t, from(sink, "audit_multicast"), "it leaves auditd the time to come back")
+			harness.Eventually(t, from(sink, "audit_multicast"), "the collector leaves auditd time to restart")
 
 			end(daemon)
-			harness.Eventually(t, from(sink, "audit_unicast"), "it takes auditd's place")
+			harness.Eventually(t, from(sink, "audit_unicast"), "the collector takes auditd's place")
 			assert.Equal(t, "0", audit.Status(t)["backlog_wait_time"])
 
-			// The kernel refuses auditd as long as its place is taken; then it is free.
+			// The kernel refuses auditd while the collector has its place; then the collector gives it up.
 			attempts := 1
 			for ; !daemon.Attempt(); attempts++ {
 				require.Less(t, attempts, 10, "attempts to start auditd again")
 			}
-			t.Logf("auditd has registered at attempt %d", attempts)
-			harness.Eventually(t, from(sink, "audit_multicast"), "it listens beside auditd again")
+			t.Logf("auditd registered at attempt %d", attempts)
+			harness.Eventually(t, from(sink, "audit_multicast"), "the collector listens beside auditd again")
 			assert.NotEqual(t, "0", audit.Status(t)["backlog_wait_time"])
 			stop()
 
@@ -98,8 +98,8 @@ func TestFollowsAuditdThatComesAndGoes(t *testing.T) {
 	}
 }
 
-// Where somebody is the audit daemon already, mode unicast says who, and what
-// else to do.
+// If there is an audit daemon already, mode unicast reports which process it is, and what to do
+// instead.
 func TestUnicastEvictsNobody(t *testing.T) {
 	holders := map[string]func(t *testing.T) (name string, pid int){
 		"auditd": func(t *testing.T) (string, int) {
@@ -124,14 +124,14 @@ func TestUnicastEvictsNobody(t *testing.T) {
 			assert.Equal(t, 1, c.Wait(), "exit code")
 			c.Says(fmt.Sprintf("%s[%d]", name, pid))
 			c.Says("multicast")
-			assert.Equal(t, before, audit.Status(t), "nothing has changed")
-			assert.Equal(t, rules, audit.Auditctl(t, "-l"), "nothing has changed")
+			assert.Equal(t, before, audit.Status(t), "the audit system is unchanged")
+			assert.Equal(t, rules, audit.Auditctl(t, "-l"), "the audit system is unchanged")
 		})
 	}
 }
 
-// Two collectors share the kernel: the first is the audit daemon, and the
-// second listens beside it.
+// Two collectors can listen to the same kernel: the first as the audit daemon, the
+// second beside it.
 func TestTwoCollectors(t *testing.T) {
 	audit.Use(t)
 	var sinks []*otlp.Sink
@@ -152,40 +152,40 @@ func TestTwoCollectors(t *testing.T) {
 		}
 	}
 
-	// The first takes its rules along.
+	// The first collector removes its rules, so the second one must load its own.
 	collectors[0].Stop()
 	second := strconv.Itoa(collectors[1].PID())
-	harness.Eventually(t, func() bool { return audit.Status(t)["pid"] == second }, "the second takes the place of the first")
+	harness.Eventually(t, func() bool { return audit.Status(t)["pid"] == second }, "the second collector takes the place of the first")
 	received := from(sinks[1], "audit_unicast")
 	harness.Eventually(t, func() bool {
 		s.Send(order, victim)
 		return received()
-	}, "the second receives")
+	}, "the second collector receives signals")
 	collectors[1].Stop()
 }
 
-// Without a source in its configuration the receiver takes the best one that it
-// may, and says why none before it.
+// Without a source in its configuration, the receiver chooses the best one that it may use, and
+// logs why it cannot use better ones.
 func TestChoosesTheSource(t *testing.T) {
 	const (
-		netlink = "listening to the kernel, as no source is configured and eBPF is not possible"
-		log     = "reading the audit log, as no source is configured and the kernel is out of reach"
+		netlink = "listening to the kernel because no source is configured and eBPF is not possible"
+		log     = "reading the audit log because no source is configured and the kernel is out of reach"
 	)
 	tests := map[string]struct {
-		// user takes all rights from the collector but those.
+		// user runs the collector as an unprivileged user with only these rights.
 		user   bool
 		rights []uintptr
 		says   []string
-		// source is empty if nothing can be received.
+		// source is empty if the test cannot send it signals.
 		source string
 	}{
 		"ebpf": {
-			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			says:   []string{"tracing signals in the kernel because no source is configured and eBPF is possible"},
 			source: "ebpf",
 		},
 		"ebpf with the rights that it needs": {
 			user: true, rights: []uintptr{unix.CAP_BPF, unix.CAP_PERFMON},
-			says:   []string{"tracing signals in the kernel, as no source is configured and eBPF is possible"},
+			says:   []string{"tracing signals in the kernel because no source is configured and eBPF is possible"},
 			source: "ebpf",
 		},
 		"netlink": {
@@ -217,12 +217,12 @@ func TestChoosesTheSource(t *testing.T) {
 				c.Says(text)
 			}
 			if test.source == "" {
-				return // without a log it waits for one, or ends
+				return // there may be no log, or the collector may not read it
 			}
 			c.Ready()
 			if test.source == "ebpf" {
-				assert.Equal(t, before, audit.Status(t), "the audit system is left alone")
-				assert.Equal(t, rules, audit.Auditctl(t, "-l"), "the audit system is left alone")
+				assert.Equal(t, before, audit.Status(t), "the audit system is unchanged")
+				assert.Equal(t, rules, audit.Auditctl(t, "-l"), "the audit system is unchanged")
 			}
 			s := process.NewSender(t, process.NativeSender(t))
 			victim := s.Start(1, false)[0]

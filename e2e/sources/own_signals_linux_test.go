@@ -23,9 +23,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// The collector as a part of what it watches.
+// Signals to the collector, and system calls of the collector itself.
 
-// Who ends the collector is among the last that it delivers.
+// The signal that ends the collector is delivered before it ends.
 func TestReportsItsOwnEnd(t *testing.T) {
 	for name, receiver := range map[string]string{
 		"unicast": `{netlink: {}}`, "multicast": `{netlink: {}}`, "ebpf": `{ebpf: {}}`,
@@ -46,8 +46,8 @@ func TestReportsItsOwnEnd(t *testing.T) {
 	}
 }
 
-// Somebody's rule that records the collector does not make it read what it does
-// by itself, which would make it do more.
+// If an audit rule of other software records the collector's own system calls, the collector
+// does not read them: reading leads to more system calls.
 func TestDoesNotFeedItself(t *testing.T) {
 	program, err := filepath.Abs(harness.Distribution())
 	require.NoError(t, err)
@@ -61,7 +61,7 @@ func TestDoesNotFeedItself(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			audit.Use(t)
-			audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99").Run() // which itself is never recorded
+			audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99").Run() // the kernel never records auditd
 			audit.Auditctl(t, "-e", "1")
 			record := func(rule func(*collector.Collector) string, c *collector.Collector) {
 				if rule != nil {
@@ -73,15 +73,15 @@ func TestDoesNotFeedItself(t *testing.T) {
 			record(test.later, c)
 			harness.Eventually(t, func() bool {
 				before := c.Metric("audit_kill_records_read")
-				time.Sleep(time.Second) // long enough for thousands
+				time.Sleep(time.Second) // long enough for thousands of records
 				return c.Metric("audit_kill_records_read") < before+100
-			}, "what the collector does is not recorded")
+			}, "the collector's own system calls are not recorded")
 			c.Stop()
 		})
 	}
 }
 
-// A rule that records everybody does not record the collector.
+// A rule that records all system calls does not record those of the collector.
 func TestIsSparedByABroadRule(t *testing.T) {
 	audit.Use(t)
 	daemon := audit.NewDaemon(t, "log_format = RAW\nnum_logs = 99")
@@ -91,7 +91,7 @@ func TestIsSparedByABroadRule(t *testing.T) {
 	audit.Auditctl(t, append([]string{"-a"}, strings.Fields(broad)...)...)
 	c := startLive(t, `{netlink: {mode: multicast}}`, otlp.NewSink(t, "grpc"))
 	ready := time.Now()
-	time.Sleep(2 * time.Second) // long enough for thousands
+	time.Sleep(2 * time.Second) // long enough for thousands of calls
 	audit.Auditctl(t, append([]string{"-d"}, strings.Fields(broad)...)...)
 
 	keeper := newKeeper(t, daemon.Log)
@@ -107,8 +107,8 @@ func TestIsSparedByABroadRule(t *testing.T) {
 			others++
 		}
 	}
-	t.Logf("%d calls of others are recorded, and %d of the collector", others, own)
-	assert.Less(t, own, 100, "calls of the collector that were recorded")
+	t.Logf("%d calls of others were recorded, and %d of the collector", others, own)
+	assert.Less(t, own, 100, "recorded calls of the collector")
 	assert.Greater(t, others, own)
 	c.Stop()
 }

@@ -18,18 +18,17 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// The example that everybody finds first, with everything that its two records
-// hold.
+// The example that everybody finds first (testdata/seed.log), with everything that its two
+// records hold.
 func TestSeed(t *testing.T) {
 	t.Parallel()
 	records := collector.Replay(t, harness.Path("testdata/seed.log"), "")
 	require.Len(t, records, 1)
 	r := records[0]
-	uid, _ := r.Attributes["log.record.uid"].(string)
-	assert.Regexp(t, "^[0-9a-f]{32}$", uid)
+	assert.Regexp(t, "^[0-9a-f]{32}$", r.Text("log.record.uid"))
 	delete(r.Attributes, "log.record.uid")
 	for _, name := range []string{
-		// Names of users are those of the machine that runs the test.
+		// The names of users depend on the machine that runs the test.
 		"process.user.name", "process.real_user.name", "process.saved_user.name", "kill.target.user.name", "user.name",
 	} {
 		delete(r.Attributes, name)
@@ -76,8 +75,8 @@ func TestSeed(t *testing.T) {
 	}, r)
 }
 
-// One row for each kind of call that the kernel knows; the sentence and those
-// attributes in which they differ.
+// One row for each kind of event in the recording, with its sentence and the attributes in which
+// the rows differ.
 func TestVariants(t *testing.T) {
 	t.Parallel()
 	records := collector.Replay(t, harness.Path("testdata/variants.log"),
@@ -139,7 +138,7 @@ func TestVariants(t *testing.T) {
 	}, got)
 }
 
-// variant is what differs between the recorded kinds of calls.
+// variant is what differs between the kinds of events.
 type variant struct {
 	severity plog.SeverityNumber
 	body     string
@@ -147,10 +146,7 @@ type variant struct {
 }
 
 func variantOf(r otlp.Record) variant {
-	text := func(name string) string {
-		value, _ := r.Attributes[name].(string)
-		return value
-	}
+	text := r.Text
 	switch r.Event {
 	case "kill.abend":
 		return variant{r.Severity, r.Body, text("kill.cause")}

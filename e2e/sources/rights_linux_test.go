@@ -22,15 +22,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What the kernel does not grant is named, with what to change under systemd
+// The collector reports which right or namespace it lacks, and what to change under systemd
 // and in Kubernetes.
 
-// inNamespaces runs the collector in new namespaces.
+// inNamespaces returns an option that runs the collector in new namespaces.
 func inNamespaces(flags uintptr) func(*exec.Cmd) {
 	return func(command *exec.Cmd) { harness.Attributes(command).Cloneflags |= flags }
 }
 
-// withCapabilities leaves the collector so many rights of root.
+// withCapabilities returns an option that gives the collector only these capabilities.
 func withCapabilities(capabilities ...uintptr) func(*exec.Cmd) {
 	return func(command *exec.Cmd) { harness.Attributes(command).AmbientCaps = capabilities }
 }
@@ -96,13 +96,13 @@ func TestNamesWhatIsMissing(t *testing.T) {
 			for _, text := range test.says {
 				assert.Contains(t, c.Output.String(), text)
 			}
-			assert.Equal(t, before, audit.Status(t), "nothing has changed")
-			assert.Equal(t, rules, ruleLines(t), "nothing has changed")
+			assert.Equal(t, before, audit.Status(t), "the audit system is unchanged")
+			assert.Equal(t, rules, ruleLines(t), "the audit system is unchanged")
 		})
 	}
 }
 
-// inUserNamespace makes the collector root of a new user namespace.
+// inUserNamespace runs the collector as root of a new user namespace.
 func inUserNamespace(command *exec.Cmd) {
 	a := harness.Attributes(command)
 	a.Cloneflags |= unix.CLONE_NEWUSER
@@ -110,8 +110,8 @@ func inUserNamespace(command *exec.Cmd) {
 	a.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
 }
 
-// With the right to read alone the collector reads beside auditd, and says what
-// a person has to load.
+// With only the right to read, the collector listens beside auditd, and logs which rules an
+// administrator has to load.
 func TestReadsWithoutTheRightToChangeRules(t *testing.T) {
 	audit.Use(t)
 	audit.NewDaemon(t, "log_format = RAW").Run()
@@ -131,11 +131,11 @@ func TestReadsWithoutTheRightToChangeRules(t *testing.T) {
 
 var advicePattern = regexp.MustCompile(`auditctl (-[ae] [^\\"\n]+)`)
 
-// followAdvice does what the collector says, to the letter.
+// followAdvice runs exactly the commands that the collector suggests.
 func followAdvice(t *testing.T, c *collector.Collector) {
 	t.Helper()
 	advice := advicePattern.FindAllStringSubmatch(c.Output.String(), -1)
-	require.NotEmpty(t, advice, "auditctl lines in what the collector says")
+	require.NotEmpty(t, advice, "auditctl commands in the output of the collector")
 	for _, line := range advice {
 		if rule, ok := strings.CutPrefix(line[1], "-a "); ok {
 			audit.AddRule(t, strings.ReplaceAll(rule, "'", ""))
@@ -145,7 +145,7 @@ func followAdvice(t *testing.T, c *collector.Collector) {
 	}
 }
 
-// What suppresses records is named, with how to remove it.
+// The collector reports rules that suppress records, and how to remove them.
 func TestSaysWhatSuppressesRecords(t *testing.T) {
 	for name, rule := range map[string]string{
 		"processes": "task,never",
@@ -158,7 +158,7 @@ func TestSaysWhatSuppressesRecords(t *testing.T) {
 			suppressing := ruleLines(t)
 			c := startLive(t, `{netlink: {}}`, otlp.NewSink(t, "grpc"))
 			c.Says("auditctl -d ")
-			assert.Subset(t, ruleLines(t), suppressing, "it is somebody else's rule")
+			assert.Subset(t, ruleLines(t), suppressing, "the collector leaves foreign rules alone")
 			c.Stop()
 			assert.Equal(t, suppressing, ruleLines(t))
 		})

@@ -23,8 +23,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// The host comes first: no system call waits for the collector, whatever
-// happens to it, and what is lost meanwhile is told.
+// The host comes first: no system call ever waits for the collector, whatever happens to it, and
+// what is lost meanwhile is reported.
 
 // flood is more than the kernel and the collector can hold.
 var flood = orders.Order{Call: "kill", Signal: int(unix.SIGTERM), Times: 25_000}
@@ -33,7 +33,7 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 	tests := map[string]struct {
 		receiver string
 		daemon   bool
-		// rate is what auditd can cope with.
+		// rate limits the signals per second to what auditd can handle.
 		rate int
 	}{
 		"unicast":   {receiver: `{netlink: {mode: unicast}}`},
@@ -58,20 +58,20 @@ func TestStoppedCollectorStallsNobody(t *testing.T) {
 			order := flood
 			order.Rate = test.rate
 			burst(t, senders, victims, order, "while the collector is stopped")
-			assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
+			assert.Equal(t, waited, waitedInKernel(t), "no system call waited for the collector")
 			require.NoError(t, c.Command.Process.Signal(syscall.SIGCONT))
 
-			harness.Eventually(t, func() bool { return lost(c) > 0 }, "the loss is told")
+			harness.Eventually(t, func() bool { return lost(c) > 0 }, "the loss is counted")
 			goesOn(t, c, sink)
-			assertTrue(t, sink.Records(), senders)
+			assertCompleteOrMarked(t, sink.Records(), senders)
 		})
 	}
 }
 
-// Where the kernel loses some of the records of a call that strikes many, what is
-// left says so.
+// If the kernel loses some of the records of a call with many targets, the remaining log records
+// are marked as incomplete.
 func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
-	// The buffers are small, so that all lose something.
+	// The buffers are small, so that all sources lose something.
 	for name, receiver := range map[string]string{
 		"unicast": `{netlink: {receive_buffer: 65536}}`, "multicast": `{netlink: {receive_buffer: 65536}}`,
 		"ebpf": `{ebpf: {ring_buffer: 262144}}`,
@@ -87,10 +87,10 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 			group := s.Start(members, true)
 			order := orders.Order{Call: "kill", PID: -group[0], Signal: int(unix.SIGTERM)}
 			s.Send(order, group...)
-			awaitSent(t, sink, []*process.Sender{s}) // one is whole for sure
+			awaitSent(t, sink, []*process.Sender{s}) // so that at least one group is complete
 			order.Times = 3000
 			s.Send(order, group...)
-			harness.Eventually(t, func() bool { return lost(c) > 0 }, "there is a loss")
+			harness.Eventually(t, func() bool { return lost(c) > 0 }, "something is lost")
 			goesOn(t, c, sink)
 
 			targets := make(map[call]int)
@@ -107,7 +107,7 @@ func TestPartOfAGroupIsNotTakenForTheWhole(t *testing.T) {
 				require.EqualValues(t, members, r.Attributes["kill.target.count"])
 				require.Equal(t, members, targets[callOf(&r)], "%+v", r)
 			}
-			t.Logf("of %d targets %d are delivered of whole groups, and %d of others", len(s.Want), whole, part)
+			t.Logf("of %d targets, %d were delivered in complete groups, and %d in incomplete ones", len(s.Want), whole, part)
 			assert.Positive(t, whole)
 			assert.Less(t, whole, len(s.Want))
 		})
@@ -122,7 +122,7 @@ type call struct {
 
 func callOf(r *otlp.Record) call { return call{r.Time, r.Key().Serial} }
 
-// lost is how much the kernel had no room for.
+// lost returns the number of losses in the kernel.
 func lost(c *collector.Collector) int {
 	return c.Metric("audit_kill_kernel_lost") + c.Metric("audit_kill_receive_overruns") + c.Metric("audit_kill_ring_dropped")
 }
@@ -151,19 +151,19 @@ func blockPipeline(t *testing.T, receiver string) {
 		burst(t, senders, victims, flood, "while the pipeline is blocked")
 		return c.Metric("audit_kill_queue_dropped") > 0
 	}, "what does not fit is dropped and counted")
-	assert.Equal(t, waited, waitedInKernel(t), "nobody has waited for the collector")
+	assert.Equal(t, waited, waitedInKernel(t), "no system call waited for the collector")
 	release()
 	goesOn(t, c, sink)
-	assertTrue(t, sink.Records(), senders)
+	assertCompleteOrMarked(t, sink.Records(), senders)
 }
 
-// assertTrue checks that what is delivered of senders that always do the same is
-// complete, or says that it is not.
-func assertTrue(t *testing.T, records []otlp.Record, senders []*process.Sender) {
+// assertCompleteOrMarked checks that each log record is correct or marked as incomplete. The
+// senders must have made the same call all the time.
+func assertCompleteOrMarked(t *testing.T, records []otlp.Record, senders []*process.Sender) {
 	t.Helper()
 	for _, s := range senders {
 		own := delivered(records, []*process.Sender{s})
-		assert.LessOrEqual(t, len(own), len(s.Want), "nothing comes twice")
+		assert.LessOrEqual(t, len(own), len(s.Want), "nothing is delivered twice")
 		incomplete := 0
 		for _, r := range own {
 			if r.Attributes["kill.complete"] == false {
@@ -172,7 +172,7 @@ func assertTrue(t *testing.T, records []otlp.Record, senders []*process.Sender) 
 			}
 			require.Equal(t, s.Want[0].KnownTo(r), process.ReportOf(r))
 		}
-		t.Logf("of %d signals %d are delivered, %d of these incomplete", len(s.Want), len(own), incomplete)
+		t.Logf("of %d signals, %d were delivered, %d of them incomplete", len(s.Want), len(own), incomplete)
 	}
 }
 
@@ -186,8 +186,8 @@ func twoSenders(t *testing.T) (senders []*process.Sender, victims []int) {
 	return senders, victims
 }
 
-// burst lets all senders send as fast as they can, and tells how long their
-// calls took.
+// burst has all senders send at the same time, and logs how long their calls
+// took.
 func burst(t *testing.T, senders []*process.Sender, victims []int, order orders.Order, when string) {
 	t.Helper()
 	var running sync.WaitGroup
@@ -202,7 +202,7 @@ func burst(t *testing.T, senders []*process.Sender, victims []int, order orders.
 	for _, s := range senders {
 		took = append(took, s.Took...)
 	}
-	require.Len(t, took, len(senders)*order.Times, "calls that came back")
+	require.Len(t, took, len(senders)*order.Times, "calls that returned")
 	slices.Sort(took)
 	t.Logf("kill(2) %s: median %v, slowest %v", when,
 		time.Duration(took[len(took)/2]), time.Duration(took[len(took)-1]))
@@ -210,16 +210,16 @@ func burst(t *testing.T, senders []*process.Sender, victims []int, order orders.
 
 var waitedPattern = regexp.MustCompile(`(?m)^backlog_wait_time_actual (\d+)$`)
 
-// waitedInKernel is for how long system calls have waited since the kernel was
-// booted, because its queue for the audit daemon was full.
+// waitedInKernel returns how long system calls have waited since boot because the kernel's queue
+// for the audit daemon was full.
 func waitedInKernel(t *testing.T) string {
 	t.Helper()
 	match := waitedPattern.FindStringSubmatch(audit.Auditctl(t, "-s"))
-	require.NotNil(t, match, "the kernel (5.9 or later) tells how long system calls have waited")
+	require.NotNil(t, match, "the kernel (5.9 or later) reports how long system calls have waited")
 	return match[1]
 }
 
-// goesOn checks that what happens from now on is delivered again.
+// goesOn checks that new signals are delivered again, and stops the collector.
 func goesOn(t *testing.T, c *collector.Collector, sink *otlp.Sink) {
 	t.Helper()
 	c.Running()
@@ -235,5 +235,5 @@ func works(t *testing.T, sink *otlp.Sink) {
 	harness.Eventually(t, func() bool {
 		s.Send(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)}, victim)
 		return len(delivered(sink.Records(), []*process.Sender{s})) > 0
-	}, "what is sent is delivered")
+	}, "a signal is delivered")
 }

@@ -21,9 +21,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
 
-// What blinds the collector is reported and, as far as possible, undone.
+// Tampering with audit is reported and, where possible, undone.
 
-// tampers returns what was done to the collector's sight, of one kind.
+// tampers returns the reported tampering of one kind.
 func tampers(sink *otlp.Sink, action string) []otlp.Record {
 	var found []otlp.Record
 	for _, r := range sink.Records() {
@@ -37,13 +37,13 @@ func tampers(sink *otlp.Sink, action string) []otlp.Record {
 func awaitTampers(t *testing.T, sink *otlp.Sink, action string, count int) []otlp.Record {
 	t.Helper()
 	if !assert.Eventually(t, func() bool { return len(tampers(sink, action)) >= count }, harness.Patience, 20*time.Millisecond) {
-		require.FailNow(t, fmt.Sprintf("never %d times %s, but %+v", count, action, sink.Records()))
+		require.FailNow(t, fmt.Sprintf("%s was not reported %d times, but this: %+v", action, count, sink.Records()))
 	}
 	return tampers(sink, action)
 }
 
-// Rules that somebody deletes come back, but not without end, as somebody may
-// mean it.
+// The collector restores deleted rules, but only a few times: whoever deletes them again and again
+// means it.
 func TestRestoresItsRules(t *testing.T) {
 	const most = 3 // in a minute
 	audit.Use(t)
@@ -54,8 +54,8 @@ func TestRestoresItsRules(t *testing.T) {
 	restored := func() bool { return len(without(rules, ruleLines(t))) == 0 }
 	for i := range most {
 		audit.Auditctl(t, "-D")
-		harness.Eventually(t, restored, "the rules are put back")
-		// Each rule is an event of its own.
+		harness.Eventually(t, restored, "the rules are restored")
+		// Each removed rule is an event of its own.
 		for _, r := range awaitTampers(t, sink, "rule_removed", (i+1)*len(rules)) {
 			assert.Equal(t, plog.SeverityNumberError, r.Severity)
 			assert.Equal(t, "auditctl", r.Attributes["process.command"], "%+v", r)
@@ -63,14 +63,14 @@ func TestRestoresItsRules(t *testing.T) {
 		awaitTampers(t, sink, "rule_restored", (i+1)*len(rules))
 	}
 	audit.Auditctl(t, "-D")
-	c.Says("not put back, as that was done 3 times within 1m0s")
+	c.Says("not put back: that was already done 3 times within 1m0s")
 	assert.Empty(t, ruleLines(t))
 	c.Stop()
 	assert.Len(t, tampers(sink, "rule_removed"), (most+1)*len(rules))
 	assert.Len(t, tampers(sink, "rule_restored"), most*len(rules))
 }
 
-// One of the rules is enough to be blind for some calls.
+// Without a single rule the collector misses some calls.
 func TestRestoresOneRule(t *testing.T) {
 	audit.Use(t)
 	sink := otlp.NewSink(t, "grpc")
@@ -96,7 +96,7 @@ func TestTurnsAuditOnAgain(t *testing.T) {
 	goesOn(t, c, sink)
 }
 
-func TestTellsThatAuditdIsStopped(t *testing.T) {
+func TestReportsThatAuditdStopped(t *testing.T) {
 	audit.Use(t)
 	sink := otlp.NewSink(t, "grpc")
 	daemon := audit.NewDaemon(t, "log_format = RAW")

@@ -10,13 +10,13 @@ import (
 	"github.com/elastic/go-libaudit/v2"
 )
 
-// Client talks to the running kernel. Each request has a socket of its own: on a
-// busy host go-libaudit may give up waiting for an answer, which would then be
-// taken for that to the next request.
+// Client talks to the running kernel. Each request has a socket of its own: on a busy host
+// go-libaudit may stop waiting for an answer, which would then be mistaken for the answer
+// to the next request.
 type Client struct{}
 
-// patience is how often a question is put whose answer a kernel thread gives,
-// which go-libaudit awaits for half a second.
+// patience is how often to repeat a question that a kernel thread answers; go-libaudit
+// waits half a second for each answer.
 const patience = 5
 
 // GetStatus returns the state of the audit system.
@@ -29,36 +29,35 @@ func (Client) GetRules() ([][]byte, error) { return ask(patience, (*libaudit.Aud
 
 // AddRule loads a rule.
 func (Client) AddRule(rule []byte) error {
-	return tell(func(c *libaudit.AuditClient) error { return c.AddRule(rule) })
+	return send(func(c *libaudit.AuditClient) error { return c.AddRule(rule) })
 }
 
-// DeleteRule removes a rule. go-libaudit does not look whether that succeeded.
+// DeleteRule removes a rule. go-libaudit does not check whether that succeeded.
 func (Client) DeleteRule(rule []byte) error {
-	return tell(func(c *libaudit.AuditClient) error { return c.DeleteRule(rule) })
+	return send(func(c *libaudit.AuditClient) error { return c.DeleteRule(rule) })
 }
 
 // SetEnabled turns audit on or off.
 func (Client) SetEnabled(enabled bool, mode libaudit.WaitMode) error {
-	return tell(func(c *libaudit.AuditClient) error { return c.SetEnabled(enabled, mode) })
+	return send(func(c *libaudit.AuditClient) error { return c.SetEnabled(enabled, mode) })
 }
 
 // SetBacklogLimit sets how many records the kernel holds for the daemon.
 func (Client) SetBacklogLimit(limit uint32, mode libaudit.WaitMode) error {
-	return tell(func(c *libaudit.AuditClient) error { return c.SetBacklogLimit(limit, mode) })
+	return send(func(c *libaudit.AuditClient) error { return c.SetBacklogLimit(limit, mode) })
 }
 
-// SetBacklogWaitTime sets how long a system call waits, in jiffies, when so many
-// are held.
+// SetBacklogWaitTime sets how long, in jiffies, a system call waits when that many are held.
 func (Client) SetBacklogWaitTime(jiffies int32, mode libaudit.WaitMode) error {
-	return tell(func(c *libaudit.AuditClient) error { return c.SetBacklogWaitTime(jiffies, mode) })
+	return send(func(c *libaudit.AuditClient) error { return c.SetBacklogWaitTime(jiffies, mode) })
 }
 
 // SetFailure sets what the kernel does when it loses a record.
 func (Client) SetFailure(action libaudit.FailureMode, mode libaudit.WaitMode) error {
-	return tell(func(c *libaudit.AuditClient) error { return c.SetFailure(action, mode) })
+	return send(func(c *libaudit.AuditClient) error { return c.SetFailure(action, mode) })
 }
 
-func tell(request func(*libaudit.AuditClient) error) error {
+func send(request func(*libaudit.AuditClient) error) error {
 	_, err := ask(1, func(c *libaudit.AuditClient) (struct{}, error) { return struct{}{}, request(c) })
 	return err
 }
@@ -85,8 +84,7 @@ func askOnce[T any](request func(*libaudit.AuditClient) (T, error)) (T, error) {
 	return answer, errors.Join(err, c.Close())
 }
 
-// Refused reports whether an error is the kernel's answer, and not that there
-// was none.
+// Refused reports whether an error is the kernel's answer, rather than the lack of one.
 func Refused(err error) bool {
 	errno := syscall.Errno(0)
 	return errors.As(err, &errno)

@@ -11,18 +11,18 @@ import (
 	"github.com/elastic/go-libaudit/v2"
 )
 
-// looks is how often prompt looks for an answer before it says that there is none.
-const looks = 50
+// attempts is how often prompt checks for an answer before it gives up.
+const attempts = 50
 
-// prompt looks every millisecond for the answers that a kernel thread gives
-// (audit_send_reply of kernel/audit.c): that takes microseconds, but where go-libaudit has
-// looked before, it looks again after 50 ms. The socket, which could be waited for, is its
-// own.
+// prompt checks every millisecond for the answers that a kernel thread gives
+// (audit_send_reply of kernel/audit.c). That takes microseconds, but once go-libaudit has
+// checked too early, it checks again only after 50 ms; and it does not expose its socket,
+// on which one could wait.
 type prompt struct{ libaudit.NetlinkSendReceiver }
 
 // Receive implements libaudit.NetlinkReceiver.
 func (p prompt) Receive(nonBlocking bool, parse libaudit.NetlinkParser) (messages []syscall.NetlinkMessage, err error) {
-	for range looks {
+	for range attempts {
 		messages, err = p.NetlinkSendReceiver.Receive(nonBlocking, parse)
 		if !errors.Is(err, syscall.EAGAIN) {
 			break

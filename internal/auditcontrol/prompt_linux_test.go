@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// slow is a kernel whose answer is there when it was looked for so many times in vain.
+// slow is a kernel whose answer arrives after the given number of vain checks.
 type slow struct {
 	libaudit.NetlinkSendReceiver
 	vain int
@@ -37,7 +37,7 @@ func TestPrompt(t *testing.T) {
 	}{
 		"at once":  {slow{}, 0, nil},
 		"soon":     {slow{vain: 3}, 3 * time.Millisecond, nil},
-		"not soon": {slow{vain: 1000}, looks * time.Millisecond, syscall.EAGAIN},
+		"not soon": {slow{vain: 1000}, attempts * time.Millisecond, syscall.EAGAIN},
 		"in vain":  {slow{vain: 1, err: syscall.ENOBUFS}, time.Millisecond, syscall.ENOBUFS},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -5,21 +5,20 @@ package auditrecord
 
 import "bytes"
 
-// interpretationSeparator stands between the kernel's fields and auditd's
-// interpretation of them (lib/libaudit.h, AUDIT_INTERP_SEPARATOR). Some
-// forwarders lose it; the keys of an interpretation are upper case, so that
-// both sides can be read in one pass.
+// interpretationSeparator separates the kernel's fields from auditd's interpretation of
+// them (lib/libaudit.h, AUDIT_INTERP_SEPARATOR). Some forwarders lose it. The keys of an
+// interpretation are upper case, so that both parts can be read in one pass.
 const interpretationSeparator = 0x1d
 
-// fields walks over the key=value pairs of a record.
+// fields iterates over the key=value pairs of a record.
 type fields struct {
 	rest []byte
 	// unclosed is set when a quoted value had no closing quote.
 	unclosed bool
 }
 
-// next returns the next pair, the value with its quotes if it has any. A word
-// without an equals sign is skipped.
+// next returns the next pair, the value with its quotes if it has any. It skips words
+// without an equals sign.
 func (f *fields) next() (key, value []byte, ok bool) {
 	text := f.rest
 	start := 0
@@ -36,8 +35,7 @@ func (f *fields) next() (key, value []byte, ok bool) {
 	return nil, nil, false
 }
 
-// separates reports whether c ends a word. The first comparison settles it for
-// almost every byte.
+// separates reports whether c ends a word. The first comparison decides for almost every byte.
 func separates(c byte) bool { return c <= ' ' && (c == ' ' || c == interpretationSeparator) }
 
 func (f *fields) value() []byte {
@@ -55,14 +53,14 @@ func (f *fields) value() []byte {
 		f.rest = text[end+2:]
 		return text[:end+2]
 	case '(':
-		// The separator may be missing behind this one: key=(null)ARCH=x86_64.
+		// The separator may be missing after this one: key=(null)ARCH=x86_64.
 		if bytes.HasPrefix(text, null) {
 			f.rest = text[len(null):]
 			return null
 		}
 	}
 	end := wordEnd(text)
-	// AppArmor's labels hold a space: subj=docker-default (enforce).
+	// AppArmor's labels contain a space: subj=docker-default (enforce).
 	if end+1 < len(text) && text[end+1] == '(' && text[end] == ' ' {
 		if closing := bytes.IndexByte(text[end:], ')'); closing > 0 {
 			end += closing + 1
@@ -76,8 +74,8 @@ func (f *fields) value() []byte {
 // firstInterpreted are the keys that an interpretation can begin with.
 var firstInterpreted = [][]byte{[]byte("OAUID="), []byte("AUID="), []byte("ARCH=")}
 
-// beforeInterpretation returns where a bare value ends if the separator behind
-// it was lost: ocomm=6D79OAUID="unset".
+// beforeInterpretation returns where a bare value ends if the separator after it was lost:
+// ocomm=6D79OAUID="unset".
 func beforeInterpretation(word []byte) int {
 	if bytes.IndexByte(word, '=') < 0 {
 		return len(word)
@@ -101,12 +99,11 @@ func wordEnd(text []byte) int {
 
 var null = []byte("(null)")
 
-// Decode appends the text of an untrusted field to buf: a quoted value as it
-// stands, a bare one from hexadecimal, which the kernel writes when the text
-// holds a space, a quote or a byte outside of 0x21 to 0x7e (kernel/audit.c,
-// audit_log_n_untrustedstring). The kernel's (null) is no text; in quotes it is
-// the name of a process. It reports false if the value was cut short; what there
-// was of it is still appended.
+// Decode appends the text of an untrusted field to buf: a quoted value as it is, a bare one
+// decoded from hexadecimal, which the kernel writes if the text contains a space, a quote
+// or a byte outside 0x21 to 0x7e (kernel/audit.c, audit_log_n_untrustedstring). The
+// kernel's (null) is no text; in quotes it is the name of a process. It returns false if
+// the value was cut short, and still appends what there is of it.
 func Decode(buf, value []byte) ([]byte, bool) {
 	if len(value) == 0 || bytes.Equal(value, null) {
 		return buf, true

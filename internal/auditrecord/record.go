@@ -13,9 +13,9 @@ import (
 type Type uint16
 
 const (
-	// TypeNone is what is no record at all.
+	// TypeNone is the type of anything that is not a record.
 	TypeNone Type = 0
-	// TypeOther is any record that tells nothing of signals.
+	// TypeOther is any record that has nothing to do with signals.
 	TypeOther Type = 1
 
 	TypeDaemonEnd    Type = 1201
@@ -28,7 +28,7 @@ const (
 	TypeAnomAbend    Type = 1701
 )
 
-// ErrMalformed is returned for bytes that are no audit record.
+// ErrMalformed is returned for bytes that are not an audit record.
 var ErrMalformed = errors.New("malformed audit record")
 
 // Stamp identifies an event together with the node that wrote it. The serial
@@ -40,18 +40,17 @@ type Stamp struct {
 	Serial uint32
 }
 
-// Record is one line of an audit log, taken apart as far as every record is
-// alike.
+// Record is one line of an audit log, parsed as far as all records are alike.
 type Record struct {
 	Type  Type
 	Stamp Stamp
 	// Node is the value of node=, which auditd writes if name_format says so.
 	Node []byte
-	// Head is what all records of the event begin with behind the type:
-	// "msg=audit(...):", without msg= if it comes from the kernel.
+	// Head is how all records of the event begin after the type: "msg=audit(...):", without
+	// msg= if it comes from the kernel.
 	Head []byte
-	// Fields is everything behind "msg=audit(...):", with the interpretation
-	// that auditd appends under log_format=ENRICHED.
+	// Fields is everything after "msg=audit(...):", with the interpretation that auditd
+	// appends under log_format=ENRICHED.
 	Fields []byte
 	// Cut is true if the end of the line is missing.
 	Cut bool
@@ -63,8 +62,8 @@ var (
 	msgPrefix  = []byte("msg=audit(")
 )
 
-// Parse takes a line apart, without its line feed. It returns ErrMalformed if
-// the line is no audit record.
+// Parse parses a line, without its line feed. It returns ErrMalformed if the line is not an
+// audit record.
 func Parse(line []byte) (Record, error) {
 	t, node, rest := Split(line)
 	if t == TypeNone {
@@ -73,8 +72,8 @@ func Parse(line []byte) (Record, error) {
 	return ParseMessage(t, node, rest)
 }
 
-// ParseMessage takes apart what follows the type: "msg=audit(...): fields", or
-// the same without "msg=" as it comes from the kernel.
+// ParseMessage parses what follows the type: "msg=audit(...): fields", or the same without
+// "msg=" as the kernel sends it.
 func ParseMessage(t Type, node, message []byte) (Record, error) {
 	whole := message
 	if !bytes.HasPrefix(message, msgPrefix) {
@@ -92,9 +91,9 @@ func ParseMessage(t Type, node, message []byte) (Record, error) {
 	return Record{Type: t, Stamp: stamp, Node: node, Head: whole[:len(whole)-len(rest)], Fields: rest}, nil
 }
 
-// Split splits "[node=N ]type=T message". The type is TypeNone if the line does
-// not look like that. It is called for every line of a log, of which few
-// matter; ParseMessage goes on from there.
+// Split splits "[node=N ]type=T message". The type is TypeNone if the line has another
+// form. It is called for every line of a log, few of which matter; ParseMessage continues
+// from there.
 func Split(line []byte) (t Type, node, message []byte) {
 	if !bytes.HasPrefix(line, typePrefix) {
 		if !bytes.HasPrefix(line, nodePrefix) {
@@ -114,15 +113,14 @@ func Split(line []byte) (t Type, node, message []byte) {
 	return typeByName(line[:space]), node, line[space+1:]
 }
 
-// AppendLine writes a record that came from the kernel as auditd writes it into its log.
+// AppendLine appends a record from the kernel in the form in which auditd logs it.
 func AppendLine(to []byte, t Type, message []byte) []byte {
 	to = append(append(to, typePrefix...), t.String()...)
 	return append(append(to, " msg="...), message...)
 }
 
-// IsOther tells by the first two letters of its type that a line is of
-// TypeOther. Most lines of a log need no closer look; if it reports false,
-// Split knows more.
+// IsOther reports, by the first two letters of its type, that a line is of TypeOther. That
+// decides about most lines of a log; if it returns false, Split has to find out.
 func IsOther(line []byte) bool {
 	const first = len("type=")
 	if len(line) < first+2 || !bytes.HasPrefix(line, typePrefix) {
@@ -176,7 +174,7 @@ func typeByName(name []byte) Type {
 	return TypeOther
 }
 
-// String returns the name that typeByName knows the type by.
+// String returns the name by which typeByName knows the type.
 func (t Type) String() string {
 	switch t {
 	case TypeSyscall:
@@ -207,8 +205,8 @@ func parseStamp(text []byte) (Stamp, []byte, bool) {
 	}
 	millis, rest, ok2 := cutUint(rest, ':')
 	serial, rest, ok3 := cutUint(rest, ')')
-	// Beyond the year 9999 a time has no meaning and would overflow OTLP's
-	// nanoseconds; it is the mark of a damaged line.
+	// After the year 9999 a time has no meaning and would overflow OTLP's nanoseconds; it
+	// is the sign of a damaged line.
 	const latest = 253402300799
 	if !ok1 || !ok2 || !ok3 || seconds > latest || serial > 1<<32-1 {
 		return Stamp{}, nil, false
@@ -219,8 +217,8 @@ func parseStamp(text []byte) (Stamp, []byte, bool) {
 	return Stamp{Milliseconds: int64(seconds)*1000 + int64(millis), Serial: uint32(serial)}, rest, true
 }
 
-// cutUint reads a decimal number up to the byte that must end it, and returns
-// what follows that byte.
+// cutUint parses a decimal number up to the byte that must end it, and returns what follows
+// that byte.
 func cutUint(text []byte, end byte) (n uint64, rest []byte, ok bool) {
 	for i, c := range text {
 		switch {
@@ -238,7 +236,7 @@ func cutUint(text []byte, end byte) (n uint64, rest []byte, ok bool) {
 // maxDigits is how many decimal digits always fit into 64 bits.
 const maxDigits = 19
 
-// parseUint reads a decimal number that fills the whole of text.
+// parseUint parses a decimal number that takes up all of text.
 func parseUint(text []byte) (uint64, bool) {
 	if len(text) == 0 || len(text) > maxDigits {
 		return 0, false
@@ -253,7 +251,7 @@ func parseUint(text []byte) (uint64, bool) {
 	return n, true
 }
 
-// parseInt reads a decimal number with an optional minus sign.
+// parseInt parses a decimal number with an optional minus sign.
 func parseInt(text []byte) (int64, bool) {
 	if len(text) > 0 && text[0] == '-' {
 		n, ok := parseUint(text[1:])
@@ -263,7 +261,7 @@ func parseInt(text []byte) (int64, bool) {
 	return int64(n), ok && n <= 1<<63-1
 }
 
-// parseHex reads a hexadecimal number without 0x, as the kernel's %lx prints.
+// parseHex parses a hexadecimal number without 0x, as the kernel's %lx prints it.
 func parseHex(text []byte) (uint64, bool) {
 	if len(text) == 0 || len(text) > 16 {
 		return 0, false
@@ -279,8 +277,8 @@ func parseHex(text []byte) (uint64, bool) {
 	return n, true
 }
 
-// parseID reads a user or session id. OBJ_PID writes an unset one as -1,
-// SYSCALL as 4294967295 (kernel/auditsc.c, audit_log_pid_context).
+// parseID parses a user or session id. OBJ_PID writes an unset one as -1, SYSCALL as
+// 4294967295 (kernel/auditsc.c, audit_log_pid_context).
 func parseID(text []byte) (uint32, bool) {
 	n, ok := parseInt(text)
 	if !ok || n < -1 || n > 1<<32-1 {
@@ -289,8 +287,8 @@ func parseID(text []byte) (uint32, bool) {
 	return uint32(n), true
 }
 
-// parsePID reads a process id, which is never more than 2^22 (PID_MAX_LIMIT)
-// and always fits 31 bits.
+// parsePID parses a process id, which is never more than 2^22 (PID_MAX_LIMIT) and always
+// fits into 31 bits.
 func parsePID(text []byte) (int, bool) {
 	n, ok := parseUint(text)
 	return int(n), ok && n <= 1<<31-1

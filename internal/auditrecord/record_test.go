@@ -98,7 +98,7 @@ func TestParseRejects(t *testing.T) {
 	}
 }
 
-// From the kernel itself a record comes without type= and msg=.
+// The kernel itself sends a record without type= and msg=.
 func TestParseMessage(t *testing.T) {
 	t.Parallel()
 	record, err := ParseMessage(TypeObjPID, nil, []byte("audit(1450214919.813:148): opid=1"))

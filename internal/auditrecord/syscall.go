@@ -9,8 +9,7 @@ import "bytes"
 type Syscall struct {
 	Arch   uint32
 	Number int
-	// Succeeded and Exit are both absent if the process did not return from
-	// the call.
+	// Succeeded and Exit are both absent if the process did not return from the call.
 	Succeeded                             bool
 	Exit                                  int64
 	Args                                  [4]uint64
@@ -23,7 +22,7 @@ type Syscall struct {
 	present Field
 }
 
-// Field names a field of a SYSCALL record, to ask whether it was there.
+// Field names a field of a SYSCALL record, to ask whether it was present.
 type Field uint32
 
 const (
@@ -44,17 +43,16 @@ const (
 	FieldExe
 )
 
-// alwaysPresent are the fields that every kernel writes, so that one of them
-// missing means that the record was cut or damaged.
+// alwaysPresent are the fields that every kernel writes: if one is missing, the record was
+// cut or damaged.
 const alwaysPresent = FieldArg0 | FieldArg1 | FieldArg2 | FieldArg3 | FieldPPID | FieldPID |
 	FieldAUID | FieldUID | FieldEUID | FieldSUID | FieldComm | FieldExe
 
-// Has reports whether all of the given fields were there and readable.
+// Has reports whether all of the given fields were present and readable.
 func (s *Syscall) Has(wanted Field) bool { return s.present&wanted == wanted }
 
-// ParseSyscall reads the fields of a SYSCALL record. It reports false if a
-// field that every such record has is missing or unreadable; the others are
-// filled in nevertheless.
+// ParseSyscall parses the fields of a SYSCALL record. It returns false if a field that
+// every such record has is missing or unreadable; the others are filled in nevertheless.
 func ParseSyscall(record []byte) (Syscall, bool) {
 	var s Syscall
 	whole := true
@@ -149,8 +147,8 @@ func (s *Syscall) setText(key, value []byte) Field {
 	return 0
 }
 
-// CallOf reads only what identifies a call. It is asked of every SYSCALL
-// record of the host, of which few are signals.
+// CallOf parses only what identifies a call. It is called for every SYSCALL record of the
+// host, few of which are signals.
 func CallOf(record []byte) (arch uint32, number int, ok bool) {
 	// The kernel begins every record with these two.
 	if text, found := bytes.CutPrefix(record, []byte(" arch=")); found {
@@ -158,7 +156,7 @@ func CallOf(record []byte) (arch uint32, number int, ok bool) {
 		if archEnd > 0 && bytes.HasPrefix(text[archEnd:], []byte(" syscall=")) {
 			rest := text[archEnd+len(" syscall="):]
 			numberEnd := bytes.IndexByte(rest, ' ')
-			// In front of a parenthesis the blank belongs to the value (fields.value).
+			// Before a parenthesis the blank belongs to the value (fields.value).
 			if numberEnd > 0 && !bytes.HasPrefix(rest[numberEnd:], []byte(" (")) {
 				return callOf(text[:archEnd], rest[:numberEnd])
 			}
@@ -176,7 +174,7 @@ func callOf(archText, numberText []byte) (arch uint32, number int, ok bool) {
 	return uint32(a), int(n), true
 }
 
-// findCall finds the two wherever they stand.
+// findCall finds the two fields anywhere in the record.
 func findCall(record []byte) (arch uint32, number int, ok bool) {
 	var archText, numberText []byte
 	f := fields{rest: record}

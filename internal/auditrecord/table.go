@@ -7,18 +7,17 @@ package auditrecord
 
 import "github.com/elastic/go-libaudit/v2/auparse"
 
-// riscv64 is AUDIT_ARCH_RISCV64 (include/uapi/linux/audit.h: EM_RISCV, 64 bit,
-// little endian), loongarch64 likewise; go-libaudit lacks their system calls,
-// and riscv64 altogether.
+// riscv64 is AUDIT_ARCH_RISCV64 (include/uapi/linux/audit.h: EM_RISCV, 64 bit, little
+// endian). go-libaudit lacks its name and its system calls, and the system calls of
+// loongarch64.
 const riscv64 = 0xc00000f3
 
 // ArchX8664 is AUDIT_ARCH_X86_64.
 const ArchX8664 = uint32(auparse.AUDIT_ARCH_X86_64)
 
-// tables says whose system call numbers go-libaudit's tables hold beside those
-// that they are named after: powerpc has the same numbers for all its kinds,
-// and riscv64 and loongarch64 use the kernel's generic table
-// (include/uapi/asm-generic/unistd.h), as aarch64 does.
+// tables names, for some architectures, the table of go-libaudit with their system calls:
+// powerpc has the same numbers for all its kinds, and riscv64 and loongarch64 use the
+// kernel's generic table (include/uapi/asm-generic/unistd.h), as aarch64 does.
 var tables = map[uint32]string{
 	uint32(auparse.AUDIT_ARCH_PPC64):       "ppc",
 	uint32(auparse.AUDIT_ARCH_PPC64LE):     "ppc",
@@ -26,8 +25,7 @@ var tables = map[uint32]string{
 	riscv64:                                "aarch64",
 }
 
-// ArchName returns the name of an AUDIT_ARCH value, such as "x86_64"; empty if
-// there is none.
+// ArchName returns the name of an AUDIT_ARCH value, such as "x86_64"; empty if there is none.
 func ArchName(arch uint32) string {
 	if arch == riscv64 {
 		return "riscv64"

@@ -3,17 +3,17 @@
 
 package auditrecord
 
-// go-libaudit, whose tables these are, does not build on Windows. Nor does
-// anybody read audit records there: the receiver only has to build.
+// go-libaudit, which has these tables, does not build on Windows. Audit records are not
+// read there either: the receiver only has to build.
 
 // ArchX8664 is AUDIT_ARCH_X86_64.
 const ArchX8664 = uint32(0xc000003e)
 
-// ArchName knows no architectures here.
+// ArchName returns nothing on this system.
 func ArchName(uint32) string { return "" }
 
-// ErrorName knows no errors here.
+// ErrorName returns nothing on this system.
 func ErrorName(int) string { return "" }
 
-// SyscallName knows no system calls here.
+// SyscallName returns nothing on this system.
 func SyscallName(uint32, int) string { return "" }

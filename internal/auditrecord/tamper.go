@@ -5,12 +5,11 @@ package auditrecord
 
 import "bytes"
 
-// Setting is a setting of the audit system that a CONFIG_CHANGE record may tell
-// of.
+// Setting is a setting of the audit system that a CONFIG_CHANGE record may report.
 type Setting uint8
 
 const (
-	// SettingOther is any that does not matter here, or none.
+	// SettingOther is any setting that does not matter here, or none.
 	SettingOther Setting = iota
 	// SettingEnabled is 0 for off, 1 for on, 2 for on and locked.
 	SettingEnabled
@@ -28,14 +27,14 @@ const (
 //	op=set audit_enabled=0 old=1 auid=0 ses=1 res=1
 //	pid=7 uid=0 auid=0 ses=1 op=remove_rule audit_enabled=2 res=0
 type Change struct {
-	// Op is what was done, such as "set" or "remove_rule"; empty if not told.
+	// Op is what was done, such as "set" or "remove_rule"; empty if the record does not say.
 	Op []byte
 	// Key holds the keys of the rule.
 	Key      []byte
 	Setting  Setting
 	New, Old int
 	OldKnown bool
-	// Done is true if it succeeded, if DoneKnown.
+	// Done is true if the change succeeded; valid only if DoneKnown.
 	Done, DoneKnown bool
 
 	PID                int
@@ -44,8 +43,8 @@ type Change struct {
 	AUIDName, UIDName  []byte
 }
 
-// RemovesRule reports whether a rule was taken out, by somebody or because the
-// file that it names is gone.
+// RemovesRule reports whether a rule was removed, by a process or because the file that it
+// names is gone.
 func (c *Change) RemovesRule() bool {
 	switch string(c.Op) {
 	case "remove_rule", "autoremove_rule", "remove rule", "remove":
@@ -54,15 +53,15 @@ func (c *Change) RemovesRule() bool {
 	return false
 }
 
-// Sets reports whether a setting was given a value, rather than only named as
-// the reason why something else was refused.
+// Sets reports whether a setting was given a value, rather than only named as the reason
+// why something else was refused.
 func (c *Change) Sets() bool {
 	return c.Setting != SettingOther && (len(c.Op) == 0 || string(c.Op) == "set")
 }
 
-// ParseChange reads the fields of a CONFIG_CHANGE or DAEMON_END record. It
-// reports false if the result, which stands last in every such record, is
-// missing, or a field is unreadable; the others are filled in nevertheless.
+// ParseChange parses the fields of a CONFIG_CHANGE or DAEMON_END record. It returns false
+// if the result, which is the last field of every such record, is missing, or if a field is
+// unreadable; the others are filled in nevertheless.
 func ParseChange(record []byte) (Change, bool) {
 	c := Change{AUID: unset, UID: unset, Session: unset}
 	whole := true
@@ -91,7 +90,7 @@ func (c *Change) set(key, value []byte) (ok bool) {
 		c.Setting = SettingPID
 		c.New, ok = parsePID(value)
 	case "old":
-		// Beside other settings it may be any number.
+		// With other settings it may be any number.
 		if old, small := parsePID(value); small {
 			c.Old, c.OldKnown = old, true
 		}
@@ -118,6 +117,5 @@ func (c *Change) set(key, value []byte) (ok bool) {
 	return ok
 }
 
-// unknownPID is what auditd writes if the kernel did not tell it who sent the
-// signal.
+// unknownPID is what auditd writes if the kernel did not report who sent the signal.
 var unknownPID = []byte("-1")

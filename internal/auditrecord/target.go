@@ -3,11 +3,11 @@
 
 package auditrecord
 
-// unset is what the kernel writes for an id that there is none of.
+// unset is what the kernel writes for a missing id.
 const unset = ^uint32(0)
 
-// ObjPID is an OBJ_PID record: one process that a call was aimed at
-// (kernel/auditsc.c, audit_log_pid_context). An id that is missing is unset.
+// ObjPID is an OBJ_PID record: one process that a call was aimed at (kernel/auditsc.c,
+// audit_log_pid_context). A missing id is unset.
 type ObjPID struct {
 	PID                int
 	AUID, UID, Session uint32
@@ -15,9 +15,8 @@ type ObjPID struct {
 	AUIDName, UIDName  []byte
 }
 
-// ParseObjPID reads the fields of an OBJ_PID record. It reports false if a
-// field that every such record has is missing or unreadable; the others are
-// filled in nevertheless.
+// ParseObjPID parses the fields of an OBJ_PID record. It returns false if a field that
+// every such record has is missing or unreadable; the others are filled in nevertheless.
 func ParseObjPID(record []byte) (ObjPID, bool) {
 	o := ObjPID{AUID: unset, UID: unset, Session: unset}
 	pidKnown, uidKnown, commKnown, whole := false, false, false, true
@@ -64,16 +63,15 @@ func Proctitle(record []byte) (title []byte, whole bool) {
 		}
 		if string(key) == "proctitle" {
 			if string(value) == `"(null)"` {
-				value = nil // as the kernel writes it of a process that ends (kernel/auditsc.c, audit_log_proctitle)
+				value = nil // the kernel writes it for a process that is ending (kernel/auditsc.c, audit_log_proctitle)
 			}
 			return value, !f.unclosed
 		}
 	}
 }
 
-// Victim is what an ANOM_ABEND or a SECCOMP record tells: a process that the
-// kernel itself struck (kernel/auditsc.c, audit_core_dumps, audit_seccomp). An
-// id that is missing is unset.
+// Victim is an ANOM_ABEND or a SECCOMP record: a process that the kernel itself signaled
+// (kernel/auditsc.c, audit_core_dumps, audit_seccomp). A missing id is unset.
 type Victim struct {
 	// Signal is 0 if seccomp only logged or refused the call.
 	Signal             int
@@ -81,13 +79,13 @@ type Victim struct {
 	AUID, UID, Session uint32
 	Subject, Comm, Exe []byte
 	AUIDName, UIDName  []byte
-	// Arch names the instruction set in a SECCOMP record, else it is 0.
+	// Arch is the instruction set in a SECCOMP record, otherwise 0.
 	Arch uint32
 }
 
-// ParseVictim reads the fields of an ANOM_ABEND or SECCOMP record. It reports
-// false if a field that every such record has is missing or unreadable; the
-// others are filled in nevertheless.
+// ParseVictim parses the fields of an ANOM_ABEND or SECCOMP record. It returns false if a
+// field that every such record has is missing or unreadable; the others are filled in
+// nevertheless.
 func ParseVictim(record []byte) (Victim, bool) {
 	v := Victim{AUID: unset, UID: unset, Session: unset}
 	signalKnown, pidKnown, commKnown, whole := false, false, false, true

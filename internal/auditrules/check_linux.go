@@ -12,41 +12,41 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Inspection is what of the signals the loaded rules record.
+// Inspection says which of the signals the loaded rules record.
 type Inspection struct {
 	Status *libaudit.AuditStatus
-	// Needed are the rules that the signals take, and what there is of each.
+	// Needed are the rules that the signals need, and what is loaded of each.
 	Needed []Needed
-	// Obstacles are the rules that suppress what others are to record.
+	// Obstacles are the rules that suppress what others should record.
 	Obstacles []*Problem
-	// Switch tells that audit itself is off, or locked while rules are missing; nil if
-	// neither.
+	// Switch says that audit itself is off, or locked while rules are missing; nil if neither.
 	Switch *Problem
 }
 
-// Needed is a rule that is to record signals.
+// Needed is a rule that should record signals.
 type Needed struct {
 	Rule
-	// Loaded is true if it is itself loaded, whoever has done that.
+	// Loaded is true if the rule itself is loaded, no matter by which program.
 	Loaded bool
-	// By are the loaded rules that do what it is for, also if they do more.
+	// By are the loaded rules that do what the rule is for, even if they do more.
 	By []string
-	// Unseen says what none of them records, or what another suppresses before: signals
-	// and calls, such as "SIGKILL, SIGTERM by tkill". Empty if all is recorded.
+	// Unseen lists what none of them records, or what another rule suppresses before them:
+	// signals and calls, such as "SIGKILL, SIGTERM by tkill". It is empty if everything is
+	// recorded.
 	Unseen []string
 	// Shadows are the rules that suppress it, for all processes or for some.
 	Shadows []string
 }
 
-// Recorded reports whether the kernel records all that the rule is for.
+// Recorded reports whether the kernel records everything that the rule is for.
 func (n Needed) Recorded() bool { return len(n.Unseen) == 0 && len(n.Shadows) == 0 }
 
-// Recorded reports whether the kernel records all signals, of all processes.
+// Recorded reports whether the kernel records all signals of all processes.
 func (i *Inspection) Recorded() bool {
 	return len(i.Problems()) == 0 && !slices.ContainsFunc(i.Needed, func(n Needed) bool { return !n.Recorded() })
 }
 
-// Problems are what keeps signals from being recorded that the needed rules do not tell.
+// Problems returns what else keeps signals from being recorded, besides what Needed shows.
 func (i *Inspection) Problems() []*Problem {
 	if i.Switch == nil {
 		return i.Obstacles
@@ -54,7 +54,7 @@ func (i *Inspection) Problems() []*Problem {
 	return append(slices.Clone(i.Obstacles), i.Switch)
 }
 
-// Missing returns how many of the needed rules are not there as a whole.
+// Missing returns how many of the needed rules are not fully covered by loaded ones.
 func (i *Inspection) Missing() int {
 	missing := 0
 	for _, n := range i.Needed {
@@ -65,14 +65,14 @@ func (i *Inspection) Missing() int {
 	return missing
 }
 
-// Check asks the kernel which of the signals it records, by whosever rules. It changes
-// nothing.
+// Check asks the kernel which of the signals it records, no matter by whose rules. It
+// changes nothing.
 func Check(s Settings) (*Inspection, error) {
 	m := New(s)
 	if err := m.build(); err != nil {
 		return nil, err
 	}
-	status, list, err := m.look()
+	status, list, err := m.query()
 	if err != nil {
 		return nil, err
 	}
@@ -103,8 +103,8 @@ func Check(s Settings) (*Inspection, error) {
 	return i, nil
 }
 
-// inspect looks which rules decide about the calls that a needed rule is for, and notes
-// those that suppress some.
+// inspect finds the rules that decide about the calls of a needed rule, and notes those
+// that suppress some of these calls.
 func (m *Manager) inspect(list []loaded, r Rule, shadows map[int]bool) Needed {
 	n := Needed{Rule: r}
 	by, before := make(map[int]bool), make(map[int]bool)
@@ -129,10 +129,10 @@ func (m *Manager) inspect(list []loaded, r Rule, shadows map[int]bool) Needed {
 	return n
 }
 
-// decide walks the rules as the kernel does, of which the first that applies decides
-// (kernel/auditsc.c, audit_filter_syscall), and reports whether a call is recorded
-// whoever makes it. It notes the rule that records the call, and those before it that
-// suppress it.
+// decide goes through the rules as the kernel does, where the first that applies decides
+// (kernel/auditsc.c, audit_filter_syscall). It reports whether a call is recorded whichever
+// process makes it, and notes the rule that records the call, and those before it that
+// suppress the call.
 func (m *Manager) decide(list []loaded, c call, by, shadows map[int]bool) bool {
 	for at, l := range list {
 		switch {
@@ -150,8 +150,8 @@ func (m *Manager) decide(list []loaded, c call, by, shadows map[int]bool) bool {
 	return false
 }
 
-// forAll returns a rule without the collector that it leaves out on purpose, if it is
-// one of ours.
+// forAll returns a rule of the receiver's without the condition that deliberately excludes
+// the collector, and any other rule as it is.
 func (m *Manager) forAll(l loaded) loaded {
 	if _, ours := m.owner(l); !ours {
 		return l
@@ -160,7 +160,7 @@ func (m *Manager) forAll(l loaded) loaded {
 	return l
 }
 
-// isShield reports whether a rule leaves out a collector that runs.
+// isShield reports whether a rule excludes a running collector.
 func (m *Manager) isShield(l loaded) bool {
 	pid, ours := m.owner(l)
 	return ours && m.mayRun(pid)
@@ -176,7 +176,7 @@ func texts(list []loaded, chosen map[int]bool) []string {
 	return lines
 }
 
-// groups joins the system calls of which the same signals are not recorded.
+// groups joins the system calls for which the same signals are not recorded.
 type groups []struct {
 	signals string
 	calls   []string

@@ -34,9 +34,9 @@ func TestCheck(t *testing.T) {
 	shadowed := "-a never,exit -F arch=b64 -S kill,tgkill -F uid=1000"
 	tests := map[string]struct {
 		loaded []string
-		// unseen is by needed rule; nil if all is recorded.
+		// unseen lists, by needed rule, what is not recorded; nil if everything is.
 		unseen [][]string
-		// shadows are the rules that suppress, of all needed ones.
+		// shadows are the rules that suppress any of the needed ones.
 		shadows, problems []string
 	}{
 		"nothing is loaded":  {unseen: nothing},

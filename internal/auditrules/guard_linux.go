@@ -13,27 +13,27 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// guardDelay is how long a Guard waits after it was told: auditctl -D removes one rule
+// guardDelay is how long a Guard waits after a suspicion: auditctl -D removes one rule
 // after the other.
 const guardDelay = 250 * time.Millisecond
 
-// Guard has a Manager put back what somebody removes, and tells that it had to.
+// Guard has a Manager put back what is removed, and reports that.
 type Guard struct {
 	Manager *Manager
 	// Key is that of the Manager's rules.
 	Key string
-	// Interval is how often it looks on its own: while audit is off, nothing tells that
-	// rules are removed.
+	// Interval is how often it checks without a suspicion: while audit is off, nothing
+	// reports that rules are removed.
 	Interval time.Duration
-	// Suspicion holds a token once there is reason to look.
+	// Suspicion holds a token once there is reason to check.
 	Suspicion <-chan struct{}
-	// Warn is told of what a person has to fix, Logger of what may come again and again.
+	// Warn is called with what a person has to fix, Logger logs what may repeat.
 	Warn   func(*Problem)
 	Logger *zap.Logger
 }
 
-// Run looks until ctx is done or handle, which is given an event for each thing that was
-// put back, reports false.
+// Run checks until ctx is done or handle returns false. It passes handle an event for each
+// thing that was put back.
 func (g *Guard) Run(ctx context.Context, handle func([]*kill.Event) bool) {
 	for g.wait(ctx) {
 		if events := g.Restore(); len(events) > 0 && !handle(events) {
@@ -42,7 +42,7 @@ func (g *Guard) Run(ctx context.Context, handle func([]*kill.Event) bool) {
 	}
 }
 
-// wait waits until it is time to look. It reports false if ctx is done.
+// wait waits until it is time to check. It returns false if ctx is done.
 func (g *Guard) wait(ctx context.Context) bool {
 	timer := time.NewTimer(g.Interval)
 	defer timer.Stop()
@@ -62,7 +62,7 @@ func (g *Guard) wait(ctx context.Context) bool {
 	}
 }
 
-// Restore looks, and returns an event for each thing that it has put back.
+// Restore checks, and returns an event for each thing that it has put back.
 func (g *Guard) Restore() []*kill.Event {
 	found, err := g.Manager.Restore()
 	for _, p := range found.Obstacles {
@@ -70,9 +70,9 @@ func (g *Guard) Restore() []*kill.Event {
 	}
 	switch {
 	case errors.Is(err, ErrTooOften):
-		g.Logger.Error("audit rules are removed again and again, so that signals stay unseen", zap.Error(err))
+		g.Logger.Error("audit rules are removed again and again, so signals go unrecorded", zap.Error(err))
 	case err != nil:
-		g.Logger.Error("audit rules could not be put back, so that signals stay unseen", zap.Error(err))
+		g.Logger.Error("audit rules could not be put back, so signals go unrecorded", zap.Error(err))
 	}
 	var events []*kill.Event
 	for _, rule := range found.Restored {

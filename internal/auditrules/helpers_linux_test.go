@@ -46,8 +46,7 @@ func parse(t *testing.T, line string) []byte {
 	return wire
 }
 
-// fakeKernel does with rules what the kernel does, and answers as go-libaudit
-// does.
+// fakeKernel does with rules what the kernel does, and answers like go-libaudit.
 type fakeKernel struct {
 	t      *testing.T
 	rules  [][]byte
@@ -65,7 +64,7 @@ func newKernel(t *testing.T, lines ...string) *fakeKernel {
 	return k
 }
 
-// load does what somebody else does with auditctl.
+// load does what another program does with auditctl.
 func (k *fakeKernel) load(lines ...string) {
 	k.t.Helper()
 	for _, line := range lines {
@@ -73,7 +72,7 @@ func (k *fakeKernel) load(lines ...string) {
 	}
 }
 
-// unload removes the rules whose text contains a word; all if it is empty.
+// unload removes the rules whose text contains a word; all rules if it is empty.
 func (k *fakeKernel) unload(word string) {
 	k.rules = slices.DeleteFunc(k.rules, func(wire []byte) bool { return strings.Contains(lineOf(k.t, wire), word) })
 }
@@ -135,7 +134,7 @@ func (k *fakeKernel) AddRule(wire []byte) error {
 	return k.insert(wire)
 }
 
-// DeleteRule says nothing if there is no such rule, or if it must not be removed.
+// DeleteRule reports no error if there is no such rule, or if it must not be removed.
 func (k *fakeKernel) DeleteRule(wire []byte) error {
 	if err := k.ask("delete"); err != nil || k.status.Enabled == 2 {
 		return err
@@ -154,9 +153,8 @@ func lineOf(t *testing.T, wire []byte) string {
 	return line
 }
 
-// self is the process of the collector in the tests, theirs that of another
-// collector, companion that of auditkill, and secret one of which nobody may know
-// what it runs.
+// self is the process of the collector in the tests, theirs that of another collector, companion
+// that of auditkill, and secret a process whose program cannot be seen.
 const (
 	self      = 1000
 	theirs    = 2000
@@ -165,7 +163,7 @@ const (
 	secret    = 5000
 )
 
-// proc makes a /proc where two collectors run and a third waits for its parent.
+// proc makes a /proc in which two collectors run and a third is a zombie.
 func proc(t *testing.T, parameters string) string {
 	t.Helper()
 	directory := t.TempDir()
@@ -189,7 +187,7 @@ func proc(t *testing.T, parameters string) string {
 	return directory
 }
 
-// clock is one that only moves when it is told to.
+// clock is a clock that moves only when the test says so.
 type clock struct{ now time.Time }
 
 func newManager(t *testing.T, k *fakeKernel) (*Manager, *clock) {

@@ -46,8 +46,7 @@ func init() {
 	}
 }
 
-// realKernel reserves the audit system for the test, which begins with audit in
-// the given state and without rules.
+// realKernel reserves the audit system for the test, which begins with audit in the given state and without rules.
 func realKernel(t *testing.T, enabled bool) auditcontrol.Client {
 	t.Helper()
 	if strconv.IntSize == 32 {
@@ -77,7 +76,7 @@ func assertInKernel(t *testing.T, lines ...string) {
 	assert.Equal(t, listed(t, lines...), kernelRules(t))
 }
 
-// loadRule does what somebody else does, until the end of the test.
+// loadRule loads a rule as another program would, until the end of the test.
 func loadRule(t *testing.T, k auditcontrol.Client, line string) {
 	t.Helper()
 	wire := parse(t, line)
@@ -187,8 +186,7 @@ func TestKernelLeftovers(t *testing.T) {
 	require.NoError(t, crashed.Remove(), "what is gone already")
 }
 
-// Programs of ours that have different names share the kernel, and each leaves the
-// others what they need.
+// Programs with this package under different names share the kernel, and each leaves the others what they need.
 func TestKernelSharedWithAnotherProgram(t *testing.T) {
 	realKernel(t, false)
 	first := kernelManager(t, 9, 15)
@@ -211,11 +209,11 @@ func TestKernelSharedWithAnotherProgram(t *testing.T) {
 	assert.Empty(t, third.Install())
 	assertInKernel(t, ours(os.Getpid())...)
 	require.NoError(t, third.Remove())
-	assert.Equal(t, uint32(1), enabled(t), "nobody knows any more that it was off")
+	assert.Equal(t, uint32(1), enabled(t), "nothing shows any more that it was off")
 }
 
-// startHolder starts a program like this one under another name, whose file is gone
-// as after an upgrade, and which has loaded its rules. end kills it.
+// startHolder starts a program like this one under another name, whose file is gone as after an
+// upgrade, and which has loaded its rules. end kills it.
 func startHolder(t *testing.T) (end func(), pid int) {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "otelcol-custom")
@@ -261,8 +259,7 @@ func TestKernelShield(t *testing.T) {
 	assert.Len(t, kernelRules(t), 2)
 }
 
-// The commands that are told to people do what we would do, and what they have
-// loaded is found to be there.
+// The commands that people are told to run do what the Manager would do, and Check finds what they have loaded.
 func TestKernelTakesTheCommands(t *testing.T) {
 	needAuditctl(t)
 	for name, signals := range map[string][]kill.Signal{
@@ -290,7 +287,7 @@ func TestKernelTakesTheCommands(t *testing.T) {
 	}
 }
 
-// What is shipped is what is managed, in the eyes of auditctl too.
+// The shipped rules are the managed ones, also according to auditctl.
 func TestKernelTakesTheShippedRules(t *testing.T) {
 	needAuditctl(t)
 	realKernel(t, true)
@@ -304,7 +301,7 @@ func TestKernelTakesTheShippedRules(t *testing.T) {
 	}
 }
 
-// What is told to be in the way goes away by the command that is told.
+// An obstacle disappears with the command that is suggested for it.
 func TestKernelObstacles(t *testing.T) {
 	needAuditctl(t)
 	for _, rule := range []string{
@@ -328,10 +325,7 @@ func TestKernelObstacles(t *testing.T) {
 }
 
 func TestKernelRefuses(t *testing.T) {
-	if os.Geteuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		audittest.Skip(t, "only root may take rights away from a process; run the test with sudo")
-	}
+	audittest.Root(t, "take rights away from a process")
 	nobody := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: 1}}
 	for name, test := range map[string]struct {
 		attributes syscall.SysProcAttr

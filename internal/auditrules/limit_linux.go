@@ -11,19 +11,19 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// maxRestorations is how many times within restorationWindow rules are put back.
-// Whoever reloads the rules of the host removes ours once; who does it more often
-// is at odds with us, perhaps a configuration management, and would have both of
-// us fill the audit trail with changes.
+// maxRestorations is how many times within restorationWindow rules are put back. A program
+// that reloads the rules of the host removes the receiver's once. One that does so more
+// often, perhaps a configuration management, competes with the receiver, and together they
+// would fill the audit trail with changes.
 const (
 	maxRestorations   = 3
 	restorationWindow = time.Minute
 )
 
-// ErrTooOften is returned by Restore when rules were put back so often that
-// nothing was done this time. A later call will.
+// ErrTooOften is returned by Restore if rules were put back so often that this time nothing
+// was done. A later call puts them back again.
 var ErrTooOften error = &Problem{
-	What:   fmt.Sprintf("not put back, as that was done %d times within %v", maxRestorations, restorationWindow),
+	What:   fmt.Sprintf("not put back: that was already done %d times within %v", maxRestorations, restorationWindow),
 	Fix:    "find out who removes it",
 	Advice: []problem.Advice{problem.LeaveRules},
 }

@@ -13,14 +13,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// managed is a rule of ours.
+// managed is one of the receiver's rules.
 type managed struct {
 	Rule
 	loaded loaded
-	// calls are those that it is to record.
+	// calls are the calls that it should record.
 	calls []call
-	// seen is true once it has been loaded, by whomever: from then on somebody
-	// must have removed it if it is missing.
+	// seen is true once the rule has been loaded, no matter by which program: if it is
+	// missing later, something has removed it.
 	seen bool
 }
 
@@ -33,7 +33,7 @@ func manage(r Rule) (*managed, error) {
 	return &managed{Rule: r, loaded: l}, err
 }
 
-// build makes our rules.
+// build makes the receiver's rules.
 func (m *Manager) build() error {
 	rules := For(m.signals, m.key, m.self)
 	if len(rules) == 0 {
@@ -56,8 +56,8 @@ func (m *Manager) build() error {
 	return nil
 }
 
-// look asks the kernel how things are.
-func (m *Manager) look() (*libaudit.AuditStatus, []loaded, error) {
+// query asks the kernel for the state of audit and the loaded rules.
+func (m *Manager) query() (*libaudit.AuditStatus, []loaded, error) {
 	status, err := m.kernel.GetStatus()
 	if err != nil {
 		return nil, nil, fmt.Errorf("asking for the state of audit: %w", err)
@@ -82,15 +82,15 @@ func (m *Manager) list() ([]loaded, error) {
 	return list, nil
 }
 
-// find returns where in the list a rule of ours is, or one that equals it; -1 if
-// it is not loaded.
+// find returns the index of a rule, or of one that equals it, in the list; -1 if it is not
+// loaded.
 func (m *Manager) find(list []loaded, r *managed) int {
 	self := field{kind: unix.AUDIT_PID, operator: unix.AUDIT_NOT_EQUAL, value: uint32(m.self)}
 	wanted := r.loaded.without(self)
 	return slices.IndexFunc(list, func(l loaded) bool { return l.without(self).equal(wanted) })
 }
 
-// missing returns those of our rules that are not loaded.
+// missing returns those of the Manager's rules that are not loaded.
 func (m *Manager) missing(list []loaded) []*managed {
 	var missing []*managed
 	for _, r := range m.rules {
@@ -103,8 +103,8 @@ func (m *Manager) missing(list []loaded) []*managed {
 	return missing
 }
 
-// gone returns the missing rules that have been there, and those that could not
-// be loaded so far.
+// gone returns the missing rules that have been loaded before, and those that could not be
+// loaded so far.
 func (m *Manager) gone(list []loaded) (gone, late []*managed) {
 	for _, r := range m.missing(list) {
 		if r.seen {
@@ -120,11 +120,11 @@ func (m *Manager) anySeen() bool {
 	return slices.ContainsFunc(m.rules, func(r *managed) bool { return r.seen })
 }
 
-// add loads rules of ours.
+// add loads rules.
 func (m *Manager) add(rules []*managed) error {
 	var errs []error
 	for _, r := range rules {
-		// go-libaudit has no error of its own for EEXIST, only this text.
+		// go-libaudit has only this text for EEXIST, no error value.
 		err := m.kernel.AddRule(r.loaded.wire)
 		if err != nil && err.Error() != "rule exists" {
 			errs = append(errs, fmt.Errorf("adding the audit rule %q: %w", r, err))
@@ -139,8 +139,8 @@ func (m *Manager) add(rules []*managed) error {
 	return errors.Join(errs...)
 }
 
-// remove removes rules as they were listed. go-libaudit does not tell whether
-// the kernel has done it, so that the list has to.
+// remove removes rules as they were listed. go-libaudit does not report whether the kernel
+// has done so; listing them again shows it.
 func (m *Manager) remove(rules []loaded) ([]loaded, error) {
 	var errs []error
 	for _, l := range rules {
@@ -162,7 +162,7 @@ func (m *Manager) remove(rules []loaded) ([]loaded, error) {
 	return list, errors.Join(errs...)
 }
 
-// removeAdded removes what this Manager has added, if it is still there.
+// removeAdded removes what this Manager has added, if it is still loaded.
 func (m *Manager) removeAdded() error {
 	list, err := m.list()
 	if err != nil {

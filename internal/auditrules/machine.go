@@ -5,18 +5,18 @@ package auditrules
 
 import "strings"
 
-// arch is one of the kinds of callers that a kernel has.
+// arch is one of the kinds of callers of a kernel.
 type arch struct {
-	// bits is what auditctl(8) calls it on every machine: b64 or b32.
+	// bits is its name in auditctl(8) on every machine: b64 or b32.
 	bits string
-	// name is what go-libaudit calls it.
+	// name is its name in go-libaudit.
 	name string
 }
 
-// arches returns the kinds of callers of a machine, by its name in uname(2):
-// that of the kernel, as a 32-bit collector under a 64-bit kernel has to see
-// 64-bit callers too. There are none for machines that number signals in
-// another way, such as MIPS.
+// arches returns the kinds of callers of a machine, by its name in uname(2). That is the
+// name of the kernel's architecture: a 32-bit collector on a 64-bit kernel has to see
+// 64-bit callers, too. It returns none for machines that number signals differently, such
+// as MIPS.
 func arches(machine string) []arch {
 	switch machine {
 	case "x86_64":
@@ -29,7 +29,7 @@ func arches(machine string) []arch {
 		return []arch{{"b64", "ppc64"}, {"b32", "ppc"}}
 	case "s390x":
 		return []arch{{"b64", "s390x"}, {"b32", "s390"}}
-	case "ppc64le", "riscv64", "loongarch64": // their 32-bit callers are not known to auditctl either
+	case "ppc64le", "riscv64", "loongarch64": // auditctl does not know their 32-bit callers either
 		return []arch{{"b64", machine}}
 	}
 	if strings.HasPrefix(machine, "armv") {

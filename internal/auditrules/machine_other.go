@@ -5,5 +5,5 @@
 
 package auditrules
 
-// machine returns the most usual one: elsewhere rules can only be shown.
+// machine returns the most common one: on other systems rules can only be shown.
 func machine() string { return "x86_64" }

@@ -16,21 +16,21 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Settings say what a Manager is to keep loaded.
+// Settings says what a Manager keeps loaded.
 type Settings struct {
 	Signals []kill.Signal
 	// Key is the key of the rules: printable ASCII without spaces and quotes.
 	Key string
-	// Logger is told what the Manager changes; nil for nobody.
+	// Logger logs what the Manager changes; it may be nil.
 	Logger *zap.Logger
 
-	// The rest is for tests.
+	// The fields below are for tests.
 
-	// Kernel is the running one if nil.
+	// Kernel is the running kernel if nil.
 	Kernel Kernel
-	// Self is the process that the rules leave out; the current one if 0.
+	// Self is the process that the rules exclude; the current one if 0.
 	Self int
-	// Proc is where the processes are; /proc if empty.
+	// Proc is the folder of the processes; /proc if empty.
 	Proc string
 	// Now is the clock; time.Now if nil.
 	Now func() time.Time
@@ -45,24 +45,23 @@ type Manager struct {
 	proc    procfs
 	logger  *zap.Logger
 	limit   limit
-	// own is what is known of the collector, and ownCalls what it does.
+	// own is what is known about the collector, ownCalls the calls that it makes all the time.
 	own      caller
 	ownCalls []call
 
 	mutex sync.Mutex
-	// active is true from Install to Remove, and looked once the kernel has told
-	// what is loaded.
-	active, looked bool
-	rules          []*managed
-	shield         *managed
-	// added are the rules that the kernel has from this Manager.
+	// active is true from Install to Remove, queried once the kernel has reported what is loaded.
+	active, queried bool
+	rules           []*managed
+	shield          *managed
+	// added are the rules that this Manager has loaded into the kernel.
 	added []loaded
 	power power
-	// told are the problems that somebody knows of.
-	told map[string]bool
+	// reported are the problems that have already been reported.
+	reported map[string]bool
 }
 
-// New returns a Manager that has not touched anything yet.
+// New returns a Manager that has changed nothing yet.
 func New(s Settings) *Manager {
 	m := &Manager{
 		kernel: s.Kernel, signals: s.Signals, key: s.Key, self: s.Self, proc: procfs(s.Proc), logger: s.Logger,
@@ -88,9 +87,8 @@ func New(s Settings) *Manager {
 	return m
 }
 
-// Install loads the rules that are missing, after removing those that a crashed
-// collector has left behind, and turns audit on. It returns what keeps signals
-// from being recorded nevertheless.
+// Install loads the missing rules, after removing those that a crashed collector has left
+// behind, and turns audit on. It returns what still keeps signals from being recorded.
 func (m *Manager) Install() []*Problem {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -104,12 +102,12 @@ func (m *Manager) install() []*Problem {
 			return []*Problem{m.cannotBuild(err)}
 		}
 	}
-	status, list, err := m.look()
+	status, list, err := m.query()
 	if err != nil {
 		return []*Problem{m.refused(err)}
 	}
-	if !m.looked {
-		m.looked = true
+	if !m.queried {
+		m.queried = true
 		m.power.found(status, list)
 	}
 	var problems []*Problem
@@ -136,37 +134,35 @@ func (m *Manager) install() []*Problem {
 	return append(problems, m.obstacles(list)...)
 }
 
-// Tampering is what somebody has done since the last look that keeps signals
-// from being recorded.
+// Tampering is what has been done since the last check that keeps signals from being recorded.
 type Tampering struct {
-	// Removed are the rules that were gone, Restored those of them that were put
-	// back.
+	// Removed are the rules that were gone, Restored those of them that were put back.
 	Removed, Restored []Rule
-	// Disabled is true if audit was turned off (auditctl -e 0), and Locked if it
-	// has been locked (auditctl -e 2), Enabled if it was turned on again.
+	// Disabled is true if audit was turned off (auditctl -e 0), Locked if it was locked
+	// (auditctl -e 2), Enabled if it was turned on again.
 	Disabled, Locked, Enabled bool
-	// Obstacles are the problems that have come up.
+	// Obstacles are the problems that are new.
 	Obstacles []*Problem
 }
 
-// Any reports whether there was any.
+// Any reports whether there was any tampering.
 func (t Tampering) Any() bool {
 	return len(t.Removed) > 0 || t.Disabled || t.Locked || len(t.Obstacles) > 0
 }
 
-// Restore checks that what Install has found or made is still there, and puts it
-// back. The error says why something could not be put back; it is ErrTooOften if
-// that happens all the time.
+// Restore checks that what Install has found or made is still there, and puts it back. The
+// error says why something could not be put back; it is ErrTooOften if that happens too
+// often.
 func (m *Manager) Restore() (Tampering, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if !m.active {
 		return Tampering{}, nil
 	}
-	if !m.looked { // Install could not
+	if !m.queried { // Install could not do that
 		return Tampering{Obstacles: m.news(m.install())}, nil
 	}
-	status, list, err := m.look()
+	status, list, err := m.query()
 	if err != nil {
 		return Tampering{}, err
 	}
@@ -189,7 +185,7 @@ func (m *Manager) Restore() (Tampering, error) {
 		err = errors.Join(m.catchUp(late), m.putBack(gone, &found))
 		return found, err
 	case len(gone) > 0:
-		return found, errors.New("not put back, as the audit rules are locked until the next boot")
+		return found, errors.New("not put back: the audit rules are locked until the next boot")
 	}
 	return found, nil
 }
@@ -203,7 +199,7 @@ func (m *Manager) catchUp(late []*managed) error {
 	return err
 }
 
-// putBack undoes what somebody has done.
+// putBack undoes the tampering.
 func (m *Manager) putBack(gone []*managed, found *Tampering) error {
 	if len(gone) == 0 && !found.Disabled {
 		return nil
@@ -227,8 +223,8 @@ func (m *Manager) putBack(gone []*managed, found *Tampering) error {
 	return errors.Join(errs...)
 }
 
-// Remove removes the rules that this Manager has added, and turns audit off if
-// it was off before.
+// Remove removes the rules that this Manager has added, and turns audit off if it was off
+// before.
 func (m *Manager) Remove() error {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -245,16 +241,16 @@ func (m *Manager) Remove() error {
 	return errors.Join(errs...)
 }
 
-// news returns the problems that nobody has been told of.
+// news returns the problems that have not been reported yet.
 func (m *Manager) news(problems []*Problem) []*Problem {
 	var fresh []*Problem
 	now := make(map[string]bool)
 	for _, p := range problems {
-		if !m.told[p.What] {
+		if !m.reported[p.What] {
 			fresh = append(fresh, p)
 		}
 		now[p.What] = true
 	}
-	m.told = now
+	m.reported = now
 	return fresh
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// foreign are rules of others, most of which look much like ours.
+// foreign are rules of others, most of which look much like the Manager's.
 var foreign = []string{
 	"-a always,exit -F arch=b64 -S mkdirat -k other",
 	"-a always,exit -F arch=b64 -S kill -F a1=9 -k other",
@@ -32,7 +32,7 @@ var foreign = []string{
 	"-w /etc/passwd -p wa -k audit_kill",
 }
 
-// whats returns what is in the way.
+// whats returns the problems.
 func whats(problems []*Problem) []string {
 	var texts []string
 	for _, p := range problems {
@@ -49,7 +49,7 @@ func TestInstallAndRemove(t *testing.T) {
 	}
 	tests := map[string]struct {
 		before []string
-		// during is what is loaded then, after what stays of before.
+		// during is what is loaded then, after what remains of before.
 		stays, during []string
 	}{
 		"nothing is loaded":                    {during: ours(self)},
@@ -98,7 +98,7 @@ func TestTurnsAuditOn(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		daemon uint32
-		// meanwhile is what somebody does between.
+		// meanwhile is what somebody else does in between.
 		meanwhile func(*Manager, *fakeKernel)
 		want      uint32
 	}{
@@ -154,7 +154,7 @@ func TestTurnsAuditOn(t *testing.T) {
 	}
 }
 
-// Whoever has come while audit was on would be blind without.
+// Programs that have come while audit was on would be blind without it.
 func TestLeavesAuditOnForOthers(t *testing.T) {
 	t.Parallel()
 	others := func(pid int) []string {
@@ -167,7 +167,7 @@ func TestLeavesAuditOnForOthers(t *testing.T) {
 	tests := map[string]struct {
 		before, meanwhile []string
 		daemon            uint32
-		// told is who is said to rely on it; nil if nobody does.
+		// told is what is logged as relying on it; nil if nothing does.
 		told map[string]any
 	}{
 		"another collector":              {meanwhile: ours(theirs), told: map[string]any{"process": int64(theirs)}},
@@ -212,7 +212,7 @@ func TestLeavesAuditOnForOthers(t *testing.T) {
 	}
 }
 
-// Rules of others do nothing either while audit is off.
+// The rules of others do nothing either while audit is off.
 func TestTurnsAuditOnForTheRulesOfOthers(t *testing.T) {
 	t.Parallel()
 	k := newKernel(t, ours(0)...)
@@ -225,7 +225,7 @@ func TestTurnsAuditOnForTheRulesOfOthers(t *testing.T) {
 	assertLoaded(t, k, ours(0)...)
 }
 
-// What audit was when the collector came stays, whoever changes it meanwhile.
+// The state of audit when the collector started counts, whatever changes it meanwhile.
 func TestLeavesAuditOnIfItWasOn(t *testing.T) {
 	t.Parallel()
 	k := newKernel(t)
@@ -322,7 +322,7 @@ func TestTwoManagersOfOneProcess(t *testing.T) {
 	assert.Empty(t, k.rules)
 }
 
-// Somebody may load a rule between our looking and adding.
+// Another program may load a rule between listing and adding.
 func TestRuleThatExistsIsNotOurs(t *testing.T) {
 	t.Parallel()
 	k := newKernel(t)

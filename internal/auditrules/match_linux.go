@@ -20,16 +20,15 @@ type call struct {
 	caller
 }
 
-// caller is what is known of who makes a call, and with which arguments.
+// caller is what is known about the process that makes a call, and about the arguments.
 type caller struct {
-	// values are by the number of the field.
+	// values holds the values by the number of the field.
 	values map[uint32]uint32
 	// executable is the program; empty if it is not known.
 	executable string
 }
 
-// mayCover reports whether the rule may apply to a call: only what is known can
-// speak against it.
+// mayCover reports whether the rule may apply to a call: only known values can rule that out.
 func (l loaded) mayCover(c call) bool {
 	return l.names(c) && !slices.ContainsFunc(l.fields, func(f field) bool {
 		holds, known := f.holds(c)
@@ -37,7 +36,7 @@ func (l loaded) mayCover(c call) bool {
 	})
 }
 
-// mustCover reports whether the rule applies to a call for sure.
+// mustCover reports whether the rule certainly applies to a call.
 func (l loaded) mustCover(c call) bool {
 	return l.names(c) && !slices.ContainsFunc(l.fields, func(f field) bool {
 		holds, _ := f.holds(c)
@@ -88,9 +87,8 @@ func compare(left, operator, right uint32) bool {
 	return false
 }
 
-// aboutFiles reports whether a field asks for something that only calls with a
-// path, or with an address in an internet, have. Neither sending a signal nor
-// reading the socket has.
+// aboutFiles reports whether a field tests something that only calls with a path or an
+// internet address have. Neither sending a signal nor reading the socket has one.
 func aboutFiles(kind uint32) bool {
 	switch kind {
 	case unix.AUDIT_DEVMAJOR, unix.AUDIT_DEVMINOR, unix.AUDIT_INODE, unix.AUDIT_WATCH, unix.AUDIT_PERM, unix.AUDIT_DIR,
@@ -104,8 +102,7 @@ func aboutFiles(kind uint32) bool {
 // argumentFields are the fields of the arguments that hold a signal.
 var argumentFields = map[string]uint32{"a1": unix.AUDIT_ARG1, "a2": unix.AUDIT_ARG2}
 
-// calls returns what a rule of ours is to record: each of its system calls with
-// each of the signals.
+// calls returns what the rule should record: each of its system calls with each of the signals.
 func (r Rule) calls(signals []kill.Signal) []call {
 	var calls []call
 	for _, name := range r.syscalls {
@@ -118,16 +115,16 @@ func (r Rule) calls(signals []kill.Signal) []call {
 	return calls
 }
 
-// busy are the system calls that a Go program makes all the time when it reads a
-// socket and hands on what it has read.
+// busy are the system calls that a Go program makes all the time when it reads a socket and
+// hands on what it has read.
 var busy = []string{
 	"read", "write", "writev", "recvfrom", "recvmsg", "recvmmsg", "sendto", "sendmsg",
 	"poll", "ppoll", "epoll_wait", "epoll_pwait", "futex", "nanosleep", "clock_nanosleep", "sched_yield",
 	"madvise", "rt_sigreturn", "getpid",
 }
 
-// ownCalls returns what the collector itself does all the time. That includes
-// signals: with SIGURG the Go runtime interrupts its own threads.
+// ownCalls returns the calls that the collector itself makes all the time. They include
+// signals: the Go runtime interrupts its own threads with SIGURG.
 func ownCalls(self caller) []call {
 	name, known := map[string]string{"amd64": "x86_64", "386": "i386", "arm64": "aarch64"}[runtime.GOARCH]
 	if !known {
@@ -142,8 +139,7 @@ func ownCalls(self caller) []call {
 	return append(calls, newCall(name, "tgkill", self)...)
 }
 
-// newCall returns a call of the given kind of callers; nothing if they do not
-// have it.
+// newCall returns a call by the given kind of callers; none if they do not have it.
 func newCall(arch, name string, by caller) []call {
 	by.values = maps.Clone(by.values)
 	for id, known := range auparse.AuditArchNames {

@@ -26,7 +26,7 @@ func mustDecode(t *testing.T, line string) loaded {
 	return l
 }
 
-// What auditctl makes of a rule's text is what we send.
+// A rule on the wire is what auditctl makes of its text.
 func TestWire(t *testing.T) {
 	t.Parallel()
 	for name, signals := range map[string][]kill.Signal{
@@ -45,7 +45,7 @@ func TestWire(t *testing.T) {
 	}
 }
 
-// A key may hold what has a meaning for a shell or in a rule.
+// A key may contain characters with a meaning for a shell or in a rule.
 func TestWireKey(t *testing.T) {
 	t.Parallel()
 	for _, key := range []string{testKey, "#$&;(*)=,<k>!=~|-", "-F", "a1>=2", strings.Repeat("k", 31)} {
@@ -122,7 +122,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// Both ways of asking are right about a call of which everything is known.
+// mayCover and mustCover are right about a call of which everything is known.
 func TestCovers(t *testing.T) {
 	t.Parallel()
 	if runtime.GOARCH != "amd64" {
@@ -174,8 +174,7 @@ func TestCovers(t *testing.T) {
 	assert.Empty(t, newCall("no_such_arch", "kill", by))
 }
 
-// What our rules let out of the kernel is what they should, and the collector's
-// own signals are not among it.
+// The rules make the kernel record what they should, and not the collector's own signals.
 func TestCoversTheSignals(t *testing.T) {
 	t.Parallel()
 	for _, signals := range [][]kill.Signal{{9}, {0}, kill.DefaultSignals(), signalsFrom(1), {4, 34, 64}} {

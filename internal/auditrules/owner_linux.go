@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// removeLeftovers removes the rules of collectors that do not run any more, and
-// returns the rules that stay. Theirs would hide whoever gets their pid.
+// removeLeftovers removes the rules of collectors that no longer run, and returns the other
+// rules. A leftover would hide the process that is given the old pid.
 func (m *Manager) removeLeftovers(list []loaded) ([]loaded, error) {
 	var leftovers []loaded
 	for _, l := range list {
@@ -22,12 +22,12 @@ func (m *Manager) removeLeftovers(list []loaded) ([]loaded, error) {
 	if len(leftovers) == 0 {
 		return list, nil
 	}
-	m.logger.Info("found audit rules of a process that does not run any more", zap.Int("rules", len(leftovers)))
+	m.logger.Info("found audit rules of a process that no longer runs", zap.Int("rules", len(leftovers)))
 	return m.remove(leftovers)
 }
 
-// reliedOn reports whether a rule records something for others who have come while
-// audit was on. Those that were there before did without.
+// reliedOn reports whether a rule records something for others who have come while audit
+// was on. Those that were there before managed without.
 func (m *Manager) reliedOn(l loaded) bool {
 	if l.list != unix.AUDIT_FILTER_EXIT || l.action != unix.AUDIT_ALWAYS {
 		return false
@@ -38,18 +38,18 @@ func (m *Manager) reliedOn(l loaded) bool {
 	return !slices.ContainsFunc(m.power.before, l.equal)
 }
 
-// mayRun reports whether a collector may run as the given process.
+// mayRun reports whether the given process may be a running collector.
 func (m *Manager) mayRun(pid int) bool { return pid == m.self || m.proc.mayManage(pid, m.self) }
 
-// owner returns the process that made a rule, if it is one of ours, whatever
-// signals it is for.
+// owner returns the process that made a rule, if the rule has this Manager's key and form,
+// whatever signals it is for.
 func (m *Manager) owner(l loaded) (pid int, ours bool) {
 	pid, made := m.maker(l)
 	return pid, made && l.key() == m.key
 }
 
-// maker returns the process that made a rule, if it is one as we make them,
-// whatever signals and key it has.
+// maker returns the process that made a rule, if the rule has this package's form, whatever
+// signals and key it has.
 func (m *Manager) maker(l loaded) (pid int, made bool) {
 	frame, pid := l.frame()
 	for _, r := range append([]*managed{m.shield}, m.rules...) {
@@ -60,8 +60,8 @@ func (m *Manager) maker(l loaded) (pid int, made bool) {
 	return 0, false
 }
 
-// frame returns what all collectors' rules have in common: the rule without the
-// process, which is returned too, the signals, and what the key is.
+// frame returns what all collectors' rules have in common: the rule without the process,
+// the signals and the value of the key. It also returns the process.
 func (l loaded) frame() (frame loaded, pid int) {
 	var fields []field
 	for _, f := range l.fields {

@@ -10,7 +10,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// roleVariable makes the test program play a part in a test of its own.
+// roleVariable makes the test program play a role in one of its own tests.
 const roleVariable = "AUDITRULES_TEST_ROLE"
 
 var roles = make(map[string]func())

@@ -11,21 +11,21 @@ import (
 	"go.uber.org/zap"
 )
 
-// locked is what the kernel calls enabled after auditctl -e 2.
+// locked is the kernel's value of enabled after auditctl -e 2.
 const locked = 2
 
-// power is what the Manager knows of the switch that turns audit on.
+// power is what the Manager knows about the switch that turns audit on.
 type power struct {
 	// wasOff is true if audit was off at the start.
 	wasOff bool
-	// daemon is the audit daemon that was there at the start; 0 if none.
+	// daemon is the audit daemon at the start; 0 if there was none.
 	daemon uint32
-	// before are the rules that were there at the start.
+	// before are the rules at the start.
 	before []loaded
-	// ours is true if audit is on because we have turned it on.
+	// ours is true if audit is on because this Manager has turned it on.
 	ours bool
-	// last is how it was the last time that somebody looked, and seenOn is true
-	// once it was on: from then on somebody must have turned it off.
+	// last is the state at the last check. seenOn is true once audit was on: if it is off
+	// later, something has turned it off.
 	last   uint32
 	seenOn bool
 }
@@ -35,13 +35,13 @@ func (p *power) found(status *libaudit.AuditStatus, list []loaded) {
 	p.wasOff, p.daemon, p.last, p.seenOn = status.Enabled == 0, status.PID, status.Enabled, status.Enabled != 0
 }
 
-// changed returns the new state of the switch if it is another one, else 1, the
-// usual state, and remembers it.
+// changed remembers the state of the switch. It returns the new state if that has changed,
+// otherwise 1, the usual state.
 func (p *power) changed(status *libaudit.AuditStatus) uint32 {
 	before := p.last
 	p.last, p.seenOn = status.Enabled, p.seenOn || status.Enabled != 0
 	if status.Enabled == 0 {
-		p.ours = false // if it comes on again without us, somebody wants it on
+		p.ours = false // if something else turns it on again, that is intended
 	}
 	if before == p.last {
 		return 1
@@ -54,11 +54,11 @@ func (m *Manager) turnOn() error {
 		return fmt.Errorf("turning audit on: %w", err)
 	}
 	m.power.ours, m.power.last, m.power.seenOn = true, 1, true
-	m.logger.Info("turned audit on, as it was off")
+	m.logger.Info("turned audit on: it was off")
 	return nil
 }
 
-// turnOff turns audit off again, unless somebody else has come to rely on it.
+// turnOff turns audit off again, unless something else has come to rely on it.
 func (m *Manager) turnOff() error {
 	if !m.power.wasOff || !m.power.ours {
 		return nil
@@ -77,7 +77,7 @@ func (m *Manager) turnOff() error {
 	}
 	if needed := m.reliance(status, list); needed.Key != "" {
 		m.power.ours = false
-		m.logger.Warn("audit was off and stays on, as others have come to rely on it; auditctl -e 0 turns it off", needed)
+		m.logger.Warn("audit was off and stays on, because others have come to rely on it; auditctl -e 0 turns it off", needed)
 		return nil
 	}
 	if err := m.kernel.SetEnabled(false, libaudit.WaitForReply); err != nil {
@@ -88,8 +88,8 @@ func (m *Manager) turnOff() error {
 	return nil
 }
 
-// reliance tells who has come to rely on audit being on: a new audit daemon, another
-// of ours, or whoever has loaded a rule. The field is empty if nobody has.
+// reliance returns what has come to rely on audit being on: a new audit daemon, another
+// collector, or a rule. The field is empty if there is nothing.
 func (m *Manager) reliance(status *libaudit.AuditStatus, list []loaded) zap.Field {
 	if status.PID != 0 && status.PID != m.power.daemon && status.PID != uint32(m.self) {
 		return zap.Uint32("daemon", status.PID)

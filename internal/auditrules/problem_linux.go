@@ -17,11 +17,10 @@ import (
 )
 
 // Problem is something that keeps signals from being recorded, which a person has to fix.
-// The collector goes on without.
+// The collector keeps running without them.
 type Problem = problem.Problem
 
-// byHand returns the commands that do what the Manager cannot; none if they are
-// not known.
+// byHand returns the commands that do what the Manager cannot do; none if they are not known.
 func (m *Manager) byHand() []string {
 	rules := For(m.signals, m.key, 0)
 	if len(rules) == 0 {
@@ -34,15 +33,15 @@ func (m *Manager) byHand() []string {
 	return append(lines, command("-e", "1"))
 }
 
-// byHandAdvice is for where the Manager cannot do what root can.
+// byHandAdvice is for cases where root can do what the Manager cannot.
 var byHandAdvice = []problem.Advice{problem.LoadRulesByHand}
 
-// refused explains why the kernel does not let us manage rules.
+// refused explains why the kernel does not let this process manage rules.
 func (m *Manager) refused(err error) *Problem {
 	p := &Problem{What: "the audit rules that record signals cannot be managed", Err: err, Lines: m.byHand()}
 	switch {
 	case errors.Is(err, unix.EPERM):
-		p.Fix = "that takes CAP_AUDIT_CONTROL in the initial pid namespace: with systemd set " +
+		p.Fix = "that requires CAP_AUDIT_CONTROL in the initial pid namespace: with systemd set " +
 			"AmbientCapabilities=CAP_AUDIT_CONTROL, in Kubernetes securityContext.capabilities.add: [AUDIT_CONTROL], " +
 			"runAsUser: 0 and hostPID: true"
 		p.Advice = byHandAdvice
@@ -71,7 +70,7 @@ func (m *Manager) isLocked(missing int) *Problem {
 	}
 }
 
-// cannotBuild is for machines whose rules are not known, to us or to go-libaudit.
+// cannotBuild is for machines whose rules this package or go-libaudit does not know.
 func (m *Manager) cannotBuild(err error) *Problem {
 	return &Problem{
 		What:   "the audit rules that record signals cannot be managed on this machine",
@@ -81,19 +80,18 @@ func (m *Manager) cannotBuild(err error) *Problem {
 	}
 }
 
-// neverOn tells of the processes that were there before audit was turned on for
-// the first time: the kernel does not follow them (kernel/auditsc.c,
-// audit_alloc, audit_ever_enabled).
+// neverOn is about processes that were started before audit was turned on for the first
+// time: the kernel does not record what they do (kernel/auditsc.c, audit_alloc,
+// audit_ever_enabled).
 func neverOn() *Problem {
 	return &Problem{
 		What: "audit was off and has been turned on: if that was the first time since boot, signals sent by processes " +
-			"that were running already stay unseen until these are restarted",
+			"that were already running are not recorded until those are restarted",
 		Fix: "restart them, or add audit=1 to the kernel's command line and reboot",
 	}
 }
 
-// obstacles returns what else in the kernel's lists keeps signals of the given
-// rules from being recorded.
+// obstacles returns what else in the kernel's lists keeps signals from being recorded.
 func (m *Manager) obstacles(list []loaded) []*Problem {
 	var problems []*Problem
 	for i, l := range list {
@@ -126,7 +124,7 @@ func (m *Manager) obstacle(list []loaded, i int, l loaded) (*Problem, bool) {
 	return nil, false
 }
 
-// hiding is the problem of a rule that suppresses what others behind it are to record.
+// hiding is the problem of a rule that suppresses what later rules should record.
 func hiding(l loaded) *Problem {
 	return &Problem{
 		What:  fmt.Sprintf("the audit rule %q comes before those that record signals: what it applies to stays unseen", l),
@@ -135,8 +133,8 @@ func hiding(l loaded) *Problem {
 	}
 }
 
-// hides reports whether a rule may suppress what one of ours behind it is to
-// record. That the collector itself is left out is meant.
+// hides reports whether a rule may suppress what a later rule of the receiver's should
+// record. Rules that exclude the collector itself are intended.
 func (m *Manager) hides(list []loaded, at int, l loaded) bool {
 	if pid, ours := m.owner(l); ours && m.mayRun(pid) {
 		return false
@@ -156,8 +154,7 @@ func (l loaded) drops(record uint32) bool {
 	})
 }
 
-// taskRule returns a rule of the task list the way it stands in the files of
-// those who have it.
+// taskRule returns a rule of the task list in the form in which rule files have it.
 func taskRule(l loaded) string {
 	return strings.Replace(l.String(), "-a never,task", "-a task,never", 1)
 }

@@ -19,18 +19,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// procfs is where the processes are, usually /proc.
+// procfs is the folder of the processes, usually /proc.
 type procfs string
 
 func (p procfs) read(pid int, file string) []byte {
-	content, _ := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), file)) // missing is as good as empty
+	content, _ := os.ReadFile(filepath.Join(string(p), strconv.Itoa(pid), file)) // a missing file counts as empty
 	return content
 }
 
-// name returns the name of a process that runs; empty if it does not, or waits
-// for its parent to notice that it has ended.
+// name returns the name of a running process; empty if it does not run, or is a zombie.
 func (p procfs) name(pid int) string {
-	// pid (name) state ..., and the name may hold brackets and spaces
+	// pid (name) state ..., where the name may contain parentheses and spaces
 	stat := p.read(pid, "stat")
 	begin, end := bytes.IndexByte(stat, '('), bytes.LastIndex(stat, []byte(") "))
 	if begin < 0 || end < begin || bytes.ContainsAny(stat[end+2:end+3], "ZXx") {
@@ -39,12 +38,11 @@ func (p procfs) name(pid int) string {
 	return string(stat[begin+1 : end])
 }
 
-// mayManage reports whether a process may be one that manages rules, as self
-// does. Only what is sure speaks against it, as it is worse to take the rules of
-// one that runs, which would be blind, than to leave those of one that has ended,
-// which cost little.
+// mayManage reports whether a process may be one that manages rules, as self does. Only
+// certainty speaks against it. Removing the rules of a running process would blind it,
+// while leaving those of one that has ended costs little.
 func (p procfs) mayManage(pid, self int) bool {
-	const first = 1 // which there always is: where it cannot be seen (hidepid), many others cannot
+	const first = 1 // always exists: if it cannot be seen (hidepid), many others cannot either
 	name := p.name(pid)
 	if name == "" {
 		return p.name(first) == ""
@@ -52,38 +50,37 @@ func (p procfs) mayManage(pid, self int) bool {
 	return name == p.name(self) || p.mayContainUs(pid)
 }
 
-// mayContainUs reports whether the program that a process runs may be one of those
-// that contain this package: the companion, or a collector, which anybody may have
-// built under any name.
+// mayContainUs reports whether the program that a process runs may contain this package:
+// that is the companion, or a collector, which anyone may have built under any name.
 func (p procfs) mayContainUs(pid int) bool {
 	program, err := os.Open(filepath.Join(string(p), strconv.Itoa(pid), "exe"))
 	if err != nil {
-		return !errors.Is(err, fs.ErrNotExist) // as of a thread of the kernel, which runs none
+		return !errors.Is(err, fs.ErrNotExist) // a kernel thread runs no program
 	}
 	defer program.Close()
 	info, err := buildinfo.Read(program)
-	return err == nil && mayContainUs(info) // else it was not made by Go
+	return err == nil && mayContainUs(info) // otherwise it was not built by Go
 }
 
-// module is the one that this package belongs to.
+// module is the module of this package.
 const module = "github.com/auditkill/auditkillreceiver"
 
-// mayContainUs reports whether our module is in a program. Not every build says
-// which modules are (Bazel).
+// mayContainUs reports whether a program contains this module. Not every build lists its
+// modules (Bazel).
 func mayContainUs(info *buildinfo.BuildInfo) bool {
-	untold := info.Main.Path == "" && len(info.Deps) == 0
-	return untold || info.Main.Path == module ||
+	unknown := info.Main.Path == "" && len(info.Deps) == 0
+	return unknown || info.Main.Path == module ||
 		slices.ContainsFunc(info.Deps, func(m *debug.Module) bool { return m.Path == module })
 }
 
-// caller returns what rules can ask about a process with our user.
+// caller returns what rules can test about a process that runs as the current user.
 func (p procfs) caller(pid int) caller {
 	self := caller{values: map[uint32]uint32{
 		unix.AUDIT_PID: uint32(pid),
 		unix.AUDIT_UID: uint32(os.Getuid()), unix.AUDIT_EUID: uint32(os.Geteuid()),
 		unix.AUDIT_GID: uint32(os.Getgid()), unix.AUDIT_EGID: uint32(os.Getegid()),
 	}}
-	self.executable, _ = os.Executable() // then rules that ask for it may apply
+	self.executable, _ = os.Executable() // if unknown, rules that test it may apply
 	login, err := strconv.ParseUint(strings.TrimSpace(string(p.read(pid, "loginuid"))), 10, 32)
 	if err == nil {
 		self.values[unix.AUDIT_LOGINUID] = uint32(login)
@@ -95,8 +92,7 @@ func (p procfs) caller(pid int) caller {
 	return self
 }
 
-// bootParameter reports whether the kernel was started with a parameter such as
-// audit=1.
+// bootParameter reports whether the kernel was booted with a parameter such as audit=1.
 func (p procfs) bootParameter(parameter string) bool {
 	line, err := os.ReadFile(filepath.Join(string(p), "cmdline"))
 	return err == nil && slices.Contains(strings.Fields(string(line)), parameter)

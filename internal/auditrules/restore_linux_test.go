@@ -87,7 +87,7 @@ func TestRestore(t *testing.T) {
 		for range 2 {
 			found, err := m.Restore()
 			require.ErrorIs(t, err, ErrTooOften)
-			assert.Len(t, found.Removed, 4, "it is told each time")
+			assert.Len(t, found.Removed, 4, "it is reported each time")
 			assert.Empty(t, found.Restored)
 			assert.False(t, found.Enabled)
 			assert.True(t, found.Disabled)
@@ -114,7 +114,7 @@ func TestRestore(t *testing.T) {
 		assert.True(t, found.Locked)
 		found, err = m.Restore()
 		require.ErrorContains(t, err, "locked")
-		assert.False(t, found.Locked, "that is told once")
+		assert.False(t, found.Locked, "that is reported once")
 	})
 	t.Run("locking alone is told", func(t *testing.T) {
 		t.Parallel()
@@ -196,7 +196,7 @@ func TestRestore(t *testing.T) {
 		assert.Len(t, m.Install(), 1)
 		found, err := m.Restore()
 		require.NoError(t, err)
-		assert.False(t, found.Any(), "it is told once: %+v", found)
+		assert.False(t, found.Any(), "it is reported once: %+v", found)
 		delete(k.refuse, "list")
 		found, err = m.Restore()
 		require.NoError(t, err)

@@ -12,28 +12,28 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Path is where the rules belong that are to be loaded at boot.
+// Path is the file for rules that are to be loaded at boot.
 const Path = "/etc/audit/rules.d/audit_kill.rules"
 
 // maxComparisons is how many fields a rule may have (include/uapi/linux/audit.h,
-// AUDIT_MAX_FIELDS), less the architecture, our process and the key.
+// AUDIT_MAX_FIELDS), less those for the architecture, the collector's process and the key.
 const maxComparisons = 64 - 3
 
-// Rule is a rule for what the kernel does at the exit of a system call.
+// Rule is a rule for the exit of system calls.
 type Rule struct {
 	// never is true for a rule that suppresses records and comes first.
 	never bool
-	// arch is empty for all.
+	// arch is empty for all architectures.
 	arch arch
-	// syscalls is empty for all.
+	// syscalls is empty for all calls.
 	syscalls []string
-	// argument is where these calls have the signal: a1 or a2.
+	// argument is the argument of these calls that holds the signal: a1 or a2.
 	argument    string
 	comparisons []comparison
 	key         string
 }
 
-// comparison is one that must hold for a rule to apply, such as a1>=1.
+// comparison is a condition that must hold for a rule to apply, such as a1>=1.
 type comparison struct {
 	field, operator string
 	value           int
@@ -41,7 +41,7 @@ type comparison struct {
 
 func (c comparison) String() string { return c.field + c.operator + strconv.Itoa(c.value) }
 
-// kinds are the system calls that send signals, by where the signal stands.
+// kinds are the system calls that send signals, by the place of the signal.
 var kinds = []struct {
 	argument string
 	syscalls []string
@@ -50,9 +50,9 @@ var kinds = []struct {
 	{"a2", []string{"tgkill", "rt_tgsigqueueinfo"}},
 }
 
-// For returns the rules that let the given signals, and as few others as these
-// rules can tell apart, out of the kernel. self is the process whose own signals
-// they leave out; 0 if none.
+// For returns the rules that make the kernel record the given signals, and as few others as
+// these rules can distinguish. self is the process whose own signals they exclude; 0 for
+// none.
 func For(signals []kill.Signal, key string, self int) []Rule {
 	return rulesFor(arches(machine()), signals, key, self)
 }
@@ -75,8 +75,8 @@ func rulesFor(arches []arch, signals []kill.Signal, key string, self int) []Rule
 	return rules
 }
 
-// oneOf says in comparisons that an argument is one of the given signals. If
-// there are more gaps than a rule has room for, the last ones stay: they are
+// oneOf returns comparisons that hold if an argument is one of the given signals. If there
+// are more gaps than a rule has room for, the last ones are not excluded: those are
 // realtime signals, which are rare.
 func oneOf(argument string, signals []kill.Signal) []comparison {
 	wanted := slices.Compact(slices.Sorted(slices.Values(signals)))
@@ -85,7 +85,7 @@ func oneOf(argument string, signals []kill.Signal) []comparison {
 		return []comparison{{argument, "=", int(lowest)}}
 	}
 	var comparisons []comparison
-	if lowest > 0 { // the kernel compares without sign
+	if lowest > 0 { // the kernel compares unsigned numbers
 		comparisons = append(comparisons, comparison{argument, ">=", int(lowest)})
 	}
 	comparisons = append(comparisons, comparison{argument, "<=", int(highest)})
@@ -97,12 +97,12 @@ func oneOf(argument string, signals []kill.Signal) []comparison {
 	return comparisons
 }
 
-// shieldFor returns the rule that leaves out all that a process does.
+// shieldFor returns the rule that excludes everything that a process does.
 func shieldFor(key string, self int) Rule {
 	return Rule{never: true, comparisons: []comparison{{"pid", "=", self}}, key: key}
 }
 
-// String returns the rule as a file in rules.d takes it.
+// String returns the rule in the form of a file in rules.d.
 func (r Rule) String() string { return strings.Join(r.words(), " ") }
 
 // Command returns the command that loads the rule, for a shell.
@@ -134,11 +134,11 @@ func (r Rule) words() []string {
 	return append(words, "-k", r.key)
 }
 
-// command returns a call of auditctl as one types it.
+// command returns a call of auditctl for a shell.
 func command(words ...string) string {
 	line := []string{"auditctl"}
 	for _, word := range words {
-		// A shell that remembers its history looks at a "!", but not before a "=".
+		// A shell with a history treats "!" specially, but not before a "=".
 		if strings.ContainsFunc(strings.ReplaceAll(word, "!=", "="), special) {
 			word = "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 		}

@@ -136,7 +136,7 @@ func TestArches(t *testing.T) {
 	}
 }
 
-// The last holes are left open if a rule has no room for all of them.
+// The last gaps are not excluded if a rule has no room for all of them.
 func TestSparseSignals(t *testing.T) {
 	t.Parallel()
 	for _, lowest := range []kill.Signal{0, 1} {
@@ -164,15 +164,15 @@ func admitted(comparisons []comparison, argument string) []uint32 {
 	return values
 }
 
-// holds is written down once more, so that the tests do not ask what they test.
+// holds is implemented a second time, so that the tests do not rely on what they test.
 func holds(left uint32, operator string, right uint32) bool {
 	return map[string]bool{
 		"=": left == right, "!=": left != right, "<=": left <= right, ">=": left >= right,
 	}[operator]
 }
 
-// FuzzRules asks for each signal whether it leaves the kernel if and only if it
-// is wanted. The bits of the number are the signals.
+// FuzzRules checks for each signal that the kernel records it if and only if it is wanted. The bits
+// of the number are the signals.
 func FuzzRules(f *testing.F) {
 	f.Add(uint64(1), false)
 	f.Add(uint64(1)<<9, true)
@@ -224,8 +224,7 @@ func TestCommand(t *testing.T) {
 	assert.Equal(t, "auditctl -A never,exit -F pid=5 -k a-b_c.1", shieldFor("a-b_c.1", 5).Command())
 }
 
-// What is shipped is what a Manager loads, so that a host that has it gets no
-// second set.
+// The shipped rules are those that a Manager loads, so that a host that has them gets no second set.
 func TestShippedRules(t *testing.T) {
 	t.Parallel()
 	shipped, err := os.ReadFile("../../deploy/audit_kill.rules")

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// keepShield loads the shield if it is needed. If it was loaded already and
-// somebody has removed it, it only says so.
+// keepShield loads the shield if it is needed. If it had been loaded and something has
+// removed it, it only reports that.
 func (m *Manager) keepShield(list []loaded, mayChange bool) (removed bool, problem *Problem) {
 	at := m.find(list, m.shield)
 	present := at >= 0
@@ -23,7 +23,7 @@ func (m *Manager) keepShield(list []loaded, mayChange bool) (removed bool, probl
 		return false, m.feeds(broad, nil)
 	case m.shield.seen && !present:
 		return true, nil
-	case present: // but behind the other rule
+	case present: // but after the broad rule
 		if _, err := m.remove(list[at : at+1]); err != nil {
 			return false, m.feeds(broad, err)
 		}
@@ -34,8 +34,7 @@ func (m *Manager) keepShield(list []loaded, mayChange bool) (removed bool, probl
 	return false, nil
 }
 
-// feedback returns the rule that records what the collector does all the time,
-// if there is one.
+// feedback returns the rule, if any, that records what the collector does all the time.
 func (m *Manager) feedback(list []loaded) (broad loaded, found bool) {
 	for _, c := range m.ownCalls {
 		for _, l := range list {
@@ -56,7 +55,7 @@ func (m *Manager) feedback(list []loaded) (broad loaded, found bool) {
 func (m *Manager) feeds(broad loaded, err error) *Problem {
 	return &Problem{
 		What: fmt.Sprintf("the audit rule %q records what this process does to read the records, "+
-			"so that each of them makes more", broad),
+			"so each record causes more records", broad),
 		Err:   err,
 		Fix:   "narrow that rule, or put this line before it in /etc/audit/rules.d",
 		Lines: []string{"-a never,exit -F exe=" + m.own.executable + " -k " + m.key},

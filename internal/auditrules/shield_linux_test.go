@@ -112,7 +112,7 @@ func TestShieldLater(t *testing.T) {
 	assertLoaded(t, k, "-a always,exit -S all -k first", everything)
 }
 
-// A shield that is not needed any more may go.
+// A shield that is no longer needed may be removed.
 func TestShieldIsNotMissed(t *testing.T) {
 	t.Parallel()
 	k := newKernel(t, everything)

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire returns the rule as the kernel takes it.
+// wire returns the rule in the kernel's format.
 func (r Rule) wire() (rule.WireFormat, error) {
 	spec := &rule.SyscallRule{List: "exit", Action: "always", Syscalls: r.syscalls, Keys: []string{r.key}}
 	if r.never {
@@ -41,7 +41,7 @@ func (r Rule) wire() (rule.WireFormat, error) {
 	return wire, nil
 }
 
-// header is how the kernel lays out a rule, but for the texts at its end
+// header is the kernel's layout of a rule, without the texts at its end
 // (include/uapi/linux/audit.h, struct audit_rule_data).
 type header struct {
 	List, Action, Count      uint32
@@ -50,24 +50,23 @@ type header struct {
 	TextLength               uint32
 }
 
-// loaded is a rule as the kernel lists it, in a form that can be compared and
-// asked what it covers.
+// loaded is a rule as the kernel lists it, in a form that can be compared and matched.
 type loaded struct {
 	wire         rule.WireFormat
 	list, action uint32
 	syscalls     [unix.AUDIT_BITMASK_SIZE]uint32
-	// fields are sorted, as their order has no meaning.
+	// fields are sorted, because their order has no meaning.
 	fields []field
 }
 
-// field is a condition: all of them must hold.
+// field is a condition; all conditions of a rule must hold.
 type field struct {
 	kind, operator, value uint32
-	// text is the value of those that have one.
+	// text is the value of fields that hold text.
 	text string
 }
 
-// decode reads a rule in the kernel's form.
+// decode parses a rule in the kernel's format.
 func decode(wire rule.WireFormat) (loaded, error) {
 	var h header
 	read, err := binary.Decode(wire, binary.NativeEndian, &h)
@@ -80,14 +79,14 @@ func decode(wire rule.WireFormat) (loaded, error) {
 			len(wire), h.Count, h.TextLength)
 	}
 	l := loaded{wire: wire, list: h.List &^ unix.AUDIT_FILTER_PREPEND, action: h.Action, syscalls: h.Syscalls}
-	// No call has a number that high; only some programs that load a rule for all
-	// calls include them.
+	// No call has such a high number; only some programs that load a rule for all calls
+	// include them.
 	l.syscalls[len(l.syscalls)-1] = 0
 	for i := range h.Count {
 		f := field{kind: h.Kinds[i], operator: h.Operators[i], value: h.Values[i]}
 		if hasText(f.kind) {
 			if uint64(f.value) > uint64(len(texts)) {
-				return loaded{}, fmt.Errorf("an audit rule with a text of %d bytes, of which there are %d", f.value, len(texts))
+				return loaded{}, fmt.Errorf("an audit rule with a text of %d bytes, of which only %d are there", f.value, len(texts))
 			}
 			f.text, texts = string(texts[:f.value]), texts[f.value:]
 		}
@@ -124,11 +123,11 @@ func (l loaded) without(unwanted field) loaded {
 	return l
 }
 
-// String returns the rule as auditctl -l does.
+// String returns the rule as auditctl -l prints it.
 func (l loaded) String() string {
 	text, err := rule.ToCommandLine(l.wire, false)
 	if err != nil { // a system call or a field that go-libaudit does not know yet
-		return fmt.Sprintf("an audit rule that only auditctl -l can tell (%v)", err)
+		return fmt.Sprintf("an audit rule that only auditctl -l can show (%v)", err)
 	}
 	return text
 }

@@ -1,9 +1,9 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package audittest lends the kernel's audit system, of which there is one, to
-// one test at a time, and takes it back as it was. It also sends signals for
-// tests that expect the kernel to record them.
+// Package audittest lends the kernel's audit system, of which there is only one, to one
+// test at a time, and restores it afterwards. It also sends signals for tests that expect
+// the kernel to record them.
 package audittest
 
 import (
@@ -26,39 +26,28 @@ import (
 )
 
 const (
-	// lockFile is held by whoever uses the audit system for a test.
+	// lockFile is held by the test that uses the audit system.
 	lockFile = "/run/lock/auditkill-test.lock"
 	// lockPatience is longer than the longest test that holds it.
 	lockPatience = 20 * time.Minute
-	// locked is what the kernel calls enabled after auditctl -e 2.
+	// locked is the kernel's value of enabled after auditctl -e 2.
 	locked = 2
 )
 
-// taken is true while a test of this process has the audit system, and so once
+// taken is true while a test of this process holds the audit system, which implies that
 // audit has been on.
 var taken atomic.Bool
 
-// Skip says why, also to those who do not ask for details.
-func Skip(t *testing.T, format string, args ...any) {
-	t.Helper()
-	reason := fmt.Sprintf(format, args...)
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
-// Kernel waits until nobody else uses the audit system. At the end of the test
-// all settings and rules are put back, whatever the test has left, which then
-// fails. Without the rights the test is skipped, but not in CI.
+// Kernel waits until no other test uses the audit system. At the end of the test it
+// restores all settings and rules; a test that has left any changed then fails. Without the
+// rights the test is skipped, except in CI.
 //
-// The kernel records what processes do that are started from then on, whether or
-// not audit was ever on before. The test itself was started earlier: what is to be
-// recorded is sent by a Sender, or by another process that the test starts.
+// From then on the kernel records what newly started processes do, whether or not audit was
+// ever on before. The test itself was started earlier: what is to be recorded has to be
+// sent by a Sender, or by another process that the test starts.
 func Kernel(t *testing.T) auditcontrol.Client {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		Skip(t, "only root may use the kernel's audit system; run the tests with sudo")
-	}
+	Root(t, "use the kernel's audit system")
 	require.NoError(t, os.MkdirAll(filepath.Dir(lockFile), 0o750))
 	lock, err := os.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o600)
 	require.NoError(t, err)
@@ -91,24 +80,24 @@ func Kernel(t *testing.T) auditcontrol.Client {
 	return kernel
 }
 
-// wake turns audit on and off again: the kernel gives an audit context only to
-// tasks that are started once audit has been on since boot, be it off by then
+// wake turns audit on and off again: the kernel gives an audit context only to tasks that
+// are started after audit was first on since boot, even if it is off by then
 // (kernel/auditsc.c, audit_alloc; kernel/audit.c, audit_ever_enabled).
 func wake(kernel auditcontrol.Client) error {
 	return errors.Join(kernel.SetEnabled(true, libaudit.WaitForReply), kernel.SetEnabled(false, libaudit.WaitForReply))
 }
 
-// hasEnded reports whether a daemon was killed, as by a test that crashed.
+// hasEnded reports whether a daemon is gone, for example because a test has crashed and killed it.
 func hasEnded(pid uint32) bool { return errors.Is(unix.Kill(int(pid), 0), unix.ESRCH) }
 
-// Settings leaves out of a status what has happened.
+// Settings returns a status without its counters.
 func Settings(status *libaudit.AuditStatus) libaudit.AuditStatus {
 	s := *status
 	s.Lost, s.Backlog, s.BacklogWaitTimeActual = 0, 0, 0
 	return s
 }
 
-// leftovers returns an error if the audit system is not as it was, but for the
+// leftovers returns an error if the audit system is not as it was before, except for the
 // switch, which a test may leave on.
 func leftovers(kernel auditcontrol.Client, before *libaudit.AuditStatus, rules [][]byte) error {
 	after, err := kernel.GetStatus()

@@ -27,9 +27,9 @@ import (
 )
 
 const (
-	// senderVariable is set where the program of the tests is a Sender instead.
+	// senderVariable is set if the test binary is to act as a Sender instead.
 	senderVariable = "AUDITTEST_SENDER"
-	// recordPatience is how long a record may take.
+	// recordPatience is how long a record may take to arrive.
 	recordPatience = 30 * time.Second
 )
 
@@ -44,15 +44,15 @@ func init() {
 	os.Exit(0)
 }
 
-// serve sends a signal for each line that names a process and a signal, and
-// answers with the number of the error, of which 0 is none. As init calls it, all
-// are sent by the first thread: each thread is recorded or not by itself.
+// serve sends a signal for each line that names a process and a signal, and answers with
+// the error number, 0 for none. Because init calls it, the first thread sends all of them:
+// the kernel decides for each thread whether it records it.
 func serve(orders io.Reader, answers io.Writer) error {
 	for lines := bufio.NewScanner(orders); lines.Scan(); {
 		var pid int
 		var signal syscall.Signal
 		if _, err := fmt.Sscan(lines.Text(), &pid, &signal); err != nil {
-			return fmt.Errorf("%q is no order: %w", lines.Text(), err)
+			return fmt.Errorf("%q is not an order: %w", lines.Text(), err)
 		}
 		var errno syscall.Errno
 		if err := syscall.Kill(pid, signal); err != nil && !errors.As(err, &errno) {
@@ -65,19 +65,18 @@ func serve(orders io.Reader, answers io.Writer) error {
 	return nil
 }
 
-// Sender is a process that sends signals which the kernel records. The test
-// itself may be one of which it records nothing: tasks, even single threads, that
-// were there before audit was first turned on stay unseen (kernel/auditsc.c,
-// audit_alloc).
+// Sender is a process whose signals the kernel records. It may record nothing of the test
+// itself: tasks, even single threads, that existed before audit was first turned on go
+// unrecorded (kernel/auditsc.c, audit_alloc).
 type Sender struct {
 	pid     int
 	orders  io.Writer
 	answers *bufio.Reader
 }
 
-// StartSender starts a process that sends signals until the end of the test, and
-// requires that the kernel records what it does. The test must have taken the
-// audit system (Kernel), and nobody may listen to it yet.
+// StartSender starts a process that sends signals until the end of the test, and requires
+// that the kernel records what it does. The test must hold the audit system (Kernel), and
+// nothing may listen to it yet.
 func StartSender(t *testing.T) *Sender {
 	t.Helper()
 	require.True(t, taken.Load(), "take the audit system first (audittest.Kernel): what was started before may go unrecorded")
@@ -98,7 +97,7 @@ func start(t *testing.T) *Sender {
 	require.NoError(t, err)
 	require.NoError(t, command.Start())
 	t.Cleanup(func() {
-		assert.NoError(t, orders.Close()) // which ends it
+		assert.NoError(t, orders.Close()) // which makes it end
 		assert.NoError(t, command.Wait())
 	})
 	return &Sender{pid: command.Process.Pid, orders: orders, answers: bufio.NewReader(answers)}
@@ -119,8 +118,8 @@ func (s *Sender) Kill(pid int, signal syscall.Signal) error {
 	return nil
 }
 
-// recorded returns an error unless the kernel records what the sender sends. Only
-// a record tells that: nothing in /proc does.
+// recorded returns an error unless the kernel records what the sender sends. Only a record
+// shows that: nothing in /proc does.
 func (s *Sender) recorded(patience time.Duration) (err error) {
 	var kernel auditcontrol.Client
 	status, err := kernel.GetStatus()
@@ -155,7 +154,7 @@ func (s *Sender) recorded(patience time.Duration) (err error) {
 	return awaitSignal(listener, s.pid, patience)
 }
 
-// ruleOf returns a rule as auditctl would send it.
+// ruleOf returns a rule in the form in which auditctl sends it.
 func ruleOf(line string) ([]byte, error) {
 	parsed, err := flags.Parse(line)
 	if err != nil {
@@ -164,7 +163,7 @@ func ruleOf(line string) ([]byte, error) {
 	return rule.Build(parsed)
 }
 
-// awaitSignal waits for the record that a process was sent a signal.
+// awaitSignal waits for the record of a signal to a process.
 func awaitSignal(listener *libaudit.AuditClient, pid int, patience time.Duration) error {
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		message, err := listener.Receive(true)

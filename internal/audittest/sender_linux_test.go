@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A sender is recorded also if audit is off when it is started, and was never on.
+// A sender is recorded even if audit is off when it is started, and was never on.
 func TestSender(t *testing.T) {
 	for name, on := range map[string]bool{"audit is off": false, "audit is on": true} {
 		t.Run(name, func(t *testing.T) {
@@ -34,8 +34,8 @@ func TestSender(t *testing.T) {
 	}
 }
 
-// A process that the kernel gives no audit context is found out. A rule has it do
-// so on any machine, as it does by itself with what is older than audit.
+// A process without an audit context is detected. A rule makes the kernel give it none on any
+// machine, as it does on its own for processes that are older than audit.
 func TestSenderThatIsNotRecorded(t *testing.T) {
 	kernel := Kernel(t)
 	require.NoError(t, kernel.SetEnabled(true, libaudit.WaitForReply))

@@ -15,16 +15,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
-// Candidate is a source that may be opened.
+// Candidate is a source to try.
 type Candidate struct {
-	// Name is what whoever asks calls it.
+	// Name is the name that the caller uses for the source.
 	Name string
-	// Check says what is missing, where that can be known before anything is touched; nil if
-	// nobody asks.
+	// Check returns an error if something that the source needs is missing. It is called
+	// before anything is opened or changed; nil checks nothing.
 	Check func() error
 	// ManageRules loads the audit rules that the source needs, and keeps them loaded.
 	ManageRules bool
-	// Key is that of the rules on which the source depends; empty is DefaultKey.
+	// Key is the key of the audit rules that the source depends on; empty is DefaultKey.
 	Key string
 
 	make func(c *Capture, k *Candidate) source.Source
@@ -33,18 +33,18 @@ type Candidate struct {
 // File reads the log that auditd writes.
 type File struct {
 	Path string
-	// FromBeginning reads what is there already, rotated files first, unless a checkpoint
-	// says where to go on. Follow waits for more at the end.
+	// FromBeginning reads the existing log, rotated files first, unless a checkpoint says
+	// where to resume. Follow waits for more at the end.
 	FromBeginning, Follow bool
 }
 
-// Candidate returns the source, by a name.
+// Candidate returns the source under a name.
 func (f File) Candidate(name string) Candidate {
 	return Candidate{Name: name, make: func(c *Capture, k *Candidate) source.Source {
 		return filesource.New(filesource.Settings{
 			Path: f.Path, FromBeginning: f.FromBeginning, Follow: f.Follow, Correlation: c.correlation(k),
 			Store: c.settings.Store, Panics: c.panics, Counts: &c.counts, Logger: c.settings.Logger,
-			Tampered: c.suspect, Health: c.settings.Health,
+			Tampered: c.requestRulesCheck, Health: c.settings.Health,
 		})
 	}}
 }
@@ -56,26 +56,26 @@ type Netlink struct {
 	ReceiveBuffer int
 }
 
-// Candidate returns the source, by a name.
+// Candidate returns the source under a name.
 func (n Netlink) Candidate(name string) Candidate {
 	return Candidate{Name: name, make: n.source}
 }
 
 // EBPF traces signals in the kernel.
 type EBPF struct {
-	// RingBuffer is the size in bytes of the buffer between kernel and program.
+	// RingBuffer is the size in bytes of the buffer between the kernel and this program.
 	RingBuffer int
 }
 
-// Candidate returns the source, by a name.
+// Candidate returns the source under a name.
 func (t EBPF) Candidate(name string) Candidate { return Candidate{Name: name, make: t.source} }
 
-// Custom is a source that was made elsewhere, as by a test.
+// Custom returns a source that was made elsewhere, such as in a test.
 func Custom(name string, s source.Source) Candidate {
 	return Candidate{Name: name, make: func(*Capture, *Candidate) source.Source { return s }}
 }
 
-// correlation says how a candidate joins records.
+// correlation returns how a candidate joins records to events.
 func (c *Capture) correlation(k *Candidate) correlate.Config {
 	s := c.settings.Correlation
 	return correlate.Config{
@@ -88,13 +88,13 @@ func (c *Capture) correlation(k *Candidate) correlate.Config {
 type Refusal struct {
 	Name string
 	Err  error
-	// Cleanup is why the attempt has left something behind; nil if it has not.
+	// Cleanup is why the failed attempt could not be undone; nil if it was.
 	Cleanup error
 }
 
-// RefusedError is returned if none of the candidates can be opened.
+// RefusedError is returned if no candidate can be opened.
 type RefusedError struct {
-	// Refusals has one for each candidate, in their order.
+	// Refusals has one for each candidate, in the order in which they were tried.
 	Refusals []Refusal
 }
 
@@ -130,8 +130,8 @@ func (c *Capture) choose(ctx context.Context) error {
 	return &RefusedError{c.refusals}
 }
 
-// use opens a source, after the rules that it needs, so that our own changes of them are
-// not among what it reads.
+// use loads the rules that a source needs and then opens the source, so that it does not
+// report our own changes of the rules.
 func (c *Capture) use(ctx context.Context, k *Candidate) error {
 	if k.Check != nil {
 		if err := k.Check(); err != nil {
@@ -153,7 +153,7 @@ func (c *Capture) use(ctx context.Context, k *Candidate) error {
 	return nil
 }
 
-// closeSource closes what use has opened, and takes the rules away first.
+// closeSource undoes what use has done: it removes the rules, then closes the source.
 func (c *Capture) closeSource() error {
 	var errs []error
 	if c.guard != nil {

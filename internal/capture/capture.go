@@ -17,10 +17,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// Capture sees signals from Open to Close.
+// Capture captures signals from Open to Close.
 type Capture struct {
 	settings Settings
-	// sampled is the logger for what may come again and again.
+	// sampled is the logger for messages that may repeat many times.
 	sampled   *zap.Logger
 	counts    source.Counts
 	panics    *panics.Guard
@@ -29,33 +29,35 @@ type Capture struct {
 
 	source source.Source
 	traits source.Traits
-	// chosen is the candidate that was opened, refusals why none before it.
+	// chosen is the candidate that was opened, refusals are why those before it were not.
 	chosen   *Candidate
 	refusals []Refusal
-	// guard keeps the audit rules loaded; nil if that is not our business. suspicion holds a
-	// token once it has reason to check.
-	guard     *guard
-	suspicion chan struct{}
+	// guard keeps the audit rules loaded; nil if somebody else does. rulesCheck holds a token
+	// while the guard is requested to check them.
+	guard      *guard
+	rulesCheck chan struct{}
 
-	// exits sees how processes end where the source does not; nil if it does, or nobody.
+	// exits reports the ends of processes if the source does not; nil if the source does, or
+	// if nothing can.
 	exits    exits
-	newExits func(*Settings) exits
-	// outcomes is who is watched; nil if nobody is.
+	newExits func(*Settings, *panics.Guard) exits
+	// outcomes watches the targets of fatal signals; nil if outcomes are not known.
 	outcomes *outcomes
-	// lostEnds holds a token once ends of processes may have been lost.
+	// lostEnds holds a token if ends of processes may have been lost.
 	lostEnds chan struct{}
 
-	// busy is held while the handler is called: it is made for one goroutine, and beside the
-	// source's there are those that guard the rules, and that see the ends of processes.
+	// busy is held while the handler is called. The handler is made for one goroutine at a
+	// time, but the source, the guard of the rules and the watcher of processes have one each.
 	busy    sync.Mutex
 	handler Handler
-	// lasting is done once nothing more may be waited for, also at the end.
+	// lasting outlives the context of Run, so that state can still be stored, and is done after
+	// Interrupt.
 	lasting   context.Context //nolint:containedctx // it lasts as long as the capture
 	interrupt context.CancelFunc
 }
 
-// Open begins to see signals. It fails with a RefusedError if no source can be opened; then
-// everything is as it was before.
+// Open begins to capture signals. If no source can be opened, it undoes what it has changed
+// and fails with a RefusedError.
 func Open(ctx context.Context, settings Settings) (*Capture, error) {
 	c := newCapture(settings)
 	if err := c.choose(ctx); err != nil {
@@ -68,13 +70,13 @@ func Open(ctx context.Context, settings Settings) (*Capture, error) {
 
 func newCapture(settings Settings) *Capture {
 	c := &Capture{
-		settings:  settings,
-		sampled:   logsampling.New(settings.Logger),
-		panics:    panics.NewGuard(settings.Logger),
-		users:     process.NewUsers(settings.Host.Passwd, settings.Host.Name),
-		suspicion: make(chan struct{}, 1),
-		newExits:  newExits,
-		lostEnds:  make(chan struct{}, 1),
+		settings:   settings,
+		sampled:    logsampling.New(settings.Logger),
+		panics:     panics.NewGuard(settings.Logger),
+		users:      process.NewUsers(settings.Host.Passwd, settings.Host.Name),
+		rulesCheck: make(chan struct{}, 1),
+		newExits:   newExits,
+		lostEnds:   make(chan struct{}, 1),
 	}
 	c.counts.OnLoss = settings.Lost
 	c.processes = process.NewTable(process.Config{
@@ -84,39 +86,41 @@ func newCapture(settings Settings) *Capture {
 	return c
 }
 
-// Source is the name of the candidate that was opened, and Refusals say why none before it.
+// Source is the name of the candidate that was opened. Refusals are why those before it were
+// not.
 func (c *Capture) Source() string      { return c.chosen.Name }
 func (c *Capture) Refusals() []Refusal { return c.refusals }
 
 // Traits are what the source can do.
 func (c *Capture) Traits() source.Traits { return c.traits }
 
-// KnowsOutcomes reports whether it will be known what becomes of targets.
+// KnowsOutcomes reports whether the Handler will receive outcomes.
 func (c *Capture) KnowsOutcomes() bool { return c.outcomes != nil }
 
-// ManagesRules reports whether audit rules are kept loaded.
+// ManagesRules reports whether the capture keeps audit rules loaded.
 func (c *Capture) ManagesRules() bool { return c.guard != nil }
 
 // Counts are what the source has done and lost.
 func (c *Capture) Counts() *source.Counts { return &c.counts }
 
-// Processes counts the processes that are known.
+// Processes counts the processes in the table.
 func (c *Capture) Processes() process.Counts { return c.processes.Counts() }
 
-// Panics is how many events a fault of this program has cost.
+// Panics is how many events were lost because this program panicked.
 func (c *Capture) Panics() int64 { return c.panics.Count() }
 
-// Watched is how many processes are watched, Unwatched how many could not be since the start.
+// Watched is how many processes are watched now, Unwatched how many could not be watched since
+// the start.
 func (c *Capture) Watched() int64   { return c.outcomes.watched() }
 func (c *Capture) Unwatched() int64 { return c.outcomes.unwatched() }
 
-// MaxWatched is how many processes are watched at a time at most.
+// MaxWatched is how many processes can be watched at a time.
 const MaxWatched = outcome.MaxWatches
 
-// Interrupt makes Run give up what it still has to store after its context is done.
+// Interrupt makes Run stop storing state after its context is done.
 func (c *Capture) Interrupt() { c.interrupt() }
 
-// Close leaves the kernel as it was found. It is called after Run, or instead of it.
+// Close restores the kernel to the state before Open. It is called after Run, or instead of it.
 func (c *Capture) Close() error {
 	c.interrupt()
 	return errors.Join(c.closeExits(), c.closeSource())

@@ -18,6 +18,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -32,7 +33,7 @@ func TestOpensTheFirstThatCanBe(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, "third", c.Source())
 	assert.Equal(t, "file", c.Traits().Way)
-	assert.False(t, c.KnowsOutcomes(), "what is in a log may have happened long ago")
+	assert.False(t, c.KnowsOutcomes(), "an event in a log may be old")
 	var refused []string
 	for _, r := range c.Refusals() {
 		refused = append(refused, fmt.Sprintf("%s: %v, %v", r.Name, r.Err, r.Cleanup))
@@ -54,7 +55,7 @@ func TestNoneCanBeOpened(t *testing.T) {
 	require.ErrorIs(t, err, errBroken)
 }
 
-// A signal, what becomes of its target, and a reused pid, in the order in which they came.
+// A signal, the outcome of its target and a reused pid arrive in order.
 func TestOrder(t *testing.T) {
 	t.Parallel()
 	p := play(tracing())
@@ -78,7 +79,7 @@ func TestOrder(t *testing.T) {
 	assert.EqualValues(t, 1, c.Watched())
 	stop()
 	<-done
-	assert.Len(t, h.outcomes, 2, "nobody knows what will become of the other one")
+	assert.Len(t, h.outcomes, 2, "the second one gets its outcome at the end")
 	assert.Equal(t, kill.VerdictKilled, h.outcomes[0].Outcome.Verdict)
 	assert.True(t, h.outcomes[0].Complete)
 	assert.Equal(t, kill.VerdictEnded, h.outcomes[1].Outcome.Verdict, "no process has that pid")
@@ -86,7 +87,7 @@ func TestOrder(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// A fault costs the event in which it is.
+// A panic costs only the event that caused it.
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	p := play(tracing())
@@ -112,7 +113,7 @@ func TestPanic(t *testing.T) {
 	<-done
 	assert.EqualValues(t, 2, c.Panics())
 	assert.Len(t, h.signals, 4)
-	faults := said.logs.FilterMessageSnippet("a fault of this program while working on an event")
+	faults := said.logs.FilterMessageSnippet("this program panicked while working on an event")
 	require.Equal(t, 1, faults.Len(), "once in a while")
 	fields := faults.All()[0].ContextMap()
 	assert.Equal(t, "runtime error: index out of range [0] with length 0", fields["panic"])
@@ -120,7 +121,7 @@ func TestPanic(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// Whoever hands in observations does it one at a time.
+// Observations are handled one batch at a time.
 func TestInTurn(t *testing.T) {
 	t.Parallel()
 	settings, _ := newSettings(t)
@@ -146,7 +147,7 @@ func TestInTurn(t *testing.T) {
 	assert.Equal(t, 2*times, h.flushes)
 }
 
-// A source is told that nothing more can be taken.
+// A source learns that the handler takes nothing more.
 func TestNothingMoreIsTaken(t *testing.T) {
 	t.Parallel()
 	p := play(tracing())
@@ -166,12 +167,12 @@ func TestNothingMoreIsTaken(t *testing.T) {
 	require.NoError(t, c.Close())
 }
 
-// Processes cannot be watched here, but signals can be reported.
+// If processes cannot be watched, signals are still reported.
 func TestCannotWatch(t *testing.T) {
 	t.Parallel()
 	settings, said := newSettings(t, Custom("played", play(source.Traits{Way: "unicast", Live: true, TracksProcesses: true})))
 	c := newCapture(settings)
-	c.newExits = func(*Settings) exits { return unable{} }
+	c.newExits = func(*Settings, *panics.Guard) exits { return unable{} }
 	require.NoError(t, c.choose(t.Context()))
 	c.openOutcomes()
 	assert.False(t, c.KnowsOutcomes())
@@ -190,7 +191,7 @@ func (unable) Run(context.Context, func([]*kill.End)) {}
 
 func (unable) Close() error { return nil }
 
-// Nothing is watched if nobody wants to know.
+// No process is watched if outcomes are not wanted.
 func TestNobodyWantsOutcomes(t *testing.T) {
 	t.Parallel()
 	settings, _ := newSettings(t, Custom("played", play(tracing())))

@@ -1,15 +1,16 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package capture sees signals and what becomes of their targets. It is the one engine of the
-// collector's receiver and of `auditkill watch`: it knows no configuration keys, no flags and
-// nothing of OpenTelemetry.
+// Package capture captures signals and their outcomes. It is the engine of both the
+// collector's receiver and `auditkill watch`, and knows nothing of configuration keys, flags
+// and OpenTelemetry.
 //
-//	candidate   the sources that may be opened, and why one was not
-//	capture     what is open, from Open to Close
-//	run         the way of an observation to the Handler
-//	outcomes    what becomes of the targets of fatal signals, also over a restart
-//	guard       the audit rules, for as long as they are needed
+//	candidate   the sources to try, and why one could not be opened
+//	capture     what is open from Open to Close
+//	run         from an observation of the source to the Handler
+//	outcomes    the outcomes of fatal signals, kept over a restart
+//	guard       the audit rules, loaded as long as they are needed
 //
-// What goes wrong is a problem.Problem or a source.Loss; whoever runs the engine words it.
+// Failures are a problem.Problem, losses a source.Loss. The receiver and the command put them
+// into words.
 package capture

@@ -10,7 +10,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// errNoPrograms is returned where there are no programs for the kernel.
+// errNoPrograms is returned where there are no eBPF programs for the kernel.
 var errNoPrograms = &problem.Problem{What: "only on Linux, x86-64 and arm64", Advice: []problem.Advice{problem.UseNetlink}}
 
 func (EBPF) source(*Capture, *Candidate) source.Source { return unavailable{errNoPrograms} }

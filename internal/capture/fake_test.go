@@ -19,12 +19,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// limit is more than anything here takes.
+// limit is longer than anything here takes.
 const limit = 20 * time.Second
 
 var errBroken = errors.New("broken")
 
-// handler takes everything, but what a test does not want.
+// handler takes everything that a test wants.
 type handler struct {
 	wants  func(e *kill.Event) bool
 	signal func(e *kill.Event) error
@@ -70,7 +70,7 @@ func (h *handler) taken() (signals, outcomes int) {
 	return len(h.signals), len(h.outcomes)
 }
 
-// played is a source that plays what a test has it see.
+// played is a source that reports what a test sends it.
 type played struct {
 	traits  source.Traits
 	err     error
@@ -85,7 +85,7 @@ func play(traits source.Traits) *played {
 	return &played{traits: traits, seen: make(chan []source.Observation), refused: make(chan error, 100)}
 }
 
-// tracing is what ebpf can do.
+// tracing are the traits of the source ebpf.
 func tracing() source.Traits {
 	return source.Traits{Way: "ebpf", Live: true, TracksProcesses: true, Watch: func(int, time.Duration) {}}
 }
@@ -116,7 +116,7 @@ func (p *played) Close() error {
 	return p.left
 }
 
-// said is what a capture has warned of and logged.
+// said holds the warnings and the log of a capture.
 type said struct {
 	logs *observer.ObservedLogs
 
@@ -145,7 +145,7 @@ func newSettings(t *testing.T, candidates ...Candidate) (Settings, *said) {
 	}, s
 }
 
-// pidBase is beyond all pids, so that nothing is known of these processes.
+// pidBase is beyond all pids, so that the host knows no such processes.
 const pidBase = 1 << 23
 
 // sent is a signal to a process.

@@ -17,24 +17,24 @@ import (
 )
 
 const (
-	// rulesInterval is Settings.RulesInterval if that is not set.
+	// rulesInterval is the default of Settings.RulesInterval.
 	rulesInterval = 10 * time.Second
-	// guardQueue is how often rules may have been put back without the handler taking the
-	// events: some five minutes of somebody who removes them all the time.
+	// guardQueue is how many times the guard can put rules back before the handler takes the
+	// events: some five minutes if somebody keeps removing them.
 	guardQueue = 16
 )
 
-// guard keeps the audit rules loaded that make the kernel record signals, and reports that it
-// had to put them back.
+// guard keeps the audit rules loaded that make the kernel record signals. It reports each time
+// that it has to put them back.
 type guard struct {
 	rules *auditrules.Manager
 	key   string
-	// problems are those that were found when the rules were loaded.
+	// problems were found when the rules were loaded, and are not reported yet.
 	problems []*auditrules.Problem
 }
 
-// guardRules loads the rules of a candidate. What keeps it from that does not keep the source
-// from reading what is recorded anyway.
+// guardRules loads the rules of a candidate. If that fails, the source can still read what the
+// kernel records anyway.
 func (c *Capture) guardRules(k *Candidate) error {
 	key := cmp.Or(k.Key, DefaultKey)
 	c.guard = &guard{
@@ -56,16 +56,16 @@ func (c *Capture) warnOfRules() {
 	c.guard.problems = nil
 }
 
-// suspect makes the guard check, if there is one.
-func (c *Capture) suspect() {
+// requestRulesCheck makes the guard, if there is one, check the rules.
+func (c *Capture) requestRulesCheck() {
 	select {
-	case c.suspicion <- struct{}{}:
-	default: // it will
+	case c.rulesCheck <- struct{}{}:
+	default: // a check is already requested
 	}
 }
 
-// runGuard puts back what somebody removes, until ctx is done. It does not wait for the
-// handler: a stuck one must not keep the monitor blind.
+// runGuard puts rules back that somebody removes, until ctx is done. It does not wait for the
+// handler: even if that is stuck, signals must be recorded.
 func (c *Capture) runGuard(ctx context.Context) {
 	restored := make(chan []*kill.Event, guardQueue)
 	var delivering sync.WaitGroup
@@ -81,7 +81,7 @@ func (c *Capture) runGuard(ctx context.Context) {
 		case restored <- events:
 		default:
 			c.counts.Lose(source.QueueFull, int64(len(events)))
-			c.sampled.Warn("dropped reports of audit rules that were put back, as they are not taken",
+			c.sampled.Warn("dropped reports of audit rules that were put back: the pipeline does not take them",
 				zap.Int("events", len(events)))
 		}
 		return true
@@ -90,13 +90,13 @@ func (c *Capture) runGuard(ctx context.Context) {
 	delivering.Wait()
 }
 
-// checking returns what checks the rules.
+// checking returns the guard that checks the rules.
 func (c *Capture) checking() *auditrules.Guard {
 	return &auditrules.Guard{
 		Manager: c.guard.rules, Key: c.guard.key, Interval: cmp.Or(c.settings.RulesInterval, rulesInterval),
-		Suspicion: c.suspicion, Warn: c.settings.Warn, Logger: c.sampled,
+		Suspicion: c.rulesCheck, Warn: c.settings.Warn, Logger: c.sampled,
 	}
 }
 
-// close removes the rules that were added.
+// close removes the rules that the guard has added.
 func (g *guard) close() error { return g.rules.Remove() }

@@ -24,7 +24,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// fakeRules plays the kernel's list of rules.
+// fakeRules stands in for the kernel's list of rules.
 type fakeRules struct {
 	mutex   sync.Mutex
 	enabled uint32
@@ -80,7 +80,7 @@ func (f *fakeRules) count() int {
 	return len(f.rules)
 }
 
-// guarded is a capture that does nothing but guard rules.
+// guarded is a capture that only guards rules.
 type guarded struct {
 	*Capture
 	logs   *observer.ObservedLogs
@@ -103,7 +103,7 @@ func newGuarded(t *testing.T, kernel *fakeRules) *guarded {
 	return g
 }
 
-// restore has the guard check once.
+// restore makes the guard check once.
 func (g *guarded) restore() []*kill.Event { return g.checking().Restore() }
 
 func TestGuardPutsBack(t *testing.T) {
@@ -132,7 +132,7 @@ func TestGuardPutsBack(t *testing.T) {
 	assert.Empty(t, kernel.rules)
 }
 
-func TestGuardTellsWhatItCannotMend(t *testing.T) {
+func TestGuardReportsWhatItCannotFix(t *testing.T) {
 	t.Parallel()
 	kernel := &fakeRules{enabled: 1, err: unix.EPERM}
 	g := newGuarded(t, kernel)
@@ -141,18 +141,18 @@ func TestGuardTellsWhatItCannotMend(t *testing.T) {
 	assert.Contains(t, g.warned[0].Lines[0], "auditctl -a always,exit")
 
 	kernel.err = nil
-	assert.Empty(t, g.restore(), "what could not be done at the start is no tampering")
+	assert.Empty(t, g.restore(), "a rule that could not be loaded at the start was not tampered with")
 	assert.NotEmpty(t, kernel.rules)
 	for range 10 {
 		kernel.removeAll()
 		g.restore()
 	}
 	assert.Empty(t, kernel.rules, "not again and again")
-	assert.Equal(t, 1, g.logs.FilterMessageSnippet("removed again and again").Len(), "told once in a while")
+	assert.Equal(t, 1, g.logs.FilterMessageSnippet("removed again and again").Len(), "logged once in a while")
 }
 
-// The guard looks as soon as it is told, and does not wait for the pipeline.
-func TestGuardIsTold(t *testing.T) {
+// The guard checks as soon as it is requested, and does not wait for the pipeline.
+func TestGuardChecksOnRequest(t *testing.T) {
 	t.Parallel()
 	kernel := &fakeRules{enabled: 1}
 	g := newGuarded(t, kernel)
@@ -170,7 +170,7 @@ func TestGuardIsTold(t *testing.T) {
 	loaded := kernel.count()
 	for range 2 {
 		kernel.removeAll()
-		g.suspect()
+		g.requestRulesCheck()
 		require.Eventually(t, func() bool { return kernel.count() == loaded }, time.Minute, 10*time.Millisecond)
 	}
 	close(stuck)
@@ -185,7 +185,7 @@ func TestGuardEndsWithTheReceiver(t *testing.T) {
 	g := newGuarded(t, kernel)
 	ctx, cancel := context.WithCancel(t.Context())
 	kernel.removeAll()
-	g.suspect()
+	g.requestRulesCheck()
 	g.handler = &handler{signal: func(*kill.Event) error {
 		cancel()
 		return errors.New("shutting down")

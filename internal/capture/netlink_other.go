@@ -9,16 +9,17 @@ import (
 	"context"
 	"errors"
 
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// errOnlyLinux is returned for what needs a Linux kernel.
+// errOnlyLinux is returned by everything that needs a Linux kernel.
 var errOnlyLinux = errors.New("only on Linux")
 
 func (Netlink) source(*Capture, *Candidate) source.Source { return unavailable{errOnlyLinux} }
 
-// newExits returns nothing, as there is no live source that would need it.
-func newExits(*Settings) exits { return nil }
+// newExits returns nil: no live source needs it here.
+func newExits(*Settings, *panics.Guard) exits { return nil }
 
 // guard exists on Linux only.
 type guard struct{}
@@ -29,6 +30,6 @@ func (*Capture) guardRules(*Candidate) error { return errOnlyLinux }
 
 func (*Capture) warnOfRules() {}
 
-func (*Capture) suspect() {}
+func (*Capture) requestRulesCheck() {}
 
 func (*Capture) runGuard(context.Context) {}

@@ -17,16 +17,16 @@ import (
 )
 
 const (
-	// watchedKey is where those who are watched are kept over a restart.
+	// watchedKey is the key under which the store keeps the watched processes.
 	watchedKey = "followed"
-	// saveInterval is how much of what happened may be forgotten by kill -9.
+	// saveInterval bounds the state that a kill -9 can lose.
 	saveInterval = time.Second
 	// savePause is the minimum pause between saves, as a multiple of the time that one takes:
-	// a storm of signals takes no more than a percent of a processor for it.
+	// even in a storm of signals, saving takes no more than a percent of a processor.
 	savePause = 100
 )
 
-// exits sees the ends of processes where the source does not report them.
+// exits reports the ends of processes if the source does not.
 type exits interface {
 	outcome.Exits
 	Start() error
@@ -34,8 +34,8 @@ type exits interface {
 	Close() error
 }
 
-// openOutcomes gets ready to watch the targets of fatal signals, if that is wanted and the
-// source is a live one.
+// openOutcomes prepares to watch the targets of fatal signals, if outcomes are wanted and the
+// source is live.
 func (c *Capture) openOutcomes() {
 	s := &c.settings
 	if !c.traits.Live || s.OutcomeTimeout == 0 {
@@ -46,17 +46,23 @@ func (c *Capture) openOutcomes() {
 		Conceal: s.Conceal, SinceBoot: process.SinceBoot, Warn: s.Warn,
 	}
 	if c.traits.Watch != nil {
-		config.Exits, config.Ordered = outcome.ReportedExits{WatchToo: c.traits.Watch, Processes: c.processes}, true
+		config.Exits, config.Ordered = outcome.ReportedExits{AlsoWatch: c.traits.Watch, Processes: c.processes}, true
 	} else {
-		watcher := c.newExits(s)
+		watcher := c.newExits(s, c.panics)
 		if err := watcher.Start(); err != nil {
-			// Signals are worth reporting without it.
+			// Signals are worth reporting even without outcomes.
 			s.Warn(&problem.Problem{What: "the outcomes of signals will not be known", Err: err})
 			return
 		}
 		config.Exits, c.exits = watcher, watcher
 	}
 	c.outcomes = newOutcomes(outcome.NewTable(config), s)
+}
+
+// resumeOutcomes goes on with the processes that were watched before a restart.
+func (c *Capture) resumeOutcomes(ctx context.Context) {
+	defer c.panics.Contain("resuming the processes that were watched")
+	c.outcomes.resume(ctx)
 }
 
 func (c *Capture) closeExits() error {
@@ -76,41 +82,41 @@ func (c *Capture) noteLostEnds() {
 	}
 }
 
-// followOutcomes closes what is due until ctx is done.
-func (c *Capture) followOutcomes(ctx context.Context) {
+// expireOutcomes closes episodes that are due until ctx is done.
+func (c *Capture) expireOutcomes(ctx context.Context) {
 	defer c.outcomes.timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-c.lostEnds:
-			c.doubt()
+			c.requestSweep()
 		case <-c.outcomes.timer.C:
 			c.expire()
 		}
 	}
 }
 
-// doubt requests a check of which processes are gone.
-func (c *Capture) doubt() {
+// requestSweep requests a check of which processes are gone.
+func (c *Capture) requestSweep() {
 	c.busy.Lock()
 	defer c.busy.Unlock()
-	c.outcomes.table.Doubt()
+	c.outcomes.table.RequestSweep()
 	c.outcomes.schedule()
 }
 
-// expire closes what is due, and saves what is to be.
+// expire closes the episodes that are due, and saves the table if that is due.
 func (c *Capture) expire() {
 	start := time.Now()
 	state := c.expireNow(start)
 	if state == nil {
 		return
 	}
-	saved := c.outcomes.save(c.lasting, state) // nobody is to wait for a disk
+	saved := c.outcomes.save(c.lasting, state) // without the lock: nothing should wait for a disk
 	c.busy.Lock()
 	defer c.busy.Unlock()
 	if !saved {
-		c.outcomes.table.Unsaved()
+		c.outcomes.table.SaveFailed()
 	}
 	now := time.Now()
 	c.outcomes.saves = now.Add(max(saveInterval, savePause*now.Sub(start)))
@@ -123,36 +129,36 @@ func (c *Capture) expireNow(now time.Time) (state []byte) {
 	c.outcomes.wakes = time.Time{}
 	c.closeDue()
 	if state = c.outcomes.due(now); state != nil {
-		c.outcomes.saves = now.Add(time.Hour) // not again before this is done
+		c.outcomes.saves = now.Add(time.Hour) // no other save before this one is done
 	}
 	c.outcomes.schedule()
 	return state
 }
 
-// closeDue hands on the outcomes that are due.
+// closeDue passes the outcomes that are due to the handler.
 func (c *Capture) closeDue() {
-	defer c.panics.Contain("finding out what became of a process")
+	defer c.panics.Contain("finding out the outcome of a process")
 	c.outcomes.table.Expire()
 	c.flushOutcomes()
 }
 
-// flushOutcomes hands on outcomes at once. What cannot be handed on any more is the handler's
-// to report.
+// flushOutcomes passes outcomes to the handler and flushes at once. The handler itself reports
+// what it cannot deliver any more.
 func (c *Capture) flushOutcomes() {
 	if c.handOutcomes() == nil {
 		_ = c.handler.Flush() //nolint:errcheck // see above
 	}
 }
 
-// settleOutcomes hands on what is left at the end. A process that can be watched again after a
-// restart has no outcome yet.
+// settleOutcomes passes the remaining outcomes to the handler at the end. A process that can be
+// watched again after a restart has no outcome yet.
 func (c *Capture) settleOutcomes() {
 	if c.outcomes == nil {
 		return
 	}
 	c.busy.Lock()
 	defer c.busy.Unlock()
-	defer c.panics.Contain("finding out what became of a process")
+	defer c.panics.Contain("finding out the outcome of a process")
 	c.outcomes.table.Settle()
 	if !c.outcomes.keep(c.lasting) {
 		c.outcomes.table.Abandon()
@@ -160,18 +166,18 @@ func (c *Capture) settleOutcomes() {
 	c.flushOutcomes()
 }
 
-// outcomes watches the targets of signals. A nil one watches nobody. It is used while the
-// capture is busy.
+// outcomes watches the targets of signals; nil watches none. It is used only while
+// Capture.busy is held.
 type outcomes struct {
 	table *outcome.Table
-	// store keeps the table over a restart; nil if nothing does.
+	// store keeps the table over a restart; nil keeps nothing.
 	store  source.Store
 	logger *zap.Logger
 
-	// timer fires at wakes, when there is something to do.
+	// timer fires at wakes, when something is due.
 	timer *time.Timer
 	wakes time.Time
-	// saves is when the table may be saved again.
+	// saves is the earliest time of the next save.
 	saves time.Time
 }
 
@@ -179,9 +185,9 @@ func newOutcomes(table *outcome.Table, s *Settings) *outcomes {
 	return &outcomes{table: table, store: s.Store, logger: s.Logger, timer: time.NewTimer(0)}
 }
 
-func (o *outcomes) struck(e *kill.Event) {
+func (o *outcomes) signal(e *kill.Event) {
 	if o != nil {
-		o.table.Struck(e)
+		o.table.Signal(e)
 	}
 }
 
@@ -191,12 +197,12 @@ func (o *outcomes) exited(end *kill.End) {
 	}
 }
 
-// take returns the outcomes that have come about.
+// take returns the outcomes since the last call.
 func (o *outcomes) take() []*kill.Event {
 	if o == nil {
 		return nil
 	}
-	return o.table.Take()
+	return o.table.TakeOutcomes()
 }
 
 func (o *outcomes) watched() int64 {
@@ -210,7 +216,7 @@ func (o *outcomes) unwatched() int64 {
 	if o == nil {
 		return 0
 	}
-	return o.table.Dropped()
+	return o.table.Unwatched()
 }
 
 // schedule sets the timer.
@@ -218,7 +224,7 @@ func (o *outcomes) schedule() {
 	if o == nil {
 		return
 	}
-	next := o.table.Next()
+	next := o.table.NextDue()
 	if o.store != nil && o.table.Changed() {
 		if o.saves.IsZero() {
 			o.saves = time.Now().Add(saveInterval)
@@ -233,7 +239,7 @@ func (o *outcomes) schedule() {
 	}
 }
 
-// resume goes on with those who were watched before the restart.
+// resume watches the processes again that were watched before the restart.
 func (o *outcomes) resume(ctx context.Context) {
 	if o.store == nil {
 		return
@@ -248,7 +254,7 @@ func (o *outcomes) resume(ctx context.Context) {
 	}
 }
 
-// due returns what is to be saved now; nil if nothing is.
+// due returns the state to save now; nil if no save is due.
 func (o *outcomes) due(now time.Time) []byte {
 	if o.store == nil || !o.table.Changed() || o.saves.IsZero() || o.saves.After(now) {
 		return nil
@@ -256,7 +262,7 @@ func (o *outcomes) due(now time.Time) []byte {
 	return o.state()
 }
 
-// keep saves the table for after a restart, and reports whether that is done.
+// keep saves the table at the end, and reports whether that worked.
 func (o *outcomes) keep(ctx context.Context) bool {
 	if o.store == nil {
 		return false
@@ -265,7 +271,7 @@ func (o *outcomes) keep(ctx context.Context) bool {
 	return state != nil && o.save(ctx, state)
 }
 
-// state returns what keeps the table over a restart; nil if that cannot be had.
+// state returns the state of the table to store; nil if that failed.
 func (o *outcomes) state() []byte {
 	data, err := o.table.Save()
 	if err != nil {
@@ -274,7 +280,7 @@ func (o *outcomes) state() []byte {
 	return data
 }
 
-// save stores the state of the table. It reports whether that is done.
+// save stores the state of the table, and reports whether that worked.
 func (o *outcomes) save(ctx context.Context, state []byte) bool {
 	err := o.store.Set(ctx, watchedKey, state)
 	if err != nil {

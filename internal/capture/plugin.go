@@ -20,7 +20,7 @@ func (p Plugin) Candidate(name string) Candidate {
 	return Candidate{Name: name, make: func(c *Capture, k *Candidate) source.Source {
 		return pluginsource.New(pluginsource.Settings{
 			Path: p.Path, Correlation: c.correlation(k), Panics: c.panics, Counts: &c.counts,
-			Logger: c.settings.Logger, Tampered: c.suspect, Health: c.settings.Health,
+			Logger: c.settings.Logger, Tampered: c.requestRulesCheck, Health: c.settings.Health,
 		})
 	}}
 }

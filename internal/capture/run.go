@@ -15,34 +15,33 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
-// Handler takes what was captured, one call after the other. An error of Signal, Outcome or
-// Flush says that nothing more can be taken, as the program is shutting down.
+// Handler takes what was captured, one call at a time. If Signal, Outcome or Flush returns an
+// error, it takes nothing more because the program is shutting down.
 type Handler interface {
-	// Wants reports whether an event is wanted. What becomes of its targets is found out only
-	// then.
+	// Wants reports whether an event is wanted. Outcomes are reported only for targets of
+	// wanted events.
 	Wants(e *kill.Event) bool
-	// Signal takes an event that is wanted: a signal, a death that the kernel reports, or
-	// something that blinds the monitor. Its targets have the spans that they belong to.
+	// Signal takes a wanted event: a signal, a death that the kernel reports, or something
+	// that blinds the monitor. The spans of its targets are set.
 	Signal(e *kill.Event) error
-	// Outcome takes what became of a target (kill.KindOutcome), or of all targets of one call
-	// (kill.KindCall).
+	// Outcome takes the outcome of one target (kill.KindOutcome), or of all targets of one
+	// call (kill.KindCall).
 	Outcome(e *kill.Event) error
-	// Flush is called after each batch. Once it has returned nil, a source may forget what is
-	// in it.
+	// Flush is called after each batch. Once it returns nil, a source may forget the batch.
 	Flush() error
 }
 
-// Run hands to the handler what happens until ctx is done, and then what is left. It is called
-// once.
+// Run passes what happens to the handler until ctx is done, and then what is left. It is
+// called once.
 func (c *Capture) Run(ctx context.Context, handler Handler) {
 	c.handler = handler
 	var producing, tracking sync.WaitGroup
 	if c.outcomes != nil {
-		c.outcomes.resume(ctx)
+		c.resumeOutcomes(ctx)
 		if c.exits != nil {
 			c.watchExits(ctx, &producing)
 		}
-		producing.Go(func() { c.followOutcomes(ctx) })
+		producing.Go(func() { c.expireOutcomes(ctx) })
 	}
 	if c.guard != nil {
 		producing.Go(func() { c.runGuard(ctx) })
@@ -56,12 +55,12 @@ func (c *Capture) Run(ctx context.Context, handler Handler) {
 	tracking.Wait()
 }
 
-// prime fills the table of processes, and reports whether it could. Without it, events say
-// less.
+// prime fills the table of processes, and reports whether that worked. Without the table,
+// events describe their processes with fewer attributes.
 func (c *Capture) prime() bool {
 	err := c.processes.Prime()
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) { // as anywhere but on Linux
-		c.settings.Logger.Warn("events will say of processes only what is in the audit records", zap.Error(err))
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) { // it is supported on Linux only
+		c.settings.Logger.Warn("events will describe processes only by what is in the audit records", zap.Error(err))
 	}
 	return err == nil
 }
@@ -80,14 +79,14 @@ func (c *Capture) deliver(seen []source.Observation) error {
 	return err
 }
 
-// observe works on one observation, which is all that a fault costs.
+// observe handles one observation. A panic costs only this observation.
 func (c *Capture) observe(o source.Observation) error {
 	defer c.panics.Contain("working on an event")
 	switch {
 	case o.End != nil:
 		c.outcomes.exited(o.End)
 	case c.wants(o.Event):
-		c.outcomes.struck(o.Event)
+		c.outcomes.signal(o.Event)
 		if err := c.handler.Signal(o.Event); err != nil {
 			return err
 		}
@@ -95,7 +94,7 @@ func (c *Capture) observe(o source.Observation) error {
 	return c.handOutcomes()
 }
 
-// wants reports whether the handler wants an event, and adds what the host knows of its
+// wants reports whether the handler wants an event, and adds what the host knows about its
 // processes.
 func (c *Capture) wants(e *kill.Event) bool {
 	if c.settings.DescribeFirst {
@@ -114,7 +113,7 @@ func (c *Capture) describe(e *kill.Event) {
 	c.users.Fill(e)
 }
 
-// handOutcomes hands on what has become of processes.
+// handOutcomes passes new outcomes to the handler.
 func (c *Capture) handOutcomes() error {
 	for _, e := range c.outcomes.take() {
 		if err := c.handler.Outcome(e); err != nil {
@@ -124,8 +123,8 @@ func (c *Capture) handOutcomes() error {
 	return nil
 }
 
-// watchExits delivers the ends of processes until ctx is done. Seeing them does not wait for
-// the handler: a process ended when it ended.
+// watchExits delivers the ends of processes until ctx is done. A slow handler must not delay
+// the watcher, which takes the time of each end.
 func (c *Capture) watchExits(ctx context.Context, producing *sync.WaitGroup) {
 	ends := queue.New()
 	seen := make(chan struct{})

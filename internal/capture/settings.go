@@ -14,12 +14,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// The defaults of whoever asks for nothing else.
+// The defaults of the receiver and the command.
 const (
 	DefaultRingBuffer    = 4 << 20
 	DefaultReceiveBuffer = 8 << 20
 	DefaultLog           = "/var/log/audit/audit.log"
-	// DefaultKey is the key of our audit rules, and of those in deploy/audit_kill.rules.
+	// DefaultKey is the key of the audit rules that we load, and of those in
+	// deploy/audit_kill.rules.
 	DefaultKey            = "audit_kill"
 	DefaultOutcomeTimeout = 2 * time.Minute
 )
@@ -28,48 +29,48 @@ const (
 type Settings struct {
 	// Candidates are the sources to try. The first that can be opened is used.
 	Candidates []Candidate
-	// Signals are those that the kernel is asked for. Targets and Senders are globs on names
-	// or paths, by which the kernel leaves out processes as far as it can; the Handler has to
-	// look at each event all the same. IncludeFailed asks for signals that were refused.
+	// Signals are the signals that the kernel reports. Targets and Senders are globs on names
+	// or paths that the kernel filters by as far as it can; the Handler still has to check each
+	// event. IncludeFailed adds signals that were refused.
 	Signals          []kill.Signal
 	Targets, Senders []string
 	IncludeFailed    bool
-	// Correlation says how audit records are joined.
+	// Correlation configures how audit records are joined to events.
 	Correlation Correlation
-	// RulesInterval is how often audit rules are checked by themselves: while audit is off,
-	// nothing reports that they are removed. 0 is ten seconds.
+	// RulesInterval is how often audit rules are checked without a reason: while audit is off,
+	// the kernel does not report that they are removed. 0 is ten seconds.
 	RulesInterval time.Duration
-	// OutcomeTimeout is how long after its first fatal signal a process is watched; 0 if
-	// nobody wants to know what becomes of it. Only live sources can tell.
+	// OutcomeTimeout is how long a process is watched after its first fatal signal; 0 watches
+	// none. Only live sources have outcomes.
 	OutcomeTimeout time.Duration
-	// DescribeFirst adds what the host knows to an event before the Handler is asked whether
-	// it wants it, rather than only if it does.
+	// DescribeFirst adds what the host knows about an event's processes before Handler.Wants is
+	// called, not only to wanted events.
 	DescribeFirst bool
 
-	// Host is the one that is watched, Root where its file system is; empty for /.
+	// Host is the host that is monitored, Root where its file system is mounted; empty for /.
 	Host machine.Machine
 	Root string
-	// Store keeps a checkpoint and the processes that are watched over a restart; nil if
-	// nothing does.
+	// Store keeps the checkpoint and the watched processes over a restart; nil keeps nothing.
 	Store source.Store
 	// Conceal returns what may be stored of a command line.
 	Conceal func(commandLine string) string
 
 	Logger *zap.Logger
-	// Warn is told of what a person has to fix, Lost of what may not have been seen, and
-	// Health of trouble that may pass, and with nil that it has passed. All three are called
-	// from any goroutine.
+	// Warn receives problems that a person has to fix, Lost what may have been missed, and
+	// Health failures that may pass, or nil once they have. All three may be called from any
+	// goroutine.
 	Warn   func(*problem.Problem)
 	Lost   func(loss source.Loss, n int64)
 	Health func(error)
 }
 
-// Correlation says how audit records are joined to events.
+// Correlation configures how audit records are joined to events.
 type Correlation struct {
-	// Timeout is how long an event waits for its missing records, MaxPending how many may.
+	// Timeout is how long an event waits for missing records, MaxPending how many events wait
+	// at a time.
 	Timeout    time.Duration
 	MaxPending int
-	// Quiet is how long an event to many waits for more targets; 0 is the default.
+	// Quiet is how long an event with several targets waits for more; 0 is the default.
 	Quiet time.Duration
 	// KeepOriginal keeps the records as they were read.
 	KeepOriginal bool

@@ -12,7 +12,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// BenchmarkOther is the cost of the records of an event that is not ours.
+// BenchmarkOther is the cost of the records of an event of no interest.
 func BenchmarkOther(b *testing.B) {
 	lines := [][]byte{[]byte(other(1)), []byte(title(1))}
 	c := New(Config{Timeout: time.Second, MaxPending: 8192}, func(*kill.Event) { b.Fatal("nothing to emit") })

@@ -11,10 +11,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// addSyscall fills in everything that a SYSCALL record tells.
+// addSyscall fills in everything from a SYSCALL record.
 func (c *Correlator) addSyscall(p *pending, record *auditrecord.Record, called *call) {
 	if p.call != nil {
-		return // the same record twice, as in a log that was copied together
+		return // the same record again, as in a log joined from copies
 	}
 	s, whole := auditrecord.ParseSyscall(record.Fields)
 	p.call = called
@@ -29,7 +29,7 @@ func (c *Correlator) addSignal(p *pending, s *auditrecord.Syscall) {
 	e, called := p.event, p.call
 	e.Syscall = called.name
 	if s.Has(auditrecord.FieldArg0 << called.signal) {
-		// The kernel takes the signal as an int, whatever the register holds.
+		// The kernel uses the signal as an int, whatever the register holds.
 		e.Signal, e.SignalKnown = kill.Signal(int32(uint32(s.Args[called.signal]))), true
 	}
 	e.Scope, e.Requested = scopeOf(called, s)
@@ -56,8 +56,8 @@ func (c *Correlator) addSender(p *pending, s *auditrecord.Syscall) {
 	}
 }
 
-// result reads how the call ended. The two fields that tell must agree; exit
-// is the truth where they do not, since success is derived from it.
+// result returns how the call ended. The two fields that say so must agree; otherwise exit
+// decides, because success is derived from it.
 func (p *pending) result(s *auditrecord.Syscall) kill.Result {
 	exitKnown, successKnown := s.Has(auditrecord.FieldExit), s.Has(auditrecord.FieldSuccess)
 	if exitKnown && successKnown && s.Succeeded == (s.Exit < 0) {
@@ -75,8 +75,8 @@ func (p *pending) result(s *auditrecord.Syscall) kill.Result {
 	return kill.Result{}
 }
 
-// errorName falls back to the value that OpenTelemetry's error.type reserves
-// for an error without a name of its own.
+// errorName falls back to the value that OpenTelemetry's error.type reserves for an error
+// without a name.
 func errorName(errno int) string {
 	if name := auditrecord.ErrorName(errno); name != "" {
 		return name
@@ -91,7 +91,7 @@ func (c *Correlator) keys(p *pending, value []byte) []string {
 	return keys
 }
 
-// splitKeys splits the rule keys, which are untrusted text with 0x01 in between
+// splitKeys splits the rule keys, which are untrusted text separated by 0x01
 // (kernel/auditsc.c, audit_log_key).
 func (c *Correlator) splitKeys(value []byte) (keys []string, whole bool) {
 	text, whole := c.texts.decode(value)
@@ -130,8 +130,7 @@ func (c *Correlator) addTitle(p *pending, record *auditrecord.Record) {
 	p.titled, p.cut = true, p.cut || !whole || !decoded
 }
 
-// abend makes an event of an ANOM_ABEND or SECCOMP record, which stands for
-// itself.
+// abend makes the event of an ANOM_ABEND or SECCOMP record, which is complete by itself.
 func (c *Correlator) abend(record *auditrecord.Record, cause kill.Cause) *kill.Event {
 	v, whole := auditrecord.ParseVictim(record.Fields)
 	if cause == kill.CauseSeccomp && v.Signal == 0 && whole {

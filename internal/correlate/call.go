@@ -8,15 +8,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// call is one of the system calls that matter: those that send a signal, and
-// those by which the audit system is told to change.
+// call is one of the system calls that matter: those that send a signal, and those by which
+// the audit system is changed.
 type call struct {
 	name string
 	// signal is the index of the argument that holds the signal, or noSignal.
 	signal int
 }
 
-// noSignal is for a call that sends none.
+// noSignal marks a call that sends none.
 const noSignal = -1
 
 func knownCalls() []call {
@@ -33,15 +33,15 @@ func knownCalls() []call {
 	}
 }
 
-// callTable finds the calls of one architecture by their number.
+// callTable holds the calls of one architecture by number.
 type callTable [600]*call
 
-// callTables finds the calls of all architectures. Looking them up by
-// name in go-libaudit's tables would cost each SYSCALL record two maps.
+// callTables holds the calls of all architectures. Finding them by name in go-libaudit's
+// tables would cost two map lookups for each SYSCALL record.
 type callTables struct {
 	calls  []call
 	tables map[uint32]*callTable
-	// The architecture seldom changes from one record to the next.
+	// The architecture rarely changes from one record to the next.
 	lastArch  uint32
 	lastTable *callTable
 }
@@ -63,8 +63,8 @@ func (t *callTables) lookup(arch uint32, number int) *call {
 	return t.lastTable[number]
 }
 
-// maxArchitectures bounds the tables; Linux has some forty architectures, a
-// damaged log may name any number.
+// maxArchitectures bounds the tables: Linux has some forty architectures, but a damaged log
+// may name any number.
 const maxArchitectures = 64
 
 func (t *callTables) table(arch uint32) *callTable {
@@ -103,7 +103,7 @@ func fromX32(number int) int {
 	return number
 }
 
-// scopeOf tells whom a call was addressed to, and the pid, thread id or group
+// scopeOf returns what kind of target a call addressed, and the pid, thread id or group
 // that it named, in the sender's pid namespace.
 func scopeOf(c *call, s *auditrecord.Syscall) (kill.Scope, int) {
 	if !s.Has(auditrecord.FieldArg0) {
@@ -123,9 +123,9 @@ func scopeOf(c *call, s *auditrecord.Syscall) (kill.Scope, int) {
 	return kill.ScopeOf(pid)
 }
 
-// pidfdScope reads the flags of pidfd_send_signal (include/uapi/linux/pidfd.h).
-// Without flags the pidfd decides; it stands for a process unless it was opened
-// with PIDFD_THREAD, which the record does not tell.
+// pidfdScope reads the flags of pidfd_send_signal (include/uapi/linux/pidfd.h). Without
+// flags the pidfd decides. It refers to a process unless it was opened with PIDFD_THREAD,
+// which the record does not show.
 func pidfdScope(s *auditrecord.Syscall) kill.Scope {
 	const thread, processGroup = 1, 4
 	switch uint32(s.Args[3]) {

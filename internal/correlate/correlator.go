@@ -13,38 +13,37 @@ import (
 )
 
 const (
-	// quietTime is how long a settled event addressed to many waits for more
-	// targets, if Config.Quiet does not say. auditd writes an event's records in one go,
-	// unless the disk is slow.
+	// quietTime is how long a settled event addressed to many waits for more targets,
+	// unless Config.Quiet is set. auditd writes an event's records in one go, unless the
+	// disk is slow.
 	quietTime = 100 * time.Millisecond
-	// quietRecords is the same while catching up: so many records further on,
-	// nothing belongs to the event any more.
+	// quietRecords is the same while catching up: this many records later, nothing belongs
+	// to the event any more.
 	quietRecords = 4096
-	// maxBytes bounds the memory of all pending events together, however many
-	// targets they have. A kill(-1) on a host with 30,000 processes takes 8 MB.
+	// maxBytes bounds the memory of all pending events together, however many targets they
+	// have. A kill(-1) on a host with 30,000 processes takes 8 MB.
 	maxBytes = 32 << 20
-	// targetBytes is what a target takes, beside its texts.
+	// targetBytes is the size of a target, without its texts.
 	targetBytes = 256
 )
 
 const (
-	// DefaultTimeout is how long missing records are waited for: auditd may be that far
-	// behind.
+	// DefaultTimeout is how long to wait for missing records: auditd may be that late.
 	DefaultTimeout = 2 * time.Second
-	// DefaultMaxPending is how many events wait: kernels before 3.14 leave every one
-	// waiting for the timeout, which makes 4096 signals a second.
+	// DefaultMaxPending is how many events may wait: with kernels before 3.14 each event
+	// waits until the timeout, so that this allows 4096 signals a second.
 	DefaultMaxPending = 8192
 )
 
-// Position is a place in the source's stream of records: it only grows.
+// Position is a place in the source's stream of records. It only grows.
 type Position int64
 
 // Config says how a Correlator works.
 type Config struct {
 	// Timeout is how long an event waits for its missing records.
 	Timeout time.Duration
-	// Quiet is how long an event waits that nothing tells to be complete; 0 means 100 ms.
-	// Targets that come later make an event of their own.
+	// Quiet is how long an event waits if nothing shows that it is complete; 0 means 100
+	// ms. Targets that arrive later become an event of their own.
 	Quiet time.Duration
 	// MaxPending is how many events may wait at once.
 	MaxPending int
@@ -52,18 +51,18 @@ type Config struct {
 	KeepOriginal bool
 	// Source is the value of Event.Source.
 	Source string
-	// Key is that of our audit rules; empty means audit_kill.
+	// Key is the key of the receiver's audit rules; empty means audit_kill.
 	Key string
-	// Executable is the collector's own program, and PID the collector itself if
-	// the records are of now. What they do to the audit system is no tampering.
+	// Executable is the collector's own program. PID is that of the collector, if the
+	// records are live. What these do to the audit system is not tampering.
 	Executable string
 	PID        int
 }
 
 // Counts says what has happened so far.
 type Counts struct {
-	// Incomplete is how many events lacked something, Evicted how many of them
-	// had to make room for others.
+	// Incomplete counts the events that lacked something, Evicted those among them that had
+	// to make room for others.
 	Incomplete, Evicted int64
 }
 
@@ -71,46 +70,45 @@ type Counts struct {
 type Verdict uint8
 
 const (
-	// Taken is a record that was read. It need not belong to an event.
+	// Taken is a record that was used. It need not belong to an event.
 	Taken Verdict = iota
-	// Ignored is a record of no interest, as most records of a log are. Its type alone, or
-	// the event that it belongs to, says so.
+	// Ignored is a record of no interest, as most records of a log are, judging by its type
+	// or by the event that it belongs to.
 	Ignored
-	// NoRecord is what is not an audit record.
+	// NoRecord is anything that is not an audit record.
 	NoRecord
-	// Broken is a record of a call which is so damaged that nobody knows whether the call
+	// Broken is a record of a call that is so damaged that nothing shows whether the call
 	// sent a signal.
 	Broken
 )
 
-// Correlator joins records to events. It is not safe for concurrent use.
+// Correlator joins records into events. It is not safe for concurrent use.
 type Correlator struct {
 	config Config
 	emit   func(*kill.Event)
 	calls  *callTables
 	texts  texts
 	table  table
-	// others are events that are not about signals, done those addressed to
-	// one process that have their target already.
+	// others holds events that are not about signals, done those addressed to one process
+	// that have their target already.
 	others, done recent
 	early        early
 	spans        spans
 	counts       Counts
 	records      int64
-	// passed is what the records of the latest event begin with that was not
-	// about a signal.
+	// passed is how the records begin of the latest event that was not about a signal.
 	passed []byte
-	// latest is the latest time that any record carried, in milliseconds.
+	// latest is the latest time in any record, in milliseconds.
 	latest int64
-	// line is the buffer for messages written as lines.
+	// line is the buffer for messages that are written as lines.
 	line []byte
 
 	lastKey  string
 	lastKeys []string
 }
 
-// New returns a Correlator that hands each event to emit as soon as it is
-// closed. The event is emit's to keep.
+// New returns a Correlator that passes each event to emit as soon as it is closed. emit may
+// keep the event.
 func New(config Config, emit func(*kill.Event)) *Correlator {
 	config.Key = cmp.Or(config.Key, defaultKey)
 	return &Correlator{
@@ -121,9 +119,9 @@ func New(config Config, emit func(*kill.Event)) *Correlator {
 	}
 }
 
-// AddLine takes one line of a log without its line feed, where the line stands and the
-// present time. cut is true if the end of the line is missing. It keeps no reference to
-// the line. Most lines are of no interest: it decides that from the first few bytes.
+// AddLine adds one line of a log, without its line feed. at is where the line stands in the
+// stream, now the current time. cut is true if the end of the line is missing. It keeps no
+// reference to the line. Most lines are of no interest, which their first few bytes show.
 func (c *Correlator) AddLine(line []byte, cut bool, at Position, now time.Time) Verdict {
 	if auditrecord.IsOther(line) {
 		return Ignored
@@ -147,9 +145,9 @@ func (c *Correlator) AddLine(line []byte, cut bool, at Position, now time.Time) 
 	return c.add(&record, line, at, now)
 }
 
-// AddMessage takes one record as the kernel sends it: its type and what follows the type
-// in a log. The other arguments are those of AddLine. It also returns the serial of the
-// record's event, unless it is no record.
+// AddMessage adds one record as the kernel sends it: its type, and what follows the type in
+// a log. The other arguments are those of AddLine. It also returns the serial of the
+// record's event, unless the message is no record.
 func (c *Correlator) AddMessage(t auditrecord.Type, message []byte, cut bool, at Position, now time.Time) (uint32, Verdict) {
 	record, err := auditrecord.ParseMessage(t, nil, message)
 	if err != nil {
@@ -164,7 +162,7 @@ func (c *Correlator) AddMessage(t auditrecord.Type, message []byte, cut bool, at
 	return record.Stamp.Serial, c.add(&record, line, at, now)
 }
 
-// add takes one record and the line that it was read from.
+// add adds one record and the line that it was read from.
 func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, now time.Time) Verdict {
 	verdict := Taken
 	c.records++
@@ -194,7 +192,7 @@ func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, n
 	return verdict
 }
 
-// addCall takes a SYSCALL record. Most of them send no signal.
+// addCall adds a SYSCALL record. Most of these calls send no signal.
 func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Position, now time.Time) Verdict {
 	arch, number, ok := auditrecord.CallOf(record.Fields)
 	called := c.calls.lookup(arch, number)
@@ -215,16 +213,16 @@ func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Positio
 	return Taken
 }
 
-// passes tells at a glance whether a record, as auditrecord.Split returns it,
-// only adds to the event that was last found not to be about a signal, as most
-// records of a log do. It need not be added then.
+// passes checks quickly whether a record, as auditrecord.Split returns it, only adds to the
+// latest event that was found not to be about a signal, as most records of a log do. Then
+// it need not be added.
 func (c *Correlator) passes(t auditrecord.Type, node, message []byte) bool {
 	return t == auditrecord.TypeProctitle && len(c.passed) > 0 && len(node) == 0 && bytes.HasPrefix(message, c.passed)
 }
 
-// reject notes that an event is not about a signal, so that its other records
-// are not taken for those of a signal whose SYSCALL record is missing. It
-// returns what was pending of it, if anything.
+// reject notes that an event is not about a signal, so that its other records are not
+// mistaken for those of a signal whose SYSCALL record is missing. It returns what was
+// pending of the event, if anything.
 func (c *Correlator) reject(record *auditrecord.Record) *pending {
 	c.others.put(record.Stamp, c.texts.plain(record.Node))
 	c.passed = c.passed[:0]
@@ -242,7 +240,7 @@ func (c *Correlator) reject(record *auditrecord.Record) *pending {
 	return p
 }
 
-// addAlone hands on an event that is one record; nil is none.
+// addAlone hands on an event that consists of one record; nil is none.
 func (c *Correlator) addAlone(e *kill.Event, line []byte) {
 	if e == nil {
 		return
@@ -253,7 +251,7 @@ func (c *Correlator) addAlone(e *kill.Event, line []byte) {
 	c.hand(e)
 }
 
-// addRecord adds a record to its event, which it opens if it is the first.
+// addRecord adds a record to its event, and opens the event if the record is its first.
 func (c *Correlator) addRecord(record *auditrecord.Record, called *call, line []byte, at Position, now time.Time) {
 	if record.Type == auditrecord.TypeEOE {
 		if p := c.table.byKey[c.keyOf(record)]; p != nil && (p.call != nil || p.tamper()) {
@@ -296,7 +294,7 @@ func (c *Correlator) gather(record *auditrecord.Record, at Position, now time.Ti
 	return p
 }
 
-// added closes an event if the record that was added is its last.
+// added closes an event if the record just added is its last.
 func (c *Correlator) added(p *pending, record *auditrecord.Record, line []byte) {
 	c.grow(p, len(line))
 	if record.Type != auditrecord.TypeObjPID {
@@ -322,15 +320,15 @@ func (c *Correlator) grow(p *pending, bytes int) {
 	c.table.bytes += bytes
 }
 
-// makeRoom closes events until one more fits.
+// makeRoom closes events until another one fits.
 func (c *Correlator) makeRoom() {
 	for len(c.table.byKey) >= c.config.MaxPending {
 		c.evict()
 	}
 }
 
-// evict closes the oldest settled event, or if there is none the oldest, which
-// is then incomplete.
+// evict closes the oldest settled event or, if there is none, the oldest, which is then
+// incomplete.
 func (c *Correlator) evict() {
 	for p := c.table.oldest; p != nil && c.table.settled > 0; p = p.newer {
 		if p.counted {
@@ -344,8 +342,8 @@ func (c *Correlator) evict() {
 	}
 }
 
-// expireWhileReading closes what is far behind the present record, by the
-// log's own time as well as by the number of records.
+// expireWhileReading closes events that are far behind the current record, by the log's own
+// time as well as by the number of records.
 func (c *Correlator) expireWhileReading() {
 	for p := c.table.oldest; p != nil && c.records-p.record > quietRecords; p = c.table.oldest {
 		if !p.settled() && c.latest-p.key.stamp.Milliseconds <= c.config.Timeout.Milliseconds() {
@@ -355,9 +353,9 @@ func (c *Correlator) expireWhileReading() {
 	}
 }
 
-// Expire closes what has waited long enough. It may only be called when every
-// record that was written up to now has been added. It returns how long the
-// caller may wait before it calls again; 0 if nothing is pending.
+// Expire closes events that have waited long enough. It may be called only once every
+// record written so far has been added. It returns how long the caller may wait before the
+// next call; 0 if nothing is pending.
 func (c *Correlator) Expire(now time.Time) time.Duration {
 	var next time.Duration
 	for p := c.table.oldest; p != nil; {
@@ -376,19 +374,17 @@ func (c *Correlator) Expire(now time.Time) time.Duration {
 	return next
 }
 
-// Lost is to be called when records may have been lost: any event that is
-// pending may lack one.
+// Lost notes that records may have been lost: any pending event may lack one.
 func (c *Correlator) Lost() {
 	for p := c.table.oldest; p != nil; p = p.newer {
 		p.cut = true
 	}
 }
 
-// SetSource changes the value of Event.Source for the events that begin from
-// now on.
+// SetSource changes the value of Event.Source for the events that begin from now on.
 func (c *Correlator) SetSource(name string) { c.config.Source = name }
 
-// Flush closes everything, as at the end of a log that nobody writes to.
+// Flush closes every event, for instance at the end of a log that is no longer written to.
 func (c *Correlator) Flush() {
 	for c.table.oldest != nil {
 		c.close(c.table.oldest, false)
@@ -399,7 +395,7 @@ func (c *Correlator) close(p *pending, evicted bool) {
 	c.table.remove(p)
 	c.spans.add(p, c.table.oldest)
 	if p.call == nil && len(p.event.Targets) == 0 && !p.tamper() {
-		return // a command line alone, of an event that was none of ours
+		return // only a command line, of an event of no interest
 	}
 	if p.tamper() || p.whole() && len(p.event.Targets) > 0 {
 		c.done.put(p.key.stamp, p.event.Audit.Node)
@@ -411,7 +407,7 @@ func (c *Correlator) close(p *pending, evicted bool) {
 		more.apply(&other)
 		c.hand(&other)
 	}
-	c.hand(e) // last, since it is no longer ours
+	c.hand(e) // last, because emit may keep it
 }
 
 func (c *Correlator) hand(e *kill.Event) {
@@ -431,8 +427,8 @@ func (c *Correlator) keyOf(record *auditrecord.Record) key {
 // Pending returns how many events wait for records.
 func (c *Correlator) Pending() int { return len(c.table.byKey) }
 
-// Oldest returns the time of the event that waits for records the longest; false if none
-// does. What has been emitted may be put in order up to there.
+// Oldest returns the time of the event that has been waiting for records the longest; false
+// if none is waiting. Emitted events may be sorted up to that time.
 func (c *Correlator) Oldest() (time.Time, bool) {
 	if c.table.oldest == nil {
 		return time.Time{}, false
@@ -443,12 +439,12 @@ func (c *Correlator) Oldest() (time.Time, bool) {
 // Counts returns what has happened since New.
 func (c *Correlator) Counts() Counts { return c.counts }
 
-// Safe returns the latest position not beyond end from which reading may start
-// again without losing a record of an event that has not been emitted, or
-// seeing only a part of one that has.
+// Safe returns the latest position not beyond end from which reading may start again
+// without losing a record of an event that has not been emitted, or seeing only a part of
+// an event that has been.
 func (c *Correlator) Safe(end Position) Position { return c.spans.safe(c.table.oldest, end) }
 
-// recent remembers the latest events of which further records mean nothing.
+// recent remembers the latest events whose further records do not matter.
 type recent [1024]struct {
 	used  bool
 	stamp auditrecord.Stamp
@@ -465,7 +461,7 @@ func (r *recent) has(record *auditrecord.Record) bool {
 	return slot.used && slot.stamp == record.Stamp && slot.node == string(record.Node)
 }
 
-// remove is for an event that comes once more, as in two logs put together.
+// remove is for an event that appears again, as in two logs that were joined.
 func (r *recent) remove(record *auditrecord.Record) {
 	if r.has(record) {
 		r[record.Stamp.Serial%uint32(len(r))].used = false

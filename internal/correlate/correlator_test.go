@@ -186,8 +186,8 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
-// rt_sigqueueinfo and pidfd_send_signal may be refused before the kernel has
-// looked for the target, so that none is missing.
+// rt_sigqueueinfo and pidfd_send_signal may be refused before the kernel has searched for the
+// target, so that none is missing.
 func TestRefusedBeforeLookup(t *testing.T) {
 	t.Parallel()
 	for name, number := range map[string]string{"rt_sigqueueinfo": "129", "pidfd_send_signal": "424"} {
@@ -226,8 +226,7 @@ func TestNotOurs(t *testing.T) {
 	}
 }
 
-// A record that only adds to an event that is not ours is passed by, unless it
-// can stand for itself.
+// A record that only adds to an event of no interest is skipped, unless it can be an event by itself.
 func TestPasses(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -287,7 +286,7 @@ func TestAddMessage(t *testing.T) {
 	assert.Equal(t, target(6, 100), e.Targets[0].Original)
 }
 
-// The serial restarts at boot and other hosts have serials of their own.
+// The serial restarts at boot, and other hosts have serials of their own.
 func TestSameSerial(t *testing.T) {
 	t.Parallel()
 	later := func(line string) string { return strings.Replace(line, "audit(1450214919", "audit(1450299999", 1) }
@@ -376,8 +375,8 @@ func TestEviction(t *testing.T) {
 	})
 }
 
-// While catching up, the clock says nothing: a paused reader must not close
-// what it has not read yet.
+// While catching up, the clock shows nothing: a paused reader must not close events whose records
+// it has not read yet.
 func TestCatchingUp(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -397,8 +396,8 @@ func TestCatchingUp(t *testing.T) {
 	assert.True(t, b.only(t).Complete)
 }
 
-// A log may come from several hosts, whose clocks differ, or the clock be set
-// back. Neither closes an event before its records have come.
+// A log may come from several hosts whose clocks differ, or the clock may be set back. Neither
+// closes an event before its records have arrived.
 func TestClocksThatDiffer(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -409,7 +408,7 @@ func TestClocksThatDiffer(t *testing.T) {
 	assert.Len(t, b.take(), 2000)
 }
 
-// The same lines twice, as of two logs put together, change nothing.
+// The same lines twice, as in two joined logs, change nothing.
 func TestRepeatedRecords(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -420,8 +419,7 @@ func TestRepeatedRecords(t *testing.T) {
 	assert.Equal(t, 2, e.TargetCount)
 }
 
-// Records that come once more after their event was closed are no other event;
-// a whole event that comes once more is.
+// Records that appear again after their event was closed are not another event; a whole event that appears again is.
 func TestRepeatedAfterClosing(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -434,7 +432,7 @@ func TestRepeatedAfterClosing(t *testing.T) {
 	assert.True(t, b.only(t).Complete)
 }
 
-// A text may be very long; it counts as well.
+// A text may be very long; it counts, too.
 func TestMemoryOfLongRecords(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -445,7 +443,7 @@ func TestMemoryOfLongRecords(t *testing.T) {
 	assert.Less(t, b.Pending(), 1000)
 }
 
-// A target that comes after its event was closed is not kept to ourselves.
+// A target that arrives after its event was closed is emitted nevertheless.
 func TestLateTarget(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})

@@ -17,8 +17,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// FuzzCorrelator feeds any lines in any order. Nothing may panic or grow, and
-// the safe position may never pass what is pending.
+// FuzzCorrelator feeds any lines in any order. Nothing may panic or grow, and the safe position may
+// never pass a pending event.
 func FuzzCorrelator(f *testing.F) {
 	for _, name := range []string{"seed.log", "variants.log", "tamper.log"} {
 		log, err := os.ReadFile("../../testdata/" + name)

@@ -15,7 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// bench is a correlator with what it has emitted, fed with lines.
+// bench is a correlator that is fed with lines, and what it has emitted.
 type bench struct {
 	*Correlator
 	events   []*kill.Event
@@ -50,7 +50,7 @@ func (b *bench) take() []*kill.Event {
 	return events
 }
 
-// only returns the one event that was emitted.
+// only returns the event that was emitted, which must be the only one.
 func (b *bench) only(t *testing.T) *kill.Event {
 	t.Helper()
 	events := b.take()

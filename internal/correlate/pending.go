@@ -12,34 +12,34 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// key identifies an event. The serial alone does not, since it restarts at
-// boot, nor do time and serial where several hosts write into one log.
+// key identifies an event. The serial alone does not, because it restarts at boot; nor do
+// time and serial together if several hosts write into one log.
 type key struct {
 	node  string
 	stamp auditrecord.Stamp
 }
 
-// pending is an event of which more records may come.
+// pending is an event that more records may arrive for.
 type pending struct {
 	key   key
 	event *kill.Event
-	// call is nil until the SYSCALL record has come.
+	// call is nil until the SYSCALL record has arrived.
 	call   *call
 	titled bool
 	// cut is true if a record of the event was incomplete or contradictory.
 	cut      bool
 	original []byte
-	// also is what else was done to the audit system by the same call.
+	// also is what else the same call did to the audit system.
 	also []tampering
-	// counted is true once it was settled and counted as such.
+	// counted is true once the event has been counted as settled.
 	counted bool
 	// bytes is roughly how much memory the event holds.
 	bytes int
 
-	// first and last are where its records stand in the log.
+	// first and last are the positions of its first and last record in the log.
 	first, last Position
-	// record counts the records given to the correlator up to the last one of
-	// this event; touched is the time that it came.
+	// record is the number of records that the correlator had received up to the last one
+	// of this event; touched is when that arrived.
 	record  int64
 	touched time.Time
 
@@ -49,9 +49,9 @@ type pending struct {
 // tamper reports whether the event is about the audit system, not a signal.
 func (p *pending) tamper() bool { return p.event.Kind == kill.KindTamper }
 
-// settled reports whether nothing more has to come. More may, if the call was
-// addressed to many, or if it changed the audit system: the kernel does not
-// always tell who did.
+// settled reports whether the event needs nothing more. More may still arrive if the call
+// was addressed to many, or if it changed the audit system: the kernel does not always
+// record who did that.
 func (p *pending) settled() bool {
 	switch {
 	case p.tamper():
@@ -62,7 +62,7 @@ func (p *pending) settled() bool {
 	return len(p.event.Targets) > 0 || p.single() && p.nobody()
 }
 
-// whole reports whether nothing more can come.
+// whole reports whether nothing more can arrive.
 func (p *pending) whole() bool {
 	if p.tamper() {
 		return p.call != nil && p.titled
@@ -70,12 +70,11 @@ func (p *pending) whole() bool {
 	return p.settled() && p.single()
 }
 
-// single reports whether there can be no more targets than one.
+// single reports whether there can be at most one target.
 func (p *pending) single() bool { return p.event.Scope.Single() }
 
-// nobody reports whether the call failed because there is no such target, so
-// that none will be named. Other errors may come before or after the kernel has
-// found it.
+// nobody reports whether the call failed because there is no such target, so that no record
+// will name one. Other errors may come before or after the kernel has found the target.
 func (p *pending) nobody() bool {
 	switch p.event.Result.Error {
 	case "ESRCH", "EINVAL", "EBADF":
@@ -84,10 +83,9 @@ func (p *pending) nobody() bool {
 	return false
 }
 
-// targetExpected reports whether the kernel must have written an OBJ_PID: it
-// does once it has found a process and before it checks the right to signal it
-// (kernel/signal.c, check_kill_permission). The calls that carry a siginfo
-// may be refused with EPERM before that.
+// targetExpected reports whether the kernel must have written an OBJ_PID record. It does so
+// once it has found a process, before it checks the right to signal it (kernel/signal.c,
+// check_kill_permission). The calls with a siginfo may be refused with EPERM before that.
 func (p *pending) targetExpected() bool {
 	r := p.event.Result
 	if r.Succeeded() {
@@ -96,11 +94,11 @@ func (p *pending) targetExpected() bool {
 	return r.Error == "EAGAIN" || r.Error == "EPERM" && (p.call.name == "kill" || p.call.name == "tkill" || p.call.name == "tgkill")
 }
 
-// finish completes the event when no more records are awaited.
+// finish completes the event once no more records are awaited.
 func (p *pending) finish(evicted bool) *kill.Event {
 	e := p.event
-	// The order in which the kernel names the targets means nothing (newest
-	// chunk first); sorted, an event is the same however it was read.
+	// The order in which the kernel names the targets means nothing (newest chunk first).
+	// Sorted, the event is the same however it was read.
 	slices.SortStableFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.Targets = slices.CompactFunc(e.Targets, func(a, b kill.Process) bool { return a.PID == b.PID })
 	lost := !p.tamper() && (p.call == nil || len(e.Targets) == 0 && p.targetExpected())
@@ -117,11 +115,10 @@ type table struct {
 	byKey          map[key]*pending
 	oldest, newest *pending
 	bytes          int
-	// anonymous counts those without a SYSCALL record yet, settled those that
-	// need nothing more, though more may come, tampers those that are about the
-	// audit system.
+	// anonymous counts the events without a SYSCALL record so far, settled those that need
+	// nothing more, though more may arrive, tampers those about the audit system.
 	anonymous, settled, tampers int
-	// free is one that was closed, to be used again.
+	// free is a closed event that can be reused.
 	free *pending
 }
 

@@ -8,22 +8,21 @@ import (
 	"slices"
 )
 
-// span is from the first to the last record of a closed event.
+// span reaches from the first to the last record of a closed event.
 type span struct{ first, last Position }
 
-// spans remembers where closed events lie, as long as reading may have to start
-// again inside one of them: an event that was emitted must then be seen either
-// whole or not at all.
+// spans remembers where closed events lie for as long as reading may have to start again
+// inside one of them: an emitted event must then be seen either whole or not at all.
 type spans struct{ closed []span }
 
-// maxSpans bounds the memory. Beyond it neighbors are taken together, which
-// only means that more is read again than needed.
+// maxSpans bounds the memory. Beyond it neighbors are merged, which only means that more
+// than necessary is read again.
 const maxSpans = 1024
 
 // add remembers a closed event. oldest is the first event still pending.
 func (s *spans) add(p, oldest *pending) {
 	if oldest == nil {
-		// Nothing is pending, so that nothing before this point matters again.
+		// Nothing is pending, so nothing before this point matters any more.
 		s.closed = s.closed[:0]
 		return
 	}
@@ -35,8 +34,8 @@ func (s *spans) add(p, oldest *pending) {
 	}
 }
 
-// safe returns the latest position from which nothing would be lost or seen in
-// part, or end if nothing is pending.
+// safe returns the latest position from which nothing would be lost or seen in part, or end
+// if nothing is pending.
 func (s *spans) safe(oldest *pending, end Position) Position {
 	if oldest == nil {
 		return end
@@ -51,8 +50,8 @@ func (s *spans) safe(oldest *pending, end Position) Position {
 	return at
 }
 
-// shrink drops what lies before the safe position and takes neighbors
-// together until half of the room is free.
+// shrink drops the spans before the safe position and merges neighbors until half of the
+// room is free.
 func (s *spans) shrink(safe Position) {
 	s.closed = slices.DeleteFunc(s.closed, func(closed span) bool { return closed.last < safe })
 	slices.SortFunc(s.closed, func(a, b span) int { return cmp.Compare(a.first, b.first) })

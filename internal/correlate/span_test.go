@@ -36,8 +36,8 @@ func TestSafe(t *testing.T) {
 	assert.Equal(t, b.position, b.Safe(b.position))
 }
 
-// However records are interleaved, whoever starts again at the safe position
-// sees each event that was not emitted, and each other one whole or not at all.
+// However records are interleaved, reading again from the safe position finds each event that was
+// not emitted, and each other event whole or not at all.
 func TestSafeAlways(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(10) {
@@ -78,8 +78,7 @@ func checkRestart(t *testing.T, read, stream []string, safe, emitted int) {
 	require.GreaterOrEqual(t, len(again.events)+emitted, strings.Count(strings.Join(stream, "\n"), "type=OBJ_PID"))
 }
 
-// interleaved makes a stream of whole events whose records are mixed with
-// those of their neighbors.
+// interleaved makes a stream of whole events whose records are mixed with those of their neighbors.
 func interleaved(random *rand.Rand, records int) []string {
 	var stream []string
 	open := map[int][]string{}

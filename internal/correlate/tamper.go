@@ -12,13 +12,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// defaultKey is the key of our rules unless the configuration names another.
+// defaultKey is the key of the receiver's rules unless the configuration names another.
 const defaultKey = "audit_kill"
 
 // otherCall stands for any call by which the audit system may be changed.
 var otherCall = call{signal: noSignal}
 
-// tampering is one thing that was done to the audit system, or tried.
+// tampering is one thing that was done to the audit system, or attempted.
 type tampering struct {
 	action kill.TamperAction
 	result kill.Result
@@ -28,7 +28,7 @@ type tampering struct {
 	daemon int
 }
 
-// addChange takes a CONFIG_CHANGE record. Most of them blind nobody.
+// addChange adds a CONFIG_CHANGE record. Most of these blind nothing.
 func (c *Correlator) addChange(record *auditrecord.Record, line []byte, at Position, now time.Time) {
 	change, whole := auditrecord.ParseChange(record.Fields)
 	whole = whole && !record.Cut
@@ -54,8 +54,8 @@ func (c *Correlator) addChange(record *auditrecord.Record, line []byte, at Posit
 	c.added(p, record, line)
 }
 
-// tamperingOf tells what a change does to the monitor. The action is empty if
-// it does nothing.
+// tamperingOf returns what a change does to the monitor. The action is empty if it does
+// nothing.
 func (c *Correlator) tamperingOf(change *auditrecord.Change, whole bool) tampering {
 	const off, locked = 0, 2
 	if change.RemovesRule() {
@@ -75,8 +75,8 @@ func (c *Correlator) tamperingOf(change *auditrecord.Change, whole bool) tamperi
 	return tampering{}
 }
 
-// removal tells whether a rule that was removed is ours. It may be if the key is
-// lost, or if the kernel does not tell it, as while the configuration is locked.
+// removal decides whether a removed rule is one of the receiver's. It may be if the key is
+// lost, or if the kernel does not record the key, as while the configuration is locked.
 func (c *Correlator) removal(change *auditrecord.Change, whole bool) tampering {
 	keys, keysWhole := c.splitKeys(change.Key)
 	if !keysWhole {
@@ -95,9 +95,9 @@ func (c *Correlator) removal(change *auditrecord.Change, whole bool) tampering {
 	return tampering{}
 }
 
-// resultOf tells how a change ended. The record has no error; it is named where
-// the kernel has only one reason to refuse that change (kernel/audit.c,
-// audit_do_config_change and audit_receive_msg).
+// resultOf returns how a change ended. The record has no error; it is named where the
+// kernel has only one reason to refuse that change (kernel/audit.c, audit_do_config_change
+// and audit_receive_msg).
 func resultOf(change *auditrecord.Change, errorName string) kill.Result {
 	switch {
 	case !change.DoneKnown:
@@ -120,14 +120,14 @@ func (t tampering) apply(e *kill.Event) {
 	}
 	e.AddTarget().PID = t.daemon
 	if e.Sender.PID == 0 && t.result.Succeeded() {
-		// Only the daemon itself may sign off, and the kernel writes no SYSCALL
-		// record of a daemon's calls (kernel/audit.c, auditd_test_task).
+		// Only the daemon itself may unregister, and the kernel writes no SYSCALL record
+		// for a daemon's calls (kernel/audit.c, auditd_test_task).
 		e.Sender.PID = t.daemon
 	}
 }
 
-// addChanger fills in what the record itself tells of who made the change. A
-// SYSCALL record, which older kernels do not write, tells more.
+// addChanger fills in what the record itself says about who made the change. A SYSCALL
+// record, which older kernels do not write, says more.
 func (c *Correlator) addChanger(e *kill.Event, change *auditrecord.Change) {
 	e.Audit.Subject = c.texts.plain(change.Subject)
 	e.Sender.PID = change.PID
@@ -137,8 +137,8 @@ func (c *Correlator) addChanger(e *kill.Event, change *auditrecord.Change) {
 	e.Sender.Label = e.Audit.Subject
 }
 
-// daemonEnd makes an event of a DAEMON_END record, which stands for itself:
-// auditd writes it when it is told to stop, and by whom.
+// daemonEnd makes the event of a DAEMON_END record, which is complete by itself: auditd
+// writes it when it is stopped, and by whom.
 func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
 	change, whole := auditrecord.ParseChange(record.Fields)
 	e := c.newEvent(kill.KindTamper, record)
@@ -146,8 +146,8 @@ func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
 	// Its uid is the owner of the sender's folder in /proc, the effective user.
 	e.Sender.User, e.Sender.RealUser = e.Sender.RealUser, kill.User{}
 	if change.AUID == 0 && !e.Sender.Session.Known {
-		// Its auid is the login user, or the user if there was no login
-		// (kernel/audit.c, audit_signal_info). Of root nothing tells which.
+		// Its auid is the login user, or the user if there was no login (kernel/audit.c,
+		// audit_signal_info). For root the record does not show which.
 		e.Sender.Login = kill.User{}
 	}
 	e.Tamper = &kill.Tamper{Action: kill.TamperDaemonStopped}
@@ -156,11 +156,11 @@ func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
 	return e
 }
 
-// byUs reports whether it was the collector itself that changed the audit
-// system, as it does when it starts and stops. Nobody else is excused, not even the
-// companion with the same key, whose part anybody could play; nor is a sender that
-// is not known, as of what the audit daemon does the kernel writes no SYSCALL
-// record. Different keys keep programs of ours apart.
+// byUs reports whether the collector itself changed the audit system, as it does when it
+// starts and stops. Nothing else is excused: not a companion with the same key, because any
+// program could pretend to be that, and not an unknown sender, because the kernel writes no
+// SYSCALL record for what the audit daemon does. Several of these programs on one host need
+// different keys.
 func (c *Correlator) byUs(sender *kill.Process) bool {
 	if c.config.PID != 0 && sender.PID == c.config.PID {
 		return true
@@ -179,14 +179,13 @@ func (c *Correlator) ofTamper(record *auditrecord.Record) bool {
 	return p != nil && p.tamper()
 }
 
-// early holds the latest calls by which somebody may have changed the audit
-// system, for a log in which the record of the change comes behind the call.
-// The kernel writes it before.
+// early holds the latest calls that may have changed the audit system, for logs in which
+// the record of the change follows that of the call. The kernel writes it before.
 type early [16]*pending
 
 func (e *early) slot(stamp auditrecord.Stamp) **pending { return &e[stamp.Serial%uint32(len(e))] }
 
-// remember keeps a call. p is what has come of its event already, if anything.
+// remember keeps a call. p is what has already arrived of its event, or nil.
 func (c *Correlator) remember(p *pending, record *auditrecord.Record, called *call, line []byte) {
 	slot := c.early.slot(record.Stamp)
 	if p == nil {
@@ -196,11 +195,11 @@ func (c *Correlator) remember(p *pending, record *auditrecord.Record, called *ca
 	c.addSyscall(p, record, called)
 	c.keepOriginal(p, line)
 	*slot = p
-	// Its command line must not be passed by.
+	// The event's command line must not be skipped.
 	c.passed = c.passed[:0]
 }
 
-// rememberTitle adds a command line to a call that was remembered.
+// rememberTitle adds a command line to a remembered call.
 func (c *Correlator) rememberTitle(record *auditrecord.Record, line []byte) {
 	if p := *c.early.slot(record.Stamp); p != nil && record.Type == auditrecord.TypeProctitle && p.key == c.keyOf(record) {
 		p.cut = p.cut || record.Cut
@@ -209,7 +208,7 @@ func (c *Correlator) rememberTitle(record *auditrecord.Record, line []byte) {
 	}
 }
 
-// adopt makes a call that was remembered a pending event.
+// adopt makes a remembered call a pending event.
 func (c *Correlator) adopt(record *auditrecord.Record, at Position) {
 	slot := c.early.slot(record.Stamp)
 	p := *slot
@@ -219,7 +218,7 @@ func (c *Correlator) adopt(record *auditrecord.Record, at Position) {
 	*slot = nil
 	c.others.remove(record)
 	c.makeRoom()
-	// Reading never starts again before the record that comes first now.
+	// Reading never starts again before the record that is now the first.
 	p.first = at
 	c.table.add(p)
 }

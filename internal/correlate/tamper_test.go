@@ -22,7 +22,7 @@ func change(n int, what string) string {
 	return fmt.Sprintf("type=CONFIG_CHANGE msg=%s: auid=1000 ses=1 subj=unconfined %s", stamp(n), what)
 }
 
-// changer makes the SYSCALL record that belongs to one.
+// changer makes the SYSCALL record that belongs to it.
 func changer(n int) string {
 	line := strings.Replace(syscall(n, "3", "7ffe84e565a0"), "syscall=62", "syscall=44", 1)
 	return strings.NewReplacer("killer", "auditctl", `"audit_kill"`, "(null)").Replace(line)
@@ -56,11 +56,10 @@ func tampers(events []*kill.Event) []string {
 	return all
 }
 
-// The recording is auditd's log of auditctl -d as user 33, of the same again
-// when the rule is gone, auditctl -D, a program that signs off somebody else's
-// daemon, one that turns auditing off, auditctl -e 0, and SIGTERM for auditd,
-// first from a process of user 33 that is gone at once, then from one that
-// stays. Between them rules are added and auditing is turned on, which is no
+// The recording is auditd's log of auditctl -d as user 33, of the same again when the rule is gone,
+// auditctl -D, a program that unregisters another program's daemon, one that turns auditing off,
+// auditctl -e 0, and SIGTERM for auditd, first from a process of user 33 that ends at once, then
+// from one that stays. Between them rules are added and auditing is turned on, which is not
 // tampering.
 func TestTamperLog(t *testing.T) {
 	t.Parallel()
@@ -79,8 +78,8 @@ func TestTamperLog(t *testing.T) {
 	}, tampers(b.take()))
 }
 
-// The same as the kernel told it a multicast listener. Of the end of a daemon
-// it says only that the daemon signed off.
+// The same as a multicast listener receives it from the kernel. About the end of a daemon the
+// kernel says only that the daemon unregistered.
 func TestTamperMulticast(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{Source: "audit_multicast"})
@@ -257,8 +256,7 @@ func TestTamperClosing(t *testing.T) {
 	}
 }
 
-// Programs talk over sockets all the time; where such calls are audited, they
-// must not fill the table.
+// Programs use sockets all the time; where such calls are audited, they must not fill the table.
 func TestCallsThatChangeNothing(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{MaxPending: 4})
@@ -271,7 +269,7 @@ func TestCallsThatChangeNothing(t *testing.T) {
 	assert.Zero(t, b.Counts())
 }
 
-// Several changes may be asked for in one call. None is lost.
+// One call may request several changes. None is lost.
 func TestTamperTwofold(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
@@ -317,7 +315,7 @@ func TestTamperByUs(t *testing.T) {
 	}
 }
 
-// A source that has missed something cannot know of what.
+// A source that has missed something cannot know what.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})

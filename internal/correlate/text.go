@@ -10,23 +10,22 @@ import (
 )
 
 const (
-	// maxTexts bounds how many texts are remembered. A host's programs, users
-	// and labels are few; the bound only holds off a log full of nonsense.
+	// maxTexts bounds how many texts are remembered. A host has few programs, users and
+	// labels; the bound matters only for a log full of nonsense.
 	maxTexts = 4096
 	// maxTextLength is the longest text worth remembering.
 	maxTextLength = 256
 )
 
-// texts decodes the text fields of records and remembers the result, since
-// the same few commands, paths and users come again and again.
+// texts decodes the text fields of records and remembers the result, because the same few
+// commands, paths and users recur.
 type texts struct {
-	// decoded are untrusted fields, plainly those that are never encoded.
+	// decoded holds untrusted fields, plainly those that are never encoded.
 	decoded, plainly memory
 	buffer           []byte
 }
 
-// decode returns the text of an untrusted field. It reports false if the value
-// was cut short.
+// decode returns the text of an untrusted field, and false if the value was cut short.
 func (t *texts) decode(value []byte) (string, bool) {
 	if len(value) == 0 {
 		return "", true
@@ -41,15 +40,15 @@ func (t *texts) decode(value []byte) (string, bool) {
 	return text, whole
 }
 
-// once is decode for texts that seldom come twice, such as command lines.
+// once is decode for texts that rarely recur, such as command lines.
 func (t *texts) once(value []byte) (string, bool) {
 	decoded, whole := auditrecord.Decode(t.buffer[:0], value)
 	t.buffer = decoded
 	return string(decoded), whole
 }
 
-// plain returns the text of a field that the kernel never encodes. A question
-// mark is what it writes for a label if there are several, or none.
+// plain returns the text of a field that the kernel never encodes. For a label it writes a
+// question mark if there are several labels, or none.
 func (t *texts) plain(value []byte) string {
 	if text, ok := t.plainly.texts[string(value)]; ok {
 		return text
@@ -63,8 +62,8 @@ func (t *texts) plain(value []byte) string {
 	return text
 }
 
-// userName returns the name out of auditd's interpretation of a user id; empty
-// if auditd did not know it.
+// userName returns the name in auditd's interpretation of a user id; empty if auditd did
+// not know it.
 func (t *texts) userName(value []byte) string {
 	name := t.plain(value)
 	if name == "unset" || strings.HasPrefix(name, "unknown(") {
@@ -73,9 +72,9 @@ func (t *texts) userName(value []byte) string {
 	return name
 }
 
-// memory holds the texts of values that came before. It forgets all of them
-// when there are too many. A map can be asked with bytes; hashicorp/golang-lru would
-// make a string of them first, for each field of each record.
+// memory holds the texts of earlier values. It forgets all of them when there are too many.
+// A map can be searched with bytes; hashicorp/golang-lru would first make a string of them,
+// for each field of each record.
 type memory struct{ texts map[string]string }
 
 func (m *memory) keep(value []byte, text string) {

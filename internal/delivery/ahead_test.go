@@ -17,7 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// A live source goes on while the next consumer takes its time, but not far ahead.
+// A live source goes on while the next consumer is slow, but not far ahead.
 func TestDeliverAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -46,7 +46,7 @@ func TestDeliverAhead(t *testing.T) {
 	})
 }
 
-// What is ahead at shutdown is handed on, unless the consumer does not take it.
+// What is ahead at shutdown is delivered, unless the consumer does not take it.
 func TestDeliverAheadAtShutdown(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -57,7 +57,7 @@ func TestDeliverAheadAtShutdown(t *testing.T) {
 		second := make(chan error, 1)
 		go func() { second <- f.deliver([]*kill.Event{signal(2)}) }()
 		synctest.Wait()
-		assert.Empty(t, second, "the first is tried again for ever")
+		assert.Empty(t, second, "the first is retried for ever")
 		f.stop()
 		require.NoError(t, <-second)
 		f.Close()
@@ -70,7 +70,7 @@ func TestDeliverAheadAtShutdown(t *testing.T) {
 func TestDeliverAheadIsInterrupted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		f := newFixture(t, stub.Answering(nil), ahead) // and nobody hands on
+		f := newFixture(t, stub.Answering(nil), ahead) // and Run is not called
 		f.interrupt()
 		require.ErrorIs(t, f.deliver([]*kill.Event{signal(1)}), errStopping)
 	})

@@ -1,9 +1,9 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package delivery turns what was captured into telemetry and hands it on until it is taken:
-// it converts, retries what a consumer refuses for a while, gives up what it refuses for good,
-// and only then lets the source forget it.
+// Package delivery converts what was captured into telemetry, and delivers it to the next
+// consumers. It retries what a consumer refuses for the moment, drops what it refuses for
+// good, and only then lets the source forget it.
 package delivery
 
 import (
@@ -24,18 +24,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// maxRecords is how many log records are handed on at once at most. One event may strike
-// every process of a host.
+// maxRecords is how many log records are delivered at a time. One event may have every process
+// of a host as a target.
 const maxRecords = 512
 
-// Settings say where telemetry goes, and how.
+// Settings say where to deliver telemetry, and how.
 type Settings struct {
 	// Logs and Traces are the next consumers; nil if there is no pipeline of the kind.
 	Logs   consumer.Logs
 	Traces consumer.Traces
 	// Wants is the filter.
 	Wants func(e *kill.Event) bool
-	// Ahead has Flush return while log records are still being handed on. It is for sources
+	// Ahead lets Flush return while log records are still being delivered. It is for sources
 	// that could not read them again anyway.
 	Ahead bool
 
@@ -47,18 +47,18 @@ type Settings struct {
 	Health    *Health
 }
 
-// Delivery converts events and hands them to the next consumers. It implements
+// Delivery converts events and delivers them to the next consumers. It implements
 // capture.Handler.
 type Delivery struct {
 	settings Settings
-	// records gathers what logs hands on. Each of the lanes is nil if there is no pipeline of
-	// the kind.
+	// records are gathered for logs. logs and spans are nil if there is no pipeline of the
+	// kind.
 	records *telemetry.Logs
 	logs    *lane[plog.Logs]
-	// handing takes log records to the goroutine that hands them on, so that the next can be
-	// made meanwhile; nil if nobody does.
-	handing chan plog.Logs
 	spans   *spans
+	// ahead passes log records to the goroutine that delivers them, while the next ones are
+	// gathered; nil without Settings.Ahead.
+	ahead chan plog.Logs
 	// now is the observed time of a batch; zero until its first event.
 	now time.Time
 	// counts are the events of a batch.
@@ -67,14 +67,13 @@ type Delivery struct {
 	context  context.Context //nolint:containedctx // it spans the whole life of the delivery
 }
 
-// New returns a Delivery. stopping is done once there is no time left to try again, delivering
-// once there is none left at all.
+// New returns a Delivery. stopping ends retries, delivering also the attempt that is under way.
 func New(stopping, delivering context.Context, s Settings) *Delivery {
 	d := &Delivery{settings: s, context: delivering, records: telemetry.NewLogs(s.Convert), counts: map[kill.Kind]int64{}}
 	if s.Logs != nil {
 		d.logs = newLane(stopping, delivering, &s, logSignal(&s))
 		if s.Ahead {
-			d.handing = make(chan plog.Logs)
+			d.ahead = make(chan plog.Logs)
 		}
 	}
 	if s.Traces != nil {
@@ -83,13 +82,13 @@ func New(stopping, delivering context.Context, s Settings) *Delivery {
 	return d
 }
 
-// Run hands on until Close is called. It is needed with Settings.Ahead only.
+// Run delivers until Close is called. It is needed for Settings.Ahead and for traces.
 func (d *Delivery) Run() {
 	var lanes sync.WaitGroup
-	if d.handing != nil {
+	if d.ahead != nil {
 		lanes.Go(func() {
-			for data := range d.handing {
-				_ = d.logs.hand(data) // which has logged what it could not hand on
+			for data := range d.ahead {
+				_ = d.logs.deliver(data) // it has logged what it could not deliver
 			}
 		})
 	}
@@ -99,10 +98,10 @@ func (d *Delivery) Run() {
 	lanes.Wait()
 }
 
-// Close ends Run once everything was handed on. It is called after the last Flush.
+// Close ends Run once everything was delivered. It is called after the last Flush.
 func (d *Delivery) Close() {
-	if d.handing != nil {
-		close(d.handing)
+	if d.ahead != nil {
+		close(d.ahead)
 	}
 	if d.spans != nil {
 		d.spans.close()
@@ -127,7 +126,7 @@ func (d *Delivery) Outcome(e *kill.Event) error {
 		d.spans.append(d.context, e)
 	}
 	if e.Kind == kill.KindCall {
-		return nil // which is but a span
+		return nil // it is only a span
 	}
 	return d.append(e)
 }
@@ -147,7 +146,7 @@ func (d *Delivery) append(e *kill.Event) error {
 	for i := range e.Targets {
 		d.records.Append(e, &e.Targets[i], d.now)
 		if d.records.Len() >= maxRecords {
-			if err := d.handLogs(); err != nil {
+			if err := d.deliverLogs(); err != nil {
 				return err
 			}
 		}
@@ -155,18 +154,18 @@ func (d *Delivery) append(e *kill.Event) error {
 	return nil
 }
 
-// Flush implements capture.Handler: it hands on what was gathered.
+// Flush implements capture.Handler: it delivers what was gathered.
 func (d *Delivery) Flush() error {
 	d.count()
 	if d.spans != nil {
 		d.spans.flush()
 	}
-	err := d.handLogs()
+	err := d.deliverLogs()
 	d.now = time.Time{}
 	return err
 }
 
-// count moves the counts into the metrics.
+// count adds the counts to the metrics.
 func (d *Delivery) count() {
 	if d.filtered > 0 {
 		d.settings.Telemetry.ReceiverAuditKillFiltered.Add(d.context, d.filtered)
@@ -179,18 +178,18 @@ func (d *Delivery) count() {
 	clear(d.counts)
 }
 
-// handLogs hands the log records on. It returns an error only if the receiver is shutting
+// deliverLogs delivers the log records. It returns an error only if the receiver is shutting
 // down.
-func (d *Delivery) handLogs() error {
+func (d *Delivery) deliverLogs() error {
 	if d.records.Len() == 0 {
 		return nil
 	}
 	data := d.records.Take()
-	if d.handing == nil {
-		return d.logs.hand(data)
+	if d.ahead == nil {
+		return d.logs.deliver(data)
 	}
 	select {
-	case d.handing <- data:
+	case d.ahead <- data:
 		return nil
 	case <-d.context.Done():
 		return d.logs.abandon(data.LogRecordCount(), errStopping)

@@ -42,7 +42,7 @@ var (
 	errNever  = consumererror.NewPermanent(errors.New("never"))
 )
 
-// fixture is a delivery without a source; its time is that of the bubble that synctest makes.
+// fixture is a delivery without a source, on the clock of a synctest bubble.
 type fixture struct {
 	*Delivery
 	telemetry       *componenttest.Telemetry
@@ -54,7 +54,7 @@ type fixture struct {
 func newFixture(t *testing.T, next consumer.Logs, change func(*Settings)) *fixture {
 	t.Helper()
 	f := &fixture{telemetry: componenttest.NewTelemetry()}
-	// Not with t.Context, which is done when cleaning up.
+	// Not with t.Context, which is already done during cleanup.
 	t.Cleanup(func() { require.NoError(t, f.telemetry.Shutdown(context.Background())) })
 	set := metadatatest.NewSettings(f.telemetry)
 	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
@@ -86,7 +86,7 @@ func asItIs(*Settings) {}
 
 func ahead(s *Settings) { s.Ahead = true }
 
-// deliver hands in a batch as the capture does.
+// deliver passes a batch to the delivery, as the capture does.
 func (f *fixture) deliver(events []*kill.Event) error {
 	for _, e := range events {
 		if !f.Wants(e) {
@@ -115,7 +115,7 @@ func (f *fixture) metric(t *testing.T, name string) int64 {
 	return sum
 }
 
-// signal is one call that struck targets with the given pids.
+// signal is one call with the given pids as targets.
 func signal(pids ...int) *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: time.UnixMilli(1700000000000), Signal: kill.SIGKILL, SignalKnown: true,
@@ -143,7 +143,7 @@ func TestRetry(t *testing.T) {
 			answers: []error{errNotNow, errNotNow, errNotNow, errNotNow, nil},
 			pauses:  []time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second},
 		},
-		"told by another component": {
+		"named by another component": {
 			answers: []error{consumererror.NewDownstream(errNotNow), nil},
 			pauses:  []time.Duration{time.Second},
 		},
@@ -204,8 +204,8 @@ func TestRetry(t *testing.T) {
 	}
 }
 
-// TestMutatingConsumer changes what it is given before it refuses it, as a
-// processor does.
+// TestMutatingConsumer has a consumer that changes what it is given before it refuses it, as a
+// processor may.
 func TestMutatingConsumer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -229,7 +229,7 @@ func TestMutatingConsumer(t *testing.T) {
 	})
 }
 
-// TestStopping is shut down at every moment.
+// TestStopping shuts down at every stage.
 func TestStopping(t *testing.T) {
 	t.Parallel()
 
@@ -313,8 +313,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// TestDroppedIsLoggedOccasionally has a consumer that refuses everything for
-// good. The metric counts all of it, the log tells it once a minute.
+// TestDroppedIsLoggedOccasionally has a consumer that refuses everything for good. The metric
+// counts all of it, the log says so once a minute.
 func TestDroppedIsLoggedOccasionally(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -350,7 +350,7 @@ func TestRetryIsLoggedOccasionally(t *testing.T) {
 	})
 }
 
-// TestManyTargets has more targets than are handed on at once.
+// TestManyTargets has more targets than are delivered at a time.
 func TestManyTargets(t *testing.T) {
 	t.Parallel()
 
@@ -360,7 +360,7 @@ func TestManyTargets(t *testing.T) {
 	assert.Equal(t, [][]int{sequence(1, 512), sequence(513, 512), sequence(1025, 178)}, next.Targets())
 }
 
-// TestManyTargetsRefused stops after the first part of them was taken.
+// TestManyTargetsRefused stops after the first part was taken.
 func TestManyTargetsRefused(t *testing.T) {
 	t.Parallel()
 
@@ -407,10 +407,10 @@ func TestNothingWanted(t *testing.T) {
 	unwanted := signal(1)
 	unwanted.Targets[0].Command = "sleep"
 	require.NoError(t, f.deliver([]*kill.Event{unwanted}))
-	assert.Empty(t, next.Attempts(), "no empty data is handed on")
+	assert.Empty(t, next.Attempts(), "empty data is not delivered")
 }
 
-// TestDeliveryStatus reports trouble when it begins and when it ends.
+// TestDeliveryStatus reports a failure when it begins and when it ends.
 func TestDeliveryStatus(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 )
 
-// Health tells the collector how the receiver is. It reports only changes, and
-// nothing once the receiver is being shut down.
+// Health reports the status of the receiver to the collector. It reports only changes, and
+// nothing once the receiver is shutting down.
 type Health struct {
 	report func(*componentstatus.Event)
 
@@ -25,10 +25,10 @@ type failing struct{ source, logs, traces bool }
 // NewHealth returns a Health in which nothing is failing.
 func NewHealth(report func(*componentstatus.Event)) *Health { return &Health{report: report} }
 
-// Source reports that the source has trouble that may pass, or with nil that it has passed.
+// Source reports a failure of the source that may pass, or nil once it has passed.
 func (h *Health) Source(err error) { h.change(&h.failing.source, err) }
 
-// Logs reports the same of the next consumer of log records, Traces of that of spans.
+// Logs does the same for the next consumer of log records, Traces for that of spans.
 func (h *Health) Logs(err error)   { h.change(&h.failing.logs, err) }
 func (h *Health) Traces(err error) { h.change(&h.failing.traces, err) }
 

@@ -11,7 +11,7 @@ import (
 	"go.opentelemetry.io/collector/component/componentstatus"
 )
 
-// TestHealth has trouble on both sides at once.
+// TestHealth has failures of the source and of the consumers at the same time.
 func TestHealth(t *testing.T) {
 	t.Parallel()
 

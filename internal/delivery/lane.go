@@ -25,39 +25,37 @@ const dataFormat = "audit"
 // is shutting down.
 var errStopping = errors.New("receiver is shutting down")
 
-// lane hands data of one signal to its next consumer until that takes it. T is
-// plog.Logs or ptrace.Traces.
+// lane delivers the data of one kind of pipeline to its next consumer. T is plog.Logs or
+// ptrace.Traces.
 type lane[T any] struct {
 	pipelineSignal[T]
 	retry  configretry.BackOffConfig
 	logger *zap.Logger
 
-	// ahead is true if what is not taken cannot be read again.
+	// ahead is true if the source cannot read data again that was not delivered.
 	ahead bool
 
-	// stopping is done once there is no time left to try again, context once
-	// there is none left at all.
+	// stopping ends retries, context also the attempt that is under way.
 	stopping, context context.Context //nolint:containedctx // both span the whole life of the lane
 }
 
-// pipelineSignal is what differs between the signals of OpenTelemetry.
+// pipelineSignal is what differs between logs and traces.
 type pipelineSignal[T any] struct {
-	// items is what data consists of, key what that is called in the log.
+	// items names what data consists of in messages, key in the fields of the log.
 	items, key string
 
 	consume func(context.Context, T) error
 	count   func(T) int
-	// clone returns what may be changed; it is the identity if the consumer does not
-	// change what it takes.
+	// clone returns a copy for a consumer that changes data, the data itself for any other.
 	clone func(T) T
-	// refused returns what a consumer has not taken of the data sent.
+	// refused returns the part of the data sent that the consumer did not take.
 	refused func(sent T, err error) T
-	// start and end frame the attempt to hand data on in the collector's own telemetry.
+	// start and end record a delivery in the collector's own telemetry.
 	start func(context.Context) context.Context
 	end   func(ctx context.Context, format string, items int, err error)
-	// dropped counts what was given up.
+	// dropped counts the items that were dropped.
 	dropped metric.Int64Counter
-	// report is told of a consumer that does not take data, and with nil that it does.
+	// report takes the error of a consumer that does not take data, or nil once it does.
 	report func(error)
 }
 
@@ -86,7 +84,7 @@ func newLane[T any](stopping, delivering context.Context, s *Settings, signal pi
 	}
 }
 
-// cloneIf returns what copies data that the next consumer changes.
+// cloneIf returns a function that copies data if the next consumer changes it.
 func cloneIf[T any](next consumer.Capabilities, empty func() T, copyTo func(from, to T)) func(T) T {
 	return func(data T) T {
 		if !next.MutatesData {
@@ -98,9 +96,9 @@ func cloneIf[T any](next consumer.Capabilities, empty func() T, copyTo func(from
 	}
 }
 
-// abandon tells what was not handed on because the receiver is shutting down.
+// abandon logs what was not delivered because the receiver is shutting down.
 func (l *lane[T]) abandon(items int, err error) error {
-	what := "what can be read again comes again after a restart, if there is a storage extension"
+	what := "with a storage extension, the log is read again from there after a restart"
 	if l.ahead {
 		what = "they are lost"
 		l.dropped.Add(l.context, int64(items))
@@ -109,12 +107,12 @@ func (l *lane[T]) abandon(items int, err error) error {
 	return err
 }
 
-// hand hands data on. It returns an error only if the receiver is shutting
-// down: everything else is settled here.
-func (l *lane[T]) hand(data T) error {
+// deliver delivers data, or counts and logs what it drops. It returns an error only if the
+// receiver is shutting down.
+func (l *lane[T]) deliver(data T) error {
 	ctx := l.start(l.context)
 	count := l.count(data)
-	dropped, err := l.offer(ctx, data)
+	dropped, err := l.send(ctx, data)
 	l.end(ctx, dataFormat, count, err)
 	if errors.Is(err, errStopping) {
 		return l.abandon(dropped, err)
@@ -127,11 +125,11 @@ func (l *lane[T]) hand(data T) error {
 	return nil
 }
 
-// offer hands data on until it is taken, refused for good, given up, or until
-// the receiver is shutting down. It returns how much was not taken.
-func (l *lane[T]) offer(ctx context.Context, data T) (int, error) {
-	// contrib's consumerretry does this, but is internal to it, and sends the
-	// same object again, which a processor may have changed half-way.
+// send sends data until the consumer takes it or refuses it for good, until retrying ends, or
+// until the receiver is shutting down. It returns how many items were not taken.
+func (l *lane[T]) send(ctx context.Context, data T) (int, error) {
+	// contrib's consumerretry does this, but is internal to it, and sends the same object
+	// again, which a processor may have changed in part.
 	wait := l.newBackOff()
 	start := time.Now()
 	defer l.report(nil)
@@ -142,7 +140,7 @@ func (l *lane[T]) offer(ctx context.Context, data T) (int, error) {
 		}
 		data = l.refused(data, err)
 		permanent := consumererror.IsPermanent(err)
-		// A consumer that was interrupted may call that permanent, too.
+		// An interrupted consumer may return a permanent error, too.
 		if l.context.Err() != nil || l.stopping.Err() != nil && !permanent {
 			return l.count(data), errors.Join(errStopping, err)
 		}
@@ -172,7 +170,7 @@ func (l *lane[T]) newBackOff() *backoff.ExponentialBackOff {
 	}
 }
 
-// pause reports whether there is time to try again.
+// pause waits, and reports whether there is time for another attempt.
 func (l *lane[T]) pause(duration time.Duration) bool {
 	timer := time.NewTimer(duration)
 	defer timer.Stop()

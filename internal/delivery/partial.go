@@ -12,10 +12,9 @@ import (
 	"go.opentelemetry.io/collector/pdata/ptrace"
 )
 
-// refused returns those of the log records sent that a consumer has not taken:
-// all of them, unless its error names some. They are found by their uid, since
-// what the error holds has been through the processors, and must not go through
-// them again.
+// refused returns the log records sent that a consumer did not take: all of them, unless its
+// error names some. They are found by their uid: the records in the error have been through
+// the processors, and must not go through them again.
 func refused(sent plog.Logs, err error) plog.Logs {
 	var partial consumererror.Logs
 	if !errors.As(err, &partial) || severalFailed(err) {
@@ -37,7 +36,7 @@ func refused(sent plog.Logs, err error) plog.Logs {
 		}
 	}
 	if len(named) == 0 || left.LogRecordCount() != len(named) {
-		return sent // not ours any more
+		return sent // the error names records that we did not send
 	}
 	return left
 }
@@ -49,7 +48,7 @@ func uidOf(record plog.LogRecord) string {
 	return ""
 }
 
-// refusedSpans is refused for spans, which are found by their ids.
+// refusedSpans does the same for spans, which are found by their ids.
 func refusedSpans(sent ptrace.Traces, err error) ptrace.Traces {
 	var partial consumererror.Traces
 	if !errors.As(err, &partial) || severalFailed(err) {
@@ -75,13 +74,12 @@ func refusedSpans(sent ptrace.Traces, err error) ptrace.Traces {
 		}
 	}
 	if len(named) == 0 || left.SpanCount() != len(named) {
-		return sent // not ours any more
+		return sent // the error names records that we did not send
 	}
 	return left
 }
 
-// severalFailed reports whether several consumers failed, of which one may have taken
-// nothing.
+// severalFailed reports whether several consumers failed. One of them may have taken nothing.
 func severalFailed(err error) bool {
 	var several interface{ Unwrap() []error }
 	return errors.As(err, &several)

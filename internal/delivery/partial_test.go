@@ -48,7 +48,7 @@ func TestPartial(t *testing.T) {
 		"all": {
 			func(logs plog.Logs) error { return refusing(logs, unchanged, 1, 2, 3) }, []int{1, 2, 3},
 		},
-		"told by another component": {
+		"named by another component": {
 			func(logs plog.Logs) error { return consumererror.NewDownstream(refusing(logs, unchanged, 2)) }, []int{2},
 		},
 		"changed by a processor": {

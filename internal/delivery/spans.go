@@ -15,23 +15,23 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// maxSpanItems is how many spans and span events are gathered at most while the next consumer
-// does not take those before: some 20 MB, and as much in the batch before. The log records do
-// not wait for them.
+// maxSpanItems is how many spans and span events are gathered while the next consumer does not
+// take the batch before: some 20 MB, and as much again in that batch. Log records do not wait
+// for spans.
 const maxSpanItems = 8192
 
-// spans gathers spans, and hands them on as fast as the next consumer takes them.
+// spans gathers spans, and delivers them as fast as the next consumer takes them.
 type spans struct {
 	lane      *lane[ptrace.Traces]
 	telemetry *metadata.TelemetryBuilder
 	logger    *zap.Logger
-	// ready holds a token while there may be spans.
+	// ready holds a token if there may be spans to deliver.
 	ready chan struct{}
 
 	// mutex guards what follows.
 	mutex    sync.Mutex
 	gathered *telemetry.Traces
-	// items is how many spans and span events there are.
+	// items is how many spans and span events are gathered.
 	items int
 }
 
@@ -47,19 +47,28 @@ func (s *spans) append(ctx context.Context, e *kill.Event) {
 	defer s.mutex.Unlock()
 	if s.items >= maxSpanItems {
 		s.telemetry.ReceiverAuditKillSpansDropped.Add(ctx, 1)
-		s.logger.Warn("dropped a span, as the next consumer does not take them as fast as processes end")
+		s.logger.Warn("dropped a span: the next consumer does not take spans as fast as processes end")
 		return
 	}
 	s.gathered.Append(e)
 	s.items += 1 + len(e.Outcome.Signals)
 }
 
-// flush has what was gathered handed on, once those before were.
+// flush requests that the gathered spans are delivered, after those before them.
 func (s *spans) flush() {
+	if s.empty() {
+		return
+	}
 	select {
 	case s.ready <- struct{}{}:
-	default: // it will be
+	default: // already requested
 	}
+}
+
+func (s *spans) empty() bool {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.items == 0
 }
 
 func (s *spans) take() ptrace.Traces {
@@ -69,17 +78,17 @@ func (s *spans) take() ptrace.Traces {
 	return s.gathered.Take()
 }
 
-// run hands on until close is called, and then what is left.
+// run delivers until close is called, and then what is left.
 func (s *spans) run() {
 	for range s.ready {
-		s.hand()
+		s.deliver()
 	}
-	s.hand()
+	s.deliver()
 }
 
-func (s *spans) hand() {
+func (s *spans) deliver() {
 	if data := s.take(); data.SpanCount() > 0 {
-		_ = s.lane.hand(data) // which has logged what it could not hand on
+		_ = s.lane.deliver(data) // which has logged what it could not hand on
 	}
 }
 

@@ -33,7 +33,7 @@ func died(pid int) *kill.Event {
 	return e
 }
 
-// A backend of traces that takes nothing holds up no log records.
+// A traces backend that takes nothing does not hold up log records.
 func TestTracesStuck(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -76,7 +76,7 @@ func TestTracesStuck(t *testing.T) {
 	})
 }
 
-// Spans that were gathered are handed on at the end, once those before were taken.
+// Gathered spans are delivered at the end, after those before them were taken.
 func TestLastSpans(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -14,30 +14,31 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func BenchmarkFollow(b *testing.B) {
+func BenchmarkWatch(b *testing.B) {
 	w := runningWatcher(b)
 	target := run(b, "sleep", "1000").target()
-	b.Run("and forget", func(b *testing.B) {
+	b.Run("and unwatch", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := w.Follow(target); err != nil {
+			if _, err := w.Watch(target); err != nil {
 				b.Fatal(err)
 			}
-			w.Forget(target.PID)
+			w.Unwatch(target.PID)
 		}
 	})
 	b.Run("again", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := w.Follow(target); err != nil {
+			if _, err := w.Watch(target); err != nil {
 				b.Fatal(err)
 			}
 		}
 	})
 }
 
-// BenchmarkOpenWatches tells what as many watches as there may be cost while nobody dies,
-// beside what Go's runtime costs anyway. They are of one process, which spares making 4096.
+// BenchmarkOpenWatches measures what the largest number of watches costs while no process
+// ends, beside what Go's runtime costs anyway. All watch one process, which spares starting
+// 4096.
 func BenchmarkOpenWatches(b *testing.B) {
 	p := run(b, "sleep", "1000")
 	for name, count := range map[string]int{"none": 0, "all": outcome.MaxWatches} {
@@ -52,7 +53,7 @@ func BenchmarkOpenWatches(b *testing.B) {
 			taken := int64(heap()) - before
 			spent := processorTime(b)
 			for b.Loop() {
-				time.Sleep(100 * time.Millisecond) // nothing is to be done, and that is what is measured
+				time.Sleep(100 * time.Millisecond) // the cost of doing nothing is measured
 			}
 			b.ReportMetric(float64(taken), "heap-B")
 			b.ReportMetric(float64((processorTime(b)-spent).Microseconds())/b.Elapsed().Seconds(), "cpu-us/s")

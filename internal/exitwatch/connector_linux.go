@@ -33,18 +33,18 @@ const (
 )
 
 const (
-	// connectorBuffer holds what some hundreds of processes that end at once tell.
+	// connectorBuffer holds the messages of some hundreds of processes that end at once.
 	connectorBuffer = 1 << 20
-	// connectorAnswer is how long the kernel has for its answer, which it gives before
-	// sendto(2) returns, if at all.
+	// connectorAnswer is how long to wait for the kernel's answer. If it answers at all, it
+	// does so before sendto(2) returns.
 	connectorAnswer = time.Second
-	// connectorDatagram is more than any message takes.
+	// connectorDatagram is larger than any message.
 	connectorDatagram = 1 << 10
 )
 
-var errNoAnswer = errors.New("no answer: it is there for the initial pid and user namespaces only")
+var errNoAnswer = errors.New("no answer: it works in the initial pid and user namespaces only")
 
-// connector is told of the end of every process on the host.
+// connector receives the end of every process on the host.
 type connector struct {
 	fd     int
 	buffer [connectorDatagram]byte
@@ -67,7 +67,7 @@ func (c *connector) join() error {
 	if err := unix.SetsockoptSockFprog(c.fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, leadersExit()); err != nil {
 		return fmt.Errorf("attaching a filter: %w", err)
 	}
-	// Without the right to force it the size is bounded, and more may be lost.
+	// Without the right to force the size it is bounded, and more messages may be lost.
 	if unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, connectorBuffer) != nil {
 		_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, connectorBuffer)
 	}
@@ -78,7 +78,7 @@ func (c *connector) join() error {
 	if err != nil {
 		return err
 	}
-	var number uint32 // which tells the answer to us from those to others
+	var number uint32 // which tells our answer from those to others
 	if own, ok := address.(*unix.SockaddrNetlink); ok {
 		number = own.Pid
 	}
@@ -102,7 +102,7 @@ func (c *connector) ask(operation, number uint32) error {
 	return unix.Sendto(c.fd, order.AppendUint32(m, operation), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK})
 }
 
-// answer waits for what the kernel says to our wish to listen.
+// answer waits for the kernel's answer to the request to listen.
 func (c *connector) answer(number uint32) error {
 	for deadline := time.Now().Add(connectorAnswer); ; {
 		m, err := c.receive()
@@ -128,7 +128,7 @@ func (c *connector) answer(number uint32) error {
 	}
 }
 
-// receive returns the next message of the kernel, until the next call.
+// receive returns the next message of the kernel, valid until the next call.
 func (c *connector) receive() ([]byte, error) {
 	for {
 		n, from, err := unix.Recvfrom(c.fd, c.buffer[:], 0)
@@ -141,8 +141,8 @@ func (c *connector) receive() ([]byte, error) {
 	}
 }
 
-// each tells of the processes that have ended, and whether some were lost.
-func (c *connector) each(tell func(pid, status int)) (lost bool) {
+// each reports the processes that have ended, and returns whether some were lost.
+func (c *connector) each(report func(pid, status int)) (lost bool) {
 	for {
 		m, err := c.receive()
 		switch {
@@ -152,13 +152,14 @@ func (c *connector) each(tell func(pid, status int)) (lost bool) {
 			return lost
 		default:
 			if pid, status, ok := parseExit(m); ok {
-				tell(pid, status)
+				report(pid, status)
 			}
 		}
 	}
 }
 
-// close ends the listening, too: old kernels count the listeners and do not see them go.
+// close also stops listening explicitly: old kernels count listeners, and do not notice that
+// one is gone.
 func (c *connector) close() error {
 	return errors.Join(c.ask(ignore, 0), unix.Close(c.fd))
 }
@@ -175,7 +176,7 @@ func parseExit(m []byte) (pid, status int, ok bool) {
 	return pid, int(int32(order.Uint32(m[exitStatus:]))), pid > 0 && leader
 }
 
-// parseAnswer reads the error number of the answer to what we have sent with a number.
+// parseAnswer reads the error number of the answer to the request with that number.
 func parseAnswer(m []byte, number uint32) (code uint32, ok bool) {
 	order := binary.NativeEndian
 	if len(m) < eventData+4 || !ofProcesses(m) || order.Uint32(m[procEvent:]) != procEventNone ||
@@ -190,8 +191,8 @@ func ofProcesses(m []byte) bool {
 	return order.Uint32(m[cnMsg:]) == cnIdxProc && order.Uint32(m[cnMsg+4:]) == cnValProc
 }
 
-// leadersExit lets answers and the ends of processes through, so that nobody is woken for
-// each thread, fork and exec on the host.
+// leadersExit returns a filter that passes answers and the ends of processes, so that we are
+// not woken for each thread, fork and exec on the host.
 func leadersExit() *unix.SockFprog {
 	const (
 		load   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
@@ -200,7 +201,7 @@ func leadersExit() *unix.SockFprog {
 		equalX = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_X
 		end    = unix.BPF_RET | unix.BPF_K
 	)
-	// The filter takes all for big endian.
+	// The filter reads everything as big endian.
 	exit := binary.BigEndian.Uint32(binary.NativeEndian.AppendUint32(nil, procEventExit))
 	program := []unix.SockFilter{
 		{Code: load, K: procEvent},

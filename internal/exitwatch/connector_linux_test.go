@@ -23,7 +23,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// connectedWatcher is one that knows of the status by the connector alone.
+// connectedWatcher is a Watcher that learns the status only from the connector.
 func connectedWatcher(t *testing.T, pidfds bool) *watching {
 	t.Helper()
 	needCapability(t, capability.CAP_NET_ADMIN, "for the process connector")
@@ -53,67 +53,66 @@ func TestConnector(t *testing.T) {
 				w := connectedWatcher(t, pidfds)
 				w.run(t)
 				p := script(t, test.script)
-				w.follow(t, p)
-				w.follow(t, p)
-				assert.True(t, w.Lives(p.pid(), p.start))
+				w.watch(t, p)
+				w.watch(t, p)
+				assert.True(t, w.Alive(p.pid(), p.start))
 				before := time.Now()
 				p.signal(t, test.signal)
 				want := p.reap(t)
 				e := w.next(t)
 				assert.Equal(t, p.end(e.Command, e.Time, want), e)
 				assert.WithinRange(t, e.Time, before, time.Now())
-				assert.False(t, w.Lives(p.pid(), p.start))
-				_, err := w.Follow(p.target())
+				assert.False(t, w.Alive(p.pid(), p.start))
+				_, err := w.Watch(p.target())
 				require.ErrorIs(t, err, outcome.ErrGone)
 			})
 		}
 	}
 }
 
-// Without a pidfd, a zombie would never be told of.
+// Without a pidfd, the end of a zombie would never be reported.
 func TestConnectorZombie(t *testing.T) {
 	t.Parallel()
 	w := connectedWatcher(t, false)
 	p := run(t, "true")
 	p.dies(t)
-	_, err := w.Follow(p.target())
+	_, err := w.Watch(p.target())
 	require.ErrorIs(t, err, outcome.ErrGone)
 }
 
-// What the first thread has told is of no use once the others live on for longer.
+// The status of the first thread is of no use if the others live on for longer.
 func TestConnectorFirstThread(t *testing.T) {
 	t.Parallel()
 	w := connectedWatcher(t, true)
 	command := exec.Command(os.Args[0]) //nolint:gosec // this test
 	command.Env = append(os.Environ(), role+"=leader exits first")
 	p := ready(t, command)
-	w.follow(t, p)
+	w.watch(t, p)
 	now := time.Now()
 	for w.watches[1].guessed.IsZero() {
 		require.Empty(t, w.ends(reports(t, w), now))
 	}
 	p.signal(t, syscall.SIGKILL)
 	p.reap(t)
-	later := now.Add(patience)
+	later := now.Add(statusTimeout)
 	for w.due().IsZero() {
 		require.Empty(t, w.ends(reports(t, w), later))
 	}
-	require.Empty(t, w.ends(nil, later.Add(patience-1)))
-	assert.Equal(t, []*kill.End{p.end("", later, kill.Exit{})}, w.ends(nil, later.Add(patience)))
+	require.Empty(t, w.ends(nil, later.Add(statusTimeout-1)))
+	assert.Equal(t, []*kill.End{p.end("", later, kill.Exit{})}, w.ends(nil, later.Add(statusTimeout)))
 }
 
-// Threads that are killed die one by one, of which the first may tell before the last is
-// dead.
+// Killed threads die one by one. The first may report its status before the last is dead.
 func TestConnectorGuess(t *testing.T) {
 	t.Parallel()
 	w := connectedWatcher(t, true)
 	p := run(t, "sleep", "1000")
-	w.follow(t, p)
+	w.watch(t, p)
 	now := time.Now()
-	w.watches[1].guess, w.watches[1].guessed = kill.Exit{Known: true, Status: 9}, now.Add(-patience/2)
+	w.watches[1].guess, w.watches[1].guessed = kill.Exit{Known: true, Status: 9}, now.Add(-statusTimeout/2)
 	w.watches[1].hasEnded(now)
-	w.waiting = append(w.waiting, w.watches[1])
-	assert.Equal(t, []*kill.End{p.end("", now, kill.Exit{Known: true, Status: 9})}, w.ends(nil, now.Add(patience)))
+	w.awaitingStatus = append(w.awaitingStatus, w.watches[1])
+	assert.Equal(t, []*kill.End{p.end("", now, kill.Exit{Known: true, Status: 9})}, w.ends(nil, now.Add(statusTimeout)))
 }
 
 func TestConnectorOverflows(t *testing.T) {
@@ -124,7 +123,7 @@ func TestConnectorOverflows(t *testing.T) {
 	targets := make([]*target, count)
 	for i := range targets {
 		targets[i] = run(t, "sleep", "1000")
-		w.follow(t, targets[i])
+		w.watch(t, targets[i])
 	}
 	for _, p := range targets {
 		p.signal(t, syscall.SIGKILL)
@@ -142,7 +141,7 @@ func TestConnectorOverflows(t *testing.T) {
 	assert.Positive(t, unknown, "none was lost, so this has tested nothing")
 }
 
-// Without it, what may not be seen of a zombie is not known, and nothing is waited for.
+// Without the connector, a status that /proc does not show is not known, and not waited for.
 func TestConnectorNotAllowed(t *testing.T) {
 	t.Parallel()
 	var warned []*problem.Problem
@@ -160,7 +159,7 @@ func TestConnectorNotAllowed(t *testing.T) {
 	zombie, reaped := script(t, `READY; read x; exit 0`), script(t, `READY; read x; exit 3`)
 	now := time.Now()
 	for _, p := range []*target{zombie, reaped} {
-		w.follow(t, p)
+		w.watch(t, p)
 		require.NoError(t, p.stdin.Close())
 		p.dies(t)
 		name := "sh"
@@ -172,7 +171,7 @@ func TestConnectorNotAllowed(t *testing.T) {
 	}
 }
 
-// message is one of the connector: where values are not named they are zero.
+// message is a message of the connector. Values that are not named are zero.
 func message(values map[int]uint32) []byte {
 	m := make([]byte, exitSize)
 	binary.NativeEndian.PutUint32(m[cnMsg:], cnIdxProc)

@@ -5,6 +5,7 @@ package exitwatch
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -22,6 +23,7 @@ import (
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
@@ -29,10 +31,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
-// forever is how long anything may take.
+// forever is longer than anything takes.
 const forever = time.Minute
 
-// role tells a copy of the test binary that it is a target.
+// role is set for a copy of the test binary that is a target.
 const role = "OUTCOME_TARGET"
 
 func init() {
@@ -49,7 +51,7 @@ func init() {
 	}
 }
 
-// target is a process that the test may end.
+// target is a process that a test may end.
 type target struct {
 	*exec.Cmd
 	stdin io.WriteCloser
@@ -79,7 +81,7 @@ func begin(tb testing.TB, command *exec.Cmd) *target {
 	return p
 }
 
-// ready runs a shell that has said that it is ready, so that its traps are set.
+// ready starts a command and waits until it says that it is ready, so that its traps are set.
 func ready(tb testing.TB, command *exec.Cmd) *target {
 	tb.Helper()
 	read, write, err := os.Pipe()
@@ -93,17 +95,24 @@ func ready(tb testing.TB, command *exec.Cmd) *target {
 	return p
 }
 
-// script runs one for the shell in a folder of its own, for its core.
+// script runs a shell script in a folder of its own, where it may dump core.
 func script(tb testing.TB, text string) *target {
 	tb.Helper()
 	command := exec.Command("sh", "-c", strings.Replace(text, "READY", "echo ready", 1)) //nolint:gosec // a test's own script
 	command.Dir = tb.TempDir()
-	return ready(tb, command)
+	p := ready(tb, command)
+	if strings.Contains(text, "trap") { // a shell does not notice a signal that comes right before it begins to read
+		require.Eventually(tb, func() bool {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid()))
+			return err == nil && bytes.Contains(text, []byte(") S "))
+		}, forever, time.Millisecond)
+	}
+	return p
 }
 
 func (p *target) pid() int { return p.Process.Pid }
 
-// stat is what /proc tells of it, as long as it was not waited for.
+// stat is what /proc shows of the process until it is reaped.
 func (p *target) stat(tb testing.TB) procstat.Stat {
 	tb.Helper()
 	var buffer [procstat.MaxSize]byte
@@ -117,13 +126,13 @@ func (p *target) signal(tb testing.TB, signal syscall.Signal) {
 	require.NoError(tb, p.Process.Signal(signal))
 }
 
-// dies waits until it is dead, without asking for its status.
+// dies waits until the process is dead, without reaping it.
 func (p *target) dies(tb testing.TB) {
 	tb.Helper()
 	require.NoError(tb, unix.Waitid(unix.P_PID, p.pid(), nil, unix.WEXITED|unix.WNOWAIT, nil))
 }
 
-// reap asks for its status, which is what the Watcher should tell.
+// reap waits for the process and returns its status, which is what the Watcher should report.
 func (p *target) reap(tb testing.TB) kill.Exit {
 	tb.Helper()
 	_ = p.Wait()
@@ -136,13 +145,13 @@ func (p *target) target() outcome.Target {
 	return outcome.Target{PID: p.pid(), Start: p.start}
 }
 
-// watching is a Watcher that runs, and what it has told.
+// watching is a Watcher and what it has reported.
 type watching struct {
 	*Watcher
-	told chan *kill.End
+	reported chan *kill.End
 }
 
-// watcher starts a Watcher, which runs only later.
+// watcher starts a Watcher without running it.
 func watcher(tb testing.TB, config Config) *watching {
 	tb.Helper()
 	if config.Warn == nil {
@@ -151,13 +160,13 @@ func watcher(tb testing.TB, config Config) *watching {
 	if config.Logger == nil {
 		config.Logger = zaptest.NewLogger(tb)
 	}
-	w := &watching{Watcher: New(config), told: make(chan *kill.End, outcome.MaxWatches)}
+	w := &watching{Watcher: New(config), reported: make(chan *kill.End, outcome.MaxWatches)}
 	require.NoError(tb, w.Start())
 	tb.Cleanup(func() { assert.NoError(tb, w.Close()) })
 	return w
 }
 
-// run runs it until the end of the test.
+// run runs the Watcher until the end of the test.
 func (w *watching) run(tb testing.TB) {
 	tb.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -166,7 +175,7 @@ func (w *watching) run(tb testing.TB) {
 		defer close(done)
 		w.Run(ctx, func(ends []*kill.End) {
 			for _, end := range ends {
-				w.told <- end
+				w.reported <- end
 			}
 		})
 	}()
@@ -183,40 +192,41 @@ func runningWatcher(tb testing.TB) *watching {
 	return w
 }
 
-// watched is how many it follows.
+// watched is how many processes it watches.
 func (w *watching) watched() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.watches)
 }
 
-// next returns the next end that is told.
+// next returns the next end that is reported.
 func (w *watching) next(tb testing.TB) *kill.End {
 	tb.Helper()
 	select {
-	case e := <-w.told:
+	case e := <-w.reported:
 		return e
 	case <-time.After(forever):
-		require.FailNow(tb, "no end was told")
+		require.FailNow(tb, "no end was reported")
 		return nil
 	}
 }
 
-func (w *watching) follow(tb testing.TB, p *target) {
+func (w *watching) watch(tb testing.TB, p *target) {
 	tb.Helper()
-	start, err := w.Follow(p.target())
+	start, err := w.Watch(p.target())
 	require.NoError(tb, err)
 	require.Equal(tb, p.start, start)
 }
 
-// end is how a target has ended.
+// end is the end of a target.
 func (p *target) end(name string, at time.Time, exit kill.Exit) *kill.End {
 	return &kill.End{PID: p.pid(), Start: p.start, Time: at, Exit: exit, Command: name}
 }
 
 func needCapability(tb testing.TB, c capability.Cap, why string) {
 	tb.Helper()
+	audittest.Privileged(tb)
 	if has, err := privilege.Has(c); err != nil || !has {
-		tb.Skipf("SKIPPED: it takes CAP_%s (be root) %s", strings.ToUpper(c.String()), why)
+		audittest.Skip(tb, "it takes CAP_%s (be root) %s", strings.ToUpper(c.String()), why)
 	}
 }

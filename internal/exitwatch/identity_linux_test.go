@@ -18,6 +18,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/privilege"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
@@ -51,24 +52,24 @@ func TestWhoItIs(t *testing.T) {
 	}
 }
 
-func TestFollowByTime(t *testing.T) {
+func TestWatchByTime(t *testing.T) {
 	t.Parallel()
 	w := runningWatcher(t)
 	p := run(t, "sleep", "1000")
-	_, err := w.Follow(outcome.Target{PID: p.pid(), Command: "sleep", At: p.start - time.Minute})
-	require.ErrorIs(t, err, outcome.ErrGone, "the event was about who had the pid before")
-	for range 2 { // then it is followed already
+	_, err := w.Watch(outcome.Target{PID: p.pid(), Command: "sleep", At: p.start - time.Minute})
+	require.ErrorIs(t, err, outcome.ErrGone, "the event was about an earlier process with the pid")
+	for range 2 { // then it is watched already
 		var start time.Duration
-		start, err = w.Follow(outcome.Target{PID: p.pid(), At: p.start + time.Minute})
+		start, err = w.Watch(outcome.Target{PID: p.pid(), At: p.start + time.Minute})
 		require.NoError(t, err)
 		assert.Equal(t, p.start, start)
 		assert.Equal(t, 1, w.watched())
 	}
-	_, err = w.Follow(outcome.Target{PID: p.pid(), Start: p.start + procstat.Tick})
+	_, err = w.Watch(outcome.Target{PID: p.pid(), Start: p.start + procstat.Tick})
 	require.ErrorIs(t, err, outcome.ErrGone)
 	require.NoError(t, w.Resume(p.pid(), p.start))
 	require.ErrorIs(t, w.Resume(p.pid(), p.start-procstat.Tick), outcome.ErrGone)
-	assert.False(t, w.Lives(p.pid(), p.start+procstat.Tick))
+	assert.False(t, w.Alive(p.pid(), p.start+procstat.Tick))
 	assert.Equal(t, 1, w.watched())
 }
 
@@ -77,33 +78,37 @@ func TestGone(t *testing.T) {
 	w := runningWatcher(t)
 	p := run(t, "true")
 	p.reap(t)
-	_, err := w.Follow(outcome.Target{PID: p.pid(), At: time.Hour})
+	_, err := w.Watch(outcome.Target{PID: p.pid(), At: time.Hour})
 	require.ErrorIs(t, err, outcome.ErrGone)
 	require.EqualError(t, err, fmt.Sprintf("process %d: the process has ended already", p.pid()))
-	assert.False(t, w.Lives(p.pid(), p.start))
-	w.Forget(p.pid())
+	assert.False(t, w.Alive(p.pid(), p.start))
+	w.Unwatch(p.pid())
 }
 
-// What /proc hides from us has not ended.
+// A process that /proc hides from us has not ended.
 func TestHidden(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
 	w := watcher(t, Config{Root: root})
 	p := run(t, "sleep", "1000")
-	_, err := w.Follow(p.target())
+	_, err := w.Watch(p.target())
 	require.ErrorIs(t, err, unix.ENOENT)
 	require.NotErrorIs(t, err, outcome.ErrGone)
-	require.EqualError(t, err, fmt.Sprintf("watching process %d: reading %s/proc/%d/stat: no such file or directory; "+
-		"mount /proc without hidepid", p.pid(), root, p.pid()))
+	lacks := ""
+	if len(privilege.Lacking(capability.CAP_SYS_PTRACE)) > 0 {
+		lacks = ": the process lacks CAP_SYS_PTRACE"
+	}
+	require.EqualError(t, err, fmt.Sprintf("watching process %d: reading %s/proc/%d/stat: no such file or directory%s; "+
+		"mount /proc without hidepid", p.pid(), root, p.pid(), lacks))
 	assert.Zero(t, w.watched())
 	p.signal(t, syscall.SIGKILL)
 	p.dies(t)
-	_, err = w.Follow(p.target())
+	_, err = w.Watch(p.target())
 	require.ErrorIs(t, err, outcome.ErrGone)
 }
 
-// reuse returns two processes, of which the second has got the pid of the first. What is
-// to be done before the first dies, is done by then.
+// reuse returns two processes, the second with the pid of the first. It calls before while the
+// first is alive.
 func reuse(t *testing.T, before func(first *target)) (first, second *target) {
 	t.Helper()
 	const lastPID = "/proc/sys/kernel/ns_last_pid"
@@ -125,23 +130,23 @@ func reuse(t *testing.T, before func(first *target)) (first, second *target) {
 	return nil, nil
 }
 
-func TestPIDReuse(t *testing.T) { //nolint:paralleltest // the fewer processes are made, the sooner it has the pid
-	t.Run("before it is followed", func(t *testing.T) { //nolint:paralleltest // as above
+func TestPIDReuse(t *testing.T) { //nolint:paralleltest // the fewer processes start, the sooner the pid is free
+	t.Run("before it is watched", func(t *testing.T) { //nolint:paralleltest // as above
 		w := watcher(t, Config{})
 		var at time.Duration
 		first, second := reuse(t, func(*target) { at = process.SinceBoot() })
-		_, err := w.Follow(first.target())
+		_, err := w.Watch(first.target())
 		require.ErrorIs(t, err, outcome.ErrGone)
-		_, err = w.Follow(outcome.Target{PID: first.pid(), Command: "sleep", At: at})
+		_, err = w.Watch(outcome.Target{PID: first.pid(), Command: "sleep", At: at})
 		require.ErrorIs(t, err, outcome.ErrGone)
-		assert.False(t, w.Lives(first.pid(), first.start))
-		assert.True(t, w.Lives(second.pid(), second.start))
+		assert.False(t, w.Alive(first.pid(), first.start))
+		assert.True(t, w.Alive(second.pid(), second.start))
 	})
-	t.Run("while it is followed", func(t *testing.T) { //nolint:paralleltest // as above
+	t.Run("while it is watched", func(t *testing.T) { //nolint:paralleltest // as above
 		w := watcher(t, Config{})
-		first, second := reuse(t, func(p *target) { w.follow(t, p) })
-		assert.False(t, w.Lives(first.pid(), first.start))
-		w.follow(t, second)
+		first, second := reuse(t, func(p *target) { w.watch(t, p) })
+		assert.False(t, w.Alive(first.pid(), first.start))
+		w.watch(t, second)
 		second.signal(t, syscall.SIGTERM)
 		second.dies(t)
 		w.run(t)
@@ -152,7 +157,7 @@ func TestPIDReuse(t *testing.T) { //nolint:paralleltest // the fewer processes a
 		}
 		assert.Equal(t, kill.VerdictKilled, ends[second.start].Exit.Verdict())
 		assert.Equal(t, kill.SIGTERM, ends[second.start].Exit.Signal())
-		if kernelTellsExit() {
+		if kernelReportsExit() {
 			assert.Equal(t, kill.SIGKILL, ends[first.start].Exit.Signal())
 		}
 		assert.Zero(t, w.watched())

@@ -20,7 +20,7 @@ import (
 )
 
 // pidfdInfo is the first version of struct pidfd_info (include/uapi/linux/pidfd.h), which
-// golang.org/x/sys does not have.
+// golang.org/x/sys lacks.
 type pidfdInfo struct {
 	mask     uint64
 	_        uint64     // cgroupid
@@ -35,8 +35,8 @@ const (
 	pidfdInfoExit = 1 << 3
 )
 
-// exitOf asks for the status of a process that its parent has asked for. Before, the
-// kernel does not tell it, and some kernels leak memory when asked.
+// exitOf returns the exit status of a process that its parent has reaped. Before that, the
+// kernel does not report it, and some kernels leak memory if asked.
 func exitOf(pidfd int) kill.Exit {
 	info := pidfdInfo{mask: pidfdInfoExit}
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(pidfd), pidfdGetInfo, uintptr(unsafe.Pointer(&info))) //nolint:gosec // a system call
@@ -46,8 +46,8 @@ func exitOf(pidfd int) kill.Exit {
 	return kill.Exit{Known: true, Status: int(info.exitCode)}
 }
 
-// poll returns what a pidfd tells: POLLIN once the process has ended, and POLLHUP once its
-// parent has asked for that, which before Linux 6.9 none tells.
+// poll returns the events of a pidfd: POLLIN once the process has ended, and POLLHUP once its
+// parent has reaped it, which no kernel before Linux 6.9 reports.
 func poll(pidfd int) int16 {
 	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
 	for {
@@ -58,11 +58,11 @@ func poll(pidfd int) int16 {
 	}
 }
 
-// explainOpen says what mends that no pidfd was opened.
+// explainOpen says what fixes a failure to open a pidfd.
 func explainOpen(pid int, err error) error {
 	switch {
 	case errors.Is(err, unix.ESRCH), errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("process %d: %w", pid, outcome.ErrGone) // the last two: a thread bears its id now
+		return fmt.Errorf("process %d: %w", pid, outcome.ErrGone) // the last two: the id is a thread's now
 	case errors.Is(err, unix.EMFILE):
 		return &problem.Problem{
 			Err: fmt.Errorf("watching process %d: %w", pid, err),
@@ -77,13 +77,13 @@ func explainOpen(pid int, err error) error {
 		}
 	case errors.Is(err, unix.ENOSYS):
 		return &problem.Problem{
-			Err: fmt.Errorf("watching process %d: pidfd_open: %w", pid, err), Fix: "that takes Linux 5.3 or CAP_NET_ADMIN",
+			Err: fmt.Errorf("watching process %d: pidfd_open: %w", pid, err), Fix: "use Linux 5.3 or newer, or grant CAP_NET_ADMIN",
 		}
 	}
 	return fmt.Errorf("watching process %d: pidfd_open: %w", pid, err)
 }
 
-// explainStat says what mends that nothing is known of a process that lives.
+// explainStat says what fixes a failure to read the /proc files of a process that is alive.
 func explainStat(pid int, proc string, err error) error {
 	if errors.Is(err, unix.EMFILE) || errors.Is(err, unix.ENFILE) {
 		return explainOpen(pid, err)

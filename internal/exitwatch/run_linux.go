@@ -15,8 +15,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Run reports the end of each process that is followed, until ctx is done. It is called
-// once, after Start.
+// Run reports the end of each watched process until ctx is done. It is called once, after
+// Start.
 func (w *Watcher) Run(ctx context.Context, report func(ends []*kill.End)) {
 	stop := context.AfterFunc(ctx, func() { _ = w.epoll.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -26,7 +26,7 @@ func (w *Watcher) Run(ctx context.Context, report func(ends []*kill.End)) {
 			return
 		}
 		if err != nil {
-			w.config.Logger.Error("the ends of processes are no longer seen, and their outcomes unknown", zap.Error(err))
+			w.config.Logger.Error("the ends of processes are no longer reported, so outcomes will not be known", zap.Error(err))
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.failed = err
@@ -38,12 +38,12 @@ func (w *Watcher) Run(ctx context.Context, report func(ends []*kill.End)) {
 	}
 }
 
-// wait returns what epoll reports, nothing if it is time to give up waiting for a status.
+// wait returns what epoll reports; nothing once it is time to stop waiting for a status.
 func (w *Watcher) wait(ctx context.Context) ([]unix.EpollEvent, error) {
 	if err := w.epoll.SetReadDeadline(w.due()); err != nil {
 		return nil, err
 	}
-	if ctx.Err() != nil { // the deadline of that may just have been overwritten
+	if ctx.Err() != nil { // SetReadDeadline may just have overwritten the deadline that Run sets then
 		return nil, ctx.Err()
 	}
 	var n int
@@ -61,85 +61,87 @@ func (w *Watcher) wait(ctx context.Context) ([]unix.EpollEvent, error) {
 	return w.events[:max(n, 0)], errors.Join(err, failure)
 }
 
-// due returns when there is something to do though nobody ends; zero for never.
+// due returns when the first wait for a status is over; zero if there is none.
 func (w *Watcher) due() time.Time {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.waiting) == 0 {
+	if len(w.awaitingStatus) == 0 {
 		return time.Time{}
 	}
-	return w.waiting[0].due
+	return w.awaitingStatus[0].due
 }
 
-// ends returns the ends that there is nothing more to learn of.
+// ends returns the ends of which nothing more will be known.
 func (w *Watcher) ends(ready []unix.EpollEvent, now time.Time) []*kill.End {
+	defer w.config.Panics.Contain("working on the end of a process")
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var ends []*kill.End
-	tell := func(p *watch) {
+	report := func(p *watch) {
 		w.drop(p)
 		ends = append(ends, p.end())
 	}
 	if w.connector != nil {
-		w.askConnector(now, tell)
+		w.readConnector(now, report)
 	}
 	for i := range ready {
 		p := w.watches[idOf(&ready[i])]
-		if p == nil { // the connector, or forgotten meanwhile
+		if p == nil { // the connector, or a process no longer watched
 			continue
 		}
 		first := p.hasEnded(now)
-		if w.learn(p, ready[i].Events&unix.EPOLLHUP != 0) {
-			tell(p)
+		if w.readExit(p, ready[i].Events&unix.EPOLLHUP != 0) {
+			report(p)
 		} else if first {
-			w.waiting = append(w.waiting, p)
+			w.awaitingStatus = append(w.awaitingStatus, p)
 		}
 	}
-	w.giveUp(now, tell)
+	w.reportDecided(now, report)
 	return ends
 }
 
-// hasEnded notes when a process has ended, and reports whether that is new.
+// hasEnded records when a process ended, and reports whether that is new.
 func (p *watch) hasEnded(now time.Time) bool {
 	if !p.ended.IsZero() {
 		return false
 	}
-	p.ended, p.due = now, now.Add(patience)
+	p.ended, p.due = now, now.Add(statusTimeout)
 	return true
 }
 
-// learn asks how a process has ended, and reports whether that is known or never will be.
-func (w *Watcher) learn(p *watch, reaped bool) bool {
+// readExit asks for the exit status of a process, and reports whether it is known or never
+// will be.
+func (w *Watcher) readExit(p *watch, reaped bool) bool {
 	if !reaped {
 		if s, err := w.stat(p.pid); err == nil && s.Start == p.start {
 			p.name = s.Command
-			// The kernel tells 0 to those who may not know it.
+			// The kernel shows 0 to a process that may not see the status.
 			if s.Status != 0 || w.trusted {
 				p.exit = kill.Exit{Known: true, Status: s.Status}
 			}
 		}
 	}
-	if reaped && w.tellsExit && !p.exit.Known {
+	if reaped && w.pidfdsHaveExit && !p.exit.Known {
 		p.exit = exitOf(p.pidfd)
 	}
-	more := w.connector != nil || w.tellsExit && !reaped
+	more := w.connector != nil || w.pidfdsHaveExit && !reaped
 	return p.exit.Known || !more
 }
 
-// askConnector notes the status of those that have ended, and tells of those that nothing
-// but the connector tells of.
-func (w *Watcher) askConnector(now time.Time, tell func(*watch)) {
+// readConnector records the status of processes that have ended, and reports those that have
+// no pidfd.
+func (w *Watcher) readConnector(now time.Time, report func(*watch)) {
 	lost := w.connector.each(func(pid, status int) {
-		p, exit := w.followed[pid], kill.Exit{Known: true, Status: status}
+		p, exit := w.byPID[pid], kill.Exit{Known: true, Status: status}
 		switch {
 		case p == nil:
-		case w.lives(p):
+		case w.alive(p):
 			p.guess, p.guessed = exit, now
 		case p.pidfd == none:
 			p.exit = exit
 			p.hasEnded(now)
-			w.learn(p, false)
-			tell(p)
+			w.readExit(p, false)
+			report(p)
 		default:
 			p.exit = exit
 		}
@@ -147,36 +149,37 @@ func (w *Watcher) askConnector(now time.Time, tell func(*watch)) {
 	if !lost {
 		return
 	}
-	for _, p := range w.followed {
-		if p.pidfd == none && !w.lives(p) {
+	for _, p := range w.byPID {
+		if p.pidfd == none && !w.alive(p) {
 			p.hasEnded(now)
-			tell(p)
+			report(p)
 		}
 	}
 }
 
-// giveUp tells of those whose status has come, or does not.
-func (w *Watcher) giveUp(now time.Time, tell func(*watch)) {
-	waiting := w.waiting[:0]
-	for _, p := range w.waiting {
+// reportDecided reports the processes whose status is known by now, or was waited for long
+// enough.
+func (w *Watcher) reportDecided(now time.Time, report func(*watch)) {
+	undecided := w.awaitingStatus[:0]
+	for _, p := range w.awaitingStatus {
 		switch {
-		case w.watches[p.id] == nil: // told or forgotten
+		case w.watches[p.id] == nil: // reported already, or no longer watched
 		case p.exit.Known:
-			tell(p)
+			report(p)
 		case !now.Before(p.due):
-			if p.ended.Sub(p.guessed) < patience { // as all threads are killed, one by one
+			if p.ended.Sub(p.guessed) < statusTimeout { // all threads were killed, one by one
 				p.exit = p.guess
 			}
-			tell(p)
+			report(p)
 		default:
-			waiting = append(waiting, p)
+			undecided = append(undecided, p)
 		}
 	}
-	clear(w.waiting[len(waiting):])
-	w.waiting = waiting
+	clear(w.awaitingStatus[len(undecided):])
+	w.awaitingStatus = undecided
 }
 
-// end returns how the process has ended.
+// end returns the end of the process.
 func (p *watch) end() *kill.End {
 	return &kill.End{PID: p.pid, Start: p.start, Time: p.ended, Exit: p.exit, Command: p.name}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
+	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 
 	"github.com/moby/sys/capability"
@@ -26,16 +27,16 @@ import (
 )
 
 const (
-	// patience is how long the status of a process that has ended is waited for: until
-	// its parent asks for it, most of which do at once.
-	patience = 400 * time.Millisecond
-	// readyAtOnce is how many ends are handled, and delivered, together.
+	// statusTimeout is how long after the end of a process its parent may take to reap it,
+	// which makes the exit status available. Most parents do that at once.
+	statusTimeout = 400 * time.Millisecond
+	// readyAtOnce is how many ends are handled and delivered together.
 	readyAtOnce = 128
 )
 
 var (
-	// ErrFull says that outcome.MaxWatches processes are followed already.
-	ErrFull = errors.New("as many processes are followed as may be")
+	// ErrFull is returned if outcome.MaxWatches processes are watched current.
+	ErrFull = errors.New("the limit of watched processes is reached")
 
 	errOtherNamespace = &problem.Problem{
 		What: "processes cannot be watched from within a container's pid namespace",
@@ -43,30 +44,32 @@ var (
 	}
 )
 
-// Config says how a Watcher follows processes.
+// Config configures a Watcher.
 type Config struct {
-	// Root is where the host's root directory is; empty for /.
+	// Root is where the host's root directory is mounted; empty for /.
 	Root   string
 	Logger *zap.Logger
-	// Warn is told of what a person has to fix.
+	// Warn receives problems that a person has to fix.
 	Warn func(*problem.Problem)
-	// Connector has the process connector tell how processes end also where the kernel
-	// would tell it of each by itself.
+	// Panics contains a panic while ends are worked on.
+	Panics *panics.Guard
+	// Connector uses the process connector even if the kernel reports the exit status by
+	// pidfds.
 	Connector bool
 }
 
-// Watcher tells of the ends of processes for a source that does not. It holds a pidfd of
-// each, so that no other process is taken for it.
+// Watcher reports the ends of processes for a source that does not. It holds a pidfd of each,
+// so that it never mistakes another process with the same pid for it.
 type Watcher struct {
 	config Config
 	proc   string
-	// tellsExit is true if the kernel tells of the status of a process after its parent
-	// has asked for it, trusted if /proc tells us that of a zombie.
-	tellsExit, trusted bool
-	pidfdOpen          func(pid, flags int) (int, error)
-	connectorOpen      func() (*connector, error)
+	// pidfdsHaveExit is true if a pidfd has the exit status after the parent has reaped the
+	// process, trusted if /proc shows us the exit status of any zombie.
+	pidfdsHaveExit, trusted bool
+	pidfdOpen               func(pid, flags int) (int, error)
+	connectorOpen           func() (*connector, error)
 
-	// epoll is watched by Go's runtime, so that no thread blocks in it.
+	// epoll is polled by Go's runtime, so that no thread blocks in it.
 	epoll  *os.File
 	raw    syscall.RawConn
 	epfd   int
@@ -74,47 +77,50 @@ type Watcher struct {
 
 	// mu is held for a few system calls at most, and never while events are delivered.
 	mu sync.Mutex
-	// connector is nil if it is not needed, or not to be had.
+	// connector is nil if it is not needed or not available.
 	connector *connector
 	closed    bool
-	// failed is why Run has ended before it should; nil if it has not.
+	// failed is why Run has ended early; nil if it has not.
 	failed  error
 	watches map[uint64]*watch
-	// followed has those of the watches whose process bears its pid, for all we know.
-	followed map[int]*watch
-	last     uint64
-	// waiting are those that have ended and whose status may come, the first one first.
-	waiting []*watch
-	buffer  [procstat.MaxSize]byte
+	// byPID has the newest watch of each pid.
+	byPID map[int]*watch
+	last  uint64
+	// awaitingStatus are the processes that have ended and whose status is not known yet, in
+	// the order in which they ended.
+	awaitingStatus []*watch
+	buffer         [procstat.MaxSize]byte
 }
 
 var _ outcome.Exits = (*Watcher)(nil)
 
-// watch is one process that is followed.
+// watch is one watched process.
 type watch struct {
-	// id tells what epoll reports from what it has reported of an earlier watch with the
-	// same file descriptor.
+	// id identifies the watch in what epoll reports. A file descriptor would not: an earlier
+	// watch may have had the same.
 	id    uint64
 	pid   int
 	start time.Duration
-	// pidfd is none if the kernel has no pidfds, and the connector tells of the end.
+	// pidfd is none if the kernel has no pidfds; then the connector reports the end.
 	pidfd int
 	exit  kill.Exit
-	// guess is the status that the connector told, at that time, while the process lived:
-	// its first thread has ended before the others, or gave way to one that called exec(2).
+	// guess is a status that the connector reported at the time guessed, while the process
+	// was alive: its first thread ended before the others, or gave way to one that called
+	// exec(2).
 	guess   kill.Exit
 	guessed time.Time
 
-	// ended is when the process has ended, due until when its status is waited for; both
-	// are zero as long as it lives.
+	// ended is when the process ended, due when to stop waiting for its status; both are zero
+	// while it is alive.
 	ended, due time.Time
-	// name is what it was called at its end; empty if that is not known.
+	// name is its name at its end; empty if not known.
 	name string
 }
 
 const (
 	none = -1
-	// connectorID is what epoll reports of the connector. Those of watches are greater.
+	// connectorID is the id of the connector in what epoll reports. Those of watches are
+	// greater.
 	connectorID = 0
 )
 
@@ -126,11 +132,11 @@ func New(config Config) *Watcher {
 		pidfdOpen:     unix.PidfdOpen,
 		connectorOpen: openConnector,
 		watches:       make(map[uint64]*watch),
-		followed:      make(map[int]*watch),
+		byPID:         make(map[int]*watch),
 	}
 }
 
-// Start opens what the Watcher needs. It fails if a human has to mend something.
+// Start opens what the Watcher needs. It fails if a person has to fix something.
 func (w *Watcher) Start() error {
 	if privilege.OtherPIDNamespace() {
 		return errOtherNamespace
@@ -139,7 +145,7 @@ func (w *Watcher) Start() error {
 	if err != nil {
 		return fmt.Errorf("watching processes: opening an epoll file: %w", err)
 	}
-	err = unix.SetNonblock(epfd, true) // else the runtime would not watch it
+	err = unix.SetNonblock(epfd, true) // otherwise the runtime would not poll it
 	if err != nil {
 		return fmt.Errorf("watching processes: %w", errors.Join(err, unix.Close(epfd)))
 	}
@@ -148,16 +154,16 @@ func (w *Watcher) Start() error {
 		return fmt.Errorf("watching processes: %w", errors.Join(err, epoll.Close()))
 	}
 	w.epfd, w.epoll = epfd, epoll
-	// To root of another user namespace, the host's processes are those of others.
+	// The root user of another user namespace may not see the status of the host's processes.
 	all, _ := privilege.Has(capability.CAP_SYS_PTRACE)
 	w.trusted = all && !privilege.OtherUserNamespace()
-	if w.tellsExit = !w.config.Connector && kernelTellsExit(); !w.tellsExit {
+	if w.pidfdsHaveExit = !w.config.Connector && kernelReportsExit(); !w.pidfdsHaveExit {
 		w.connect()
 	}
 	return nil
 }
 
-// connect opens the connector. Without it, less is known of an end.
+// connect opens the process connector. Without it, the exit status is often not known.
 func (w *Watcher) connect() {
 	c, err := w.connectorOpen()
 	if err == nil {
@@ -195,8 +201,8 @@ func (w *Watcher) Close() error {
 	return err
 }
 
-// Follow implements outcome.Exits.
-func (w *Watcher) Follow(target outcome.Target) (time.Duration, error) {
+// Watch implements outcome.Exits.
+func (w *Watcher) Watch(target outcome.Target) (time.Duration, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.closed || w.epoll == nil {
@@ -205,9 +211,9 @@ func (w *Watcher) Follow(target outcome.Target) (time.Duration, error) {
 	if w.failed != nil {
 		return 0, fmt.Errorf("watching process %d: %w", target.PID, w.failed)
 	}
-	already := w.followed[target.PID]
-	if already != nil && already.certainly(target) {
-		return already.start, nil
+	current := w.byPID[target.PID]
+	if current != nil && current.certainly(target) {
+		return current.start, nil
 	}
 	if len(w.watches) >= outcome.MaxWatches {
 		return 0, fmt.Errorf("watching process %d: %w: %d", target.PID, ErrFull, outcome.MaxWatches)
@@ -224,16 +230,16 @@ func (w *Watcher) Follow(target outcome.Target) (time.Duration, error) {
 		closePidfd(pidfd)
 		return 0, err
 	}
-	if already != nil && already.start == s.Start {
+	if current != nil && current.start == s.Start {
 		closePidfd(pidfd)
 		return s.Start, nil
 	}
-	// Who bore the pid before is still told of, as it has ended.
+	// The end of an earlier process with the pid is still reported.
 	return s.Start, w.add(&watch{pid: target.PID, start: s.Start, pidfd: pidfd})
 }
 
-// identify returns what /proc tells of a target if that is who bears the pid. It is asked
-// after the pidfd was opened, so that it is not about one that bore the pid before.
+// identify returns what /proc shows of a target if the target still has the pid. It reads
+// /proc after the pidfd was opened, so that it never sees an earlier process with the pid.
 func (w *Watcher) identify(target outcome.Target, pidfd int) (procstat.Stat, error) {
 	s, err := w.stat(target.PID)
 	switch {
@@ -249,18 +255,19 @@ func (w *Watcher) add(p *watch) error {
 	w.last++
 	p.id = w.last
 	if p.pidfd != none {
-		// It tells at once if the process has ended. Edges, as a zombie would go on telling.
+		// It reports at once if the process has ended. Edge-triggered, because a zombie would
+		// be reported again and again.
 		event := eventOf(p.id, unix.EPOLLIN|unix.EPOLLET)
 		if err := unix.EpollCtl(w.epfd, unix.EPOLL_CTL_ADD, p.pidfd, event); err != nil {
 			closePidfd(p.pidfd)
 			return fmt.Errorf("watching process %d: epoll: %w: the sysctl fs.epoll.max_user_watches bounds it", p.pid, err)
 		}
 	}
-	w.watches[p.id], w.followed[p.pid] = p, p
+	w.watches[p.id], w.byPID[p.pid] = p, p
 	return nil
 }
 
-// is reports whether the process that bears the pid now is the one that the event tells of.
+// is reports whether the process that has the pid now is the target of the event.
 func is(t outcome.Target, s procstat.Stat) bool {
 	switch {
 	case t.Start != 0:
@@ -268,13 +275,13 @@ func is(t outcome.Target, s procstat.Stat) bool {
 	case s.Start+procstat.Tick <= t.At:
 		return true
 	}
-	// It was born within the tick of the event. A process often runs another program by
-	// then; that its pid is another's already is likelier only if it was killed.
+	// It was created within the tick of the event. That may well be the target, even if it runs
+	// another program now. A reused pid is likelier only if the target was killed.
 	return s.Start <= t.At+procstat.RecordLag && (!t.Killed || t.Command != "" && s.Command == t.Command)
 }
 
-// certainly reports whether the target is the process that is followed, without asking
-// /proc. As long as it bears its pid, nobody else does.
+// certainly reports whether the target is certainly the watched process, without reading
+// /proc: while that is alive, no other process can have its pid.
 func (p *watch) certainly(t outcome.Target) bool {
 	if t.Start != 0 {
 		return p.start == t.Start
@@ -284,32 +291,32 @@ func (p *watch) certainly(t outcome.Target) bool {
 
 // Resume implements outcome.Exits.
 func (w *Watcher) Resume(pid int, start time.Duration) error {
-	_, err := w.Follow(outcome.Target{PID: pid, Start: start})
+	_, err := w.Watch(outcome.Target{PID: pid, Start: start})
 	return err
 }
 
-// Forget implements outcome.Exits.
-func (w *Watcher) Forget(pid int) {
+// Unwatch implements outcome.Exits.
+func (w *Watcher) Unwatch(pid int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if p := w.followed[pid]; p != nil {
+	if p := w.byPID[pid]; p != nil {
 		w.drop(p)
 	}
 }
 
-// Lives implements outcome.Exits.
-func (w *Watcher) Lives(pid int, start time.Duration) bool {
+// Alive implements outcome.Exits.
+func (w *Watcher) Alive(pid int, start time.Duration) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p := w.followed[pid]
+	p := w.byPID[pid]
 	if p == nil || p.start != start {
 		p = &watch{pid: pid, start: start, pidfd: none}
 	}
-	return w.lives(p)
+	return w.alive(p)
 }
 
-// lives reports whether a process has not ended. Without a pidfd, /proc tells that.
-func (w *Watcher) lives(p *watch) bool {
+// alive reports whether a process has not ended, by its pidfd or by /proc.
+func (w *Watcher) alive(p *watch) bool {
 	if p.pidfd != none {
 		return poll(p.pidfd) == 0
 	}
@@ -317,13 +324,13 @@ func (w *Watcher) lives(p *watch) bool {
 	return err == nil && s.Start == p.start && !s.Dead()
 }
 
-// drop forgets a watch.
+// drop removes a watch.
 func (w *Watcher) drop(p *watch) {
 	delete(w.watches, p.id)
-	if w.followed[p.pid] == p {
-		delete(w.followed, p.pid)
+	if w.byPID[p.pid] == p {
+		delete(w.byPID, p.pid)
 	}
-	closePidfd(p.pidfd) // which takes it out of epoll
+	closePidfd(p.pidfd) // which removes it from epoll
 }
 
 func (w *Watcher) stat(pid int) (procstat.Stat, error) {
@@ -336,24 +343,24 @@ func closePidfd(pidfd int) {
 	}
 }
 
-// eventOf returns what epoll reports: an id takes the place of a file descriptor.
+// eventOf returns an event for epoll that has an id in the place of a file descriptor.
 func eventOf(id uint64, events uint32) *unix.EpollEvent {
 	return &unix.EpollEvent{Events: events, Fd: int32(id), Pad: int32(id >> 32)}
 }
 
 func idOf(e *unix.EpollEvent) uint64 { return uint64(uint32(e.Fd)) | uint64(uint32(e.Pad))<<32 }
 
-// kernelTellsExit reports whether the kernel is Linux 6.15 or later, which cannot be seen
-// before a process has ended.
-func kernelTellsExit() bool {
+// kernelReportsExit reports whether the kernel is Linux 6.15 or later, whose pidfds have the
+// exit status. There is nothing to test before a process has ended.
+func kernelReportsExit() bool {
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return false
 	}
-	return releaseTellsExit(unix.ByteSliceToString(name.Release[:]))
+	return releaseReportsExit(unix.ByteSliceToString(name.Release[:]))
 }
 
-func releaseTellsExit(release string) bool {
+func releaseReportsExit(release string) bool {
 	var major, minor int
 	if n, _ := fmt.Sscanf(release, "%d.%d", &major, &minor); n < 2 {
 		return false

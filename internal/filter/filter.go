@@ -18,8 +18,8 @@ type Config struct {
 	IncludeFailed bool
 }
 
-// Filter takes out what nobody asked for. What is not known is let through:
-// an event that lost a record may be just the one that matters.
+// Filter removes unwanted events and targets. What is not known passes: an event with a lost
+// record may be the one that matters.
 type Filter struct {
 	signals       map[kill.Signal]bool
 	targets       names
@@ -27,7 +27,7 @@ type Filter struct {
 	includeFailed bool
 }
 
-// New compiles a filter. It returns an error if a name is no valid glob.
+// New compiles a filter. It returns an error if a name is not a valid glob.
 func New(config Config) (*Filter, error) {
 	f := &Filter{signals: make(map[kill.Signal]bool), includeFailed: config.IncludeFailed}
 	for _, signal := range config.Signals {
@@ -41,12 +41,12 @@ func New(config Config) (*Filter, error) {
 	return f, err
 }
 
-// NeedsPaths reports whether some name is the path of a program, so that an event
-// should have the paths of both processes before it is judged.
+// NeedsPaths reports whether a name is the path of a program, so that Apply needs the paths of
+// both processes of an event.
 func (f *Filter) NeedsPaths() bool { return f.targets.needPaths() || f.senders.needPaths() }
 
 // Apply removes unwanted targets from an event, and reports whether the event is still
-// wanted. Whoever blinds the monitor is always of interest.
+// wanted. Tampering with the monitor is always wanted.
 func (f *Filter) Apply(e *kill.Event) bool {
 	if e.Kind == kill.KindTamper {
 		return true
@@ -67,9 +67,8 @@ func (f *Filter) Apply(e *kill.Event) bool {
 	return len(e.Targets) > 0
 }
 
-// wantsSender reports whether the sender is one that is asked for. What the
-// kernel sent passes only if a process is known that made it do so; the report of
-// a death tells nobody.
+// wantsSender reports whether the sender is wanted. A signal of the kernel has a sender only if
+// the process that caused it is known; the report of a death has none.
 func (f *Filter) wantsSender(e *kill.Event) bool {
 	switch {
 	case len(f.senders) == 0:

@@ -121,8 +121,7 @@ func TestApplyToAllSignals(t *testing.T) {
 	}
 }
 
-// Of many targets only those that are wanted stay, but how many there were is
-// still told.
+// Unwanted targets are removed, but the number of targets stays.
 func TestApplyTakesOutTargets(t *testing.T) {
 	t.Parallel()
 	f, err := New(Config{Signals: kill.DefaultSignals(), Targets: []string{"mysqld"}})
@@ -177,7 +176,7 @@ func TestMatch(t *testing.T) {
 	}
 }
 
-// Where the path is known, names count no more for a glob with a slash.
+// If the path is known, a glob with a slash does not match names.
 func TestMatchLeader(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -219,7 +218,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, Check("my*"))
 	require.ErrorContains(t, Check(""), "empty name")
 	require.ErrorContains(t, Check("my["), `"my["`)
-	require.ErrorContains(t, Check(`my\`), "no valid glob")
+	require.ErrorContains(t, Check(`my\`), "not a valid glob")
 	_, err := New(Config{Targets: []string{"["}})
 	require.Error(t, err)
 	_, err = New(Config{Senders: []string{"["}})

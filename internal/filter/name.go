@@ -13,19 +13,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// commandLength is how much of a name the kernel keeps (include/linux/sched.h,
+// commandLength is how many bytes of a name the kernel keeps (include/linux/sched.h,
 // TASK_COMM_LEN less the NUL).
 const commandLength = 15
 
-// names is a list of globs, of which one has to match.
+// names is a list of globs. One of them has to match.
 type names []name
 
 // name is one glob as path.Match reads it.
 type name struct {
-	// command matches the kernel's name of a process, or of one of its threads.
+	// command matches the kernel's name of a process or of one of its threads.
 	command string
-	// executable matches the path of its program; empty if the glob has no
-	// slash.
+	// executable matches the path of the program; empty if the glob has no slash.
 	executable string
 }
 
@@ -53,7 +52,7 @@ func compileName(glob string) (name, error) {
 			"or the path of a program")
 	}
 	if _, err := path.Match(glob, ""); err != nil {
-		return name{}, fmt.Errorf("%q is no valid glob (close every [ and escape nothing at the end): %w", glob, err)
+		return name{}, fmt.Errorf("%q is not a valid glob (close every [ and do not end with a backslash): %w", glob, err)
 	}
 	if !strings.Contains(glob, "/") {
 		return name{command: shorten(glob)}, nil
@@ -86,8 +85,8 @@ func (n names) match(p *kill.Process) bool {
 	return false
 }
 
-// match compares the path with a glob that has one. Where the path is not
-// known, as of a target in an audit log, the name has to do.
+// match compares the path if the glob has one and the path is known, else the name. The audit
+// log does not have the path of a target, for example.
 func (n name) match(p *kill.Process) bool {
 	if n.executable != "" && p.Executable != "" {
 		ok, _ := path.Match(n.executable, p.Executable) // checked when compiled

@@ -16,15 +16,15 @@ const (
 	KindAbend Kind = "kill.abend"
 	// KindTamper is something that blinds the monitor.
 	KindTamper Kind = "kill.tamper"
-	// KindOutcome is what became of a process that was sent a fatal signal.
+	// KindOutcome is the outcome of a fatal signal for the process that it was sent to.
 	KindOutcome Kind = "kill.outcome"
-	// KindCall is a call that struck many, once all of them have an outcome. Of it
-	// only a span leaves the receiver.
+	// KindCall is a call with several targets, once all their outcomes are known. It becomes
+	// a span, but no log record.
 	KindCall Kind = "kill.call"
 )
 
-// Kinds are all kinds of events. Whatever treats them differently has
-// a test that goes over them.
+// Kinds are all kinds of events. Code that treats them differently has a test that covers them
+// all.
 func Kinds() []Kind { return []Kind{KindSignal, KindAbend, KindTamper, KindOutcome, KindCall} }
 
 // Origin says whether a process or the kernel itself sent the signal.
@@ -35,7 +35,7 @@ const (
 	OriginKernel Origin = "kernel"
 )
 
-// Cause says why a signal came to be when it is more than a plain send.
+// Cause says why a signal was sent, if not just by a call.
 type Cause string
 
 const (
@@ -54,13 +54,13 @@ const (
 	DeliveryUnknown Delivery = ""
 	// DeliveryDelivered is a signal that the target will take.
 	DeliveryDelivered Delivery = "delivered"
-	// DeliveryIgnored is one that the target ignores, or is past taking.
+	// DeliveryIgnored is one that the target ignores, or that came too late for it.
 	DeliveryIgnored Delivery = "ignored"
-	// DeliveryPending is one that the same signal already waits for.
+	// DeliveryPending is one whose number was pending already, so that nothing was added.
 	DeliveryPending Delivery = "already_pending"
 	// DeliveryOverflow is one for which the target's queue had no room.
 	DeliveryOverflow Delivery = "overflow"
-	// DeliveryWithoutInfo is one that was delivered, but without who sent it.
+	// DeliveryWithoutInfo is one that was delivered, but without the information who sent it.
 	DeliveryWithoutInfo Delivery = "delivered_without_info"
 )
 
@@ -76,12 +76,12 @@ const (
 	ScopeAll             Scope = "all"
 )
 
-// Single reports whether the scope addresses exactly one process, so that one
-// target is all there can be.
+// Single reports whether the scope addresses exactly one process, so that there is one target
+// at most.
 func (s Scope) Single() bool { return s == ScopeProcess || s == ScopeThread }
 
-// ScopeOf returns whom kill(2) addresses by a pid, and the process or group that it names;
-// 0 if it names none.
+// ScopeOf returns the scope of a pid argument of kill(2), and the process or group that it
+// names; 0 if it names none.
 func ScopeOf(pid int) (Scope, int) {
 	switch {
 	case pid > 0:
@@ -94,8 +94,8 @@ func ScopeOf(pid int) (Scope, int) {
 	return ScopeProcessGroup, -pid
 }
 
-// Event is one signal call, or one report of the kernel, with everything that
-// is known of it. It looks the same whichever source made it.
+// Event is one signal call, or one report of the kernel, with everything that is known about
+// it. It looks the same whichever source made it.
 type Event struct {
 	Kind   Kind
 	Time   time.Time
@@ -109,8 +109,8 @@ type Event struct {
 	Cause   Cause
 	Scope   Scope
 	Result  Result
-	// Delivery is what came of it at the targets, which a successful call does not
-	// tell; empty if it is not the same at all of them, which tell it then.
+	// Delivery is what the kernel did with the signal, which a successful call does not say;
+	// empty if it differs between the targets, which have it then.
 	Delivery Delivery
 	// Code is the name of the signal's si_code (sigaction(2)), such as "SI_USER" or
 	// "SEGV_MAPERR"; empty if not known.
@@ -122,15 +122,15 @@ type Event struct {
 
 	Sender  Process
 	Targets []Process
-	// TargetCount is how many processes the call addressed, including those
-	// that a filter has taken out of Targets; -1 if it is not known.
+	// TargetCount is how many processes the call addressed, including those that a filter has
+	// removed from Targets; -1 if not known.
 	TargetCount int
 
-	// Tamper is what a KindTamper reports, nil for any other. Sender is who did
-	// it, the target is the audit daemon that was stopped.
+	// Tamper is what a KindTamper reports, nil for any other. The sender is the process that
+	// did it, the target the audit daemon that was stopped.
 	Tamper *Tamper
-	// Outcome is what a KindOutcome or KindCall reports, nil for any other. Time is that
-	// of the end, Signal and Sender are those of the first fatal signal.
+	// Outcome is what a KindOutcome or KindCall reports, nil for any other. Time is then the
+	// time of the end, Signal and Sender are those of the first fatal signal.
 	Outcome *Outcome
 
 	Audit Audit
@@ -141,12 +141,11 @@ type Event struct {
 	Source string
 	// File is the log file that the event was read from, if any.
 	File string
-	// Original holds the records as they were read, one each line, but for
-	// those that are in the targets' Original; empty unless they were asked for.
+	// Original holds the records as they were read, one per line, except those that are in
+	// the targets' Original; empty unless they were asked for.
 	Original string
 
-	// first holds the target of the usual event, so that it needs no
-	// allocation of its own.
+	// first holds the target of the usual event, which spares an allocation.
 	first [1]Process
 }
 
@@ -159,7 +158,7 @@ func (e *Event) AddTarget() *Process {
 	return &e.Targets[len(e.Targets)-1]
 }
 
-// DeliveryTo returns what came of the signal at a target; nil is nobody.
+// DeliveryTo returns what the kernel did with the signal for a target; nil is no target.
 func (e *Event) DeliveryTo(target *Process) Delivery {
 	if target != nil && target.Delivery != DeliveryUnknown {
 		return target.Delivery
@@ -167,7 +166,7 @@ func (e *Event) DeliveryTo(target *Process) Delivery {
 	return e.Delivery
 }
 
-// Audit is what only the audit system knows of an event.
+// Audit is what only the audit system knows about an event.
 type Audit struct {
 	// Recorded is true if the event was made of audit records.
 	Recorded bool
@@ -189,7 +188,7 @@ type Audit struct {
 type Process struct {
 	// PID is the process id in the initial pid namespace; 0 if not known.
 	PID int
-	// ThreadID is the thread that sent or was addressed, in the initial pid
+	// ThreadID is the thread that sent the signal or was addressed, in the initial pid
 	// namespace; 0 if not known.
 	ThreadID int
 	// ParentPID is the parent's process id; 0 if not known.
@@ -201,8 +200,8 @@ type Process struct {
 	Leader string
 	// Executable is the path of the program; empty if not known.
 	Executable string
-	// Title is the command line with a NUL after each argument. The kernel's audit
-	// system and our tracepoint tell the first 128 bytes.
+	// Title is the command line with a NUL after each argument. The kernel's audit system and
+	// our tracepoint report the first 128 bytes.
 	Title string
 	// User is the effective user of a sender, the real user of a target.
 	User      User
@@ -214,28 +213,29 @@ type Process struct {
 	Session ID
 	// Label is the security label (SELinux, AppArmor).
 	Label string
-	// Instance is what the host knows of the process beyond the event; nil if it
-	// knows nothing.
+	// Instance is what the host knows about the process beyond the event; nil if it knows
+	// nothing.
 	Instance *Instance
-	// Ancestry is its parents, nearest first.
+	// Ancestry is its parent, the parent of that and so on.
 	Ancestry []Ancestor
 	// Original is the record of a target as it was read; empty unless it was
 	// asked for.
 	Original string
-	// Delivery is what came of a signal at this target, if its event does not tell.
+	// Delivery is what the kernel did with the signal for this target, if the event does not
+	// have it.
 	Delivery Delivery
-	// Span is the one that tells of a target's termination; zero if nobody follows it.
+	// Span is the span of a target's termination; zero if the target is not watched.
 	Span Span
 }
 
-// Instance is one life of a process, and where it belongs. Events share it, so it
-// is never changed.
+// Instance is a process as the host knows it: what identifies it even if its pid is reused, and
+// where it belongs. Events share it, so it is never changed.
 type Instance struct {
 	// Start is when the process was created, to 10 ms. With the pid it identifies
 	// the process.
 	Start time.Time
-	// SinceBoot is the same, since the host was started: what does not change when
-	// the clock is set.
+	// SinceBoot is the same as the time since boot, which does not change when the clock is
+	// set.
 	SinceBoot time.Duration
 	// CommandLine is what it was started with, a NUL after each argument.
 	CommandLine string
@@ -246,7 +246,7 @@ type Instance struct {
 	Container, Pod, Unit string
 }
 
-// Ancestor is one of the parents of a process.
+// Ancestor is a parent of a process, or a parent of one.
 type Ancestor struct {
 	PID     int
 	Command string

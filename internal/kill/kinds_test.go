@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A kind that is missing in the list is missing in all the tests that go over it.
+// A kind that is missing in the list is missing in all the tests that use it.
 func TestKindsAreAll(t *testing.T) {
 	t.Parallel()
 	listed := map[string]bool{}
@@ -39,7 +39,7 @@ func TestKindsAreAll(t *testing.T) {
 	assert.Equal(t, declared, listed)
 }
 
-// Each kind that makes log records is in the pages that a user reads.
+// Each kind that makes log records is in the pages for users.
 func TestKindsAreDocumented(t *testing.T) {
 	t.Parallel()
 	for _, page := range []string{"README.md", "docs/events.md", "metadata.yaml", "documentation.md"} {

@@ -5,22 +5,22 @@ package kill
 
 import "time"
 
-// Verdict says what became of a process that was sent a fatal signal. Its values
-// are those of kill.outcome.
+// Verdict is the outcome of a process that was sent a fatal signal. Its values are those of
+// the attribute kill.outcome.
 type Verdict string
 
 const (
-	// VerdictExited is a process that ended by itself, as by handling the signal.
+	// VerdictExited is a process that exited by itself, perhaps in its signal handler.
 	VerdictExited Verdict = "exited"
-	// VerdictKilled is one that a signal ended, perhaps another than the one sent.
+	// VerdictKilled is one that a signal ended, perhaps not the one sent.
 	VerdictKilled Verdict = "killed"
-	// VerdictCoreDumped is one that a signal ended, and that left a core file.
+	// VerdictCoreDumped is one that a signal ended, and that dumped core.
 	VerdictCoreDumped Verdict = "core_dumped"
-	// VerdictSurvived is one that was still alive when it was not waited for any more.
+	// VerdictSurvived is one that was still alive at the timeout.
 	VerdictSurvived Verdict = "survived"
-	// VerdictEnded is one that is gone, nobody knows how.
+	// VerdictEnded is one that is gone, but its exit status is not known.
 	VerdictEnded Verdict = "ended"
-	// VerdictUnknown is one that was still followed when the collector stopped.
+	// VerdictUnknown is one that was still watched when the collector stopped.
 	VerdictUnknown Verdict = "unknown"
 )
 
@@ -40,7 +40,7 @@ type End struct {
 	// Time is when it ended.
 	Time time.Time
 	Exit Exit
-	// Command is what it was called at its end; empty if that is not known.
+	// Command is its name at the end; empty if not known.
 	Command string
 }
 
@@ -49,7 +49,7 @@ const (
 	statusCore   = 0x80
 )
 
-// Verdict says what that means.
+// Verdict returns the verdict of the exit status.
 func (e Exit) Verdict() Verdict {
 	switch {
 	case !e.Known:
@@ -65,7 +65,7 @@ func (e Exit) Verdict() Verdict {
 // Code is the exit code of a process that exited.
 func (e Exit) Code() int { return e.Status >> 8 & 0xff }
 
-// Signal is the signal that has ended the process; 0 if none has.
+// Signal is the signal that ended the process; 0 if none did.
 func (e Exit) Signal() Signal {
 	if !e.Known {
 		return 0
@@ -73,16 +73,16 @@ func (e Exit) Signal() Signal {
 	return Signal(e.Status & statusSignal)
 }
 
-// Span names a span as W3C's trace context does. The zero value is none.
+// Span identifies a span as W3C's trace context does. The zero value is no span.
 type Span struct {
 	Trace [16]byte
 	ID    [8]byte
 }
 
-// Outcome is the story of one termination, from the first fatal signal to the end;
-// or of a call that struck many, from the call to the last end.
+// Outcome is one termination, from the first fatal signal to the end; or a call with several
+// targets, from the call to the last end.
 type Outcome struct {
-	// Span is the one that tells of it.
+	// Span is the span of the termination or the call.
 	Span    Span
 	Verdict Verdict
 	// Exit is how the process ended, as far as that is known.
@@ -91,28 +91,28 @@ type Outcome struct {
 	Began time.Time
 	// Escalated is true if a softer signal was followed by SIGKILL.
 	Escalated bool
-	// LastName is what the process was called at its end; empty if not known.
+	// LastName is the name of the process at its end, if that differs from the target's; else
+	// empty.
 	LastName string
-	// Signals are those that were sent to the process from the first fatal one on,
-	// failed attempts included, and Omitted how many more there were: if there are
-	// many, those between the first and the last ones are left out.
+	// Signals are the signals to the process from the first fatal one on, including failed
+	// attempts. If there are many, those between the first and the last ones are left out, and
+	// Omitted is their number.
 	Signals []Sent
 	Omitted int
 	// LastSignal and LastSender are those of the last fatal signal, which may be the
 	// first.
 	LastSignal Signal
 	LastSender *Process
-	// Parent is the span of the call that struck this and other processes; zero if
+	// Parent is the span of the call that had this and other processes as targets; zero if
 	// there was none.
 	Parent Span
-	// Verdicts are how many of those that a call struck came to each end, and Failed
-	// how many of them did not end by themselves or on a softer signal; only for a call.
+	// Verdicts counts the targets of a call by their verdict, Failed those for which Fails is
+	// true; only for a call.
 	Verdicts map[Verdict]int
 	Failed   int
 }
 
-// Fails reports whether the process did not end by itself or on a softer signal than
-// SIGKILL.
+// Fails reports whether the process neither exited nor ended on a softer signal than SIGKILL.
 func (o *Outcome) Fails() bool {
 	switch o.Verdict {
 	case VerdictCoreDumped, VerdictSurvived:
@@ -133,6 +133,6 @@ type Sent struct {
 	Cause    Cause
 	Result   Result
 	Delivery Delivery
-	// Sender is shared by all that it has sent, and never changed.
+	// Sender is shared by all signals that it has sent, and never changed.
 	Sender *Process
 }

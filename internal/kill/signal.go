@@ -13,15 +13,15 @@ import (
 // them (asm-generic/signal.h).
 type Signal int
 
-// The C library reserves 32 and 33 for itself, so that the SIGRTMIN that
-// kill(1), systemd and everybody else means is 34; the kernel's own is 32.
+// The C library reserves 32 and 33 for itself, so SIGRTMIN is 34 for kill(1), systemd and
+// everybody else; the kernel's own is 32.
 const (
 	rtMin     Signal = 34
 	rtMax     Signal = 64
 	maxSignal        = rtMax
 )
 
-// SIGKILL and the others are named as in signal(7).
+// The names are those of signal(7).
 const (
 	SIGHUP  Signal = 1
 	SIGINT  Signal = 2
@@ -40,8 +40,8 @@ const (
 	SIGSYS  Signal = 31
 )
 
-// The table is our own although golang.org/x/sys/unix has one: that one exists
-// only when compiling for Linux, and lacks the realtime signals.
+// The table is our own because that of golang.org/x/sys/unix exists only when compiling for
+// Linux, and lacks the realtime signals.
 var signalNames = [...]string{
 	0: "SIG0", 1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS",
 	8: "SIGFPE", 9: "SIGKILL", 10: "SIGUSR1", 11: "SIGSEGV", 12: "SIGUSR2", 13: "SIGPIPE", 14: "SIGALRM",
@@ -56,7 +56,7 @@ var signalNames = [...]string{
 	60: "SIGRTMIN+26", 61: "SIGRTMIN+27", 62: "SIGRTMIN+28", 63: "SIGRTMIN+29", 64: "SIGRTMIN+30",
 }
 
-// aliases are further names that signal(7) and kill(1) know.
+// aliases are other names in signal(7) and kill(1).
 var aliases = map[string]Signal{"IOT": SIGABRT, "POLL": 29, "CLD": 17, "UNUSED": SIGSYS, "RTMAX": rtMax}
 
 // Name returns the signal's name: "SIGKILL", "SIGRTMIN+3". A number without a
@@ -78,8 +78,8 @@ func (s Signal) Fatal() bool {
 	return s > 0 && s <= maxSignal
 }
 
-// DefaultSignals are the signals that people send on purpose to end or stop a
-// process, and those that report a crash.
+// DefaultSignals are the signals that people send to end or stop a process, and those that
+// report a crash.
 func DefaultSignals() []Signal {
 	return []Signal{
 		SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE,
@@ -87,8 +87,8 @@ func DefaultSignals() []Signal {
 	}
 }
 
-// AllSignals are those that there are, and 0, which only asks whether a process is there.
-// 32 and 33 belong to the C library, which sends them nevertheless.
+// AllSignals are all signals, and 0, which only asks whether a process exists. 32 and 33 belong
+// to the C library, which does send them.
 func AllSignals() []Signal {
 	all := make([]Signal, 0, maxSignal+1)
 	for s := Signal(0); s <= maxSignal; s++ {

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package logfile knows what an audit log consists of: its files, before and after they are
-// rotated, their lines, and the events that those make. It opens nothing for long: who
-// reads a log decides what comes next.
+// rotated, their lines, and the events in those. It keeps no file open: its callers decide
+// what to read next.
 package logfile
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// File is one file of the log: the live one or one that was rotated away.
+// File is one file of the log, live or rotated.
 type File struct {
 	Path string
 	Info fs.FileInfo
@@ -30,31 +30,31 @@ type File struct {
 	Number int
 }
 
-// Empty reports whether nothing was written to the file yet.
+// Empty reports whether nothing has been written to the file yet.
 func (f File) Empty() bool { return f.Info.Size() == 0 }
 
 const (
-	// maxNumber is the highest number of a rotated file. auditd keeps at most
-	// 999 (auditd.conf(5), num_logs), but counts on under keep_logs. What is
-	// longer is a date, and dated files are not in the order of rotation.
+	// maxNumber is the highest number of a rotated file. auditd keeps at most 999
+	// (auditd.conf(5), num_logs), but keeps counting under keep_logs. A longer number is a
+	// date, and dated files are not in the order of rotation.
 	maxNumber = 99_999
 	// maxLinks is how many links the kernel follows (include/linux/namei.h).
 	maxLinks = 40
 )
 
 const (
-	// SettleTries and SettlePause limit how long to wait for a rotation in progress, which
+	// SettleTries and SettlePause limit how long to wait for a rotation in progress. It
 	// takes auditd less than a millisecond, and logrotate as long as it takes to copy a
 	// file.
 	SettleTries = 100
 	SettlePause = 10 * time.Millisecond
 )
 
-// ErrUnsettled is returned if a log never held still.
-var ErrUnsettled = errors.New("the files of the log are renamed faster than they can be looked at")
+// ErrUnsettled is returned if the files of a log keep changing.
+var ErrUnsettled = errors.New("the files of the log are renamed faster than they can be listed")
 
-// List returns the files of the log from the oldest to the live one. While a
-// rotation renames them one after the other they may not fit together.
+// List returns the files of the log from the oldest to the live one. During a rotation,
+// which renames them one after the other, the list may be inconsistent.
 func List(path string) ([]File, error) {
 	directory, name := filepath.Split(Resolve(path))
 	names, err := os.ReadDir(filepath.Clean(directory))
@@ -71,7 +71,7 @@ func List(path string) ([]File, error) {
 			continue
 		}
 		full := directory + candidate.Name()
-		// Stat, not the entry's own information: the log may be a link.
+		// Stat instead of the entry's own information, because the log may be a link.
 		info, err := os.Stat(full)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // renamed since
@@ -89,8 +89,8 @@ func List(path string) ([]File, error) {
 	return dropCopies(files), nil
 }
 
-// Resolve follows the links that path itself may be: rotated files lie beside
-// the file that is written.
+// Resolve follows the links that path itself may be: the rotated files lie beside the real
+// file.
 func Resolve(path string) string {
 	for range maxLinks {
 		target, err := os.Readlink(path)
@@ -126,9 +126,9 @@ func rotationNumber(candidate, name string) (int, bool) {
 	return number, true
 }
 
-// dropCopies leaves out audit.log.1.gz where it is the same as audit.log.1,
-// which is there together with it while gzip runs. Otherwise it is the older
-// one: it was compressed, and then another file took its number.
+// dropCopies leaves out audit.log.1.gz if it is a copy of audit.log.1, beside which it
+// exists while gzip runs. Otherwise it is the older file: it was compressed, and then
+// another file took its number.
 func dropCopies(files []File) []File {
 	kept := files[:0]
 	for i, f := range files {
@@ -140,27 +140,26 @@ func dropCopies(files []File) []File {
 	return kept
 }
 
-// isCopy reports whether a compressed file begins as the plain one does, as far
-// as it was written yet.
+// isCopy reports whether a compressed file begins like the plain one, as far as it has been
+// written.
 func isCopy(compressed, plain string) bool {
 	begun, err := Prefix(compressed)
 	if err != nil {
-		return true // of use to nobody as long as the plain one is there
+		return true // not needed as long as the plain file exists
 	}
 	whole, err := Prefix(plain)
 	return err == nil && bytes.HasPrefix(whole, begun)
 }
 
-// Same reports whether nothing was renamed between two looks, and no copy
-// begun.
+// Same reports whether nothing was renamed between two listings, and no copy was begun.
 func Same(a, b []File) bool {
 	return slices.EqualFunc(a, b, func(a, b File) bool {
 		return a.Path == b.Path && os.SameFile(a.Info, b.Info) && a.Empty() == b.Empty()
 	})
 }
 
-// Regular returns a file's information if it is one that can be read to its
-// end: reading a FIFO would block for ever.
+// Regular returns a file's information if the file can be read to its end: reading a FIFO
+// would block forever.
 func Regular(path string) (fs.FileInfo, error) {
 	info, err := os.Stat(path)
 	switch {

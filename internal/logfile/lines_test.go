@@ -14,8 +14,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// split cuts a stream into lines, as the source does, and checks on the way
-// that every line is where it is said to be. The last may have no end.
+// split cuts a stream into lines, as the source does, and checks that every line is at its reported
+// position. The last one may have no end.
 func split(t require.TestingT, stream []byte, reader io.Reader) (got []string, tooLong int) {
 	var l lines
 	end := int64(0)
@@ -52,7 +52,7 @@ func split(t require.TestingT, stream []byte, reader io.Reader) (got []string, t
 	return got, tooLong
 }
 
-// expected is what split must return, said in the plainest way.
+// expected is what split must return, in the simplest implementation.
 func expected(stream []byte) (want []string, tooLong int) {
 	for line := range bytes.Lines(stream) {
 		line = bytes.TrimSuffix(line, []byte("\n"))
@@ -99,8 +99,7 @@ func TestLines(t *testing.T) {
 	}
 }
 
-// TestLinesAtTheEndOfTheBuffer lets a line end at every place around the end of
-// the buffer.
+// TestLinesAtTheEndOfTheBuffer ends a line at every place around the end of the buffer.
 func TestLinesAtTheEndOfTheBuffer(t *testing.T) {
 	t.Parallel()
 	const long, around = MaxLine / 2, 50
@@ -115,8 +114,7 @@ func TestLinesAtTheEndOfTheBuffer(t *testing.T) {
 	}
 }
 
-// FuzzLines makes a stream of a few bytes, of which those beyond ASCII stand for
-// many, and reads it in pieces.
+// FuzzLines makes a stream from a few bytes, of which those beyond ASCII stand for many, and reads it in pieces.
 func FuzzLines(f *testing.F) {
 	f.Add([]byte("one\ntwo"), uint16(1))
 	f.Add([]byte("\n\n\x00\r\n"), uint16(2))

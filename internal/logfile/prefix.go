@@ -14,14 +14,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 )
 
-// PrefixLength is how much of a file's beginning identifies it. The first line
-// of an audit log holds a time and a serial that no other log begins with.
+// PrefixLength is how much of a file's beginning identifies it. The first line of an audit
+// log contains a time and a serial with which no other log begins.
 const PrefixLength = 1024
 
 // Compressed reports whether a file was compressed by gzip.
 func Compressed(path string) bool { return strings.HasSuffix(path, ".gz") }
 
-// Prefix returns what a file begins with, of a compressed one what its text does.
+// Prefix returns the beginning of a file; of a compressed one, the beginning of its text.
 func Prefix(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -34,7 +34,7 @@ func Prefix(path string) ([]byte, error) {
 	return ReadPrefix(file)
 }
 
-// ReadPrefix returns what an open file begins with.
+// ReadPrefix returns the beginning of an open file.
 func ReadPrefix(file io.ReaderAt) ([]byte, error) {
 	prefix := make([]byte, PrefixLength)
 	n, err := file.ReadAt(prefix, 0)
@@ -59,8 +59,8 @@ func UnzippedPrefix(file *os.File) ([]byte, error) {
 	return prefix[:n], err
 }
 
-// Settled returns what of a file's prefix is of use to tell it from others: a
-// line that is still being written may be the beginning of any.
+// Settled returns the part of a file's prefix that distinguishes it from others: a line
+// that is still being written may be the beginning of any line.
 func Settled(prefix []byte) []byte {
 	if len(prefix) == PrefixLength {
 		return prefix

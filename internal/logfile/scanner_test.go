@@ -36,7 +36,7 @@ func scanAll(s *Scanner, text []byte, now time.Time) {
 	}
 }
 
-// TestEventInTwoReads lets a read end on every byte of an event.
+// TestEventInTwoReads ends a read on every byte of an event.
 func TestEventInTwoReads(t *testing.T) {
 	t.Parallel()
 	seed, err := os.ReadFile("../../testdata/seed.log")
@@ -72,13 +72,12 @@ func TestLooksWhole(t *testing.T) {
 	}
 }
 
-// BenchmarkScan reads a recording of which one record in 84 belongs to a kill.
+// BenchmarkScan reads a recording in which one record in 84 belongs to a kill.
 func BenchmarkScan(b *testing.B) {
 	benchmarkScan(b, func(line []byte) bool { return len(line) > 0 })
 }
 
-// BenchmarkScanOthers leaves out the lines of kills and changes of the audit system: what is left must cost no
-// allocation at all.
+// BenchmarkScanOthers leaves out the lines of kills and of changes of the audit system: the rest must not allocate.
 func BenchmarkScanOthers(b *testing.B) {
 	s := benchmarkScan(b, func(line []byte) bool {
 		return !bytes.Contains(line, []byte("syscall=62 ")) && !bytes.Contains(line, []byte("type=OBJ_PID")) &&

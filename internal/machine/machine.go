@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machine tells which host this is.
+// Package machine identifies the host.
 package machine
 
 import (
@@ -21,12 +21,12 @@ type Machine struct {
 	Passwd string
 	// Executable is the program that this process runs; empty if not known.
 	Executable string
-	// Boot names this run of the kernel; empty if not known.
+	// Boot identifies the current boot; empty if not known.
 	Boot string
 }
 
-// This asks the operating system of the host whose root directory is at
-// root, or of this one if root is empty.
+// This describes the host whose root directory is mounted at root, or this one if root is
+// empty.
 func This(root string) Machine {
 	executable, _ := os.Executable()
 	// machine-id(5); the second path is where D-Bus keeps it on hosts without
@@ -44,14 +44,14 @@ func This(root string) Machine {
 // bootID returns the kernel's random id of this boot, which is the same in all
 // containers (random(4)).
 func bootID() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // elsewhere than on Linux there is none
+	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // there is none except on Linux
 	return strings.TrimSpace(string(id))
 }
 
-// hostname returns the name of the host. A container mostly has one of its own.
+// hostname returns the name of the host. A container usually has a name of its own.
 func hostname(root string) string {
 	if root != "" {
-		text, _ := os.ReadFile(filepath.Join(root, "/etc/hostname")) // not there: as good as empty
+		text, _ := os.ReadFile(filepath.Join(root, "/etc/hostname")) // a missing file is as good as an empty one
 		for line := range strings.Lines(string(text)) {
 			if line = strings.TrimSpace(line); line != "" && line[0] != '#' { // hostname(5)
 				return line
@@ -62,8 +62,8 @@ func hostname(root string) string {
 	return name
 }
 
-// machineID returns what identifies this installation: the first of the files
-// that says so. Empty if none does.
+// machineID returns the id of the installation, from the first file that has one; empty if
+// none has.
 func machineID(paths ...string) string {
 	for _, path := range paths {
 		if id, err := os.ReadFile(path); err == nil {

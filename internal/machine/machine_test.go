@@ -47,8 +47,7 @@ func TestThisMachine(t *testing.T) {
 	assert.Equal(t, "/etc/passwd", got.Passwd)
 }
 
-// TestOtherRoot has a host whose root directory is mounted into the collector's
-// container.
+// TestOtherRoot has a host whose root directory is mounted in the collector's container.
 func TestOtherRoot(t *testing.T) {
 	t.Parallel()
 

@@ -185,13 +185,13 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ReceiverAuditKillCheckpointErrors, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_checkpoint_errors",
-		metric.WithDescription("Number of times the read position could not be stored; a restart then reads again from an older one. [Alpha]"),
+		metric.WithDescription("Number of times the read position could not be stored; a restart then continues from an older one. [Alpha]"),
 		metric.WithUnit("{error}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillDropped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_dropped",
-		metric.WithDescription("Number of log records given up because the next consumer refused them for good, or because retrying ended. [Alpha]"),
+		metric.WithDescription("Number of log records dropped because the next consumer refused them permanently, or because retrying ended. [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
@@ -209,7 +209,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillFileBytesBehind, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_file_bytes_behind",
-		metric.WithDescription("Bytes of the audit log, rotated files included, that are written but not yet read. [Alpha]"),
+		metric.WithDescription("Bytes of the audit log, including rotated files, that are not read yet. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
@@ -227,7 +227,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillFiltered, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_filtered",
-		metric.WithDescription("Number of events left out by the configuration (signals, targets, senders, include_failed). [Alpha]"),
+		metric.WithDescription("Number of events that the configuration leaves out (signals, targets, senders, include_failed). [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -239,7 +239,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillKernelLost, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_kernel_lost",
-		metric.WithDescription("Number of audit records that the kernel says it has lost (its queue was full, or over the rate limit). [Alpha]"),
+		metric.WithDescription("Number of audit records that the kernel reports as lost (its queue was full, or the rate limit was exceeded). [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
@@ -251,49 +251,49 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillOutcomeDropped, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_audit_kill_outcome_dropped",
-		metric.WithDescription("Number of processes of which it will not be told what became of them (too many at a time, or no right to). [Alpha]"),
+		metric.WithDescription("Number of processes whose outcome will not be reported (too many at a time, or a missing right). [Alpha]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillOutcomeWatches, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_outcome_watches",
-		metric.WithDescription("Number of processes that were sent a fatal signal and are waited for. [Alpha]"),
+		metric.WithDescription("Number of processes that were sent a fatal signal and are being watched. [Alpha]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillPanics, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_panics",
-		metric.WithDescription("Number of events that a fault of the receiver has cost; its log has the stack. [Alpha]"),
+		metric.WithDescription("Number of events lost to a bug in the receiver (a panic); its log has the stack trace. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillPending, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_pending",
-		metric.WithDescription("Number of events that wait for more of their records. [Alpha]"),
+		metric.WithDescription("Number of events that are waiting for more records. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillProcesses, err = builder.meter.Int64ObservableGauge(
 		"otelcol_receiver_audit_kill_processes",
-		metric.WithDescription("Number of processes in the table that knows what they are. [Alpha]"),
+		metric.WithDescription("Number of processes in the process table. [Alpha]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillProcessesEvicted, err = builder.meter.Int64ObservableCounter(
 		"otelcol_receiver_audit_kill_processes_evicted",
-		metric.WithDescription("Number of processes forgotten because the table was full. [Alpha]"),
+		metric.WithDescription("Number of processes removed from the process table because it was full. [Alpha]"),
 		metric.WithUnit("{process}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillQueueDropped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_queue_dropped",
-		metric.WithDescription("Number of events dropped because the pipeline did not take them as fast as signals were sent. [Alpha]"),
+		metric.WithDescription("Number of events dropped because the pipeline did not accept them as fast as signals were sent. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillReceiveOverruns, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_receive_overruns",
-		metric.WithDescription("Number of times that the kernel found no room in the socket, so that records were lost (ENOBUFS). [Alpha]"),
+		metric.WithDescription("Number of times that the kernel lost records because the socket buffer was full (ENOBUFS). [Alpha]"),
 		metric.WithUnit("{overrun}"),
 	)
 	errs = errors.Join(errs, err)
@@ -305,25 +305,25 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillRejected, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_rejected",
-		metric.WithDescription("Number of lines that are no usable audit record. [Alpha]"),
+		metric.WithDescription("Number of lines that are not usable audit records. [Alpha]"),
 		metric.WithUnit("{line}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillRingDropped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_ring_dropped",
-		metric.WithDescription("Number of records for which the ring buffer of the eBPF source had no room. [Alpha]"),
+		metric.WithDescription("Number of records lost because the ring buffer of the eBPF source was full. [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillSequenceGaps, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_sequence_gaps",
-		metric.WithDescription("Number of audit events that never came, as told by the gaps in their serial numbers. [Alpha]"),
+		metric.WithDescription("Number of audit events that never arrived, according to gaps in their serial numbers. [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillSpansDropped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_spans_dropped",
-		metric.WithDescription("Number of spans given up because the next consumer refused them for good, or did not take them in time. [Alpha]"),
+		metric.WithDescription("Number of spans dropped because the next consumer refused them permanently, or did not accept them in time. [Alpha]"),
 		metric.WithUnit("{span}"),
 	)
 	errs = errors.Join(errs, err)

@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) receiver.Settings {
 func AssertEqualReceiverAuditKillCheckpointErrors(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_checkpoint_errors",
-		Description: "Number of times the read position could not be stored; a restart then reads again from an older one. [Alpha]",
+		Description: "Number of times the read position could not be stored; a restart then continues from an older one. [Alpha]",
 		Unit:        "{error}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -40,7 +40,7 @@ func AssertEqualReceiverAuditKillCheckpointErrors(t *testing.T, tt *componenttes
 func AssertEqualReceiverAuditKillDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_dropped",
-		Description: "Number of log records given up because the next consumer refused them for good, or because retrying ended. [Alpha]",
+		Description: "Number of log records dropped because the next consumer refused them permanently, or because retrying ended. [Alpha]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -88,7 +88,7 @@ func AssertEqualReceiverAuditKillEvicted(t *testing.T, tt *componenttest.Telemet
 func AssertEqualReceiverAuditKillFileBytesBehind(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_file_bytes_behind",
-		Description: "Bytes of the audit log, rotated files included, that are written but not yet read. [Alpha]",
+		Description: "Bytes of the audit log, including rotated files, that are not read yet. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -134,7 +134,7 @@ func AssertEqualReceiverAuditKillFileLost(t *testing.T, tt *componenttest.Teleme
 func AssertEqualReceiverAuditKillFiltered(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_filtered",
-		Description: "Number of events left out by the configuration (signals, targets, senders, include_failed). [Alpha]",
+		Description: "Number of events that the configuration leaves out (signals, targets, senders, include_failed). [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -166,7 +166,7 @@ func AssertEqualReceiverAuditKillIncomplete(t *testing.T, tt *componenttest.Tele
 func AssertEqualReceiverAuditKillKernelLost(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_kernel_lost",
-		Description: "Number of audit records that the kernel says it has lost (its queue was full, or over the rate limit). [Alpha]",
+		Description: "Number of audit records that the kernel reports as lost (its queue was full, or the rate limit was exceeded). [Alpha]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -198,7 +198,7 @@ func AssertEqualReceiverAuditKillMissed(t *testing.T, tt *componenttest.Telemetr
 func AssertEqualReceiverAuditKillOutcomeDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_outcome_dropped",
-		Description: "Number of processes of which it will not be told what became of them (too many at a time, or no right to). [Alpha]",
+		Description: "Number of processes whose outcome will not be reported (too many at a time, or a missing right). [Alpha]",
 		Unit:        "{process}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -214,7 +214,7 @@ func AssertEqualReceiverAuditKillOutcomeDropped(t *testing.T, tt *componenttest.
 func AssertEqualReceiverAuditKillOutcomeWatches(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_outcome_watches",
-		Description: "Number of processes that were sent a fatal signal and are waited for. [Alpha]",
+		Description: "Number of processes that were sent a fatal signal and are being watched. [Alpha]",
 		Unit:        "{process}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -228,7 +228,7 @@ func AssertEqualReceiverAuditKillOutcomeWatches(t *testing.T, tt *componenttest.
 func AssertEqualReceiverAuditKillPanics(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_panics",
-		Description: "Number of events that a fault of the receiver has cost; its log has the stack. [Alpha]",
+		Description: "Number of events lost to a bug in the receiver (a panic); its log has the stack trace. [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -244,7 +244,7 @@ func AssertEqualReceiverAuditKillPanics(t *testing.T, tt *componenttest.Telemetr
 func AssertEqualReceiverAuditKillPending(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_pending",
-		Description: "Number of events that wait for more of their records. [Alpha]",
+		Description: "Number of events that are waiting for more records. [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -258,7 +258,7 @@ func AssertEqualReceiverAuditKillPending(t *testing.T, tt *componenttest.Telemet
 func AssertEqualReceiverAuditKillProcesses(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_processes",
-		Description: "Number of processes in the table that knows what they are. [Alpha]",
+		Description: "Number of processes in the process table. [Alpha]",
 		Unit:        "{process}",
 		Data: metricdata.Gauge[int64]{
 			DataPoints: dps,
@@ -272,7 +272,7 @@ func AssertEqualReceiverAuditKillProcesses(t *testing.T, tt *componenttest.Telem
 func AssertEqualReceiverAuditKillProcessesEvicted(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_processes_evicted",
-		Description: "Number of processes forgotten because the table was full. [Alpha]",
+		Description: "Number of processes removed from the process table because it was full. [Alpha]",
 		Unit:        "{process}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -288,7 +288,7 @@ func AssertEqualReceiverAuditKillProcessesEvicted(t *testing.T, tt *componenttes
 func AssertEqualReceiverAuditKillQueueDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_queue_dropped",
-		Description: "Number of events dropped because the pipeline did not take them as fast as signals were sent. [Alpha]",
+		Description: "Number of events dropped because the pipeline did not accept them as fast as signals were sent. [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -304,7 +304,7 @@ func AssertEqualReceiverAuditKillQueueDropped(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverAuditKillReceiveOverruns(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_receive_overruns",
-		Description: "Number of times that the kernel found no room in the socket, so that records were lost (ENOBUFS). [Alpha]",
+		Description: "Number of times that the kernel lost records because the socket buffer was full (ENOBUFS). [Alpha]",
 		Unit:        "{overrun}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -336,7 +336,7 @@ func AssertEqualReceiverAuditKillRecordsRead(t *testing.T, tt *componenttest.Tel
 func AssertEqualReceiverAuditKillRejected(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_rejected",
-		Description: "Number of lines that are no usable audit record. [Alpha]",
+		Description: "Number of lines that are not usable audit records. [Alpha]",
 		Unit:        "{line}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -352,7 +352,7 @@ func AssertEqualReceiverAuditKillRejected(t *testing.T, tt *componenttest.Teleme
 func AssertEqualReceiverAuditKillRingDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_ring_dropped",
-		Description: "Number of records for which the ring buffer of the eBPF source had no room. [Alpha]",
+		Description: "Number of records lost because the ring buffer of the eBPF source was full. [Alpha]",
 		Unit:        "{record}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -368,7 +368,7 @@ func AssertEqualReceiverAuditKillRingDropped(t *testing.T, tt *componenttest.Tel
 func AssertEqualReceiverAuditKillSequenceGaps(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_sequence_gaps",
-		Description: "Number of audit events that never came, as told by the gaps in their serial numbers. [Alpha]",
+		Description: "Number of audit events that never arrived, according to gaps in their serial numbers. [Alpha]",
 		Unit:        "{event}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -384,7 +384,7 @@ func AssertEqualReceiverAuditKillSequenceGaps(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverAuditKillSpansDropped(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_audit_kill_spans_dropped",
-		Description: "Number of spans given up because the next consumer refused them for good, or did not take them in time. [Alpha]",
+		Description: "Number of spans dropped because the next consumer refused them permanently, or did not accept them in time. [Alpha]",
 		Unit:        "{span}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

@@ -9,19 +9,19 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// maxClosed is how many of those whose outcome was told are remembered: signals are
-// sent to the dead as well, and a zombie can be followed.
+// maxClosed is how many closed episodes are remembered: a process that has ended may still
+// be sent signals, and a zombie can be watched.
 const maxClosed = 4096
 
-// instance is one life of a process.
+// instance identifies a process even if its pid is reused.
 type instance struct {
 	pid   int
 	start time.Duration
 }
 
-// buried reports whether the outcome of a process was told already. What is sent to it
-// then belongs to the same span, and changes nothing.
-func (t *Table) buried(target *kill.Process, start time.Duration) bool {
+// setClosedSpan gives a target the span of its closed episode, and reports whether it has
+// one. A signal to it belongs to that span, and changes nothing.
+func (t *Table) setClosedSpan(target *kill.Process, start time.Duration) bool {
 	span, ok := t.closed[instance{target.PID, start}]
 	if ok {
 		target.Span = span
@@ -29,16 +29,16 @@ func (t *Table) buried(target *kill.Process, start time.Duration) bool {
 	return ok
 }
 
-// bury remembers whose outcome was told.
-func (t *Table) bury(ep *episode) {
-	who := instance{ep.pid, ep.start}
-	if _, ok := t.closed[who]; ok || ep.start == 0 {
+// rememberClosed remembers the span of a closed episode.
+func (t *Table) rememberClosed(ep *episode) {
+	closed := instance{ep.pid, ep.start}
+	if _, ok := t.closed[closed]; ok || ep.start == 0 {
 		return
 	}
-	if len(t.closings) >= maxClosed {
-		delete(t.closed, t.closings[0])
-		t.closings = t.closings[1:]
+	if len(t.closedOrder) >= maxClosed {
+		delete(t.closed, t.closedOrder[0])
+		t.closedOrder = t.closedOrder[1:]
 	}
-	t.closed[who] = ep.Span
-	t.closings = append(t.closings, who)
+	t.closed[closed] = ep.Span
+	t.closedOrder = append(t.closedOrder, closed)
 }

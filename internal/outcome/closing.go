@@ -11,20 +11,21 @@ import (
 )
 
 const (
-	// maxEnded bounds those that have ended, while signals to them may still come.
+	// maxEnded is how many ended processes stay open for late signals at a time.
 	maxEnded = 4096
-	// lateness is how long after the end of a process a signal to it may still come
-	// from the audit system, where a call to many takes a while to be put together.
+	// lateness is how long after the end of a process a signal to it may still arrive: the
+	// audit system takes a while to report a call with many targets.
 	lateness = 500 * time.Millisecond
-	// grace is how long the end of a process may take to be told after it was found to
-	// be gone: the pipeline may have held it up.
+	// grace is how long the report of an end may take after the process was found to be
+	// gone: the pipeline may have held it up.
 	grace = 5 * time.Second
-	// sweepInterval is how often it is looked who is gone, if ends were lost or there are
-	// too many to follow another one. It takes some 40 ms, if that many are followed.
+	// sweepInterval is the shortest time between checks of which processes are gone, made
+	// if ends were lost or too many processes are watched. A check of that many takes some
+	// 40 ms.
 	sweepInterval = 5 * time.Second
 )
 
-// Exited takes the end of a process.
+// Exited records the end of a process.
 func (t *Table) Exited(end *kill.End) {
 	ep := t.open[end.PID]
 	if ep == nil || !ep.Ended.IsZero() || end.Start != ep.start {
@@ -32,17 +33,17 @@ func (t *Table) Exited(end *kill.End) {
 	}
 	t.end(ep, end.Time, end.Exit, end.Command)
 	if t.config.Ordered {
-		t.close(ep, ep.outcome())
+		t.close(ep, ep.endOutcome())
 	}
 }
 
-// end notes that a process has ended.
+// end moves an episode to those whose process has ended.
 func (t *Table) end(ep *episode, at time.Time, exit kill.Exit, name string) {
 	if !ep.Ended.IsZero() {
 		return
 	}
 	t.changed = true
-	if ep.queue == t.waiting {
+	if ep.queue == t.alive {
 		t.watched.Add(-1)
 	}
 	ep.end(at, exit, name)
@@ -52,134 +53,135 @@ func (t *Table) end(ep *episode, at time.Time, exit kill.Exit, name string) {
 	}
 }
 
-// sweep looks who is gone, unless it has just done so, and reports whether there is room
-// now.
+// sweep checks which processes are gone, unless it has just done so. It reports whether
+// another process can be watched now.
 func (t *Table) sweep(now time.Time) bool {
-	if now.Sub(t.swept) < sweepInterval {
+	if now.Sub(t.lastSweep) < sweepInterval {
 		return false
 	}
-	t.swept, t.doubt = now, false
-	for place := t.waiting.Front(); place != nil; {
+	t.lastSweep, t.sweepRequested = now, false
+	for place := t.alive.Front(); place != nil; {
 		ep := place.Value.(*episode)
 		place = place.Next()
-		if !t.config.Exits.Lives(ep.pid, ep.start) {
-			t.suspect(ep, now)
+		if !t.config.Exits.Alive(ep.pid, ep.start) {
+			t.markGone(ep, now)
 		}
 	}
 	return t.watched.Load() < MaxWatches
 }
 
-// suspect notes that a process is gone, though its end was not told yet.
-func (t *Table) suspect(ep *episode, now time.Time) {
+// markGone notes that a process is gone, though its end was not reported yet.
+func (t *Table) markGone(ep *episode, now time.Time) {
 	t.watched.Add(-1)
-	ep.move(t.missing, now.Add(grace))
-	if t.missing.Len() > MaxWatches {
-		t.giveUp(head(t.missing))
+	ep.move(t.gone, now.Add(grace))
+	if t.gone.Len() > MaxWatches {
+		t.endUnreported(head(t.gone))
 	}
 }
 
-// giveUp ends an episode of whose end nobody has told, as something was lost.
-func (t *Table) giveUp(ep *episode) {
+// endUnreported records the end of a process whose end was never reported.
+func (t *Table) endUnreported(ep *episode) {
 	if !ep.Ended.IsZero() {
 		return
 	}
 	at := t.now()
-	if ep.queue == t.missing {
-		at = ep.due.Add(-grace) // when it was found to be gone
+	if ep.queue == t.gone {
+		at = ep.due.Add(-grace) // when the process was found to be gone
 	}
-	t.config.Exits.Forget(ep.pid)
+	t.config.Exits.Unwatch(ep.pid)
 	ep.Incomplete = true
 	t.end(ep, at, kill.Exit{}, "")
 }
 
-// closeOldest tells the outcome of who has ended first.
+// closeOldest closes the episode whose process ended first.
 func (t *Table) closeOldest() {
 	ep := head(t.ended)
-	t.close(ep, ep.outcome())
+	t.close(ep, ep.endOutcome())
 }
 
-// close ends an episode with what is told of it.
+// close closes an episode with its outcome event.
 func (t *Table) close(ep *episode, e *kill.Event) {
 	t.changed = true
 	if t.open[ep.pid] == ep {
 		delete(t.open, ep.pid)
 	}
-	if ep.queue == t.waiting {
+	if ep.queue == t.alive {
 		t.watched.Add(-1)
 	}
 	ep.leave()
 	if ep.Ended.IsZero() {
-		t.config.Exits.Forget(ep.pid)
+		t.config.Exits.Unwatch(ep.pid)
 	} else {
-		t.bury(ep)
+		t.rememberClosed(ep)
 	}
 	t.held -= ep.signals.len()
-	t.told = append(t.told, e)
-	if ep.call != nil && ep.call.close(e) {
+	t.outcomes = append(t.outcomes, e)
+	if ep.call != nil && ep.call.addOutcome(e) {
 		t.finish(ep.call)
 	}
 }
 
-// finish reports a call of which nothing more will come.
+// finish reports a call whose episodes are all closed.
 func (t *Table) finish(c *call) {
 	delete(t.calls, c.Span)
-	t.told = append(t.told, c.outcome())
+	t.outcomes = append(t.outcomes, c.outcome())
 }
 
-// Doubt requests a check of which processes are gone, as ends may have been lost.
-func (t *Table) Doubt() { t.doubt = true }
+// RequestSweep makes Expire check which processes are gone, because ends may have been lost.
+func (t *Table) RequestSweep() { t.sweepRequested = true }
 
-// Expire ends what is due.
+// Expire closes what is due.
 func (t *Table) Expire() {
 	now := t.now()
-	if t.doubt {
+	if t.sweepRequested {
 		t.sweep(now)
 	}
 	for ep := head(t.ended); ep != nil && !ep.due.After(now); ep = head(t.ended) {
 		t.closeOldest()
 	}
-	for ep := head(t.missing); ep != nil && !ep.due.After(now); ep = head(t.missing) {
-		t.giveUp(ep)
+	for ep := head(t.gone); ep != nil && !ep.due.After(now); ep = head(t.gone) {
+		t.endUnreported(ep)
 	}
-	for ep := head(t.waiting); ep != nil && !ep.due.After(now); ep = head(t.waiting) {
-		if t.config.Exits.Lives(ep.pid, ep.start) {
-			t.close(ep, ep.tell(kill.VerdictSurvived, now))
+	for ep := head(t.alive); ep != nil && !ep.due.After(now); ep = head(t.alive) {
+		if t.config.Exits.Alive(ep.pid, ep.start) {
+			t.close(ep, ep.outcome(kill.VerdictSurvived, now))
 		} else {
-			t.suspect(ep, now)
+			t.markGone(ep, now)
 		}
 	}
 }
 
-// Next returns when Expire has something to do; the zero time if nothing is open.
-func (t *Table) Next() time.Time {
+// NextDue returns when Expire has something to do; the zero time if nothing is open.
+func (t *Table) NextDue() time.Time {
 	var next time.Time
-	for _, queue := range []*list.List{t.ended, t.missing, t.waiting} {
+	for _, queue := range []*list.List{t.ended, t.gone, t.alive} {
 		if ep := head(queue); ep != nil && (next.IsZero() || ep.due.Before(next)) {
 			next = ep.due
 		}
 	}
-	if sweep := t.swept.Add(sweepInterval); t.doubt && t.waiting.Len() > 0 && (next.IsZero() || sweep.Before(next)) {
+	sweep := t.lastSweep.Add(sweepInterval)
+	if t.sweepRequested && t.alive.Len() > 0 && (next.IsZero() || sweep.Before(next)) {
 		next = sweep
 	}
 	return next
 }
 
-// Settle tells the outcomes of all that have ended, though signals to them may still
-// come, or how they ended.
+// Settle closes the episodes of all processes that have ended, without waiting for late
+// signals or for the report of the end.
 func (t *Table) Settle() {
-	t.swept = time.Time{}
+	t.lastSweep = time.Time{}
 	t.sweep(t.now())
-	for ep := head(t.missing); ep != nil; ep = head(t.missing) {
-		t.giveUp(ep)
+	for ep := head(t.gone); ep != nil; ep = head(t.gone) {
+		t.endUnreported(ep)
 	}
 	for t.ended.Len() > 0 {
 		t.closeOldest()
 	}
 }
 
-// Abandon gives up those that live: it is not known what will become of them.
+// Abandon closes the episodes of processes that are still alive, with an unknown outcome.
 func (t *Table) Abandon() {
-	for ep := head(t.waiting); ep != nil; ep = head(t.waiting) {
-		t.close(ep, ep.tell(kill.VerdictUnknown, t.now()))
+	for ep := head(t.alive); ep != nil; ep = head(t.alive) {
+		t.close(ep, ep.outcome(kill.VerdictUnknown, t.now()))
 	}
 }

@@ -12,16 +12,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Who survives is followed anew with the next signal, under another span.
+// A process that survives is watched again after the next signal, under another span.
 func TestSurvivesTwice(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	first := f.sent(kill.SIGTERM, pid).Targets[0].Span
+	first := f.send(kill.SIGTERM, pid).Targets[0].Span
 	f.pass(2 * time.Minute)
 	f.only(t)
-	assert.Equal(t, []int{pid}, f.exits.forgotten)
-	second := f.sent(kill.SIGKILL, pid).Targets[0].Span
+	assert.Equal(t, []int{pid}, f.exits.unwatched)
+	second := f.send(kill.SIGKILL, pid).Targets[0].Span
 	assert.Equal(t, first.Trace, second.Trace)
 	assert.NotEqual(t, first.ID, second.ID)
 	f.died(pid, 9)
@@ -33,35 +33,35 @@ func TestTooMany(t *testing.T) {
 	f := newFixture(t, false)
 	for pid := 1; pid <= MaxWatches+1; pid++ {
 		f.born(pid)
-		f.sent(kill.SIGTERM, pid)
+		f.send(kill.SIGTERM, pid)
 	}
 	assert.EqualValues(t, MaxWatches, f.Watched())
-	assert.EqualValues(t, 1, f.Dropped())
+	assert.EqualValues(t, 1, f.Unwatched())
 	assert.Equal(t, []error{errTooMany}, []error{f.warned[0].Err})
 
 	for pid := 1; pid <= MaxWatches; pid++ {
 		f.died(pid, 15)
 	}
 	assert.Zero(t, f.Watched())
-	assert.Empty(t, f.Take(), "signals may still come")
+	assert.Empty(t, f.TakeOutcomes(), "signals may still come")
 	f.born(MaxWatches + 2)
-	f.sent(kill.SIGTERM, MaxWatches+2)
+	f.send(kill.SIGTERM, MaxWatches+2)
 	f.died(MaxWatches+2, 15)
-	assert.Equal(t, 1, f.only(t).Targets[0].PID, "the first had to make room")
+	assert.Equal(t, 1, f.only(t).Targets[0].PID, "the oldest had to make room")
 	f.pass(lateness)
-	assert.Len(t, f.Take(), maxEnded)
+	assert.Len(t, f.TakeOutcomes(), maxEnded)
 }
 
-// The pipeline was stuck: that the process is gone is seen before its end is told.
+// The pipeline was stuck: the table sees that the process is gone before its end is reported.
 func TestLateEnd(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
+	f.send(kill.SIGTERM, pid)
 	late := &kill.End{PID: pid, Start: pid * time.Second, Time: epoch.Add(time.Second), Exit: kill.Exit{Known: true}, Command: "mysqld"}
 	delete(f.exits.starts, pid)
 	f.pass(3 * time.Minute)
-	assert.Empty(t, f.Take())
+	assert.Empty(t, f.TakeOutcomes())
 	assert.Zero(t, f.Watched())
 	f.Exited(late)
 	e := f.only(t)
@@ -70,26 +70,26 @@ func TestLateEnd(t *testing.T) {
 	assert.True(t, e.Complete)
 }
 
-// A zombie is sent signals, and can be followed, but dies only once.
+// A zombie can be sent signals and be watched, but dies only once.
 func TestSignalsToTheDead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	span := f.sent(kill.SIGTERM, pid).Targets[0].Span
+	span := f.send(kill.SIGTERM, pid).Targets[0].Span
 	f.died(pid, 15)
 	f.pass(lateness)
 	f.only(t)
-	f.born(pid) // as /proc still tells
+	f.born(pid) // as it is still in /proc
 	for _, change := range []func(*kill.Event){
 		func(*kill.Event) {},
 		func(e *kill.Event) { e.Targets[0].Instance = nil },
 	} {
-		assert.Equal(t, span, f.strike(kill.SIGKILL, change, pid).Targets[0].Span)
+		assert.Equal(t, span, f.sendWith(kill.SIGKILL, change, pid).Targets[0].Span)
 	}
 	assert.Zero(t, f.Watched())
-	assert.Equal(t, []int{pid}, f.exits.forgotten)
+	assert.Equal(t, []int{pid}, f.exits.unwatched)
 	f.pass(time.Hour)
-	assert.Empty(t, f.Take())
+	assert.Empty(t, f.TakeOutcomes())
 }
 
 func TestRemembersFewOfTheDead(t *testing.T) {
@@ -97,46 +97,46 @@ func TestRemembersFewOfTheDead(t *testing.T) {
 	f := newFixture(t, true)
 	for pid := 1; pid <= maxClosed+10; pid++ {
 		f.born(pid)
-		f.sent(kill.SIGKILL, pid)
+		f.send(kill.SIGKILL, pid)
 		f.died(pid, 9)
 	}
-	assert.Len(t, f.Take(), maxClosed+10)
+	assert.Len(t, f.TakeOutcomes(), maxClosed+10)
 	assert.Len(t, f.closed, maxClosed)
-	assert.Len(t, f.closings, maxClosed)
+	assert.Len(t, f.closedOrder, maxClosed)
 }
 
-// If ends are lost, those who are gone make room for others.
+// If ends are lost, processes that are gone make room for others.
 func TestSweep(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	for pid := 1; pid <= MaxWatches; pid++ {
 		f.born(pid)
-		f.sent(kill.SIGTERM, pid)
+		f.send(kill.SIGTERM, pid)
 		if pid > 10 {
 			delete(f.exits.starts, pid)
 		}
 	}
 	f.born(pid)
 	f.born(MaxWatches + 1)
-	f.sent(kill.SIGTERM, MaxWatches+1)
-	assert.EqualValues(t, 12, f.Watched(), "one of them bears the pid of another who was gone")
-	assert.Zero(t, f.Dropped())
+	f.send(kill.SIGTERM, MaxWatches+1)
+	assert.EqualValues(t, 12, f.Watched(), "one of them has the pid of a process that was gone")
+	assert.Zero(t, f.Unwatched())
 	f.pass(grace)
 	f.pass(lateness)
-	assert.Len(t, f.Take(), MaxWatches-11)
+	assert.Len(t, f.TakeOutcomes(), MaxWatches-11)
 }
 
-// The source has lost ends: it is looked at once who is gone, and then not too often.
-func TestDoubt(t *testing.T) {
+// The source has lost ends: the table checks at once which processes are gone, and then not too often.
+func TestRequestSweep(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(10)
 	f.born(pid)
-	f.sent(kill.SIGTERM, 10)
-	f.sent(kill.SIGKILL, pid)
+	f.send(kill.SIGTERM, 10)
+	f.send(kill.SIGKILL, pid)
 	delete(f.exits.starts, pid)
-	f.Doubt()
-	assert.False(t, f.Next().After(f.now()))
+	f.RequestSweep()
+	assert.False(t, f.NextDue().After(f.now()))
 	f.Expire()
 	f.pass(grace)
 	f.pass(lateness)
@@ -147,18 +147,18 @@ func TestDoubt(t *testing.T) {
 	assert.EqualValues(t, 1, f.Watched())
 	f.at = sweepInterval + grace
 	f.sweep(f.now())
-	f.Doubt()
+	f.RequestSweep()
 	f.pass(time.Second)
-	assert.Equal(t, f.now().Add(sweepInterval-time.Second), f.Next())
+	assert.Equal(t, f.now().Add(sweepInterval-time.Second), f.NextDue())
 }
 
-// A process that died by itself is sent a signal while its parent has not asked for it.
-func TestSignalToUnfollowedZombie(t *testing.T) {
+// A process that died by itself is sent a signal before its parent has reaped it.
+func TestSignalToUnwatchedZombie(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
-	f.strike(kill.SIGTERM, func(e *kill.Event) {
+	f.sendWith(kill.SIGTERM, func(e *kill.Event) {
 		e.Delivery, e.Targets[0].Instance = kill.DeliveryIgnored, &kill.Instance{SinceBoot: time.Second}
 	}, pid)
 	f.pass(time.Hour)
-	assert.Empty(t, f.Take())
+	assert.Empty(t, f.TakeOutcomes())
 }

@@ -12,88 +12,89 @@ import (
 )
 
 const (
-	// maxSignals is how many signals of one episode are told: the first half of them and
-	// the last. Some send one process thousands.
+	// maxSignals is how many signals an episode keeps: half of them the first ones, half the
+	// last ones. Some programs send a process thousands.
 	maxSignals = 32
-	// fewSignals is the same once all episodes together hold maxHeld, some 12 MB.
+	// fewSignals is the limit once all episodes together hold maxHeld, some 12 MB.
 	fewSignals = 2
 	maxHeld    = 1 << 14
 )
 
 // episode is what happens to one process from the first fatal signal on.
 type episode struct {
-	// pid and start name the process; start is 0 if it was gone when it was looked for.
+	// pid and start identify the process; start is 0 if the process was gone before
+	// anything could ask when it was created.
 	pid   int
 	start time.Duration
-	// call is the one that struck this process among others; nil if it was the only one.
+	// call is the call that began the episode if it addressed several processes, else nil.
 	call *call
 	// unseen is true if the process ended while no collector ran.
 	unseen bool
-	// due is when it is time for what the queue that it is in is for.
-	due time.Time
-	// queue is where it is, and place where in it.
+	// queue holds the episode at place, until it is due.
 	queue *list.List
 	place *list.Element
+	due   time.Time
 
-	story
+	episodeState
 }
 
-// story is what is told of an episode, and kept over a restart.
-type story struct {
+// episodeState is the part of an episode that is saved over a restart.
+type episodeState struct {
 	Span kill.Span
 	// Target is the process as it was at the first fatal signal.
 	Target kill.Process
 	Source string
 
 	signals history
-	// Last, LastAt and LastSender are of the last fatal signal.
+	// Last, LastAt and LastSender describe the last fatal signal.
 	Last       kill.Signal
 	LastAt     time.Time
 	LastSender *kill.Process `json:"-"` // see savedEpisode
 	// Softer is true once a fatal signal other than SIGKILL was sent.
 	Softer, Escalated bool
-	// Abend is the signal of which the kernel says that the process dies; 0 if none.
+	// Abend is the signal that the process dies of by the kernel's report; 0 if there is
+	// no report.
 	Abend kill.Signal
-	// Incomplete is true if something of a signal was lost.
+	// Incomplete is true if a part of a signal or of the end was lost.
 	Incomplete bool
 
 	// Ended is when the process ended; zero if it has not.
 	Ended time.Time
 	Exit  kill.Exit
-	// LastName is what it was called when it was last seen.
+	// LastName is the process's name when it was last seen.
 	LastName string
 }
 
-// begin takes the first signal, which is a fatal one.
-func (s *story) begin(e *kill.Event, target, sender *kill.Process) {
+// begin records the first signal, which is a fatal one.
+func (s *episodeState) begin(e *kill.Event, target, sender *kill.Process) {
 	first := entryOf(e, target, sender)
 	s.signals = newHistory(first)
 	s.Incomplete = !e.Complete
 	if first.Reported {
 		s.Abend = e.Signal
 	}
-	s.fatal(&first)
+	s.noteFatal(&first)
 }
 
-// add takes another signal. A history holds no more than limit signals.
-func (s *story) add(e *kill.Event, target, sender *kill.Process, limit int) {
+// add records another signal. The history keeps no more than limit signals.
+func (s *episodeState) add(e *kill.Event, target, sender *kill.Process, limit int) {
 	s.Incomplete = s.Incomplete || !e.Complete
 	added := entryOf(e, target, sender)
 	switch {
 	case added.Reported:
 		s.Abend = e.Signal
 		if s.signals.explains(e.Signal) {
-			return // it was sent, too, and that is what counts
+			return // the signal itself is in the history already
 		}
 	case e.Signal == 0:
-		return // it only asks
+		return // it only asks whether the process exists
 	case s.signals.replace(added):
 		last := s.signals.lastFatal()
 		s.Last, s.LastAt, s.LastSender = last.Signal, last.Time, last.Sender
 		return
 	}
 	if s.signals.add(added, limit) && added.fatal() {
-		s.fatal(&added)
+		s.noteFatal(&added)
 	}
 }
 
@@ -107,8 +108,8 @@ func entryOf(e *kill.Event, target, sender *kill.Process) entry {
 	}
 }
 
-// fatal takes a signal that may have ended the process.
-func (s *story) fatal(sent *entry) {
+// noteFatal records a signal that may have ended the process.
+func (s *episodeState) noteFatal(sent *entry) {
 	if sent.Signal == kill.SIGKILL {
 		s.Escalated = s.Escalated || s.Softer
 	} else {
@@ -120,11 +121,11 @@ func (s *story) fatal(sent *entry) {
 	}
 }
 
-// nameOf returns what a process is called, not one of its threads.
+// nameOf returns the name of the process rather than of one of its threads.
 func nameOf(p *kill.Process) string { return cmp.Or(p.Leader, p.Command) }
 
-// fatal reports whether a signal is meant to end its target, whatever that does about
-// it: it may handle or ignore it.
+// fatal reports whether a signal by default ends its target. The target may still handle or
+// ignore it.
 func fatal(e *kill.Event, target *kill.Process) bool {
 	switch {
 	case e.Kind == kill.KindAbend:
@@ -135,7 +136,7 @@ func fatal(e *kill.Event, target *kill.Process) bool {
 	return e.DeliveryTo(target) != kill.DeliveryOverflow
 }
 
-// end notes that the process has ended.
+// end records the end of the process.
 func (e *episode) end(at time.Time, exit kill.Exit, name string) {
 	e.Ended, e.Exit = at, exit
 	if name != "" {
@@ -145,8 +146,8 @@ func (e *episode) end(at time.Time, exit kill.Exit, name string) {
 
 // ending returns how the process has ended, as far as that is known.
 func (e *episode) ending() kill.Exit {
-	// If that was not seen, that it ended after SIGKILL says how, unless the collector
-	// has not seen all of it; and so does what the kernel said.
+	// If the exit status was not seen, the kernel's report or a SIGKILL tells how the process
+	// ended, unless it ended while no collector ran.
 	switch {
 	case e.Ended.IsZero() || e.Exit.Known || e.unseen:
 		return e.Exit
@@ -158,15 +159,15 @@ func (e *episode) ending() kill.Exit {
 	return kill.Exit{}
 }
 
-// outcome makes the event of a process that has ended.
-func (e *episode) outcome() *kill.Event {
-	return e.tell(e.ending().Verdict(), e.Ended)
+// endOutcome returns the outcome event of a process that has ended.
+func (e *episode) endOutcome() *kill.Event {
+	return e.outcome(e.ending().Verdict(), e.Ended)
 }
 
-// tell makes the event that tells what became of the process.
-func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
+// outcome returns the outcome event of the process.
+func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
 	first := &e.signals.first
-	if at.Before(first.Time) { // the clock was set back, or those of the two differ by some milliseconds
+	if at.Before(first.Time) { // the clock was set back, or the two clocks differ by some milliseconds
 		at = first.Time
 	}
 	o := &kill.Outcome{
@@ -190,15 +191,16 @@ func (e *episode) tell(verdict kill.Verdict, at time.Time) *kill.Event {
 	return event
 }
 
-// call is one that strikes many processes.
+// call is a signal call that addresses several processes.
 type call struct {
-	// open is how many of them have no outcome yet, and one more while they are looked at.
+	// open is how many of the processes have no outcome yet, plus one while the call is
+	// being handled.
 	open int
-	callStory
+	callState
 }
 
-// callStory is what is told of a call, and kept over a restart.
-type callStory struct {
+// callState is the part of a call that is saved over a restart.
+type callState struct {
 	Span     kill.Span
 	Event    *kill.Event
 	Ended    time.Time
@@ -206,8 +208,8 @@ type callStory struct {
 	Failed   int
 }
 
-// close takes the outcome of one of them, and reports whether it was the last one.
-func (c *call) close(e *kill.Event) bool {
+// addOutcome counts the outcome of one target, and reports whether it was the last one.
+func (c *call) addOutcome(e *kill.Event) bool {
 	c.Verdicts[e.Outcome.Verdict]++
 	if e.Outcome.Fails() {
 		c.Failed++
@@ -218,13 +220,13 @@ func (c *call) close(e *kill.Event) bool {
 	return c.release()
 }
 
-// release reports whether nothing more will come of the call.
+// release reports whether the call has no open episodes left.
 func (c *call) release() bool {
 	c.open--
 	return c.open == 0
 }
 
-// outcome makes the event that tells what became of all that were struck.
+// outcome returns the event with the outcomes of all targets of the call.
 func (c *call) outcome() *kill.Event {
 	e := *c.Event
 	e.Kind, e.Time = kill.KindCall, c.Ended

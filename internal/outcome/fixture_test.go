@@ -13,7 +13,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// epoch is when the tests begin, uptime how long the host has run by then.
+// epoch is when the tests begin, uptime how long the host has been up by then.
 var epoch = time.Date(2026, 3, 1, 3, 0, 0, 0, time.UTC)
 
 const uptime = time.Hour
@@ -22,13 +22,13 @@ const uptime = time.Hour
 type fakeExits struct {
 	starts    map[int]time.Duration
 	err       error
-	followed  []Target
+	watched   []Target
 	resumed   []int
-	forgotten []int
+	unwatched []int
 }
 
-func (f *fakeExits) Follow(target Target) (time.Duration, error) {
-	f.followed = append(f.followed, target)
+func (f *fakeExits) Watch(target Target) (time.Duration, error) {
+	f.watched = append(f.watched, target)
 	start, ok := f.starts[target.PID]
 	switch {
 	case f.err != nil:
@@ -41,15 +41,15 @@ func (f *fakeExits) Follow(target Target) (time.Duration, error) {
 
 func (f *fakeExits) Resume(pid int, start time.Duration) error {
 	f.resumed = append(f.resumed, pid)
-	if !f.Lives(pid, start) {
+	if !f.Alive(pid, start) {
 		return ErrGone
 	}
 	return nil
 }
 
-func (f *fakeExits) Forget(pid int) { f.forgotten = append(f.forgotten, pid) }
+func (f *fakeExits) Unwatch(pid int) { f.unwatched = append(f.unwatched, pid) }
 
-func (f *fakeExits) Lives(pid int, start time.Duration) bool { return f.starts[pid] == start }
+func (f *fakeExits) Alive(pid int, start time.Duration) bool { return f.starts[pid] == start }
 
 // fixture is a table whose clock stands still until it is set.
 type fixture struct {
@@ -74,13 +74,13 @@ func newFixture(t *testing.T, ordered bool) *fixture {
 // born starts a process.
 func (f *fixture) born(pid int) { f.exits.starts[pid] = time.Duration(pid) * time.Second }
 
-// sent has somebody send a signal now.
-func (f *fixture) sent(signal kill.Signal, pids ...int) *kill.Event {
-	return f.strike(signal, func(*kill.Event) {}, pids...)
+// send sends a signal now.
+func (f *fixture) send(signal kill.Signal, pids ...int) *kill.Event {
+	return f.sendWith(signal, func(*kill.Event) {}, pids...)
 }
 
-// strike is sent with a change of the event before.
-func (f *fixture) strike(signal kill.Signal, change func(*kill.Event), pids ...int) *kill.Event {
+// sendWith changes the event of a signal, and sends it.
+func (f *fixture) sendWith(signal kill.Signal, change func(*kill.Event), pids ...int) *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: f.now(), Signal: signal, SignalKnown: true, Syscall: "kill", Origin: kill.OriginUser,
 		Scope: kill.ScopeProcess, Result: kill.Success(), Delivery: kill.DeliveryDelivered, Complete: true, Source: "test",
@@ -98,11 +98,11 @@ func (f *fixture) strike(signal kill.Signal, change func(*kill.Event), pids ...i
 		}
 	}
 	change(e)
-	f.Struck(e)
+	f.Signal(e)
 	return e
 }
 
-// died has a process end now.
+// died ends a process now.
 func (f *fixture) died(pid, status int) {
 	start := f.exits.starts[pid]
 	delete(f.exits.starts, pid)
@@ -117,7 +117,7 @@ func (f *fixture) pass(d time.Duration) {
 	f.Expire()
 }
 
-// from makes a change of an event that names another sender.
+// from returns a change that sets the sender of an event.
 func from(command string, pid int) func(*kill.Event) {
 	return func(e *kill.Event) { e.Sender = kill.Process{PID: pid, ThreadID: pid, Command: command} }
 }

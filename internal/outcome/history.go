@@ -12,29 +12,29 @@ import (
 // entry is one signal of a history.
 type entry struct {
 	kill.Sent
-	// Reported is true if all that is known of the signal is the kernel's report that the
-	// process dies of it (kill.KindAbend): nobody was seen to send it.
+	// Reported is true if only the kernel's report that the process dies of the signal was
+	// seen (kill.KindAbend), not the signal itself.
 	Reported bool
 }
 
-// fatal reports whether the signal was meant to end the process, whatever that did about it.
+// fatal reports whether the signal by default ends the process, which may have handled or ignored it.
 func (s *entry) fatal() bool {
 	return s.Reported || s.Signal.Fatal() && !s.Result.Failed() && s.Delivery != kill.DeliveryOverflow
 }
 
 // history is the signals to one process in the order in which they were sent, from the
-// first fatal one on. It holds at least that one: there is no empty history.
+// first fatal one on. There is no empty history.
 type history struct {
 	first entry
 	later []entry
-	// omitted is how many signals were left out, between the first and the last ones.
+	// omitted is how many signals were left out between the first and the last ones.
 	omitted int
 }
 
 // newHistory begins a history with a fatal signal.
 func newHistory(first entry) history { return history{first: first} }
 
-// restoreHistory returns a history of saved signals; false if they are none.
+// restoreHistory returns a history of saved signals; false if they do not make one.
 func restoreHistory(saved []entry, omitted int) (history, bool) {
 	if len(saved) == 0 || !saved[0].fatal() {
 		return history{}, false
@@ -42,7 +42,7 @@ func restoreHistory(saved []entry, omitted int) (history, bool) {
 	return history{first: saved[0], later: saved[1:], omitted: omitted}, true
 }
 
-// len returns how many signals are held.
+// len returns how many signals the history holds.
 func (h *history) len() int { return 1 + len(h.later) }
 
 // last returns the signal that was sent last.
@@ -53,7 +53,7 @@ func (h *history) last() *entry {
 	return &h.later[len(h.later)-1]
 }
 
-// lastFatal returns the last fatal signal of those that are held.
+// lastFatal returns the last fatal signal.
 func (h *history) lastFatal() *entry {
 	for i := len(h.later) - 1; i >= 0; i-- {
 		if h.later[i].fatal() {
@@ -63,7 +63,7 @@ func (h *history) lastFatal() *entry {
 	return &h.first
 }
 
-// sent returns all signals that are held.
+// sent returns all signals.
 func (h *history) sent() []kill.Sent {
 	all := make([]kill.Sent, 0, h.len())
 	all = append(all, h.first.Sent)
@@ -73,18 +73,19 @@ func (h *history) sent() []kill.Sent {
 	return all
 }
 
-// entries returns all signals that are held as they are saved.
+// entries returns all signals as they are saved.
 func (h *history) entries() []entry { return append([]entry{h.first}, h.later...) }
 
-// explains reports whether a fatal signal of a number was seen to be sent.
+// explains reports whether the history has a fatal signal of that number itself, not only
+// the report of a death by it.
 func (h *history) explains(number kill.Signal) bool {
 	matches := func(s entry) bool { return s.Signal == number && !s.Reported && s.fatal() }
 	return matches(h.first) || slices.ContainsFunc(h.later, matches)
 }
 
-// add adds a signal, and leaves one out if there are more than limit then. It reports
-// whether the signal counts: one before the first fatal one does not. Signals may be
-// reported in another order than they were sent in.
+// add adds a signal, and omits one if there are more than limit then. It reports false for
+// a signal before the first fatal one, which does not count. Signals may arrive in another
+// order than they were sent in.
 func (h *history) add(s entry, limit int) bool {
 	if s.Time.Before(h.first.Time) {
 		if !s.fatal() {
@@ -105,8 +106,8 @@ func (h *history) add(s entry, limit int) bool {
 }
 
 // replace puts a signal in the place of the kernel's report that the process dies of it,
-// and reports whether there was one. What was refused, or sent only afterwards, is not what
-// the process died of.
+// and reports whether there was one. A process does not die of a signal that was refused or
+// sent only afterwards.
 func (h *history) replace(s entry) bool {
 	if !s.fatal() {
 		return false

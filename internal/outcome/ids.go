@@ -12,12 +12,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// ids makes the ids of spans. Each is a hash of what the span is about, so that the
-// same termination has the same ids whoever tells of it, and after a restart.
+// ids makes the ids of traces and spans. Each is a hash of what the span is about, so the
+// same termination has the same ids with every source and after a restart.
 type ids struct {
 	wide   hash.Hash
 	narrow hash.Hash64
-	// prefix names this life of this host.
+	// prefix identifies the host and its boot.
 	prefix, buffer []byte
 }
 
@@ -34,7 +34,7 @@ func (i *ids) instance(pid int, start time.Duration) (id [16]byte) {
 }
 
 // call returns the id of the trace of one call, or of a process that was gone before
-// anybody could ask when it was created.
+// anything could ask when it was created.
 func (i *ids) call(e *kill.Event, pid int) (id [16]byte) {
 	i.begin("call")
 	i.number(e.Time.UnixNano())
@@ -53,8 +53,8 @@ func (i *ids) root(trace [16]byte) [8]byte {
 	return i.span()
 }
 
-// termination returns the id of the span of a termination. A process may be followed
-// more than once, if it survives the first time, so it takes what began it, too.
+// termination returns the id of the span of a termination. A process that survives may be
+// watched again, so the time of the first signal is a part of the id.
 func (i *ids) termination(trace [16]byte, pid int, began time.Time) [8]byte {
 	i.begin("termination")
 	i.buffer = append(i.buffer, trace[:]...)

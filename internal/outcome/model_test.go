@@ -17,47 +17,46 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// A process is reported to die of a signal that nobody was seen to send, and somebody fails to send it that
-// signal before it is gone. Any user can bring that about (PTRACE_O_TRACEEXIT).
+// The kernel reports that a process dies of a signal that was not seen, and another process tries to send it
+// the same signal, but is refused, before it is gone. Any user can cause that (PTRACE_O_TRACEEXIT).
 func TestAbendThenRefused(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{Command: "kernel"} }, pid)
-	f.strike(kill.SIGABRT, func(e *kill.Event) {
+	f.sendWith(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{Command: "kernel"} }, pid)
+	f.sendWith(kill.SIGABRT, func(e *kill.Event) {
 		e.Result = kill.Result{Known: true, Errno: 1}
 		from("mallory", 65534)(e)
 	}, pid)
 	f.died(pid, 0x86)
 	e := f.only(t)
-	assert.Equal(t, "kernel", e.Sender.Command, "who was refused has not killed it")
+	assert.Equal(t, "kernel", e.Sender.Command, "the sender that was refused did not kill it")
 	assert.Equal(t, "kernel", e.Outcome.LastSender.Command)
 	assert.Len(t, e.Outcome.Signals, 2)
 }
 
-// What is sent to a process that is dying already is not what it dies of.
+// A process does not die of a signal that is sent to it while it is dying already.
 func TestAbendThenSent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{Command: "kernel"} }, pid)
+	f.sendWith(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{Command: "kernel"} }, pid)
 	f.at = time.Millisecond
-	f.strike(kill.SIGABRT, from("late", 4), pid)
+	f.sendWith(kill.SIGABRT, from("late", 4), pid)
 	f.died(pid, 0x86)
 	assert.Equal(t, "kernel", f.only(t).Sender.Command)
 }
 
-// Whatever a process was sent before the kernel reported that it dies stays there when it comes out who sent
-// what it dies of.
+// Signals before the kernel's report stay in the history when the signal that the process dies of arrives.
 func TestAbendAmongOthers(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
+	f.send(kill.SIGTERM, pid)
 	f.at = 4 * time.Millisecond
-	f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
+	f.sendWith(kill.SIGABRT, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
 	f.died(pid, 0x86)
-	f.strike(kill.SIGABRT, func(e *kill.Event) {
+	f.sendWith(kill.SIGABRT, func(e *kill.Event) {
 		from("mykill", 3997)(e)
 		e.Time = epoch.Add(2 * time.Millisecond)
 	}, pid)
@@ -69,9 +68,9 @@ func TestAbendAmongOthers(t *testing.T) {
 	assert.Equal(t, "mykill", o.LastSender.Command)
 }
 
-// TestRandomLives has signals of all kinds, abends, ends, restarts and losses come in any order to a few
-// processes whose pids are used again and again. Nothing may panic, each termination that was begun has one
-// outcome, and the table's books are right after each step.
+// TestRandomLives mixes signals of all kinds, abends, ends, restarts and losses in any order for a few processes
+// whose pids are reused again and again. Nothing may panic, each termination that began has one outcome, and the
+// table's counters are right after each step.
 func TestRandomLives(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(300) {
@@ -88,29 +87,29 @@ func TestRandomLives(t *testing.T) {
 	}
 }
 
-// model is a table and what it must say.
+// model is a table and what is expected of it.
 type model struct {
 	*fixture
 	t      *testing.T
 	random *rand.Rand
-	// births counts lives, so that each has a start of its own.
+	// births counts processes, so that each has a start of its own.
 	births int
-	// signals counts signals, so that no two are sent at the same time: what begins at the same time has the same id.
+	// signals counts signals, so that no two have the same time: terminations that begin at the same time share an id.
 	signals int
-	// begun are the spans of terminations that targets of signals were given, told those that have an outcome.
-	begun, told map[kill.Span]int
+	// begun counts the signals to each termination by its span, reported its outcomes.
+	begun, reported map[kill.Span]int
 }
 
 func newModel(t *testing.T, random *rand.Rand) *model {
 	t.Helper()
 	m := &model{
 		fixture: newFixture(t, random.IntN(2) == 0), t: t, random: random,
-		begun: map[kill.Span]int{}, told: map[kill.Span]int{},
+		begun: map[kill.Span]int{}, reported: map[kill.Span]int{},
 	}
 	return m
 }
 
-// pids are few, so that they are used again.
+// pids are few, so that they are reused.
 const pids = 6
 
 func (m *model) step() {
@@ -124,7 +123,7 @@ func (m *model) step() {
 	case 4:
 		m.at += []time.Duration{time.Millisecond, lateness, grace, sweepInterval, 2 * time.Minute}[m.random.IntN(5)]
 	case 5:
-		m.Doubt()
+		m.RequestSweep()
 	case 6, 7:
 		m.Expire()
 	case 8:
@@ -138,30 +137,30 @@ func (m *model) step() {
 			m.Abandon()
 		}
 	default:
-		m.signal()
+		m.send()
 	}
 }
 
-// bear starts a process under a pid, whether or not the end of its last bearer was seen.
+// bear starts a process with a pid, whether or not the end of the last process with it was seen.
 func (m *model) bear(pid int) {
 	m.births++
 	m.exits.starts[pid] = time.Duration(m.births) * 10 * time.Millisecond
 }
 
-// die has a process end, and its end be reported.
+// die ends a process and reports it.
 func (m *model) die(pid int) {
 	if _, lives := m.exits.starts[pid]; lives {
 		m.died(pid, []int{0, 3 << 8, 9, 15, 0x86}[m.random.IntN(5)])
 	}
 }
 
-// vanish has a process end without a report.
+// vanish ends a process without a report.
 func (m *model) vanish(pid int) { delete(m.exits.starts, pid) }
 
-// overflow has no room be left for one step.
+// overflow sends a signal while no process can be watched.
 func (m *model) overflow() {
 	m.exits.err = errFull
-	m.signal()
+	m.send()
 	m.exits.err = nil
 }
 
@@ -172,10 +171,10 @@ var (
 	}
 )
 
-// signal sends a signal to one or more processes, or to nobody, or reports a death.
-func (m *model) signal() {
+// send sends a signal to one or more processes, or to none, or reports a death.
+func (m *model) send() {
 	targets := m.random.Perm(pids)[:1+m.random.IntN(8)/6*m.random.IntN(pids)]
-	event := m.strike(someSignals[m.random.IntN(len(someSignals))], m.change, targets...)
+	event := m.sendWith(someSignals[m.random.IntN(len(someSignals))], m.change, targets...)
 	for i := range event.Targets {
 		if span := event.Targets[i].Span; span != (kill.Span{}) {
 			m.begun[span]++
@@ -183,7 +182,7 @@ func (m *model) signal() {
 	}
 }
 
-// change makes an event one of many kinds.
+// change turns an event into one of many kinds.
 func (m *model) change(e *kill.Event) {
 	e.Sender.PID = m.random.IntN(3)
 	m.signals++
@@ -202,24 +201,24 @@ func (m *model) change(e *kill.Event) {
 		target := &e.Targets[i]
 		switch m.random.IntN(8) {
 		case 0:
-			target.Instance = nil // as the audit system has it
+			target.Instance = nil // as from the audit system
 		case 1:
 			target.Instance = &kill.Instance{SinceBoot: time.Duration(m.random.IntN(m.births+2)) * 10 * time.Millisecond}
 		case 2:
-			target.PID = 0 // as where nobody knows it
+			target.PID = 0 // as if the pid is not known
 		case 3:
 			target.Leader, target.ThreadID = "leader", target.PID+1
 		}
 	}
 }
 
-// restart goes on with a new table, after the collector or the host was restarted.
+// restart goes on with a new table, as after a restart of the collector or the host.
 func (m *model) restart() {
 	m.take()
 	data, err := m.Save()
 	require.NoError(m.t, err)
 	if m.random.IntN(4) == 0 {
-		data = data[:m.random.IntN(len(data)+1)] // spoiled
+		data = data[:m.random.IntN(len(data)+1)] // damaged
 	}
 	next := newFixture(m.t, m.config.Ordered)
 	next.exits.starts, next.at = m.exits.starts, m.at
@@ -234,12 +233,12 @@ func (m *model) restart() {
 	next.config.BootID = before.config.BootID // so that ids stay comparable
 }
 
-// forget takes back what the table of before has begun, as its state is lost.
+// forget removes the terminations of a table whose state was lost.
 func (m *model) forget(before *fixture) {
 	for _, ep := range before.open {
 		delete(m.begun, ep.Span)
 	}
-	for _, queue := range []*list.List{before.waiting, before.missing, before.ended} {
+	for _, queue := range []*list.List{before.alive, before.gone, before.ended} {
 		for at := queue.Front(); at != nil; at = at.Next() {
 			delete(m.begun, at.Value.(*episode).Span)
 		}
@@ -248,19 +247,19 @@ func (m *model) forget(before *fixture) {
 
 // take checks the outcomes.
 func (m *model) take() {
-	for _, e := range m.Take() {
+	for _, e := range m.TakeOutcomes() {
 		if e.Kind == kill.KindCall {
 			assert.NotEmpty(m.t, e.Outcome.Verdicts)
 			continue
 		}
 		o := e.Outcome
-		m.told[o.Span]++
-		assert.LessOrEqual(m.t, m.told[o.Span], 1, "one outcome for each termination")
+		m.reported[o.Span]++
+		assert.LessOrEqual(m.t, m.reported[o.Span], 1, "one outcome for each termination")
 		require.NotEmpty(m.t, o.Signals)
 		assert.True(m.t, slices.IsSortedFunc(o.Signals, func(a, b kill.Sent) int { return a.Time.Compare(b.Time) }), "signals in order")
 		assert.Equal(m.t, o.Began, o.Signals[0].Time)
 		assert.Equal(m.t, e.Signal, o.Signals[0].Signal)
-		assert.False(m.t, o.Signals[0].Result.Failed(), "it begins with one that was not refused")
+		assert.False(m.t, o.Signals[0].Result.Failed(), "it begins with a signal that was not refused")
 		assert.LessOrEqual(m.t, len(o.Signals), maxSignals)
 		assert.False(m.t, e.Time.Before(o.Began))
 		assert.NotNil(m.t, o.LastSender)
@@ -271,27 +270,27 @@ func (m *model) take() {
 	}
 }
 
-// check compares the books with what the table holds.
+// check compares the counters with what the table holds.
 func (m *model) check() {
 	m.take()
 	held, watched, calls := 0, 0, map[*call]int{}
-	for _, queue := range []*list.List{m.waiting, m.missing, m.ended} {
+	for _, queue := range []*list.List{m.alive, m.gone, m.ended} {
 		for at := queue.Front(); at != nil; at = at.Next() {
 			ep := at.Value.(*episode)
 			held += ep.signals.len()
 			if ep.call != nil {
 				calls[ep.call]++
 			}
-			if queue == m.waiting {
+			if queue == m.alive {
 				watched++
 			}
-			assert.Equal(m.t, queue == m.ended, !ep.Ended.IsZero(), "who has ended is in the queue of those")
+			assert.Equal(m.t, queue == m.ended, !ep.Ended.IsZero(), "ended episodes, and only those, are in the queue of ended ones")
 			assert.Same(m.t, ep, m.open[ep.pid], "one open episode for each pid")
 		}
 	}
 	assert.Equal(m.t, m.held, held)
 	assert.EqualValues(m.t, watched, m.Watched())
-	assert.Len(m.t, m.open, m.waiting.Len()+m.missing.Len()+m.ended.Len())
+	assert.Len(m.t, m.open, m.alive.Len()+m.gone.Len()+m.ended.Len())
 	for c, open := range calls {
 		assert.Equal(m.t, open, c.open)
 	}
@@ -301,7 +300,7 @@ func (m *model) check() {
 	}
 }
 
-// end closes everything.
+// end closes all episodes.
 func (m *model) end() {
 	m.Settle()
 	m.Abandon()
@@ -309,6 +308,6 @@ func (m *model) end() {
 	assert.Empty(m.t, m.open)
 	assert.Zero(m.t, m.held)
 	for span := range m.begun {
-		assert.Equal(m.t, 1, m.told[span], "each termination has an outcome")
+		assert.Equal(m.t, 1, m.reported[span], "each termination has an outcome")
 	}
 }

@@ -9,33 +9,33 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// ReportedExits adapts a source that reports the end of each process that it has reported a
-// signal to.
+// ReportedExits adapts a source that itself reports the end of each process to which it has
+// reported a signal.
 type ReportedExits struct {
-	// WatchToo makes the source report the end of a process to which it knows of no signal.
-	WatchToo func(pid int, start time.Duration)
-	// Processes are those of the host.
+	// AlsoWatch makes the source report the end of a process to which it has seen no signal.
+	AlsoWatch func(pid int, start time.Duration)
+	// Processes are the processes of the host.
 	Processes *process.Table
 }
 
 var _ Exits = ReportedExits{}
 
-// Follow implements Exits.
-func (ReportedExits) Follow(target Target) (time.Duration, error) { return target.Start, nil }
+// Watch implements Exits.
+func (ReportedExits) Watch(target Target) (time.Duration, error) { return target.Start, nil }
 
 // Resume implements Exits.
 func (r ReportedExits) Resume(pid int, start time.Duration) error {
-	r.WatchToo(pid, start)
-	if !r.Lives(pid, start) {
+	r.AlsoWatch(pid, start)
+	if !r.Alive(pid, start) {
 		return ErrGone
 	}
 	return nil
 }
 
-// Forget implements Exits. Nothing is held for a process.
-func (ReportedExits) Forget(int) {}
+// Unwatch implements Exits. There is nothing to release.
+func (ReportedExits) Unwatch(int) {}
 
-// Lives implements Exits.
-func (r ReportedExits) Lives(pid int, start time.Duration) bool {
+// Alive implements Exits.
+func (r ReportedExits) Alive(pid int, start time.Duration) bool {
 	return r.Processes.Lives(process.Key{PID: pid, Start: start})
 }

@@ -17,10 +17,10 @@ func TestLastSender(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.strike(kill.SIGTERM, from("systemd", 1), pid)
-	f.strike(kill.SIGTERM, from("systemd", 1), pid)
-	f.strike(kill.SIGKILL, from("mykill", 3997), pid)
-	f.strike(kill.SIGSTOP, from("late", 4), pid)
+	f.sendWith(kill.SIGTERM, from("systemd", 1), pid)
+	f.sendWith(kill.SIGTERM, from("systemd", 1), pid)
+	f.sendWith(kill.SIGKILL, from("mykill", 3997), pid)
+	f.sendWith(kill.SIGSTOP, from("late", 4), pid)
 	f.died(pid, 9)
 	e := f.only(t)
 	assert.Equal(t, "systemd", e.Sender.Command)
@@ -34,11 +34,11 @@ func TestRenamed(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
+	f.send(kill.SIGTERM, pid)
 	f.Exited(&kill.End{PID: pid, Start: pid * time.Second, Time: f.now(), Exit: kill.Exit{Known: true}, Command: "mariadbd"})
-	told := f.only(t)
-	assert.Equal(t, "mysqld", told.Targets[0].Command)
-	assert.Equal(t, "mariadbd", told.Outcome.LastName)
+	e := f.only(t)
+	assert.Equal(t, "mysqld", e.Targets[0].Command)
+	assert.Equal(t, "mariadbd", e.Outcome.LastName)
 }
 
 func TestManySignals(t *testing.T) {
@@ -46,7 +46,7 @@ func TestManySignals(t *testing.T) {
 	f := newFixture(t, true)
 	f.born(pid)
 	for range 1000 {
-		f.sent(kill.SIGHUP, pid)
+		f.send(kill.SIGHUP, pid)
 		f.at += time.Millisecond
 	}
 	f.died(pid, 1)
@@ -57,48 +57,48 @@ func TestManySignals(t *testing.T) {
 	assert.Equal(t, epoch.Add(999*time.Millisecond), o.Signals[maxSignals-1].Time)
 }
 
-func TestCannotFollow(t *testing.T) {
+func TestCannotWatch(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
 	f.exits.err = errFull
-	e := f.sent(kill.SIGTERM, pid)
+	e := f.send(kill.SIGTERM, pid)
 	assert.Zero(t, e.Targets[0].Span)
-	assert.EqualValues(t, 1, f.Dropped())
+	assert.EqualValues(t, 1, f.Unwatched())
 	require.Len(t, f.warned, 1)
 	assert.ErrorIs(t, f.warned[0], errFull)
 }
 
-// What the audit system tells of a target: no more than when, and its name.
-func TestFollowed(t *testing.T) {
+// The audit system knows only the name of a target, and when the signal was sent.
+func TestWatchedTarget(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
 	f.at = time.Minute
-	f.strike(kill.SIGTERM, func(e *kill.Event) {
+	f.sendWith(kill.SIGTERM, func(e *kill.Event) {
 		e.Time = epoch.Add(59 * time.Second)
 		e.Targets[0].Instance = nil
 	}, pid)
-	assert.Equal(t, []Target{{PID: pid, Command: "mysqld", At: uptime + 59*time.Second}}, f.exits.followed)
-	assert.Equal(t, epoch.Add(59*time.Second+2*time.Minute), f.Next())
+	assert.Equal(t, []Target{{PID: pid, Command: "mysqld", At: uptime + 59*time.Second}}, f.exits.watched)
+	assert.Equal(t, epoch.Add(59*time.Second+2*time.Minute), f.NextDue())
 	f.died(pid, 15)
 	f.pass(lateness)
-	assert.Equal(t, f.ids.instance(pid, pid*time.Second), f.only(t).Outcome.Span.Trace, "it was asked when it was created")
+	assert.Equal(t, f.ids.instance(pid, pid*time.Second), f.only(t).Outcome.Span.Trace, "the start comes from Exits")
 }
 
-// A clock that is set makes no outcome end before it began, nor at once.
+// Setting the clock makes no outcome end before it began, or at once.
 func TestClockIsSet(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.strike(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(-time.Hour) }, pid)
+	f.sendWith(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(-time.Hour) }, pid)
 	f.Expire()
-	assert.Empty(t, f.Take(), "it was set forward, which the source does not know yet")
+	assert.Empty(t, f.TakeOutcomes(), "the clock was set forward, which the source does not know yet")
 	f.died(pid, 15)
 	f.only(t)
 
 	f.born(10)
-	f.strike(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(time.Hour) }, 10)
+	f.sendWith(kill.SIGTERM, func(e *kill.Event) { e.Time = e.Time.Add(time.Hour) }, 10)
 	f.pass(2 * time.Minute)
 	e := f.only(t)
 	assert.Equal(t, kill.VerdictSurvived, e.Outcome.Verdict)
@@ -112,11 +112,11 @@ func TestTooManySignals(t *testing.T) {
 	for pid := 1; pid <= MaxWatches; pid++ {
 		f.born(pid)
 		for range maxSignals {
-			f.sent(kill.SIGHUP, pid)
+			f.send(kill.SIGHUP, pid)
 		}
 	}
 	assert.LessOrEqual(t, f.held, maxHeld+fewSignals*MaxWatches)
-	f.sent(kill.SIGKILL, MaxWatches)
+	f.send(kill.SIGKILL, MaxWatches)
 	f.died(MaxWatches, 9)
 	o := f.only(t).Outcome
 	assert.Equal(t, maxSignals+1, len(o.Signals)+o.Omitted)
@@ -126,15 +126,15 @@ func TestTooManySignals(t *testing.T) {
 	assert.Zero(t, f.held)
 }
 
-// The audit system tells at once that the process dies, and what was sent a bit later.
+// The audit system reports at once that the process dies, and the signal a bit later.
 func TestAbendFirst(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
 	f.at = 4 * time.Millisecond
-	abend := f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{} }, pid)
+	abend := f.sendWith(kill.SIGABRT, func(e *kill.Event) { e.Kind, e.Sender = kill.KindAbend, kill.Process{} }, pid)
 	f.died(pid, 0x86)
-	sent := f.strike(kill.SIGABRT, func(e *kill.Event) { e.Time = epoch }, pid)
+	sent := f.sendWith(kill.SIGABRT, func(e *kill.Event) { e.Time = epoch }, pid)
 	f.pass(lateness)
 	e := f.only(t)
 	assert.Equal(t, epoch, e.Outcome.Began)
@@ -145,13 +145,13 @@ func TestAbendFirst(t *testing.T) {
 	assert.Zero(t, f.held)
 }
 
-// What two senders do at a time comes in any order.
+// Signals that two senders send at the same time arrive in any order.
 func TestOutOfOrder(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
 	sent := func(signal kill.Signal, command string, after time.Duration) {
-		f.strike(signal, func(e *kill.Event) {
+		f.sendWith(signal, func(e *kill.Event) {
 			from(command, len(command))(e)
 			e.Time = epoch.Add(after)
 		}, pid)
@@ -172,14 +172,14 @@ func TestOutOfOrder(t *testing.T) {
 	assert.Len(t, e.Outcome.Signals, 3)
 }
 
-// A process that is to end crashes meanwhile. The audit system tells of that only here.
+// A process crashes while it is ending. The audit system reports that only as an abend.
 func TestCrashOnTheWay(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
+	f.send(kill.SIGTERM, pid)
 	f.at = time.Second
-	f.strike(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
+	f.sendWith(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
 	f.died(pid, 11)
 	f.pass(lateness)
 	o := f.only(t).Outcome
@@ -188,14 +188,14 @@ func TestCrashOnTheWay(t *testing.T) {
 	assert.Equal(t, epoch, o.Began)
 }
 
-// The last signal tells what a process is called by now.
+// The last signal has the current name of the process.
 func TestRenamedMeanwhile(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
-	f.strike(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command = "mariadbd" }, pid)
-	f.strike(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command, e.Targets[0].ThreadID = "thread", pid+1 }, pid)
+	f.send(kill.SIGTERM, pid)
+	f.sendWith(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command = "mariadbd" }, pid)
+	f.sendWith(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Command, e.Targets[0].ThreadID = "thread", pid+1 }, pid)
 	f.Exited(&kill.End{PID: pid, Start: pid * time.Second, Time: f.now(), Exit: kill.Exit{Known: true, Status: 9}})
 	f.pass(lateness)
 	assert.Equal(t, "mariadbd", f.only(t).Outcome.LastName)
@@ -206,7 +206,7 @@ func TestThread(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	f.strike(kill.SIGSEGV, func(e *kill.Event) {
+	f.sendWith(kill.SIGSEGV, func(e *kill.Event) {
 		target := &e.Targets[0]
 		target.Command, target.Leader, target.ThreadID = "connection", "mysqld", pid+14
 	}, pid)
@@ -217,12 +217,12 @@ func TestThread(t *testing.T) {
 	assert.Empty(t, e.Outcome.LastName)
 }
 
-// Of those that one call strikes, one is past taking it.
+// One call signals two processes, of which one is a zombie.
 func TestDeliveriesDiffer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(10)
-	e := f.strike(kill.SIGTERM, func(e *kill.Event) {
+	e := f.sendWith(kill.SIGTERM, func(e *kill.Event) {
 		e.Delivery = kill.DeliveryUnknown
 		e.Targets[0].Delivery, e.Targets[1].Delivery = kill.DeliveryDelivered, kill.DeliveryIgnored
 		e.Targets[1].Instance = &kill.Instance{SinceBoot: 11 * time.Second} // a zombie
@@ -230,8 +230,8 @@ func TestDeliveriesDiffer(t *testing.T) {
 	assert.EqualValues(t, 1, f.Watched())
 	assert.Zero(t, e.Targets[1].Span)
 	f.died(10, 15)
-	told := f.Take()
-	assert.Len(t, told, 2)
-	assert.Equal(t, kill.DeliveryDelivered, told[0].Outcome.Signals[0].Delivery)
-	assert.Empty(t, told[0].Targets[0].Delivery)
+	outcomes := f.TakeOutcomes()
+	assert.Len(t, outcomes, 2)
+	assert.Equal(t, kill.DeliveryDelivered, outcomes[0].Outcome.Signals[0].Delivery)
+	assert.Empty(t, outcomes[0].Targets[0].Delivery)
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// saved is what is kept over a restart of the collector.
+// saved is what outlives a restart of the collector.
 type saved struct {
-	// Boot is the id of the boot in which the processes lived.
+	// Boot is the id of the boot that the processes belong to.
 	Boot     string
 	Episodes []savedEpisode
-	Calls    []callStory
-	// Senders are those of all signals, once each.
+	Calls    []callState
+	// Senders are the senders of all signals, each once.
 	Senders []*kill.Process
 }
 
@@ -26,20 +26,20 @@ type savedEpisode struct {
 	PID   int
 	Start time.Duration
 	Call  kill.Span
-	// Sent and LastSentBy take the place of what the story has with pointers.
+	// Sent and LastSentBy stand in for the parts of the state that have pointers.
 	Sent       []savedSent
 	Omitted    int
 	LastSentBy int
-	story
+	episodeState
 }
 
-// savedSent is a signal whose sender is a place in the list of them.
+// savedSent is a signal. Its sender is an index of saved.Senders.
 type savedSent struct {
 	entry
 	Sender int
 }
 
-// Save returns what Restore needs.
+// Save returns the state that Restore reads.
 func (t *Table) Save() ([]byte, error) {
 	s := saved{Boot: t.config.BootID}
 	places := map[*kill.Process]int{}
@@ -51,11 +51,11 @@ func (t *Table) Save() ([]byte, error) {
 		}
 		return places[sender]
 	}
-	for _, queue := range []*list.List{t.ended, t.missing, t.waiting} {
+	for _, queue := range []*list.List{t.ended, t.gone, t.alive} {
 		for at := queue.Front(); at != nil; at = at.Next() {
 			ep := at.Value.(*episode)
 			kept := savedEpisode{
-				PID: ep.pid, Start: ep.start, Omitted: ep.signals.omitted, LastSentBy: place(ep.LastSender), story: ep.story,
+				PID: ep.pid, Start: ep.start, Omitted: ep.signals.omitted, LastSentBy: place(ep.LastSender), episodeState: ep.episodeState,
 			}
 			kept.Target = t.concealed(kept.Target)
 			for _, sent := range ep.signals.entries() {
@@ -68,7 +68,7 @@ func (t *Table) Save() ([]byte, error) {
 		}
 	}
 	for _, c := range t.calls {
-		kept := c.callStory
+		kept := c.callState
 		e := *kept.Event
 		e.Sender = t.concealed(e.Sender)
 		kept.Event = &e
@@ -76,13 +76,13 @@ func (t *Table) Save() ([]byte, error) {
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
-		return nil, fmt.Errorf("saving the processes that are followed: %w", err)
+		return nil, fmt.Errorf("saving the processes that are watched: %w", err)
 	}
 	t.changed = false
 	return data, nil
 }
 
-// concealed returns a process without what its command lines are not to tell.
+// concealed returns a copy of a process whose command lines may be stored.
 func (t *Table) concealed(p kill.Process) kill.Process {
 	p.Title = t.config.Conceal(p.Title)
 	if p.Instance != nil {
@@ -93,7 +93,7 @@ func (t *Table) concealed(p kill.Process) kill.Process {
 	return p
 }
 
-// sender returns the sender at a place; nil if the data are spoiled.
+// sender returns the sender at an index; nil if the data are damaged.
 func (s *saved) sender(place int) *kill.Process {
 	if place < 0 || place >= len(s.Senders) {
 		return nil
@@ -101,19 +101,19 @@ func (s *saved) sender(place int) *kill.Process {
 	return s.Senders[place]
 }
 
-// Restore goes on with what was saved before the collector was restarted. Of a process
-// that has ended meanwhile nobody knows how.
+// Restore resumes what was saved before the collector was restarted. How a process ended in
+// the meantime is not known.
 func (t *Table) Restore(data []byte) error {
 	if len(data) == 0 {
 		return nil
 	}
 	var s saved
 	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("reading which processes were followed: %w", err)
+		return fmt.Errorf("reading which processes were watched: %w", err)
 	}
 	for _, c := range s.Calls {
 		if c.Event != nil && c.Verdicts != nil {
-			t.calls[c.Span] = &call{callStory: c}
+			t.calls[c.Span] = &call{callState: c}
 		}
 	}
 	for i := range s.Episodes {
@@ -136,7 +136,7 @@ func (t *Table) restore(s *saved, kept *savedEpisode) {
 	}
 	now := t.now()
 	waited := min(max(now.Sub(signals.first.Time), 0), t.config.Timeout)
-	ep := &episode{pid: kept.PID, start: kept.Start, due: now.Add(t.config.Timeout - waited), story: kept.story}
+	ep := &episode{pid: kept.PID, start: kept.Start, due: now.Add(t.config.Timeout - waited), episodeState: kept.episodeState}
 	ep.signals, ep.LastSender = signals, lastSender
 	t.held += signals.len()
 	if ep.call = t.calls[kept.Call]; ep.call != nil {
@@ -154,7 +154,7 @@ func (t *Table) restore(s *saved, kept *savedEpisode) {
 	}
 }
 
-// history returns the signals of a saved episode; false if the data are spoiled.
+// history returns the signals of a saved episode; false if the data are damaged.
 func (s *saved) history(kept *savedEpisode) (history, bool) {
 	signals := make([]entry, 0, len(kept.Sent))
 	for _, sent := range kept.Sent {

@@ -13,7 +13,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// restarted returns a new table that goes on with what the old one has saved.
+// restarted returns a new table that resumes what the old one saved.
 func (f *fixture) restarted(t *testing.T, bootID string) *fixture {
 	t.Helper()
 	assert.True(t, f.Changed())
@@ -32,12 +32,12 @@ func TestRestart(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	f.born(pid)
-	span := f.strike(kill.SIGTERM, from("systemd", 1), pid).Targets[0].Span
+	span := f.sendWith(kill.SIGTERM, from("systemd", 1), pid).Targets[0].Span
 	next := f.restarted(t, "boot")
 	assert.Equal(t, []int{pid}, next.exits.resumed)
 	assert.EqualValues(t, 1, next.Watched())
-	assert.Equal(t, epoch.Add(2*time.Minute), next.Next())
-	assert.Equal(t, span, next.strike(kill.SIGKILL, from("mykill", 3997), pid).Targets[0].Span)
+	assert.Equal(t, epoch.Add(2*time.Minute), next.NextDue())
+	assert.Equal(t, span, next.sendWith(kill.SIGKILL, from("mykill", 3997), pid).Targets[0].Span)
 	next.died(pid, 9)
 	e := next.only(t)
 	assert.Equal(t, span, e.Outcome.Span)
@@ -50,7 +50,7 @@ func TestRestart(t *testing.T) {
 	assert.Equal(t, "mysqld", e.Targets[0].Command)
 }
 
-// Nobody has seen how it ended.
+// Nothing saw how the process ended.
 func TestEndedMeanwhile(t *testing.T) {
 	t.Parallel()
 	for name, boot := range map[string]string{"the collector was restarted": "boot", "the host was restarted": "another"} {
@@ -58,7 +58,7 @@ func TestEndedMeanwhile(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, true)
 			f.born(pid)
-			f.sent(kill.SIGKILL, pid)
+			f.send(kill.SIGKILL, pid)
 			if boot == "boot" {
 				delete(f.exits.starts, pid)
 			}
@@ -66,18 +66,18 @@ func TestEndedMeanwhile(t *testing.T) {
 			assert.Zero(t, next.Watched())
 			next.pass(lateness)
 			e := next.only(t)
-			assert.Equal(t, kill.VerdictEnded, e.Outcome.Verdict, "not even after SIGKILL is it guessed")
+			assert.Equal(t, kill.VerdictEnded, e.Outcome.Verdict, "it is not guessed, not even after SIGKILL")
 			assert.Equal(t, epoch.Add(time.Minute), e.Time)
 		})
 	}
 }
 
-// It had ended before, and signals to it were still waited for.
+// The process had ended before the restart, and the table still waited for late signals.
 func TestEndedBefore(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
+	f.send(kill.SIGTERM, pid)
 	f.died(pid, exited3)
 	next := f.restarted(t, "boot")
 	assert.Empty(t, next.exits.resumed)
@@ -88,17 +88,17 @@ func TestEndedBefore(t *testing.T) {
 	assert.Equal(t, epoch, e.Time)
 }
 
-// It was gone before the collector was killed, which is why it is known how it ended.
+// The process was gone before the collector was killed, so SIGKILL tells how it ended.
 func TestKilledBefore(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
-	f.sent(kill.SIGKILL, pid)
+	f.send(kill.SIGKILL, pid)
 	next := f.restarted(t, "boot")
 	next.pass(lateness)
 	assert.Equal(t, kill.VerdictKilled, next.only(t).Outcome.Verdict)
 }
 
-// What is not to be told is not stored either.
+// Secrets are not stored.
 func TestSaveNoSecrets(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
@@ -111,22 +111,22 @@ func TestSaveNoSecrets(t *testing.T) {
 			e.Targets[i].Instance.CommandLine = "mysqld\x00hunter2\x00"
 		}
 	}
-	e := f.strike(kill.SIGTERM, secret, 10, 11)
+	e := f.sendWith(kill.SIGTERM, secret, 10, 11)
 	data, err := f.Save()
 	require.NoError(t, err)
 	assert.NotContains(t, string(data), "hunter2")
 	assert.Contains(t, string(data), "mysqld\\u0000***")
-	assert.Contains(t, e.Sender.Instance.CommandLine, "hunter2", "what is told meanwhile is not changed")
+	assert.Contains(t, e.Sender.Instance.CommandLine, "hunter2", "the event itself does not change")
 }
 
-// A sender is kept once, whatever it has sent.
+// Each sender is saved once, however many signals it has sent.
 func TestSaveIsShort(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	for pid := 1; pid <= MaxWatches; pid++ {
 		f.born(pid)
 		for range maxSignals {
-			f.sent(kill.SIGHUP, pid)
+			f.send(kill.SIGHUP, pid)
 		}
 	}
 	data, err := f.Save()
@@ -140,31 +140,31 @@ func TestRestartWithinCall(t *testing.T) {
 	for _, pid := range []int{10, 11, 12} {
 		f.born(pid)
 	}
-	f.strike(kill.SIGTERM, from("systemd", 1), 10, 11, 12)
+	f.sendWith(kill.SIGTERM, from("systemd", 1), 10, 11, 12)
 	f.died(10, exited0)
 	parent := f.only(t).Outcome.Parent
 	next := f.restarted(t, "boot")
 	next.died(11, exited0)
 	assert.Equal(t, parent, next.only(t).Outcome.Parent)
 	next.died(12, 15)
-	told := next.Take()
-	require.Len(t, told, 2)
-	assert.Equal(t, kill.KindCall, told[1].Kind)
-	assert.Equal(t, parent, told[1].Outcome.Span)
-	assert.Equal(t, map[kill.Verdict]int{kill.VerdictExited: 2, kill.VerdictKilled: 1}, told[1].Outcome.Verdicts)
-	assert.Equal(t, "systemd", told[1].Sender.Command)
-	assert.Equal(t, kill.ScopeProcessGroup, told[1].Scope)
+	outcomes := next.TakeOutcomes()
+	require.Len(t, outcomes, 2)
+	assert.Equal(t, kill.KindCall, outcomes[1].Kind)
+	assert.Equal(t, parent, outcomes[1].Outcome.Span)
+	assert.Equal(t, map[kill.Verdict]int{kill.VerdictExited: 2, kill.VerdictKilled: 1}, outcomes[1].Outcome.Verdicts)
+	assert.Equal(t, "systemd", outcomes[1].Sender.Command)
+	assert.Equal(t, kill.ScopeProcessGroup, outcomes[1].Scope)
 }
 
 func TestRestoreNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	require.NoError(t, f.Restore(nil))
-	require.ErrorContains(t, f.Restore([]byte("not JSON")), "reading which processes were followed")
+	require.ErrorContains(t, f.Restore([]byte("not JSON")), "reading which processes were watched")
 	require.NoError(t, f.Restore([]byte(`{"Episodes":[{"PID":1},{"PID":2,"Sent":[{"Sender":7}]},{"Sent":[{}]}],"Calls":[{}]}`)))
 	assert.Zero(t, f.Watched())
 	f.pass(time.Hour)
-	assert.Empty(t, f.Take())
+	assert.Empty(t, f.TakeOutcomes())
 }
 
 func FuzzRestore(f *testing.F) {
@@ -178,6 +178,6 @@ func FuzzRestore(f *testing.F) {
 		table.pass(time.Hour)
 		table.pass(time.Hour)
 		table.Abandon()
-		table.Take()
+		table.TakeOutcomes()
 	})
 }

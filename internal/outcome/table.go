@@ -18,77 +18,79 @@ var errTooMany = &problem.Problem{
 	Advice: []problem.Advice{problem.WatchFewer},
 }
 
-// Config says how to follow processes.
+// Config configures a Table.
 type Config struct {
-	// Timeout is how long after its first fatal signal a process is waited for.
+	// Timeout is how long a process is watched after its first fatal signal.
 	Timeout time.Duration
-	// HostID and BootID name the host and this life of it.
+	// HostID and BootID identify the host and its current boot.
 	HostID, BootID string
-	// Exits sees the ends of processes. Ordered is true if an end is reported only after
-	// all signals to its process.
+	// Exits watches processes. Ordered is true if the end of a process is reported only
+	// after all signals to it.
 	Exits   Exits
 	Ordered bool
 	// Conceal returns what may be stored of a command line.
 	Conceal func(commandLine string) string
-	// SinceBoot tells how long the host runs.
+	// SinceBoot returns how long the host has been up.
 	SinceBoot func() time.Duration
-	// Warn is told of processes whose outcome will not be known.
+	// Warn receives a problem for each process whose outcome will not be known.
 	Warn func(*problem.Problem)
 }
 
-// Table holds the episodes that are open. It is not safe for concurrent use, but for
-// Watched and Dropped.
+// Table holds the open episodes. It is not safe for concurrent use, except for Watched and
+// Unwatched.
 type Table struct {
 	config Config
 	ids    *ids
 	now    func() time.Time
 
-	open map[int]*episode
-	// waiting are those whose process lives, missing those whose process is gone, of
-	// which its end may still tell more, and ended those whose process has ended; all by
-	// the time at which they are due.
-	waiting, missing, ended *list.List
-	calls                   map[kill.Span]*call
-	// closed are those whose outcome was told, the first one first, and their spans.
-	closed   map[instance]kill.Span
-	closings []instance
-	// held is how many signals all episodes hold, swept when it was last looked who is
-	// gone.
-	held  int
-	swept time.Time
-	// doubt is true if ends may not have been told.
-	doubt   bool
-	told    []*kill.Event
-	changed bool
+	// open has the open episode of each pid. Each is in one of three queues: alive while
+	// its process is watched, gone once the process is gone but its end was not reported
+	// yet, ended once the end is known. All are in the order in which episodes are due.
+	open               map[int]*episode
+	alive, gone, ended *list.List
+	calls              map[kill.Span]*call
+	// closed has the spans of the episodes that were closed last, closedOrder the same
+	// processes, oldest first.
+	closed      map[instance]kill.Span
+	closedOrder []instance
+	// held is how many signals all episodes hold.
+	held int
+	// lastSweep is when the table last checked which processes are gone, sweepRequested
+	// is true if it should check again because ends may have been lost.
+	lastSweep      time.Time
+	sweepRequested bool
+	// outcomes are the events that TakeOutcomes returns next.
+	outcomes []*kill.Event
+	changed  bool
 
-	watched, dropped atomic.Int64
+	watched, unwatched atomic.Int64
 }
 
-// NewTable returns a table that follows nobody yet.
+// NewTable returns a table that watches no process yet.
 func NewTable(config Config) *Table {
 	return &Table{
 		config: config, ids: newIDs(config.HostID, config.BootID), now: time.Now,
-		open: map[int]*episode{}, waiting: list.New(), missing: list.New(), ended: list.New(),
+		open: map[int]*episode{}, alive: list.New(), gone: list.New(), ended: list.New(),
 		calls: map[kill.Span]*call{}, closed: map[instance]kill.Span{},
 	}
 }
 
-// Take returns the outcomes that have come about since it was last called: events of
-// kill.KindOutcome and kill.KindCall.
-func (t *Table) Take() []*kill.Event {
-	told := t.told
-	t.told = nil
-	return told
+// TakeOutcomes returns the outcomes since the last call: events of kill.KindOutcome and
+// kill.KindCall.
+func (t *Table) TakeOutcomes() []*kill.Event {
+	outcomes := t.outcomes
+	t.outcomes = nil
+	return outcomes
 }
 
 // Changed reports whether there is something to Save.
 func (t *Table) Changed() bool { return t.changed }
 
-// Unsaved says that what Save has returned could not be kept.
-func (t *Table) Unsaved() { t.changed = true }
+// SaveFailed notes that what Save returned could not be stored.
+func (t *Table) SaveFailed() { t.changed = true }
 
-// Watched returns how many processes are followed.
+// Watched returns how many processes are watched.
 func (t *Table) Watched() int64 { return t.watched.Load() }
 
-// Dropped returns how many could not be followed, since the start.
-func (t *Table) Dropped() int64 { return t.dropped.Load() }
+// Unwatched returns how many processes could not be watched, since the start.
+func (t *Table) Unwatched() int64 { return t.unwatched.Load() }

@@ -19,13 +19,13 @@ const (
 	exited3 = 3 << 8
 )
 
-// only returns the one outcome that there must be.
+// only requires that there is exactly one outcome, and returns it.
 func (f *fixture) only(t *testing.T) *kill.Event {
 	t.Helper()
-	told := f.Take()
-	require.Len(t, told, 1)
-	assert.Equal(t, kill.KindOutcome, told[0].Kind)
-	return told[0]
+	outcomes := f.TakeOutcomes()
+	require.Len(t, outcomes, 1)
+	assert.Equal(t, kill.KindOutcome, outcomes[0].Kind)
+	return outcomes[0]
 }
 
 func TestVerdicts(t *testing.T) {
@@ -40,40 +40,40 @@ func TestVerdicts(t *testing.T) {
 		escalated, fails bool
 	}{
 		"killed at once": {
-			func(f *fixture) { f.sent(kill.SIGKILL, pid); f.died(pid, 9) },
+			func(f *fixture) { f.send(kill.SIGKILL, pid); f.died(pid, 9) },
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 9},
 			0, 1, false, true,
 		},
 		"handled": {
-			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.pass(30 * time.Second); f.died(pid, exited0) },
+			func(f *fixture) { f.send(kill.SIGTERM, pid); f.pass(30 * time.Second); f.died(pid, exited0) },
 			kill.VerdictExited,
 			kill.Exit{Known: true},
 			30 * time.Second, 1, false, false,
 		},
 		"ended softly": {
-			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.died(pid, 15) },
+			func(f *fixture) { f.send(kill.SIGTERM, pid); f.died(pid, 15) },
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 15},
 			0, 1, false, false,
 		},
 		"of another signal than the one sent": {
-			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.died(pid, 13) },
+			func(f *fixture) { f.send(kill.SIGTERM, pid); f.died(pid, 13) },
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 13},
 			0, 1, false, false,
 		},
 		"dumped core": {
-			func(f *fixture) { f.sent(kill.SIGABRT, pid); f.died(pid, 6|0x80) },
+			func(f *fixture) { f.send(kill.SIGABRT, pid); f.died(pid, 6|0x80) },
 			kill.VerdictCoreDumped,
 			kill.Exit{Known: true, Status: 0x86},
 			0, 1, false, true,
 		},
 		"escalated": {
 			func(f *fixture) {
-				f.sent(kill.SIGTERM, pid)
+				f.send(kill.SIGTERM, pid)
 				f.pass(90 * time.Second)
-				f.sent(kill.SIGKILL, pid)
+				f.send(kill.SIGKILL, pid)
 				f.died(pid, 9)
 			},
 			kill.VerdictKilled,
@@ -81,17 +81,17 @@ func TestVerdicts(t *testing.T) {
 			90 * time.Second, 2, true, true,
 		},
 		"the other way round": {
-			func(f *fixture) { f.sent(kill.SIGKILL, pid); f.sent(kill.SIGTERM, pid); f.died(pid, 9) },
+			func(f *fixture) { f.send(kill.SIGKILL, pid); f.send(kill.SIGTERM, pid); f.died(pid, 9) },
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 9},
 			0, 2, false, true,
 		},
 		"stopped, terminated, continued": {
 			func(f *fixture) {
-				f.sent(kill.SIGSTOP, pid)
-				f.sent(kill.SIGTERM, pid)
+				f.send(kill.SIGSTOP, pid)
+				f.send(kill.SIGTERM, pid)
 				f.pass(time.Second)
-				f.sent(18, pid)
+				f.send(18, pid)
 				f.died(pid, 15)
 			},
 			kill.VerdictKilled,
@@ -100,9 +100,9 @@ func TestVerdicts(t *testing.T) {
 		},
 		"ignored": {
 			func(f *fixture) {
-				f.strike(kill.SIGTERM, func(e *kill.Event) { e.Delivery = kill.DeliveryIgnored }, pid)
+				f.sendWith(kill.SIGTERM, func(e *kill.Event) { e.Delivery = kill.DeliveryIgnored }, pid)
 				f.pass(time.Second)
-				f.sent(kill.SIGKILL, pid)
+				f.send(kill.SIGKILL, pid)
 				f.died(pid, 9)
 			},
 			kill.VerdictKilled,
@@ -110,37 +110,37 @@ func TestVerdicts(t *testing.T) {
 			time.Second, 2, true, true,
 		},
 		"survived": {
-			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.pass(2 * time.Minute) },
+			func(f *fixture) { f.send(kill.SIGTERM, pid); f.pass(2 * time.Minute) },
 			kill.VerdictSurvived,
 			kill.Exit{},
 			2 * time.Minute, 1, false, true,
 		},
-		"gone before it was looked for, after SIGKILL": {
-			func(f *fixture) { delete(f.exits.starts, pid); f.sent(kill.SIGKILL, pid); f.pass(time.Second) },
+		"gone before it could be watched, after SIGKILL": {
+			func(f *fixture) { delete(f.exits.starts, pid); f.send(kill.SIGKILL, pid); f.pass(time.Second) },
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 9},
 			0, 1, false, true,
 		},
-		"gone before it was looked for": {
-			func(f *fixture) { delete(f.exits.starts, pid); f.sent(kill.SIGTERM, pid); f.pass(time.Second) },
+		"gone before it could be watched": {
+			func(f *fixture) { delete(f.exits.starts, pid); f.send(kill.SIGTERM, pid); f.pass(time.Second) },
 			kill.VerdictEnded,
 			kill.Exit{},
 			0, 1, false, false,
 		},
-		"gone before it was looked for, after both": {
+		"gone before it could be watched, after both": {
 			func(f *fixture) {
 				delete(f.exits.starts, pid)
-				f.sent(kill.SIGTERM, pid)
-				f.sent(kill.SIGKILL, pid)
+				f.send(kill.SIGTERM, pid)
+				f.send(kill.SIGKILL, pid)
 				f.pass(time.Second)
 			},
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 9},
 			0, 2, true, true,
 		},
-		"its end was not told": {
+		"its end was not reported": {
 			func(f *fixture) {
-				f.sent(kill.SIGTERM, pid)
+				f.send(kill.SIGTERM, pid)
 				delete(f.exits.starts, pid)
 				f.pass(2 * time.Minute)
 				f.pass(grace)
@@ -150,20 +150,20 @@ func TestVerdicts(t *testing.T) {
 			kill.Exit{},
 			2 * time.Minute, 1, false, false,
 		},
-		"crashed, as the audit system tells": {
+		"crashed, reported by the audit system": {
 			func(f *fixture) {
 				delete(f.exits.starts, pid)
-				f.strike(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
+				f.sendWith(kill.SIGSEGV, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
 				f.pass(time.Second)
 			},
 			kill.VerdictKilled,
 			kill.Exit{Known: true, Status: 11},
 			0, 1, false, false,
 		},
-		"aborted, which both tell": {
+		"aborted, reported by signal and abend": {
 			func(f *fixture) {
-				f.sent(kill.SIGABRT, pid)
-				f.strike(kill.SIGABRT, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
+				f.send(kill.SIGABRT, pid)
+				f.sendWith(kill.SIGABRT, func(e *kill.Event) { e.Kind = kill.KindAbend }, pid)
 				f.died(pid, 0x86)
 			},
 			kill.VerdictCoreDumped,
@@ -172,9 +172,9 @@ func TestVerdicts(t *testing.T) {
 		},
 		"an attempt that failed, and one that only asked": {
 			func(f *fixture) {
-				f.sent(kill.SIGTERM, pid)
-				f.strike(kill.SIGKILL, func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }, pid)
-				f.sent(0, pid)
+				f.send(kill.SIGTERM, pid)
+				f.sendWith(kill.SIGKILL, func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }, pid)
+				f.send(0, pid)
 				f.died(pid, exited3)
 			},
 			kill.VerdictExited,
@@ -182,22 +182,22 @@ func TestVerdicts(t *testing.T) {
 			0, 2, false, false,
 		},
 		"shut down meanwhile": {
-			func(f *fixture) { f.sent(kill.SIGTERM, pid); f.at += time.Second; f.Settle(); f.Abandon() },
+			func(f *fixture) { f.send(kill.SIGTERM, pid); f.at += time.Second; f.Settle(); f.Abandon() },
 			kill.VerdictUnknown,
 			kill.Exit{},
 			time.Second, 1, false, false,
 		},
-		"shut down before its end was told": {
-			func(f *fixture) { f.sent(kill.SIGTERM, pid); delete(f.exits.starts, pid); f.Settle(); f.Abandon() },
+		"shut down before its end was reported": {
+			func(f *fixture) { f.send(kill.SIGTERM, pid); delete(f.exits.starts, pid); f.Settle(); f.Abandon() },
 			kill.VerdictEnded,
 			kill.Exit{},
 			0, 1, false, false,
 		},
-		"the pid was used again": {
+		"the pid was reused": {
 			func(f *fixture) {
-				f.sent(kill.SIGTERM, pid)
+				f.send(kill.SIGTERM, pid)
 				f.exits.starts[pid] = 2 * uptime
-				f.strike(kill.SIGHUP, func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1} }, pid)
+				f.sendWith(kill.SIGHUP, func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1} }, pid)
 			},
 			kill.VerdictEnded,
 			kill.Exit{},
@@ -223,12 +223,12 @@ func TestVerdicts(t *testing.T) {
 			assert.Equal(t, e.Targets[0].Span, o.Span)
 			assert.Zero(t, f.Watched())
 			assert.Empty(t, f.open)
-			assert.True(t, f.Next().IsZero())
+			assert.True(t, f.NextDue().IsZero())
 		})
 	}
 }
 
-// Nothing begins with what ends nobody.
+// A signal that cannot end a process begins no episode.
 func TestNotFatal(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*kill.Event){
@@ -237,7 +237,7 @@ func TestNotFatal(t *testing.T) {
 		"failed":     func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} },
 		"queue full": func(e *kill.Event) { e.Delivery = kill.DeliveryOverflow },
 		"not known":  func(e *kill.Event) { e.SignalKnown = false },
-		"to nobody":  func(e *kill.Event) { e.Targets = nil },
+		"no target":  func(e *kill.Event) { e.Targets = nil },
 		"tampering":  func(e *kill.Event) { e.Kind = kill.KindTamper },
 		"no pid":     func(e *kill.Event) { e.Targets[0].PID = 0 },
 	} {
@@ -245,9 +245,9 @@ func TestNotFatal(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, true)
 			f.born(pid)
-			e := f.strike(kill.SIGTERM, change, pid)
+			e := f.sendWith(kill.SIGTERM, change, pid)
 			assert.Zero(t, f.Watched())
-			assert.Empty(t, f.exits.followed)
+			assert.Empty(t, f.exits.watched)
 			for _, target := range e.Targets {
 				assert.Zero(t, target.Span)
 			}
@@ -255,59 +255,59 @@ func TestNotFatal(t *testing.T) {
 	}
 }
 
-// The audit system tells of a signal some time after the end of its target.
+// The audit system reports a signal some time after the end of its target.
 func TestLateSignal(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	f.sent(kill.SIGTERM, pid)
+	f.send(kill.SIGTERM, pid)
 	f.pass(time.Second)
 	f.died(pid, 9)
 	f.pass(lateness / 2)
-	late := f.strike(kill.SIGKILL, func(e *kill.Event) {
+	late := f.sendWith(kill.SIGKILL, func(e *kill.Event) {
 		e.Time = e.Time.Add(-lateness / 2)
-		e.Targets[0].Instance = nil // nobody knows by now
+		e.Targets[0].Instance = nil // no longer known
 	}, pid)
-	assert.Empty(t, f.Take())
-	assert.Equal(t, epoch.Add(time.Second).Add(lateness), f.Next())
+	assert.Empty(t, f.TakeOutcomes())
+	assert.Equal(t, epoch.Add(time.Second).Add(lateness), f.NextDue())
 	f.pass(lateness)
 	e := f.only(t)
 	assert.Equal(t, kill.VerdictKilled, e.Outcome.Verdict)
-	assert.Equal(t, time.Second, e.Time.Sub(e.Outcome.Began), "it died when it died")
+	assert.Equal(t, time.Second, e.Time.Sub(e.Outcome.Began), "the end keeps its own time")
 	assert.True(t, e.Outcome.Escalated)
 	assert.Equal(t, e.Outcome.Span, late.Targets[0].Span)
 }
 
-// A pid is used again while signals to who bore it before are still waited for.
-func TestUsedAgain(t *testing.T) {
+// A pid is reused while the table still waits for late signals to its last process.
+func TestReusedPID(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)
 	f.born(pid)
-	first := f.sent(kill.SIGKILL, pid)
+	first := f.send(kill.SIGKILL, pid)
 	f.died(pid, 9)
 	f.at += lateness / 2
 	f.exits.starts[pid] = 2 * uptime
-	second := f.strike(kill.SIGTERM, func(e *kill.Event) { e.Targets[0].Instance = nil }, pid)
+	second := f.sendWith(kill.SIGTERM, func(e *kill.Event) { e.Targets[0].Instance = nil }, pid)
 	assert.Equal(t, first.Targets[0].Span, f.only(t).Outcome.Span)
 	assert.NotEqual(t, first.Targets[0].Span, second.Targets[0].Span)
 
-	old := f.strike(kill.SIGTERM, func(e *kill.Event) { e.Targets[0].Instance = &kill.Instance{SinceBoot: pid * time.Second} }, pid)
-	assert.Zero(t, old.Targets[0].Span, "of who bore it before")
+	old := f.sendWith(kill.SIGTERM, func(e *kill.Event) { e.Targets[0].Instance = &kill.Instance{SinceBoot: pid * time.Second} }, pid)
+	assert.Zero(t, old.Targets[0].Span, "this signal was to the last process with that pid")
 	f.died(pid, 15)
 	f.pass(lateness)
 	assert.Equal(t, second.Targets[0].Span, f.only(t).Outcome.Span)
 }
 
-// One call that strikes many is one trace.
+// One call with several targets is one trace.
 func TestCall(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
 	for _, pid := range []int{10, 11, 12} {
 		f.born(pid)
 	}
-	alone := f.sent(kill.SIGTERM, 10).Targets[0].Span
-	e := f.sent(kill.SIGKILL, 10, 11, 12)
-	assert.Equal(t, alone, e.Targets[0].Span, "who was followed already goes on as it began")
+	alone := f.send(kill.SIGTERM, 10).Targets[0].Span
+	e := f.send(kill.SIGKILL, 10, 11, 12)
+	assert.Equal(t, alone, e.Targets[0].Span, "a process that was watched already keeps its span")
 	assert.Equal(t, e.Targets[1].Span.Trace, e.Targets[2].Span.Trace)
 	assert.NotEqual(t, e.Targets[1].Span.ID, e.Targets[2].Span.ID)
 	assert.NotEqual(t, alone.Trace, e.Targets[1].Span.Trace)
@@ -318,10 +318,10 @@ func TestCall(t *testing.T) {
 	assert.Equal(t, e.Targets[1].Span.Trace, parent.Trace)
 	f.pass(time.Second)
 	f.died(11, exited0)
-	told := f.Take()
-	require.Len(t, told, 2)
-	assert.Equal(t, parent, told[0].Outcome.Parent)
-	whole := told[1]
+	outcomes := f.TakeOutcomes()
+	require.Len(t, outcomes, 2)
+	assert.Equal(t, parent, outcomes[0].Outcome.Parent)
+	whole := outcomes[1]
 	assert.Equal(t, kill.KindCall, whole.Kind)
 	assert.Equal(t, parent, whole.Outcome.Span)
 	assert.Equal(t, time.Second, whole.Time.Sub(whole.Outcome.Began))

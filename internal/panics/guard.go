@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package panics keeps a fault in the work on one event from ending the program: foreign
-// input may find a mistake of ours, but costs no more than the event in which it is.
+// Package panics keeps a bug from ending the program: input that makes it panic costs no more
+// than the one event that it belongs to.
 package panics
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 )
 
-// Guard contains panics, counts them and logs each kind once in a while. A nil Guard
-// contains nothing.
+// Guard recovers from panics, counts them, and logs each kind once in a while. A nil Guard
+// does not recover.
 type Guard struct {
 	logger *zap.Logger
 	count  atomic.Int64
@@ -24,8 +24,8 @@ type Guard struct {
 // NewGuard returns a Guard that has seen no panic yet.
 func NewGuard(logger *zap.Logger) *Guard { return &Guard{logger: logsampling.New(logger)} }
 
-// Contain recovers from a panic. It is to be deferred by a function that works on one event,
-// and takes what that does: "converting an event".
+// Contain recovers from a panic. Defer it in a function that works on one event, and say what
+// that does: "converting an event".
 func (g *Guard) Contain(doing string) {
 	if g == nil {
 		return
@@ -35,9 +35,9 @@ func (g *Guard) Contain(doing string) {
 		return
 	}
 	g.count.Add(1)
-	g.logger.Error("a fault of this program while "+doing+" has cost that event; please report it",
+	g.logger.Error("an event was lost because this program panicked while "+doing+"; please report it",
 		zap.String("panic", fmt.Sprint(reason)), zap.StackSkip("stack", 2))
 }
 
-// Count returns how many panics were contained.
+// Count returns from how many panics the Guard has recovered.
 func (g *Guard) Count() int64 { return g.count.Load() }

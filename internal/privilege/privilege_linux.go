@@ -42,8 +42,8 @@ func Lacking(needed ...capability.Cap) []capability.Cap {
 	return lacking
 }
 
-// NotInitialUserNamespace is the problem of a process in another user namespace than the
-// kernel's first one, where it lacks a right whatever its capabilities are.
+// NotInitialUserNamespace is the problem of a process outside the kernel's initial user
+// namespace, where it lacks a right whatever its capabilities are.
 func NotInitialUserNamespace(err error) *problem.Problem {
 	return &problem.Problem{
 		Err: fmt.Errorf("%w: this process is not in the initial user namespace", err),
@@ -66,10 +66,10 @@ func OtherPIDNamespace() bool {
 }
 
 // InitialPIDNamespace reports whether the process is known to be in the initial pid
-// namespace, so that it bears the pid that the kernel names.
+// namespace, so that its own pid is the one in the kernel's records.
 func InitialPIDNamespace() bool { return Namespace("pid") == initialPID }
 
-// Namespace returns a name such as "pid:[4026531836]"; empty if it is not known.
+// Namespace returns a name such as "pid:[4026531836]"; empty if that is not known.
 func Namespace(kind string) string {
 	name, err := os.Readlink("/proc/self/ns/" + kind)
 	if err != nil {

@@ -1,9 +1,9 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package problem describes what keeps signals from being seen, and what fixes that, without
-// the words of the program that says so: a setting is a key in the collector's configuration
-// and a flag of the command.
+// Package problem describes what keeps signals from being captured, and what fixes it. It
+// leaves the names of settings to the program that reports a problem: a setting is a key of
+// the collector's configuration, but a flag of the command.
 package problem
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/moby/sys/capability"
 )
 
-// Advice is a change of the settings that fixes a problem. Each program words it with the
-// names that its settings have; one that has no such setting gives another advice, or none.
+// Advice is a change of the settings that fixes a problem. Each program words it with the names
+// of its own settings; a program without such a setting words other advice, or none.
 type Advice int
 
 const (
@@ -35,19 +35,19 @@ const (
 	RaiseRingBuffer
 	// WatchFewer is to watch fewer processes at a time, or for a shorter time.
 	WatchFewer
-	// LoadRulesByHand is to load the audit rules as root instead of having them managed.
+	// LoadRulesByHand is to load the audit rules as root instead of letting the program do it.
 	LoadRulesByHand
-	// LeaveRules is to have nobody manage the audit rules.
+	// LeaveRules is to let the program leave the audit rules as they are.
 	LeaveRules
-	// MountRoot is to show the host's file system to a program in a container.
+	// MountRoot is to mount the host's file system for a program in a container.
 	MountRoot
-	// NameLogFile is to name a file instead of what was named.
+	// NameLogFile is to name a log file instead of something else.
 	NameLogFile
 
 	advices // how many there are
 )
 
-// AllAdvice returns every Advice, for tests of who words it.
+// AllAdvice returns every Advice, for the tests of the programs that word it.
 func AllAdvice() []Advice {
 	all := make([]Advice, advices)
 	for i := range all {
@@ -56,23 +56,22 @@ func AllAdvice() []Advice {
 	return all
 }
 
-// Problem is what keeps signals from being seen or their outcome from being known, and what
-// fixes that. It is an error, too.
+// Problem is what keeps signals from being captured or their outcomes from being known, and
+// what fixes it. It is an error, too.
 type Problem struct {
-	// What is wrong, and what that means.
+	// What says what is wrong, and what that means.
 	What string
 	// Err is the error behind it; nil if there is none.
 	Err error
 	// Lacking are the capabilities that the process lacks.
 	Lacking []capability.Cap
-	// Fix says what to do, as far as it has nothing to do with settings; empty if nothing
-	// is known.
+	// Fix says what to do apart from changing settings; empty if nothing is known.
 	Fix string
-	// Advice are the settings that fix it as well, the best one first.
+	// Advice is what else fixes it, by changing settings; the best first.
 	Advice []Advice
 	// Lines are the exact commands to run, or the lines to put into a file.
 	Lines []string
-	// Details say more about this case, in the order in which they are to be shown.
+	// Details say more about this case, in the order in which to show them.
 	Details []Detail
 }
 
@@ -86,11 +85,11 @@ type Detail struct {
 type Vocabulary interface {
 	// Advise words advice; empty if the program has no such setting.
 	Advise(advice Advice) string
-	// Lack says which capabilities the process lacks, and how they are granted.
+	// Lack says which capabilities the process lacks, and how to grant them.
 	Lack(lacking []capability.Cap) string
 }
 
-// Error implements error, without a word about settings.
+// Error implements error, without advice about settings.
 func (p *Problem) Error() string { return p.Say(plain{}) }
 
 // Unwrap returns the error behind the problem.
@@ -129,7 +128,7 @@ func (p *Problem) Remedy(v Vocabulary) string {
 	return strings.Join(ways, ", or ")
 }
 
-// Text words an error: the problems that it consists of, or wraps, in the words of v.
+// Text words an error. The problems that it consists of or wraps are in the words of v.
 func Text(err error, v Vocabulary) string {
 	if p, ok := err.(*Problem); ok { //nolint:errorlint // what is wrapped is next
 		return p.Say(v)
@@ -147,7 +146,7 @@ func Text(err error, v Vocabulary) string {
 	return text
 }
 
-// plain is the vocabulary of whoever has no settings.
+// plain is the vocabulary of a program without settings.
 type plain struct{}
 
 func (plain) Advise(Advice) string { return "" }

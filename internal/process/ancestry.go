@@ -10,16 +10,16 @@ import (
 )
 
 const (
-	// maxAncestry is how many parents are told: a shell, what it was started from, a
-	// session, a service and those of a container fit in.
+	// maxAncestry is how many parents are reported. That includes a shell, the process that started
+	// it, a session, a service and the processes of a container.
 	maxAncestry = 8
-	// parentFor is how long a parent is taken to be what it was, so that a storm of
-	// events is not as many looks at all parents.
+	// parentFor is how long what is known about a parent is considered current, so that a storm of
+	// events does not read all parents for each event.
 	parentFor = 50 * time.Millisecond
 )
 
-// ancestry returns a process and its parents, nearest first. Each is older than
-// its child, which a process that was given a parent's old pid is not.
+// ancestry returns a process and its parents, nearest first. Each is older than its child, so that
+// a process that was given a parent's old pid is left out.
 func (in *inquiry) ancestry(pid int, born time.Duration) []kill.Ancestor {
 	var all []kill.Ancestor
 	for len(all) < maxAncestry {
@@ -39,9 +39,9 @@ func (in *inquiry) ancestry(pid int, born time.Duration) []kill.Ancestor {
 	return all
 }
 
-// sameLogin reports whether the parent of a sender that is not known itself, such
-// as a kill(1) long gone, belongs to the same login. Both were told by the audit
-// system, so a log of another host hardly fits.
+// sameLogin reports whether the parent of an unknown sender, such as a kill(1) that has long ended,
+// belongs to the same login. The audit system records login and session of both, so a log of
+// another host is unlikely to match.
 func (in *inquiry) sameLogin(sender *kill.Process) bool {
 	e := in.bearer(sender.ParentPID)
 	if e == nil || e.gone {

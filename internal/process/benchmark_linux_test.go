@@ -26,7 +26,7 @@ func BenchmarkIdentifyKnown(b *testing.B) {
 	}
 }
 
-// BenchmarkIdentifyUnknown is a flood of processes that nobody told of.
+// BenchmarkIdentifyUnknown is a flood of processes that were never reported.
 func BenchmarkIdentifyUnknown(b *testing.B) {
 	table := newLiveTable(b)
 	i := 0
@@ -54,7 +54,7 @@ func BenchmarkForkExecExit(b *testing.B) {
 	}
 }
 
-// BenchmarkFillTable tells of a known process, which signals itself.
+// BenchmarkFillTable fills the event of a known process that signals itself.
 func BenchmarkFillTable(b *testing.B) {
 	self, err := os.Executable()
 	require.NoError(b, err)
@@ -96,8 +96,7 @@ func BenchmarkPrime(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(processes), "ns/process")
 }
 
-// BenchmarkScanIdle looks at a host on which no process was born, and
-// BenchmarkScan at one where one was.
+// BenchmarkScanIdle scans a host on which no process was created, BenchmarkScan one on which one was.
 func BenchmarkScanIdle(b *testing.B) {
 	table := newLiveTable(b)
 	require.NoError(b, table.Prime())

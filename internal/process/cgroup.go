@@ -6,29 +6,28 @@ package process
 import "strings"
 
 const (
-	// containerID is how long the ids of all runtimes are that have ids.
+	// containerID is the length of ids in all container runtimes that have ids.
 	containerID = 64
-	// podUID is how long a pod's uid is; mirrorUID is that of a static pod, whose
-	// uid is a hash of its manifest.
+	// podUID is the length of a pod's uid; mirrorUID is that of a static pod, whose uid is a hash
+	// of its manifest.
 	podUID, mirrorUID = 36, 32
 	// maxUnitName is systemd's UNIT_NAME_MAX.
 	maxUnitName = 255
-	// unitCharacters are those that systemd allows (systemd.unit(5)).
+	// unitCharacters are the characters that systemd allows (systemd.unit(5)).
 	unitCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
 )
 
-// ParseCgroup tells from the path of a control group which container, Kubernetes
-// pod and systemd unit its processes belong to; each is empty if the path names
-// none. Where one lies within another (kind, docker in docker, systemd in a
-// container) the innermost counts.
+// ParseCgroup returns the container, Kubernetes pod and systemd unit that the processes of a
+// control group belong to, according to its path; each is empty if the path names none. Where one
+// contains another (kind, docker in docker, systemd in a container), the innermost counts.
 //
-// There is no contract for these paths, but each runtime has kept its own:
+// No contract defines these paths, but each runtime has kept its own:
 //
 //	/docker/<id>                                              docker, cgroupfs
 //	/system.slice/docker-<id>.scope                           docker, systemd
 //	/kubepods/burstable/pod<uid>/<id>                         kubelet, cgroupfs
 //	/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<u_i_d>.slice/cri-containerd-<id>.scope
-//	/kubepods-burstable-pod<u_i_d>.slice:cri-containerd:<id>  containerd that was not told of systemd
+//	/kubepods-burstable-pod<u_i_d>.slice:cri-containerd:<id>  containerd not configured for systemd
 //	.../crio-<id>.scope, .../crio-<id>                        CRI-O
 //	/machine.slice/libpod-<id>.scope/container                podman, with crun
 //	/libpod_parent/libpod-<id>, .../libpod-payload-<id>       podman, cgroupfs and split
@@ -51,7 +50,7 @@ func ParseCgroup(path string) (container, pod, unit string) {
 	return container, pod, unit
 }
 
-// containerOf returns the id of the container whose folder this is.
+// containerOf returns the id of the container that the folder belongs to.
 func containerOf(name, above string) string {
 	if lxc, ok := strings.CutPrefix(name, "lxc.payload."); ok {
 		return lxc
@@ -64,17 +63,17 @@ func containerOf(name, above string) string {
 		return ""
 	}
 	runtime, id := name[:len(name)-containerID], name[len(name)-containerID:]
-	// conmon is the process that watches a container from the outside.
+	// conmon is the process that monitors a container from outside.
 	if !isHex(id) || runtime != "" && !strings.HasSuffix(runtime, "-") || strings.HasSuffix(runtime, "conmon-") {
 		return ""
 	}
 	return id
 }
 
-// podOf returns the uid of the pod whose folder this is.
+// podOf returns the uid of the pod that the folder belongs to.
 func podOf(name string) string {
 	if slice, ok := strings.CutSuffix(name, ".slice"); ok {
-		// A dash would make the slice one within another (systemd.slice(5)).
+		// A dash would make this slice one within another (systemd.slice(5)).
 		at := strings.LastIndex(slice, "-pod")
 		if at < 0 || !strings.Contains(slice[:at], "kubepods") {
 			return ""
@@ -99,10 +98,10 @@ func isPodUID(uid string) bool {
 	return false
 }
 
-// unitOf returns the systemd unit whose folder this is. Slices hold units, and
-// the other types hold no processes that last.
+// unitOf returns the systemd unit that the folder belongs to. Slices contain units, and the other
+// types hold no long-running processes.
 func unitOf(name string) string {
-	name = strings.TrimPrefix(name, "_") // systemd's escape of what the kernel would misread
+	name = strings.TrimPrefix(name, "_") // systemd's escape for names that the kernel would misread
 	stem, ok := strings.CutSuffix(name, ".service")
 	if !ok {
 		if stem, ok = strings.CutSuffix(name, ".scope"); !ok {

@@ -9,15 +9,15 @@ import (
 )
 
 const (
-	// maxCgroups bounds the control groups whose paths are remembered, each of some
-	// 300 bytes. Those that were removed stay until there is no room.
+	// maxCgroups bounds the control groups whose paths are remembered, at some 300 bytes each.
+	// Removed groups stay until there is no room.
 	maxCgroups = 1 << 14
-	// maxCgroupDepth bounds how deep they are looked for; a container within a
-	// container in a cluster is some twelve deep.
+	// maxCgroupDepth bounds how deep groups are searched for; a container within a container in a
+	// cluster is some twelve deep.
 	maxCgroupDepth = 32
 )
 
-// place is a control group and what its path tells.
+// place is a control group and what its path shows.
 type place struct{ path, container, pod, unit string }
 
 func newPlace(path string) *place {
@@ -26,11 +26,11 @@ func newPlace(path string) *place {
 	return p
 }
 
-// cgroups knows the paths of control groups by their ids.
+// cgroups maps ids of control groups to their paths.
 type cgroups struct {
 	// root is the host's folder of cgroup file systems.
 	root string
-	// mounts are the folders of those hierarchies whose ids the kernel sends.
+	// mounts are the folders of the hierarchies whose ids the kernel reports.
 	mounts map[int]string
 	places map[CgroupID]*place
 }
@@ -42,8 +42,8 @@ func newCgroups(root string) cgroups {
 	}
 }
 
-// cgroupMounts returns the folders of the hierarchies, where systemd and all
-// others mount them.
+// cgroupMounts returns the folders of the hierarchies, where systemd and everything else mounts
+// them.
 func cgroupMounts(root string, numbers map[string]int) map[int]string {
 	mounts := make(map[int]string)
 	for _, controller := range []string{"memory", "pids"} {
@@ -63,7 +63,7 @@ func (c *cgroups) find(id CgroupID) *place { return c.places[id] }
 func (c *cgroups) add(id CgroupID, path string) *place {
 	if len(c.places) >= maxCgroups {
 		for other := range c.places {
-			delete(c.places, other) // any: what still exists is found again
+			delete(c.places, other) // any one: groups that still exist are found again
 			break
 		}
 	}
@@ -72,8 +72,8 @@ func (c *cgroups) add(id CgroupID, path string) *place {
 	return p
 }
 
-// ask looks for a control group of a mounted hierarchy among those that the
-// process is in, and returns nil if the process, or the group, is gone.
+// ask finds a control group of a mounted hierarchy among those of the process, and returns nil if
+// the process has ended or has left the group.
 func (c *cgroups) ask(proc *proc, pid int, id CgroupID) *place {
 	dir, ok := proc.open(pid)
 	if !ok {
@@ -84,14 +84,14 @@ func (c *cgroups) ask(proc *proc, pid int, id CgroupID) *place {
 	if !ok {
 		return nil
 	}
-	// The process may have moved since the kernel told the id.
+	// The process may have moved since the kernel reported the id.
 	if inode, _, ok := inodeOf(filepath.Join(c.mounts[id.Hierarchy], path)); !ok || inode != id.ID {
 		return nil
 	}
 	return c.add(id, path)
 }
 
-// found is a control group that walk has found.
+// found is a control group that walkCgroups has found.
 type found struct {
 	id   CgroupID
 	path string
@@ -108,7 +108,7 @@ func walkCgroups(hierarchy int, mount string) []found {
 		}
 		all = append(all, found{CgroupID{hierarchy, inode}, "/" + strings.TrimPrefix(path, "/")})
 		if links == leafLinks {
-			return // a folder without folders, but of a hundred files
+			return // a folder with a hundred files, but no folders
 		}
 		for _, name := range foldersIn(mount + path) {
 			walk(path+"/"+name, depth+1)

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bootSamples is how often the two clocks are compared: once may be interrupted.
+// bootSamples is how often the two clocks are compared: a single comparison may be interrupted.
 const bootSamples = 16
 
-// BootTime returns when the host was started, suspended time counted. It is
-// asked once, so that a process has one start time whatever tells it and
-// whoever sets the clock. NTP's slewing moves both clocks alike.
+// BootTime returns when the host was started, including suspended time. It is determined only once,
+// so that a process has one start time, whichever source reports it and whoever sets the clock.
+// NTP's slewing affects both clocks alike.
 var BootTime = sync.OnceValue(func() time.Time {
 	var best time.Time
 	bracket := time.Hour
@@ -30,7 +30,7 @@ var BootTime = sync.OnceValue(func() time.Time {
 	return best.UTC().Round(time.Millisecond)
 })
 
-// SinceBoot tells how long the host runs, suspended time counted (CLOCK_BOOTTIME).
+// SinceBoot returns how long the host has been running, including suspended time (CLOCK_BOOTTIME).
 func SinceBoot() time.Duration {
 	var now unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &now); err != nil {

@@ -7,8 +7,8 @@ package process
 
 import "time"
 
-// BootTime returns the zero time: only Linux has processes to tell of.
+// BootTime returns the zero time: only Linux is supported.
 func BootTime() time.Time { return time.Time{} }
 
-// SinceBoot returns 0: only Linux has processes to tell of.
+// SinceBoot returns 0: only Linux is supported.
 func SinceBoot() time.Duration { return 0 }

@@ -1,14 +1,14 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process knows what the host knows about processes and users beyond
-// the events themselves.
+// Package process adds what the host knows about processes and users to the events.
 //
-// A Table remembers processes and a Users names users. Of processes, it would
-// rather know nothing than take one for another:
-//   - A process is its pid and the time it was created, never its pid alone.
-//   - Where an event tells no more than pid and time, the process that lives now is
-//     it if it was created before; one that is dead is it if its pid cannot have
-//     been given out again, which the kernel's counters tell (given).
-//   - A program is told only if it bears the name, or has the path, of the event.
+// A Table remembers processes, and a Users names users. The table prefers knowing
+// nothing about a process to mistaking another process for it:
+//   - A process is identified by its pid and the time it was created, never by its
+//     pid alone.
+//   - If an event has only a pid and a time, the living process with that pid counts
+//     if it was created before the event. One that has ended counts if its pid cannot
+//     have been given out again, according to the kernel's counters (mayBeNew).
+//   - A program is reported only if it has the name or the path in the event.
 package process

@@ -20,8 +20,7 @@ import (
 // kernelThread is PF_KTHREAD of include/linux/sched.h.
 const kernelThread = 0x00200000
 
-// fakeHost is a tree of files that looks like a host, at a time that only the
-// test moves.
+// fakeHost is a tree of files that looks like a host, at a time that only the test changes.
 type fakeHost struct {
 	t      *testing.T
 	root   string
@@ -31,7 +30,7 @@ type fakeHost struct {
 	last, born int
 }
 
-// fakeProcess is what /proc tells of a process.
+// fakeProcess is what /proc shows about a process.
 type fakeProcess struct {
 	command, executable, commandLine, cgroup string
 	parent                                   int
@@ -41,10 +40,10 @@ type fakeProcess struct {
 	threads                                  []string
 }
 
-// fakeWall is the calendar's time at the fake host's boot.
+// fakeWall is the wall clock's time at the fake host's boot.
 var fakeWall = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
 
-// newFakeHost returns a host whose pids are ours unless nested.
+// newFakeHost returns a host whose pids are those of this namespace, unless nested.
 func newFakeHost(t *testing.T, nested bool) *fakeHost {
 	t.Helper()
 	h := &fakeHost{t: t, root: t.TempDir(), uptime: 1000 * time.Second}
@@ -67,7 +66,7 @@ func (h *fakeHost) newTable(limit int) {
 	h.table.wall = func() time.Time { return h.at(h.uptime) }
 }
 
-// at is the calendar's time at some time since boot.
+// at is the wall clock's time at some time since boot.
 func (*fakeHost) at(uptime time.Duration) time.Time { return fakeWall.Add(uptime) }
 
 func (h *fakeHost) write(name, content string) {
@@ -77,7 +76,7 @@ func (h *fakeHost) write(name, content string) {
 	require.NoError(h.t, os.WriteFile(path, []byte(content), 0o600))
 }
 
-// cursor lets pids be given out up to one, and there have been as many births.
+// cursor gives out pids up to the given one, with as many births.
 func (h *fakeHost) cursor(pid int) {
 	h.t.Helper()
 	h.births(h.born + max(1, pid-h.last))
@@ -85,14 +84,14 @@ func (h *fakeHost) cursor(pid int) {
 	h.write("proc/loadavg", fmt.Sprintf("0.08 0.21 0.61 2/84 %d\n", pid))
 }
 
-// births sets how many processes there ever were.
+// births sets how many processes have been created.
 func (h *fakeHost) births(n int) {
 	h.t.Helper()
 	h.born = n
 	h.write("proc/stat", fmt.Sprintf("cpu  1 2 3\nctxt 4\nbtime 5\nprocesses %d\nprocs_running 1\n", n))
 }
 
-// runs lets a pid be a process.
+// runs adds a process with a pid.
 func (h *fakeHost) runs(pid int, p fakeProcess) {
 	h.t.Helper()
 	h.ends(pid)
@@ -114,20 +113,20 @@ func (h *fakeHost) runs(pid int, p fakeProcess) {
 	}
 }
 
-// ends takes a process away.
+// ends removes a process.
 func (h *fakeHost) ends(pid int) {
 	h.t.Helper()
 	require.NoError(h.t, os.RemoveAll(filepath.Join(h.root, "proc", strconv.Itoa(pid))))
 }
 
-// scan lets some time pass and looks again.
+// scan lets some time pass and scans again.
 func (h *fakeHost) scan() {
 	h.t.Helper()
 	h.uptime += time.Second
 	require.NoError(h.t, h.table.scan())
 }
 
-// signal is an event of the audit system, in which only the target is known.
+// signal is an event of the audit system in which only the target is known.
 func (h *fakeHost) signal(uptime time.Duration, target kill.Process) *kill.Event {
 	e := &kill.Event{Kind: kill.KindSignal, Time: h.at(uptime).Truncate(time.Millisecond)}
 	*e.AddTarget() = target

@@ -4,6 +4,7 @@
 package process
 
 import (
+	"math"
 	"strings"
 	"time"
 
@@ -11,10 +12,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
-// Fill adds to an event what the host knows of its processes, where the source
-// knew nothing but pids and names. It adds nothing that may be of another
-// process: events come late, pids are used again, and a log may have been copied
-// from another host.
+// Fill adds to an event what the host knows about its processes, if the source knew only pids and
+// names. It adds nothing that may belong to another process: events come late, pids are reused, and
+// a log may have been copied from another host.
 func (t *Table) Fill(e *kill.Event) {
 	if identified(e) || e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
 		return
@@ -22,17 +22,41 @@ func (t *Table) Fill(e *kill.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if e.Time.Before(t.booted()) {
-		return // all pids are others since then
+		return // pids from before the boot mean nothing now
 	}
-	in := &inquiry{Table: t, at: t.now() - t.wall().Sub(e.Time)}
+	in := &inquiry{Table: t, at: t.sinceBoot(e.Time)}
 	in.fillSender(e)
 	for i := range e.Targets {
 		in.fillTarget(e, &e.Targets[i])
 	}
 }
 
-// booted returns when the host was started, by the clock on the wall as it is set
-// now.
+const (
+	// clockSamples is how often two clocks are compared at most, while this thread is
+	// interrupted in between for longer than clockBracket.
+	clockSamples = 16
+	clockBracket = time.Millisecond
+)
+
+// sinceBoot returns the time since boot of a moment by the wall clock. An interruption must not
+// make an event seem older: its pid may have been another process's then.
+func (t *Table) sinceBoot(at time.Time) time.Duration {
+	var best time.Duration
+	bracket := time.Duration(math.MaxInt64)
+	for range clockSamples {
+		before := t.now()
+		wall := t.wall()
+		if width := t.now() - before; width < bracket {
+			bracket, best = width, before+width/2-wall.Sub(at)
+		}
+		if bracket < clockBracket {
+			break
+		}
+	}
+	return best
+}
+
+// booted returns when the host was started, by the wall clock as it is set now.
 func (t *Table) booted() time.Time {
 	now := t.wall()
 	if since := now.Sub(t.bootAsked); since < 0 || since >= time.Second {
@@ -41,7 +65,7 @@ func (t *Table) booted() time.Time {
 	return t.bootNow
 }
 
-// identified reports whether the source knew it all, as the kernel does.
+// identified reports whether the source has identified all processes, as the kernel can.
 func identified(e *kill.Event) bool {
 	known := e.Sender.PID == 0 || e.Sender.Instance != nil
 	for i := 0; known && i < len(e.Targets); i++ {
@@ -50,12 +74,12 @@ func identified(e *kill.Event) bool {
 	return known
 }
 
-// inquiry asks who the processes of one event are.
+// inquiry finds out about the processes of one event.
 type inquiry struct {
 	*Table
 	// at is the time of the event, since boot.
 	at time.Duration
-	// later is the snapshot after the event, once it was taken.
+	// later is a snapshot after the event, once it has been taken.
 	later snapshot
 }
 
@@ -113,7 +137,7 @@ func (t *Table) hasThread(e *entry, target *kill.Process) bool {
 	return dir.hasThread(target.Command)
 }
 
-// share returns what events share of a process that ran a program.
+// share returns what events share about a process that ran a program.
 func (t *Table) share(e *entry, p *program) *kill.Instance {
 	if p != e.program {
 		return t.describe(e, p)
@@ -124,8 +148,7 @@ func (t *Table) share(e *entry, p *program) *kill.Instance {
 	return e.instance
 }
 
-// bearer returns the process that bore a pid when the event happened, or nil if
-// that is not certain.
+// bearer returns the process that had a pid when the event happened, or nil if that is not certain.
 func (in *inquiry) bearer(pid int) *entry {
 	if pid <= 0 {
 		return nil
@@ -133,9 +156,9 @@ func (in *inquiry) bearer(pid int) *entry {
 	e := in.remembered(pid)
 	switch {
 	case e != nil && in.at+procstat.RecordLag <= e.seen:
-		return e // one look does for all events before it
+		return e // reading it once is enough for all earlier events
 	case e == nil && in.at+procstat.RecordLag <= in.scanned.at:
-		return nil // it was gone when all were looked at, as most are that a log tells of
+		return nil // it was gone by the last scan, like most processes in a log
 	}
 	in.refresh(pid)
 	e = in.remembered(pid)
@@ -148,8 +171,8 @@ func (in *inquiry) bearer(pid int) *entry {
 	return nil
 }
 
-// remembered returns the last process known that was created before the event, if
-// so at the end of the tick that its start tells.
+// remembered returns the last known process with a pid that was created before the event, even if
+// at the end of the tick in its start time.
 func (in *inquiry) remembered(pid int) *entry {
 	e := in.memory.newest[pid]
 	for e != nil && e.Start+procstat.Tick > in.at {
@@ -158,8 +181,8 @@ func (in *inquiry) remembered(pid int) *entry {
 	return e
 }
 
-// mayBeReused reports whether the pid of a process may have been given out again by
-// now, and so by the time of the event.
+// mayBeReused reports whether the pid of a process may have been given out again by now, and so by
+// the time of the event.
 func (in *inquiry) mayBeReused(e *entry) bool {
 	if in.later.at == 0 {
 		in.later = in.snapshot()
@@ -167,8 +190,8 @@ func (in *inquiry) mayBeReused(e *entry) bool {
 	return mayBeNew(e.PID, e.notReusedUntil, in.later)
 }
 
-// fitting returns which of its programs an event tells of; nil if of none, or if
-// the event does not say.
+// fitting returns which of its programs an event refers to; nil if none, or if the event does not
+// say.
 func (e *entry) fitting(p *kill.Process) *program {
 	if e == nil {
 		return nil
@@ -181,8 +204,8 @@ func (e *entry) fitting(p *kill.Process) *program {
 	return nil
 }
 
-// fits compares a program with what an event tells. The audit system sees the
-// path from within a chroot, and the name of a thread.
+// fits compares a program with what an event says. The audit system has the path as seen from
+// within a chroot, and the name of a thread.
 func (p *program) fits(event *kill.Process) bool {
 	sameName := event.Command != "" && event.Command == p.command
 	if event.Executable == "" || p.executable == "" {

@@ -41,7 +41,7 @@ func TestFillTarget(t *testing.T) {
 	python := mysqld
 	python.command, python.executable = "python3", "/usr/bin/python3"
 	tests := map[string]struct {
-		// first is scanned, then comes what happens before the event is told.
+		// first is scanned, then comes what happens before the event is filled.
 		first, then func(h *fakeHost)
 		target      kill.Process
 		edit        func(e *kill.Event)
@@ -282,7 +282,7 @@ func TestFillTarget(t *testing.T) {
 			if executable == "" {
 				executable = "/usr/sbin/mysqld"
 			}
-			assert.Equal(t, executable, e.Targets[0].Executable, "what the event tells stands")
+			assert.Equal(t, executable, e.Targets[0].Executable, "what the event says stays")
 		})
 	}
 }
@@ -300,13 +300,32 @@ func TestFillDoesNotGuessTheProgramOfTheDead(t *testing.T) {
 	e := h.signal(1005*time.Second, kill.Process{PID: 3997, Command: "sleep"})
 	h.table.Fill(e)
 	assert.NotNil(t, e.Targets[0].Instance)
-	assert.Empty(t, e.Targets[0].Executable, "nobody saw what it ran last")
+	assert.Empty(t, e.Targets[0].Executable, "what it ran last was not seen")
 	assert.Empty(t, e.Targets[0].Instance.CommandLine)
-	assert.Equal(t, "session-3.scope", e.Targets[0].Instance.Unit, "of which the dead may be told to be out")
+	assert.Equal(t, "session-3.scope", e.Targets[0].Instance.Unit, "the group of a process that has ended may have gone")
 
 	e = h.signal(1005*time.Second, kill.Process{PID: 3997, Command: "bash"})
 	h.table.Fill(e)
 	assert.Equal(t, "/bin/bash", e.Targets[0].Executable, "what it was before")
+}
+
+// TestInterruptedBetweenTwoClocks has the host do something else between the looks at
+// its two clocks.
+func TestInterruptedBetweenTwoClocks(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	at := h.uptime
+	for _, interruptions := range []int{0, 1, clockSamples - 1} {
+		left := interruptions
+		h.table.wall = func() time.Time {
+			if left > 0 {
+				left--
+				h.uptime += 50 * time.Millisecond
+			}
+			return h.at(h.uptime)
+		}
+		assert.Equal(t, at, h.table.sinceBoot(h.at(at)), "%d interruptions", interruptions)
+	}
 }
 
 func TestAncestryIsBounded(t *testing.T) {
@@ -321,7 +340,7 @@ func TestAncestryIsBounded(t *testing.T) {
 	assert.Len(t, e.Sender.Ancestry, maxAncestry)
 	e = &kill.Event{Time: h.at(999 * time.Second), Sender: kill.Process{PID: 40, ParentPID: 40, Command: "loop"}}
 	h.table.Fill(e)
-	assert.Len(t, e.Sender.Ancestry, maxAncestry, "a /proc that tells nonsense is no reason to hang")
+	assert.Len(t, e.Sender.Ancestry, maxAncestry, "a nonsensical /proc must not make it hang")
 }
 
 func TestFillLeavesWhatIsKnown(t *testing.T) {

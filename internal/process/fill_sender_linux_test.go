@@ -22,7 +22,7 @@ func TestFillSender(t *testing.T) {
 	}
 	lineage := []kill.Ancestor{{PID: 3649, Command: "bash"}, {PID: 3600, Command: "sshd"}, {PID: 1, Command: "systemd"}}
 	for name, test := range map[string]struct {
-		// first is scanned, then comes what happens before the event is told.
+		// first is scanned, then comes what happens before the event is filled.
 		first, then func(h *fakeHost)
 		sender      kill.Process
 		known       bool

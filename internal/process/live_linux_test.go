@@ -20,11 +20,12 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
-// patience bounds what a busy machine may take.
+// patience is how long something may take on a busy machine.
 const patience = 30 * time.Second
 
 // newLiveTable returns a table of this host.
@@ -56,8 +57,13 @@ func startIdle(t *testing.T, table *Table, name string, args ...string) *idle {
 	p.Env = append(os.Environ(), idleKey+"=1")
 	p.input, err = p.StdinPipe()
 	require.NoError(t, err)
-	require.NoError(t, p.Start()) // returns once the new program has begun
+	require.NoError(t, p.Start())
 	t.Cleanup(p.end)
+	// Start returns once exec has closed the files, which is before there are arguments (fs/exec.c, begin_new_exec).
+	require.Eventually(t, func() bool {
+		arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", p.Process.Pid))
+		return err == nil && len(arguments) > 0
+	}, patience, time.Millisecond)
 	p.key = lifeOf(t, table, p.Process.Pid)
 	return p
 }
@@ -70,7 +76,7 @@ func (p *idle) end() {
 	}
 }
 
-// lifeOf asks the kernel, not the table, who bears a pid.
+// lifeOf asks the kernel, not the table, which process has a pid.
 func lifeOf(tb testing.TB, table *Table, pid int) Key {
 	tb.Helper()
 	dir, ok := table.proc.open(pid)
@@ -81,7 +87,7 @@ func lifeOf(tb testing.TB, table *Table, pid int) Key {
 	return keyOf(&s)
 }
 
-// outgrow waits until a process is old enough for an event of now to be its own.
+// outgrow waits until a process is old enough for an event of now to be about it.
 func (p *idle) outgrow(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool { return SinceBoot() > p.key.Start+2*procstat.RecordLag }, patience, time.Millisecond)
@@ -252,13 +258,11 @@ func TestRunNotices(t *testing.T) {
 	assert.True(t, remembered().gone)
 }
 
-// rebirth starts a process that is given the pid of one that has just ended.
+// rebirth starts a process with the pid of one that has just ended.
 func rebirth(t *testing.T, table *Table, first *idle, name string) *idle {
 	t.Helper()
 	const cursor = "/proc/sys/kernel/ns_last_pid"
-	if os.Geteuid() != 0 {
-		t.Skip("SKIPPED, THOUGH IT MATTERS: only root can choose the next pid")
-	}
+	audittest.Root(t, "choose the next pid")
 	for range 1000 { // others may be faster
 		require.NoError(t, os.WriteFile(cursor, []byte(strconv.Itoa(first.key.PID-1)), 0))
 		next := startIdle(t, table, name)
@@ -267,7 +271,7 @@ func rebirth(t *testing.T, table *Table, first *idle, name string) *idle {
 		}
 		next.end()
 	}
-	require.Fail(t, "somebody else has the pid")
+	require.Fail(t, "another process has the pid")
 	return nil
 }
 
@@ -324,10 +328,11 @@ func TestBootTime(t *testing.T) {
 	assert.WithinDuration(t, time.Now(), BootTime().Add(SinceBoot()), time.Second)
 }
 
-// makeCgroup makes a control group where the kernel's side of the ebpf source
-// would look first, and returns its id.
+// makeCgroup makes a control group in the hierarchy that the kernel side of the ebpf source
+// prefers, and returns its id.
 func makeCgroup(t *testing.T, table *Table) (folder, path string, id CgroupID) {
 	t.Helper()
+	audittest.Privileged(t)
 	for hierarchy, mount := range table.cgroups.mounts {
 		path := "/auditkill-test-" + strconv.Itoa(os.Getpid())
 		if err := os.Mkdir(mount+path, 0o755); err != nil {
@@ -395,7 +400,7 @@ func TestLives(t *testing.T) {
 	assert.False(t, table.Lives(known.Key))
 }
 
-// Who cannot be looked at is not taken for dead.
+// A process that cannot be seen does not count as ended.
 func TestLivesUnseen(t *testing.T) {
 	t.Parallel()
 	table := NewTable(Config{Root: t.TempDir()})

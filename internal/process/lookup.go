@@ -10,39 +10,38 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
-// ownerFor is how long the users of a process are taken as they were: a storm of
-// refused signals to one process asks for them once a second.
+// ownerFor is how long the users of a process are considered current: a storm of refused signals to
+// one process reads them once a second.
 const ownerFor = time.Second
 
-// owner is on whose behalf a process runs.
+// owner says on whose behalf a process runs.
 type owner struct {
-	// user is its real user, login and session the audit system's.
+	// user is its real user; login and session are those of the audit system.
 	user, login, session kill.ID
-	// command is its name now, which it may have changed.
+	// command is its current name, which it may have changed.
 	command string
-	// at is when /proc was asked; 0 if it never was.
+	// at is when /proc was read; 0 if it never was.
 	at time.Duration
 }
 
-// Known is what is known of a process.
+// Known is what is known about a process.
 type Known struct {
 	Key
 	Parent              int
 	Command, Executable string
 	Instance            *kill.Instance
-	// RealUser, Login and Session are unset where /proc was not asked, because it
-	// was asked too often.
+	// RealUser, Login and Session are unset if /proc was not read, because it had been read too often.
 	RealUser, Login, Session kill.ID
 }
 
-// Lookup returns the process that bears a pid now, or that a thread belongs to.
+// Lookup returns the process that currently has a pid, or that the thread with this id belongs to.
 func (t *Table) Lookup(pid int) (Known, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now()
 	e := t.living(pid)
 	if e == nil || now >= e.owner.at+ownerFor {
-		e = t.lookAt(pid, e)
+		e = t.readProc(pid, e)
 	}
 	if e == nil || e.program == nil {
 		return Known{}, false
@@ -60,9 +59,9 @@ func (t *Table) Lookup(pid int) (Known, bool) {
 	}, true
 }
 
-// Lives reports whether a process has not ended, as far as can be seen: a zombie has,
-// unless it is but the first thread that has ended before the others. Where /proc
-// cannot be looked at, everybody lives.
+// Lives reports whether a process has not ended, as far as can be seen. A zombie has ended, unless
+// it is only the first thread, which has ended before the others. If /proc cannot be read, every
+// process counts as alive.
 func (t *Table) Lives(key Key) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -79,7 +78,7 @@ func (t *Table) Lives(key Key) bool {
 	return keyOf(&s) == key && !s.Dead()
 }
 
-// living returns the process that bears a pid as far as the table knows.
+// living returns the living process with a pid, as far as the table knows.
 func (t *Table) living(pid int) *entry {
 	if e := t.memory.newest[pid]; e != nil && !e.gone {
 		return e
@@ -87,8 +86,8 @@ func (t *Table) living(pid int) *entry {
 	return nil
 }
 
-// lookAt asks /proc about a process, unless it cannot be or was asked too often.
-func (t *Table) lookAt(pid int, known *entry) *entry {
+// readProc reads a process from /proc, unless that is impossible or was done too often.
+func (t *Table) readProc(pid int, known *entry) *entry {
 	if t.proc.err != nil || !t.reads.take() {
 		return known
 	}
@@ -102,7 +101,7 @@ func (t *Table) lookAt(pid int, known *entry) *entry {
 	return e
 }
 
-// askOwner asks /proc on whose behalf a living process runs.
+// askOwner reads from /proc on whose behalf a living process runs.
 func (t *Table) askOwner(e *entry) {
 	now := t.now()
 	if e.owner.at != 0 && now < e.owner.at+ownerFor {
@@ -117,7 +116,7 @@ func (t *Table) askOwner(e *entry) {
 	e.owner.command, e.owner.at = s.Command, now
 }
 
-// openLife opens the folder of a process, unless its pid is another's by now.
+// openLife opens the folder of a process, unless its pid now belongs to another.
 func (p *proc) openLife(key Key) (folder, procstat.Stat, bool) {
 	dir, ok := p.open(key.PID)
 	if !ok {

@@ -4,19 +4,19 @@
 package process
 
 const (
-	// maxGone is how many of the dead are remembered: those of a second on the
-	// busiest host, of hours on a usual one.
+	// maxGone is how many ended processes are remembered: those of a second on the busiest host, of
+	// hours on a typical one.
 	maxGone = 1 << 13
-	// maxLives is how many lives of one pid are remembered. More than two appear
-	// only where somebody plays with the numbers.
+	// maxLives is how many lives of one pid are remembered. More than two appear only where
+	// somebody manipulates the numbers.
 	maxLives = 4
 )
 
 // memory is the bounded store of entries.
 type memory struct {
-	// newest holds the last life of each pid, which leads to those before.
+	// newest holds the last life of each pid, which links to the earlier ones.
 	newest  map[int]*entry
-	gone    []*entry // in the order in which they went
+	gone    []*entry // in the order in which they ended
 	size    int
 	max     int
 	evicted uint64
@@ -34,7 +34,7 @@ func (m *memory) find(key Key) *entry {
 	return e
 }
 
-// add puts in a process that is not in yet.
+// add adds a process that is not there yet.
 func (m *memory) add(e *entry) {
 	if m.size >= m.max {
 		m.evict()
@@ -46,7 +46,7 @@ func (m *memory) add(e *entry) {
 			m.leave(newer)
 		}
 		m.newest[e.PID] = e
-	} else { // a late event tells of an older life
+	} else { // a late event is about an older life
 		for newer.older != nil && newer.older.Start > e.Start {
 			newer = newer.older
 		}
@@ -81,7 +81,7 @@ func (m *memory) leave(e *entry) {
 	}
 }
 
-// evict makes room: of the dead if there are any, else of whom /proc still knows.
+// evict makes room: it removes an ended process if there is one, otherwise one that /proc still knows.
 func (m *memory) evict() {
 	m.evicted++
 	if m.forgetGone() {
@@ -93,7 +93,7 @@ func (m *memory) evict() {
 	}
 }
 
-// forgetGone forgets who has been dead for the longest time.
+// forgetGone forgets the process that ended first.
 func (m *memory) forgetGone() bool {
 	for len(m.gone) > 0 {
 		e := m.gone[0]

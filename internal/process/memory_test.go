@@ -15,7 +15,7 @@ func life(pid int, start time.Duration) *entry {
 	return &entry{Key: Key{PID: pid, Start: start * time.Second}}
 }
 
-// check compares what the memory says of itself with what is in it.
+// check compares the memory's own numbers with its content.
 func (m *memory) check(t *testing.T) {
 	t.Helper()
 	size := 0
@@ -103,7 +103,7 @@ func TestMemoryBoundsTheDead(t *testing.T) {
 	assert.Zero(t, m.evicted, "this is not for want of room")
 }
 
-// FuzzMemory does anything in any order: three bits say what, the rest to whom.
+// FuzzMemory does anything in any order: three bits choose the action, the others the process.
 func FuzzMemory(f *testing.F) {
 	f.Add([]byte{0, 1, 2, 3, 4, 8, 9, 17, 33, 0, 255})
 	f.Fuzz(func(t *testing.T, steps []byte) {

@@ -11,10 +11,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// parseCgroups chooses the path that tells most of a process from
-// /proc/<pid>/cgroup, in the order in which the ebpf source's kernel side does:
-// cgroup v2, then those hierarchies of v1 that container runtimes and systemd
-// use; one whose root the process is in tells nothing. It is empty if there is
+// parseCgroups chooses the most informative path in /proc/<pid>/cgroup, with the same preferences
+// as the kernel side of the ebpf source: cgroup v2, then those hierarchies of v1 that container
+// runtimes and systemd use. A root group is not informative. It returns an empty path if there is
 // none of them.
 func parseCgroups(data []byte) string {
 	var best string
@@ -37,7 +36,7 @@ func parseCgroups(data []byte) string {
 	return best
 }
 
-// notRoot puts any group that tells something before any root.
+// notRoot ranks any informative group above any root.
 const notRoot = 10
 
 func rankOf(id, controllers string) int {
@@ -58,7 +57,7 @@ func rankOf(id, controllers string) int {
 	return rank
 }
 
-// cgroupIn returns the path within one hierarchy.
+// cgroupIn returns the path in one hierarchy.
 func cgroupIn(data []byte, hierarchy int) (string, bool) {
 	number := strconv.Itoa(hierarchy)
 	for line := range strings.Lines(string(data)) {
@@ -70,9 +69,9 @@ func cgroupIn(data []byte, hierarchy int) (string, bool) {
 	return "", false
 }
 
-// cleanCgroup makes a path of one that tells that the group was removed, or that
-// is told from within a cgroup namespace: there the groups outside of it begin
-// with /.., and their beginning is not known.
+// cleanCgroup cleans the path of a group that was removed, or that is seen from within a cgroup
+// namespace. There, groups outside of the namespace begin with /.., and the beginning of their real
+// path is not known.
 func cleanCgroup(path string) string {
 	path = withoutDeleted(path)
 	for path == "/.." || strings.HasPrefix(path, "/../") {
@@ -84,8 +83,7 @@ func cleanCgroup(path string) string {
 	return path
 }
 
-// parseHierarchies reads the number of each v1 hierarchy by controller from
-// /proc/cgroups.
+// parseHierarchies returns the number of each v1 hierarchy by controller from /proc/cgroups.
 func parseHierarchies(data []byte) map[string]int {
 	numbers := make(map[string]int)
 	for line := range strings.Lines(string(data)) {
@@ -100,8 +98,7 @@ func parseHierarchies(data []byte) map[string]int {
 	return numbers
 }
 
-// parseCursor reads the last pid that was given out from /proc/loadavg, which
-// procfs leaves out.
+// parseCursor returns the last pid that was given out from /proc/loadavg, which procfs leaves out.
 func parseCursor(data []byte) (int, bool) {
 	fields := bytes.Fields(data)
 	if len(fields) < 5 {
@@ -111,8 +108,8 @@ func parseCursor(data []byte) (int, bool) {
 	return cursor, err == nil && cursor > 0
 }
 
-// parseBirths reads from /proc/stat how many processes and threads there ever
-// were. procfs parses the counters of all processors and interrupts with it.
+// parseBirths returns from /proc/stat how many processes and threads have been created since boot.
+// procfs would also parse the counters of all processors and interrupts.
 func parseBirths(data []byte) (int, bool) {
 	_, rest, ok := bytes.Cut(data, []byte("\nprocesses "))
 	if !ok {
@@ -123,8 +120,8 @@ func parseBirths(data []byte) (int, bool) {
 	return births, err == nil && births > 0
 }
 
-// parseStatus returns the values of a line of /proc/<pid>/status. Names are
-// escaped there, so none can pretend to be a line.
+// parseStatus returns the values of a line of /proc/<pid>/status. Names are escaped there, so no
+// name can look like a line.
 func parseStatus(data []byte, key string) []string {
 	for line := range strings.Lines(string(data)) {
 		if rest, ok := strings.CutPrefix(line, key+":"); ok {
@@ -134,7 +131,7 @@ func parseStatus(data []byte, key string) []string {
 	return nil
 }
 
-// parseID reads a user or session id.
+// parseID parses a user or session id.
 func parseID(text string) kill.ID {
 	value, err := strconv.ParseUint(strings.TrimSpace(text), 10, 32)
 	if err != nil {
@@ -143,9 +140,9 @@ func parseID(text string) kill.ID {
 	return kill.NewID(uint32(value))
 }
 
-// trimCommandLine bounds a command line, and removes what a process that writes
-// its own title leaves behind it. That cannot be told from empty arguments at
-// the end, so these go too, whoever tells them.
+// trimCommandLine limits the length of a command line, and removes what a process that writes its
+// own title leaves after that. Because this looks like empty arguments at the end, those are
+// removed, too, whatever the source.
 func trimCommandLine(line string) string {
 	line = line[:min(len(line), maxCommandLine)]
 	trimmed := strings.TrimRight(line, "\x00")

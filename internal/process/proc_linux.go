@@ -20,18 +20,18 @@ import (
 )
 
 const (
-	// maxFile holds the longest file that is read whole: /proc/stat, with 128 bytes
-	// for each processor and what is known of interrupts.
+	// maxFile is the size of the longest file that is read whole: /proc/stat, with 128 bytes for
+	// each processor and the counters of interrupts.
 	maxFile = 1 << 18
-	// maxThreads is how many threads of a process are asked for their names.
+	// maxThreads is how many threads of a process are checked for their names.
 	maxThreads = 256
-	// leafLinks is how many links a folder without folders has.
+	// leafLinks is the number of links of a folder without folders.
 	leafLinks = 2
 	// initialPIDNamespace is PROC_PID_INIT_INO of include/linux/proc_ns.h.
 	initialPIDNamespace = "pid:[4026531836]"
 )
 
-// errOtherNamespace tells why /proc is of no use.
+// errOtherNamespace is why /proc may be of no use.
 var errOtherNamespace = &problem.Problem{
 	What:   "shows the processes of a container, while the kernel reports those of the host",
 	Fix:    "run this process in the host's pid namespace",
@@ -42,11 +42,11 @@ var errOtherNamespace = &problem.Problem{
 type proc struct {
 	path, loadavg, stat string
 	fs                  procfs.FS
-	// err tells why it cannot be used.
+	// err is why it cannot be used.
 	err error
-	// buffer is what files are read into.
+	// buffer is the buffer for reading files.
 	buffer []byte
-	// cyclic is true if its loadavg tells of the same pids as its folders.
+	// cyclic is true if its loadavg is about the same pids as its folders.
 	cyclic bool
 }
 
@@ -57,8 +57,8 @@ func newProc(root string) *proc {
 		p.err = fmt.Errorf("opening %s: %w", p.path, p.err)
 		return p
 	}
-	// The kernel tells of pids in the initial namespace. loadavg is about the
-	// reader's namespace, and the rest about that of whoever mounted it.
+	// The kernel reports pids of the initial namespace. loadavg is about the reader's namespace,
+	// and everything else about that of the process that mounted /proc.
 	status, _ := os.ReadFile(filepath.Join(p.path, "self/status"))
 	p.cyclic = len(parseStatus(status, "NSpid")) == 1
 	namespace, _ := os.Readlink(filepath.Join(p.path, "self/ns/pid"))
@@ -69,8 +69,8 @@ func newProc(root string) *proc {
 	return p
 }
 
-// hasKernelThreads reports whether pid 2 is the parent of the kernel's threads,
-// which are in no other pid namespace than the initial one.
+// hasKernelThreads reports whether pid 2 is the parent of the kernel threads, which exist only in
+// the initial pid namespace.
 func (p *proc) hasKernelThreads() bool {
 	dir, ok := p.open(2)
 	if !ok {
@@ -81,8 +81,8 @@ func (p *proc) hasKernelThreads() bool {
 	return ok && s.Kernel
 }
 
-// processOf returns the process that a thread belongs to. There is a folder for
-// each thread, too, though it is not listed.
+// processOf returns the process that a thread belongs to. Each thread also has a folder, although
+// it is not listed.
 func (p *proc) processOf(pid int) int {
 	dir, ok := p.open(pid)
 	if !ok {
@@ -97,7 +97,7 @@ func (p *proc) processOf(pid int) int {
 	return pid
 }
 
-// pids returns the processes that there are.
+// pids returns the pids of all processes.
 func (p *proc) pids() ([]int, error) {
 	if p.err != nil {
 		return nil, p.err
@@ -113,9 +113,9 @@ func (p *proc) pids() ([]int, error) {
 	return pids, nil
 }
 
-// births returns the last pid that was given out, and how many there ever were; 0
-// if that is not known. The latter is read last: a birth between the two must not
-// look like one that the cursor tells of.
+// births returns the last pid that was given out, and how many there have been since boot; 0 if
+// that is not known. The number is read last: a birth between the two reads must not look like one
+// that the cursor accounts for.
 func (p *proc) births() (cursor, births int) {
 	if !p.cyclic {
 		return 0, 0
@@ -131,9 +131,9 @@ func (p *proc) hierarchies() map[string]int {
 	return parseHierarchies(data)
 }
 
-// folder is the open folder of a process. What is read from it is of one
-// process, whoever bears its pid meanwhile: procfs, which opens each file by its
-// whole path, cannot promise that.
+// folder is the open folder of a process. Everything read from it belongs to that process, even if
+// its pid is reused meanwhile: procfs, which opens each file by its full path, cannot guarantee
+// that.
 type folder struct {
 	fd     int
 	buffer []byte
@@ -147,9 +147,9 @@ func (p *proc) open(pid int) (folder, bool) {
 	return folder{fd, p.buffer}, err == nil
 }
 
-// hides reports whether a process that has no folder may exist all the same: there is no
-// file descriptor left to open it, or it is mounted with hidepid (proc(5)), which shows
-// in that not even init is there.
+// hides reports whether a process without a folder may exist nevertheless: no file descriptor is
+// left to open it, or /proc is mounted with hidepid (proc(5)), in which case not even init is
+// visible.
 func (p *proc) hides(pid int) bool {
 	if p.err != nil {
 		return true
@@ -162,13 +162,13 @@ func (p *proc) hides(pid int) bool {
 
 func (f folder) close() { _ = unix.Close(f.fd) }
 
-// read returns the beginning of a file, until the next is read.
+// read returns the beginning of a file, valid until the next read.
 func (f folder) read(name string, limit int) []byte { return readInto(f.fd, name, f.buffer[:limit]) }
 
 func (f folder) stat() (procstat.Stat, bool) { return procstat.Parse(f.read("stat", procstat.MaxSize)) }
 
-// executable returns the path of the program; empty if it has none, has left it
-// or does not let us see it.
+// executable returns the path of the program; empty if there is none, if it has been released, or
+// if this process may not see it.
 func (f folder) executable() string {
 	n, err := unix.Readlinkat(f.fd, "exe", f.buffer)
 	if err != nil {
@@ -195,7 +195,7 @@ func (f folder) owner() owner {
 	return o
 }
 
-// hasThread reports whether one of the threads bears a name.
+// hasThread reports whether one of the threads has a name.
 func (f folder) hasThread(command string) bool {
 	fd, err := unix.Openat(f.fd, "task", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -213,9 +213,8 @@ func (f folder) hasThread(command string) bool {
 	return false
 }
 
-// readInto reads a file up to the size of a buffer, where os.ReadFile takes
-// twice the system calls and some memory. What /proc tells of a process comes
-// whole at the first read.
+// readInto reads a file up to the size of a buffer. os.ReadFile needs twice the system calls, and
+// some memory. The files of a process in /proc arrive whole in the first read.
 func readInto(fd int, name string, buffer []byte) []byte {
 	file, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
@@ -245,7 +244,7 @@ func inodeOf(path string) (inode, links uint64, ok bool) {
 
 // foldersIn returns the names of the folders in a folder.
 func foldersIn(path string) []string {
-	entries, _ := os.ReadDir(path) // a group that is removed meanwhile has none
+	entries, _ := os.ReadDir(path) // a group that has been removed meanwhile has none
 	var names []string
 	for _, entry := range entries {
 		if entry.IsDir() {

@@ -13,7 +13,7 @@ import (
 
 const leafLinks = 2
 
-// proc knows nothing: only Linux tells of processes this way.
+// proc knows nothing: only Linux is supported.
 type proc struct{ err error }
 
 func newProc(string) *proc { return &proc{err: errors.ErrUnsupported} }

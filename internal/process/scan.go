@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// scanInterval is how long a new process may go unnoticed by a source that
-	// tells only of signals. If no process was born, a scan reads two small files.
+	// scanInterval is how long a new process may go unnoticed with a source that reports only
+	// signals. If no process was created, a scan reads only two small files.
 	scanInterval = 250 * time.Millisecond
-	// scanPause is how many times longer than a scan the pause after it is, so
-	// that scanning takes a fifth of a percent of a processor on the largest host.
+	// scanPause is the minimum pause between scans, as a multiple of the time one takes, so that
+	// scanning takes a fifth of a percent of a processor on the largest host.
 	scanPause = 500
-	// settling is the age at which a process runs what it is going to run: between
-	// fork and exec it is a copy of its parent.
+	// settling is the age at which a process runs its actual program: between fork and exec it is a
+	// copy of its parent.
 	settling = time.Second
-	// freshFor is how long what may change without a trace in /proc/<pid>/stat, the
-	// control group and a title, is taken as it was.
+	// freshFor is how long the control group and the title of a process are considered current:
+	// they may change without a trace in /proc/<pid>/stat.
 	freshFor = time.Second
 )
 
-// Prime learns of all processes and control groups that there are. What the
-// kernel tells meanwhile is newer.
+// Prime reads all existing processes and control groups. What the kernel reports meanwhile takes
+// precedence, because it is newer.
 func (t *Table) Prime() error {
 	mounts := cgroupMounts(t.cgroups.root, t.proc.hierarchies())
 	var all []found
@@ -46,8 +46,7 @@ func (t *Table) Prime() error {
 	return t.scan()
 }
 
-// Run keeps the table fresh until ctx is done, for sources that do not tell it
-// of every process.
+// Run keeps the table up to date until ctx is done, for sources that do not report every process.
 func (t *Table) Run(ctx context.Context) {
 	timer := time.NewTimer(scanInterval)
 	defer timer.Stop()
@@ -59,16 +58,16 @@ func (t *Table) Run(ctx context.Context) {
 		}
 		start := time.Now()
 		if err := t.scan(); err != nil {
-			t.logger.Warn("cannot see which processes there are: names of targets will be missing", zap.Error(err))
+			t.logger.Warn("cannot list the processes: names of targets will be missing", zap.Error(err))
 		}
 		timer.Reset(max(scanInterval, scanPause*time.Since(start)))
 	}
 }
 
-// scan looks for processes that were born or have ended since the last scan.
+// scan finds processes that were created or have ended since the last scan.
 //
-// One process can have taken another's place only if its pid was given out since,
-// so of those that were known already only these are looked at.
+// A process can have replaced another only if its pid was given out since then, so only those of
+// the known processes are checked.
 func (t *Table) scan() error {
 	t.mu.Lock()
 	last := t.scanned
@@ -85,7 +84,7 @@ func (t *Table) scan() error {
 	t.round++
 	t.mu.Unlock()
 	for _, pid := range pids {
-		t.look(pid, mayBeNew(pid, last, now), now.at)
+		t.note(pid, mayBeNew(pid, last, now), now.at)
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -94,15 +93,15 @@ func (t *Table) scan() error {
 	return nil
 }
 
-// snapshot asks /proc for the state of the pid allocator.
+// snapshot reads the state of the pid allocator from /proc.
 func (t *Table) snapshot() snapshot {
 	m := snapshot{at: t.now()}
 	m.cursor, m.births = t.proc.births()
 	return m
 }
 
-// look notes that a process exists. It holds the lock for one process only.
-func (t *Table) look(pid int, maybeNew bool, now time.Duration) {
+// note notes that a process exists. It holds the lock only for that one process.
+func (t *Table) note(pid int, maybeNew bool, now time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.memory.newest[pid]
@@ -114,14 +113,13 @@ func (t *Table) look(pid int, maybeNew bool, now time.Duration) {
 	e.round = t.round
 }
 
-// young reports whether the process was so young when it was read that it may
-// run something else by now.
+// young reports whether the process was so young when it was read that it may run something else by
+// now.
 func (e *entry) young(now time.Duration) bool {
-	return !e.told && e.read < e.Start+settling && e.read+settling < now
+	return !e.reported && e.read < e.Start+settling && e.read+settling < now
 }
 
-// settle notes who has ended, and up to when each pid was surely not given out
-// again.
+// settle notes which processes have ended, and until when each pid was certainly not given out again.
 func (t *Table) settle(now snapshot) {
 	for _, e := range t.memory.newest {
 		if e.round != t.round {
@@ -133,8 +131,8 @@ func (t *Table) settle(now snapshot) {
 	}
 }
 
-// refresh brings what is known of a pid in line with /proc, and returns the
-// process that bears it; nil if there is none.
+// refresh updates what is known about a pid from /proc, and returns the process that has it; nil if
+// there is none.
 func (t *Table) refresh(pid int) *entry {
 	now := t.now()
 	dir, ok := t.proc.open(pid)
@@ -158,21 +156,21 @@ func (t *Table) refresh(pid int) *entry {
 		e.notReusedUntil = t.scanned
 	}
 	e.notReusedUntil.at, e.seen = now, now
-	if !e.told || e.program == nil {
+	if !e.reported || e.program == nil {
 		t.learn(e, &s, dir, now)
 	}
 	return e
 }
 
-// miss notes that nobody bears a pid.
+// miss notes that no process has a pid.
 func (t *Table) miss(pid int) {
 	if e := t.memory.newest[pid]; e != nil && t.proc.err == nil {
 		t.memory.leave(e)
 	}
 }
 
-// learn takes over what /proc tells of a living process. One that is dying has
-// lost its program and its command line already, so the old ones stand.
+// learn adopts what /proc shows about a living process. A process that is ending has already lost
+// its program and its command line, so the old ones remain.
 func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration) {
 	e.parent = s.Parent
 	executable := dir.executable()
@@ -193,7 +191,7 @@ func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration)
 	}
 	path := parseCgroups(dir.cgroups())
 	if path == "/" {
-		// So the kernel says of whoever is about to end, wherever it was.
+		// The kernel shows this for any process that is about to end, wherever it was.
 		if last, ok := dir.stat(); !ok || last.Zombie || last.Exiting {
 			path = ""
 		}

@@ -47,7 +47,7 @@ func TestGiven(t *testing.T) {
 	}
 }
 
-// FuzzGiven compares it with a kernel that gives out pids one by one.
+// FuzzGiven compares mayBeNew with a kernel that gives out pids one by one.
 func FuzzGiven(f *testing.F) {
 	f.Add(uint16(40), uint16(50), uint16(3))
 	f.Add(uint16(399), uint16(31000), uint16(3000))
@@ -77,7 +77,7 @@ func TestScanLooksOnlyWhereSomebodyMayBeNew(t *testing.T) {
 	entry := func(pid int) *entry { return h.table.memory.newest[pid] }
 	assert.Equal(t, "mysqld", entry(50).program.command)
 
-	// Both pids are another's, but only one of them can have been given out.
+	// Both pids belong to other processes, but only one of them can have been given out.
 	next := fakeProcess{command: "next", start: 900 * time.Second}
 	h.runs(50, next)
 	h.runs(150, next)
@@ -90,7 +90,7 @@ func TestScanLooksOnlyWhereSomebodyMayBeNew(t *testing.T) {
 	assert.True(t, entry(150).older.gone)
 	assert.Equal(t, "mysqld", entry(150).older.program.command)
 
-	// The cursor does not tell of all births, so everybody is looked at.
+	// The cursor does not account for all births, so every process is checked.
 	h.births(h.born + 1000)
 	h.scan()
 	assert.Equal(t, "next", entry(50).program.command)
@@ -142,7 +142,7 @@ func TestLookFollowsTheControlGroup(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, "session-3.scope", who.Instance.Unit)
 	assert.Equal(t, "mysqld: a title\x00", who.Instance.CommandLine)
-	assert.Equal(t, "mysql.service", before.Unit, "events keep what they were told")
+	assert.Equal(t, "mysql.service", before.Unit, "events keep what they were given")
 }
 
 func TestLookup(t *testing.T) {
@@ -206,7 +206,7 @@ func TestWhatTheKernelToldIsNotOverwritten(t *testing.T) {
 	assert.Equal(t, "/told", who.Executable)
 	assert.Equal(t, "mysqld", who.Command, "it may rename itself")
 
-	// Told to be gone before /proc was read, in which it is dying.
+	// Reported to have ended before /proc was read, where it is still ending.
 	gone := Key{PID: 3937, Start: mysqld.start}
 	h.table.Exit(gone)
 	h.runs(3937, mysqld)
@@ -214,7 +214,7 @@ func TestWhatTheKernelToldIsNotOverwritten(t *testing.T) {
 	h.scan()
 	assert.True(t, h.table.memory.find(gone).gone)
 
-	// Read in /proc before it was told.
+	// Read in /proc before it was reported.
 	child := Key{PID: 3938, Start: mysqld.start}
 	h.runs(3938, mysqld)
 	h.cursor(300)
@@ -243,7 +243,7 @@ func TestNestedReader(t *testing.T) {
 	h.runs(50, next)
 	h.scan()
 	newest := h.table.memory.newest[50]
-	assert.Equal(t, next.start, newest.Start, "loadavg is about another namespace, so everybody is looked at")
+	assert.Equal(t, next.start, newest.Start, "loadavg is about another namespace, so every process is checked")
 }
 
 func TestPIDsOfAnotherNamespace(t *testing.T) {
@@ -343,7 +343,7 @@ func TestControlGroupsOfAHost(t *testing.T) {
 			assert.Equal(t, containerA, found.container)
 		}
 		assert.NotNil(t, h.table.cgroups.find(CgroupID{0, inode(h, "unified/init.scope")}))
-		assert.Nil(t, h.table.cgroups.find(CgroupID{1, inode(h, "cpu/x")}), "no such id is ever told")
+		assert.Nil(t, h.table.cgroups.find(CgroupID{1, inode(h, "cpu/x")}), "no such id is ever reported")
 	})
 	t.Run("what was told is newer", func(t *testing.T) {
 		t.Parallel()

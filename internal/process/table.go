@@ -15,30 +15,29 @@ import (
 )
 
 const (
-	// defaultMax bounds the processes that are remembered. Few hosts have as many;
-	// each takes some 500 bytes.
+	// defaultMax bounds the processes that are remembered. Few hosts have that many; each takes
+	// some 500 bytes.
 	defaultMax = 1 << 16
-	// maxCommandLine is how much of a command line is remembered: enough for what
-	// people type, while a class path may be megabytes.
+	// maxCommandLine is how much of a command line is remembered: enough for anything that people
+	// type, while a class path may be megabytes long.
 	maxCommandLine = 4096
-	// readsPerSecond bounds what questions about unknown processes cost the one who
-	// asks: at some 40 µs each, two percent of a processor.
+	// readsPerSecond bounds what questions about unknown processes cost the caller: at some 40 µs
+	// each, two percent of a processor.
 	readsPerSecond = 500
 )
 
-// Config says which host the processes are of.
+// Config says which host the processes belong to.
 type Config struct {
-	// Root is where the host's file system is; "" or "/" is this one.
+	// Root is the root of the host's file system; "" or "/" is this one.
 	Root string
-	// Host is its name; if it is empty, all that are named are others.
+	// Host is the host's name; if it is empty, every named host counts as another one.
 	Host string
-	// Max bounds the processes that are remembered, the dead included; 0 is the
-	// default.
+	// Max bounds the processes that are remembered, including ended ones; 0 means the default.
 	Max    int
 	Logger *zap.Logger
 }
 
-// CgroupID names a control group as the kernel does.
+// CgroupID identifies a control group as the kernel does.
 type CgroupID struct {
 	// Hierarchy is 0 for cgroup v2, and the number in /proc/cgroups for v1.
 	Hierarchy int
@@ -46,7 +45,7 @@ type CgroupID struct {
 	ID uint64
 }
 
-// Exec is what a process runs from now on.
+// Exec is what a process now runs.
 type Exec struct {
 	Key
 	Parent              int
@@ -56,30 +55,30 @@ type Exec struct {
 	Cgroup      CgroupID
 }
 
-// Counts is what the table tells of itself.
+// Counts are the table's own numbers.
 type Counts struct {
-	// Size is how many processes it remembers, the dead included.
+	// Size is how many processes it remembers, including ended ones.
 	Size int
-	// Evicted is how many it had to forget for want of room.
+	// Evicted is how many it had to forget for lack of room.
 	Evicted uint64
 }
 
-// Table remembers the processes of a host, some of the dead included. A process
-// is known by its pid and the time it was created, so one that is given an old
-// pid never inherits a name.
+// Table remembers the processes of a host, including some that have ended. It identifies a process
+// by its pid and the time it was created, so that a process with a reused pid never inherits a
+// name.
 //
-// It learns by being told (Fork, Exec, Exit, MadeCgroup), which is exact, or by
-// looking at /proc (Prime, Run), or both. It is safe for concurrent use.
+// It learns from reports (Fork, Exec, Exit, MadeCgroup), which are exact, or from /proc (Prime,
+// Run), or from both. It is safe for concurrent use.
 type Table struct {
 	logger *zap.Logger
 	proc   *proc
 	// host is the name of the host, boot the time it started.
 	host string
 	boot time.Time
-	// now is the time since boot, wall that of the calendar.
+	// now is the time since boot, wall that of the wall clock.
 	now  func() time.Duration
 	wall func() time.Time
-	// bootNow is when the host was started by that clock, as of bootAsked.
+	// bootNow is when the host was started by the wall clock, as of bootAsked.
 	bootNow, bootAsked time.Time
 
 	mu      sync.Mutex
@@ -90,7 +89,7 @@ type Table struct {
 	round   uint64
 }
 
-// NewTable returns a table that knows nobody yet.
+// NewTable returns an empty table.
 func NewTable(config Config) *Table {
 	if config.Max <= 0 {
 		config.Max = defaultMax
@@ -111,85 +110,85 @@ func NewTable(config Config) *Table {
 	}
 }
 
-// Fork tells that parent has created child, which runs the same program.
+// Fork reports that parent has created child, which runs the same program.
 func (t *Table) Fork(parent, child Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.met(child)
-	if e.gone { // and reborn within a tick
-		e.program, e.before, e.told, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
+	e := t.entryOf(child)
+	if e.gone { // its pid was reused within a tick
+		e.program, e.before, e.reported, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
 	}
 	e.parent = parent.PID
 	if e.program != nil {
-		return // /proc was faster, and knows of a later program already
+		return // /proc was quicker, and already knows a later program
 	}
 	if p := t.memory.find(parent.rounded()); p != nil {
-		e.program, e.told = p.program, p.told
+		e.program, e.reported = p.program, p.reported
 		e.place, e.cgroup = p.place, p.cgroup
 	}
 }
 
-// Exec tells that a process runs another program.
+// Exec reports that a process runs another program.
 func (t *Table) Exec(x Exec) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.met(x.Key)
+	e := t.entryOf(x.Key)
 	e.parent = x.Parent
 	e.program = &program{
 		command: x.Command, executable: withoutDeleted(x.Executable),
 		commandLine: trimCommandLine(x.CommandLine),
 	}
-	e.told, e.instance, e.owner = true, nil, owner{}
+	e.reported, e.instance, e.owner = true, nil, owner{}
 	if x.Executable == "" {
-		e.program, e.told = nil, false // its path is too long to be told, but /proc may know
+		e.program, e.reported = nil, false // its path is too long to be reported, but /proc may know it
 	}
 	if t.memory.newest[e.PID] == e {
-		e.gone = false // it was taken to be, since /proc did not know it yet
+		e.gone = false // it seemed to be, because /proc did not know it yet
 	}
 	t.move(e, x.Cgroup)
 }
 
-// Doubt tells that something of what happened to processes was not told: any of
-// them may run another program by now, so /proc has to be asked.
+// Doubt reports that something that happened to processes went unreported: any of them may run
+// another program by now, so /proc has to be read.
 func (t *Table) Doubt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
-			e.program, e.before, e.told, e.instance, e.owner = nil, nil, false, nil, owner{}
+			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
 			if e.gone {
-				e.program = &program{} // and nobody will ever know
+				e.program = &program{} // never to be known
 			}
 		}
 	}
 }
 
-// Exit tells that a process has ended. It is remembered for a while, since
-// signals are sent to the dead, and events come late.
+// Exit reports that a process has ended. The table remembers it for a while, because ended
+// processes are signaled, too, and events come late.
 func (t *Table) Exit(key Key) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.memory.leave(t.met(key))
+	t.memory.leave(t.entryOf(key))
 }
 
-// MadeCgroup tells the path of a new control group.
+// MadeCgroup reports the path of a new control group.
 func (t *Table) MadeCgroup(id CgroupID, path string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cgroups.add(id, path)
 }
 
-// Identify returns what is known of a process that the kernel named, and of the
-// program it runs. If it is known, that takes no memory and no system call.
+// Identify returns what is known about a process that the kernel reported, and about the program it
+// runs. For a known process that takes no memory and no system call.
 func (t *Table) Identify(key Key, cgroup CgroupID) (instance *kill.Instance, executable string) {
 	if key.PID <= 0 {
 		return nil, "" // the kernel itself
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.met(key)
+	e := t.entryOf(key)
 	if e.program == nil && t.reads.take() {
-		t.meet(e)
+		t.readUnknown(e)
 	}
 	t.move(e, cgroup)
 	if e.program == nil {
@@ -201,15 +200,15 @@ func (t *Table) Identify(key Key, cgroup CgroupID) (instance *kill.Instance, exe
 	return e.instance, e.program.executable
 }
 
-// Counts returns what the table tells of itself.
+// Counts returns the table's own numbers.
 func (t *Table) Counts() Counts {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return Counts{Size: t.memory.size, Evicted: t.memory.evicted}
 }
 
-// met returns the entry of a process, which may be new.
-func (t *Table) met(key Key) *entry {
+// entryOf returns the entry of a process, which may be new.
+func (t *Table) entryOf(key Key) *entry {
 	key = key.rounded()
 	e := t.memory.find(key)
 	if e == nil {
@@ -219,15 +218,15 @@ func (t *Table) met(key Key) *entry {
 	return e
 }
 
-// meet asks /proc about a process of which only the key is known.
-func (t *Table) meet(e *entry) {
+// readUnknown reads from /proc what a process runs of which only the key is known.
+func (t *Table) readUnknown(e *entry) {
 	if t.refresh(e.PID) != e || e.program == nil {
-		e.program = &program{} // it is gone, so nobody will ever know
+		e.program = &program{} // it is gone, so this will never be known
 		t.memory.leave(e)
 	}
 }
 
-// move puts a process into another control group; zero is one not known.
+// move moves a process to another control group; zero is an unknown one.
 func (t *Table) move(e *entry, id CgroupID) {
 	if id.ID == 0 || id == e.cgroup {
 		return
@@ -240,7 +239,7 @@ func (t *Table) move(e *entry, id CgroupID) {
 	case p != nil:
 		e.place, e.cgroup, e.instance = p, id, nil
 	case e.cgroup.ID != 0:
-		// It left the group that was known. Where it went may become known later.
+		// It has left the known group. Where it went may become known later.
 		e.place, e.cgroup, e.instance = nil, CgroupID{}, nil
 	}
 }
@@ -255,6 +254,6 @@ func (t *Table) describe(e *entry, p *program) *kill.Instance {
 	return i
 }
 
-// withoutDeleted removes what the kernel appends to the path of a program whose
-// file was replaced, as any upgrade does (fs/d_path.c).
+// withoutDeleted removes what the kernel appends to the path of a program whose file was replaced,
+// as any upgrade does (fs/d_path.c).
 func withoutDeleted(path string) string { return strings.TrimSuffix(path, " (deleted)") }

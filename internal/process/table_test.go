@@ -15,8 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
-// newToldTable returns a table that has no /proc, so that it knows only what it
-// is told.
+// newToldTable returns a table without /proc, so that it knows only what is reported to it.
 func newToldTable(t *testing.T, limit int) *Table {
 	t.Helper()
 	table := NewTable(Config{Root: t.TempDir(), Max: limit})
@@ -32,7 +31,7 @@ var (
 	childKey  = Key{PID: 101, Start: 6*time.Second + 9*time.Millisecond}
 )
 
-// tell lets a parent run bash in a service.
+// tell reports that a parent runs bash in a service.
 func tell(table *Table) {
 	table.MadeCgroup(serviceID, service)
 	table.Exec(Exec{
@@ -53,7 +52,7 @@ func TestIdentify(t *testing.T) {
 	again, _ := table.Identify(Key{PID: 100, Start: 5 * time.Second}, CgroupID{})
 	assert.Same(t, instance, again, "events share it")
 
-	// A child is its parent until it runs something of its own.
+	// A child runs its parent's program until it runs its own.
 	table.Fork(parentKey, childKey)
 	want.Start, want.SinceBoot = table.boot.Add(6*time.Second), 6*time.Second
 	instance, executable = table.Identify(childKey, serviceID)
@@ -64,7 +63,7 @@ func TestIdentify(t *testing.T) {
 	assert.Equal(t, "sleep\x001\x00", instance.CommandLine)
 	assert.Equal(t, "/bin/sleep", executable)
 
-	// The dead are remembered.
+	// Ended processes are remembered.
 	table.Exit(childKey)
 	dead, executable := table.Identify(childKey, serviceID)
 	assert.Same(t, instance, dead)
@@ -108,9 +107,9 @@ func TestIdentifyTheUnknown(t *testing.T) {
 	assert.Empty(t, executable)
 	assert.Equal(t, &kill.Instance{Start: table.boot.Add(5 * time.Second), SinceBoot: 5 * time.Second, Cgroup: service, Unit: "mysql.service"}, instance)
 
-	assert.True(t, table.memory.find(parentKey.rounded()).gone, "nobody would tell of its end")
+	assert.True(t, table.memory.find(parentKey.rounded()).gone, "its end would go unreported")
 
-	// It was told late, or its events came out of order.
+	// The event is late, or its records came out of order.
 	tell(table)
 	_, executable = table.Identify(parentKey, serviceID)
 	assert.Equal(t, "/bin/bash", executable)
@@ -132,7 +131,7 @@ func TestIdentifyFollowsTheControlGroup(t *testing.T) {
 	table.MadeCgroup(container, "/docker/"+containerA)
 	after, _ := table.Identify(parentKey, container)
 	assert.Equal(t, containerA, after.Container)
-	assert.Equal(t, service, before.Cgroup, "events keep what they were told")
+	assert.Equal(t, service, before.Cgroup, "events keep what they were given")
 	again, _ := table.Identify(parentKey, container)
 	assert.Same(t, after, again)
 }
@@ -178,7 +177,7 @@ func TestLookupOfWhatWasTold(t *testing.T) {
 	}, who)
 	table.Exit(parentKey)
 	_, known = table.Lookup(parentKey.PID)
-	assert.False(t, known, "nobody bears the pid")
+	assert.False(t, known, "no process has the pid")
 }
 
 func TestTableIsSafeForConcurrentUse(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// maxUsers bounds the table; a passwd file is seldom longer.
+	// maxUsers bounds the table; passwd files are rarely longer.
 	maxUsers = 1 << 16
 	// maxPasswdLine is the longest line worth reading.
 	maxPasswdLine = 4096
@@ -23,16 +23,15 @@ const (
 	passwdInterval = time.Second
 )
 
-// Users names user ids after a passwd(5) file.
+// Users maps user ids to names according to a passwd(5) file.
 //
-// It exists beside os/user because that one reads the whole file for each
-// question, or with cgo asks NSS, where a directory server that is down blocks
-// for minutes. Users asks nobody: who is not in the file has no name. moby/sys/user takes
-// an id that it cannot read for 0, so that a damaged line could give root another name,
-// takes comments for users, and reads on however long the file is.
+// It exists beside os/user because that reads the whole file for each question, or with cgo asks
+// NSS, where a directory server that is down blocks for minutes. Users only reads the file: a user
+// that is not in it has no name. moby/sys/user reads an unreadable id as 0, so that a damaged line
+// could give root another name; it also takes comments for users, and reads files of any length.
 type Users struct {
 	path string
-	// host is the name of this host, whose users these are.
+	// host is the name of the host that these users belong to.
 	host string
 	now  func() time.Time
 
@@ -42,16 +41,15 @@ type Users struct {
 	size     int64
 }
 
-// NewUsers returns a table that reads the file when it is first asked, and
-// again when the file has changed. The host is the name of that whose users these
-// are; if it is empty, all that are named are others. It is not safe for concurrent
-// use.
+// NewUsers returns a table that reads the file when it is first needed, and again when the file has
+// changed. host is the name of the host that these users belong to; if it is empty, every named
+// host counts as another one. It is not safe for concurrent use.
 func NewUsers(path, host string) *Users {
 	return &Users{path: path, host: host, now: time.Now}
 }
 
-// Fill names the users of an event that have no name yet. It leaves out events
-// that another host wrote, where the same ids may be other people.
+// Fill names the users of an event that have no name yet. It skips events that another host wrote,
+// where the same ids may belong to other people.
 func (u *Users) Fill(e *kill.Event) {
 	if e.Audit.Node != "" && !sameHost(e.Audit.Node, u.host) {
 		return
@@ -73,8 +71,8 @@ func (u *Users) fill(user *kill.User) {
 	}
 }
 
-// sameHost compares a name that auditd wrote with the host's: either may be
-// fully qualified (auditd.conf(5), name_format).
+// sameHost compares a name that auditd wrote with the host's; either may be fully qualified
+// (auditd.conf(5), name_format).
 func sameHost(node, host string) bool {
 	node, _, _ = strings.Cut(node, ".")
 	host, _, _ = strings.Cut(host, ".")
@@ -87,7 +85,7 @@ func (u *Users) Name(id uint32) string {
 	return u.names[id]
 }
 
-// check looks now and then whether the file has changed.
+// check checks now and then whether the file has changed.
 func (u *Users) check() {
 	if now := u.now(); now.Sub(u.checked) >= passwdInterval || u.checked.IsZero() {
 		u.checked = now
@@ -95,8 +93,7 @@ func (u *Users) check() {
 	}
 }
 
-// refresh reads the file if it is not the one that was read before. If it
-// cannot be read, the old names are better than none.
+// refresh reads the file if it has changed. If it cannot be read, the old names are better than none.
 func (u *Users) refresh() {
 	info, err := os.Stat(u.path)
 	if err != nil || !info.Mode().IsRegular() ||
@@ -113,7 +110,7 @@ func (u *Users) refresh() {
 	}
 }
 
-// readPasswd reads name:password:uid:... lines. The first name of an id counts.
+// readPasswd parses name:password:uid:... lines. The first name of an id counts.
 func readPasswd(r io.Reader) (map[uint32]string, error) {
 	names := make(map[uint32]string)
 	scanner := bufio.NewScanner(r)

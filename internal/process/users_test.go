@@ -16,7 +16,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// clock is a time that only the test moves.
+// clock is a time that only the test changes.
 type clock struct{ now time.Time }
 
 func (c *clock) read() time.Time { return c.now }

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-var errNotStat = errors.New("it does not look like proc_pid_stat(5)")
+var errNotStat = errors.New("not in the format of proc_pid_stat(5)")
 
-// ReadExit reads a stat file with the exit status, and needs a buffer of MaxSize for that. It
-// is one read: the kernel makes the whole file at the first.
+// ReadExit reads a stat file with the exit status. buffer must hold MaxSize. It takes one
+// read, because the kernel generates the whole file at the first one.
 func ReadExit(path string, buffer []byte) (Stat, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {

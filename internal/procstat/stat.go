@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package procstat reads /proc/<pid>/stat. procfs parses all 52 fields by reflection, which
-// takes longer than the kernel needs to make them.
+// takes longer than the kernel needs to generate them.
 package procstat
 
 import (
@@ -15,11 +15,11 @@ import (
 const (
 	// Tick is the precision of a start time: USER_HZ, which is 100 wherever Go runs.
 	Tick = 10 * time.Millisecond
-	// RecordLag is the most by which the time of an audit record may lie before its event:
-	// the kernel takes it from its last tick, at least 100 of which are in a second, and
-	// prints milliseconds.
+	// RecordLag is the most by which the time of an audit record may precede its event: the
+	// kernel uses the time of its last tick, has at least 100 ticks a second, and prints
+	// milliseconds.
 	RecordLag = Tick + time.Millisecond
-	// MaxSize holds any stat file: 52 numbers and a name.
+	// MaxSize is enough for any stat file: 52 numbers and a name.
 	MaxSize = 2048
 )
 
@@ -30,24 +30,21 @@ type Stat struct {
 	Start   time.Duration
 	Command string
 	Parent  int
-	// Zombie is true once the first thread has ended, though the parent has not asked for
-	// its status.
+	// Zombie is true once the first thread has ended but the parent has not yet asked for its status.
 	Zombie bool
-	// Threads is how many threads there are, a zombie included.
+	// Threads is the number of threads, including a zombie.
 	Threads int
-	// Kernel is true for a thread of the kernel, Exiting for a process that has begun to
-	// end.
+	// Kernel is true for a kernel thread, Exiting for a process that has begun to end.
 	Kernel, Exiting bool
-	// Status is as waitpid(2) returns it. Only ParseExit reads it. It is also 0 where the
-	// reader may not know it.
+	// Status is as waitpid(2) returns it. Only ParseExit reads it. It is also 0 if the
+	// reader lacks the right to see it.
 	Status int
 }
 
-// Dead reports whether no thread runs any more: the first thread may have ended before the
-// others.
+// Dead reports whether no thread runs any more: the first thread may have ended before the others.
 func (s *Stat) Dead() bool { return s.Zombie && s.Threads <= 1 }
 
-// Places of fields, counted from behind the name (proc_pid_stat(5)).
+// Places of fields, counted from the one after the name (proc_pid_stat(5)).
 const (
 	placeState, placeParent, placeFlags, placeThreads, placeStart, placeExit = 0, 1, 6, 17, 19, 49
 )
@@ -58,13 +55,13 @@ const (
 	exiting      = 0x00000004
 )
 
-// Parse reads a stat file up to the start time. It reports false if it is none.
+// Parse parses a stat file up to the start time. It returns false if data is not a stat file.
 func Parse(data []byte) (Stat, bool) {
 	s, _, ok := parse(data)
 	return s, ok
 }
 
-// ParseExit also reads the exit status, which stands last.
+// ParseExit also parses the exit status, which is the last field.
 func ParseExit(data []byte) (Stat, bool) {
 	s, rest, ok := parse(data)
 	if !ok {
@@ -76,7 +73,7 @@ func ParseExit(data []byte) (Stat, bool) {
 }
 
 func parse(data []byte) (s Stat, rest fields, ok bool) {
-	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // a name may hold either
+	open, end := bytes.IndexByte(data, '('), bytes.LastIndexByte(data, ')') // a name may contain either
 	if open < 1 || end < open {
 		return Stat{}, rest, false
 	}
@@ -104,9 +101,9 @@ type fields struct {
 	next int
 }
 
-// at returns the field at a place, which must lie behind that of the last call; empty if
-// there is none. The fields are short, so that looking for each space by itself costs more
-// than looking at each byte.
+// at returns the field at a place, which must come after that of the last call; empty if
+// there is none. The fields are short, so that searching for each space separately costs
+// more than checking each byte.
 func (f *fields) at(place int) []byte {
 	i := 0
 	for ; f.next < place && i < len(f.text); i++ {

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redact takes secrets out of command lines.
+// Package redact removes secrets from command lines.
 package redact
 
 import (
@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// redacted stands in for a value that nobody should see.
+// redacted stands in for a secret value.
 const redacted = "***"
 
 // Policy says how much of a command line is kept and reported.
@@ -35,9 +35,9 @@ func (p Policy) Apply(commandLine string) string {
 	return commandLine
 }
 
-// secretWords begin with one of the letters that secretIndex looks for. They
-// name options whose value is a secret. An option that merely sounds like one
-// loses its value as well: better so than the other way round.
+// secretWords are parts of names of options whose value is a secret. An option that merely
+// sounds like one loses its value, too, which is better than a leak. Each word begins with one
+// of the letters that secretIndex looks for.
 var secretWords = []string{
 	"password", "passwd", "passphrase", "pwd", "token", "secret", "key", "credential",
 }
@@ -45,12 +45,12 @@ var secretWords = []string{
 // urlPassword matches the password of scheme://user:password@host.
 var urlPassword = regexp.MustCompile(`(://[^/\s:@]*:)[^/\s@]+@`)
 
-// urlCut matches the end of a text that was cut within such a password; or a port.
+// urlCut matches the end of a text that was cut off within such a password, but not a port.
 var urlCut = regexp.MustCompile(`(://[^/\s:@\[]*:)[^/\s@]*[^/\s@\d][^/\s@]*$`)
 
-// conceal hides the values of options whose name says password, token, secret or
-// key, -pSECRET as mysql has it, bearer tokens, and passwords in URLs. Where it
-// cannot be sure how much is a secret it hides more rather than less.
+// conceal hides the values of options that are named like a password, token, secret or key,
+// mysql's -pSECRET, bearer tokens, and passwords in URLs. If it is not clear where a secret
+// ends, it hides more rather than less.
 func conceal(title string) string {
 	if !suspicious(title) {
 		return title
@@ -70,14 +70,14 @@ func conceal(title string) string {
 	return strings.Join(arguments, separator)
 }
 
-// suspicious tells quickly whether there can be anything to hide.
+// suspicious checks quickly whether there may be anything to hide.
 func suspicious(title string) bool {
 	return strings.Contains(title, "-p") || strings.Contains(title, "://") ||
 		secretIndex(title) >= 0 || containsFold(title, "bearer")
 }
 
-// redactArgument returns an argument without its secret, and whether the next
-// one is a secret.
+// redactArgument returns an argument without its secret, and whether the next argument is a
+// secret.
 func redactArgument(argument string) (string, bool) {
 	first, _, several := strings.Cut(argument, " ")
 	if end := valueIndex(first); end >= 0 && (several || end < len(first)) {
@@ -114,8 +114,8 @@ func redactCommand(command string) (string, bool) {
 	return strings.Join(kept, " "), valueComes
 }
 
-// anotherComes reports whether what was hidden as a value was none, so that the
-// next one is: --token Bearer X, --key -- X, or an option without its value.
+// anotherComes reports whether the hidden word was not the value yet, so that the next word is:
+// --token Bearer X, --key -- X, or an option without its value.
 func anotherComes(hidden string) bool {
 	_, another := redactWord(hidden)
 	return another || hidden == "--"
@@ -154,8 +154,8 @@ func hideURLPassword(text string) string {
 	return urlCut.ReplaceAllString(urlPassword.ReplaceAllString(text, "${1}"+redacted+"@"), "${1}"+redacted)
 }
 
-// valueIndex returns where the value begins of a name that says it is secret,
-// or -1: name=value, name:value, also within other text.
+// valueIndex returns where the value of a secret begins in name=value or name:value, also
+// within other text, or -1.
 func valueIndex(text string) int {
 	name := secretIndex(text)
 	if name < 0 {
@@ -168,8 +168,8 @@ func valueIndex(text string) int {
 	return name + separator + 1
 }
 
-// secretIndex returns where the first word stands that names a secret, or -1.
-// It is asked of every command line.
+// secretIndex returns the index of the first word that names a secret, or -1. It has to be
+// fast: it runs on every command line.
 func secretIndex(text string) int {
 	for i := range len(text) {
 		switch text[i] | 0x20 { // in lower case, if it is a letter
@@ -199,7 +199,7 @@ func containsFold(text, word string) bool {
 	return false
 }
 
-// Records returns audit records without the command line in them.
+// Records returns audit records without their command lines.
 func Records(records string) string {
 	const field = "proctitle="
 	var out strings.Builder

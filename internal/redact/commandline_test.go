@@ -72,7 +72,7 @@ func TestRecords(t *testing.T) {
 	assert.Equal(t, "none", Records("none"))
 }
 
-// Whatever stands around a secret, it is hidden.
+// A secret is hidden, whatever is around it.
 func FuzzConceal(f *testing.F) {
 	const secret = "hunter2"
 	forms := []string{

@@ -5,63 +5,30 @@ package source
 
 import "sync/atomic"
 
-// Counts are what a source has done since it was started. They may be read at any time.
+// Counts holds what a source has done since it was started. It may be read at any time.
 type Counts struct {
-	// Records is how many records were read, of any type.
+	// Records counts the records read, of any type.
 	Records atomic.Int64
-	// Malformed and TooLong are how many lines or records were no usable ones.
+	// Malformed and TooLong count the lines or records that could not be used.
 	Malformed, TooLong atomic.Int64
-	// Incomplete is how many events lacked something, Evicted how many of them because too
-	// many were waiting.
+	// Incomplete counts the events that lack something, Evicted those among them that were
+	// closed early because too many were pending.
 	Incomplete, Evicted atomic.Int64
-	// Pending is how many events wait for more of their records now.
+	// Pending is the number of events that wait for more of their records now.
 	Pending atomic.Int64
-	// Bytes is how much of a log was read, BytesBehind how much of it is written and not yet
-	// read.
+	// Bytes is how much of a log has been read, BytesBehind how much of it has been written
+	// but not read yet.
 	Bytes, BytesBehind atomic.Int64
-	// CheckpointErrors is how often the read position could not be stored.
+	// CheckpointErrors counts the failures to store the read position.
 	CheckpointErrors atomic.Int64
 
-	// OnLoss is called when something was lost, from any goroutine; nil for nobody. It is set
-	// before the source is started.
+	// OnLoss is called when something was lost, from any goroutine; it may be nil. It is
+	// set before the source is started.
 	OnLoss func(loss Loss, n int64)
 	losses [losses]atomic.Int64
 }
 
-// Loss is a reason why something may not have been seen.
-type Loss int
-
-const (
-	// RingSignals are signals for which the ring buffer had no room.
-	RingSignals Loss = iota
-	// RingProcesses are the beginnings and ends of processes for which it had none.
-	RingProcesses
-	// ProgramsSkipped is how often the kernel skipped a tracing program.
-	ProgramsSkipped
-	// KernelRecords are audit records that the kernel says it has lost.
-	KernelRecords
-	// ReceiveOverruns is how often the kernel found no room in the audit socket.
-	ReceiveOverruns
-	// SequenceGaps are audit events that never came, as their numbers tell.
-	SequenceGaps
-	// QueueFull are events for which the queue in front of the pipeline had no room.
-	QueueFull
-	// RotatedFiles are files that were rotated away before they were read to their end.
-	RotatedFiles
-
-	losses // how many there are
-)
-
-// AllLosses returns every Loss.
-func AllLosses() []Loss {
-	all := make([]Loss, losses)
-	for i := range all {
-		all[i] = Loss(i)
-	}
-	return all
-}
-
-// Lose counts a loss.
+// Lose adds n to a loss.
 func (c *Counts) Lose(loss Loss, n int64) {
 	if n <= 0 {
 		return

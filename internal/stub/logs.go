@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stub has consumers for tests that answer as they are told.
+// Package stub has consumers for tests, which answer what a test sets.
 package stub
 
 import (
@@ -14,8 +14,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// Logs is a consumer that answers as it is told, and remembers when it was
-// shown what.
+// Logs is a consumer that answers what a test sets, and remembers what it was sent and when.
 type Logs struct {
 	Answer  func(ctx context.Context, attempt int, logs plog.Logs) error
 	Mutates bool
@@ -25,8 +24,8 @@ type Logs struct {
 	times []time.Time
 }
 
-// Answering returns a consumer that gives one answer after the other, and the last
-// one for ever.
+// Answering returns a consumer that gives one answer after the other, and then always the last
+// one.
 func Answering(answers ...error) *Logs {
 	return &Logs{Answer: func(_ context.Context, attempt int, _ plog.Logs) error {
 		return answers[min(attempt, len(answers)-1)]
@@ -50,14 +49,14 @@ func (s *Logs) ConsumeLogs(ctx context.Context, logs plog.Logs) error {
 	return s.Answer(ctx, attempt, logs)
 }
 
-// Attempts returns what was shown so far.
+// Attempts returns what it was sent so far.
 func (s *Logs) Attempts() []plog.Logs {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return slices.Clone(s.shown)
 }
 
-// Pauses returns how long it was between the attempts.
+// Pauses returns the times between the attempts.
 func (s *Logs) Pauses() []time.Duration {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()

@@ -15,17 +15,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// attributes leaves out what is not known: an attribute that is there is true.
+// attributes writes the attributes of a record. It leaves out what is not known, so that every
+// attribute is true.
 //
-// The keys of a record are all different, so the map is not asked for each
-// whether it is there already, as pcommon.Map would.
+// The keys of a record are all different, so it does not check for each whether it exists
+// already, as pcommon.Map would.
 type attributes struct{ m *xpdata.MapBuilder }
 
-// known puts a string that is never empty and always valid.
+// known adds a string that is never empty and always valid.
 func (a attributes) known(key, value string) { a.m.AppendEmpty(key).SetStr(value) }
 
-// text puts a string. OTLP's strings are UTF-8, a file name or a command may
-// hold any bytes.
+// text adds a string unless it is empty. OTLP's strings are UTF-8, but a file name or a command
+// may have any bytes.
 func (a attributes) text(key, value string) {
 	if value == "" {
 		return
@@ -38,7 +39,7 @@ func (a attributes) text(key, value string) {
 
 func (a attributes) integer(key string, value int64) { a.m.AppendEmpty(key).SetInt(value) }
 
-// number puts a process id; there is no process 0.
+// number adds a process id; there is no process 0.
 func (a attributes) number(key string, value int) {
 	if value != 0 {
 		a.integer(key, int64(value))
@@ -56,8 +57,8 @@ func (a attributes) user(idKey, nameKey string, user kill.User) {
 	a.text(nameKey, user.Name)
 }
 
-// actor puts the user behind the sender. Its id is a string in OpenTelemetry's
-// conventions, unlike the ids of a process.
+// actor adds the user behind the sender. In OpenTelemetry's conventions, its id is a string,
+// unlike those of a process.
 func (a attributes) actor(user kill.User) {
 	if user.ID.Known {
 		a.known("user.id", strconv.FormatUint(uint64(user.ID.Value), 10))
@@ -88,8 +89,8 @@ func (a attributes) signal(e *kill.Event, target *kill.Process) {
 	a.text("kill.delivery", string(e.DeliveryTo(target)))
 }
 
-// thread puts the thread that sent or was addressed, unless it is the first one
-// of its process, which the process is called after.
+// thread adds the thread that sent the signal or was addressed, unless it is the first one of its
+// process, which has the id of the process.
 func (a attributes) thread(key string, p *kill.Process) {
 	if p.ThreadID != p.PID {
 		a.number(key, p.ThreadID)
@@ -119,7 +120,7 @@ func (a attributes) sender(p *kill.Process, t *party) {
 	}
 }
 
-// ancestry puts the parents of the sender as sentences name them.
+// ancestry adds the parents of the sender in the form that sentences use.
 func (a attributes) ancestry(parents []kill.Ancestor, names memo[kill.Ancestor]) {
 	if len(parents) == 0 {
 		return
@@ -141,9 +142,9 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}
 	if target == nil {
-		// Nobody was found, but the sender named a process. If the call did not
-		// fail, a record was lost, and the name may be one of another namespace.
-		// Nor is it known to be one of this host if the sender was refused (EPERM).
+		// There is no target, but the sender named a process. If the call did not fail, a
+		// record was lost, and the pid may be of another namespace. If the sender was refused
+		// (EPERM), it is not known either whether the pid is one of this host.
 		if e.Result.Failed() && e.Result.Error != "EPERM" && (e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo") {
 			a.number("kill.target.pid", e.Requested)
 		}

@@ -25,7 +25,7 @@ func TestEachKind(t *testing.T) {
 		record := l.records.At(0)
 		assert.Equal(t, string(kind), record.EventName())
 		switch kind {
-		case kill.KindCall, "kill.unheard_of": // only a span, and not taken for a signal
+		case kill.KindCall, "kill.unheard_of": // only a span, and must not be treated as a signal
 			assert.Equal(t, string(kind), record.Body().Str())
 			assert.Equal(t, plog.SeverityNumberUnspecified, record.SeverityNumber())
 		default:

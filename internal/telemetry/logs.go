@@ -43,18 +43,17 @@ func (l *Logs) reset() {
 	l.records = scope.LogRecords()
 }
 
-// Len returns how many log records there are.
+// Len returns how many log records were gathered.
 func (l *Logs) Len() int { return l.records.Len() }
 
-// Take returns the log records and begins anew.
+// Take returns the gathered log records and starts again.
 func (l *Logs) Take() plog.Logs {
 	taken := l.logs
 	l.reset()
 	return taken
 }
 
-// Append adds one log record: the event as it struck one target, or nobody if
-// target is nil.
+// Append adds one log record: the event and one of its targets, or nil if there is none.
 func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	record := l.records.AppendEmpty()
 	record.SetEventName(string(e.Kind))
@@ -88,7 +87,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	l.end(shape, record.Attributes())
 }
 
-// original returns the records that concern one target.
+// original returns the audit records about one target.
 func (l *Logs) original(e *kill.Event, target *kill.Process) string {
 	original := e.Original
 	if target != nil && target.Original != "" {
@@ -100,14 +99,14 @@ func (l *Logs) original(e *kill.Event, target *kill.Process) string {
 	return original
 }
 
-// texts are those that have to be made for a record; empty if not known.
+// texts are the texts of a record that have to be formatted; empty if not known.
 type texts struct {
 	body, uid string
 	party
 }
 
-// texts makes those that are new in each record as parts of one string, so that they
-// cost one allocation. The others come again and again.
+// texts formats the texts that differ in each record as parts of one string, so that they take
+// one allocation. The others repeat, and are remembered.
 func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	b := sentence(l.buffer[:0], e, target)
 	body := len(b)
@@ -117,7 +116,7 @@ func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
 	return texts{body: all[:body], uid: all[body:], party: l.party(&e.Sender, target)}
 }
 
-// severity goes by what the signal does, not by whom it concerns. Even a failed attempt to
+// severity depends on what the signal does, not on who sent it to whom. Even a failed attempt to
 // blind the monitor is an error.
 func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 	switch e.Kind {

@@ -23,7 +23,7 @@ func testConfig() Config {
 
 func user(id uint32, name string) kill.User { return kill.User{ID: kill.NewID(id), Name: name} }
 
-// fullEvent has a value everywhere.
+// fullEvent has a value in every field.
 func fullEvent() *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: time.UnixMilli(1450214919813), Signal: 37, SignalKnown: true, Syscall: "tgkill",
@@ -86,7 +86,7 @@ func TestAppend(t *testing.T) {
 	assert.Equal(t, want, got)
 }
 
-// What is not known is left out: root and "no user" are not the same.
+// Unknown values are left out: root and "no user" are not the same.
 func TestAppendUnknown(t *testing.T) {
 	t.Parallel()
 	e := &kill.Event{Kind: kill.KindSignal, Time: time.UnixMilli(1), Origin: kill.OriginUser, TargetCount: -1, Source: "audit_file"}
@@ -187,8 +187,7 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// A process chooses its own name: no bytes of it may break the protocol or the
-// terminal that shows it.
+// A process chooses its own name. None of its bytes may break the protocol or a terminal.
 func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	e := fullEvent()

@@ -3,13 +3,13 @@
 
 package telemetry
 
-// maxMemo bounds what is remembered of each kind. A few hundred processes send most of
-// the signals of a host; when there are more, it begins anew.
+// maxMemo bounds how many texts of a kind are remembered. A few hundred processes send most of
+// the signals of a host. If there are more, it starts again.
 const maxMemo = 1024
 
-// memo remembers texts that take long to make, as the same are wanted event after
-// event. hashicorp/golang-lru would move an element at each hit, which takes half as long
-// again, to save making a few hundred texts anew now and then.
+// memo remembers texts that are slow to format and repeat from event to event.
+// hashicorp/golang-lru would move an element at each hit, which takes half as long again, only
+// to save formatting a few hundred texts again now and then.
 type memo[K comparable] struct {
 	write func(K) string
 	texts map[K]string

@@ -13,7 +13,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// outcome puts what became of a target, which log records and spans tell alike.
+// outcome adds the outcome of a target, for log records and spans alike.
 func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 	a.known("kill.outcome", string(o.Verdict))
 	switch o.Verdict {
@@ -37,10 +37,10 @@ func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 	}
 }
 
-// seconds is time.Duration.Seconds without its error in the last place.
+// seconds is time.Duration.Seconds without its rounding error in the last place.
 func seconds(d time.Duration) float64 { return float64(d) / float64(time.Second) }
 
-// outcomeSeverity says how bad it is.
+// outcomeSeverity returns the severity of an outcome.
 func outcomeSeverity(o *kill.Outcome) plog.SeverityNumber {
 	switch {
 	case o.Verdict == kill.VerdictCoreDumped:
@@ -51,7 +51,7 @@ func outcomeSeverity(o *kill.Outcome) plog.SeverityNumber {
 	return plog.SeverityNumberInfo
 }
 
-// outcomeSentence appends what became of the target, and who began it.
+// outcomeSentence appends the outcome of the target, and which process sent the first signal.
 func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	o := e.Outcome
 	buf = appendProcess(buf, target)
@@ -76,7 +76,7 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	return buf
 }
 
-// appendVerdict says what became of a process.
+// appendVerdict appends how a process ended.
 func appendVerdict(buf []byte, o *kill.Outcome) []byte {
 	switch o.Verdict {
 	case kill.VerdictExited:
@@ -93,7 +93,7 @@ func appendVerdict(buf []byte, o *kill.Outcome) []byte {
 	return append(buf, "was still followed when the collector stopped"...)
 }
 
-// appendAfter says how long after something.
+// appendAfter appends how long after something.
 func appendAfter(buf []byte, d time.Duration) []byte {
 	if d < time.Millisecond {
 		return append(buf, "right after "...)
@@ -101,17 +101,17 @@ func appendAfter(buf []byte, d time.Duration) []byte {
 	return append(strconv.AppendFloat(buf, d.Seconds(), 'f', 3, 64), " s after "...)
 }
 
-// failMessage says to a person why a termination counts as a failure.
+// failMessage returns why a termination counts as a failure, for people.
 func failMessage(e *kill.Event) string {
 	buf := appendVerdict(nil, e.Outcome)
 	if d := e.Time.Sub(e.Outcome.Began); d < time.Millisecond && e.Outcome.Exit.Signal() == e.Signal {
-		return string(buf) // at once, by what it was sent
+		return string(buf) // at once, by the signal that was sent
 	}
 	buf = appendAfter(append(buf, ' '), e.Time.Sub(e.Outcome.Began))
 	return string(append(buf, e.Signal.Name()...))
 }
 
-// terminated is what a span is about: the name of a process may be anything.
+// terminated is the name of the process in the name of a span. A process may have any name.
 func terminated(p *kill.Process) string {
 	switch {
 	case p.Command != "":

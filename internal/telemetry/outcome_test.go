@@ -14,7 +14,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// outcomeEvent is a mysqld that was ended by systemd, softly.
+// outcomeEvent is the outcome of a mysqld that systemd ended with SIGTERM.
 func outcomeEvent(change func(*kill.Event)) *kill.Event {
 	systemd := kill.Process{PID: 1, Command: "systemd", Executable: "/sbin/init", User: user(0, "root")}
 	e := &kill.Event{
@@ -38,7 +38,7 @@ func TestOutcome(t *testing.T) {
 		change   func(*kill.Event)
 		body     string
 		severity plog.SeverityNumber
-		// message is empty if the span is none of a failure.
+		// message is empty unless the span is a failure.
 		message string
 	}{
 		"killed": {
@@ -107,7 +107,7 @@ func TestOutcome(t *testing.T) {
 	}
 }
 
-// A span is called after a name that any process may choose.
+// The name of a span has the name of a process, which any process may choose.
 func TestSpanName(t *testing.T) {
 	t.Parallel()
 	for want, process := range map[string]kill.Process{
@@ -127,6 +127,6 @@ func TestOutcomeUID(t *testing.T) {
 		return convert(testConfig(), outcomeEvent(change)).Attributes().AsRaw()["log.record.uid"]
 	}
 	first := uid(func(*kill.Event) {})
-	assert.Equal(t, first, uid(func(e *kill.Event) { e.Time = e.Time.Add(time.Second) }), "told again after a crash")
+	assert.Equal(t, first, uid(func(e *kill.Event) { e.Time = e.Time.Add(time.Second) }), "reported again after a crash")
 	assert.NotEqual(t, first, uid(func(e *kill.Event) { e.Outcome.Span.ID[7]++ }))
 }

@@ -11,18 +11,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Sentence returns what a person wants to read of an event: the body of its log record.
-// target is nil if nobody was struck.
+// Sentence returns an event as a sentence for people: the body of its log record. target is nil if
+// there is none.
 func Sentence(e *kill.Event, target *kill.Process) string { return string(sentence(nil, e, target)) }
 
-// Address says whom the sender meant where nobody was struck, such as "process group 7".
+// Address returns what the sender addressed if there is no target, such as "process group 7".
 func Address(e *kill.Event) string { return string(appendAddress(nil, e)) }
 
-// Visible returns text so that it can do no harm on a terminal.
+// Visible escapes what a terminal would act on.
 func Visible(text string) string { return string(appendVisible(nil, text)) }
 
-// sentence appends what a person wants to read of an event: nothing but its kind if that
-// has no log records. target is nil if nobody was struck.
+// sentence appends an event as a sentence, or only its kind if that has no log records. target is
+// nil if there is none.
 func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	switch e.Kind {
 	case kill.KindSignal:
@@ -69,7 +69,7 @@ func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	return append(buf, failure(e.DeliveryTo(target))...)
 }
 
-// reason says why the kernel sent a signal.
+// reason returns why the kernel sent a signal.
 func reason(cause kill.Cause) string {
 	switch cause {
 	case kill.CauseOOM:
@@ -82,8 +82,8 @@ func reason(cause kill.Cause) string {
 	return ""
 }
 
-// appendPrompter names the process that made the kernel send a signal to another
-// one, as by a write to cgroup.kill.
+// appendPrompter appends the process that made the kernel send a signal to another one, such as by
+// a write to cgroup.kill.
 func appendPrompter(buf []byte, p, target *kill.Process) []byte {
 	if p.PID == 0 || target != nil && target.PID == p.PID {
 		return buf
@@ -91,7 +91,7 @@ func appendPrompter(buf []byte, p, target *kill.Process) []byte {
 	return appendDetails(appendProcess(append(buf, ", prompted by "...), p), p)
 }
 
-// failure says why a signal that was sent did not arrive; empty if it did.
+// failure returns why a signal that was sent did not arrive; empty if it did.
 func failure(delivery kill.Delivery) string {
 	switch delivery {
 	case kill.DeliveryIgnored:
@@ -109,7 +109,7 @@ func signalName(e *kill.Event) string {
 	return e.Signal.Name()
 }
 
-// appendProcess writes command[pid].
+// appendProcess appends command[pid].
 func appendProcess(buf []byte, p *kill.Process) []byte {
 	if p.PID == 0 && p.Command == "" {
 		return append(buf, "an unknown process"...)
@@ -123,7 +123,7 @@ func appendProcess(buf []byte, p *kill.Process) []byte {
 	return append(buf, ']')
 }
 
-// appendDetails writes (path, uid n, login n), as far as they are known.
+// appendDetails appends (path, uid n, login n), as far as they are known.
 func appendDetails(buf []byte, p *kill.Process) []byte {
 	open := " ("
 	if p.Executable != "" {
@@ -144,7 +144,7 @@ func appendDetails(buf []byte, p *kill.Process) []byte {
 	return buf
 }
 
-// appendAddress says whom the sender meant where nobody was struck.
+// appendAddress appends what the sender addressed if there is no target.
 func appendAddress(buf []byte, e *kill.Event) []byte {
 	switch e.Scope {
 	case kill.ScopeProcessGroup:
@@ -166,8 +166,8 @@ func appendAddress(buf []byte, e *kill.Event) []byte {
 	return strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
 }
 
-// appendVisible writes text so that it can do no harm on a terminal: a process
-// chooses its own name, escape sequences included.
+// appendVisible appends text, and escapes what a terminal would act on: a process chooses its own
+// name, which may have escape sequences.
 func appendVisible(buf []byte, text string) []byte {
 	for i := 0; i < len(text); i++ {
 		if c := text[i]; c < ' ' || c >= 0x7f {

@@ -9,7 +9,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// tamperSentence appends who did what to blind the monitor.
+// tamperSentence appends which process did what to blind the monitor.
 func tamperSentence(buf []byte, e *kill.Event) []byte {
 	if !e.Tamper.ByReceiver() {
 		buf = append(appendDetails(appendProcess(buf, &e.Sender), &e.Sender), ' ')
@@ -27,7 +27,7 @@ func tamperSentence(buf []byte, e *kill.Event) []byte {
 	return buf
 }
 
-// deed returns what was done, and the same as what was to be done.
+// deed returns what was done, in the past tense and as an infinitive.
 func deed(e *kill.Event) (did, toDo string) {
 	switch e.Tamper.Action {
 	case kill.TamperRuleRemoved:
@@ -47,7 +47,7 @@ func deed(e *kill.Event) (did, toDo string) {
 	return "stopped the audit daemon", "stop the audit daemon"
 }
 
-// appendObject says which rule or daemon it was.
+// appendObject appends which rule or daemon it was.
 func appendObject(buf []byte, e *kill.Event) []byte {
 	switch {
 	case e.Tamper.Rule != "":

@@ -46,7 +46,7 @@ func TestTamper(t *testing.T) {
 	}, got)
 }
 
-// What the receiver itself has done has neither a sender nor a serial number.
+// What the receiver itself does has neither a sender nor a serial number.
 func TestRestoredRule(t *testing.T) {
 	t.Parallel()
 	e := kill.RestoredRule(time.UnixMilli(1450214919813), "-a always,exit -F arch=b64 -S kill -k audit_kill", "audit_kill")
@@ -136,8 +136,8 @@ func TestTamperSentence(t *testing.T) {
 
 func noKeys(e *kill.Event) { e.Audit.Keys = nil }
 
-// One call may do several things, and at one moment several rules may be put
-// back; read again, each has its uid again.
+// One call may do several things, and several rules may be put back at the same time. Each has
+// the same uid when it is read again.
 func TestTamperUID(t *testing.T) {
 	t.Parallel()
 	uid := func(edit func(*kill.Event)) any {

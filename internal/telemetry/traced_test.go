@@ -20,8 +20,7 @@ const (
 	pod       = "275ecb36-5aa8-4c2a-9c47-d8bb681b9aff"
 )
 
-// tracedEvent has everything that only a kernel that is asked at that instant can
-// tell.
+// tracedEvent has everything that only tracing in the kernel can know.
 func tracedEvent() *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: time.Unix(1450214919, 813000001), Signal: kill.SIGTERM, SignalKnown: true, Syscall: "tgkill",
@@ -84,7 +83,7 @@ func TestAppendTraced(t *testing.T) {
 	}
 }
 
-// Of what the table knows in part, the rest is left out.
+// If the table knows a process only in part, the rest is left out.
 func TestAppendKnownInPart(t *testing.T) {
 	t.Parallel()
 	e := tracedEvent()
@@ -220,7 +219,7 @@ func TestDelivery(t *testing.T) {
 	assert.Equal(t, plog.SeverityNumberInfo, convert(testConfig(), e).SeverityNumber())
 }
 
-// Without a serial number, it is the instant that tells two signals apart.
+// Without a serial number, the time distinguishes two signals.
 func TestUIDTraced(t *testing.T) {
 	t.Parallel()
 	uid := func(edit func(*kill.Event)) any {

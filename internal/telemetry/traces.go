@@ -38,18 +38,18 @@ func (t *Traces) reset() {
 	t.spans = scope.Spans()
 }
 
-// Len returns how many spans there are.
+// Len returns how many spans were gathered.
 func (t *Traces) Len() int { return t.spans.Len() }
 
-// Take returns the spans and begins anew.
+// Take returns the gathered spans and starts again.
 func (t *Traces) Take() ptrace.Traces {
 	taken := t.traces
 	t.reset()
 	return taken
 }
 
-// Append adds the span of a termination (kill.KindOutcome), or of a call that struck
-// many (kill.KindCall).
+// Append adds the span of a termination (kill.KindOutcome), or of a call with several targets
+// (kill.KindCall).
 func (t *Traces) Append(e *kill.Event) {
 	o := e.Outcome
 	span := t.spans.AppendEmpty()
@@ -94,7 +94,7 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 	span.SetDroppedEventsCount(uint32(o.Omitted))
 }
 
-// sent writes one signal, with what is not told of its sender elsewhere.
+// sent writes one signal and its sender as a span event.
 func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	event.SetName("signal")
 	event.SetTimestamp(pcommon.NewTimestampFromTime(s.Time))
@@ -112,8 +112,8 @@ func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	t.end(ofSpanEvent, event.Attributes())
 }
 
-// call writes the span of a call that struck many, which is there for as long as any
-// of them.
+// call writes the span of a call with several targets, which lasts until the last of them has
+// ended.
 func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 	o, name := e.Outcome, "several processes"
 	switch e.Scope {

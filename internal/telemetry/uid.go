@@ -12,8 +12,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// uids makes the value of log.record.uid: a hash of what identifies a record,
-// and of nothing that depends on how or when it was read.
+// uids makes the values of log.record.uid: a hash of what identifies a record, and of nothing that
+// depends on how or when it was read.
 type uids struct {
 	hash   hash.Hash
 	host   string
@@ -30,7 +30,7 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	u.buffer = append(u.buffer, 0)
 	u.buffer = append(u.buffer, e.Kind...)
 	switch {
-	case e.Outcome != nil: // which is told once
+	case e.Outcome != nil: // it is reported once
 		u.buffer = append(append(u.buffer, e.Outcome.Span.Trace[:]...), e.Outcome.Span.ID[:]...)
 	case e.Audit.Recorded:
 		u.buffer = appendRecorded(u.buffer, e, target)
@@ -47,11 +47,11 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	return hex.AppendEncode(buf, u.buffer)
 }
 
-// appendRecorded adds what identifies an event that has a number.
+// appendRecorded adds what identifies an event that has a serial number.
 func appendRecorded(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	pid := 0
-	// A call addressed to one process needs no pid to be told apart; and so it
-	// has the same uid if its target is learned only when it is read again.
+	// A call addressed to one process needs no pid to be distinguished. So it has the same uid
+	// if its target is known only when it is read again.
 	if target != nil && (len(e.Targets) > 1 || !e.Scope.Single()) {
 		pid = target.PID
 	}
@@ -60,8 +60,8 @@ func appendRecorded(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	return binary.BigEndian.AppendUint64(buf, uint64(pid))
 }
 
-// appendSeen adds what identifies an event without a number: a thread does one
-// thing at a time.
+// appendSeen adds what identifies an event without a serial number: a thread does one thing at a
+// time.
 func appendSeen(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Time.UnixNano()))
 	buf = appendIDs(buf, &e.Sender)

@@ -15,7 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
-// Config says how events are turned into telemetry.
+// Config says how to turn events into telemetry.
 type Config struct {
 	// HostName and HostID identify the host that the collector runs on.
 	HostName, HostID string
@@ -32,7 +32,7 @@ type writer struct {
 	config Config
 	// attributes gathers those of one record or resource at a time.
 	attributes xpdata.MapBuilder
-	// most is how many attributes a record of each shape has had at most.
+	// most is the largest number of attributes that a record of each shape has had.
 	most      [shapes]int
 	titles    memo[string]
 	starts    memo[time.Time]
@@ -70,14 +70,14 @@ func shapeOf(e *kill.Event, target *kill.Process) (s shape) {
 	return s
 }
 
-// begin begins the attributes of a record. There is room for as many as any record of its
-// shape has had, so that they seldom have to be moved while they are put.
+// begin begins the attributes of a record. It reserves room for as many as any record of the same
+// shape has had, so that they seldom have to be moved.
 func (w *writer) begin(s shape) attributes {
 	w.attributes.EnsureCapacity(w.most[s])
 	return attributes{&w.attributes}
 }
 
-// end hands the attributes over.
+// end moves the attributes into the map of the record.
 func (w *writer) end(s shape, m pcommon.Map) {
 	w.attributes.UnsafeIntoMap(m)
 	w.most[s] = max(w.most[s], m.Len())
@@ -96,7 +96,7 @@ func (w *writer) scope(scope pcommon.InstrumentationScope) {
 	scope.SetVersion(w.config.ScopeVersion)
 }
 
-// party are texts about a sender and a target; empty if not known.
+// party has the texts about a sender and a target; empty if not known.
 type party struct{ title, start, targetTitle, targetStart string }
 
 func (w *writer) party(sender, target *kill.Process) party {
@@ -114,7 +114,7 @@ func (w *writer) title(title string) string {
 	return w.titles.get(title)
 }
 
-// start says when a process was created, as far as that is known.
+// start returns when a process was created; empty if not known.
 func (w *writer) start(instance *kill.Instance) string {
 	if instance == nil || instance.Start.IsZero() {
 		return ""
@@ -124,13 +124,12 @@ func (w *writer) start(instance *kill.Instance) string {
 
 func formatStart(start time.Time) string { return start.UTC().Format("2006-01-02T15:04:05.000Z") }
 
-// longestTitle is how many bytes of a command line are told. Some have all of
-// their classpath in it.
+// longestTitle is how many bytes of a command line are reported. Some have a whole classpath in
+// it.
 const longestTitle = 1024
 
-// shownTitle returns as much of a command line as is told, with spaces between
-// the arguments. What is to be hidden is hidden before the end is cut off, which
-// might be what it is told by.
+// shownTitle returns as much of a command line as is reported, with spaces between the arguments.
+// It hides secrets before it cuts the end off: the end may be what shows that something is one.
 func (w *writer) shownTitle(title string) string {
 	if w.config.CommandLine == redact.Redacted {
 		title = redact.Redacted.Apply(title)
@@ -139,7 +138,7 @@ func (w *writer) shownTitle(title string) string {
 	return strings.ReplaceAll(title, "\x00", " ")
 }
 
-// shorten cuts a text that is too long, before the character that goes beyond.
+// shorten cuts a text to the limit, at the end of a character.
 func shorten(text string, limit int) string {
 	if len(text) <= limit {
 		return text

@@ -1,13 +1,13 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command auditlog makes a large audit log out of a recorded one.
+// Command auditlog makes a large audit log from a recorded one.
 //
-// It repeats the recording, each time with the times and the serials moved on,
-// as they would be on a host that runs for longer: repeated as it stands, the
-// log would hold each event many times, and a tool that joins records by time
-// and serial would join records of different repetitions, or look for a late
-// one where there is none. ausearch takes twice as long for such a log (-plain).
+// It repeats the recording, and moves the times and serials on each time, as on a
+// host that runs for longer. If the recording were repeated unchanged, the log would
+// have each event many times: a tool that joins records by time and serial would join
+// records of different repetitions, or wait for records that never come. ausearch takes
+// twice as long for such a log (-plain).
 package main
 
 import (
@@ -22,10 +22,10 @@ import (
 )
 
 func main() {
-	from := flag.String("from", "testdata/mixed.log.gz", "the recording, gzip")
-	size := flag.Int64("size", 1<<30, "how many bytes to write at least")
-	plain := flag.Bool("plain", false, "repeat it as it stands, times and serials too")
-	killsOnly := flag.Bool("kills-only", false, "leave out the events that hit no process")
+	from := flag.String("from", "testdata/mixed.log.gz", "the recording, compressed with gzip")
+	size := flag.Int64("size", 1<<30, "the minimum number of bytes to write")
+	plain := flag.Bool("plain", false, "repeat it unchanged, including times and serials")
+	killsOnly := flag.Bool("kills-only", false, "leave out the events without a target")
 	flag.Parse()
 	if err := run(*from, *size, *plain, *killsOnly); err != nil {
 		fmt.Fprintln(os.Stderr, "auditlog:", err)
@@ -58,5 +58,5 @@ func run(from string, size int64, plain, killsOnly bool) error {
 	return errors.Join(recorded.repeat(out, size), out.Flush())
 }
 
-// maxRecording is more than any recording in testdata holds.
+// maxRecording is larger than any recording in testdata.
 const maxRecording = 1 << 30

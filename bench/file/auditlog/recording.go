@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// record is one line, cut where its time and serial stand.
+// record is one line, cut before and after its time and serial.
 type record struct {
 	before          string // type=SYSCALL msg=audit(
 	seconds, serial uint64
@@ -23,25 +23,25 @@ func (r *record) stamp() string {
 	return strconv.FormatUint(r.seconds, 10) + "." + r.millis + ":" + strconv.FormatUint(r.serial, 10)
 }
 
-// recording is a log that can be written again and again.
+// recording is a log that can be written repeatedly.
 type recording struct {
 	records []record
-	// seconds and serials are how far a repetition must be moved so that
-	// nothing in it has the stamp of another one.
+	// seconds and serials are how far each repetition must be moved on so that
+	// it shares no stamp with another one.
 	seconds, serials uint64
 }
 
 func newRecording(text string, killsOnly bool) (*recording, error) {
 	r := &recording{}
 	var first, last uint64
-	struck := map[string]bool{}
+	hit := map[string]bool{}
 	for line := range strings.Lines(text) {
 		next, err := parse(line)
 		if err != nil {
 			return nil, err
 		}
 		if strings.HasPrefix(line, "type=OBJ_PID ") {
-			struck[next.stamp()] = true
+			hit[next.stamp()] = true
 		}
 		if first == 0 {
 			first = next.seconds
@@ -54,14 +54,14 @@ func newRecording(text string, killsOnly bool) (*recording, error) {
 	if killsOnly {
 		kept := r.records[:0]
 		for _, each := range r.records {
-			if struck[each.stamp()] {
+			if hit[each.stamp()] {
 				kept = append(kept, each)
 			}
 		}
 		r.records = kept
 	}
 	if len(r.records) == 0 {
-		return nil, errors.New("there is nothing to repeat")
+		return nil, errors.New("the recording has no records to repeat")
 	}
 	return r, nil
 }
@@ -72,7 +72,7 @@ func parse(line string) (record, error) {
 	time, serial, ok3 := strings.Cut(stamp, ":")
 	seconds, millis, ok4 := strings.Cut(time, ".")
 	if !ok1 || !ok2 || !ok3 || !ok4 {
-		return record{}, fmt.Errorf("no audit record: %q", line)
+		return record{}, fmt.Errorf("%q is not an audit record", line)
 	}
 	r := record{before: before + "audit(", millis: millis, after: ")" + after}
 	var err1, err2 error
@@ -101,7 +101,7 @@ func (r *record) append(buf []byte, seconds, serials uint64) []byte {
 	buf = append(buf, r.before...)
 	buf = strconv.AppendUint(buf, r.seconds+seconds, 10)
 	buf = append(append(append(buf, '.'), r.millis...), ':')
-	// The kernel's serial has 32 bits and begins again (kernel/audit.c,
+	// The kernel's serial has 32 bits and wraps around (kernel/audit.c,
 	// audit_serial).
 	buf = strconv.AppendUint(buf, (r.serial+serials)&(1<<32-1), 10)
 	return append(buf, r.after...)

@@ -37,7 +37,7 @@ type=SYSCALL msg=audit(1450214922.001:297): syscall=62
 type=OBJ_PID msg=audit(1450214922.001:297): opid=3936
 `,
 		},
-		"only what hit a process": {
+		"only events with a target": {
 			killsOnly: true,
 			size:      1,
 			want: `type=SYSCALL msg=audit(1450214920.001:148): syscall=62

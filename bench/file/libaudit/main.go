@@ -3,9 +3,9 @@
 
 //go:build !windows
 
-// Command libaudit reads an audit log the way go-libaudit's own command does
-// (cmd/auparse -i): parse each line, reassemble the events, coalesce each. It
-// prints how many of them are signals that hit a process.
+// Command libaudit reads an audit log as go-libaudit's own command does (cmd/auparse -i):
+// it parses each line, reassembles the events, and coalesces each of them. It prints how
+// many events are signals with a target.
 package main
 
 import (
@@ -50,7 +50,7 @@ func run(path string) (int, error) {
 	for lines.Scan() {
 		message, err := auparse.ParseLogLine(lines.Text())
 		if err != nil {
-			continue // UNKNOWN[1337] of the recording: not a type that it knows
+			continue // it does not know the type UNKNOWN[1337] in the recording
 		}
 		reassembler.PushMessage(message)
 	}

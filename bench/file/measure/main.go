@@ -6,10 +6,11 @@
 // Command measure runs a program and prints how many seconds it took and how
 // many kB of memory it held at its peak.
 //
-// A collector does not end by itself. It is ended with SIGTERM once it says a
-// certain text (-until), and its time includes the shutdown, in which it
-// writes what is left; or, if it says nothing, once the file that it writes
-// has not grown for a while (-settled), and its time is that of the last byte.
+// A collector does not end by itself, so measure ends it with SIGTERM. With -until
+// it does so once the collector prints a certain text; the time includes the
+// shutdown, in which the collector writes the rest. With -settled it does so once
+// the collector's output file has not grown for a while; the time ends with the last
+// byte.
 package main
 
 import (
@@ -25,18 +26,18 @@ import (
 	"time"
 )
 
-// quiet is how long a file must not grow to be taken for complete; look is how
-// often to see.
+// quiet is how long a file must not grow to count as complete. poll is how often to
+// check that.
 const (
 	quiet = 10 * time.Second
-	look  = 10 * time.Millisecond
+	poll  = 10 * time.Millisecond
 )
 
 func main() {
 	until := flag.String("until", "", "end the program once it writes this to its standard error")
-	settled := flag.String("settled", "", "end the program once this file, which it writes, grows no more")
-	pause := flag.Duration("pause", 0, "wait so long after -until; a program that has only just begun may not await a signal yet")
-	out := flag.String("out", os.DevNull, "where its standard output goes")
+	settled := flag.String("settled", "", "end the program once this file, which it writes, no longer grows")
+	pause := flag.Duration("pause", 0, "how long to wait after -until; a program that has just started may not handle signals yet")
+	out := flag.String("out", os.DevNull, "the file for the standard output of the program")
 	flag.Parse()
 	result, err := measure(flag.Args(), *out, *until, *settled, *pause)
 	if err != nil {
@@ -46,7 +47,7 @@ func main() {
 	fmt.Println(result)
 }
 
-// result is what a run took.
+// result is the time and the memory of a run.
 type result struct {
 	elapsed time.Duration
 	memory  int64 // kB
@@ -63,7 +64,7 @@ func measure(args []string, out, until, settled string, pause time.Duration) (re
 		return result{}, err
 	}
 	defer stdout.Close()
-	program := exec.Command(args[0], args[1:]...) //nolint:gosec // to run what it is told is its purpose
+	program := exec.Command(args[0], args[1:]...) //nolint:gosec // its purpose is to run a given program
 	program.Stdout = stdout
 	stderr, err := program.StderrPipe()
 	if err != nil {
@@ -76,7 +77,7 @@ func measure(args []string, out, until, settled string, pause time.Duration) (re
 	}
 	end := func() {
 		time.Sleep(pause)
-		_ = program.Process.Signal(syscall.SIGTERM) // gone already is as good
+		_ = program.Process.Signal(syscall.SIGTERM) // fails if it has ended
 	}
 	var lastByte chan time.Time
 	if settled != "" {
@@ -93,19 +94,19 @@ func measure(args []string, out, until, settled string, pause time.Duration) (re
 	case err != nil:
 		return result{}, fmt.Errorf("%s: %w:\n%s", args[0], err, said)
 	case until != "" && !found:
-		return result{}, fmt.Errorf("%s ended without saying %q:\n%s", args[0], until, said)
+		return result{}, fmt.Errorf("%s ended without printing %q:\n%s", args[0], until, said)
 	case lastByte != nil:
 		finished = <-lastByte
 	}
 	usage, ok := program.ProcessState.SysUsage().(*syscall.Rusage)
 	if !ok {
-		return result{}, errors.New("this system does not tell how much memory a process held")
+		return result{}, errors.New("this system does not report the peak memory of a process")
 	}
 	return result{elapsed: finished.Sub(start) - pause, memory: int64(usage.Maxrss)}, nil //nolint:unconvert // 32 bits on some machines
 }
 
-// follow reads everything a program writes, and calls end when it says a text.
-// It returns the last lines, and whether the text was among all of them.
+// follow reads everything that a program writes, and calls end when it finds a text.
+// It returns the last lines, and whether it found the text.
 func follow(r io.Reader, text string, end func()) (said string, found bool) {
 	var last []string
 	lines := bufio.NewScanner(r)
@@ -117,19 +118,19 @@ func follow(r io.Reader, text string, end func()) (said string, found bool) {
 		last = append(last, lines.Text())
 		last = last[max(0, len(last)-lastLines):]
 	}
-	_, _ = io.Copy(io.Discard, r) // behind a line that is too long
+	_, _ = io.Copy(io.Discard, r) // what follows a line that is too long
 	return strings.Join(last, "\n"), found
 }
 
-// lastLines is how much of a failed program's errors to show.
+// lastLines is how many lines of a failed program's output to show.
 const lastLines = 20
 
-// wait returns the time at which the file grew last, once it is complete.
+// wait waits until a file is complete, and returns when it last grew.
 func wait(path string) time.Time {
 	var size int64
 	grown := time.Now()
 	for size == 0 || time.Since(grown) < quiet {
-		time.Sleep(look)
+		time.Sleep(poll)
 		if info, err := os.Stat(path); err == nil && info.Size() != size {
 			size, grown = info.Size(), time.Now()
 		}

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Command man writes what the packages install beside auditkill into a directory: a manual
-// page for each command, and what makes bash, zsh and fish complete them.
+// Command man writes the files that the packages install beside auditkill into a directory: a
+// manual page for each command, and completion scripts for bash, zsh and fish.
 package main
 
 import (
@@ -31,15 +31,15 @@ func write(root *cobra.Command, directory string) error {
 	if err := os.MkdirAll(directory, 0o755); err != nil { //nolint:gosec // nothing in it is secret
 		return err
 	}
-	// Before the pages, for which the texts are changed.
+	// The completions come before the pages, which change the texts of the commands.
 	if err := writeCompletions(root, directory); err != nil {
 		return err
 	}
 	return writePages(root, directory, root.Version)
 }
 
-// writeCompletions names the files as the shells look for them; for bash that is the bare
-// name of the program, but there is more than one shell here.
+// writeCompletions writes the completion scripts. Their names are those that the shells look
+// for, except for bash, which looks for the bare name of the program.
 func writeCompletions(root *cobra.Command, directory string) error {
 	name := func(format string) string { return filepath.Join(directory, fmt.Sprintf(format, root.Name())) }
 	if err := root.GenBashCompletionFileV2(name("%s.bash"), true); err != nil {
@@ -51,7 +51,7 @@ func writeCompletions(root *cobra.Command, directory string) error {
 	return root.GenFishCompletionFile(name("%s.fish"), true)
 }
 
-// writePages writes the page of a command and those of all below it.
+// writePages writes the pages of a command and of its subcommands.
 func writePages(cmd *cobra.Command, directory, version string) error {
 	text, err := page(cmd, version)
 	if err != nil {
@@ -62,7 +62,7 @@ func writePages(cmd *cobra.Command, directory, version string) error {
 		return err
 	}
 	for _, c := range cmd.Commands() {
-		if !c.IsAvailableCommand() { // cobra's help is none, which needs no page
+		if !c.IsAvailableCommand() { // such as cobra's help, which needs no page
 			continue
 		}
 		if err := writePages(c, directory, version); err != nil {

@@ -19,7 +19,7 @@ func page(cmd *cobra.Command, version string) ([]byte, error) {
 	prepare(cmd)
 	var text bytes.Buffer
 	header := doc.GenManHeader{
-		// The day of the build would make every build another one: finish takes it away.
+		// The date of the build would make every build different: finish removes it.
 		Date:   &time.Time{},
 		Source: cmd.Root().Name() + " " + version,
 		Manual: "User Commands",
@@ -30,8 +30,8 @@ func page(cmd *cobra.Command, version string) ([]byte, error) {
 	return []byte(finish(text.String())), nil
 }
 
-// prepare makes Markdown of the texts, which cobra takes them for. Unchanged they lose
-// their line breaks and columns, and what is in angle brackets.
+// prepare turns the texts into Markdown, which cobra expects. Otherwise they would lose their
+// line breaks and columns, and what is in angle brackets.
 func prepare(cmd *cobra.Command) {
 	cmd.DisableAutoGenTag = true
 	cmd.InitDefaultVersionFlag()
@@ -49,8 +49,8 @@ var special = regexp.MustCompile("[\\\\`*_\\[\\]<>&]|^[-+#:]")
 
 func escape(text string) string { return special.ReplaceAllString(text, `\$0`) }
 
-// description returns the Markdown of a command's long text. Its paragraph of exit codes
-// becomes the section that manual pages have for them.
+// description returns the Markdown of a command's long text. The paragraph with the exit codes
+// becomes a section of its own, as in other manual pages.
 func description(text string) string {
 	var body, status strings.Builder
 	for part := range strings.SplitSeq(strings.TrimSpace(text), "\n\n") {
@@ -63,7 +63,7 @@ func description(text string) string {
 	return body.String() + status.String()
 }
 
-// commands returns the Markdown of a section about those below a command.
+// commands returns the Markdown of the section about the subcommands.
 func commands(cmd *cobra.Command) string {
 	var section strings.Builder
 	section.WriteString("# COMMANDS\n")
@@ -79,11 +79,11 @@ func explanation(what, meaning string) string {
 	return "**" + escape(what) + "**\n: " + escape(meaning) + "\n\n"
 }
 
-// explained is a line with a word or a command in one column and its meaning in another.
+// explained matches a line with a word or a command in one column and its meaning in another.
 var explained = regexp.MustCompile(`(?m)^(?: {2})?(\S.*?) {2,}(\S.*)$`)
 
-// paragraph returns the Markdown of what stands between two empty lines: running text, or
-// if it is indented a list of words with their meanings, or else what stays as it is.
+// paragraph returns the Markdown of the text between two empty lines. Indented text becomes a
+// list of words with their meanings, or stays as it is; other text is filled.
 func paragraph(text string) string {
 	if !strings.HasPrefix(text, "  ") {
 		return escape(strings.Join(strings.Fields(text), " "))
@@ -99,7 +99,7 @@ func paragraph(text string) string {
 	return list.String()
 }
 
-// examples puts what a command does above it, as both together are too wide for a page.
+// examples puts the meaning of a command above it: both in one line are too wide for a page.
 func examples(text string) string {
 	var page strings.Builder
 	for line := range strings.Lines(text) {
@@ -115,9 +115,9 @@ var (
 	noDefault   = regexp.MustCompile(`(?m)^(\\fB-.*=)(?:""|\[\]|0s)$`)
 )
 
-// finish sets options as man-pages(7) has them, breaks no word or path at the end of a line
-// (.TH would forget .nh), and gives hyphens, which may be part of a command, the form that
-// can be searched for and copied.
+// finish sets options as in man-pages(7), breaks no word or path at the end of a line (.nh before
+// .TH would have no effect), and escapes hyphens, so that commands can be searched for and
+// copied.
 func finish(page string) string {
 	page = head.ReplaceAllString(page, "$1 \"\" $2.nh\n.ad l\n")
 	page = strings.Replace(page, "\n.SH EXAMPLE\n", "\n.SH EXAMPLES\n", 1)

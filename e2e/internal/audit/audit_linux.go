@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package audit takes the kernel's audit system for one test at a time, and runs auditd.
+// Package audit gives one test at a time the kernel's audit system, and runs auditd.
 package audit
 
 import (
@@ -22,11 +22,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// lockPath is held by whoever uses the audit system, of which a kernel has
-// one only.
+// lockPath is locked by the test that uses the audit system: a kernel has only one. The receiver's
+// own tests take the same lock (internal/audittest).
 const lockPath = "/run/lock/auditkill-test.lock"
 
-// Use takes the audit system, or skips the test, and leaves it as it was.
+// Use takes the audit system until the test ends, and then restores it. It skips the test if the
+// audit system cannot be used.
 func Use(t *testing.T) {
 	t.Helper()
 	Need(t)
@@ -44,7 +45,7 @@ func Use(t *testing.T) {
 	wake(t, before)
 }
 
-// Need returns the path of auditd, or skips the test.
+// Need returns the path of auditd. It skips the test without root, auditd, auditctl or an audit system.
 func Need(t *testing.T) string {
 	t.Helper()
 	harness.NeedRoot(t)
@@ -74,17 +75,17 @@ func lock(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, file.Close()) })
 	require.Eventually(t, func() bool { return unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil },
-		10*harness.Patience, 20*time.Millisecond, "nobody else uses the audit system (%s)", lockPath)
+		10*harness.Patience, 20*time.Millisecond, "the audit system is free (%s)", lockPath)
 }
 
-// restore puts the kernel's settings and rules back at the end, and checks
-// that nothing else has stayed.
+// restore restores the kernel's settings and rules when the test ends, and checks that the test
+// has left nothing behind.
 func restore(t *testing.T, before map[string]string) {
 	t.Helper()
 	rules := Auditctl(t, "-l")
 	t.Cleanup(func() {
 		if now := Auditctl(t, "-l"); now != rules {
-			if !t.Failed() { // a collector that was killed for it leaves its rules
+			if !t.Failed() { // a test that fails kills the collector, which then leaves its rules
 				assert.Equal(t, rules, now, "the audit rules are as they were")
 			}
 			Auditctl(t, "-D")
@@ -96,7 +97,7 @@ func restore(t *testing.T, before map[string]string) {
 		Auditctl(t, "--backlog_wait_time", before["backlog_wait_time"])
 		Auditctl(t, "-f", before["failure"])
 		Auditctl(t, "-e", before["enabled"])
-		harness.Eventually(t, func() bool { return Status(t)["pid"] == "0" }, "no daemon is left")
+		harness.Eventually(t, func() bool { return Status(t)["pid"] == "0" }, "no audit daemon is left")
 		assert.Equal(t, before, Status(t), "the audit system is as it was")
 	})
 }
@@ -111,12 +112,12 @@ func Status(t *testing.T) map[string]string {
 		status[match[1]] = match[2]
 	}
 	maps.DeleteFunc(status, func(name, _ string) bool {
-		return name == "lost" || name == "backlog" || name == "backlog_wait_time_actual" // what happened
+		return name == "lost" || name == "backlog" || name == "backlog_wait_time_actual" // counters, not settings
 	})
 	return status
 }
 
-// Auditctl runs auditctl, and returns what it says.
+// Auditctl runs auditctl, and returns its output.
 func Auditctl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	path, err := exec.LookPath("auditctl")

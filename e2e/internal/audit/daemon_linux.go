@@ -18,9 +18,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Daemon is a real audit daemon with a log and a configuration of its own.
+// Daemon is a real auditd with its own log and configuration.
 type Daemon struct {
-	// Process is the latest; nil if it never ran.
+	// Process is its latest process; nil if it never ran.
 	*harness.Process
 
 	// Log is the path of its log.
@@ -49,19 +49,25 @@ plugin_dir = %s
 %s
 `
 
-// NewDaemon prepares an audit daemon that does not run yet.
+// NewDaemon prepares an auditd that does not run yet. settings are added to its configuration.
 func NewDaemon(t *testing.T, settings string) *Daemon {
 	t.Helper()
-	directory := t.TempDir()
+	return NewDaemonIn(t, t.TempDir(), settings)
+}
+
+// NewDaemonIn is NewDaemon with a directory that may outlive the test, and the log of
+// another daemon that ran there.
+func NewDaemonIn(t *testing.T, directory, settings string) *Daemon {
+	t.Helper()
 	a := &Daemon{t: t, Log: filepath.Join(directory, "log", "audit.log"), directory: directory, output: new(harness.Output)}
-	require.NoError(t, os.Mkdir(filepath.Dir(a.Log), 0o700))
-	require.NoError(t, os.Mkdir(filepath.Join(directory, "plugins.d"), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Dir(a.Log), 0o700))
+	require.NoError(t, os.MkdirAll(filepath.Join(directory, "plugins.d"), 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "auditd.conf"),
 		fmt.Appendf(nil, auditdConfig, a.Log, filepath.Join(directory, "plugins.d"), settings), 0o640))
 	t.Cleanup(func() {
 		a.Stop()
 		if t.Failed() {
-			t.Logf("auditd said:\n%s", a.output.Tail())
+			t.Logf("output of auditd:\n%s", a.output.Tail())
 		}
 	})
 	return a
@@ -86,8 +92,8 @@ func (a *Daemon) OpenSocket(path string, mode os.FileMode) {
 // Reload makes the daemon read its configuration again.
 func (a *Daemon) Reload() { assert.NoError(a.t, a.Command.Process.Signal(syscall.SIGHUP)) }
 
-// Run starts the daemon until it is registered with the kernel, and gives the
-// kernel room for a burst.
+// Run starts the daemon, waits until it is registered with the kernel, and makes room in the kernel
+// for a burst of records.
 func (a *Daemon) Run() {
 	a.t.Helper()
 	require.True(a.t, a.Attempt(), "auditd is registered")
@@ -95,11 +101,11 @@ func (a *Daemon) Run() {
 	Auditctl(a.t, "-f", "1")
 }
 
-// Attempt starts the daemon and reports whether it could register.
+// Attempt starts the daemon, and reports whether it could register with the kernel.
 func (a *Daemon) Attempt() bool {
 	a.t.Helper()
-	command := exec.Command(Need(a.t), "-n", "-c", a.directory)            //nolint:gosec // the path was looked up
-	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
+	command := exec.Command(Need(a.t), "-n", "-c", a.directory) //nolint:gosec // the path was looked up
+	harness.EndWithTest(command)
 	a.Process = harness.StartProcess(a.t, command, a.output)
 	pid, registered := strconv.Itoa(a.PID()), false
 	harness.Eventually(a.t, func() bool {
@@ -109,7 +115,7 @@ func (a *Daemon) Attempt() bool {
 	return registered
 }
 
-// Rotate makes the daemon begin a new file, as logrotate and cron do.
+// Rotate makes the daemon start a new log file, as logrotate and cron do.
 func (a *Daemon) Rotate() {
 	assert.NoError(a.t, a.Command.Process.Signal(syscall.SIGUSR1))
 }
@@ -117,6 +123,6 @@ func (a *Daemon) Rotate() {
 // Stop ends the daemon, if it ever ran.
 func (a *Daemon) Stop() {
 	if a.Process != nil && !a.Terminate() {
-		a.t.Errorf("auditd does not end, killed it")
+		a.t.Errorf("auditd did not end when asked to, and was killed")
 	}
 }

@@ -17,16 +17,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Event is a recorded event that can be written again at another time.
+// Event is a recorded event that can be written again with another time.
 type Event struct {
-	// lines are its records; the text between them is time and serial.
+	// lines are its records, each cut into the text before and after its time and serial.
 	lines [][2]string
-	// targets are the processes that a log record must be emitted for; 0 stands
-	// for nobody. Empty means that nothing must be emitted.
+	// targets are the pids for which a log record must be emitted; 0 means that the call
+	// found no process. If it is empty, nothing must be emitted.
 	targets []int
 }
 
-// StampPattern finds the time and the serial of a record.
+// StampPattern matches the time and the serial of a record.
 var StampPattern = regexp.MustCompile(`msg=audit\(\d+\.\d+:\d+\)`)
 
 var (
@@ -36,8 +36,8 @@ var (
 	signalPattern = regexp.MustCompile(`\ba([12])=[12369bf] `)
 )
 
-// Load reads a recording. It knows of signals only what these recordings
-// need.
+// Load reads at most limit events of a recording, or all if it is negative. It knows only the
+// signals in our own recordings.
 func Load(t *testing.T, path string, limit int) []Event {
 	t.Helper()
 	var order []string
@@ -68,7 +68,7 @@ func readLines(t *testing.T, path string) func(func(string) bool) {
 	t.Helper()
 	file, err := os.Open(path)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = file.Close() }) // was only read from
+	t.Cleanup(func() { _ = file.Close() }) // it was only read
 	var source io.Reader = file
 	if strings.HasSuffix(path, ".gz") {
 		source, err = gzip.NewReader(file)
@@ -114,13 +114,13 @@ func targetsOf(records string) []int {
 	return targets
 }
 
-// Kills are recorded events that must lead to log records.
+// Kills returns recorded events that must lead to log records.
 func Kills(t *testing.T) []Event {
 	t.Helper()
 	return choose(Load(t, harness.Path("testdata/variants.log"), -1), true)
 }
 
-// Noise are recorded events that must not.
+// Noise returns recorded events that must not lead to log records.
 func Noise(t *testing.T) []Event {
 	t.Helper()
 	return choose(Load(t, harness.Path("testdata/mixed.log.gz"), 500), false)
@@ -136,7 +136,7 @@ func choose(events []Event, wanted bool) []Event {
 	return chosen
 }
 
-// SingleKill is an event with one target.
+// SingleKill returns a recorded event with one target.
 func SingleKill(t *testing.T) Event {
 	t.Helper()
 	for _, e := range Kills(t) {

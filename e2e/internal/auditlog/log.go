@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package auditlog writes logs as auditd does, out of events that were recorded.
+// Package auditlog writes logs as auditd does, from recorded events.
 package auditlog
 
 import (
@@ -17,26 +17,26 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// Log is a log that a test writes.
+// Log is an audit log that a test writes.
 type Log struct {
 	t    *testing.T
 	Path string
-	// File is the one that it is written to.
+	// File is the current file of the log.
 	File *os.File
-	// Milliseconds and Serial are those of the latest event.
+	// Milliseconds and Serial are the time and the serial of the latest event.
 	Milliseconds int64
 	Serial       int
-	// Want are the keys of the log records that must come of what was written.
+	// Want are the keys of the log records that the collector must emit for what was written.
 	Want []otlp.Key
 }
 
-// New begins a log in a folder of its own.
+// New starts a log in a new folder.
 func New(t *testing.T) *Log {
 	t.Helper()
 	return NewAt(t, filepath.Join(t.TempDir(), "audit.log"))
 }
 
-// NewAt begins a log at a path.
+// NewAt starts a log at a path.
 func NewAt(t *testing.T, path string) *Log {
 	t.Helper()
 	l := &Log{t: t, Path: path, Milliseconds: 1_795_000_000_000}
@@ -51,7 +51,7 @@ func (l *Log) create() {
 	require.NoError(l.t, err)
 }
 
-// Stamp gives an event a time and a serial of its own and returns its lines.
+// Stamp gives an event a new time and serial, and returns its lines.
 func (l *Log) Stamp(e Event) []string {
 	l.Milliseconds += 3
 	l.Serial++
@@ -69,10 +69,10 @@ func (l *Log) Stamp(e Event) []string {
 	return lines
 }
 
-// nobody is the process that the recorded ESRCH was meant for.
+// nobody is the pid that the recorded call named that failed with ESRCH.
 const nobody = 999_999
 
-// Write appends text, which may be any part of a line.
+// Write appends text, which may be a part of a line.
 func (l *Log) Write(text string) {
 	l.t.Helper()
 	_, err := l.File.WriteString(text)
@@ -82,7 +82,7 @@ func (l *Log) Write(text string) {
 // Add appends an event.
 func (l *Log) Add(e Event) { l.Write(strings.Join(l.Stamp(e), "")) }
 
-// Rotate renames the files as auditd does and begins a new one
+// Rotate renames the files as auditd does, and starts a new one
 // (src/auditd-event.c, rotate_logs).
 func (l *Log) Rotate() {
 	l.t.Helper()

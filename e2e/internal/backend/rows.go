@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TimeOf is the time of a row: in nanoseconds from Loki, as text from VictoriaLogs.
+// TimeOf returns the time of a row, which is in nanoseconds from Loki and RFC 3339 from VictoriaLogs.
 func TimeOf(t *testing.T, row map[string]string) time.Time {
 	t.Helper()
 	if nanoseconds, err := strconv.ParseInt(row["_time"], 10, 64); err == nil {
@@ -22,6 +22,6 @@ func TimeOf(t *testing.T, row map[string]string) time.Time {
 	return parsed
 }
 
-// Asker asks a backend for the events of a kind with a target of a name. An error means
-// that it has not answered yet.
+// Asker queries a backend for the events of one kind whose target has a certain name. An error
+// means that the backend has not answered yet.
 type Asker func(event, target string) ([]map[string]string, error)

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package backend runs real backends. Each has a package of its own below.
+// Package backend runs real backends. The packages below it are for one backend each.
 package backend
 
 import (
@@ -22,12 +22,12 @@ import (
 // Server is a backend in a process of its own.
 type Server struct {
 	T *testing.T
-	// Address is where it listens, and Data the folder with what it keeps.
+	// Address is where it listens, and Data the folder of its data.
 	Address, Data string
-	// Path is that of the program.
+	// Path is the path of the program.
 	Path      string
 	Arguments []string
-	// Health is the path that answers once it is ready.
+	// Health is a URL path that answers once the server is ready.
 	Health string
 
 	process *harness.Process
@@ -41,14 +41,14 @@ func (s *Server) Serve() {
 	s.T.Cleanup(func() {
 		s.Kill()
 		if s.T.Failed() {
-			s.T.Logf("%s said:\n%s", filepath.Base(s.Path), s.output.Tail())
+			s.T.Logf("output of %s:\n%s", filepath.Base(s.Path), s.output.Tail())
 		}
 	})
 	s.Restart()
 }
 
-// Restart runs the server, for the first time or again, where it was and with what it
-// has kept.
+// Restart starts the server, for the first time or again, at the same address and with the
+// same data.
 func (s *Server) Restart() {
 	s.T.Helper()
 	command := exec.Command(s.Path, s.Arguments...)         //nolint:gosec // a backend that was built for the test
@@ -65,18 +65,18 @@ func (s *Server) Restart() {
 // Stop ends the server as systemd would.
 func (s *Server) Stop() {
 	s.T.Helper()
-	require.True(s.T, s.process.Terminate(), "it ends")
+	require.True(s.T, s.process.Terminate(), "the server ends when asked to")
 	assert.Equal(s.T, 0, s.process.Command.ProcessState.ExitCode(), "exit status")
 }
 
-// Kill ends it without giving it a chance, if it is there at all.
+// Kill kills the server, if it ever ran.
 func (s *Server) Kill() {
 	if s.process != nil {
 		s.process.Kill()
 	}
 }
 
-// Get returns a successful answer.
+// Get returns the body of a successful response.
 func (s *Server) Get(path string, question url.Values) ([]byte, error) {
 	request, err := http.NewRequestWithContext(s.T.Context(), http.MethodGet,
 		"http://"+s.Address+path+"?"+question.Encode(), http.NoBody)
@@ -86,8 +86,8 @@ func (s *Server) Get(path string, question url.Values) ([]byte, error) {
 	return harness.Do(request)
 }
 
-// BuildTool returns the path of a program that a module beside this one names as its
-// tool. Where it was never built, that comes first; from then on it is in Go's cache.
+// BuildTool returns the path of a program that is a tool of a module in e2e/programs. It builds
+// the program if it is not in Go's cache, which may take minutes.
 func BuildTool(t *testing.T, module, name string) string {
 	t.Helper()
 	build := exec.CommandContext(t.Context(), "go", "tool", "-n", name)

@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Authority signs certificates for both sides.
+// Authority signs the certificates of both sides.
 type Authority struct {
 	t           *testing.T
 	certificate *x509.Certificate
@@ -24,7 +24,7 @@ type Authority struct {
 	der         []byte
 }
 
-// NewAuthority makes an authority that nobody trusts yet.
+// NewAuthority returns a new certificate authority.
 func NewAuthority(t *testing.T) *Authority {
 	t.Helper()
 	a := &Authority{t: t, key: newKey(t), certificate: &x509.Certificate{
@@ -38,7 +38,8 @@ func NewAuthority(t *testing.T) *Authority {
 	return a
 }
 
-// Issue returns a certificate for a name, and perhaps addresses, that is valid for so long from now on.
+// Issue returns a certificate for a name and, optionally, addresses. It expires after the given time,
+// and has already expired if that is negative.
 func (a *Authority) Issue(name string, valid time.Duration, addresses ...net.IP) *Files {
 	a.t.Helper()
 	key, directory := newKey(a.t), a.t.TempDir()

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certificates makes the certificates of agents and gateways.
+// Package certificates makes TLS certificates for agents and gateways.
 package certificates
 
 import (
@@ -19,16 +19,15 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Files are the paths of files in PEM.
+// Files holds the paths of PEM files.
 type Files struct{ CA, Cert, Key string }
 
-// Environment is what the files of configs/ read the paths from.
+// Environment returns the environment variables through which the files in configs/ get these paths.
 func (c Files) Environment() map[string]string {
 	return map[string]string{"TLS_CA_FILE": c.CA, "TLS_CERT_FILE": c.Cert, "TLS_KEY_FILE": c.Key}
 }
 
-// New makes an authority and one certificate of it, for both sides of a
-// connection to this machine.
+// New makes an authority and one certificate for localhost, which both sides of a connection use.
 func New(t *testing.T) Files {
 	t.Helper()
 	return *NewAuthority(t).Issue("localhost", time.Hour, net.IPv4(127, 0, 0, 1))
@@ -48,7 +47,7 @@ func writePEM(t *testing.T, directory, name, kind string, der []byte) string {
 	return path
 }
 
-// With returns an environment with the paths of the certificates.
+// With returns the given environment variables, and those with the paths of the certificates.
 func (c Files) With(all ...map[string]string) map[string]string {
 	environment := c.Environment()
 	for _, some := range all {

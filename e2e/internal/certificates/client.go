@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// Connect connects to a gateway as an agent does.
+// Connect connects to a gateway with mutual TLS, as an agent does.
 func Connect(t *testing.T, endpoint string, files Files) *grpc.ClientConn {
 	t.Helper()
 	connection, err := grpc.NewClient(endpoint, grpc.WithTransportCredentials(clientTLS(t, files)))
@@ -23,7 +23,7 @@ func Connect(t *testing.T, endpoint string, files Files) *grpc.ClientConn {
 	return connection
 }
 
-// clientTLS are the credentials of an agent.
+// clientTLS returns the TLS credentials of an agent.
 func clientTLS(t *testing.T, c Files) credentials.TransportCredentials {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)

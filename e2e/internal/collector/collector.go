@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package collector runs the collector that `make otelcol` builds, with a configuration of the
-// test's own, and reads its output and its metrics.
+// Package collector runs the collector that `make otelcol` builds with a test's own configuration,
+// and reads its output and metrics.
 package collector
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Collector is a running distribution.
+// Collector is a running collector.
 type Collector struct {
 	*harness.Process
 
@@ -36,8 +36,8 @@ func Start(t *testing.T, c Config, options ...func(*exec.Cmd)) *Collector {
 	}}, options...)...)
 }
 
-// StartCommand runs the collector until the test ends, with the command line and the
-// environment that options make. Its metrics are at a port of this machine.
+// StartCommand runs the collector until the test ends. Options set its command line and its
+// environment. It serves its metrics at metricsPort.
 func StartCommand(t *testing.T, metricsPort int, options ...func(*exec.Cmd)) *Collector {
 	t.Helper()
 	path, err := filepath.Abs(harness.Distribution())
@@ -50,33 +50,34 @@ func StartCommand(t *testing.T, metricsPort int, options ...func(*exec.Cmd)) *Co
 	t.Cleanup(func() {
 		c.Kill()
 		if t.Failed() {
-			t.Logf("the collector said:\n%s", c.Output.Tail())
+			t.Logf("output of the collector:\n%s", c.Output.Tail())
 		}
 	})
 	return c
 }
 
-// Ready waits until everything has started.
+// Ready waits until the collector has started.
 func (c *Collector) Ready() {
 	c.t.Helper()
 	c.Says("Everything is ready.")
 }
 
-// Says waits for a text in the collector's output.
+// Says waits until a text is in the collector's output.
 func (c *Collector) Says(text string) {
 	c.t.Helper()
-	harness.Eventually(c.t, func() bool { return c.Output.Contains(text) || c.Gone() }, "the collector never said %q", text)
-	require.True(c.t, c.Output.Contains(text), "the collector ended without having said %q", text)
+	harness.Eventually(c.t, func() bool { return c.Output.Contains(text) || c.Gone() }, "the collector says %q", text)
+	require.True(c.t, c.Output.Contains(text), "the collector ended without saying %q", text)
 }
 
-// Running asserts that the collector has not crashed.
+// Running asserts that the collector has not ended.
 func (c *Collector) Running() {
 	c.t.Helper()
 	assert.False(c.t, c.Gone(), "the collector must still be running")
 }
 
-// Stop ends the collector as systemd would. It is ready some moments before it listens
-// to signals (go.opentelemetry.io/collector/otelcol, Collector.Run), and says nothing then.
+// Stop ends the collector as systemd would. The collector reports that it is ready shortly before
+// it handles signals (go.opentelemetry.io/collector/otelcol, Collector.Run), and does not log when
+// it does: hence the pause.
 func (c *Collector) Stop() {
 	c.t.Helper()
 	time.Sleep(100 * time.Millisecond)
@@ -84,7 +85,7 @@ func (c *Collector) Stop() {
 	assert.Equal(c.t, 0, c.Wait(), "exit status")
 }
 
-// Wait returns the exit status of a collector that ends by itself.
+// Wait waits until the collector has ended by itself, and returns its exit status.
 func (c *Collector) Wait() int {
 	c.t.Helper()
 	status, ended := c.Process.Wait()
@@ -92,7 +93,7 @@ func (c *Collector) Wait() int {
 	return status
 }
 
-// Run runs the collector to its end and returns what it said and its exit status.
+// Run runs the collector to its end, and returns its output and its exit status.
 func Run(t *testing.T, options ...func(*exec.Cmd)) (string, int) {
 	t.Helper()
 	c := StartCommand(t, 0, options...)
@@ -100,13 +101,13 @@ func Run(t *testing.T, options ...func(*exec.Cmd)) (string, int) {
 	return c.Output.String(), status
 }
 
-// Arguments are those of the command line.
+// Arguments returns an option that adds arguments to the command line.
 func Arguments(arguments ...string) func(*exec.Cmd) {
 	return func(command *exec.Cmd) { command.Args = append(command.Args, arguments...) }
 }
 
-// Restart runs a collector that has ended once more, with the same storage and at the
-// same addresses.
+// Restart starts a collector again that has ended, with the same storage and the same
+// addresses.
 func (c *Collector) Restart() *Collector {
 	c.t.Helper()
 	before := c.Command
@@ -117,7 +118,7 @@ func (c *Collector) Restart() *Collector {
 	return again
 }
 
-// SaysSince waits for a text in what the collector says after the first bytes of it.
+// SaysSince waits until texts are in the collector's output after its first begin bytes.
 func (c *Collector) SaysSince(t *testing.T, begin int, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
@@ -125,7 +126,7 @@ func (c *Collector) SaysSince(t *testing.T, begin int, texts ...string) {
 	}
 }
 
-// StopTakes ends the collector as systemd would, and tells how long that took.
+// StopTakes ends the collector as systemd would, and logs how long that took.
 func (c *Collector) StopTakes(t *testing.T) {
 	t.Helper()
 	begin := time.Now()

@@ -14,11 +14,11 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Config is a configuration of the collector. The parts are YAML, in the flow
-// style that fits on one line.
+// Config is a configuration of the collector. Its parts are YAML in flow style, which fits
+// on one line.
 type Config struct {
 	Receiver, Exporter, Extensions string
-	// Pipelines are those that there are; only logs by default.
+	// Pipelines are the signals that have a pipeline; only logs by default.
 	Pipelines []string
 }
 
@@ -34,7 +34,7 @@ service:
     metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
 `
 
-// Write returns the path of a configuration file.
+// Write writes the configuration to a file, and returns its path.
 func (c Config) Write(t *testing.T, metricsPort int) string {
 	t.Helper()
 	if c.Exporter == "" {
@@ -59,15 +59,15 @@ func (c Config) Write(t *testing.T, metricsPort int) string {
 
 var keyPattern = regexp.MustCompile(`^\{(\w*)`)
 
-// keyOf returns the key of a mapping that has one or none.
+// keyOf returns the only key of a mapping; "" if it is empty.
 func keyOf(mapping string) string { return keyPattern.FindStringSubmatch(mapping)[1] }
 
-// ToFile is an exporter that writes to a file.
+// ToFile returns the configuration of an exporter that writes to a file.
 func ToFile(path string) string {
 	return fmt.Sprintf("{file: {path: %q, flush_interval: 100ms}}", path)
 }
 
-// FileStorage is an extension that keeps checkpoints in a folder.
+// FileStorage returns the configuration of a storage extension that uses a folder.
 func FileStorage(directory string) string {
 	return fmt.Sprintf("{file_storage: {directory: %q, create_directory: true}}", directory)
 }

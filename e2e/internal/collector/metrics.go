@@ -8,15 +8,18 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Metric returns the sum of the series of one of the receiver's metrics; 0 if there is
-// none yet, and -1 if the collector does not answer.
+// Metric returns the sum of all series of one of the receiver's metrics: 0 if it has none
+// yet, and -1 if the collector does not answer.
 func (c *Collector) Metric(name string) int { return c.MetricOf(name, "") }
 
-// MetricOf returns the sum of those series that have a label.
+// MetricOf returns the sum of the series that have a label.
 func (c *Collector) MetricOf(name, label string) int {
 	return c.sum(func(series string) bool {
 		metric, _, _ := strings.Cut(series, "{")
@@ -24,8 +27,8 @@ func (c *Collector) MetricOf(name, label string) int {
 	})
 }
 
-// ExporterMetric returns the sum of the series of the collector's own metrics whose names
-// begin so, and that have all labels.
+// ExporterMetric returns the sum of the series of the collector's own metrics whose name
+// begins with name and that have all labels.
 func (c *Collector) ExporterMetric(name string, labels ...string) int {
 	return c.sum(func(series string) bool {
 		wanted := strings.HasPrefix(series, "otelcol_"+name)
@@ -34,6 +37,19 @@ func (c *Collector) ExporterMetric(name string, labels ...string) int {
 		}
 		return wanted
 	})
+}
+
+// AwaitIdle waits until the receiver has read something and reads no more, and returns how many
+// records it has read.
+func (c *Collector) AwaitIdle() (read int) {
+	c.t.Helper()
+	read = -1
+	require.Eventually(c.t, func() bool {
+		before := read
+		read = c.Metric("audit_kill_records_read")
+		return read > 0 && read == before
+	}, harness.Patience, 500*time.Millisecond, "the receiver stops reading")
+	return read
 }
 
 // sum returns the sum of the wanted series.

@@ -4,7 +4,6 @@
 package collector
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,24 +16,17 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// AsNobody runs the collector as a user without rights if the test runs as
-// root.
+// AsNobody returns an option that runs the collector as an unprivileged user, also if the
+// test runs as root.
 func AsNobody(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		return func(*exec.Cmd) {}
 	}
-	// The folders above the original may be closed to others.
+	// Other users may not be able to enter the folders above the original.
 	directory := harness.PublicDir(t)
 	path := filepath.Join(directory, "otelcol-auditkill")
-	source, err := os.Open(harness.Distribution())
-	require.NoError(t, err)
-	defer source.Close()
-	program, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o755)
-	require.NoError(t, err)
-	_, err = io.Copy(program, source)
-	require.NoError(t, err)
-	require.NoError(t, program.Close())
+	harness.CopyProgram(t, harness.Distribution(), path)
 	return func(command *exec.Cmd) {
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}}
 		command.Path, command.Dir = path, directory

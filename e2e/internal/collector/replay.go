@@ -11,7 +11,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// Replay reads a recording to its end and returns the log records.
+// Replay has the collector read a recording to its end, and returns the log records.
 func Replay(t *testing.T, path, settings string) []otlp.Record {
 	t.Helper()
 	out := filepath.Join(t.TempDir(), "out.json")

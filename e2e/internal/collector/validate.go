@@ -14,8 +14,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// AssertValid lets the collector validate each configuration of this repository that a
-// pattern names.
+// AssertValid has the collector validate each configuration in this repository that
+// matches a pattern.
 func AssertValid(t *testing.T, pattern string, options ...func(*exec.Cmd)) {
 	t.Helper()
 	paths, err := filepath.Glob(harness.Path(pattern))
@@ -32,6 +32,6 @@ func AssertValid(t *testing.T, pattern string, options ...func(*exec.Cmd)) {
 	}
 }
 
-// InRoot runs the collector in the root of this repository, which is what the paths in
-// configs/ refer to.
+// InRoot runs the collector in the root of this repository, because the paths in configs/
+// are relative to it.
 func InRoot(command *exec.Cmd) { command.Dir = harness.Path() }

@@ -14,19 +14,19 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 )
 
-// Number returns the number that a pattern has matched.
+// Number parses a number that a pattern has matched.
 func Number(text string) int {
-	n, _ := strconv.Atoi(text) // the patterns match digits only
+	n, _ := strconv.Atoi(text) // the patterns match only digits
 	return n
 }
 
-// Exists reports whether there is a file.
+// Exists reports whether a file exists.
 func Exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// PublicDir is a temporary folder that everybody may enter.
+// PublicDir returns a temporary folder that every user may enter.
 func PublicDir(t *testing.T) string {
 	t.Helper()
 	directory := t.TempDir()
@@ -35,7 +35,20 @@ func PublicDir(t *testing.T) string {
 	return directory
 }
 
-// ReadYAML reads a file of this repository.
+// CopyProgram copies a program, so that it runs under another path or for another user.
+func CopyProgram(t *testing.T, from, to string) {
+	t.Helper()
+	source, err := os.Open(from)
+	require.NoError(t, err)
+	defer source.Close()
+	program, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o755)
+	require.NoError(t, err)
+	_, err = program.ReadFrom(source)
+	require.NoError(t, err)
+	require.NoError(t, program.Close())
+}
+
+// ReadYAML decodes a YAML file of this repository.
 func ReadYAML(t *testing.T, path string, into any) {
 	t.Helper()
 	text, err := os.ReadFile(Path(path))

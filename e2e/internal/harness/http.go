@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// Do returns the body of a successful answer.
+// Do sends a request, and returns the body of the response if its status is 200.
 func Do(request *http.Request) ([]byte, error) {
 	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Do(request)
@@ -30,7 +30,7 @@ func Do(request *http.Request) ([]byte, error) {
 	return body.Bytes(), nil
 }
 
-// Body returns the body of a request that may be compressed.
+// Body returns the body of a request, which may be compressed with gzip.
 func Body(request *http.Request) ([]byte, error) {
 	if request.Header.Get("Content-Encoding") != "gzip" {
 		return io.ReadAll(request.Body)

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package harness is what all end-to-end tests stand on: the start of a test program, files of
-// this repository, programs that run beside a test, ports, and waiting.
+// Package harness has what all end-to-end tests use: their main function, paths in this repository,
+// processes that run beside a test, ports, and waiting.
 package harness
 
 import (
@@ -14,13 +14,13 @@ import (
 	"go.uber.org/goleak"
 )
 
-// RoleVariable names the part that a test binary plays instead of running its tests.
+// RoleVariable is the environment variable that gives a test binary a role instead of running its tests.
 const RoleVariable = "AUDITKILL_E2E_ROLE"
 
-// Roles are the parts that this program can play for a test.
+// Roles are the roles that the test binary can play for a test.
 var Roles = map[string]func(){}
 
-// Main runs the tests of a package, unless the program is to play a part.
+// Main runs the tests of a package, or plays the role that RoleVariable names.
 func Main(m *testing.M) {
 	if role := Roles[os.Getenv(RoleVariable)]; role != nil {
 		role()

@@ -10,7 +10,7 @@ import (
 	"sync"
 )
 
-// Output gathers what a process writes.
+// Output collects what a process writes.
 type Output struct {
 	mutex sync.Mutex
 	text  bytes.Buffer
@@ -23,20 +23,20 @@ func (o *Output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
-// String returns all of it.
+// String returns all of the output.
 func (o *Output) String() string {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
 	return o.text.String()
 }
 
-// Contains reports whether a text is in it.
+// Contains reports whether a text is in the output.
 func (o *Output) Contains(text string) bool { return strings.Contains(o.String(), text) }
 
 var resourcePattern = regexp.MustCompile(`"resource": \{[^}]*\}(, )?`)
 
-// Tail returns the last part, which is enough to see what went wrong, without
-// what each line repeats.
+// Tail returns the end of the output, which is enough to see what went wrong, without the
+// resource that every line repeats.
 func (o *Output) Tail() string {
 	text := resourcePattern.ReplaceAllString(o.String(), "")
 	return text[max(0, len(text)-4000):]

@@ -12,24 +12,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Ports are handed out below those that the system hands out by itself. Several processes may
-// do so at a time: each takes a block, whose first port it holds for as long as it lives.
+// These ports are below those that the kernel assigns (net.ipv4.ip_local_port_range). Several test
+// processes may need ports at the same time, so each reserves a block: it listens at the first port
+// of the block until it ends.
 const (
 	firstPort = 20_000
 	lastPort  = 32_000
 	blockSize = 1000
 )
 
-// ports are those of this process.
+// ports are the ports of this process.
 var ports struct {
 	mutex sync.Mutex
-	// held are the first ports of its blocks, and left is what the last one has left.
+	// held are the listeners at the first ports of its blocks. next is the next port of the last
+	// block, which has left more.
 	held []net.Listener
 	next int
 	left int
 }
 
-// FreePort returns a port that nobody listens at, and that nobody else will be given.
+// FreePort returns a port that is free, and that no other caller gets.
 func FreePort(t *testing.T) int {
 	t.Helper()
 	ports.mutex.Lock()
@@ -47,7 +49,7 @@ func FreePort(t *testing.T) int {
 	}
 }
 
-// takeBlock takes the first block that no other process has.
+// takeBlock reserves the first block that no other process has.
 func takeBlock(t *testing.T) {
 	t.Helper()
 	for block := firstPort; block < lastPort; block += blockSize {
@@ -65,7 +67,7 @@ func listen(t *testing.T, port int) (net.Listener, error) {
 	return new(net.ListenConfig).Listen(t.Context(), "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 }
 
-// FreeAddress is one that nobody listens at.
+// FreeAddress returns a free address of this machine.
 func FreeAddress(t *testing.T) string {
 	t.Helper()
 	return fmt.Sprintf("127.0.0.1:%d", FreePort(t))

@@ -15,13 +15,13 @@ import (
 // Process is a program that runs beside the test.
 type Process struct {
 	Command *exec.Cmd
-	// Output is what it has written to its standard output and error.
+	// Output holds its standard output and error.
 	Output *Output
 	ended  chan struct{}
 }
 
-// StartProcess starts a program, whose output is appended to what is there already. Whoever
-// starts it ends it.
+// StartProcess starts a program, and appends its output to output. The caller has to end the
+// program.
 func StartProcess(t *testing.T, command *exec.Cmd, output *Output) *Process {
 	t.Helper()
 	p := &Process{Command: command, Output: output, ended: make(chan struct{})}
@@ -29,7 +29,7 @@ func StartProcess(t *testing.T, command *exec.Cmd, output *Output) *Process {
 	require.NoError(t, command.Start())
 	go func() {
 		defer close(p.ended)
-		_ = command.Wait() // the state tells
+		_ = command.Wait() // the process state has the result
 	}()
 	return p
 }
@@ -47,15 +47,15 @@ func (p *Process) Gone() bool {
 	}
 }
 
-// Kill ends it without giving it a chance, if it is there at all.
+// Kill kills it, unless it has ended.
 func (p *Process) Kill() {
 	_ = p.Command.Process.Kill()
 	<-p.ended
 }
 
-// Terminate asks it to end, as systemd would, and kills it if it does not: then it reports false.
+// Terminate asks it to end, as systemd would. If it does not, Terminate kills it and returns false.
 func (p *Process) Terminate() bool {
-	_ = p.Command.Process.Signal(syscall.SIGTERM) // unless it has ended
+	_ = p.Command.Process.Signal(syscall.SIGTERM) // fails if it has ended
 	if _, ended := p.Wait(); ended {
 		return true
 	}
@@ -63,7 +63,7 @@ func (p *Process) Terminate() bool {
 	return false
 }
 
-// Wait waits until it has ended by itself, and returns its exit status.
+// Wait waits until it has ended by itself, and returns its exit status. ended is false if it does not end.
 func (p *Process) Wait() (status int, ended bool) {
 	select {
 	case <-p.ended:

@@ -15,7 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// AwaitAll waits until every wanted log record has been taken.
+// AwaitAll waits until the sink has accepted every wanted log record.
 func AwaitAll(t *testing.T, sink *Sink, want []Key) {
 	t.Helper()
 	var missing []Key
@@ -26,7 +26,7 @@ func AwaitAll(t *testing.T, sink *Sink, want []Key) {
 	require.True(t, arrived, "%d log records never arrived, the first is %+v", len(missing), missing[:min(1, len(missing))])
 }
 
-// lacking returns the wanted log records that are not there.
+// lacking returns the wanted log records that are missing.
 func lacking(want []Key, got []Record) []Key {
 	there := make(map[Key]bool)
 	for i := range got {
@@ -35,18 +35,18 @@ func lacking(want []Key, got []Record) []Key {
 	return slices.DeleteFunc(slices.Clone(want), func(k Key) bool { return there[k] })
 }
 
-// AssertConsistent checks that the log records are those wanted and no others,
-// and that their uids tell which of them are the same.
+// AssertConsistent checks that exactly the wanted log records arrived, and that log
+// records have the same uid if and only if they are duplicates.
 func AssertConsistent(t *testing.T, got []Record, want []Key) {
 	t.Helper()
 	byKey := make(map[Key]Record)
 	uids := make(map[any]Key)
 	for _, r := range got {
-		// The one thing that may differ: the file has another name after a rotation.
+		// The only attribute that may differ: a rotation renames the file.
 		delete(r.Attributes, "log.file.path")
 		k := r.Key()
 		if first, seen := byKey[k]; seen {
-			require.Equal(t, first, r, "a log record delivered twice is the same both times")
+			require.Equal(t, first, r, "a duplicate equals the first delivery")
 		}
 		byKey[k] = r
 		uid := r.Attributes["log.record.uid"]
@@ -55,7 +55,7 @@ func AssertConsistent(t *testing.T, got []Record, want []Key) {
 		}
 		uids[uid] = k
 	}
-	assert.Len(t, slices.Collect(maps.Keys(byKey)), len(want), "log records, each counted once")
+	assert.Len(t, slices.Collect(maps.Keys(byKey)), len(want), "distinct log records")
 	assert.Empty(t, lacking(want, got), "log records that never arrived")
-	assert.Len(t, uids, len(byKey), "one uid for each")
+	assert.Len(t, uids, len(byKey), "each log record has its own uid")
 }

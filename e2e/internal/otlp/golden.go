@@ -16,7 +16,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// NewHost returns the resource of a host, with no records.
+// NewHost copies a resource and its scope, without records, for a host of another name.
 func NewHost(from plog.ResourceLogs, name string) plog.Logs {
 	logs := plog.NewLogs()
 	from.CopyTo(logs.ResourceLogs().AppendEmpty())
@@ -27,7 +27,7 @@ func NewHost(from plog.ResourceLogs, name string) plog.Logs {
 	return logs
 }
 
-// ReadGolden reads a golden file of the receiver's own tests, which is OTLP's JSON as YAML.
+// ReadGolden reads a golden file of the receiver's own tests: OTLP JSON, written as YAML.
 func ReadGolden(t *testing.T, name string) plog.Logs {
 	t.Helper()
 	var data json.RawMessage

@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 )
 
-// AssertAttributes compares some of a log record's attributes; nil stands for one
-// that must not be there.
+// AssertAttributes compares some of a log record's attributes. An attribute whose wanted
+// value is nil must be absent.
 func AssertAttributes(t *testing.T, r Record, want map[string]any) {
 	t.Helper()
 	for name, value := range want {
@@ -34,7 +34,19 @@ type Record struct {
 	SpanID     pcommon.SpanID
 }
 
-// RecordsOf returns the log records in logs, in their order.
+// Text returns a text attribute; "" if the record lacks it.
+func (r *Record) Text(name string) string {
+	value, _ := r.Attributes[name].(string)
+	return value
+}
+
+// Number returns an integer attribute; 0 if the record lacks it.
+func (r *Record) Number(name string) int64 {
+	value, _ := r.Attributes[name].(int64)
+	return value
+}
+
+// RecordsOf returns the log records in logs, in order.
 func RecordsOf(logs plog.Logs) []Record {
 	var records []Record
 	for _, resource := range logs.ResourceLogs().All() {
@@ -55,7 +67,7 @@ func RecordsOf(logs plog.Logs) []Record {
 	return records
 }
 
-// ReadFile returns what the file exporter has written so far.
+// ReadFile returns the log records that the file exporter has written so far.
 func ReadFile(t *testing.T, path string) []Record {
 	t.Helper()
 	data, err := os.ReadFile(path)
@@ -80,21 +92,28 @@ func ReadFile(t *testing.T, path string) []Record {
 	return records
 }
 
-// Key is what makes a log record another one than all others.
+// Key identifies a log record.
 type Key struct {
 	Milliseconds int64
 	Serial       int
 	PID          int
 }
 
-// Key returns what makes it another one than all others.
+// Key returns what identifies the log record.
 func (r *Record) Key() Key {
-	pid, _ := r.Attributes["kill.target.pid"].(int64)
-	serial, _ := r.Attributes["kill.audit.serial"].(int64)
-	return Key{r.Time.UnixMilli(), int(serial), int(pid)}
+	return Key{r.Time.UnixMilli(), int(r.Number("kill.audit.serial")), int(r.Number("kill.target.pid"))}
 }
 
-// KeysOf returns the keys of log records, in their order.
+// CountDistinct returns how many log records there are without duplicates.
+func CountDistinct(records []Record) int {
+	uids := make(map[string]bool)
+	for i := range records {
+		uids[records[i].Text("log.record.uid")] = true
+	}
+	return len(uids)
+}
+
+// KeysOf returns the keys of log records, in order.
 func KeysOf(records []Record) []Key {
 	keys := make([]Key, len(records))
 	for i := range records {

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package otlp is where the collector sends to in a test: a server that takes OTLP, and the log
-// records and spans that it has taken.
+// Package otlp receives what the collector sends in a test: it has an OTLP server, and the log
+// records and spans that the server accepted.
 package otlp
 
 import (
@@ -28,18 +28,19 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Answer is what a sink says to a request: an error, or how many of the log
-// records it says to have rejected of those that it took.
+// Answer is a sink's response to a request: an error, or a partial success that
+// claims to have rejected some of the log records.
 type Answer struct {
 	Err      error
 	Rejected int64
 }
 
-// Sink is a server that takes OTLP.
+// Sink is an OTLP server.
 type Sink struct {
-	// Exporter sends to it, and says each error to the receiver.
+	// Exporter is the configuration of an exporter that sends to the sink, and returns each
+	// error to the receiver.
 	Exporter string
-	// URL is where one over HTTP is.
+	// URL is the address of a sink that speaks HTTP.
 	URL string
 
 	mutex    sync.Mutex
@@ -52,10 +53,10 @@ type Sink struct {
 const exporterTemplate = `{%s: {endpoint: %q, compression: none, tls: {insecure: true}, ` +
 	`sending_queue: {enabled: false}, retry_on_failure: {enabled: false}}}`
 
-// NewSink returns a sink that takes everything, over "grpc" or "http".
+// NewSink returns a sink that accepts everything, over "grpc" or "http".
 func NewSink(t *testing.T, protocol string) *Sink {
 	t.Helper()
-	s := &Sink{answer: func(int, []Record) Answer { return Answer{} }}
+	s := &Sink{answer: Always(Answer{})}
 	if protocol == "http" {
 		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
@@ -81,36 +82,41 @@ func NewSink(t *testing.T, protocol string) *Sink {
 	return s
 }
 
-// Answers sets what the sink says from now on. request counts from 0.
+// Answers sets how the sink responds from now on. The first request is number 0.
 func (s *Sink) Answers(answer func(request int, records []Record) Answer) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.answer, s.requests = answer, 0
 }
 
-// Records returns what was acknowledged, in the order of its arrival.
+// Always returns a function for Answers that always responds the same.
+func Always(answer Answer) func(int, []Record) Answer {
+	return func(int, []Record) Answer { return answer }
+}
+
+// Records returns the acknowledged log records, in the order in which they arrived.
 func (s *Sink) Records() []Record {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return slices.Clone(s.taken)
 }
 
-// Spans returns all spans, in the order of their arrival.
+// Spans returns all spans, in the order in which they arrived.
 func (s *Sink) Spans() []ptrace.Span {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return slices.Clone(s.spanned)
 }
 
-// Count is how many log records were acknowledged.
+// Count returns how many log records were acknowledged.
 func (s *Sink) Count() int {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return len(s.taken)
 }
 
-// Asked is how many requests there were since Answers was called.
-func (s *Sink) Asked() int {
+// Requests returns how many requests have arrived since the last call of Answers.
+func (s *Sink) Requests() int {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.requests
@@ -128,7 +134,7 @@ func (s *Sink) take(logs plog.Logs) (plogotlp.ExportResponse, error) {
 	}
 	if said.Rejected > 0 {
 		response.PartialSuccess().SetRejectedLogRecords(said.Rejected)
-		response.PartialSuccess().SetErrorMessage("some are not to my taste")
+		response.PartialSuccess().SetErrorMessage("some log records were rejected")
 	}
 	s.taken = append(s.taken, records...)
 	return response, nil
@@ -193,11 +199,11 @@ func (s *Sink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-protobuf")
-	data, _ := response.MarshalProto() // of a response of our own
-	_, _ = w.Write(data)               // a collector that was killed does not read it
+	data, _ := response.MarshalProto() // our own response is valid
+	_, _ = w.Write(data)               // fails if the collector was killed
 }
 
-// httpStatus is the counterpart of a gRPC code (OTLP specification, "Failures").
+// httpStatus returns the HTTP status for a gRPC code (OTLP specification, "Failures").
 func httpStatus(err error) int {
 	switch status.Code(err) {
 	case codes.Unavailable:

@@ -17,8 +17,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// CgroupMount returns where a hierarchy of control groups is mounted: that of
-// version 2, or that of a controller of version 1. It is empty if there is none.
+// CgroupMount returns where a hierarchy of control groups is mounted, or "". Without a
+// controller it is the hierarchy of version 2, otherwise the one of that controller of version 1.
 func CgroupMount(t *testing.T, controller string) string {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
@@ -35,7 +35,7 @@ func CgroupMount(t *testing.T, controller string) string {
 	return ""
 }
 
-// NewCgroup makes a control group of version 2 until the test ends.
+// NewCgroup makes a control group of version 2, and removes it when the test ends.
 func NewCgroup(t *testing.T, path string) string {
 	t.Helper()
 	harness.NeedRoot(t)
@@ -46,7 +46,7 @@ func NewCgroup(t *testing.T, path string) string {
 	return NewCgroupIn(t, mount, path)
 }
 
-// NewCgroupIn makes a control group below a mounted hierarchy until the test ends.
+// NewCgroupIn makes a control group below a mounted hierarchy, and removes it when the test ends.
 func NewCgroupIn(t *testing.T, mount, path string) string {
 	t.Helper()
 	for directory := mount; path != ""; {
@@ -66,7 +66,25 @@ func NewCgroupIn(t *testing.T, mount, path string) string {
 	panic("no path")
 }
 
-// InCgroup starts a program in a control group of version 2.
+// NewKillableCgroup is like NewCgroup, and skips the test if the kernel cannot kill a control group.
+func NewKillableCgroup(t *testing.T, path string) string {
+	t.Helper()
+	group := NewCgroup(t, path)
+	if !harness.Exists(filepath.Join(group, "cgroup.kill")) {
+		harness.Skip(t, "the kernel cannot kill a control group: that needs 5.14 or later")
+	}
+	return group
+}
+
+// KillCgroup has a shell make the kernel kill a control group, and returns the pid of the shell.
+func KillCgroup(t *testing.T, group string) int {
+	t.Helper()
+	shell := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
+	require.NoError(t, shell.Run())
+	return shell.Process.Pid
+}
+
+// InCgroup returns an option that starts a program in a control group of version 2.
 func InCgroup(t *testing.T, directory string) func(*exec.Cmd) {
 	t.Helper()
 	folder, err := os.Open(directory)
@@ -77,7 +95,7 @@ func InCgroup(t *testing.T, directory string) func(*exec.Cmd) {
 	}
 }
 
-// MoveTo puts a process into a control group of any version.
+// MoveTo moves a process into a control group of either version.
 func MoveTo(t *testing.T, directory string, pid int) {
 	t.Helper()
 	require.NoError(t, os.WriteFile(filepath.Join(directory, "cgroup.procs"), []byte(strconv.Itoa(pid)), 0))

@@ -16,20 +16,27 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Other32 is the architecture of 32-bit programs that this one may run.
+// Other32 maps an architecture to the 32-bit one whose programs it may run.
 var Other32 = map[string]string{"amd64": "386", "arm64": "arm"}
 
-// NativeSender returns the path of the sending program.
+// sendersVariable names the folder where the sending programs are, on a machine
+// that has no Go to build them.
+const sendersVariable = "AUDITKILL_E2E_SENDERS"
+
+// NativeSender builds the senders' program for this architecture, and returns its path.
 func NativeSender(t *testing.T) string {
 	t.Helper()
 	return BuildSender(t, runtime.GOARCH)
 }
 
-// BuildSender returns the path of the sending program, for this architecture or
-// its 32-bit sibling.
+// BuildSender builds the senders' program for an architecture, and returns its path.
 func BuildSender(t *testing.T, architecture string) string {
 	t.Helper()
-	program := filepath.Join(harness.PublicDir(t), "sender-"+architecture)
+	name := "sender-" + architecture
+	if prebuilt := os.Getenv(sendersVariable); prebuilt != "" {
+		return filepath.Join(prebuilt, name)
+	}
+	program := filepath.Join(harness.PublicDir(t), name)
 	command := exec.CommandContext(t.Context(), "go", "build", "-o", program, harness.Module("sender")) //nolint:gosec // a test's own
 	command.Env = append(os.Environ(), "GOARCH="+architecture, "CGO_ENABLED=0")
 	said, err := command.CombinedOutput()
@@ -37,7 +44,7 @@ func BuildSender(t *testing.T, architecture string) string {
 	return program
 }
 
-// auditArch is what the kernel calls the architecture of a program.
+// auditArch returns the audit system's name for the architecture of a program.
 func auditArch(program string) string {
 	names := map[string]string{"386": "i386", "amd64": "x86_64", "arm": "arm", "arm64": "aarch64"}
 	_, architecture, _ := strings.Cut(filepath.Base(program), "-")

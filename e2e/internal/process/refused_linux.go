@@ -22,24 +22,20 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-const (
-	refusedRole = "die refused"
-	nobodyID    = 65534
-)
+const refusedRole = "die refused"
 
 func init() { harness.Roles[refusedRole] = dieRefused }
 
-// DieRefused has an ordinary user's process die of a SIGABRT that a tracer injects, so that
-// nobody is seen to send it, and be sent a SIGABRT that the kernel refuses before it is gone.
-// It returns the pids of the process and of its sender.
+// DieRefused has a process of an unprivileged user die of a SIGABRT that a tracer injects, so that no
+// sender is known. Before the process is gone, the tracer sends it a SIGABRT that the kernel refuses.
+// DieRefused returns the pids of the process and of the tracer.
 func DieRefused(t *testing.T) (pid, sender int) {
 	t.Helper()
 	audit.NoteSender(t)
-	command := exec.CommandContext(t.Context(), "/proc/self/exe") // which no other user may find by its path
+	command := exec.CommandContext(t.Context(), "/proc/self/exe") // the other user may not be able to enter the folder of this program
 	command.Env = append(os.Environ(), harness.RoleVariable+"="+refusedRole)
 	command.Stderr = os.Stderr
-	attributes := harness.Attributes(command)
-	attributes.Credential = &syscall.Credential{Uid: nobodyID, Gid: nobodyID}
+	harness.Attributes(command).Credential = &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}
 	said, err := command.Output()
 	require.NoError(t, err)
 	pid, err = strconv.Atoi(strings.TrimSpace(string(said)))
@@ -47,15 +43,15 @@ func DieRefused(t *testing.T) (pid, sender int) {
 	return pid, command.Process.Pid
 }
 
-// siginfo is the beginning of siginfo_t (sigaction(2)).
+// siginfo has the beginning and the size of siginfo_t (sigaction(2)).
 type siginfo struct {
 	number, errno, code int32
 	_                   [29]int32
 }
 
-// dieRefused is the program of DieRefused.
+// dieRefused is the role of the tracer.
 func dieRefused() {
-	runtime.LockOSThread() // ptrace(2) is for the thread that traces
+	runtime.LockOSThread() // only the tracing thread may call ptrace(2)
 	victim := exec.Command("sleep", "600")
 	check(victim.Start())
 	pid := victim.Process.Pid
@@ -63,24 +59,24 @@ func dieRefused() {
 		name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
 		return err == nil && string(name) == "sleep\n"
 	})
-	// The process stops at a signal that it would ignore, and again at its end.
+	// The process stops at a signal that it ignores, and again before it ends.
 	_, _, errno := unix.Syscall6(unix.SYS_PTRACE, unix.PTRACE_SEIZE, uintptr(pid), 0, unix.PTRACE_O_TRACEEXIT, 0, 0)
 	checkErrno(errno)
 	check(unix.Kill(pid, unix.SIGWINCH))
 	awaitStop(pid)
 	check(unix.PtraceCont(pid, int(unix.SIGABRT)))
 	awaitStop(pid)
-	time.Sleep(time.Second) // its death has been reported by then
+	time.Sleep(time.Second) // by then its death has been reported
 	info := siginfo{number: int32(unix.SIGABRT)}
 	_, _, errno = unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(unix.SIGABRT), uintptr(unsafe.Pointer(&info))) //nolint:gosec // a system call
 	if errno != unix.EPERM {
 		checkErrno(errno)
-		panic("a user may pretend that the kernel sends a signal")
+		panic("the kernel accepts a signal that pretends to come from it")
 	}
 	time.Sleep(time.Second)
 	check(unix.PtraceCont(pid, 0))
 	_ = victim.Wait() // it was killed
-	fmt.Println(pid)  //nolint:forbidigo // this is how it answers
+	fmt.Println(pid)  //nolint:forbidigo // read by DieRefused
 }
 
 func awaitStop(pid int) {
@@ -88,7 +84,7 @@ func awaitStop(pid int) {
 	_, err := unix.Wait4(pid, &status, unix.WALL, nil)
 	check(err)
 	if !status.Stopped() {
-		panic(fmt.Sprintf("it has not stopped: %x", status))
+		panic(fmt.Sprintf("the process has not stopped: %x", status))
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 )
 
-// Report is what a log record says about one target of one call.
+// Report is what a log record reports about one target of one call.
 type Report struct {
 	Sender      int64
 	Command     string
@@ -30,16 +30,9 @@ type Report struct {
 	TargetCount int64
 }
 
-// ReportOf returns what a log record says.
+// ReportOf returns what a log record reports.
 func ReportOf(r otlp.Record) Report {
-	text := func(name string) string {
-		value, _ := r.Attributes[name].(string)
-		return value
-	}
-	number := func(name string) int64 {
-		value, _ := r.Attributes[name].(int64)
-		return value
-	}
+	text, number := r.Text, r.Number
 	return Report{
 		Sender: number("process.pid"), Command: text("process.command"), Executable: text("process.executable.path"),
 		User: number("process.user.id"), Arch: text("kill.audit.arch"),
@@ -49,7 +42,7 @@ func ReportOf(r otlp.Record) Report {
 	}
 }
 
-// KnownTo leaves out what the source of a log record cannot know.
+// KnownTo returns the report without what the source of a log record cannot know.
 func (s Report) KnownTo(r otlp.Record) Report {
 	if r.Attributes["kill.source"] == "ebpf" {
 		s.Arch = ""
@@ -57,7 +50,7 @@ func (s Report) KnownTo(r otlp.Record) Report {
 	return s
 }
 
-// expect returns what is known of the log records before the call is made.
+// expect returns the reports that a call must lead to, as far as they are known before the call.
 func (s *Sender) expect(order orders.Order, targets []int) []Report {
 	one := Report{
 		Sender: int64(s.PID), Command: s.Name, Executable: s.Command.Path, Arch: s.arch,
@@ -68,7 +61,7 @@ func (s *Sender) expect(order orders.Order, targets []int) []Report {
 	}
 	if len(targets) == 0 {
 		if order.Call != "pidfd_send_signal" && order.Call != "tkill" {
-			one.Target = int64(order.PID) // the one that was meant
+			one.Target = int64(order.PID) // the process that the call names
 		}
 		return []Report{one}
 	}
@@ -84,7 +77,7 @@ func (s *Sender) expect(order orders.Order, targets []int) []Report {
 	return want
 }
 
-// add notes down the log records of one call.
+// add adds the wanted reports of one call, now that its result is known.
 func (s *Sender) add(want []Report, errno int) {
 	for _, one := range want {
 		one.Result = "success"
@@ -92,7 +85,7 @@ func (s *Sender) add(want []Report, errno int) {
 			one.Result, one.Error = "failure", unix.ErrnoName(syscall.Errno(errno))
 		}
 		if one.Error == "EPERM" && one.TargetName == "" {
-			one.Target = 0 // refused before it looked for the one that was meant
+			one.Target = 0 // the kernel refused before it looked for the target
 		}
 		s.Want = append(s.Want, one)
 	}
@@ -106,7 +99,7 @@ const (
 	pidfdProcessGroup = 4
 )
 
-// ScopeOf tells whom a call is addressed to (kill(2), pidfd_send_signal(2)).
+// ScopeOf returns what a call is addressed to: a thread, a process, a group or all (kill(2), pidfd_send_signal(2)).
 func ScopeOf(order orders.Order) string {
 	switch {
 	case order.Call == "pidfd_send_signal" && order.Flags == pidfdThread,

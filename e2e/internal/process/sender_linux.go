@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package process starts the processes that a test needs: those that send signals, those that
-// signals are sent to, and the control groups that they are in.
+// Package process starts the processes that a test needs: senders and targets of signals. It also
+// makes the control groups that they run in.
 package process
 
 import (
@@ -25,28 +25,28 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
 )
 
-// Sender is a process that sends signals as ordered (see e2e/programs/sender). It is
-// started after audit.Use where the kernel is to record what it sends.
+// Sender is a process that sends signals on a test's orders (see e2e/programs/sender). If the
+// kernel has to record what it sends, it must be started after audit.Use.
 type Sender struct {
 	T       *testing.T
 	Command *exec.Cmd
 	input   io.WriteCloser
 	output  *json.Decoder
 
-	// PID is the process in the initial pid namespace, Inside in its own.
+	// PID is its pid in the initial pid namespace, Inside that in its own.
 	PID, Inside int
-	// Victims are those in the initial pid namespace by what they are inside.
+	// Victims maps the pids of its victims in its own pid namespace to those in the initial one.
 	Victims map[int]int
 	// Name is its command name.
 	Name string
 	arch string
-	// Want are the reports that must come of what it did, in this order.
+	// Want are the reports that its calls must lead to, in this order.
 	Want []Report
-	// Took are the times of all calls, in nanoseconds.
+	// Took are the durations of all calls, in nanoseconds.
 	Took []int64
 }
 
-// NewSender starts a sender that is a process group of its own.
+// NewSender starts a sender in a process group of its own.
 func NewSender(t *testing.T, program string, options ...func(*exec.Cmd)) *Sender {
 	t.Helper()
 	audit.NoteSender(t)
@@ -69,7 +69,7 @@ func NewSender(t *testing.T, program string, options ...func(*exec.Cmd)) *Sender
 	require.NoError(t, s.Command.Start())
 	t.Cleanup(func() {
 		_ = s.input.Close()  // the process ends with its input
-		_ = s.Command.Wait() // unless it has killed itself
+		_ = s.Command.Wait() // fails if it has killed itself
 	})
 	s.PID = s.Command.Process.Pid
 	var hello orders.Truth
@@ -82,12 +82,12 @@ func NewSender(t *testing.T, program string, options ...func(*exec.Cmd)) *Sender
 // InPIDNamespace makes the sender the first process of a pid namespace.
 func InPIDNamespace(command *exec.Cmd) { command.SysProcAttr.Cloneflags |= unix.CLONE_NEWPID }
 
-// AsUser takes all rights from the sender.
+// AsUser makes the sender an unprivileged user.
 func AsUser(command *exec.Cmd) {
 	command.SysProcAttr.Credential = &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}
 }
 
-// Order returns all truths that come of an order but the last.
+// Order has the sender carry out an order, and returns all truths but the last, which only ends them.
 func (s *Sender) Order(order orders.Order) []orders.Truth {
 	s.T.Helper()
 	require.NoError(s.T, json.NewEncoder(s.input).Encode(order))
@@ -102,7 +102,7 @@ func (s *Sender) Order(order orders.Order) []orders.Truth {
 	}
 }
 
-// Start returns new victims, as the sender sees them.
+// Start has the sender start victims, and returns their pids in the sender's pid namespace.
 func (s *Sender) Start(count int, group bool) []int {
 	s.T.Helper()
 	inside := s.Order(orders.Order{Call: orders.Start, Count: count, Group: group})[0].Victims
@@ -114,7 +114,7 @@ func (s *Sender) Start(count int, group bool) []int {
 	return inside
 }
 
-// outside returns the processes in the sender's pid namespace.
+// outside maps the pids of all processes in the sender's pid namespace to those in the initial one.
 func (s *Sender) outside() map[int]int {
 	s.T.Helper()
 	processes, err := filepath.Glob("/proc/[0-9]*")
@@ -125,7 +125,7 @@ func (s *Sender) outside() map[int]int {
 	for _, process := range processes {
 		namespace, err := os.Readlink(filepath.Join(process, "ns/pid"))
 		if err != nil || namespace != own {
-			continue // another's, or gone
+			continue // in another namespace, or gone
 		}
 		status, err := os.ReadFile(filepath.Join(process, "status"))
 		if err != nil {
@@ -146,8 +146,8 @@ func (s *Sender) Rename(name string) {
 	s.Name = name
 }
 
-// Send carries out an order, for which the targets must be reported: none if
-// the call does not get so far.
+// Send carries out an order, and adds the reports that must follow: one for each target, or a
+// single one if the call does not get that far.
 func (s *Sender) Send(order orders.Order, targets ...int) {
 	s.T.Helper()
 	want := s.expect(order, targets)
@@ -179,18 +179,18 @@ func (s *Sender) Dies(order orders.Order) {
 	s.add(want, 0)
 }
 
-// Kill sends a signal to a target by kill(2).
+// Kill sends a signal to a target with kill(2).
 func (s *Sender) Kill(target *Target, signal syscall.Signal) {
 	s.T.Helper()
-	s.Strike(orders.Order{Call: "kill", PID: target.PID, Signal: int(signal)}, target)
+	s.Signal(orders.Order{Call: "kill", PID: target.PID, Signal: int(signal)}, target)
 }
 
-// Strike sends a signal to targets in any way, and notes when it was about to.
-func (s *Sender) Strike(order orders.Order, targets ...*Target) {
+// Signal carries out an order that must succeed, and notes when each target was first signaled.
+func (s *Sender) Signal(order orders.Order, targets ...*Target) {
 	s.T.Helper()
 	for _, target := range targets {
-		if target.Struck.IsZero() {
-			target.Struck = time.Now()
+		if target.SignaledAt.IsZero() {
+			target.SignaledAt = time.Now()
 		}
 	}
 	for _, truth := range s.Order(order) {

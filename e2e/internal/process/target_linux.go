@@ -21,26 +21,26 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Target is a process of which this one is the parent.
+// Target is a child process that signals are sent to.
 type Target struct {
 	t       *testing.T
 	Command *exec.Cmd
 	PID     int
-	// Input is what it reads.
+	// Input is the write end of its standard input.
 	Input *os.File
-	// Struck is when the first signal was about to be sent to it.
-	Struck time.Time
-	// Dead is closed once it has died, which was seen at Died. It stays a zombie if
-	// its parent waits no further.
-	Dead chan struct{}
-	Died time.Time
+	// SignaledAt is the time just before the first signal was sent to it.
+	SignaledAt time.Time
+	// Dead is closed once the target has died, and DiedAt is when that was seen. The target
+	// stays a zombie unless it is reaped.
+	Dead   chan struct{}
+	DiedAt time.Time
 }
 
-// StartTarget starts a program that says or shows by closing its output that it is
-// ready.
+// StartTarget starts a program, and waits until it writes to its standard output or closes it,
+// which means that it is ready.
 func StartTarget(t *testing.T, command *exec.Cmd, reap bool) *Target {
 	t.Helper()
-	command.Dir = t.TempDir() // which takes its core
+	command.Dir = t.TempDir() // where its core is written
 	harness.Attributes(command).Setpgid, harness.Attributes(command).Pdeathsig = true, syscall.SIGKILL
 	reader, writer, err := os.Pipe()
 	require.NoError(t, err)
@@ -54,22 +54,22 @@ func StartTarget(t *testing.T, command *exec.Cmd, reap bool) *Target {
 		defer close(target.Dead)
 		for errors.Is(unix.Waitid(unix.P_PID, target.PID, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
 		}
-		target.Died = time.Now()
+		target.DiedAt = time.Now()
 		if reap {
-			_ = command.Wait() // the state tells
+			_ = command.Wait() // the process state has the result
 		}
 	}()
 	t.Cleanup(func() {
-		_ = command.Process.Kill() // unless it has died
+		_ = command.Process.Kill() // fails if it has died
 		<-target.Dead
-		_ = command.Wait() // a second time, perhaps
+		_ = command.Wait() // fails if it was reaped
 		_ = writer.Close()
 	})
-	_, _ = bufio.NewReader(output).ReadByte() // the end of the output is as good
+	_, _ = bufio.NewReader(output).ReadByte() // an error means that the output was closed
 	return target
 }
 
-// StartScript starts a shell script, which bears a name.
+// StartScript starts a shell script with a command name.
 func StartScript(t *testing.T, name, script string, reap bool, options ...func(*exec.Cmd)) *Target {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
@@ -78,7 +78,11 @@ func StartScript(t *testing.T, name, script string, reap bool, options ...func(*
 	for _, option := range options {
 		option(command)
 	}
-	return StartTarget(t, command, reap)
+	target := StartTarget(t, command, reap)
+	if strings.Contains(script, "trap") { // a shell does not notice a signal that comes right before it begins to read
+		target.AwaitState("S")
+	}
+	return target
 }
 
 // AwaitState waits until the first thread of a process is in a state (proc(5)).
@@ -90,13 +94,13 @@ func (target *Target) AwaitState(state string) {
 	}, "process %d is in state %s", target.PID, state)
 }
 
-// AwaitReaped waits until the pid of a target is free.
+// AwaitReaped waits until the target is reaped and its pid is free.
 func (target *Target) AwaitReaped() {
 	target.t.Helper()
 	harness.Eventually(target.t, func() bool { return syscall.Kill(target.PID, 0) != nil }, "process %d is gone", target.PID)
 }
 
-// SecondThread returns a thread of a process that is not its first.
+// SecondThread returns a thread of a process other than its first.
 func SecondThread(t *testing.T, pid int) int {
 	t.Helper()
 	thread := 0

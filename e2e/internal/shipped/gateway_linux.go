@@ -16,15 +16,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Where it counts how often something comes: nothing is sent again only because this
-// machine is busy.
+// Overlays for tests that count duplicates: with these timeouts nothing is sent again only because
+// this machine is busy.
 const (
 	PatientAgent   = `exporters: {otlp_grpc: {timeout: 60s}}`
 	PatientGateway = `exporters: {otlp_http/logs: {timeout: 60s}}`
 	PatientElastic = `exporters: {elasticsearch: {timeout: 60s}}`
 )
 
-// Gateway is one of configs/ with agents that send to it.
+// Gateway is a gateway with a configuration in configs/.
 type Gateway struct {
 	*collector.Collector
 
@@ -32,7 +32,7 @@ type Gateway struct {
 	Agent map[string]string
 }
 
-// StartGateway runs a file of configs/ with certificates that were made for it.
+// StartGateway runs a gateway with a file in configs/ and new certificates.
 func StartGateway(t *testing.T, path string, environment map[string]string, options ...func(*exec.Cmd)) *Gateway {
 	t.Helper()
 	port := harness.FreePort(t)
@@ -44,7 +44,7 @@ func StartGateway(t *testing.T, path string, environment map[string]string, opti
 	return &Gateway{Start(t, path, all, options...), agent}
 }
 
-// NoTraces is the address of a backend that takes traces and forgets them.
+// NoTraces returns the address of a backend that accepts traces and discards them.
 func NoTraces(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))

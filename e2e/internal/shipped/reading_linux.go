@@ -12,7 +12,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 )
 
-// QuickOTLP makes what takes long short; everything else is as shipped.
+// QuickOTLP shortens timeouts and intervals; everything else is as shipped.
 const QuickOTLP = `exporters: {otlp_http: {timeout: 1s, sending_queue: {batch: {flush_timeout: 100ms}}, ` +
 	`retry_on_failure: {initial_interval: 100ms, max_interval: 300ms}}}`
 
@@ -23,21 +23,21 @@ type Reader struct {
 	log *auditlog.Log
 }
 
-// StartReading runs an agent of configs/ that reads a log instead of asking the kernel.
+// StartReading runs an agent with a file in configs/ that reads a new log instead of the kernel.
 func StartReading(t *testing.T, path string, environment map[string]string, options ...func(*exec.Cmd)) *Reader {
 	t.Helper()
 	log := auditlog.New(t)
 	source := Overlay(t, `
 receivers: {audit_kill: {file: {path: %q, start_at: beginning}, retry_on_failure: {initial_interval: 50ms, max_interval: 200ms}}}
-service: {telemetry: {logs: {sampling: {enabled: false}}}} # tests wait for what is said again and again
+service: {telemetry: {logs: {sampling: {enabled: false}}}} # tests wait for messages that are repeated
 `, log.Path)
 	return &Reader{Start(t, path, environment, append(options, source)...), log}
 }
 
-// Restart runs it once more after it has ended.
+// Restart starts it again after it has ended.
 func (c *Reader) Restart() { c.Collector = c.Collector.Restart() }
 
-// Add appends so many events and returns their serials.
+// Add appends events to the log, and returns their serials.
 func (c *Reader) Add(t *testing.T, events int) []int {
 	t.Helper()
 	kill := auditlog.SingleKill(t)
@@ -51,7 +51,7 @@ func (c *Reader) Add(t *testing.T, events int) []int {
 	return serials
 }
 
-// FromLog makes an agent read a log from its beginning, as the host of a name.
+// FromLog returns an option that makes an agent read a log from its beginning, with a host name of its own.
 func FromLog(t *testing.T, log *auditlog.Log, host string) func(*exec.Cmd) {
 	t.Helper()
 	return Overlay(t, `

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package shipped runs the collector with the configurations of configs/, several of them side by
-// side on one machine.
+// Package shipped runs collectors with the configurations in configs/, several of them side by side
+// on one machine.
 package shipped
 
 import (
@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -21,9 +20,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Start runs the collector with a file of configs/ until the test ends. What
-// environment does not say is chosen so that several run side by side; arguments adds
-// files that change something (see Overlay).
+// Start runs the collector with a file in configs/ until the test ends. Ports and folders that
+// environment does not set are chosen so that several collectors can run side by side. Options may
+// add files that change the configuration (see Overlay).
 func Start(t *testing.T, path string, environment map[string]string, options ...func(*exec.Cmd)) *collector.Collector {
 	t.Helper()
 	port := harness.FreePort(t)
@@ -41,13 +40,13 @@ func Start(t *testing.T, path string, environment map[string]string, options ...
 		for name, value := range all {
 			command.Env = append(command.Env, name+"="+value)
 		}
-		harness.Attributes(command).Pdeathsig = syscall.SIGTERM // if the test is interrupted
+		harness.EndWithTest(command)
 	}}, options...)...)
 	c.Ready()
 	return c
 }
 
-// Overlay is a configuration that changes some keys of another.
+// Overlay returns an option that adds a configuration file, which changes some keys of the others.
 func Overlay(t *testing.T, format string, values ...any) func(*exec.Cmd) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "overlay.yaml")

@@ -13,7 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Stock runs, in place of ours, what `make test` builds to stand in for the stock otelcol-contrib.
+// Stock returns an option that runs, instead of our collector, the stand-in for the stock
+// otelcol-contrib that `make test` builds.
 func Stock(t *testing.T) func(*exec.Cmd) {
 	t.Helper()
 	path, err := filepath.Abs(harness.Path("_build/fleet/otelcol-fleet"))

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command kubernetes reads manifests as strictly as an API server can, and prints their
-// objects, one line of JSON each. It is a module of its own, as the types of Kubernetes
-// bring many others.
+// objects, one line of JSON each. It is a module of its own because the types of Kubernetes
+// have many dependencies.
 package main
 
 import (
@@ -23,7 +23,7 @@ import (
 	strict "sigs.k8s.io/yaml"
 )
 
-// kinds make the objects that our manifests may have.
+// kinds has a constructor for each kind of object that our manifests may contain.
 var kinds = map[string]func() runtime.Object{
 	"v1 ConfigMap":      func() runtime.Object { return new(core.ConfigMap) },
 	"v1 Namespace":      func() runtime.Object { return new(core.Namespace) },
@@ -72,7 +72,7 @@ func read(path string, to io.Writer) error {
 	}
 }
 
-// decode refuses keys that are unknown or there twice, and values of another type.
+// decode refuses unknown and duplicate keys, and values of a wrong type.
 func decode(document []byte) (runtime.Object, error) {
 	var kind runtime.TypeMeta
 	if err := strict.Unmarshal(document, &kind); err != nil {
@@ -81,7 +81,7 @@ func decode(document []byte) (runtime.Object, error) {
 	name := kind.APIVersion + " " + kind.Kind
 	newObject, known := kinds[name]
 	if !known {
-		return nil, fmt.Errorf("%q is none of the kinds that this program knows", name)
+		return nil, fmt.Errorf("unknown kind %q: add it to kinds if our manifests need it", name)
 	}
 	object := newObject()
 	return object, strict.UnmarshalStrict(document, object)

@@ -1,4 +1,4 @@
-// Loki, which the end-to-end tests send to and ask if LOKI_BIN names it. Its go.mod asks for the replacements below.
+// Loki, which the end-to-end tests run and query if LOKI_BIN has its path. Its own go.mod has the replacements below.
 module github.com/auditkill/auditkillreceiver/e2e/programs/loki
 
 go 1.25.0

@@ -3,9 +3,9 @@
 
 //go:build linux
 
-// Command sender sends signals in every way that the kernel knows, as the tests
-// order, and says what came of each call. It is a program of its own so that it
-// can be built for 32 bits as well.
+// Command sender sends signals with every system call that the kernel has for that,
+// on orders of the tests, and reports the result of each call. It is a program of its
+// own so that it can also be built for 32 bits.
 package main
 
 import (
@@ -25,8 +25,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
 )
 
-// The command name and the parent that a victim lives no longer than are those
-// of a thread; init runs on the first.
+// init keeps main on the first thread. The command name belongs to a thread, and a
+// victim dies with the thread that started it (PR_SET_PDEATHSIG).
 func init() { runtime.LockOSThread() }
 
 func main() {
@@ -42,7 +42,7 @@ func main() {
 	}
 	output := bufio.NewWriter(os.Stdout)
 	s := sender{output: json.NewEncoder(output)}
-	s.say(orders.Truth{Done: true})
+	s.report(orders.Truth{Done: true})
 	for input := json.NewDecoder(bufio.NewReader(os.Stdin)); ; {
 		check(output.Flush())
 		var order orders.Order
@@ -50,12 +50,12 @@ func main() {
 			return // no more orders
 		}
 		s.obey(order)
-		s.say(orders.Truth{Done: true})
+		s.report(orders.Truth{Done: true})
 	}
 }
 
-// ignoreSignals ignores what can be ignored, except for the signal without
-// which a dead victim would vanish.
+// ignoreSignals ignores every signal that can be ignored except SIGCHLD: if that is
+// ignored, the kernel reaps dead victims at once.
 func ignoreSignals() {
 	for number := syscall.Signal(1); number <= 64; number++ {
 		if number != syscall.SIGCHLD {
@@ -64,7 +64,7 @@ func ignoreSignals() {
 	}
 }
 
-// beVictim tells by closing its output that it is ready, and waits for its end.
+// beVictim closes its output to show that it is ready, and waits until it is killed.
 func beVictim() {
 	check(os.Stdout.Close())
 	for {
@@ -72,19 +72,20 @@ func beVictim() {
 	}
 }
 
-// beHeadless is a victim whose first thread, on which it is called, ends before it.
+// beHeadless is a victim whose first thread ends before the process does. It must be called on
+// that thread.
 func beHeadless() {
 	go beVictim()
 	_, _, _ = unix.Syscall(unix.SYS_EXIT, 0, 0, 0)
 }
 
-// beReborn is a victim of which a thread, not the first, makes another program as soon
-// as it is told to end.
+// beReborn is a victim that becomes another program on SIGTERM. A thread other than the first
+// calls execve.
 func beReborn() {
-	told := make(chan os.Signal, 1)
-	signal.Notify(told, syscall.SIGTERM)
+	terminated := make(chan os.Signal, 1)
+	signal.Notify(terminated, syscall.SIGTERM)
 	go func() {
-		<-told // on another thread, as the first one is the caller's
+		<-terminated // on another thread, because main is locked to the first
 		path, err := exec.LookPath("sleep")
 		check(err)
 		check(syscall.Exec(path, []string{"sleep", "1000"}, nil)) //nolint:gosec // a test's own
@@ -93,7 +94,7 @@ func beReborn() {
 
 type sender struct{ output *json.Encoder }
 
-func (s *sender) say(truth orders.Truth) {
+func (s *sender) report(truth orders.Truth) {
 	truth.PID = os.Getpid()
 	check(s.output.Encode(truth))
 }
@@ -101,13 +102,13 @@ func (s *sender) say(truth orders.Truth) {
 func (s *sender) obey(order orders.Order) {
 	switch order.Call {
 	case orders.Start:
-		s.say(orders.Truth{Victims: start(order.Count, order.Group)})
+		s.report(orders.Truth{Victims: start(order.Count, order.Group)})
 	case orders.Rename:
 		rename(order.Name)
 	case orders.LogIn:
 		check(os.WriteFile("/proc/self/loginuid", strconv.AppendInt(nil, int64(order.User), 10), 0))
 	case orders.Brief:
-		s.say(orders.Truth{Victims: []int{brief(order)}})
+		s.report(orders.Truth{Victims: []int{brief(order)}})
 	case orders.Fault, orders.Abort:
 		crash(order.Call)
 	default:
@@ -121,23 +122,23 @@ func (s *sender) obey(order orders.Order) {
 
 func rename(thread string) { check(os.WriteFile("/proc/thread-self/comm", []byte(thread), 0)) }
 
-// sendFrom sends from another thread, which ends with that.
+// sendFrom sends from a new thread, which then ends.
 func (s *sender) sendFrom(order orders.Order) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		runtime.LockOSThread() // and never unlocked: the thread is of no other use
+		runtime.LockOSThread() // and never unlocked, so that the thread ends with the goroutine
 		rename(order.From)
 		s.send(order)
 	}()
 	<-done
 }
 
-// brief returns a process that lived for a millisecond. Nobody waits for its end,
-// as with the victims.
+// brief starts a process, kills it after a millisecond, and returns its pid. Like a
+// victim, it is not reaped.
 func brief(order orders.Order) int {
 	command := exec.Command(order.Path) //nolint:gosec // a test's own
-	input, err := command.StdinPipe()   // which keeps programs such as cat waiting
+	input, err := command.StdinPipe()   // keeps programs such as cat waiting
 	check(err)
 	defer input.Close()
 	check(command.Start())
@@ -160,11 +161,11 @@ func crash(how string) {
 	forbidden[0] = 1
 }
 
-// action is a struct sigaction (include/linux/signal_types.h), of which SIG_DFL is 0.
+// action is a struct sigaction (include/linux/signal_types.h). All zero, it means SIG_DFL.
 var action [4 * 8]byte
 
-// byDefault makes a signal do what it does to a program that knows nothing of it.
-// Package signal only knows how to go back to what the runtime does.
+// byDefault restores the default action of a signal in the kernel. Package signal can only go
+// back to the handler of the Go runtime.
 func byDefault(number syscall.Signal) {
 	address := uintptr(unsafe.Pointer(&action)) //nolint:gosec // a global variable stays where it is
 	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(number), address, 0, 8, 0, 0)
@@ -173,8 +174,8 @@ func byDefault(number syscall.Signal) {
 	}
 }
 
-// start returns the victims once they are ready. Nobody waits for their end, so
-// that a dead one stays a process that a signal can be sent to.
+// start starts victims, and returns their pids once all are ready. They are not reaped, so that
+// signals can still be sent to dead ones.
 func start(count int, group bool) []int {
 	ready, stdout, err := os.Pipe()
 	check(err)
@@ -192,7 +193,7 @@ func start(count int, group bool) []int {
 		pids = append(pids, victim.Process.Pid)
 	}
 	check(stdout.Close())
-	_, _ = ready.Read(make([]byte, 1)) // ends when the last victim has closed its output
+	_, _ = ready.Read(make([]byte, 1)) // returns when the last victim has closed its output
 	check(ready.Close())
 	return pids
 }
@@ -206,13 +207,13 @@ func (s *sender) send(order orders.Order) {
 		}
 		before := time.Now()
 		if errno := call(); !order.Quiet || errno != 0 {
-			s.say(orders.Truth{Errno: int(errno), Nanoseconds: time.Since(before).Nanoseconds()})
+			s.report(orders.Truth{Errno: int(errno), Nanoseconds: time.Since(before).Nanoseconds()})
 		}
 	}
 }
 
-// info is the beginning of siginfo_t (asm-generic/siginfo.h), of which the
-// kernel reads all.
+// info has the beginning of a siginfo_t (asm-generic/siginfo.h), and its size: the
+// kernel reads all of it.
 var info siginfo
 
 type siginfo struct {
@@ -227,7 +228,7 @@ func prepare(order orders.Order) func() syscall.Errno {
 	pid, number := uintptr(order.PID), uintptr(order.Signal)
 	info = siginfo{signal: int32(order.Signal), code: userQueue}
 	if order.Forged {
-		info.code = 0 // SI_USER, which only the kernel may say
+		info.code = 0 // SI_USER, which only the kernel may use
 	}
 	address := uintptr(unsafe.Pointer(&info)) //nolint:gosec // a global variable stays where it is
 	switch order.Call {
@@ -248,7 +249,7 @@ func prepare(order orders.Order) func() syscall.Errno {
 	case "pidfd_send_signal":
 		fd, err := unix.PidfdOpen(order.PID, 0)
 		if err != nil {
-			fd = -1 // the call will say so
+			fd = -1 // the call will report it
 		}
 		return func() syscall.Errno {
 			return raw(unix.SYS_PIDFD_SEND_SIGNAL, uintptr(fd), number, 0, uintptr(order.Flags))

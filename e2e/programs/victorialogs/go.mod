@@ -1,4 +1,4 @@
-// VictoriaLogs, which the end-to-end tests send to and ask. A module of its own, so that its dependencies stay out of theirs.
+// VictoriaLogs, which the end-to-end tests run and query. It is a module of its own so that its dependencies stay out of theirs.
 module github.com/auditkill/auditkillreceiver/e2e/programs/victorialogs
 
 go 1.25.0

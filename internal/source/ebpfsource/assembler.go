@@ -13,46 +13,44 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// quiet is how long a call to a group may pause before it is taken for ended, where
-// its end is not seen.
+// quiet is the pause after which a call to a group is taken to have ended, where its end
+// cannot be seen.
 const quiet = 100 * time.Millisecond
 
 // assemblerConfig says how records become events.
 type assemblerConfig struct {
-	// timeout is how long the end of a call is waited for, maxPending how many calls may
-	// be waited for.
+	// timeout is how long to wait for the end of a call, maxPending how many calls may wait.
 	timeout    time.Duration
 	maxPending int
-	// followFor is how long the end of a process that was struck is of interest; 0 if
-	// none is.
+	// followFor is how long the end of a process that was signaled is of interest; 0 if it is not.
 	followFor time.Duration
-	// seesEnds is true if the end of a call is told.
+	// seesEnds is true if the ends of calls are reported.
 	seesEnds bool
-	// partial is true if the kernel leaves out processes that nobody asked for, so that
-	// a call without a target is none of interest.
+	// partial is true if the kernel filters by target, so that a call without a target is
+	// of no interest.
 	partial bool
 }
 
-// assembler makes events of records. A signal to one process is an event of its own;
-// the signals to a group are one event, and wait for the end of the call. So are those
-// of a loop in the kernel, which end with a pause.
+// assembler makes events from records. A signal to one process is an event of its own. The
+// signals to a group are one event, which waits for the end of the call. So are the signals
+// of a loop in the kernel, which ends with a pause.
 type assembler struct {
 	config assemblerConfig
 	events *events
 	emit   func(source.Observation)
 
-	// groups are the calls that go on, by the thread that makes them.
+	// groups holds the calls in progress, by the thread that makes them.
 	groups map[uint32]*group
-	// loops are the kernel's own kills that go on or may turn out to be the OOM
-	// killer's, oldest first; current are the latest of them.
+	// loops holds the kernel's own kills that are in progress or may turn out to be the OOM
+	// killer's, oldest first; current holds the latest of them.
 	loops   []*loop
 	current map[loopID]*loop
 	victims []victim
 
 	exits exits
 
-	// lostSoFar returns for how many signals the ring has had no room; lostBefore is
-	// how many that were when it was last empty, so that no record in it is from before.
+	// lostSoFar returns how many signals have found no room in the ring; lostBefore is what
+	// that was when the ring was last empty, so that every record in the ring is newer.
 	lostSoFar  func() uint64
 	lostBefore uint64
 
@@ -62,13 +60,13 @@ type assembler struct {
 // counts is what has happened since the start.
 type counts struct{ records, malformed, incomplete, evicted int64 }
 
-// group is a call that strikes any number of processes.
+// group is a call that signals any number of processes.
 type group struct {
 	event *kill.Event
 	call  kernelCall
 	// last is the time of its last record, since boot.
 	last time.Duration
-	// lostBefore is what the assembler's was when it began.
+	// lostBefore is the assembler's lostBefore at the time when the call began.
 	lostBefore uint64
 }
 
@@ -82,7 +80,7 @@ func newAssembler(config assemblerConfig, events *events, emit func(source.Obser
 // event emits an event.
 func (a *assembler) event(e *kill.Event) { a.emit(source.Observation{Event: e}) }
 
-// add takes one record.
+// add handles one record.
 func (a *assembler) add(raw []byte) {
 	a.counts.records++
 	if len(raw) == 0 || !a.take(raw[0], raw) {
@@ -110,7 +108,7 @@ func (a *assembler) take(kind byte, raw []byte) bool {
 	return true
 }
 
-// life tells the process table what has become of a process.
+// life updates the process table with what has happened to a process.
 func (a *assembler) life(kind byte, raw []byte) bool {
 	table := a.events.processes
 	switch kind {
@@ -147,7 +145,7 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 
 func (a *assembler) signal(r *kernelSignalRecord) {
 	if r.Kind != kindCall && kill.Signal(r.Signal).Fatal() {
-		a.exits.strike(key(&r.Target.Identity), time.Duration(r.Time))
+		a.exits.watch(key(&r.Target.Identity), time.Duration(r.Time))
 	}
 	switch {
 	case r.Kind == kindDeath:
@@ -157,22 +155,22 @@ func (a *assembler) signal(r *kernelSignalRecord) {
 	case byCall(r) && forMany(&r.Call):
 		a.join(r)
 	case ofLoop(r):
-		a.slay(r)
+		a.addKill(r)
 	default:
 		a.event(a.events.signal(r))
 	}
 }
 
-// forMany reports whether a call may strike more than one process.
+// forMany reports whether a call may signal more than one process.
 func forMany(c *kernelCall) bool {
 	return c.Number == callKill && c.Pid <= 0 || c.Number == callPidfd && c.Flags == pidfdGroup
 }
 
-// join adds a target to the call that strikes it.
+// join adds a target to the call that signals it.
 func (a *assembler) join(r *kernelSignalRecord) {
 	g := a.groups[r.Sender.Thread]
 	if g != nil && (g.call != r.Call || g.event.Targets[0].PID == int(r.Target.Identity.Pid)) {
-		// The next call: none strikes anybody twice.
+		// This is the next call: no call signals a process twice.
 		a.close(r.Sender.Thread, !a.config.seesEnds)
 		g = nil
 	}
@@ -189,7 +187,7 @@ func (a *assembler) join(r *kernelSignalRecord) {
 	a.addAnother(g.event, r)
 }
 
-// addAnother adds a target to an event that has some.
+// addAnother adds a target to an event that already has one.
 func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 	a.events.addTarget(e, &r.Target)
 	a.exits.await(&e.Targets[len(e.Targets)-1])
@@ -197,7 +195,7 @@ func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 	switch delivery := deliveryOf(r.Result); e.Delivery {
 	case delivery:
 		return
-	case kill.DeliveryUnknown: // not the same at all
+	case kill.DeliveryUnknown: // it already differs between the targets
 	default:
 		for i := range last {
 			e.Targets[i].Delivery = e.Delivery
@@ -207,9 +205,9 @@ func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 	e.Targets[last].Delivery = deliveryOf(r.Result)
 }
 
-// exit emits the end of a process that was struck. Where the pipeline is slower than
-// what happens, the queue drops it as it does any event, and counts it: whoever follows
-// the process finds out later by looking.
+// exit emits the end of a process that was signaled. If the pipeline is too slow, the queue
+// drops and counts it as it does any event; a later check for processes that are gone finds
+// it.
 func (a *assembler) exit(r *kernelExitRecord) {
 	k := key(&r.Identity)
 	if !a.exits.forget(k) {
@@ -220,7 +218,7 @@ func (a *assembler) exit(r *kernelExitRecord) {
 	}
 }
 
-// emitAwaited emits an event that others may have waited for: the ends of its targets.
+// emitAwaited emits an event that the ends of its targets may have waited for, and those ends.
 func (a *assembler) emitAwaited(e *kill.Event) {
 	a.event(e)
 	for _, end := range a.exits.emitted(e.Targets) {
@@ -228,7 +226,7 @@ func (a *assembler) emitAwaited(e *kill.Event) {
 	}
 }
 
-// ended takes the end of a call.
+// ended handles the end of a call.
 func (a *assembler) ended(r *kernelSignalRecord) {
 	thread := r.Sender.Thread
 	g := a.groups[thread]
@@ -238,7 +236,7 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 	case r.Result < 0 || r.Call.Signal == 0:
 		a.event(a.events.call(r))
 	case !a.config.partial:
-		// It has struck somebody, and the ring had no room to tell whom.
+		// It has signaled at least one process, but the ring had no room for the record that says which.
 		e := a.events.call(r)
 		e.TargetCount = -1
 		a.incomplete(e)
@@ -258,14 +256,14 @@ func (a *assembler) close(thread uint32, complete bool) {
 	a.emitAwaited(e)
 }
 
-// count sees to the targets of an event that may have many.
+// count sorts and counts the targets of an event that may have many.
 func (a *assembler) count(e *kill.Event) {
-	// The order in which the kernel strikes them means nothing; sorted, an event is the
-	// same as the audit source's.
+	// The order in which the kernel signals them means nothing. Sorted, the event is the
+	// same as that of the audit source.
 	slices.SortFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.TargetCount = len(e.Targets)
 	if a.config.partial {
-		e.TargetCount = -1 // the kernel has told of some only
+		e.TargetCount = -1 // the kernel has reported only some of them
 	}
 }
 
@@ -289,8 +287,8 @@ func (a *assembler) evict() {
 	a.close(oldest, false)
 }
 
-// dropped says that there was no room for events: each call that goes on may have
-// struck somebody else.
+// dropped notes that records were dropped: each call in progress may have signaled another
+// process.
 func (a *assembler) dropped() {
 	for _, g := range a.groups {
 		a.incomplete(g.event)
@@ -300,9 +298,9 @@ func (a *assembler) dropped() {
 	}
 }
 
-// expire emits what has waited for long enough, now being the time since boot up to
-// which everything has been read. It returns how long to wait until it is due again,
-// or 0 if nothing waits.
+// expire emits what has waited long enough. now is the time since boot up to which
+// everything has been read. It returns how long to wait until the next call, or 0 if
+// nothing waits.
 func (a *assembler) expire(now time.Duration) time.Duration {
 	patience := a.config.timeout
 	if !a.config.seesEnds {
@@ -325,7 +323,7 @@ func (a *assembler) expire(now time.Duration) time.Duration {
 	return next
 }
 
-// flush emits all that waits.
+// flush emits everything that waits.
 func (a *assembler) flush() {
 	for _, l := range a.loops {
 		a.endLoop(l)

@@ -36,7 +36,7 @@ func newBench(change func(*assemblerConfig)) *bench {
 	return b
 }
 
-// take returns what has come since the last time, each in short.
+// take returns what was emitted since the last call, each in short form.
 func (b *bench) take() []string {
 	var all []string
 	for _, o := range b.events {
@@ -50,7 +50,7 @@ func (b *bench) take() []string {
 	return all
 }
 
-// short says of an event who signaled whom, and what is special about it.
+// short says who signaled whom in an event, and what is special about it.
 func short(e *kill.Event) string {
 	s := fmt.Sprintf("%d>%v", e.Sender.ThreadID, tell(e).Targets)
 	if e.TargetCount != len(e.Targets) {
@@ -68,7 +68,7 @@ func short(e *kill.Event) string {
 	return s
 }
 
-// toGroup is kill(pid, SIGTERM), pid not being that of a process.
+// toGroup is kill(pid, SIGTERM) with a pid that is not that of a process.
 func toGroup(pid int32) kernelCall {
 	return kernelCall{Number: callKill, Pid: pid, Signal: int32(kill.SIGTERM)}
 }
@@ -92,8 +92,8 @@ func TestGroups(t *testing.T) {
 	a, all := toGroup(-20), toGroup(-1)
 	tests := map[string]struct {
 		records [][]byte
-		// seen is what comes of them at once if ends are told, unseen if they are not;
-		// later what waits then for longer than any patience.
+		// seen is what they become at once if ends are reported, unseen if they are not; later is
+		// what is still waiting then, for longer than any timeout.
 		seen, unseen, later []string
 		pending             int
 	}{
@@ -173,7 +173,7 @@ func TestGroups(t *testing.T) {
 	}
 }
 
-// What the kernel does not tell because nobody asked for it is no loss.
+// Targets that the kernel leaves out because of the filter are not lost.
 func TestGroupOfOthers(t *testing.T) {
 	t.Parallel()
 	b := newBench(func(c *assemblerConfig) { c.partial = true })
@@ -211,7 +211,7 @@ func TestDeliveriesOfAGroup(t *testing.T) {
 	}
 }
 
-// Patience begins anew with each process that is struck.
+// The timeout starts again with each target.
 func TestPatience(t *testing.T) {
 	t.Parallel()
 	at := func(when time.Duration, target uint32) []byte {
@@ -272,8 +272,8 @@ func TestDropped(t *testing.T) {
 	assert.EqualValues(t, 2, b.counts.incomplete, "each counted once")
 }
 
-// A signal that the ring had no room for was lost after what was in it then, and
-// before what came once it was empty again.
+// A signal that the ring had no room for was lost after what was in it then, and before what came
+// once it was empty again.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
@@ -290,7 +290,7 @@ func TestLost(t *testing.T) {
 	assert.Equal(t, []string{"11>[20] incomplete", "12>[20]", "10>[20] incomplete"}, b.take())
 }
 
-// The process table is told in the order in which it happened.
+// The process table receives reports in the order in which things happened.
 func TestLife(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)

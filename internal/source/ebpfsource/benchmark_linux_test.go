@@ -13,7 +13,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// BenchmarkSignal is the cost from a record to an event, both processes being known.
+// BenchmarkSignal is the cost from a record to an event, with both processes known.
 func BenchmarkSignal(b *testing.B) {
 	table := process.NewTable(process.Config{})
 	for _, pid := range []uint32{10, 20} {
@@ -33,8 +33,7 @@ func BenchmarkSignal(b *testing.B) {
 	}
 }
 
-// BenchmarkLife is the cost of a process that is started and ends, and that nobody has
-// signaled.
+// BenchmarkLife is the cost of a process that starts and ends without having been signaled.
 func BenchmarkLife(b *testing.B) {
 	table := process.NewTable(process.Config{})
 	config := assemblerConfig{timeout: time.Second, maxPending: 100, seesEnds: true, followFor: 5 * time.Minute}
@@ -58,7 +57,7 @@ func BenchmarkLife(b *testing.B) {
 	}
 }
 
-// BenchmarkDeath is the cost of a signal and the end of the process, which is told.
+// BenchmarkDeath is the cost of a signal and the end of the process, which is reported.
 func BenchmarkDeath(b *testing.B) {
 	table := process.NewTable(process.Config{})
 	count := 0

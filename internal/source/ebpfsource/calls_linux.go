@@ -17,27 +17,28 @@ import (
 	"github.com/cilium/ebpf/link"
 )
 
-// callEnds is how the end of the system calls is seen that send signals. It tells of
-// those that failed, and that a call to a group has struck all that it strikes.
+// callEnds is how the ends of the system calls that send signals are seen. They show which
+// calls failed, and that a call to a group has signaled all its targets.
 type callEnds string
 
 const (
-	// endsOfFunctions traces the kernel's functions behind the calls. It costs nothing
-	// but these calls, and needs BPF trampolines: x86, and arm64 since Linux 6.4.
+	// endsOfFunctions traces the kernel's functions behind the calls. It costs only these
+	// calls anything, and requires BPF trampolines: x86, and arm64 since Linux 6.4.
 	endsOfFunctions callEnds = "functions"
 	// endsOfSixCalls uses the tracepoints of these calls. Every system call of the host
-	// then takes the kernel's slow path, which looks whether it is one of them. Calls of
+	// then takes the kernel's slow path, which checks whether it is one of them. Calls of
 	// 32-bit programs are not seen (kernel/trace/trace_syscalls.c, trace_get_syscall_nr).
 	endsOfSixCalls callEnds = "tracepoints"
 	// endsOfAllCalls runs a short program at the end of every call.
 	endsOfAllCalls callEnds = "all calls"
-	// endsUnseen is how it is if failed calls and signal 0 are of no interest, and functions cannot be
-	// traced: to know when a group is complete is not worth what the others cost.
+	// endsUnseen sees no ends. It is chosen if failed calls and signal 0 are of no interest
+	// and functions cannot be traced: knowing when a group is complete is not worth the
+	// cost of the other ways.
 	endsUnseen callEnds = "none"
 )
 
-// callFunctions are the functions behind the calls, of which those with ? need not be
-// there (32-bit programs; arch/*/include/asm/syscall_wrapper.h).
+// callFunctions are the functions behind the calls. Those with a ? may be missing (32-bit
+// programs; arch/*/include/asm/syscall_wrapper.h).
 var callFunctions = map[string][]string{
 	"amd64": {
 		"__x64_sys_kill", "__x64_sys_tkill", "__x64_sys_tgkill", "__x64_sys_rt_sigqueueinfo",
@@ -53,8 +54,8 @@ var callFunctions = map[string][]string{
 	},
 }
 
-// chooseCallEnds returns the cheapest way that the kernel permits. If nothing depends
-// on it but to know when a group is complete, it may be none.
+// chooseCallEnds returns the cheapest way that the kernel permits. Unless the ends matter
+// for more than completing groups, that may be none.
 func chooseCallEnds(matter bool) callEnds {
 	ways := []callEnds{endsOfFunctions}
 	if matter {
@@ -68,8 +69,8 @@ func chooseCallEnds(matter bool) callEnds {
 	return endsUnseen
 }
 
-// check attaches a program that does nothing, and takes it away again: that a kernel
-// has a function or tracepoint does not say that it may be used.
+// check attaches a program that does nothing, and detaches it again: a function or
+// tracepoint may exist in the kernel and still not be usable.
 func (c callEnds) check() error {
 	spec := &ebpf.ProgramSpec{License: "GPL", Instructions: nothing()}
 	switch c {
@@ -98,19 +99,19 @@ func (c callEnds) check() error {
 
 // attachOne attaches a program to the end of one call.
 func (c callEnds) attachOne(program *ebpf.Program, call string) (link.Link, error) {
-	if c == endsOfSixCalls { // takes CONFIG_FTRACE_SYSCALLS and a mounted tracefs
+	if c == endsOfSixCalls { // requires CONFIG_FTRACE_SYSCALLS and a mounted tracefs
 		return link.Tracepoint("syscalls", "sys_exit_"+call, program, nil)
 	}
 	return link.AttachTracing(link.TracingOptions{Program: program})
 }
 
-// specify keeps of the programs that see the end of a call those that this way
-// takes, one for each function.
+// specify keeps only those of the programs for the ends of calls that this way needs, one
+// for each function.
 func (c callEnds) specify(spec *ebpf.CollectionSpec) error {
 	function := spec.Programs[kernelProgFunctionEnded]
 	keep := map[callEnds]string{endsOfSixCalls: kernelProgCallEnded, endsOfAllCalls: kernelProgAnyCallEnded}[c]
 	for _, name := range []string{kernelProgFunctionEnded, kernelProgCallEnded, kernelProgAnyCallEnded} {
-		// The tracepoints may be gone when it comes to attaching: tracefs is unmounted.
+		// The tracepoints may be gone by the time of attaching, if tracefs is unmounted.
 		spare := c == endsOfSixCalls && name == kernelProgAnyCallEnded
 		if name != keep && !spare {
 			delete(spec.Programs, name)
@@ -130,7 +131,7 @@ func (c callEnds) specify(spec *ebpf.CollectionSpec) error {
 	return nil
 }
 
-// existing returns the functions that the kernel has.
+// existing returns those of the functions that the kernel has.
 func existing(functions []string) ([]string, error) {
 	if len(functions) == 0 {
 		return nil, fmt.Errorf("the names of system calls on %s are not known: %w", runtime.GOARCH, errors.ErrUnsupported)

@@ -18,11 +18,13 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 )
 
 // cgroupFolder is a control group of a test.
 type cgroupFolder struct {
-	// folder is where it is mounted, path what the kernel calls it.
+	// folder is where it is mounted, path its name in the kernel.
 	folder, path string
 }
 
@@ -32,7 +34,7 @@ func newCgroup(t *testing.T, name string) cgroupFolder {
 	needRoot(t)
 	mount := mountOf("cgroup2", "")
 	if mount == "" {
-		skip(t, "cgroup v2 is not mounted")
+		audittest.Skip(t, "cgroup v2 is not mounted")
 	}
 	return makeCgroup(t, mount, "/"+name)
 }
@@ -52,7 +54,7 @@ func newMemoryGroup(t *testing.T, bytes int) cgroupFolder {
 	}
 	g := newCgroup(t, name[1:])
 	if _, err := os.Stat(g.folder + "/memory.max"); err != nil {
-		skip(t, "no memory controller can be used: %v", err)
+		audittest.Skip(t, "no memory controller can be used: %v", err)
 	}
 	g.write(t, "memory.max", bytes)
 	if _, err := os.Stat(g.folder + "/memory.swap.max"); err == nil {

@@ -1,22 +1,22 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ebpfsource is the source that sees every signal as the kernel
-// generates it, also those that the kernel sends by itself, by programs of ours at
-// its tracepoints (eBPF).
+// Package ebpfsource is the source that sees every signal as the kernel generates
+// it, including those that the kernel itself sends. Its own programs at the
+// kernel's tracepoints (eBPF) report them.
 //
 // The programs are in the folder kernel, in C. They are compiled once for all
-// kernels and for all processors that are little-endian: what they need to know of
-// the running kernel is taken from its type information (BTF) when they are loaded.
-// They write records into a ring buffer and wait for nothing.
+// kernels and for all little-endian processors: what they need to know about the
+// running kernel comes from its type information (BTF) when they are loaded. They
+// write records into a ring buffer and wait for nothing.
 //
-//	kernel/   the programs, and what their records look like
-//	programs  loads them, attaches them, tells what they have lost
+//	kernel/   the programs, and the layout of their records
+//	programs  loads and attaches them, and reports what they have lost
 //	calls     chooses how the end of a system call is seen
-//	reader    takes the records out of the ring
-//	assembler makes events of the records
-//	loops     puts together what the kernel itself kills in one go
-//	exits     knows whose end is told, and when
+//	reader    reads the records from the ring
+//	assembler makes events from the records
+//	loops     joins what the kernel itself kills in one go
+//	exits     knows which ends to report, and when
 //	source    hands the events on
 package ebpfsource
 

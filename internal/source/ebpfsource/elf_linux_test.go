@@ -17,11 +17,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Programs of a few instructions: they need no compiler, live no longer than it takes,
-// and have no runtime that deals with their faults. They are for amd64.
+// Programs of a few instructions: they need no compiler, end at once, and have no runtime that
+// handles their faults. They are for amd64.
 var (
 	exit64 = []byte{0xb8, 231, 0, 0, 0, 0x31, 0xff, 0x0f, 0x05} // exit_group(0)
 	exit32 = []byte{0xb8, 1, 0, 0, 0, 0x31, 0xdb, 0xcd, 0x80}   // exit(0)
@@ -37,12 +38,12 @@ var (
 		[]byte{0xba, 6, 0, 0, 0, 0xb8, 234, 0, 0, 0, 0x0f, 0x05}) // tgkill(pid, tid, SIGABRT)
 )
 
-// kill64 kills and ends.
+// kill64 sends a signal and ends.
 func kill64(pid int, signal kill.Signal) []byte {
 	return slices.Concat([]byte{0xbf}, word(pid), []byte{0xbe}, word(int(signal)), []byte{0xb8, 62, 0, 0, 0, 0x0f, 0x05}, exit64)
 }
 
-// kill32 does the same by a call as programs of 32 bits make it.
+// kill32 does the same with the call of a 32-bit program.
 func kill32(pid int, signal kill.Signal) []byte {
 	return slices.Concat([]byte{0xbb}, word(pid), []byte{0xb9}, word(int(signal)), []byte{0xb8, 37, 0, 0, 0, 0xcd, 0x80}, exit32)
 }
@@ -78,7 +79,7 @@ func image64(t *testing.T, code []byte) []byte {
 		})
 }
 
-// program32 writes a program of 32 bits.
+// program32 writes a 32-bit program.
 func program32(t *testing.T, code []byte) string {
 	t.Helper()
 	needAMD64(t)
@@ -114,6 +115,6 @@ func ident(class elf.Class) [elf.EI_NIDENT]byte {
 func needAMD64(t *testing.T) {
 	t.Helper()
 	if runtime.GOARCH != "amd64" {
-		skip(t, "the programs of this test are for amd64")
+		audittest.Skip(t, "the programs of this test are for amd64")
 	}
 }

@@ -25,13 +25,13 @@ const (
 
 // Errors of a call that have a meaning of their own here (include/uapi/asm-generic/errno-base.h).
 const (
-	errnoPermission = 1  // EPERM: somebody was found
-	errnoSearch     = 3  // ESRCH: nobody was found
+	errnoPermission = 1  // EPERM: a process was found
+	errnoSearch     = 3  // ESRCH: no process was found
 	errnoAgain      = 11 // EAGAIN: the target's queue is full
 )
 
-// Signals that the kernel sends for reasons of their own (signal(7)): most of them while
-// it interrupts whoever runs.
+// Signals that the kernel sends for reasons of their own (signal(7)), mostly while it
+// interrupts whatever process runs.
 const (
 	signalAlarm        = 14
 	signalChild        = 17
@@ -41,7 +41,7 @@ const (
 	signalIO           = 29
 )
 
-// processes knows more of a process than the kernel tells with a signal.
+// processes knows more about a process than the kernel reports with a signal.
 type processes interface {
 	Fork(parent, child process.Key)
 	Exec(exec process.Exec)
@@ -52,16 +52,16 @@ type processes interface {
 	Doubt()
 }
 
-// events makes events of single records.
+// events makes events from single records.
 type events struct {
 	processes processes
 	texts     texts
 	parents   parents
-	// boot is when the host was started, by the clock on the wall, which may be set.
+	// boot is when the host was started, by the wall clock, which may be set.
 	boot time.Time
 }
 
-// signal makes an event of a signal that was generated, with its one target.
+// signal makes the event of a signal that was generated, with its one target.
 func (m *events) signal(r *kernelSignalRecord) *kill.Event {
 	signal := kill.Signal(r.Signal)
 	e := m.begin(kill.KindSignal, r)
@@ -90,25 +90,29 @@ func (m *events) signal(r *kernelSignalRecord) *kill.Event {
 	return e
 }
 
-// call makes an event of a call that has generated no signal.
+// call makes the event of a call that has generated no signal.
 func (m *events) call(r *kernelSignalRecord) *kill.Event {
 	e := m.begin(kill.KindSignal, r)
 	e.Signal, e.Result = kill.Signal(r.Call.Signal), failure(int(-r.Result))
 	m.addCall(e, r)
 	m.addSender(e, r)
+	asked := r.Target.Identity
 	switch {
-	case r.Target.Identity.Pid != 0 && -r.Result != errnoSearch:
+	case -r.Result == errnoSearch:
+	case asked.Pid != 0 && asked.Start != 0:
 		m.addTarget(e, &r.Target)
-	case e.Scope.Single() && r.Level == 0 && -r.Result != errnoSearch:
-		m.lookup(e)
+	case asked.Pid != 0: // by a pidfd, of which the kernel tells no more before Linux 6.2
+		m.lookup(e, int(asked.Pid))
+	case e.Scope.Single() && r.Level == 0:
+		m.lookup(e, e.Requested)
 	}
 	if len(e.Targets) > 0 || r.Result != 0 && -r.Result != errnoPermission {
-		e.TargetCount = len(e.Targets) // else somebody was addressed, and it is not known who
+		e.TargetCount = len(e.Targets) // else there are targets, but it is not known which
 	}
 	return e
 }
 
-// death makes an event of a process that dies of a signal that dumps core.
+// death makes the event of a process that dies of a signal that dumps core.
 func (m *events) death(r *kernelSignalRecord) *kill.Event {
 	e := m.begin(kill.KindAbend, r)
 	e.Origin, e.Cause, e.Scope, e.Result = kill.OriginKernel, kill.CauseCrash, kill.ScopeProcess, kill.Success()
@@ -137,8 +141,8 @@ func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {
 	}
 }
 
-// byCall reports whether the system call that the sender is in has sent the signal,
-// and not the kernel meanwhile.
+// byCall reports whether the signal was sent by the system call that the sender is in, not
+// by the kernel during that call.
 func byCall(r *kernelSignalRecord) bool {
 	if r.Special != infoOwn || r.Call.Number == callNone || r.Call.Signal != r.Signal || r.KernelThread != 0 {
 		return false
@@ -152,16 +156,15 @@ func byCall(r *kernelSignalRecord) bool {
 	return r.Code <= 0 // the sender chooses it
 }
 
-// prompted reports whether a signal of the kernel came to be by what the process has
-// done in whose time it was sent: by writing to cgroup.kill, say, but not by its being
-// interrupted.
+// prompted reports whether the process that was running caused the kernel to send the
+// signal, for example by writing to cgroup.kill, rather than merely being interrupted.
 func prompted(r *kernelSignalRecord, cause kill.Cause) bool {
 	asynchronous := r.Special == infoOwn && r.Code != codeUser && r.Code != codeKernel
 	switch r.Signal {
 	case signalChild:
-		asynchronous = false // its child, by being stopped or ending
+		asynchronous = false // from its child, which stopped or ended
 	case signalAlarm, signalUrgent, signalVirtualAlarm, signalProfile, signalIO:
-		asynchronous = true // by a clock, or by what came over a network
+		asynchronous = true // from a timer, or because of something from a network
 	}
 	return cause == kill.CauseNone && !asynchronous && r.KernelThread == 0 &&
 		r.Sender.Identity.Pid != 0 && r.Sender.Identity.Pid != r.Target.Identity.Pid
@@ -178,7 +181,7 @@ func failure(errno int) kill.Result {
 	return kill.Result{Known: true, Errno: errno, Error: name}
 }
 
-// addCall tells how the signal was sent.
+// addCall adds how the signal was sent.
 func (m *events) addCall(e *kill.Event, r *kernelSignalRecord) {
 	e.Origin = kill.OriginUser
 	if int(r.Call.Number) < len(callNames) {
@@ -187,14 +190,14 @@ func (m *events) addCall(e *kill.Event, r *kernelSignalRecord) {
 	e.Scope, e.Requested = scopeOf(&r.Call, r.Group != 0 || r.Kind == kindCall)
 }
 
-// scopeOf tells whom a call was addressed to, and the pid, thread id or group that it
-// named, in the sender's pid namespace. group is true unless the signal went to a
-// thread, which a pidfd may be of.
+// scopeOf returns what kind of target a call addressed, and the pid, thread id or group
+// that it named, in the sender's pid namespace. group is true unless the signal went to a
+// thread, which a pidfd may refer to.
 func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
 	pid := int(c.Pid)
 	switch c.Number {
 	case callTkill, callTgkill, callTgsigqueue:
-		return kill.ScopeThread, max(pid, 0) // a group is none of theirs
+		return kill.ScopeThread, max(pid, 0) // these calls address no groups
 	case callSigqueue:
 		return kill.ScopeProcess, max(pid, 0)
 	case callPidfd:
@@ -232,9 +235,9 @@ func (m *events) fill(to *kill.Process, p *kernelParty) {
 	to.Instance, to.Executable = m.processes.Identify(key(&p.Identity), cgroup(&p.Group))
 }
 
-// lookup adds the process that the sender has named, where the kernel could not.
-func (m *events) lookup(e *kill.Event) {
-	known, ok := m.processes.Lookup(e.Requested)
+// lookup adds the process with a pid that the sender named, where the kernel could not say more.
+func (m *events) lookup(e *kill.Event, pid int) {
+	known, ok := m.processes.Lookup(pid)
 	if !ok {
 		return
 	}
@@ -246,7 +249,7 @@ func (m *events) lookup(e *kill.Event) {
 
 func user(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }
 
-// tick is how exactly the start of a process is told (kill.Instance).
+// tick is the resolution of a process's start time (kill.Instance).
 const tick = 10 * time.Millisecond
 
 func key(i *kernelIdentity) process.Key {
@@ -257,7 +260,7 @@ func cgroup(g *kernelGroup) process.CgroupID {
 	return process.CgroupID{Hierarchy: int(g.Hierarchy), ID: g.Id}
 }
 
-// exec tells the process table what a process runs from now on.
+// exec updates the process table with what a process now runs.
 func (m *events) exec(x *execution) {
 	m.processes.Exec(process.Exec{
 		Key: key(&x.Identity), Parent: int(x.Parent),

@@ -23,7 +23,7 @@ const (
 	einval = -22
 )
 
-// An event has all that the kernel and the process table know.
+// An event has everything that the kernel and the process table know.
 func TestSignal(t *testing.T) {
 	t.Parallel()
 	events, _ := newFakeEvents()
@@ -133,7 +133,7 @@ func TestScope(t *testing.T) {
 	}
 }
 
-// What the kernel sends has a sender only if somebody made it do so.
+// What the kernel sends has a sender only if a process caused it.
 func TestKernelSends(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -183,7 +183,7 @@ func TestKernelSends(t *testing.T) {
 	}
 }
 
-// A signal for which the target's queue has no room fails, and is told once.
+// A signal for which the target's queue has no room fails, and is reported once.
 func TestOverflow(t *testing.T) {
 	t.Parallel()
 	events, _ := newFakeEvents()
@@ -191,10 +191,10 @@ func TestOverflow(t *testing.T) {
 	assert.Equal(t, kill.DeliveryOverflow, e.Delivery)
 	assert.Equal(t, kill.Result{Known: true, Errno: 11, Error: "EAGAIN"}, e.Result)
 	byKernel := events.signal(sends(func(r *kernelSignalRecord) { r.Result, r.Special = overflow, infoPriv }))
-	assert.True(t, byKernel.Result.Succeeded(), "nobody was told of an error")
+	assert.True(t, byKernel.Result.Succeeded(), "no caller got an error")
 }
 
-// fails is the record of a call that came to nothing. Its target is not known.
+// fails is the record of a failed call. Its target is not known.
 func fails(result int32, change func(*kernelSignalRecord)) *kernelSignalRecord {
 	return sends(func(r *kernelSignalRecord) {
 		r.Kind, r.Group, r.Result, r.Target = kindCall, 0, result, kernelParty{}
@@ -218,6 +218,18 @@ func TestCall(t *testing.T) {
 	}{
 		"EPERM, target asked for": {
 			fails(eperm, none),
+			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+			kill.ScopeProcess,
+			kill.Process{
+				PID: 20, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld", Instance: instanceOf(20),
+				User: id(101), Login: id(7), Session: kill.NewID(8),
+			},
+			1,
+		},
+		"EPERM, the pid of a pidfd told by the kernel": {
+			fails(eperm, func(r *kernelSignalRecord) {
+				r.Level, r.Call.Number, r.Target.Identity.Pid = 1, callPidfd, 20 // that of the host
+			}),
 			kill.Result{Known: true, Errno: 1, Error: "EPERM"},
 			kill.ScopeProcess,
 			kill.Process{

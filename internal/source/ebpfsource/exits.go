@@ -12,22 +12,23 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// maxStruck bounds how many processes are remembered as struck in one generation, of
-// which there are two: far more than anybody follows at once, as those are told as well
-// whose signals are filtered out later. Each takes some 50 bytes.
-const maxStruck = 1 << 14
+// maxWatched bounds how many processes are watched in one generation, of which there are
+// two. That is far more than anyone watches at once: it includes processes whose signals
+// are filtered out later. Each takes some 50 bytes.
+const maxWatched = 1 << 14
 
-// exits knows of which processes the end is told: those that were struck. It keeps an
-// end back until all has been told that struck the process.
+// exits knows which processes to report the end of: those that were signaled. It keeps an
+// end back until all signals to that process have been emitted.
 type exits struct {
-	// followFor is how long the end of a process is of interest; 0 if none is.
+	// followFor is how long the end of a process is of interest; 0 if it is not.
 	followFor time.Duration
-	// young are who was struck since began, old who was in the generation before: so
-	// nobody is forgotten too early, and nobody's age is kept.
+	// young holds the processes that were signaled since began, old those of the generation
+	// before. So no process is forgotten too early, and no age has to be kept.
 	young, old map[process.Key]struct{}
 	began      time.Duration
-	// waiting is how many events that were not emitted yet strike a process, late the
-	// ends that wait for those. They are bounded by what these events are.
+	// waiting counts the events with a process as target that have not been emitted yet;
+	// late holds the ends that wait for those events. Both are bounded by the number of
+	// these events.
 	waiting map[process.Key]int
 	late    map[process.Key]*kill.End
 }
@@ -39,19 +40,19 @@ func newExits(followFor time.Duration) exits {
 	}
 }
 
-// strike remembers a process.
-func (x *exits) strike(key process.Key, at time.Duration) {
+// watch remembers a process.
+func (x *exits) watch(key process.Key, at time.Duration) {
 	if x.followFor == 0 {
 		return
 	}
-	if len(x.young) >= maxStruck || at-x.began >= x.followFor {
+	if len(x.young) >= maxWatched || at-x.began >= x.followFor {
 		x.young, x.old, x.began = x.old, x.young, at
 		clear(x.young)
 	}
 	x.young[key] = struct{}{}
 }
 
-// forget reports whether a process was struck, which it is no longer.
+// forget reports whether a process was watched, and stops watching it.
 func (x *exits) forget(key process.Key) bool {
 	_, young := x.young[key]
 	_, old := x.old[key]
@@ -60,7 +61,7 @@ func (x *exits) forget(key process.Key) bool {
 	return young || old
 }
 
-// await says that an event strikes a process, and is emitted later.
+// await notes that an event with this target will be emitted later.
 func (x *exits) await(target *kill.Process) {
 	if x.followFor != 0 {
 		x.waiting[keyOf(target)]++
@@ -76,8 +77,8 @@ func (x *exits) keepBack(key process.Key, end *kill.End) bool {
 	return true
 }
 
-// emitted says that an event that was awaited is emitted now, and returns the ends of
-// its targets that waited for nothing else.
+// emitted notes that an awaited event has been emitted, and returns the ends of its targets
+// that waited for nothing else.
 func (x *exits) emitted(targets []kill.Process) []*kill.End {
 	if x.followFor == 0 {
 		return nil
@@ -98,7 +99,7 @@ func (x *exits) emitted(targets []kill.Process) []*kill.End {
 	return ends
 }
 
-// keyOf names the process that is a target, as key does.
+// keyOf returns the key of a target, as key does for an identity.
 func keyOf(target *kill.Process) process.Key {
 	k := process.Key{PID: target.PID}
 	if target.Instance != nil {

@@ -41,7 +41,7 @@ func TestExits(t *testing.T) {
 	dies := bytesOf(sends(func(r *kernelSignalRecord) { r.Kind, r.Signal = kindDeath, 11 }))
 	tests := map[string]struct {
 		records [][]byte
-		// now is what comes at once, later what comes when all waiting is over.
+		// now is what is emitted at once, later what is emitted once all waiting is over.
 		now, later []string
 	}{
 		"after a signal": {
@@ -114,7 +114,7 @@ func TestExits(t *testing.T) {
 	}
 }
 
-// An end is told with all that is needed to find who has ended.
+// An end is reported with everything that is needed to find which process has ended.
 func TestExit(t *testing.T) {
 	t.Parallel()
 	events, _ := newFakeEvents()
@@ -125,7 +125,7 @@ func TestExit(t *testing.T) {
 	assert.Equal(t, want, events.exit(whole[kernelExitRecord](aligned(ending(20, 0x8b)))))
 }
 
-// Who has the pid of another is not taken for it.
+// A process with a reused pid is not mistaken for the previous one.
 func TestExitOfAnotherLife(t *testing.T) {
 	t.Parallel()
 	b := newExitBench()
@@ -155,40 +155,40 @@ func TestExitsAreForgotten(t *testing.T) {
 	life := func(pid int) process.Key { return process.Key{PID: pid} }
 	begin := func() exits {
 		x := newExits(followFor)
-		x.strike(life(1), followFor)
+		x.watch(life(1), followFor)
 		return x
 	}
 	t.Run("not while they are of interest", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		x.strike(life(2), 2*followFor-1)
-		x.strike(life(3), 2*followFor)
+		x.watch(life(2), 2*followFor-1)
+		x.watch(life(3), 2*followFor)
 		assert.True(t, x.forget(life(1)))
 		assert.False(t, x.forget(life(1)))
 	})
 	t.Run("when they are no longer", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		x.strike(life(2), 2*followFor)
-		x.strike(life(3), 3*followFor)
+		x.watch(life(2), 2*followFor)
+		x.watch(life(3), 3*followFor)
 		assert.False(t, x.forget(life(1)))
 		assert.True(t, x.forget(life(2)))
 	})
 	t.Run("not if they are struck again", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		x.strike(life(1), 2*followFor)
-		x.strike(life(2), 3*followFor)
+		x.watch(life(1), 2*followFor)
+		x.watch(life(2), 3*followFor)
 		assert.True(t, x.forget(life(1)))
 	})
 	t.Run("when there are too many", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		for pid := 2; pid < 4*maxStruck; pid++ {
-			x.strike(life(pid), followFor)
-			assert.LessOrEqual(t, len(x.young)+len(x.old), 2*maxStruck)
+		for pid := 2; pid < 4*maxWatched; pid++ {
+			x.watch(life(pid), followFor)
+			assert.LessOrEqual(t, len(x.young)+len(x.old), 2*maxWatched)
 		}
 		assert.False(t, x.forget(life(1)))
-		assert.True(t, x.forget(life(3*maxStruck)))
+		assert.True(t, x.forget(life(3*maxWatched)))
 	})
 }

@@ -21,12 +21,12 @@ import (
 )
 
 const (
-	// lockdownFile says how far the kernel trusts root (kernel_lockdown(7)).
+	// lockdownFile shows how far the kernel trusts root (kernel_lockdown(7)).
 	lockdownFile    = "/sys/kernel/security/lockdown"
 	confidentiality = "confidentiality"
 )
 
-// explain says what the kernel or the collector lacks, and what gives it.
+// explain returns an error with what the kernel or the collector lacks, and what provides it.
 func explain(err error) error { return explainUnder(readLockdown(lockdownFile), err) }
 
 func explainUnder(lockdown string, err error) error {
@@ -41,7 +41,7 @@ func explainUnder(lockdown string, err error) error {
 	var verifier *ebpf.VerifierError
 	switch {
 	case errors.Is(err, errMemlock) && len(lacking()) == 0:
-		// To who asks, a bpf(2) that is refused looks like a limit: the limit is raised because of it.
+		// rlimit.RemoveMemlock takes a refused bpf(2) for a reached limit, and tries to raise the limit.
 		p := refused(lockdown, err)
 		p.Fix += "; before Linux 5.11 it may be the limit itself: with systemd set LimitMEMLOCK=infinity, " +
 			"with Docker --ulimit memlock=-1"
@@ -50,7 +50,7 @@ func explainUnder(lockdown string, err error) error {
 		return refused(lockdown, err)
 	case errors.Is(err, unix.ENOSYS):
 		return fmt.Errorf("%w: the kernel has no bpf(2) (CONFIG_BPF_SYSCALL), or a seccomp profile hides it", err)
-	case errors.As(err, &verifier) && lockdown == confidentiality: // where the helpers that read memory do not exist
+	case errors.As(err, &verifier) && lockdown == confidentiality: // which removes the helpers that read memory
 		return locked(err)
 	case errors.As(err, &verifier), errors.Is(err, ebpf.ErrNotSupported):
 		return &problem.Problem{Err: fmt.Errorf("%w: the kernel may be too old, Linux 5.15 or newer is needed", err), Advice: netlink}
@@ -58,7 +58,7 @@ func explainUnder(lockdown string, err error) error {
 	return err
 }
 
-// refused says what may be the reason for a refusal.
+// refused returns what may be the reason for a refusal.
 func refused(lockdown string, err error) *problem.Problem {
 	if privilege.OtherUserNamespace() {
 		return privilege.NotInitialUserNamespace(err)
@@ -93,7 +93,7 @@ func lacking() []capability.Cap {
 	return privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON)
 }
 
-// readLockdown returns none, integrity or confidentiality; empty if it is not known.
+// readLockdown returns none, integrity or confidentiality; empty if that is not known.
 func readLockdown(path string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {

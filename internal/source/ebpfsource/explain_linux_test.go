@@ -16,13 +16,15 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 )
 
 func TestExplain(t *testing.T) {
 	t.Parallel()
-	needRoot(t) // else the lack of rights is all that is told
+	needRoot(t) // otherwise only the lack of rights is reported
 	if _, err := os.Stat("/sys/kernel/btf/vmlinux"); err != nil {
-		skip(t, "this kernel has no type information, and that is all that is told: %v", err)
+		audittest.Skip(t, "this kernel has no type information, and only that is reported: %v", err)
 	}
 	for name, tt := range map[string]struct {
 		err  error

@@ -62,8 +62,7 @@ func ancestor(pid uint32, command string) kernelAncestor {
 	return a
 }
 
-// execs is the record of a process that runs a program from now on. The path has the
-// last part first.
+// execs is the record of a process that starts to run a program. The path has the last part first.
 func execs(pid uint32, path, arguments string) []byte {
 	r := &kernelExecRecord{
 		Kind: kindExec, Identity: party(pid, "").Identity, Group: kernelGroup{Id: 77}, Parent: 1,
@@ -81,7 +80,7 @@ func makes(id uint64, path string) []byte {
 	return bytesOf(r)[:int(cgroupPathOffset)+len(path)]
 }
 
-// fakeProcesses knows what the test says, and notes what it is told.
+// fakeProcesses knows what the test says, and notes what is reported to it.
 type fakeProcesses struct {
 	told  []string
 	known map[int]process.Known
@@ -115,7 +114,7 @@ func (f *fakeProcesses) Lookup(pid int) (process.Known, bool) {
 	return known, ok
 }
 
-// instanceOf is what is known of a process, which is its party.
+// instanceOf is what is known about a process, which is its party.
 func instanceOf(pid int) *kill.Instance {
 	return &kill.Instance{SinceBoot: time.Duration(pid) * tick, CommandLine: "program\x00"}
 }
@@ -128,8 +127,8 @@ func newFakeEvents(known ...process.Known) (*events, *fakeProcesses) {
 	return &events{processes: fake, texts: texts{}, parents: parents{}, boot: boot}, fake
 }
 
-// told is what an event says of the signal, in a form that can be compared. The pids
-// and threads are those of the targets.
+// told is what an event says about the signal, in a form that can be compared. The pids and threads
+// are those of the targets.
 type told struct {
 	Kind                 kill.Kind
 	Signal               kill.Signal

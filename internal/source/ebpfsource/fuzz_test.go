@@ -17,16 +17,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// aligned returns a copy of a record that lies where records lie: in the reader's memory,
-// which is larger than any of them.
+// aligned returns a copy of a record aligned as in the reader's memory, which is larger than any record.
 func aligned(raw []byte) []byte {
 	words := make([]uint64, max(4096, len(raw))/8+1)
 	memory := unsafe.Slice((*byte)(unsafe.Pointer(&words[0])), len(words)*8) //nolint:gosec // memory of our own
 	return memory[:copy(memory, raw)]
 }
 
-// FuzzAssembler has any bytes come out of the ring: nothing crashes, nothing piles up,
-// and no event says what cannot be.
+// FuzzAssembler takes any bytes from the ring: nothing crashes, nothing piles up, and no event says
+// anything impossible.
 func FuzzAssembler(f *testing.F) {
 	f.Add(bytesOf(kills()), strikes(10, toGroup(-1), 20), ends(10, toGroup(-1), 0), true)
 	f.Add(strikes(10, toGroup(-1), 20), strikes(11, toGroup(0), 20), strikes(12, toGroup(0), 20), false)

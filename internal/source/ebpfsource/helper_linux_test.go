@@ -23,8 +23,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Roles that the test program plays for its tests. The source does not tell of signals
-// of its own process, so all that is to be seen is done by another.
+// Roles that the test program plays for its tests. The source does not report signals of its own
+// process, so another process has to do everything that is to be seen.
 func init() {
 	roles["sender"] = beSender
 	roles["target"] = beTarget
@@ -66,7 +66,7 @@ func help(t *testing.T, role string, attributes *syscall.SysProcAttr, arguments 
 	return h
 }
 
-// read returns the helper's next line in its words.
+// read returns the words of the helper's next line.
 func (h *helper) read(into ...any) {
 	h.t.Helper()
 	require.True(h.t, h.out.Scan(), "the helper has ended: %v", h.out.Err())
@@ -80,7 +80,7 @@ func (h *helper) say(format string, arguments ...any) {
 	require.NoError(h.t, err)
 }
 
-// order is a call that a sender is to make.
+// order is a call that a sender should make.
 type order struct {
 	call         string
 	pid, thread  int
@@ -90,8 +90,7 @@ type order struct {
 	pidfdOfThere int // flags of pidfd_open
 }
 
-// send has a sender make a call, and returns in which thread it was and what came of
-// it.
+// send makes a sender make a call, and returns the thread that made it and its result.
 func (h *helper) send(o order) (thread int, errno syscall.Errno) {
 	h.t.Helper()
 	h.say("%s %d %d %d %d %t %d", o.call, o.pid, o.thread, o.signal, o.flags, o.forged, o.pidfdOfThere)
@@ -100,15 +99,14 @@ func (h *helper) send(o order) (thread int, errno syscall.Errno) {
 	return thread, syscall.Errno(number)
 }
 
-// siginfo is the beginning of siginfo_t (asm-generic/siginfo.h), of which the kernel
-// reads all.
+// siginfo is the beginning of siginfo_t (asm-generic/siginfo.h); the kernel reads all of it.
 type siginfo struct {
 	signal, errno, code int32
 	rest                [128 - 3*4]byte
 }
 
-// beSender makes calls as it is told. Each is made in a thread of its own. It ignores
-// SIGHUP, so that it can send that to itself and to its group.
+// beSender makes the calls that it is sent, each in a thread of its own. It ignores SIGHUP, so that
+// it can send that to itself and to its group.
 func beSender([]string) {
 	signal.Ignore(syscall.SIGHUP)
 	for input := bufio.NewScanner(os.Stdin); input.Scan(); {
@@ -170,10 +168,10 @@ func (o *order) make() syscall.Errno {
 	return errno
 }
 
-// threadName is a byte longer than the kernel keeps.
+// threadName is one byte longer than what the kernel keeps.
 const threadName = "a thread of many"
 
-// beTarget takes any signal, and tells the id of another thread than its first.
+// beTarget accepts any signal, and prints the id of a thread other than its first.
 func beTarget([]string) {
 	signal.Notify(make(chan os.Signal, 1))
 	check(os.WriteFile("/proc/self/comm", []byte("a target"), 0))
@@ -189,8 +187,8 @@ func beTarget([]string) {
 	<-threads
 }
 
-// beTerminal holds a terminal in which a shell waits for another program. It types what
-// it is told to, and hangs up when there is no more.
+// beTerminal holds a terminal in which a shell waits for another program. It types what it is sent,
+// and hangs up when there is no more.
 func beTerminal([]string) {
 	shell := exec.Command("sh", "-c", "sleep 1000 & echo $! && exec sleep 1000")
 	terminal, err := pty.Start(shell)
@@ -210,7 +208,7 @@ func beTerminal([]string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// recoverFromFaults has faults that it deals with.
+// recoverFromFaults causes faults and handles them.
 func recoverFromFaults([]string) {
 	for range 10 {
 		func() {
@@ -221,7 +219,7 @@ func recoverFromFaults([]string) {
 	}
 }
 
-// forbid lets seccomp kill this process at its next call of getpgid.
+// forbid makes seccomp kill this process at its next call of getpgid.
 func forbid([]string) {
 	const load, jump, ret, killProcess, allow = 0x20, 0x15, 0x06, 0x80000000, 0x7fff0000
 	filter := []unix.SockFilter{
@@ -244,15 +242,7 @@ func check(err error) {
 	}
 }
 
-// skip says why, also to those who do not ask for details.
-func skip(t *testing.T, format string, arguments ...any) {
-	t.Helper()
-	reason := fmt.Sprintf(format, arguments...)
-	fmt.Fprintf(os.Stderr, "SKIPPED %s: %s\n", t.Name(), reason)
-	t.Skip(reason)
-}
-
-// command is exec.Command for what the test itself has made.
+// command is exec.Command for programs that the test itself has made.
 func command(name string, arguments ...string) *exec.Cmd {
 	return exec.Command(name, arguments...)
 }
@@ -263,9 +253,8 @@ func sleeper(t *testing.T) int {
 	return run(t, exec.Command("sleep", "1000"))
 }
 
-// run starts a program that runs no longer than the test. The kernel tells what it runs
-// shortly after it has let Start return, so run waits until it waits itself or has
-// ended.
+// run starts a program that runs no longer than the test. The kernel reports what it runs shortly
+// after it has let Start return, so run waits until the program itself waits or has ended.
 func run(t *testing.T, command *exec.Cmd) int {
 	t.Helper()
 	require.NoError(t, command.Start())
@@ -277,7 +266,7 @@ func run(t *testing.T, command *exec.Cmd) int {
 	return command.Process.Pid
 }
 
-// shell runs a script to its end, and returns what it says in words.
+// shell runs a script to its end, and returns the words of its output.
 func shell(t *testing.T, script string, arguments ...any) []string {
 	t.Helper()
 	words := []string{"-c", script}

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -94,7 +95,7 @@ func TestPidfdFlags(t *testing.T) {
 			tt.call, tt.pid, tt.signal = "pidfd_send_signal", target.pid, 1
 			thread, errno := sender.send(tt.order)
 			if errno == syscall.EINVAL {
-				skip(t, "this kernel is older than pidfds of threads (6.9)")
+				audittest.Skip(t, "this kernel is older than pidfds of threads (6.9)")
 			}
 			require.Zero(t, errno)
 			e := w.find(t, byThread(thread))
@@ -105,7 +106,7 @@ func TestPidfdFlags(t *testing.T) {
 	}
 }
 
-// Programs of 32 bits call the kernel by other numbers.
+// 32-bit programs make the calls by other numbers.
 func TestCallsOf32Bits(t *testing.T) {
 	w := start(t, nil)
 	for name, build := range map[string]func(*testing.T, []byte) string{
@@ -116,7 +117,7 @@ func TestCallsOf32Bits(t *testing.T) {
 			c := command(build(t, kill32(target, kill.SIGTERM)))
 			err := c.Run()
 			if c.ProcessState == nil || !c.ProcessState.Success() {
-				skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
+				audittest.Skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
 			}
 			e := w.find(t, to(target, kill.SIGTERM))
 			assert.Equal(t, told{
@@ -134,7 +135,7 @@ func TestCallsOf32Bits(t *testing.T) {
 	}
 }
 
-// What becomes of a signal is told.
+// The result of a signal is reported.
 func TestDeliveries(t *testing.T) {
 	const realtime kill.Signal = 40
 	w := start(t, func(s *Settings) { s.Signals = append(s.Signals, realtime) })

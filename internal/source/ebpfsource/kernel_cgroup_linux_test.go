@@ -18,7 +18,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// The control group is that of the moment of the signal.
+// The control group is that at the moment of the signal.
 func TestMovedToAnotherGroup(t *testing.T) {
 	name := fmt.Sprintf("ebpfsource-test-%d-", os.Getpid())
 	before := newCgroup(t, name+"before")
@@ -37,7 +37,7 @@ func TestMovedToAnotherGroup(t *testing.T) {
 	}
 }
 
-// A container is known by the name of its control group, also if both are new.
+// A container is identified by the name of its control group, even if both are new.
 func TestContainer(t *testing.T) {
 	w := start(t, nil)
 	id := fmt.Sprintf("%064x", os.Getpid())

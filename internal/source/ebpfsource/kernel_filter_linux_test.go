@@ -17,13 +17,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Names without wildcards are compared in the kernel, with that of the thread and that
-// of the process.
+// Names without wildcards are compared in the kernel, with the name of the thread and of the process.
 func TestTargetsInTheKernel(t *testing.T) {
 	for name, tt := range map[string]struct {
 		targets []string
-		// toThread and toProcess say whether signals to a thread with a name of its own,
-		// and to its process, are told; toOther is one to a sleep.
+		// toThread and toProcess say whether signals to a thread with a name of its own, and to its
+		// process, are reported; toOther is a signal to a sleep.
 		toThread, toProcess, toOther bool
 	}{
 		"the thread":            {[]string{threadName[:15]}, true, false, false},
@@ -66,7 +65,7 @@ func endProgram(t *testing.T) string {
 	return path
 }
 
-// With names of targets, a call to a group tells those of its targets only.
+// With names of targets, only those targets of a call to a group are reported.
 func TestGroupWithTargetsInTheKernel(t *testing.T) {
 	w := start(t, func(s *Settings) { s.Targets = []string{"end"} })
 	members := startGroup(t, 2)
@@ -77,7 +76,7 @@ func TestGroupWithTargetsInTheKernel(t *testing.T) {
 	require.Zero(t, errno)
 	e := w.find(t, to(end, kill.SIGTERM))
 	assert.Equal(t, []int{end}, tell(e).Targets)
-	assert.Equal(t, -1, e.TargetCount, "whom else it struck is not known")
+	assert.Equal(t, -1, e.TargetCount, "the other targets are not known")
 	assert.True(t, e.Complete)
 }
 
@@ -96,7 +95,7 @@ func TestSendersInTheKernel(t *testing.T) {
 	assert.Empty(t, w.all(by(w.fencing.pid)))
 }
 
-// A collector that told of its own signals could go on for ever.
+// A collector that reported its own signals could go on forever.
 func TestOwnSignals(t *testing.T) {
 	w := start(t, nil)
 	target := sleeper(t)

@@ -28,7 +28,7 @@ import (
 
 func init() { roles["flood"] = beFlood }
 
-// beFlood sends a signal as often as it is told to, to a process that does not mind.
+// beFlood sends a signal as often as it is asked to, to a process that ignores it.
 func beFlood(arguments []string) {
 	target, err := strconv.Atoi(arguments[0])
 	check(err)
@@ -44,12 +44,12 @@ func beFlood(arguments []string) {
 	}
 }
 
-// floodSignal is one that few send.
+// floodSignal is a signal that is rarely sent.
 const floodSignal kill.Signal = 60
 
 const floodSenders = 4
 
-// flood is a source of which the events are only counted.
+// flood is a source whose events are only counted.
 type flood struct {
 	*Source
 	senders   []*helper
@@ -60,8 +60,7 @@ type flood struct {
 	stop      func()
 }
 
-// startFlood returns a source with its senders. No events are taken until taking is
-// closed.
+// startFlood returns a source with its senders. No events are accepted until taking is closed.
 func startFlood(t *testing.T, ring int, taking <-chan struct{}) *flood {
 	t.Helper()
 	needRoot(t)
@@ -101,7 +100,7 @@ func startFlood(t *testing.T, ring int, taking <-chan struct{}) *flood {
 	return f
 }
 
-// send has each sender send so many signals in turns. Before each turn, may is asked.
+// send makes each sender send so many signals in turns. Before each turn it calls may.
 func (f *flood) send(t *testing.T, turns, times int, may func() bool) {
 	t.Helper()
 	var sending sync.WaitGroup
@@ -126,27 +125,31 @@ func (f *flood) lost() int64 {
 	return f.settings.Counts.Lost(source.RingSignals) + f.settings.Counts.Lost(source.QueueFull)
 }
 
-// A source that is given the time loses nothing.
+// A source that has enough time loses nothing.
 func TestAMillionSignals(t *testing.T) {
-	const turns, times = 500, 500
+	const times = 500
+	turns := 500
+	if testing.Short() { // a machine that is emulated would take minutes
+		turns /= 10
+	}
 	f := startFlood(t, 8<<20, now())
 	f.send(t, turns, times, func() bool { return f.sent.Load()-f.delivered.Load() < floodSenders*times })
 	require.Eventually(t, func() bool { return f.delivered.Load() >= f.sent.Load() }, limit, time.Millisecond)
 	f.stop()
-	assert.EqualValues(t, 1_000_000, f.sent.Load())
+	assert.EqualValues(t, floodSenders*turns*times, f.sent.Load())
 	assert.Equal(t, f.sent.Load(), f.delivered.Load())
 	assert.Zero(t, f.lost())
 	assert.Nil(t, f.wrong.Load())
 }
 
-// now lets events be taken from the beginning.
+// now accepts events from the beginning.
 func now() <-chan struct{} {
 	taking := make(chan struct{})
 	close(taking)
 	return taking
 }
 
-// requireCounted checks that what was not delivered was counted, in one place.
+// requireCounted checks that everything that was not delivered was counted, in one place.
 func (f *flood) requireCounted(t *testing.T, place source.Loss) {
 	t.Helper()
 	require.Eventually(t, func() bool { return f.delivered.Load()+f.lost() >= f.sent.Load() }, limit, 10*time.Millisecond)
@@ -159,8 +162,12 @@ func (f *flood) requireCounted(t *testing.T, place source.Loss) {
 }
 
 func TestLossesOfTheRing(t *testing.T) {
+	times := 50_000
+	if testing.Short() { // as above
+		times /= 5
+	}
 	f := startFlood(t, 64<<10, now())
-	f.send(t, 1, 50_000, func() bool { return true })
+	f.send(t, 1, times, func() bool { return true })
 	f.requireCounted(t, source.RingSignals)
 }
 

@@ -17,10 +17,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// startGroup starts a process group, of which the first has the smallest pid.
+// startGroup starts a process group whose first process has the smallest pid.
 func startGroup(t *testing.T, members int) []int {
 	t.Helper()
 	var pids []int
@@ -44,7 +45,7 @@ func leaderOf(t *testing.T, pid int) int {
 	return id
 }
 
-// testGroups sends to groups in all ways, and checks that each call is one event.
+// testGroups signals groups in all ways, and checks that each call is one event.
 func testGroups(t *testing.T, w *watch) {
 	t.Helper()
 	sender := help(t, "sender", &syscall.SysProcAttr{Setpgid: true})
@@ -83,7 +84,7 @@ func testGroups(t *testing.T, w *watch) {
 		leader := leaderOf(t, members[0])
 		thread, errno := sender.send(order{call: "pidfd_send_signal", pid: leader, signal: 15, flags: pidfdGroup})
 		if errno == syscall.EINVAL {
-			skip(t, "this kernel is older than PIDFD_SIGNAL_PROCESS_GROUP (6.9)")
+			audittest.Skip(t, "this kernel is older than PIDFD_SIGNAL_PROCESS_GROUP (6.9)")
 		}
 		require.Zero(t, errno)
 		want := one(15, kill.ScopeProcessGroup, 0, thread, members)
@@ -92,7 +93,7 @@ func testGroups(t *testing.T, w *watch) {
 	})
 }
 
-// toldOfGroup returns what is told of a sender's call that strikes a group.
+// toldOfGroup returns what is reported of a sender's call to a group.
 func toldOfGroup(sender int) func(kill.Signal, kill.Scope, int, int, []int) told {
 	return func(signal kill.Signal, scope kill.Scope, requested, thread int, members []int) told {
 		return told{
@@ -105,7 +106,7 @@ func toldOfGroup(sender int) func(kill.Signal, kill.Scope, int, int, []int) told
 
 func TestGroupCalls(t *testing.T) { testGroups(t, start(t, nil)) }
 
-// The end of a call can be seen in three ways. Each tells of groups and failures.
+// The end of a call can be seen in three ways. Each shows groups and failures.
 func TestEndsOfCalls(t *testing.T) {
 	for _, way := range []callEnds{endsOfFunctions, endsOfSixCalls, endsOfAllCalls} {
 		t.Run(string(way), func(t *testing.T) {
@@ -116,7 +117,7 @@ func TestEndsOfCalls(t *testing.T) {
 				return
 			}
 			if err := way.check(); err != nil {
-				skip(t, "this kernel does not permit it: %v", err)
+				audittest.Skip(t, "this kernel does not permit it: %v", err)
 			}
 			w := startWith(t, way, nil)
 			testGroups(t, w)
@@ -129,12 +130,12 @@ func TestEndsOfCalls(t *testing.T) {
 				members := startGroup(t, 2)
 				c := command(program32(t, kill32(-leaderOf(t, members[0]), kill.SIGTERM)))
 				if err := c.Run(); err != nil {
-					skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
+					audittest.Skip(t, "this kernel runs no programs of 32 bits (CONFIG_IA32_EMULATION): %v", err)
 				}
 				e := w.find(t, by(c.ProcessState.Pid()))
 				assert.Equal(t, members, tell(e).Targets)
 				// The kernel leaves these out of its tracepoints (kernel/trace/trace_syscalls.c,
-				// arch_trace_is_compat_syscall), so that their end is waited for in vain.
+				// arch_trace_is_compat_syscall), so their ends never arrive.
 				assert.Equal(t, way != endsOfSixCalls, e.Complete)
 			})
 			t.Run("a call that is no failure", func(t *testing.T) {
@@ -142,17 +143,16 @@ func TestEndsOfCalls(t *testing.T) {
 				thread, errno := w.fencing.send(order{call: "kill", pid: target, signal: 15})
 				require.Zero(t, errno)
 				w.fence(t)
-				assert.True(t, w.find(t, byThread(thread)).Result.Succeeded(), "told once")
+				assert.True(t, w.find(t, byThread(thread)).Result.Succeeded(), "reported once")
 			})
 		})
 	}
 }
 
-// anew is set in a process that runs one test only.
+// anew is set in a process that runs only one test.
 const anew = "SIGNALTRACE_TEST_ANEW"
 
-// runAnew runs the test in a process of its own, as where tracefs is mounted is looked
-// up once.
+// runAnew runs the test in a process of its own, because a process finds out only once where tracefs is mounted.
 func runAnew(t *testing.T) {
 	t.Helper()
 	name := "^" + strings.ReplaceAll(t.Name(), "/", "$/^") + "$"
@@ -162,7 +162,7 @@ func runAnew(t *testing.T) {
 	t.Logf("%s", out)
 	require.NoError(t, err)
 	if strings.Contains(string(out), "SKIPPED") {
-		skip(t, "see above")
+		audittest.Skip(t, "see above")
 	}
 }
 
@@ -171,8 +171,7 @@ func TestEndsUnseen(t *testing.T) {
 	testGroups(t, startWith(t, endsUnseen, func(s *Settings) { s.IncludeFailed = false }))
 }
 
-// mountTracefs mounts what the tracepoints of system calls are found by, until the test
-// ends.
+// mountTracefs mounts the file system of the tracepoints of system calls, until the test ends.
 func mountTracefs(t *testing.T) {
 	t.Helper()
 	const folder = "/sys/kernel/tracing"
@@ -180,13 +179,13 @@ func mountTracefs(t *testing.T) {
 		return
 	}
 	if err := unix.Mount("tracefs", folder, "tracefs", 0, ""); err != nil {
-		skip(t, "tracefs cannot be mounted: %v", err)
+		audittest.Skip(t, "tracefs cannot be mounted: %v", err)
 	}
 	t.Cleanup(func() { assert.NoError(t, unix.Unmount(folder, unix.MNT_DETACH)) })
 }
 
-// In a container, kill(-1) strikes all but the sender and the first process. Its pids
-// mean nothing on the host.
+// In a container, kill(-1) signals all processes but the sender and the first one. The container's
+// pids mean nothing on the host.
 func TestKillAll(t *testing.T) {
 	w := start(t, nil)
 	sender := help(t, "sender", &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID})
@@ -206,7 +205,7 @@ func TestKillAll(t *testing.T) {
 	assert.Equal(t, want, tell(e))
 	assert.Equal(t, os.Getpid(), e.Sender.ParentPID)
 
-	// A single process is known by its pid on the host, but was named by its own.
+	// A single process is reported with its pid on the host, but the sender named the container's.
 	_, pid := sender.send(order{call: "start"})
 	members = childrenOf(t, sender.pid)
 	target := members[len(members)-1]

@@ -19,12 +19,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 func init() { roles["brief"] = beBrief }
 
-// beBrief starts a program and kills it as soon as it says that it runs.
+// beBrief starts a program and kills it as soon as that prints that it runs.
 func beBrief(arguments []string) {
 	c := exec.Command(arguments[0], arguments[1:]...) //nolint:gosec // as the test says
 	out, err := c.StdoutPipe()
@@ -37,7 +38,7 @@ func beBrief(arguments []string) {
 	fmt.Println(c.Process.Pid) //nolint:forbidigo // this is how it answers
 }
 
-// requireComplete checks all that is known of a process beyond its pid.
+// requireComplete checks everything that is known about a process beyond its pid.
 func requireComplete(t *testing.T, p *kill.Process, path string, arguments ...string) {
 	t.Helper()
 	require.NotNil(t, p.Instance)
@@ -52,8 +53,7 @@ func requireComplete(t *testing.T, p *kill.Process, path string, arguments ...st
 	assert.Equal(t, kill.User{ID: kill.NewID(0)}, p.User)
 }
 
-// place is the control group that the tests run in and that is told: that of cgroup v2
-// unless it is the root.
+// place is the control group of the tests that is reported: that of cgroup v2, unless it is the root.
 func place(t *testing.T) string {
 	t.Helper()
 	for _, controller := range []string{"", "memory", "pids"} {
@@ -73,7 +73,7 @@ func TestIdentities(t *testing.T) {
 	t.Run("used pids", func(t *testing.T) { testUsedPids(t, w) })
 }
 
-// Who has lived for a millisecond is known as well as anybody.
+// A process that has lived for a millisecond is known as well as any other.
 func testBriefLives(t *testing.T, w *watch) {
 	t.Helper()
 	program := program64(t, speak)
@@ -123,7 +123,7 @@ func testNames(t *testing.T, w *watch) {
 	}
 }
 
-// The path of a program is what the kernel would say of it at this moment.
+// The path of a program is what the kernel would say at this moment.
 func testPaths(t *testing.T, w *watch) {
 	t.Helper()
 	find := func(t *testing.T, target int) kill.Process {
@@ -184,10 +184,10 @@ func testPaths(t *testing.T, w *watch) {
 	})
 }
 
-// forks is a script that forks, without running another program, and tells the pid.
+// forks is a script that forks, without running another program, and prints the pid.
 const forks = `(read x < "$0") > /dev/null 2>&1 & echo $!`
 
-// Who runs no program of its own runs its parent's.
+// A process that runs no program of its own runs its parent's.
 func testForks(t *testing.T, w *watch) {
 	t.Helper()
 	executable, err := filepath.EvalSymlinks("/bin/sh")
@@ -211,7 +211,7 @@ func testForks(t *testing.T, w *watch) {
 	}
 }
 
-// fork runs a script that tells the pid of a process that it leaves behind.
+// fork runs a script that prints the pid of a process that it leaves behind.
 func fork(t *testing.T, script string, arguments ...any) int {
 	t.Helper()
 	pipe := filepath.Join(t.TempDir(), "pipe")
@@ -223,7 +223,7 @@ func fork(t *testing.T, script string, arguments ...any) int {
 	return pid
 }
 
-// Nobody inherits anything from who had the pid before.
+// A process inherits nothing from the previous process with its pid.
 func testUsedPids(t *testing.T, w *watch) {
 	t.Helper()
 	path := program64(t, pause)
@@ -238,7 +238,7 @@ func testUsedPids(t *testing.T, w *watch) {
 	w.fence(t)
 
 	if _, err := os.Stat("/proc/sys/kernel/ns_last_pid"); err != nil {
-		skip(t, "the kernel does not let pids be chosen (CONFIG_CHECKPOINT_RESTORE): %v", err)
+		audittest.Skip(t, "the kernel does not let pids be chosen (CONFIG_CHECKPOINT_RESTORE): %v", err)
 	}
 	require.Eventually(t, func() bool {
 		return fork(t, fmt.Sprintf("echo %d > /proc/sys/kernel/ns_last_pid; %s; :", pid-1, forks)) == pid
@@ -250,5 +250,5 @@ func testUsedPids(t *testing.T, w *watch) {
 	assert.NotEqual(t, before.Executable, after.Executable)
 	assert.Contains(t, after.Instance.CommandLine, "sh\x00-c\x00echo")
 	assert.True(t, after.Instance.Start.After(before.Instance.Start))
-	assert.Equal(t, "an old argument", before.Instance.CommandLine[len(path)+1:], "what was told stays")
+	assert.Equal(t, "an old argument", before.Instance.CommandLine[len(path)+1:], "what was reported stays")
 }

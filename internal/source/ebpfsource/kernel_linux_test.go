@@ -7,7 +7,6 @@ package ebpfsource
 
 import (
 	"context"
-	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -18,20 +17,20 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// The tests in the files kernel_* load the programs into the kernel. They see the
-// signals of everybody on this machine, so each looks only for those of processes of
-// its own.
+// The tests in the files kernel_* load the programs into the kernel. They see all signals on this
+// machine, so each test considers only those of its own processes.
 
 // watch is a source on the real kernel.
 type watch struct {
 	*Source
 	t *testing.T
-	// fencing sends signals to itself, of which fences are seen so far.
+	// fencing sends signals to itself; fences is how many of them have been seen.
 	fencing *helper
 	fences  int
 
@@ -51,10 +50,7 @@ func newSettings(t *testing.T) Settings {
 
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-		skip(t, "only root may load programs into the kernel; run the tests with sudo")
-	}
+	audittest.Root(t, "load programs into the kernel")
 }
 
 // start loads the programs into the kernel, until the test ends.
@@ -70,7 +66,7 @@ func start(t *testing.T, change func(*Settings)) *watch {
 	return watchWith(t, s)
 }
 
-// startWith is start with the way chosen how the ends of calls are seen.
+// startWith is start with a chosen way to see the ends of calls.
 func startWith(t *testing.T, ends callEnds, change func(*Settings)) *watch {
 	t.Helper()
 	needRoot(t)
@@ -116,7 +112,7 @@ func (w *watch) deliver(seen []source.Observation) error {
 	return nil
 }
 
-// endKind is that of the end of a process, which stands among the events of a test so that
+// endKind is the kind of the end of a process, which is listed among the events of a test so that
 // their order can be checked.
 const endKind kill.Kind = "end"
 
@@ -154,7 +150,7 @@ func (w *watch) find(t *testing.T, matches func(*kill.Event) bool) *kill.Event {
 	return w.several(t, 1, matches)[0]
 }
 
-// several waits for so many events.
+// several waits for the given number of events.
 func (w *watch) several(t *testing.T, count int, matches func(*kill.Event) bool) []*kill.Event {
 	t.Helper()
 	var found []*kill.Event
@@ -166,23 +162,23 @@ func (w *watch) several(t *testing.T, count int, matches func(*kill.Event) bool)
 	return found
 }
 
-// none makes sure that no event matches of what has happened up to now.
+// none makes sure that no event of what has happened up to now matches.
 func (w *watch) none(t *testing.T, matches func(*kill.Event) bool) {
 	t.Helper()
 	w.fence(t)
 	for _, e := range w.all(matches) {
-		assert.Fail(t, "not to be told", "%+v", tell(e))
+		assert.Fail(t, "should not be reported", "%+v", tell(e))
 	}
 }
 
-// fence waits until everything has been told that has happened up to now.
+// fence waits until everything that has happened up to now has been reported.
 func (w *watch) fence(t *testing.T) {
 	t.Helper()
 	_, errno := w.fencing.send(order{call: "kill", pid: w.fencing.pid, signal: int(kill.SIGHUP)})
 	require.Zero(t, errno)
 	w.fences++
 	w.several(t, w.fences, func(e *kill.Event) bool { return by(w.fencing.pid)(e) && toAny(w.fencing.pid)(e) })
-	// What may be the OOM killer's is held back, and no event can tell that there is none.
+	// Kills that may be the OOM killer's are held back, and no event shows that there are none.
 	time.Sleep(2 * oomWindow)
 }
 
@@ -193,7 +189,7 @@ func to(pid int, signal kill.Signal) func(*kill.Event) bool {
 	}
 }
 
-// toAny matches whatever is told of a process as a target.
+// toAny matches everything that is reported of a process as a target.
 func toAny(pid int) func(*kill.Event) bool {
 	return func(e *kill.Event) bool {
 		for i := range e.Targets {
@@ -215,7 +211,7 @@ func byThread(thread int) func(*kill.Event) bool {
 	return func(e *kill.Event) bool { return e.Sender.ThreadID == thread }
 }
 
-// unprivileged lets a process run as nobody.
+// unprivileged makes a process run as nobody.
 func unprivileged() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 }

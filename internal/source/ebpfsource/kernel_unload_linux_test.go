@@ -30,14 +30,14 @@ import (
 
 func init() { roles["source"] = beSource }
 
-// loaded are the kernel's numbers of what a source has put into it.
+// loaded are the kernel's numbers of what a source has loaded.
 type loaded struct {
 	programs []ebpf.ProgramID
 	maps     []ebpf.MapID
 	links    []link.ID
 }
 
-// inKernel returns what a source has put into the kernel.
+// inKernel returns what a source has loaded into the kernel.
 func inKernel(p *programs) (loaded, error) {
 	var l loaded
 	var errs []error
@@ -101,7 +101,7 @@ func TestNothingIsLeft(t *testing.T) {
 	assert.Greater(t, len(l.links), 6)
 	require.Equal(t, l.all(), l.there())
 	require.NoError(t, s.Close())
-	// The kernel takes its time, so that nobody runs what is gone.
+	// The kernel removes programs only once nothing can be running them.
 	assert.Eventually(t, func() bool { return l.there() == 0 }, limit, time.Millisecond)
 }
 
@@ -125,8 +125,7 @@ func TestNothingIsLeftOfWhoWasKilled(t *testing.T) {
 	assert.Eventually(t, func() bool { return l.there() == 0 }, limit, time.Millisecond)
 }
 
-// Without the rights, the error says which are missing; with them and no others, the
-// source works.
+// Without the rights, the error says which ones are missing; with only those, the source works.
 func TestRights(t *testing.T) {
 	needRoot(t)
 	t.Run("none", func(t *testing.T) {
@@ -162,8 +161,7 @@ func TestRights(t *testing.T) {
 	})
 }
 
-// beSource is a collector that does nothing but trace. It tells what it has put into
-// the kernel, and waits for its end.
+// beSource is a collector that only traces. It prints what it has loaded into the kernel, and waits for its end.
 func beSource([]string) {
 	s := New(Settings{
 		RingBuffer: 1 << 20, Signals: kill.DefaultSignals(), IncludeFailed: true,

@@ -13,58 +13,60 @@ import (
 )
 
 const (
-	// oomWindow is how far apart the signal that the OOM killer sends and its naming of
-	// the victim may be: it does one right after the other (mm/oom_kill.c,
-	// __oom_kill_process), and may be interrupted in between.
+	// oomWindow is how far apart the OOM killer's signal and its report of the victim may
+	// be: it does one right after the other (mm/oom_kill.c, __oom_kill_process), but may be
+	// interrupted in between.
 	oomWindow = 20 * time.Millisecond
-	// loopWindow is how far apart two kills of one loop in the kernel may be. It goes
-	// from one process to the next in microseconds, and may be interrupted in between.
-	// Two loops of one thread that are as close are taken for one. What is held for the
-	// OOM killer is not complete before that either.
+	// loopWindow is how far apart two kills of one loop in the kernel may be. The loop goes
+	// from one process to the next in microseconds, but may be interrupted in between. Two
+	// loops of one thread that are this close count as one. Kills held for the OOM killer
+	// are not complete before that either.
 	loopWindow = 2 * time.Millisecond
-	// longestLoop is when the next kill begins an event of its own all the same, so that
-	// a thread that makes the kernel kill again and again fills no memory.
+	// longestLoop is how long a loop may last before the next kill begins a new event
+	// regardless, so that a thread that makes the kernel kill again and again does not fill
+	// the memory.
 	longestLoop = time.Second
 )
 
-// loop is a kill by the kernel that may strike many: it goes through the processes of a
-// control group (kernel/cgroup/cgroup.c, __cgroup_kill), of a pid namespace
+// loop is a kill by the kernel that may have many targets: the kernel goes through the
+// processes of a control group (kernel/cgroup/cgroup.c, __cgroup_kill), of a pid namespace
 // (kernel/pid_namespace.c, zap_pid_ns_processes), or through those that the OOM killer
-// takes with its victim (mm/oom_kill.c). It tells neither that nor its end.
+// kills with its victim (mm/oom_kill.c). It reports neither which of these it is nor its
+// end.
 type loop struct {
 	loopID
 	event *kill.Event
 	// first and last are the times of its first and last kill, since boot.
 	first, last time.Duration
-	// others are the pids of all targets but the first.
+	// others holds the pids of all targets but the first.
 	others map[int]struct{}
-	// lostBefore is what the assembler's was when it began, lossy is true if something
-	// of it may have been dropped since.
+	// lostBefore is the assembler's lostBefore at the time when the loop began, lossy is
+	// true if some of its kills may have been dropped since.
 	lostBefore uint64
 	lossy      bool
 }
 
 // loopID is what the kills of one loop have in common.
 type loopID struct {
-	// thread is that in whose time the signals were sent.
+	// thread is the one that was running when the signals were sent.
 	thread  uint32
 	special uint8
 }
 
-// victim is whom the OOM killer has chosen, and in whose time.
+// victim is the OOM killer's report of a victim: the thread that was running, and when.
 type victim struct {
 	thread uint32
 	at     time.Duration
 }
 
-// ofLoop reports whether the kernel kills by itself, be it one process or many. A
-// signal with siginfo of its own is for one.
+// ofLoop reports whether the kernel kills on its own account, be it one process or many. A
+// signal with siginfo of its own has only one target.
 func ofLoop(r *kernelSignalRecord) bool {
 	return kill.Signal(r.Signal) == kill.SIGKILL && r.Special != infoOwn
 }
 
-// slay takes a kill by the kernel.
-func (a *assembler) slay(r *kernelSignalRecord) {
+// addKill adds a kill by the kernel to its loop.
+func (a *assembler) addKill(r *kernelSignalRecord) {
 	at := time.Duration(r.Time)
 	id := loopID{thread: r.Sender.Thread, special: r.Special}
 	l := a.current[id]
@@ -74,15 +76,15 @@ func (a *assembler) slay(r *kernelSignalRecord) {
 	}
 	l.last = at
 	pid := int(r.Target.Identity.Pid)
-	if _, struck := l.others[pid]; struck || pid == l.event.Targets[0].PID {
-		return // the OOM killer strikes its victim again with the rest of the control group
+	if _, known := l.others[pid]; known || pid == l.event.Targets[0].PID {
+		return // the OOM killer kills its victim again with the rest of the control group
 	}
 	if l.others == nil {
 		l.others = map[int]struct{}{}
 	}
 	l.others[pid] = struct{}{}
 	if l.event.Sender.PID == 0 && prompted(r, l.event.Cause) {
-		a.events.addSender(l.event, r) // who was the first to be struck
+		a.events.addSender(l.event, r) // the first target was the sender itself
 	}
 	a.addAnother(l.event, r)
 }
@@ -103,8 +105,8 @@ func (a *assembler) beginLoop(id loopID, r *kernelSignalRecord) {
 	a.current[id] = l
 }
 
-// victim takes whom the OOM killer has chosen. Everybody else that shares the
-// victim's memory is killed by the same thread right afterwards.
+// victim handles a report of the OOM killer. The same thread kills all other processes that
+// share the victim's memory right afterwards.
 func (a *assembler) victim(v victim) {
 	a.victims = append(a.victims, v)
 	for _, l := range a.loops {
@@ -112,15 +114,15 @@ func (a *assembler) victim(v victim) {
 	}
 }
 
-// blame says that a loop is the OOM killer's if it is.
+// blame attributes a loop to the OOM killer if the report of a victim belongs to it.
 func (l *loop) blame(v victim) {
 	if l.special == infoPriv && v.thread == l.thread && v.at > l.first-oomWindow && v.at < l.last+oomWindow {
 		l.event.Cause = kill.CauseOOM
-		l.event.Sender = kill.Process{} // who needed memory has killed nobody
+		l.event.Sender = kill.Process{} // the process that needed memory is not the killer
 	}
 }
 
-// due is when nothing can come anymore that belongs to it.
+// due is when nothing more can arrive that belongs to the loop.
 func (l *loop) due() time.Duration {
 	if l.special == infoPriv && l.event.Cause == kill.CauseNone {
 		return l.last + oomWindow
@@ -134,7 +136,7 @@ func (a *assembler) endLoop(l *loop) {
 		delete(a.current, l.loopID)
 	}
 	if len(l.event.Targets) > 1 {
-		l.event.Scope = kill.ScopeUnknown // there is no name for it
+		l.event.Scope = kill.ScopeUnknown // no scope describes it
 		if l.lossy || a.lostSoFar() != l.lostBefore {
 			a.incomplete(l.event)
 		}
@@ -143,8 +145,8 @@ func (a *assembler) endLoop(l *loop) {
 	a.emitAwaited(l.event)
 }
 
-// endLoops emits the events of the loops that are due, and forgets the victims that
-// nobody asks for anymore. soon is told when the others are due.
+// endLoops emits the events of the loops that are due, and forgets the victims that no loop
+// needs any more. It calls soon with the time at which each other loop is due.
 func (a *assembler) endLoops(now time.Duration, soon func(due time.Duration)) {
 	a.loops = slices.DeleteFunc(a.loops, func(l *loop) bool {
 		if l.due() > now {

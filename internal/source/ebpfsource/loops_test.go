@@ -15,12 +15,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// slays is a SIGKILL that the kernel sends, in the time of a thread.
+// slays is a SIGKILL that the kernel sends while a thread is running.
 func slays(at time.Duration, thread, target uint32) []byte {
 	return slaysAs(infoPriv, at, thread, target)
 }
 
-// slaysAs is slays with the siginfo that the kernel gives.
+// slaysAs is slays with the given kind of siginfo.
 func slaysAs(special uint8, at time.Duration, thread, target uint32) []byte {
 	return bytesOf(sends(func(r *kernelSignalRecord) {
 		r.Special, r.Signal, r.Time = special, int32(kill.SIGKILL), uint64(at)
@@ -28,7 +28,7 @@ func slaysAs(special uint8, at time.Duration, thread, target uint32) []byte {
 	}))
 }
 
-// chooses is the OOM killer's naming of its victim, in the time of thread 10.
+// chooses is the OOM killer's report of its victim, while thread 10 is running.
 func chooses(at time.Duration, victim uint32) []byte {
 	return bytesOf(&kernelVictimRecord{Kind: kindVictim, Time: uint64(at), Thread: 10, Pid: victim})
 }
@@ -44,7 +44,7 @@ func TestLoops(t *testing.T) {
 	group := func(at time.Duration, target uint32) []byte { return slaysAs(infoNone, at, 10, target) }
 	tests := map[string]struct {
 		records [][]byte
-		// want is what comes when all waiting is over, in the order of their beginning.
+		// want is what is emitted once all waiting is over, in the order in which the events began.
 		want []string
 	}{
 		"killed, then named": {
@@ -120,13 +120,13 @@ func TestLoops(t *testing.T) {
 			assert.Zero(t, b.expire(early+time.Minute))
 			assert.ElementsMatch(t, tt.want, b.take())
 			assert.Zero(t, b.pending())
-			assert.Empty(t, b.victims, "nobody is remembered for good")
+			assert.Empty(t, b.victims, "no victim is remembered forever")
 			assert.Empty(t, b.current)
 		})
 	}
 }
 
-// What is no kill by the kernel, or one that carries siginfo, waits for nothing.
+// A signal that is no kill by the kernel, or that carries siginfo, waits for nothing.
 func TestNoLoops(t *testing.T) {
 	t.Parallel()
 	for name, raw := range map[string][]byte{
@@ -145,7 +145,7 @@ func TestNoLoops(t *testing.T) {
 	}
 }
 
-// What there is to say of many is what is true for all of them.
+// What an event says about many targets is what is true for all of them.
 func TestLoopOfMany(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -204,7 +204,7 @@ func TestLoopsAreHeld(t *testing.T) {
 	}
 }
 
-// A thread that makes the kernel kill all the time fills no memory.
+// A thread that makes the kernel kill all the time does not fill the memory.
 func TestLoopsEnd(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
@@ -230,7 +230,7 @@ func TestLoopsAreBounded(t *testing.T) {
 	assert.EqualValues(t, 1, b.counts.evicted)
 }
 
-// Where something was lost meanwhile, there may be more targets than those told.
+// If something was lost meanwhile, there may be more targets than those reported.
 func TestLoopsWithLosses(t *testing.T) {
 	t.Parallel()
 	for name, lose := range map[string]func(b *bench){
@@ -251,7 +251,7 @@ func TestLoopsWithLosses(t *testing.T) {
 	}
 }
 
-// The thread in whose time a victim died may do other things later.
+// The thread that was running when a victim died may do other things later.
 func TestVictimsAreForgotten(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)

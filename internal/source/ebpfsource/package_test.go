@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// roles are what this program does instead of its tests if it is started to help them.
+// roles are what this program does instead of its tests if it is started as a helper.
 var roles = map[string]func(arguments []string){}
 
 // roleVariable says which.

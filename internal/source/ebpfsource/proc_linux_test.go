@@ -19,14 +19,15 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// awaitCommand waits until a process bears a name: that of the program that it was
-// started for.
+// awaitCommand waits until a process sleeps and has the name of the program that it was started
+// for: it has that name before it runs the program, and before our programs are told.
 func awaitCommand(t *testing.T, pid int, name string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		comm, _ := os.ReadFile("/proc/" + itoa(pid) + "/comm")
 		return strings.TrimSpace(string(comm)) == name
 	}, limit, time.Millisecond)
+	awaitState(t, pid, "S")
 }
 
 // awaitState waits until a process sleeps (S), is stopped (T) or dead (Z), or one of
@@ -49,7 +50,7 @@ func awaitGone(t *testing.T, pid int) {
 	}, limit, time.Millisecond)
 }
 
-// awaitEnd waits until a process has ended, whether somebody takes notice or not.
+// awaitEnd waits until a process has ended, whether or not its parent takes notice.
 func awaitEnd(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -58,7 +59,7 @@ func awaitEnd(t *testing.T, pid int) {
 	}, limit, time.Millisecond)
 }
 
-// childrenOf returns the children of a process by the pids of the host, in order.
+// childrenOf returns the host's pids of the children of a process, in order.
 func childrenOf(t *testing.T, pid int) []int {
 	t.Helper()
 	var pids []int

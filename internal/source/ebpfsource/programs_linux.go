@@ -19,8 +19,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// programs are what is loaded into the kernel. All of it is bound to file descriptors
-// of this process, so that nothing is left behind, however the process ends.
+// programs is what is loaded into the kernel. All of it is bound to file descriptors of
+// this process, so that nothing stays behind, however the process ends.
 type programs struct {
 	collection *ebpf.Collection
 	links      []link.Link
@@ -28,7 +28,7 @@ type programs struct {
 	waiting    *ebpf.Variable
 }
 
-// losses is for how many records the ring had no room, since the start.
+// losses counts the records that found no room in the ring, since the start.
 type losses struct{ signals, processes uint64 }
 
 // fewNames is how many names are compared one by one (kernel/record.h, FEW).
@@ -40,17 +40,17 @@ type wish struct {
 	signals          []kill.Signal
 	targets, senders []string
 	includeFailed    bool
-	// calls is how the end of calls is to be seen; empty to choose.
+	// calls is how the ends of calls are to be seen; empty to choose.
 	calls callEnds
 }
 
-// errMemlock is returned where the kernel counts what is loaded as locked memory, and
-// does not let us have more of it.
+// errMemlock means that the kernel counts what is loaded as locked memory, and refuses to
+// allow this process more of that.
 var errMemlock = errors.New("raising the limit of locked memory")
 
-// load puts the programs into the kernel. They see nothing yet.
+// load loads the programs into the kernel. They are not attached yet.
 func load(w wish) (*programs, error) {
-	// Since Linux 5.11 this does nothing (see rlimit.RemoveMemlock).
+	// This does nothing since Linux 5.11 (see rlimit.RemoveMemlock).
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMemlock, err)
 	}
@@ -109,7 +109,7 @@ func specify(spec *ebpf.CollectionSpec, w wish) error {
 	return nil
 }
 
-// few adds the names themselves if they are not many, so that no map is needed.
+// few passes the names in a variable if there are only few, so that no map is needed.
 func few(values map[string]any, names []string, variable, count string) {
 	var commands [fewNames]kernelName
 	if !plain(names) || len(names) > len(commands) {
@@ -121,19 +121,18 @@ func few(values map[string]any, names []string, variable, count string) {
 	values[variable], values[count] = commands, uint32(len(names))
 }
 
-// commandOf returns a name as the kernel has it, cut to what it keeps.
+// commandOf returns a name as the kernel stores it, cut to the length that it keeps.
 func commandOf(name string) kernelName {
 	var command [len(kernelParty{}.Command)]byte
 	copy(command[:len(command)-1], name)
 	var words kernelName
 	for i := range words.Words {
-		words.Words[i] = binary.LittleEndian.Uint64(command[8*i:]) // as are all processors that this is for
+		words.Words[i] = binary.LittleEndian.Uint64(command[8*i:]) // as all supported processors are
 	}
 	return words
 }
 
-// plain reports whether all names can be compared in the kernel: globs and paths
-// cannot.
+// plain reports whether all names can be compared in the kernel: globs and paths cannot.
 func plain(names []string) bool {
 	for _, name := range names {
 		if strings.ContainsAny(name, `*?[\/`) {
@@ -143,7 +142,7 @@ func plain(names []string) bool {
 	return len(names) > 0
 }
 
-// prepare fills in what is known only after loading.
+// prepare sets what is known only after loading.
 func (p *programs) prepare(w wish) error {
 	for mapName, names := range map[string][]string{kernelMapTargets: w.targets, kernelMapSenders: w.senders} {
 		if !plain(names) {
@@ -155,19 +154,19 @@ func (p *programs) prepare(w wish) error {
 			}
 		}
 	}
-	// In a container our own process id is not the one that the kernel knows.
+	// In a container the kernel knows this process by another pid.
 	if _, err := p.collection.Programs[kernelProgWhoami].Run(&ebpf.RunOptions{}); err != nil {
 		return fmt.Errorf("asking the kernel for our process id: %w", err)
 	}
 	return nil
 }
 
-// attachProcesses makes the kernel tell of processes.
+// attachProcesses attaches the programs that report processes.
 func (p *programs) attachProcesses() error {
 	return p.attach(kernelProgForked, kernelProgExecuted, kernelProgExited, kernelProgMadeCgroup)
 }
 
-// attachSignals makes the kernel tell of signals.
+// attachSignals attaches the programs that report signals.
 func (p *programs) attachSignals() error {
 	victims, err := link.AttachRawTracepoint(link.RawTracepointOptions{
 		Name: "mark_victim", Program: p.collection.Programs[kernelProgMarkVictim],
@@ -179,7 +178,7 @@ func (p *programs) attachSignals() error {
 	ends, err := p.calls.attach(p.collection)
 	if err != nil && p.calls == endsOfSixCalls {
 		for _, end := range ends {
-			_ = end.Close() // or the same end would be told twice
+			_ = end.Close() // or the same end would be reported twice
 		}
 		p.calls = endsOfAllCalls
 		ends, err = p.calls.attach(p.collection)
@@ -202,7 +201,7 @@ func (p *programs) attach(names ...string) error {
 	return nil
 }
 
-// wake says whether the reader wants to be woken by the next signal.
+// wake sets whether the next signal wakes the reader.
 func (p *programs) wake(waiting bool) error {
 	var value uint32
 	if waiting {
@@ -211,7 +210,7 @@ func (p *programs) wake(waiting bool) error {
 	return p.waiting.Set(value)
 }
 
-// losses asks what has been lost since the start.
+// losses returns what has been lost since the start.
 func (p *programs) losses() (losses, error) {
 	var l losses
 	err := errors.Join(
@@ -220,9 +219,9 @@ func (p *programs) losses() (losses, error) {
 	return l, err
 }
 
-// missed asks how often a program was skipped that tells of signals or of ends. It takes
-// a system call for each. Linux 7.3 was seen to skip some where hundreds of processes
-// ended at once on a busy machine.
+// missed returns how often the kernel skipped a program that reports signals or ends. It
+// takes a system call for each program. Linux 7.3 was seen to skip some when hundreds of
+// processes ended at once on a busy machine.
 func (p *programs) missed() uint64 {
 	var missed uint64
 	for name, program := range p.collection.Programs {
@@ -237,7 +236,7 @@ func (p *programs) missed() uint64 {
 	return missed
 }
 
-// close takes the programs out of the kernel.
+// close removes the programs from the kernel.
 func (p *programs) close() error {
 	var errs []error
 	for _, attached := range p.links {

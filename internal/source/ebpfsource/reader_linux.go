@@ -22,28 +22,28 @@ import (
 )
 
 const (
-	// glance is how often the reader looks even if nobody wakes it: the records of
+	// pollInterval is how often the reader checks even if nothing wakes it: the records of
 	// processes do not.
-	glance = 250 * time.Millisecond
-	// pace is how long the reader lets records gather once it has emptied the ring, as
-	// a wakeup costs the sender of a signal more than all else; busyPace is the same
-	// while at least busyFrom have come together. At 500,000 signals a second 2,500 come
-	// meanwhile, and the default ring holds 8,000.
+	pollInterval = 250 * time.Millisecond
+	// pace is how long the reader lets records gather after it has emptied the ring,
+	// because a wakeup costs the sender of a signal more than everything else; busyPace is
+	// the same while at least busyFrom arrive together. At 500,000 signals a second 2,500
+	// arrive meanwhile, and the default ring holds 8,000.
 	pace     = 2 * time.Millisecond
 	busyPace = 5 * time.Millisecond
 	busyFrom = 16
-	// clockInterval is how often the two clocks are compared, clockBracket how long that
-	// may take, as it may be interrupted.
+	// clockInterval is how often the two clocks are compared, clockBracket how long the
+	// comparison may take to be valid: it may be interrupted.
 	clockInterval = time.Second
 	clockBracket  = 20 * time.Microsecond
-	// batch is how many records the reader takes before it hands on their events.
+	// batch is how many records the reader handles before it hands on their events.
 	batch = 512
-	// ringHeader is what each record takes besides (include/uapi/linux/bpf.h,
+	// ringHeader is the size of the header of each record (include/uapi/linux/bpf.h,
 	// BPF_RINGBUF_HDR_SZ).
 	ringHeader = 8
 )
 
-// ring is what ringbuf.Reader is.
+// ring is the part of ringbuf.Reader that the reader needs.
 type ring interface {
 	ReadInto(record *ringbuf.Record) error
 	SetDeadline(deadline time.Time)
@@ -52,14 +52,13 @@ type ring interface {
 	Close() error
 }
 
-// kernel is what programs is to the reader.
+// kernel is the part of programs that the reader needs.
 type kernel interface {
 	wake(waiting bool) error
 	losses() (losses, error)
 }
 
-// reader empties the ring. It has a goroutine of its own, which waits for nothing but
-// the ring.
+// reader empties the ring. Its goroutine waits for nothing but the ring.
 type reader struct {
 	ring   ring
 	kernel kernel
@@ -67,19 +66,19 @@ type reader struct {
 	panics *panics.Guard
 	ending atomic.Bool
 
-	// mutex guards what follows; it is held for as long as a batch of records takes.
+	// mutex guards the fields below; it is held for as long as a batch of records takes.
 	mutex     sync.Mutex
 	assembler *assembler
-	// gathered is what was not handed on yet.
+	// gathered holds what has not been handed on yet.
 	gathered []source.Observation
 	lost     losses
 	// clockSet is when the clocks were last compared, since boot.
 	clockSet time.Duration
-	// stopped is true once events are not wanted anymore.
+	// stopped is true once events are no longer wanted.
 	stopped bool
 	now     func() time.Duration
-	// upTo is the time up to which all records have been read. The next such time is
-	// mark, once ahead more bytes of the ring have been.
+	// upTo is the time up to which all records have been read. It becomes mark once the
+	// reader has read ahead more bytes from the ring.
 	upTo, mark time.Duration
 	ahead      int
 }
@@ -91,18 +90,18 @@ func newReader(ring ring, kernel kernel, config assemblerConfig, events *events)
 	return r
 }
 
-// sinceBoot is the time that the kernel's records bear.
+// sinceBoot is the current time on the clock that the kernel's records use.
 func sinceBoot() time.Duration {
 	var now unix.Timespec
 	_ = unix.ClockGettime(unix.CLOCK_BOOTTIME, &now) // which every kernel with BPF has
 	return time.Duration(now.Nano())
 }
 
-// run reads until it is told to end, or the ring fails.
+// run reads until end is called or the ring fails.
 func (r *reader) run() error {
 	record := ringbuf.Record{RawSample: make([]byte, 0, 4096)}
-	wait := glance
-	r.ring.SetDeadline(time.Unix(0, 1)) // nothing is waited for, but in await
+	wait := pollInterval
+	r.ring.SetDeadline(time.Unix(0, 1)) // only await waits
 	for !r.ending.Load() {
 		first := 0
 		if r.ring.AvailableBytes() == 0 {
@@ -116,7 +115,7 @@ func (r *reader) run() error {
 			return err
 		}
 		switch came := first + more; {
-		case more == batch: // and it is not all
+		case more == batch: // there is more to read
 		case came >= busyFrom:
 			time.Sleep(busyPace)
 		case came > 0:
@@ -133,13 +132,13 @@ func (r *reader) end() error {
 	return r.ring.Flush()
 }
 
-// await returns once a record has come, which it takes, or after a while. It returns
-// how many have come.
+// await returns once a record has arrived, which it adds, or after a while. It returns how
+// many have arrived.
 func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, err error) {
 	if err := r.kernel.wake(true); err != nil {
 		return 0, err
 	}
-	// What came before the kernel knew that we wait wakes nobody.
+	// Records that arrived before the kernel knew that the reader waits do not wake it.
 	if r.ring.AvailableBytes() == 0 {
 		r.ring.SetDeadline(time.Now().Add(wait))
 		got, err := r.read(record)
@@ -155,7 +154,7 @@ func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, er
 	return came, r.kernel.wake(false)
 }
 
-// read reads one record, and reports false if there is none.
+// read reads one record, and returns false if there is none.
 func (r *reader) read(record *ringbuf.Record) (bool, error) {
 	err := r.ring.ReadInto(record)
 	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, ringbuf.ErrFlushed) {
@@ -164,7 +163,7 @@ func (r *reader) read(record *ringbuf.Record) (bool, error) {
 	return err == nil, err
 }
 
-// drain takes what is in the ring, but no more than a batch.
+// drain reads what is in the ring, but no more than a batch.
 func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -179,10 +178,10 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 			return came, err
 		}
 		if !got {
-			break // it was reserved, but has not been written yet
+			break // the next record is reserved, but not written yet
 		}
 		if full && isSignal(record.RawSample) {
-			dropped++ // to make an event of it would only keep the pipeline from making room
+			dropped++ // making an event of it would only slow the pipeline down
 		} else {
 			r.add(record.RawSample)
 		}
@@ -200,7 +199,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	return came, nil
 }
 
-// take takes one record.
+// take adds one record.
 func (r *reader) take(raw []byte) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -217,27 +216,27 @@ func (r *reader) expire() time.Duration {
 	return r.assembler.expire(r.upTo)
 }
 
-// emit takes an observation from the assembler.
+// emit receives an observation from the assembler.
 func (r *reader) emit(o source.Observation) {
 	if !r.stopped {
 		r.gathered = append(r.gathered, o)
 	}
 }
 
-// follow tells the end of a process as if it had been struck.
-func (r *reader) follow(key process.Key) {
+// watch reports the end of a process as if it had been signaled.
+func (r *reader) watch(key process.Key) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.assembler.exits.strike(key, r.now())
+	r.assembler.exits.watch(key, r.now())
 }
 
-// settle emits what has waited for long enough, and returns how long to wait for
-// more. What was held up itself may still find in the ring what an event waits for.
+// settle emits what has waited long enough, and returns how long to wait for more. If the
+// reader itself was held up, the ring may still hold what an event waits for.
 func (r *reader) settle() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.setClock()
-	wait := glance
+	wait := pollInterval
 	if next := r.expire(); next > 0 {
 		wait = min(wait, next)
 	}
@@ -245,8 +244,8 @@ func (r *reader) settle() time.Duration {
 	return wait
 }
 
-// checkLosses finds out whether the ring had no room for what would stand before the
-// records that are read next.
+// checkLosses finds out whether the ring had no room for records that would have come
+// before the ones that are read next.
 func (r *reader) checkLosses() {
 	now, err := r.kernel.losses()
 	if err != nil {
@@ -261,7 +260,7 @@ func (r *reader) checkLosses() {
 	}
 }
 
-// lostSignals returns for how many signals the ring has had no room so far.
+// lostSignals returns how many signals have found no room in the ring so far.
 func (r *reader) lostSignals() uint64 {
 	now, err := r.kernel.losses()
 	if err != nil {
@@ -270,7 +269,7 @@ func (r *reader) lostSignals() uint64 {
 	return now.signals
 }
 
-// setClock follows the clock on the wall, as whoever reads the events goes by it.
+// setClock adjusts to the wall clock, which people who read the events go by.
 func (r *reader) setClock() {
 	before := r.now()
 	wall := time.Now()
@@ -280,14 +279,14 @@ func (r *reader) setClock() {
 	r.assembler.events.boot, r.clockSet = wall.Add(-before), before
 }
 
-// hand moves the events on.
+// hand puts what was gathered into the queue.
 func (r *reader) hand() {
 	r.queue.Add(r.gathered)
 	clear(r.gathered)
 	r.gathered = r.gathered[:0]
 }
 
-// flush emits what still waits, and takes no more events.
+// flush emits what still waits, and accepts no more.
 func (r *reader) flush() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -296,7 +295,7 @@ func (r *reader) flush() {
 	r.stopped = true
 }
 
-// snapshot is what the metrics need.
+// snapshot is what the source reports.
 type snapshot struct {
 	counts
 	losses

@@ -23,23 +23,22 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
-// limit is how long anything may take on a machine that is busy.
+// limit is how long anything may take on a busy machine.
 const limit = 30 * time.Second
 
-// fakeRing plays the ring, and the programs that write to it.
+// fakeRing stands in for the ring, and for the programs that write to it.
 type fakeRing struct {
 	mutex    sync.Mutex
 	records  [][]byte
 	deadline time.Time
-	// waiting is true while the reader wants to be woken. onWake is called before the
-	// kernel knows.
+	// waiting is true while the reader wants to be woken. onWake is called before the kernel knows that.
 	waiting bool
 	onWake  func(waiting bool)
 	lost    losses
 	asked   atomic.Int32
 	// unwritten is how many of the next reads find a record that is not complete yet.
 	unwritten int
-	// endless is what comes again and again.
+	// endless is a record that arrives again and again.
 	endless []byte
 	failure error
 
@@ -61,7 +60,7 @@ func (f *fakeRing) write(raw []byte) {
 	}
 }
 
-// writeSilently adds a record for which nobody is woken.
+// writeSilently adds a record that wakes nothing.
 func (f *fakeRing) writeSilently(raw []byte) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
@@ -87,7 +86,7 @@ func (f *fakeRing) SetDeadline(deadline time.Time) {
 	f.deadline = deadline
 }
 
-// ReadInto returns a record if there is one, also where it has waited for nothing.
+// ReadInto returns a record if there is one, even without having waited.
 func (f *fakeRing) ReadInto(record *ringbuf.Record) error {
 	f.mutex.Lock()
 	patience := time.Until(f.deadline)
@@ -204,8 +203,8 @@ func TestReaderIsWoken(t *testing.T) {
 	assert.False(t, ring.isWaiting(), "who does not sleep is not woken")
 }
 
-// A record may come when the reader has seen an empty ring, and the kernel does not
-// know yet that it is going to sleep.
+// A record may arrive when the reader has found the ring empty, but the kernel does not know yet
+// that the reader is about to sleep.
 func TestReaderSleepsOverNothing(t *testing.T) {
 	t.Parallel()
 	r, ring, _ := newFakeReader()
@@ -222,7 +221,7 @@ func TestReaderSleepsOverNothing(t *testing.T) {
 	assert.False(t, ring.isWaiting())
 }
 
-// The records of processes wake nobody, and are read when the reader looks by itself.
+// The records of processes wake nothing, and are read when the reader checks on its own.
 func TestReaderLooksByItself(t *testing.T) {
 	t.Parallel()
 	r, ring, _ := newFakeReader()
@@ -243,7 +242,7 @@ func TestReaderWaitsForWhatIsBeingWritten(t *testing.T) {
 	assert.Equal(t, 11, next(t, r).Sender.PID, "in the order of the ring")
 }
 
-// However much comes, what waits is looked at, and losses are noticed.
+// However much arrives, what waits is checked, and losses are noticed.
 func TestReaderOfARingThatIsNeverEmpty(t *testing.T) {
 	t.Parallel()
 	r, ring, clock := newFakeReader()
@@ -258,7 +257,7 @@ func TestReaderOfARingThatIsNeverEmpty(t *testing.T) {
 	assert.EqualValues(t, 7, r.snapshot().signals)
 }
 
-// A reader that was kept from running finds in the ring what came in time.
+// A reader that was kept from running finds in the ring what arrived in time.
 func TestReaderThatIsLate(t *testing.T) {
 	t.Parallel()
 	r, ring, clock := newFakeReader()
@@ -300,7 +299,7 @@ func TestReaderThatIsLateByManyBatches(t *testing.T) {
 	assert.Equal(t, kill.CauseOOM, events[0].Event.Cause)
 }
 
-// Losses while a call to a group goes on leave it incomplete.
+// Losses during a call to a group make it incomplete.
 func TestReaderNoticesLosses(t *testing.T) {
 	t.Parallel()
 	r, ring, _ := newFakeReader()
@@ -317,11 +316,11 @@ func TestReaderNoticesLosses(t *testing.T) {
 	assert.Equal(t, losses{signals: 1, processes: 5}, r.snapshot().losses)
 }
 
-// The reader sleeps no longer than what waits has to.
+// The reader sleeps no longer than what waits may wait.
 func TestReaderWaits(t *testing.T) {
 	t.Parallel()
 	r, ring, clock := newFakeReader()
-	assert.Equal(t, glance, r.settle())
+	assert.Equal(t, pollInterval, r.settle())
 	ring.writeSilently(slays(0, 10, 20))
 	_, err := r.drain(newRecord())
 	require.NoError(t, err)
@@ -349,7 +348,7 @@ func TestReaderFails(t *testing.T) {
 	}
 }
 
-// At the end all that waits is told, and nothing that comes then.
+// At the end everything that waits is emitted, and nothing that arrives later.
 func TestReaderFlush(t *testing.T) {
 	t.Parallel()
 	r, ring, _ := newFakeReader()
@@ -367,13 +366,13 @@ func TestReaderFlush(t *testing.T) {
 	assert.EqualValues(t, 3, r.snapshot().records)
 }
 
-// Whose end is asked for need not have been seen to be struck.
+// A process can be watched without having been seen to be signaled.
 func TestReaderFollows(t *testing.T) {
 	t.Parallel()
 	ring := newFakeRing()
 	events, _ := newFakeEvents()
 	r := newReader(ring, ring, assemblerConfig{timeout: time.Second, maxPending: 10, followFor: time.Minute}, events)
-	r.follow(process.Key{PID: 20, Start: 20 * tick})
+	r.watch(process.Key{PID: 20, Start: 20 * tick})
 	ring.writeSilently(ending(21, 0))
 	ring.writeSilently(ending(20, 15))
 	_, err := r.drain(newRecord())
@@ -384,12 +383,12 @@ func TestReaderFollows(t *testing.T) {
 	assert.Equal(t, 20, taken[0].End.PID)
 }
 
-// A queue that is full drops the end of a process as any event.
+// A full queue drops the end of a process like any event.
 func TestReaderDropsEnds(t *testing.T) {
 	t.Parallel()
 	r, ring, _ := newFakeReader()
 	r.assembler.exits = newExits(time.Minute)
-	r.follow(process.Key{PID: 20, Start: 20 * tick})
+	r.watch(process.Key{PID: 20, Start: 20 * tick})
 	r.queue.Add(source.Events([]*kill.Event{{Targets: make([]kill.Process, queue.Max)}}))
 	ring.writeSilently(ending(20, 15))
 	_, err := r.drain(newRecord())

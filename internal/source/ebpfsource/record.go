@@ -12,10 +12,10 @@ import (
 
 // The kinds of records (kernel/record.h).
 const (
-	kindSignal = 1 + iota // was generated
-	kindCall              // has ended: it failed, struck a group, or only asked
-	kindDeath             // by a signal that dumps core
-	kindVictim            // of the OOM killer
+	kindSignal = 1 + iota // a signal was generated
+	kindCall              // a call has ended: it failed, signaled a group, or sent signal 0
+	kindDeath             // of a process, by a signal that dumps core
+	kindVictim            // chosen by the OOM killer
 	kindFork
 	kindExec
 	kindExit
@@ -39,7 +39,7 @@ var callNames = [...]string{
 	callTgsigqueue: "rt_tgsigqueueinfo", callPidfd: "pidfd_send_signal",
 }
 
-// Where siginfo comes from (kernel/record.h, special).
+// Where the siginfo comes from (kernel/record.h, special).
 const (
 	infoNone = 0 // SEND_SIG_NOINFO: the kernel, in the name of the process
 	infoPriv = 1 // SEND_SIG_PRIV: the kernel itself
@@ -52,31 +52,31 @@ const (
 	cgroupPathOffset = unsafe.Offsetof(kernelCgroupRecord{}.Path)
 )
 
-// view looks at the bytes of a record as what they are, or returns nil if they are
-// too few. The bytes come from a program of ours in the same memory layout; copying
-// them field by field would cost as much as all that is done with them.
+// view returns the bytes of a record as a struct, or nil if they are too few. A program of
+// this receiver wrote them in the same memory layout; copying them field by field would
+// cost as much as everything else that is done with them.
 func view[T any](raw []byte, size uintptr) *T {
-	if uintptr(len(raw)) < size || uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%8 != 0 { //nolint:gosec // says whether it is aligned
+	if uintptr(len(raw)) < size || uintptr(unsafe.Pointer(unsafe.SliceData(raw)))%8 != 0 { //nolint:gosec // only checks the alignment
 		return nil
 	}
-	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))) //nolint:gosec // long enough and aligned, as was just seen
+	return (*T)(unsafe.Pointer(unsafe.SliceData(raw))) //nolint:gosec // the length and alignment were checked above
 }
 
 // whole is view for records of one size.
 func whole[T any](raw []byte) *T { return view[T](raw, unsafe.Sizeof(*new(T))) }
 
-// isSignal reports whether a record tells of a signal that was generated.
+// isSignal reports whether a record is that of a signal that was generated.
 func isSignal(raw []byte) bool { return len(raw) > 0 && raw[0] == kindSignal }
 
-// execution is what a program was started with.
+// execution is what a process started to run.
 type execution struct {
 	*kernelExecRecord
-	// path are the parts of the program's path, the last one first, each with a NUL;
-	// arguments the command line, with a NUL after each.
+	// path holds the parts of the program's path, last part first, each with a NUL;
+	// arguments the command line, with a NUL after each argument.
 	path, arguments []byte
 }
 
-// viewExec looks at the bytes of an EXEC record.
+// viewExec returns the bytes of an EXEC record as an execution.
 func viewExec(raw []byte) (execution, bool) {
 	r := view[kernelExecRecord](raw, execTextOffset)
 	if r == nil {
@@ -90,7 +90,7 @@ func viewExec(raw []byte) (execution, bool) {
 	return execution{kernelExecRecord: r, path: text[:split], arguments: text[split:end]}, true
 }
 
-// executable puts the parts of the path together.
+// executable joins the parts of the path.
 func (x *execution) executable() string {
 	if len(x.path) == 0 {
 		return ""
@@ -110,7 +110,7 @@ func (x *execution) executable() string {
 	return string(buf)
 }
 
-// viewCgroup looks at the bytes of a CGROUP record.
+// viewCgroup returns the bytes of a CGROUP record as a struct, and the path in it.
 func viewCgroup(raw []byte) (r *kernelCgroupRecord, path []byte, ok bool) {
 	r = view[kernelCgroupRecord](raw, cgroupPathOffset)
 	if r == nil || uintptr(len(raw)) < cgroupPathOffset+uintptr(r.PathLength) {
@@ -127,8 +127,8 @@ func trimCommand(text []byte) []byte {
 	return text
 }
 
-// trimTitle takes away what the kernel's audit system takes away as well: anything
-// after the last printable character (kernel/auditsc.c, audit_proctitle_rtrim).
+// trimTitle removes what the kernel's audit system also removes: everything after the last
+// printable character (kernel/auditsc.c, audit_proctitle_rtrim).
 func trimTitle(title []byte) []byte {
 	return bytes.TrimRightFunc(title, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

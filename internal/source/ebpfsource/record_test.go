@@ -73,7 +73,7 @@ func TestViewExecOfTooLittle(t *testing.T) {
 	most := execs(30, strings.Repeat("p", 1024+256), strings.Repeat("a", 1024))
 	x, ok := viewExec(most)
 	require.True(t, ok)
-	assert.Len(t, most, int(unsafe.Sizeof(kernelExecRecord{})), "as much as the kernel tells at most")
+	assert.Len(t, most, int(unsafe.Sizeof(kernelExecRecord{})), "as much as the kernel reports at most")
 	assert.Len(t, x.arguments, 1024)
 }
 

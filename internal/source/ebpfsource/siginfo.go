@@ -12,7 +12,7 @@ const (
 	codeUser   = 0
 	codeKernel = 0x80
 	codeTkill  = -6
-	// codeSeccomp is a SIGSYS of seccomp.
+	// codeSeccomp marks a SIGSYS from seccomp.
 	codeSeccomp = 1
 )
 
@@ -21,7 +21,7 @@ var commonCodes = map[int32]string{
 	-5: "SI_SIGIO", codeTkill: "SI_TKILL", -7: "SI_DETHREAD", -60: "SI_ASYNCNL",
 }
 
-// signalCodes are those whose meaning depends on the signal (sigaction(2)), from 1.
+// signalCodes are the codes whose meaning depends on the signal (sigaction(2)), from 1 up.
 // golang.org/x/sys/unix has none of them.
 var signalCodes = map[kill.Signal][]string{
 	kill.SIGILL: {
@@ -50,13 +50,13 @@ func codeName(signal kill.Signal, code int32) string {
 	return ""
 }
 
-// fault reports whether a program's own instructions have raised the signal.
+// fault reports whether one of the program's own instructions raised the signal.
 func fault(signal kill.Signal, code int32) bool {
 	_, hasCodes := signalCodes[signal]
 	return hasCodes && code > 0
 }
 
-// causeOf says why the kernel has raised a signal.
+// causeOf returns why the kernel raised a signal.
 func causeOf(signal kill.Signal, code int32) kill.Cause {
 	switch {
 	case !fault(signal, code):

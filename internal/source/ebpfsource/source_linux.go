@@ -23,39 +23,39 @@ import (
 )
 
 const (
-	// reportInterval is how often the metrics are brought up to date.
+	// reportInterval is how often the counts are updated.
 	reportInterval = time.Second
-	// linger is how long to go on reading when the receiver is told to stop: the signal
-	// that stops the collector is the one that it sees last.
+	// linger is how long to keep reading when the receiver is stopped: the signal that
+	// stops the collector is the last one that it sees.
 	linger = 20 * time.Millisecond
 )
 
-// Settings says what to look for.
+// Settings says which signals to report, and how.
 type Settings struct {
 	// RingBuffer is the size of the ring in bytes, a power of two.
 	RingBuffer int
-	// Signals are those that the kernel tells of. Targets and Senders are as the
-	// configuration has them; the kernel filters by them if all are plain names.
+	// Signals are the signals that the kernel reports. Targets and Senders are as
+	// configured; the kernel filters by them if all of them are plain names.
 	Signals          []kill.Signal
 	Targets, Senders []string
-	// IncludeFailed also tells of calls that failed.
+	// IncludeFailed also reports calls that failed.
 	IncludeFailed bool
-	// Processes is told of all processes, and asked for those that are signaled.
+	// Processes is kept up to date with all processes, and asked about those that are signaled.
 	Processes *process.Table
-	// CorrelationTimeout is how long the end of a call to a group is waited for,
-	// MaxPending how many such calls may be under way.
+	// CorrelationTimeout is how long to wait for the end of a call to a group, MaxPending
+	// how many such calls may be in progress.
 	CorrelationTimeout time.Duration
 	MaxPending         int
-	// FollowFor is how long after a fatal signal the end of a process is reported; 0 if
-	// nobody wants that.
+	// FollowFor is how long after a fatal signal the end of a process is reported; 0 to
+	// report no ends.
 	FollowFor time.Duration
-	// LostEnds is called when ends of processes may have been lost; nil for nobody.
+	// LostEnds is called when ends of processes may have been lost; it may be nil.
 	LostEnds func()
-	// Panics contains a panic while one record is worked on.
+	// Panics contains a panic to the record that caused it.
 	Panics *panics.Guard
 	Counts *source.Counts
 	Logger *zap.Logger
-	// Health is told that nothing can be read, and with nil that it can.
+	// Health is called with an error when nothing can be read, and with nil once that has passed.
 	Health func(error)
 }
 
@@ -75,13 +75,13 @@ type Source struct {
 
 var _ source.Source = (*Source)(nil)
 
-// New returns a source that has not opened anything yet.
+// New returns a source that has opened nothing yet.
 func New(settings Settings) *Source {
 	return &Source{settings: settings}
 }
 
-// Start loads the programs and attaches them. It fails if the kernel or the rights of
-// the process do not suffice, and says what does.
+// Start loads the programs and attaches them. If the kernel or the rights of the process do
+// not suffice, its error says what would.
 func (s *Source) Start(ctx context.Context) error {
 	w := wish{
 		ring: s.settings.RingBuffer, signals: s.settings.Signals, includeFailed: s.settings.IncludeFailed,
@@ -95,9 +95,9 @@ func (s *Source) Start(ctx context.Context) error {
 	if err != nil {
 		return explain(err)
 	}
-	s.tellEnds()
-	// What loading took, the type information of the kernel above all, is not needed again:
-	// by itself the runtime would return it after minutes.
+	s.logCallEnds()
+	// The memory that loading took, above all for the kernel's type information, is not
+	// needed again, and the runtime alone would return it only after minutes.
 	debug.FreeOSMemory()
 	ring, err := ringbuf.NewReader(s.programs.collection.Maps[kernelMapRing])
 	if err != nil {
@@ -106,24 +106,24 @@ func (s *Source) Start(ctx context.Context) error {
 	return s.begin(ctx, ring)
 }
 
-// attach makes the programs see what happens. First the processes, so that none is
-// missed between being primed and being told.
+// attach attaches the programs. Those for processes come first, so that none is missed
+// between reading which processes run and seeing new ones.
 func (s *Source) attach() error {
 	if err := s.programs.attachProcesses(); err != nil {
 		return err
 	}
 	if err := s.settings.Processes.Prime(); err != nil {
-		s.settings.Logger.Warn("cannot read which processes run already, so that little will be known of them", zap.Error(err))
+		s.settings.Logger.Warn("cannot list the processes that already run, so little will be known about them", zap.Error(err))
 	}
 	return s.programs.attachSignals()
 }
 
-// tellEnds says what the end of calls costs where it is not for nothing.
-func (s *Source) tellEnds() {
+// logCallEnds logs what seeing the ends of calls costs, if it costs anything.
+func (s *Source) logCallEnds() {
 	switch s.programs.calls {
 	case endsOfSixCalls, endsOfAllCalls:
-		s.settings.Logger.Info("the kernel does not let functions be traced, so that failed signals are seen by tracepoints, "+
-			"which cost every system call some 20 to 100 ns; include_failed: false spares that",
+		s.settings.Logger.Info("the kernel does not allow functions to be traced, so failed signals are seen by tracepoints, "+
+			"which cost every system call some 20 to 100 ns; include_failed: false avoids that",
 			zap.String("by", string(s.programs.calls)))
 	}
 }
@@ -155,14 +155,14 @@ func (s *Source) read() {
 	}
 }
 
-// watch reports the end of a process as if it had been sent a fatal signal, as it was
-// when the collector ran before. If the process has ended before, nothing is reported:
-// whoever asks has to check afterwards whether it lives.
+// watch reports the end of a process as if it had been sent a fatal signal, as it was in an
+// earlier run of the collector. If the process has already ended, nothing is reported: the
+// caller has to check afterwards whether it is alive.
 func (s *Source) watch(pid int, start time.Duration) {
-	s.reader.follow(process.Key{PID: pid, Start: start.Truncate(tick)})
+	s.reader.watch(process.Key{PID: pid, Start: start.Truncate(tick)})
 }
 
-// supervise reports until ctx is done.
+// supervise reports the counts until ctx is done.
 func (s *Source) supervise(ctx context.Context) {
 	ticker := time.NewTicker(reportInterval)
 	defer ticker.Stop()
@@ -193,7 +193,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	s.reader.queue.Deliver(deliver)
 }
 
-// report brings the counts up to date.
+// report updates the counts.
 func (s *Source) report() {
 	now, last, c := s.reader.snapshot(), s.reported, s.settings.Counts
 	missed := s.programs.missed()
@@ -213,7 +213,7 @@ func (s *Source) report() {
 	s.reported, s.missed = now, missed
 }
 
-// Close implements source.Source. It takes the programs out of the kernel.
+// Close implements source.Source. It removes the programs from the kernel.
 func (s *Source) Close() error {
 	if s.programs == nil {
 		return nil

@@ -20,7 +20,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// played is a source whose ring is played.
+// played is a source with a fake ring.
 type played struct {
 	*Source
 	ring     *fakeRing
@@ -64,11 +64,11 @@ func TestSourceDelivers(t *testing.T) {
 	assert.Len(t, <-events, 1)
 	stop()
 	<-ended
-	assert.Len(t, <-events, 1, "the call that goes on is told at the end")
+	assert.Len(t, <-events, 1, "the call in progress is reported at the end")
 	require.NoError(t, p.Close())
 }
 
-// Events that nobody takes anymore are counted.
+// Events that are never delivered are counted.
 func TestSourceThatIsShutDown(t *testing.T) {
 	t.Parallel()
 	p := newPlayed(t)

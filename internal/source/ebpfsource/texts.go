@@ -12,15 +12,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
-// maxTexts and maxParents bound what is remembered to save memory. A few hundred
-// names and senders are usual; when there are more, it begins anew.
+// maxTexts and maxParents bound what is remembered to save memory. A few hundred names and
+// senders are usual; when there are more, remembering starts over.
 const (
 	maxTexts   = 4096
 	maxParents = 1024
 )
 
-// texts makes one string of all equal texts: names and command lines come again with
-// every signal.
+// texts makes equal texts share one string: names and command lines recur with every signal.
 type texts map[string]string
 
 func (t texts) get(text []byte) string {
@@ -38,12 +37,12 @@ func (t texts) get(text []byte) string {
 	return kept
 }
 
-// parents makes one list of all equal ancestries.
+// parents makes equal ancestries share one list.
 type parents map[process.Key]lineage
 
-// lineage is an ancestry as the kernel told it, and as events have it.
+// lineage is an ancestry as the kernel reports it, and as events have it.
 type lineage struct {
-	told     string
+	raw      string
 	ancestry []kill.Ancestor
 }
 
@@ -52,9 +51,9 @@ func (p parents) get(r *kernelSignalRecord, texts *texts) []kill.Ancestor {
 	if n == 0 {
 		return nil
 	}
-	told := unsafe.Slice((*byte)(unsafe.Pointer(&r.Ancestors)), uintptr(n)*unsafe.Sizeof(r.Ancestors[0])) //nolint:gosec // within the array
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&r.Ancestors)), uintptr(n)*unsafe.Sizeof(r.Ancestors[0])) //nolint:gosec // within the array
 	sender := key(&r.Sender.Identity)
-	if known, ok := p[sender]; ok && known.told == string(told) {
+	if known, ok := p[sender]; ok && known.raw == string(raw) {
 		return known.ancestry
 	}
 	if len(p) >= maxParents {
@@ -64,6 +63,6 @@ func (p parents) get(r *kernelSignalRecord, texts *texts) []kill.Ancestor {
 	for i := range ancestry {
 		ancestry[i] = kill.Ancestor{PID: int(r.Ancestors[i].Pid), Command: texts.get(trimCommand(r.Ancestors[i].Command[:]))}
 	}
-	p[sender] = lineage{told: string(told), ancestry: ancestry}
+	p[sender] = lineage{raw: string(raw), ancestry: ancestry}
 	return ancestry
 }

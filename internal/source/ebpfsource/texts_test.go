@@ -41,7 +41,7 @@ func TestParents(t *testing.T) {
 	again := all.get(kills(), &names)
 	assert.Same(t, &first[0], &again[0], "one for all")
 
-	// The parent has died, and the child now has another.
+	// The parent has died, and the child has another one now.
 	orphan := all.get(sends(func(r *kernelSignalRecord) {
 		r.AncestorCount = 1
 		r.Ancestors[0] = ancestor(1, "systemd")

@@ -21,15 +21,15 @@ const checkpointVersion = 1
 type checkpoint struct {
 	Version int `json:"version"`
 	identity
-	// Offset is of the first byte not done yet, in the uncompressed file.
+	// Offset is that of the first byte that is not done yet, in the uncompressed file.
 	Offset int64 `json:"offset"`
-	// First is the stamp of the file's first record. If the file is gone, it
-	// tells which of the others are newer. While the file has no record, it is
-	// that of the file before.
+	// First is the stamp of the file's first record. If the file is gone, it shows which of
+	// the other files are newer. While the file has no record, it is that of the previous
+	// file.
 	First auditrecord.Stamp `json:"first"`
 }
 
-// checkpoints keeps the checkpoint of one log in a store; nil keeps nothing.
+// checkpoints keeps the checkpoint of one log in a store; with a nil store it keeps nothing.
 type checkpoints struct {
 	store source.Store
 	key   string
@@ -71,7 +71,7 @@ func (c *checkpoints) damaged(err error) error {
 	return fmt.Errorf("checkpoint %q is damaged, remove the storage to start anew: %w", c.key, err)
 }
 
-// save stores a checkpoint unless it is stored already.
+// save stores a checkpoint unless it is the one stored already.
 func (c *checkpoints) save(ctx context.Context, at checkpoint) error {
 	if at == c.saved || c.store == nil {
 		return nil

@@ -29,14 +29,13 @@ import (
 )
 
 const (
-	// patience is how long a test waits for what must come.
+	// patience is how long a test waits for what must happen.
 	patience = 20 * time.Second
-	// look is how often it looks.
+	// look is how often it checks.
 	look = 2 * time.Millisecond
 )
 
-// bench is an audit log in a folder of its own, with everything that a source
-// of it talks to.
+// bench is an audit log in a folder of its own, with everything that a source of it needs.
 type bench struct {
 	*auditLog
 	storage *fakeStorage
@@ -80,7 +79,7 @@ func (b *bench) report(err error) {
 	b.troubles = append(b.troubles, err)
 }
 
-// reported returns what the source has said about trouble.
+// reported returns the problems that the source has reported.
 func (b *bench) reported() []error {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -90,7 +89,7 @@ func (b *bench) reported() []error {
 // lost is how many files were rotated away unread.
 func (b *bench) lost() int64 { return b.counts.Lost(source.RotatedFiles) }
 
-// rejected is how many lines were no usable records.
+// rejected is how many lines were not usable records.
 func (b *bench) rejected() int64 { return b.counts.Malformed.Load() + b.counts.TooLong.Load() }
 
 // run is a source at work.
@@ -136,27 +135,27 @@ func (r *run) read() {
 	r.t.Cleanup(r.stop)
 }
 
-// stop shuts the source down as the receiver does.
+// stop shuts the source down in the way the receiver does.
 func (r *run) stop() {
 	r.cancel()
 	<-r.done
 }
 
-// await waits until each of the given events was delivered, and checks that
-// they were whole, were no more, and came once.
+// await waits until each of the given events has been delivered, and checks that they are complete,
+// that there are no others, and that each was delivered once.
 func (r *run) await(events ...int) {
 	r.t.Helper()
 	require.Eventually(r.t, func() bool { return len(r.sink.counts()) >= len(events) }, patience, look)
 	r.check(events...)
 }
 
-// freeze makes the source stop looking, so that whatever is done to the log
-// until the function that it returns is called happens between two looks. It
-// takes three events for that: one to be delivered, one that waits for it, and
-// one that cannot be handed on. The last is followed by the given text.
+// freeze makes the source stop checking, so that whatever is done to the log before the returned
+// function is called happens between two checks. That takes three events: one to be delivered, one
+// that waits for that, and one that cannot be handed on. The last is followed by the given text.
 func (r *run) freeze(b *bench, first int, text ...string) func() {
 	r.t.Helper()
-	resume := r.sink.block()
+	resume := sync.OnceFunc(r.sink.block())
+	r.t.Cleanup(resume) // so that the source can stop if the test fails
 	for n := first; n < first+3; n++ {
 		written := event(n)
 		if n == first+2 {
@@ -169,7 +168,7 @@ func (r *run) freeze(b *bench, first int, text ...string) func() {
 	return resume
 }
 
-// check says what await does of the events that are there already.
+// check does what await does for the events that are already there.
 func (r *run) check(events ...int) {
 	r.t.Helper()
 	want := map[string]int{}
@@ -182,7 +181,7 @@ func (r *run) check(events ...int) {
 	}
 }
 
-// sink takes what a source delivers.
+// sink receives what a source delivers.
 type sink struct {
 	mutex   sync.Mutex
 	taken   []*kill.Event
@@ -210,7 +209,7 @@ func (s *sink) deliver(seen []source.Observation) error {
 	return nil
 }
 
-// block makes deliver wait until the function that it returns is called.
+// block makes deliver wait until the returned function is called.
 func (s *sink) block() func() {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
@@ -239,7 +238,7 @@ func (s *sink) events() []*kill.Event {
 	return append([]*kill.Event(nil), s.taken...)
 }
 
-// counts returns how often each event came.
+// counts returns how often each event was delivered.
 func (s *sink) counts() map[string]int {
 	counts := map[string]int{}
 	for _, e := range s.events() {
@@ -299,10 +298,10 @@ func event(numbers ...int) string {
 	return text.String()
 }
 
-// auditLog does to the files of a log what auditd and others do.
+// auditLog does to the files of a log what auditd and other programs do.
 type auditLog struct{ path string }
 
-// number returns the path of a file that was rotated away.
+// number returns the path of a rotated file.
 func (l *auditLog) number(n int) string { return fmt.Sprintf("%s.%d", l.path, n) }
 
 func (l *auditLog) write(t require.TestingT, path, text string) {

@@ -10,12 +10,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
-// identity recognizes a file whatever it is called now. The inode alone does
-// not: it is used again, survives copytruncate, and changes with gzip.
+// identity recognizes a file under any name. The inode alone does not: it is reused,
+// survives copytruncate, and changes with gzip.
 type identity struct {
-	// Length and Sum are of the file's first bytes, at most logfile.PrefixLength. The
-	// length is 0 as long as there is no whole line, which could be mistaken
-	// for the beginning of another file.
+	// Length and Sum describe the file's first bytes, at most logfile.PrefixLength. The
+	// length is 0 as long as there is no whole line, because half a line could also begin
+	// another file.
 	Length int    `json:"prefix_length"`
 	Sum    uint64 `json:"prefix_sum"`
 	// Device and Inode decide only between files that begin alike.
@@ -35,11 +35,11 @@ func sumOf(prefix []byte) uint64 {
 	return hash.Sum64()
 }
 
-// matches reports whether a file that begins with prefix is the one meant.
+// matches reports whether a file that begins with prefix has this identity.
 func (id identity) matches(prefix []byte) bool {
 	return id.Length > 0 && len(prefix) >= id.Length && sumOf(prefix[:id.Length]) == id.Sum
 }
 
-// extends reports whether a file that began with old may now begin with the
-// longer prefix.
+// extends reports whether a file that used to begin with old may now begin with the longer
+// prefix.
 func extends(old, prefix []byte) bool { return bytes.HasPrefix(prefix, old) }

@@ -7,5 +7,5 @@ package filesource
 
 import "os"
 
-// inodeOf knows of no inodes here, so that files are told apart by content.
+// inodeOf returns zeros: this system has no inodes, so that only the content distinguishes files.
 func inodeOf(os.FileInfo) (device, inode uint64) { return 0, 0 }

@@ -12,11 +12,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxLine is the longest line that is taken whole.
+// maxLine is the longest line that is read whole.
 const maxLine = 64 << 10
 
-// TestForeignBytes puts something between two good events that both must come
-// through whole.
+// TestForeignBytes puts something between two good events, both of which must be read whole.
 func TestForeignBytes(t *testing.T) {
 	t.Parallel()
 	random := make([]byte, 100_000)
@@ -92,7 +91,7 @@ func TestCarriageReturns(t *testing.T) {
 	assert.Equal(t, lines[1], r.sink.events()[0].Targets[0].Original)
 }
 
-// TestLongestLine takes a line whole up to maxLine, and cuts it beyond.
+// TestLongestLine expects a line of up to maxLine to be read whole, and a longer one to be cut.
 func TestLongestLine(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -167,8 +166,7 @@ func TestHalfALine(t *testing.T) {
 	}
 }
 
-// TestHalfALineAtTheEnd reads a log to its end whose last line is not finished,
-// and again when it is.
+// TestHalfALineAtTheEnd reads a log whose last line is not finished to its end, and again once it is.
 func TestHalfALineAtTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -203,7 +201,7 @@ func TestHalfALineAtTheEnd(t *testing.T) {
 	}
 }
 
-// TestOnlyHalfALine reads a log to its end that holds nothing else.
+// TestOnlyHalfALine reads a log that holds nothing else to its end.
 func TestOnlyHalfALine(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -16,12 +16,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
-// errTruncated is returned when the bytes before the read offset are no longer
-// those that were read.
+// errTruncated means that the bytes before the read offset are no longer those that were read.
 var errTruncated = errors.New("file was truncated")
 
-// errDamaged is returned for a compressed file that cannot be read, or not to
-// its end.
+// errDamaged means that a compressed file cannot be read, or not to its end.
 var errDamaged = errors.New("damaged gzip file")
 
 // logFile is one open file of the log.
@@ -29,25 +27,25 @@ type logFile struct {
 	path string
 	file *os.File
 	info fs.FileInfo
-	// number is what it was rotated to when it was opened, 0 if it was live.
+	// number is the number that it had been rotated to when it was opened, 0 for the live file.
 	number int
-	// unzipped is nil unless the file is compressed; offsets are then those of
-	// the uncompressed text, so that they hold for the file before and after.
+	// unzipped is nil unless the file is compressed. Offsets then count uncompressed bytes,
+	// so that they hold for the file before and after its compression.
 	unzipped io.Reader
-	// damage is why a compressed file ends before its time, until it was told.
+	// damage is why a compressed file ends early, until it has been reported.
 	damage error
-	// emptied is true once it was told that the rest of the file is gone.
+	// emptied is true once the loss of the rest of the file has been reported.
 	emptied bool
 	// offset is where the next read begins.
 	offset int64
 	// base is the stream position of the file's first byte.
 	base correlate.Position
-	// prefix is what the file begins with, as far as it was seen.
+	// prefix is the beginning of the file, as far as it has been seen.
 	prefix []byte
 }
 
-// openLogFile opens a file to be read from offset on. That a compressed file is
-// damaged shows when it is read.
+// openLogFile opens a file to be read from offset. Damage in a compressed file shows only
+// when it is read.
 func openLogFile(e logfile.File, offset int64) (*logFile, error) {
 	file, err := os.Open(e.Path)
 	if err != nil {
@@ -77,7 +75,7 @@ func (f *logFile) begin() (err error) {
 	return nil
 }
 
-// unzip begins to read a compressed file where it was left.
+// unzip begins to read a compressed file at the offset.
 func (f *logFile) unzip() (err error) {
 	if f.unzipped, err = gzip.NewReader(f.file); err != nil {
 		return err
@@ -88,13 +86,13 @@ func (f *logFile) unzip() (err error) {
 	return err
 }
 
-// damaged makes the next read return the error, and the file end there.
+// damaged makes the next read return the error, and ends the file there.
 func (f *logFile) damaged(err error) {
 	f.damage = fmt.Errorf("%s: %w: %w", f.path, errDamaged, err)
 	f.unzipped = bytes.NewReader(nil)
 }
 
-// readable returns an error if a log cannot be read, also if it is empty so far.
+// readable returns an error if a log cannot be read, even if it is still empty.
 func readable(path string) error {
 	if _, err := logfile.Regular(path); err != nil {
 		return err
@@ -106,9 +104,9 @@ func readable(path string) error {
 	return file.Close()
 }
 
-// read fills buf from the present offset. It returns io.EOF if there is
-// nothing more now, errTruncated, with no bytes, if what was read before is no
-// longer there, and errDamaged once if the rest cannot be read.
+// read fills buf from the current offset. It returns io.EOF if there is nothing more for
+// now; errTruncated, with no bytes, if what was read before is no longer there; and
+// errDamaged once if the rest cannot be read.
 func (f *logFile) read(buf []byte) (int, error) {
 	if f.unzipped != nil {
 		return f.readUnzipped(buf)
@@ -117,8 +115,8 @@ func (f *logFile) read(buf []byte) (int, error) {
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
-	// Asked only after reading: if the beginning is still what it was, the
-	// bytes in between were not from a file that was emptied and grew again.
+	// Checked only after reading: if the beginning is still the same, the bytes just read
+	// are not those of a file that was emptied and grew again.
 	if err := f.checkPrefix(); err != nil {
 		return 0, err
 	}
@@ -165,8 +163,8 @@ func (f *logFile) checkPrefix() error {
 	return nil
 }
 
-// seekEnd goes behind the last whole line, so that a line that is being written
-// is read whole later.
+// seekEnd moves past the last whole line, so that a line that is still being written is
+// later read whole.
 func (f *logFile) seekEnd() error {
 	if f.unzipped != nil {
 		skipped, err := io.Copy(io.Discard, f.unzipped)
@@ -202,8 +200,8 @@ func (f *logFile) begun() bool { return f.identity().Length > 0 }
 // position returns the stream position of the next read.
 func (f *logFile) position() correlate.Position { return f.base + correlate.Position(f.offset) }
 
-// behind returns how many bytes of the file are not read yet. Of a compressed
-// file that is not known.
+// behind returns how many bytes of the file have not been read yet; 0 for a compressed
+// file, where that is not known.
 func (f *logFile) behind() int64 {
 	info, err := f.file.Stat()
 	if err != nil || f.unzipped != nil {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestMetrics follows the metrics from the first event to the last. That of
-// rejected lines is tested together with those lines.
+// TestMetrics checks the metrics from the first event to the last. That of rejected lines is tested
+// together with those lines.
 func TestMetrics(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -30,7 +30,7 @@ func TestMetrics(t *testing.T) {
 	assert.EqualValues(t, 0, b.counts.Pending.Load())
 	resume()
 
-	// Of three events without a target there is room for two.
+	// There is room for two of the three events without a target.
 	require.Eventually(t, func() bool { return b.counts.Pending.Load() == 2 }, patience, look)
 	assert.EqualValues(t, 12, b.counts.Records.Load())
 	assert.EqualValues(t, len(event(1, 2, 3)+rest), b.counts.Bytes.Load())
@@ -46,7 +46,7 @@ func TestMetrics(t *testing.T) {
 	assert.EqualValues(t, 1, b.counts.Evicted.Load())
 }
 
-// TestBytesBehind has a source fall behind that reads the oldest of some files.
+// TestBytesBehind makes a source fall behind that reads the oldest of some files.
 func TestBytesBehind(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -60,7 +60,7 @@ func TestBytesBehind(t *testing.T) {
 	read := func() int64 { return b.counts.Bytes.Load() }
 	require.Eventually(t, func() bool { return behind() > 0 }, patience, look)
 	require.Eventually(t, func() bool { return read()+behind() == int64(len(event(upTo(1, 2003)...))) }, patience, look)
-	// It is known also while nothing is handed on.
+	// It is known even while nothing is handed on.
 	b.append(t, event(2004))
 	require.Eventually(t, func() bool { return read()+behind() == int64(len(event(upTo(1, 2004)...))) }, patience, look)
 	resume()

@@ -57,7 +57,7 @@ func TestPathOfNoUse(t *testing.T) {
 	}
 }
 
-// TestForeignFilesBesideTheLog passes over what is no file.
+// TestForeignFilesBesideTheLog expects anything that is not a file to be skipped.
 func TestForeignFilesBesideTheLog(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -67,7 +67,7 @@ func TestForeignFilesBesideTheLog(t *testing.T) {
 	start(t, b.settings()).await(1)
 }
 
-// TestTrouble replaces the log with what cannot be read while it is followed.
+// TestTrouble replaces a log that is being followed with something that cannot be read.
 func TestTrouble(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -80,7 +80,7 @@ func TestTrouble(t *testing.T) {
 	require.Eventually(t, func() bool { return len(b.reported()) >= 3 }, patience, look)
 	for i, err := range b.reported() {
 		require.ErrorContains(t, err, b.path+" is a directory")
-		// One more, as the first comes at once.
+		// One more, because the first arrives at once.
 		assert.LessOrEqual(t, i, int(time.Since(begin)/time.Second)+1, "it waits in between")
 	}
 	require.Len(t, b.logs.FilterMessageSnippet("cannot read the log, trying again").All(), 1)
@@ -94,12 +94,10 @@ func TestTrouble(t *testing.T) {
 	assert.Len(t, b.logs.FilterMessageSnippet("the log can be read again").All(), 1)
 }
 
-// nobodyLog names the log that the test below starts a source of, when it runs
-// once more as another user.
+// nobodyLog names the log of the source in the test below, when that runs again as another user.
 const nobodyLog = "AUDITFILE_TEST_NOBODY_LOG"
 
-// TestNoPermission needs a user who may not read everything: if it runs as
-// root, it runs itself once more as nobody.
+// TestNoPermission needs a user who may not read everything: as root, it runs itself again as nobody.
 func TestNoPermission(t *testing.T) {
 	if path, ok := os.LookupEnv(nobodyLog); ok {
 		settings := newBench(t).settings()
@@ -133,7 +131,7 @@ func TestNoPermission(t *testing.T) {
 			require.NoError(t, os.Chmod(path, test.file))
 			require.NoError(t, os.Chmod(folder, test.folder))
 
-			// The running program, as nobody may not enter the folder it lies in.
+			// A copy of this program, because nobody may not enter its folder.
 			command := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^TestNoPermission$", "-test.v")
 			command.Env = append(os.Environ(), nobodyLog+"="+path)
 			command.Dir = "/"

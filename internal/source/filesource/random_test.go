@@ -19,9 +19,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
-// TestAnything writes events whose records are mixed, rotates the log in every
-// way, and stops and kills the source that reads it, all at random. In the end
-// each event was delivered whole at least once, and nothing else was.
+// TestAnything writes events whose records are mixed, rotates the log in every way, and stops and
+// kills the source that reads it, all at random. At the end, each event has been delivered complete
+// at least once, and nothing else has been.
 func TestAnything(t *testing.T) {
 	t.Parallel()
 	for name, rotate := range map[string]func(*chaos){
@@ -69,7 +69,7 @@ func TestAnything(t *testing.T) {
 	}
 }
 
-// chaos is a log to which anything happens.
+// chaos is a log to which anything may happen.
 type chaos struct {
 	*bench
 
@@ -83,8 +83,7 @@ type chaos struct {
 	ended  []*sink
 }
 
-// mixed returns the lines of some events in any order, but such that a record
-// stays near the others of its event.
+// mixed returns the lines of some events in random order, except that a record stays near the others of its event.
 func (c *chaos) mixed(events ...int) []string {
 	var lines []string
 	for _, n := range events {
@@ -94,7 +93,7 @@ func (c *chaos) mixed(events ...int) []string {
 	return lines
 }
 
-// appendInPieces lets a line be seen half-written.
+// appendInPieces lets a half-written line be seen.
 func (c *chaos) appendInPieces(line string) {
 	cut := c.rand.IntN(len(line))
 	c.append(c.t, line[:cut])
@@ -104,7 +103,7 @@ func (c *chaos) appendInPieces(line string) {
 	c.append(c.t, line[cut:])
 }
 
-// shift renames all files that were rotated away.
+// shift renames all rotated files.
 func (c *chaos) shift() {
 	highest := 1
 	for n := 1; n <= highest; n++ {
@@ -137,7 +136,7 @@ func (c *chaos) rename() {
 	}
 }
 
-// renameAndCompress compresses one of the files that were rotated away.
+// renameAndCompress compresses one of the rotated files.
 func (c *chaos) renameAndCompress() {
 	c.rename()
 	if n := 1 + c.rand.IntN(3); c.exists(n, "") {
@@ -153,7 +152,7 @@ func (c *chaos) copyAndTruncate() {
 	c.copyTruncate(c.t, c.number(1))
 }
 
-// restart ends the source or starts another one.
+// restart ends the source or starts another.
 func (c *chaos) restart() {
 	if c.run == nil {
 		c.launch()
@@ -171,7 +170,7 @@ func (c *chaos) restart() {
 	}
 }
 
-// launch starts a source while the log goes on to change.
+// launch starts a source while the log continues to change.
 func (c *chaos) launch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	source, taken, done := filesource.New(c.settings), newSink(), make(chan struct{})
@@ -192,7 +191,7 @@ func (c *chaos) end() {
 	c.run = nil
 }
 
-// delivered returns what was delivered whole by now.
+// delivered returns the events that have been delivered complete by now.
 func (c *chaos) delivered() map[string]bool {
 	sinks := slices.Clone(c.ended)
 	if c.run != nil {

@@ -3,8 +3,8 @@
 
 package filesource
 
-// report brings the counts up to date, now and then: an atomic operation for each single
-// line would cost a good part of the line.
+// report updates the counts from time to time: an atomic operation for each line would take
+// a good part of the time that a line takes.
 func (s *Source) report() {
 	counts, now, was := s.settings.Counts, s.scanner.Counts(), s.reported
 	counts.Records.Add(now.Records - was.Records)

@@ -19,13 +19,13 @@ import (
 func TestResume(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		// before makes the log instead of event(1, 2, 3).
+		// before makes the log, in place of event(1, 2, 3).
 		before func(*testing.T, *bench)
 		change func(*testing.T, *bench)
 		// want are the events that the second source delivers.
 		want []int
 		lost int64
-		// again allows events to come again, and in part.
+		// again allows events to come again, and incomplete.
 		again bool
 	}{
 		"nothing has happened": {
@@ -229,7 +229,7 @@ func TestResume(t *testing.T) {
 				}
 				settings := b.settings()
 				if how == "killed" {
-					// A collector that is killed stores nothing more.
+					// A killed collector stores nothing more.
 					settings.Store = b.storage.copy(t)
 				}
 				first.stop()
@@ -259,8 +259,7 @@ func TestResume(t *testing.T) {
 	}
 }
 
-// TestResumeBesideOlderFiles waits for a log of which only files are left that
-// were read before.
+// TestResumeBesideOlderFiles waits for a log of which only files remain that were read before.
 func TestResumeBesideOlderFiles(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -276,7 +275,7 @@ func TestResumeBesideOlderFiles(t *testing.T) {
 	assert.Equal(t, int64(1), b.lost())
 }
 
-// everything returns all that the uncompressed files of the log hold.
+// everything returns the content of all uncompressed files of the log.
 func (l *auditLog) everything(t *testing.T) string {
 	t.Helper()
 	files, err := filepath.Glob(l.path + "*")
@@ -332,8 +331,8 @@ func TestCheckpointOfNoUse(t *testing.T) {
 	})
 }
 
-// TestCheckpointWaitsForDelivery checks that the checkpoint stays where it is
-// as long as what was read has not been taken.
+// TestCheckpointWaitsForDelivery checks that the checkpoint does not move until what was read has
+// been accepted.
 func TestCheckpointWaitsForDelivery(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -351,8 +350,8 @@ func TestCheckpointWaitsForDelivery(t *testing.T) {
 	require.Eventually(t, func() bool { return at() == size() }, patience, look)
 }
 
-// TestRefusedAtShutdown has the receiver refuse events because it shuts down;
-// they come again after the restart, with those read after them.
+// TestRefusedAtShutdown makes the receiver refuse events because it shuts down; they come again
+// after the restart, with those read after them.
 func TestRefusedAtShutdown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -373,12 +372,12 @@ func TestPendingAtShutdown(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
 	lines := records(2)
-	// Event 3 is complete, but stands behind a record of event 2.
+	// Event 3 is complete, but comes after a record of event 2.
 	b.append(t, event(1)+lines[0]+"\n"+lines[1]+"\n"+event(3))
 	r := start(t, b.settings())
 	require.Eventually(t, func() bool { return len(r.sink.counts()) == 2 }, patience, look)
 	r.stop()
-	r.check(1, 2, 3) // what is pending is told as far as it is known
+	r.check(1, 2, 3) // what is pending is delivered as far as it is known
 	assert.Empty(t, r.sink.events()[2].Sender.Title)
 	assert.Equal(t, int64(len(event(1))), b.storage.checkpoint(t, b.path).Offset)
 
@@ -388,8 +387,8 @@ func TestPendingAtShutdown(t *testing.T) {
 	assert.Equal(t, "killer\x00-9", r.sink.events()[1].Sender.Title)
 }
 
-// TestStorageFull goes on delivering while the checkpoint cannot be stored, and
-// stores it when there is room again.
+// TestStorageFull expects events to be delivered while the checkpoint cannot be stored, and the
+// checkpoint to be stored once there is room again.
 func TestStorageFull(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -402,7 +401,7 @@ func TestStorageFull(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return b.counts.CheckpointErrors.Load() >= 4 }, patience, look)
 	failed := b.logs.FilterMessageSnippet("will be delivered again after a restart").All()
-	require.Len(t, failed, 1, "told once, not each time")
+	require.Len(t, failed, 1, "logged once, not each time")
 	require.ErrorIs(t, failed[0].Context[0].Interface.(error), errFull)
 	require.ErrorContains(t, failed[0].Context[0].Interface.(error), "file:"+b.path)
 	assert.Nil(t, b.storage.checkpoint(t, b.path))
@@ -416,8 +415,8 @@ func TestStorageFull(t *testing.T) {
 	start(t, b.settings()).await()
 }
 
-// TestCheckpointWithoutEvents moves on although nothing in the log is an event,
-// and is not stored again while nothing comes.
+// TestCheckpointWithoutEvents expects the checkpoint to advance although nothing in the log is an
+// event, and not to be stored again while nothing arrives.
 func TestCheckpointWithoutEvents(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -12,16 +12,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestRotateWhileReading does things to a log that is being read. Each case
-// begins with a log whose first events were read.
+// TestRotateWhileReading changes a log that is being read. Each case begins with a log whose first
+// events have been read.
 func TestRotateWhileReading(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		// change adds the events 11 and on to the log.
+		// change adds the events from 11 on to the log.
 		change func(*testing.T, *bench)
 		want   []int
 		lost   int64
-		// unseen is for what can only be told if it happens between two looks.
+		// unseen is for what can be noticed only if it happens between two checks.
 		unseen bool
 	}{
 		"once": {
@@ -76,7 +76,7 @@ func TestRotateWhileReading(t *testing.T) {
 				}
 				b.append(t, event(15))
 			},
-			// 11 stands in the file that is held open, 12 is in no file any more.
+			// 11 is in the file that is held open, 12 is in no file any more.
 			want:   []int{11, 13, 14, 15},
 			lost:   1,
 			unseen: true,

@@ -12,21 +12,21 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
-// indexOf returns the index of an open file, or -1 if it has no name any more.
+// indexOf returns the index of an open file, or -1 if it no longer has a name.
 func indexOf(entries []logfile.File, file *logFile) int {
 	return slices.IndexFunc(entries, func(e logfile.File) bool { return os.SameFile(e.Info, file.info) })
 }
 
-// find returns the index of the file with the given identity, or -1. Where two
-// begin alike, as during copytruncate, the one with the same inode counts, and
-// else the oldest: what is read twice does less harm than what is left out.
+// find returns the index of the file with the given identity, or -1. If two files begin
+// alike, as during copytruncate, it prefers the one with the same inode, then the oldest:
+// reading twice does less harm than leaving something out.
 func find(entries []logfile.File, id identity) int {
 	found := -1
-	// The live file first: if that was emptied already, its copy is finished.
+	// The live file first: once that has been emptied, its copy is complete.
 	for i, e := range slices.Backward(entries) {
 		prefix, err := logfile.Prefix(e.Path)
 		if err != nil || !id.matches(prefix) {
-			continue // what cannot be read, or has gone, is not the one
+			continue // it cannot be read, or is gone
 		}
 		if device, inode := inodeOf(e.Info); device == id.Device && inode == id.Inode {
 			return i
@@ -36,8 +36,8 @@ func find(entries []logfile.File, id identity) int {
 	return found
 }
 
-// newer returns the files that begin after the given stamp, and the live one in
-// any case: if the clock was set back, it may begin before it.
+// newer returns the files that begin after the given stamp, and always the live file: if
+// the clock was set back, it may begin before the stamp.
 func newer(entries []logfile.File, stamp auditrecord.Stamp) []logfile.File {
 	for i, e := range slices.Backward(entries) {
 		if e.Number == 0 {

@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// checkpointInterval is how often the checkpoint moves on while nothing in
-	// the log is an event.
+	// checkpointInterval is how often the checkpoint advances while the log holds no events.
 	checkpointInterval = time.Second
 	// retryInterval is how long to wait after an error of the file system.
 	retryInterval = time.Second
 )
 
-// batch is what is delivered together, and the checkpoint that holds then.
+// batch is a number of events that are delivered together, and the checkpoint that holds
+// after that.
 type batch struct {
 	events []*kill.Event
 	at     checkpoint
 }
 
-// Run implements source.Source. Reading and delivering overlap by one batch, so
-// that both processors of a small host are busy during a backfill, and no more.
+// Run implements source.Source. Reading and delivering overlap by one batch and no more:
+// that keeps both processors of a small host busy during a backfill.
 func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	// What was read is delivered and counted even when ctx is done.
 	lasting := context.WithoutCancel(ctx)
@@ -47,12 +47,12 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	<-done
 }
 
-// deliver hands batches on, and moves the checkpoint behind each that was taken.
+// deliver hands batches on, and advances the checkpoint past each that was accepted.
 func (s *Source) deliver(ctx context.Context, batches <-chan batch, deliver source.Deliver) {
 	failed := false
 	for b := range batches {
 		if failed {
-			continue // shutting down: what is not delivered is read again
+			continue // shutting down: the rest is read again after the restart
 		}
 		if len(b.events) > 0 && deliver(source.Events(b.events)) != nil {
 			failed = true
@@ -87,7 +87,7 @@ func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
 				s.send(batches, s.checkpoint())
 			}
 		case !errors.Is(err, io.EOF):
-			s.trouble(err)
+			s.failed(err)
 			s.sendGathered(batches)
 			sleep(ctx, retryInterval)
 		case s.settings.Follow:
@@ -101,8 +101,7 @@ func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
 	}
 }
 
-// read reads and scans once. It returns io.EOF if there is nothing more in the
-// file now.
+// read reads and scans once. It returns io.EOF if the file has nothing more for now.
 func (s *Source) read() error {
 	if s.trail.current == nil {
 		return io.EOF
@@ -125,8 +124,8 @@ func (s *Source) read() error {
 	return err
 }
 
-// moveOn goes to the next file if the present one is done. It returns nil if
-// there is more to read, and io.EOF if everything was read that was written.
+// moveOn moves to the next file if the current one is done. It returns nil if there is more
+// to read, and io.EOF once everything written so far has been read.
 func (s *Source) moveOn() error {
 	if err := s.trail.lookAhead(); err != nil {
 		return err
@@ -134,7 +133,7 @@ func (s *Source) moveOn() error {
 	if s.trail.following == nil {
 		return io.EOF
 	}
-	// What was written between the last read and the rotation.
+	// The rest that was written between the last read and the rotation.
 	if err := s.read(); !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -142,8 +141,8 @@ func (s *Source) moveOn() error {
 	return nil
 }
 
-// restart goes on after the file that is read was emptied. It returns io.EOF if
-// there is nothing to go on with yet.
+// restart continues after the current file was emptied. It returns io.EOF if there is
+// nothing to continue with yet.
 func (s *Source) restart() error {
 	file, err := s.trail.resume()
 	if err != nil {
@@ -156,18 +155,18 @@ func (s *Source) restart() error {
 	return nil
 }
 
-// change goes on with another file.
+// change continues with another file.
 func (s *Source) change(file *logFile) {
 	end := s.trail.position()
 	if file.offset == 0 {
 		s.scanner.Finish(end, time.Now())
-	} // else it is a copy, in which half a line goes on
+	} // else it is a copy, in which a line begun in the original may continue
 	s.trail.follow(file, end)
 	s.settings.Logger.Info("reading the next file of the log",
 		zap.String("path", file.path), zap.Int64("offset", file.offset))
 }
 
-// idle is what happens when all that was written has been read.
+// idle runs once all that was written has been read.
 func (s *Source) idle(ctx context.Context, batches chan<- batch) {
 	wait := pollWatched
 	if next := s.scanner.Expire(time.Now()); next > 0 {
@@ -177,19 +176,19 @@ func (s *Source) idle(ctx context.Context, batches chan<- batch) {
 	s.watcher.wait(ctx, wait)
 }
 
-// sendGathered sends what there is, and now and then a checkpoint alone.
+// sendGathered sends the events gathered so far, and every so often just a checkpoint.
 func (s *Source) sendGathered(batches chan<- batch) {
 	if s.scanner.Gathered() || time.Since(s.lastBatch) > checkpointInterval {
 		s.send(batches, s.checkpoint())
 	}
 }
 
-// end is what happens at the end of a log that is not followed.
+// end completes a log that is not followed, at its end.
 func (s *Source) end(batches chan<- batch) {
 	at := s.trail.position()
 	if s.scanner.Waiting() > 0 {
-		// The last line may still be being written: next time it is read again,
-		// together with the event that it belongs to.
+		// The last line may not be complete yet: the next run reads it again, together with
+		// the event that it belongs to.
 		at = s.checkpoint()
 		s.scanner.Finish(s.trail.position(), time.Now())
 	}
@@ -199,9 +198,9 @@ func (s *Source) end(batches chan<- batch) {
 	s.settings.Logger.Info("the log was read to its end", zap.String("path", s.settings.Path))
 }
 
-// stop hands on what was gathered. Events that are still waiting for records
-// are delivered as they are; the checkpoint stays before them, so that after a
-// restart they come again, whole and with the same uid.
+// stop hands on what was gathered. Events that still wait for records are delivered as they
+// are; the checkpoint stays before them, so that after a restart they are delivered again,
+// complete and with the same uid.
 func (s *Source) stop(batches chan<- batch) {
 	if s.ended {
 		return
@@ -211,8 +210,8 @@ func (s *Source) stop(batches chan<- batch) {
 	s.send(batches, at)
 }
 
-// checkpoint returns the position before which everything is done once the
-// events gathered so far have been delivered.
+// checkpoint returns the position before which everything is done once the events gathered
+// so far have been delivered.
 func (s *Source) checkpoint() correlate.Position {
 	return s.scanner.Correlator.Safe(s.trail.position() - correlate.Position(s.scanner.Waiting()))
 }
@@ -221,7 +220,7 @@ func (s *Source) send(batches chan<- batch, at correlate.Position) {
 	b := batch{events: s.scanner.Take(), at: s.trail.checkpoint(at)}
 	s.report()
 	s.settings.Counts.Pending.Store(int64(s.scanner.Correlator.Pending()))
-	// While there are files to catch up with, it takes a look at all of them.
+	// While there are files to catch up with, this has to check all of them.
 	if s.trail.following == nil || time.Since(s.lastBehind) > checkpointInterval {
 		s.observeBehind()
 	}
@@ -229,8 +228,8 @@ func (s *Source) send(batches chan<- batch, at correlate.Position) {
 	s.lastBatch = time.Now()
 }
 
-// handOver waits until there is room for a batch. How far the log runs ahead
-// meanwhile is what tells that the pipeline is stuck.
+// handOver waits until there is room for a batch. Meanwhile it keeps measuring how far
+// reading is behind the log: that is how a stuck pipeline shows.
 func (s *Source) handOver(batches chan<- batch, b batch) {
 	ticker := time.NewTicker(checkpointInterval)
 	defer ticker.Stop()
@@ -239,7 +238,7 @@ func (s *Source) handOver(batches chan<- batch, b batch) {
 		case batches <- b:
 			return
 		case <-ticker.C:
-			_ = s.trail.lookAhead() // also holds on to the next file before it is rotated away
+			_ = s.trail.lookAhead() // also opens the next file before that is rotated away
 			s.observeBehind()
 		}
 	}
@@ -250,18 +249,18 @@ func (s *Source) observeBehind() {
 	s.lastBehind = time.Now()
 }
 
-func (s *Source) trouble(err error) {
-	if !s.troubled {
+func (s *Source) failed(err error) {
+	if !s.failing {
 		s.sampled.Error("cannot read the log, trying again", zap.Error(err))
 	}
-	s.troubled = true
+	s.failing = true
 	s.settings.Health(err)
 }
 
 func (s *Source) recovered() {
-	if s.troubled {
+	if s.failing {
 		s.sampled.Info("the log can be read again", zap.String("path", s.settings.Path))
 		s.settings.Health(nil)
 	}
-	s.troubled = false
+	s.failing = false
 }

@@ -20,52 +20,53 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// Settings says which log to follow, and how.
+// Settings says which log to read, and how.
 type Settings struct {
 	// Path is the live file.
 	Path string
-	// FromBeginning reads everything that is there, rotated files first, unless
-	// a checkpoint tells where to go on.
+	// FromBeginning reads everything there is, rotated files first, unless a checkpoint
+	// says where to continue.
 	FromBeginning bool
-	// Follow waits for more at the end.
+	// Follow waits for more at the end of the log.
 	Follow bool
 	// Correlation says how records are joined.
 	Correlation correlate.Config
-	// Store keeps the checkpoint; nil if nothing does.
+	// Store keeps the checkpoint; nil keeps none.
 	Store source.Store
-	// Panics contains a panic while one line is worked on.
+	// Panics contains a panic to the line that caused it.
 	Panics *panics.Guard
 	Counts *source.Counts
 	Logger *zap.Logger
-	// Tampered is called when somebody is seen to blind the monitor.
+	// Tampered is called when an act that blinds the monitor is seen.
 	Tampered func()
-	// Health is told of trouble that may pass, and with nil that it has passed.
+	// Health is called with a problem that may pass, and with nil once it has passed.
 	Health func(error)
 }
 
 // Source follows one audit log.
 type Source struct {
 	settings Settings
-	// sampled is the logger for what may come again and again.
+	// sampled is the logger for messages that may repeat.
 	sampled     *zap.Logger
 	trail       *trail
 	scanner     *logfile.Scanner
 	watcher     *watcher
 	checkpoints *checkpoints
 
-	// reported and correlated are what settings.Counts have of the scanner and its correlator.
+	// reported and correlated are the counts of the scanner and of its correlator that
+	// settings.Counts already includes.
 	reported   logfile.Counts
 	correlated correlate.Counts
 
 	lastBatch, lastBehind time.Time
-	// troubled is true while the log cannot be read, ended once a log that is
-	// not followed was read to its end.
-	troubled, ended bool
+	// failing is true while the log cannot be read, ended once a log that is not followed
+	// has been read to its end.
+	failing, ended bool
 }
 
 var _ source.Source = (*Source)(nil)
 
-// New returns a source that has not looked at anything yet.
+// New returns a source that has opened nothing yet.
 func New(settings Settings) *Source {
 	s := &Source{
 		settings:    settings,
@@ -81,8 +82,8 @@ func New(settings Settings) *Source {
 	return s
 }
 
-// Start opens the log where reading has to begin. A log that does not exist is
-// waited for; one that cannot be read is an error.
+// Start opens the log at the place where reading has to begin. It waits for a log that does
+// not exist; one that cannot be read is an error.
 func (s *Source) Start(ctx context.Context) error {
 	if err := readable(s.settings.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -104,8 +105,7 @@ func (s *Source) Start(ctx context.Context) error {
 	if err := s.checkExists(); err != nil {
 		return err
 	}
-	// From here on nothing may be missed, even if the collector is killed
-	// before the first event.
+	// From here on nothing may be missed, even if the collector is killed before the first event.
 	s.save(ctx, s.trail.checkpoint(s.trail.position()))
 	if s.settings.Follow {
 		s.watcher = newWatcher(s.settings.Path, s.settings.Logger)

@@ -16,7 +16,7 @@ func TestStartAtEnd(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		prepare func(*testing.T, *bench)
-		// append is what comes after Start.
+		// append is what is added after Start.
 		append string
 		want   []int
 	}{
@@ -267,7 +267,7 @@ func TestLink(t *testing.T) {
 			elsewhere.append(t, event(2))
 			r := start(t, b.settings())
 			r.await(1, 2)
-			// Rotated twice at once, so that the way leads over the file between.
+			// Rotated twice at once, so that reading has to go through the file in between.
 			resume := r.freeze(b, 3)
 			elsewhere.append(t, event(6))
 			elsewhere.rotate(t, 5)

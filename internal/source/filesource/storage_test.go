@@ -45,22 +45,21 @@ func (s *fakeStorage) Set(ctx context.Context, key string, value []byte) error {
 	return s.Client.Set(ctx, key, value)
 }
 
-// fill makes the storage refuse everything, or with nil take it again.
+// fill makes the storage refuse everything, or with nil accept it again.
 func (s *fakeStorage) fill(err error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.full = err
 }
 
-// tries returns how often something was to be stored.
+// tries returns how often something was about to be stored.
 func (s *fakeStorage) tries() int {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	return s.sets
 }
 
-// copy returns a storage with the same content: what a collector finds that
-// was killed at this moment.
+// copy returns a storage with the same content: what a collector finds if it is killed at this moment.
 func (s *fakeStorage) copy(t *testing.T) *fakeStorage {
 	t.Helper()
 	s.mutex.Lock()

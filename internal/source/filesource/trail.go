@@ -18,40 +18,39 @@ import (
 )
 
 var (
-	// What can be lost, in words for a person.
-	errGone    = errors.New("the file that was read last is gone, reading on with what is newer")
+	// What may have been lost, for people who read the collector's log.
+	errGone    = errors.New("the file that was read last is gone, continuing with the files after it")
 	errRotated = errors.New("the log was rotated so often that files may have been removed before they were read: " +
 		"raise num_logs or max_log_file in auditd.conf")
-	errEmptied = errors.New("the log was emptied and no copy was kept: what was not read before is gone")
+	errEmptied = errors.New("the log was emptied and no copy was kept: what had not been read is gone")
 )
 
-// trail is the log as one stream: the live file, those that were rotated away,
-// and the way from one to the next.
+// trail is the log as one stream: the live file, the rotated ones, and the way from each to
+// the next.
 type trail struct {
 	path string
-	// toEnd is true if the log is only read to its end, not followed.
+	// toEnd is true if the log is read to its end only, not followed.
 	toEnd  bool
 	logger *zap.Logger
-	// lost is called when something may have gone before it was read.
+	// lost is called when something may have disappeared before it was read.
 	lost func()
 
-	// current is nil as long as there is no file to read.
+	// current is nil while there is no file to read.
 	current *logFile
-	// following comes after current, and is known once current cannot grow any
-	// more. It is held open, so that it is not lost even if it is removed.
+	// following is the file after current, known once current can no longer grow. It is
+	// kept open, so that it can be read even if it is removed.
 	following *logFile
-	// done is the first stamp of a file before current: what begins later has
-	// not been read.
+	// done is the first stamp of a file before current: files that begin later have not been read.
 	done auditrecord.Stamp
-	// segments are the files since the last checkpoint, with the position at
-	// which the reading of each began.
+	// segments are the files since the last checkpoint, each with the position at which
+	// reading it began.
 	segments []segment
 }
 
 type segment struct {
 	start correlate.Position
 	file  *logFile
-	// done is as in trail, at the time when the reading began.
+	// done is that of the trail when reading this file began.
 	done auditrecord.Stamp
 }
 
@@ -59,12 +58,12 @@ type segment struct {
 type choice struct {
 	// file is nil if there is none yet.
 	file *logFile
-	// loss says what may have been lost before it, if anything.
+	// loss is what may have been lost before it, or nil.
 	loss error
 }
 
-// choose lets pick choose among the files of the log, until nothing was renamed
-// or copied meanwhile.
+// choose lets pick choose among the files of the log, and repeats that until nothing was
+// renamed or copied meanwhile.
 func (t *trail) choose(pick func([]logfile.File) (choice, error)) (choice, error) {
 	for try := range logfile.SettleTries {
 		if try > 0 {
@@ -77,19 +76,19 @@ func (t *trail) choose(pick func([]logfile.File) (choice, error)) (choice, error
 		chosen, err := pick(entries)
 		again, listErr := logfile.List(t.path)
 		settled := listErr == nil && logfile.Same(entries, again) && !errors.Is(err, logfile.ErrUnsettled)
-		// Files that begin alike for long are no copy in progress.
+		// Files that begin alike for this long are not a copy in progress.
 		if settled && (try == logfile.SettleTries-1 || !beingCopied(chosen.file, entries)) {
 			return chosen, err
 		}
 		if chosen.file != nil {
-			_ = chosen.file.close() // was only read from
+			_ = chosen.file.close() // it was only read
 		}
 	}
 	return choice{}, logfile.ErrUnsettled
 }
 
-// beingCopied reports whether a file seems to be the copy that logrotate makes
-// of the live file before it empties that.
+// beingCopied reports whether a file seems to be the copy that logrotate makes of the live
+// file before emptying it.
 func beingCopied(file *logFile, entries []logfile.File) bool {
 	if file == nil || file.number == 0 || file.unzipped != nil {
 		return false
@@ -99,10 +98,10 @@ func beingCopied(file *logFile, entries []logfile.File) bool {
 	return err == nil && live.Number == 0 && extends(file.prefix, prefix)
 }
 
-// openFirst opens the first of the given files that holds a line. A new live
-// file without one may mean that the file before is still written to, as with
-// logrotate until the daemon is told to reopen its log; and nothing would tell
-// it from what comes after it, should it be emptied.
+// openFirst opens the first of the given files that holds a line. A new live file without
+// one may mean that the previous file is still being written, as with logrotate until the
+// daemon is asked to reopen its log; and if that file were emptied, nothing would
+// distinguish it from the one after it.
 func (t *trail) openFirst(entries []logfile.File) (choice, error) {
 	for _, e := range entries {
 		if e.Empty() {
@@ -117,7 +116,7 @@ func (t *trail) openFirst(entries []logfile.File) (choice, error) {
 	return choice{}, nil
 }
 
-// openAgain opens a file that was found by its identity, to go on in it.
+// openAgain opens a file that was found by its identity, to continue in it.
 func openAgain(e logfile.File, id identity, offset int64) (choice, error) {
 	file, err := openLogFile(e, offset)
 	if err == nil && !id.matches(file.prefix) {
@@ -126,7 +125,7 @@ func openAgain(e logfile.File, id identity, offset int64) (choice, error) {
 	return choice{file: file}, err
 }
 
-// begin makes what pick chooses the first file to read.
+// begin makes the choice of pick the first file to read.
 func (t *trail) begin(pick func([]logfile.File) (choice, error)) error {
 	chosen, err := t.choose(pick)
 	if err != nil {
@@ -156,10 +155,10 @@ func (t *trail) openAt(at checkpoint) error {
 	})
 }
 
-// openOldest begins at the very beginning of everything that is there.
+// openOldest begins at the very beginning of the oldest file.
 func (t *trail) openOldest() error { return t.begin(t.openFirst) }
 
-// openEnd begins behind the last whole line that is there.
+// openEnd begins after the last whole line.
 func (t *trail) openEnd() error {
 	return t.begin(func(entries []logfile.File) (choice, error) {
 		for _, e := range slices.Backward(entries) {
@@ -173,34 +172,34 @@ func (t *trail) openEnd() error {
 			if file.begun() {
 				return choice{file: file}, nil
 			}
-			_ = file.close() // was only read from
+			_ = file.close() // it was only read
 		}
 		return choice{}, nil
 	})
 }
 
-// lose says that something may have gone before it was read.
+// lose reports that something may have disappeared before it was read.
 func (t *trail) lose(loss error) {
 	t.logger.Warn("a part of the log is lost", zap.String("path", t.path), zap.Error(loss))
 	t.lost()
 }
 
-// follow makes a file the one that is read now, at the given stream position.
+// follow makes a file the current one, at the given stream position.
 func (t *trail) follow(file *logFile, at correlate.Position) {
 	if t.following == file {
 		t.following = nil
 	}
-	_ = t.close() // was only read from
+	_ = t.close() // it was only read
 	t.done = t.stamp()
 	file.base = at - correlate.Position(file.offset)
 	t.current, t.following = file, nil
 	t.segments = append(t.segments, segment{start: at, file: file, done: t.done})
-	// If it cannot be told now, it is asked again at the end of the file.
+	// If this fails now, it is tried again at the end of the file.
 	_ = t.lookAhead()
 }
 
-// stamp returns the one that current begins with, or that of a file before it
-// if current has no whole record.
+// stamp returns the stamp that current begins with, or that of a file before it if current
+// has no whole record.
 func (t *trail) stamp() auditrecord.Stamp {
 	if t.current != nil {
 		if stamp, ok := logfile.FirstStamp(t.current.prefix); ok {
@@ -218,8 +217,8 @@ func (t *trail) position() correlate.Position {
 	return t.current.position()
 }
 
-// lookAhead opens the file that comes after the present one, unless the present
-// one may still grow. It returns errTruncated if that was replaced by a copy.
+// lookAhead opens the file after the current one, unless the current one may still grow. It
+// returns errTruncated if a copy has taken the place of the current one.
 func (t *trail) lookAhead() error {
 	if t.following != nil {
 		return nil
@@ -227,7 +226,7 @@ func (t *trail) lookAhead() error {
 	live, err := logfile.Regular(t.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// Between two steps of a rotation; there may be older files to go on with.
+		// Between two steps of a rotation; there may be older files to continue with.
 	case err != nil:
 		return err
 	case t.current != nil && os.SameFile(live, t.current.info):
@@ -243,14 +242,14 @@ func (t *trail) lookAhead() error {
 	return nil
 }
 
-// successor chooses the file that comes after the present one.
+// successor chooses the file after the current one.
 func (t *trail) successor(entries []logfile.File) (choice, error) {
 	if t.current == nil {
 		return t.openFirst(newer(entries, t.done))
 	}
 	at := indexOf(entries, t.current)
 	if at < 0 {
-		// Perhaps it was compressed meanwhile.
+		// It may have been compressed meanwhile.
 		at = find(entries, t.current.identity())
 	}
 	switch {
@@ -261,17 +260,17 @@ func (t *trail) successor(entries []logfile.File) (choice, error) {
 		return t.openFirst(entries[at+1:])
 	}
 	chosen, err := t.openFirst(newer(entries, t.stamp()))
-	// If it was live when it was opened, and no other was rotated away, then
-	// somebody has removed it, and the new one begins where it ended.
+	// If it was live when it was opened, and no other file was rotated away, somebody has
+	// removed it, and the new one begins where it ended.
 	if t.current.number > 0 || len(entries) > 1 {
 		chosen.loss = errRotated
 	}
 	return chosen, err
 }
 
-// resume opens the file in which to go on after the present one was emptied; it
-// returns nil if there is none yet. Copytruncate leaves a copy: that is opened
-// where the present one was left.
+// resume opens the file in which to continue after the current one was emptied, or returns
+// nil if there is none yet. Copytruncate leaves a copy: that is opened at the offset
+// reached in the current file.
 func (t *trail) resume() (*logFile, error) {
 	chosen, err := t.choose(t.remains)
 	if chosen.loss != nil && !t.current.emptied {
@@ -290,15 +289,15 @@ func (t *trail) remains(entries []logfile.File) (choice, error) {
 	}
 	rest := newer(entries, t.stamp())
 	if at := indexOf(entries, t.current); at >= 0 && len(entries[at:]) > len(rest) {
-		rest = entries[at:] // it was only shortened, and is read again
+		rest = entries[at:] // it was only shortened: read it again
 	}
 	chosen, err := t.openFirst(rest)
 	chosen.loss = errEmptied
 	return chosen, err
 }
 
-// checkpoint translates a stream position into what can be found again. The
-// segments before it are not needed any more.
+// checkpoint translates a stream position into a place that can be found again. It drops
+// the segments before that.
 func (t *trail) checkpoint(at correlate.Position) checkpoint {
 	for len(t.segments) > 1 && t.segments[1].start <= at {
 		t.segments = t.segments[1:]
@@ -319,8 +318,8 @@ func (t *trail) checkpoint(at correlate.Position) checkpoint {
 	}
 }
 
-// behind returns how many bytes are there to be read, compressed ones as they
-// are.
+// behind returns how many bytes are left to read; compressed files count with their
+// compressed size.
 func (t *trail) behind() int64 {
 	if t.current == nil {
 		return 0

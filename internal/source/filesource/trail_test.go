@@ -22,10 +22,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// The tests here go step by step through what a source does while others work
-// on the log, to hit the moments that matter.
+// These tests go step by step through what a source does while other programs change the log, to
+// hit the moments that matter.
 
-// cwd is a line that matters to nobody, with a time of its own.
+// cwd is an irrelevant line with a time of its own.
 func cwd(second string) string {
 	return "type=CWD msg=audit(145021491" + second + ".000:1): cwd=\"/\"\n"
 }
@@ -43,8 +43,7 @@ func newTestTrail(t *testing.T, path string) (*trail, *int) {
 	return tr, lost
 }
 
-// TestWrittenJustBeforeTheRotation writes to the log after it was read to its
-// end and before it is found rotated away.
+// TestWrittenJustBeforeTheRotation writes to the log after it was read to its end and before its rotation is noticed.
 func TestWrittenJustBeforeTheRotation(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -59,7 +58,7 @@ func TestWrittenJustBeforeTheRotation(t *testing.T) {
 	t.Cleanup(func() { assert.NoError(t, s.Close()) })
 	require.NoError(t, s.read())
 	require.ErrorIs(t, s.read(), io.EOF)
-	// Now the log is done, as far as the source knows.
+	// As far as the source knows, the log is done now.
 	writeFile(t, path, cwd("1")+cwd("2"))
 	require.NoError(t, os.Rename(path, path+".1"))
 	writeFile(t, path, cwd("3"))
@@ -122,7 +121,7 @@ func TestChooseAgain(t *testing.T) {
 			looks := 0
 			chosen, err := tr.choose(func(entries []logfile.File) (choice, error) {
 				looks++
-				// Changed when the choice was made, or just before.
+				// Changed after the choice was made, or just before.
 				if looks == 2 && name == "a copy was finished" {
 					test.change(t, path)
 				}
@@ -140,8 +139,7 @@ func TestChooseAgain(t *testing.T) {
 	}
 }
 
-// TestChooseAmongAlike takes a file that begins as the live one does, if that
-// stays so.
+// TestChooseAmongAlike expects a file that begins like the live one to be chosen if that does not change.
 func TestChooseAmongAlike(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -152,7 +150,7 @@ func TestChooseAmongAlike(t *testing.T) {
 	assert.Equal(t, path+".1", tr.current.path)
 }
 
-// TestNeverSettles renames files for ever.
+// TestNeverSettles renames files forever.
 func TestNeverSettles(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -168,7 +166,7 @@ func TestNeverSettles(t *testing.T) {
 	assert.Equal(t, logfile.SettleTries, looks)
 }
 
-// TestEmptiedIsToldOnce looks at an emptied log several times.
+// TestEmptiedIsToldOnce checks an emptied log several times.
 func TestEmptiedIsToldOnce(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -204,7 +202,7 @@ func TestFoundButChanged(t *testing.T) {
 	require.ErrorIs(t, err, logfile.ErrUnsettled)
 }
 
-// TestSegments keeps the files from that of the checkpoint on, and no others.
+// TestSegments expects the files from that of the checkpoint on to be kept, and no others.
 func TestSegments(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
@@ -238,7 +236,7 @@ func TestSegments(t *testing.T) {
 	}
 }
 
-// TestIdentityOfHalfALine knows a file only by whole lines, since half of one
+// TestIdentityOfHalfALine expects a file to be identified only by whole lines, because half a line
 // may be the beginning of any other.
 func TestIdentityOfHalfALine(t *testing.T) {
 	t.Parallel()

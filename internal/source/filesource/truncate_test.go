@@ -24,11 +24,11 @@ func (l *auditLog) copyTruncate(t require.TestingT, copied string) {
 func TestTruncateWhileReading(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		// change adds the events 11 and on to a log that holds 1 to 3.
+		// change adds the events from 11 on to a log that holds 1 to 3.
 		change func(*testing.T, *bench)
 		want   []int
 		lost   int64
-		// unseen is for what is lost only if it happens between two looks.
+		// unseen is for what is lost only if it happens between two checks.
 		unseen bool
 		// again allows events to come more than once.
 		again bool
@@ -80,7 +80,7 @@ func TestTruncateWhileReading(t *testing.T) {
 			want: upTo(11, 13),
 		},
 		"by a writer that does not append": {
-			// It goes on where it was, so that the file begins with NULs.
+			// Writing continues at the old offset, so that the file begins with NULs.
 			change: func(t *testing.T, b *bench) {
 				info, err := os.Stat(b.path)
 				require.NoError(t, err)
@@ -155,6 +155,7 @@ func TestTruncateWhileReading(t *testing.T) {
 				b.rotate(t, 5)
 				b.append(t, event(11))
 				b.rotate(t, 5)
+				require.NoError(t, os.Chmod(b.number(2), 0o600)) // auditd has left it read-only
 				require.NoError(t, os.Truncate(b.number(2), 0))
 				b.append(t, event(12))
 			},
@@ -204,8 +205,7 @@ func TestTruncateWhileReading(t *testing.T) {
 	}
 }
 
-// TestHalfALineGoesOnInTheCopy takes half a line from the log and the rest of
-// it from its copy.
+// TestHalfALineGoesOnInTheCopy reads half a line from the log and the rest of it from its copy.
 func TestHalfALineGoesOnInTheCopy(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -16,23 +16,23 @@ import (
 )
 
 const (
-	// pollWatched is how often to look although nothing was announced: some
-	// file systems announce nothing, and a queue of announcements may overflow.
+	// pollWatched is how often to check although there was no notification: some file
+	// systems send none, and a queue of notifications may overflow.
 	pollWatched = time.Second
-	// pollBlind is how often to look if there are no announcements.
+	// pollBlind is how often to check if there are no notifications.
 	pollBlind = 100 * time.Millisecond
-	// gatherTime is how long to let more lines come after the first, so that a
-	// busy log costs a look each few milliseconds instead of one each line.
+	// gatherTime is how long to wait for more lines after the first, so that a busy log
+	// costs a check every few milliseconds instead of one for each line.
 	gatherTime = 5 * time.Millisecond
 )
 
 // watcher waits for the log to change.
 type watcher struct {
 	path string
-	// notify is nil if the system does not let us watch.
+	// notify is nil if the system offers no notifications.
 	notify *fsnotify.Watcher
-	// folder is what is watched; empty as long as that cannot be, since it does
-	// not exist. The names of all files of the log begin with name.
+	// folder is the watched folder; empty while it cannot be watched because it does not
+	// exist. The names of all files of the log begin with name.
 	folder, name string
 }
 
@@ -43,14 +43,13 @@ func newWatcher(path string, logger *zap.Logger) *watcher {
 		err = w.watch()
 	}
 	if err != nil {
-		logger.Info("cannot watch the folder of the log, looking at it every so often instead",
+		logger.Info("cannot watch the folder of the log, polling it instead",
 			zap.Error(err), zap.Duration("interval", pollBlind))
 	}
 	return w
 }
 
-// watch begins to watch the folder, not the file: a new file of the same name
-// counts as well.
+// watch watches the folder, not the file, so that a new file of the same name counts as well.
 func (w *watcher) watch() error {
 	file := logfile.Resolve(w.path)
 	folder := filepath.Dir(file)
@@ -69,7 +68,7 @@ func (w *watcher) wait(ctx context.Context, limit time.Duration) {
 	}
 	if w.folder == "" {
 		sleep(ctx, min(limit, pollBlind))
-		_ = w.watch() // tried again as long as it is needed
+		_ = w.watch() // retried for as long as it fails
 		return
 	}
 	timer := time.NewTimer(min(limit, pollWatched))
@@ -92,19 +91,17 @@ func (w *watcher) wait(ctx context.Context, limit time.Duration) {
 	}
 }
 
-// concerns reports whether something happened to a file of the log or to the
-// folder itself.
+// concerns reports whether something happened to a file of the log, or to the folder itself.
 func (w *watcher) concerns(event fsnotify.Event) bool {
 	if event.Name == w.folder && event.Has(fsnotify.Remove|fsnotify.Rename) {
-		w.folder = "" // another one of that name is not watched yet
+		w.folder = "" // a new folder of that name is not watched yet
 		return true
 	}
 	return strings.HasPrefix(filepath.Base(event.Name), w.name)
 }
 
-// drain forgets the announcements that the coming look will answer. It may
-// leave some, since the library hands them over one by one; then the look after
-// it finds nothing new.
+// drain discards the notifications that the coming check covers. It may leave some, because
+// the library delivers them one by one; then the check after that finds nothing new.
 func (w *watcher) drain() {
 	for {
 		select {

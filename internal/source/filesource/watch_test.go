@@ -31,14 +31,14 @@ func newTestWatcher(t *testing.T, path string) *watcher {
 	return w
 }
 
-// TestWatcherWaits checks that nothing but a change of the log ends a wait
-// before its time: a source with nothing to read must cost nothing.
+// TestWatcherWaits checks that only a change of the log ends a wait early: a source with nothing to
+// read must cost nothing.
 func TestWatcherWaits(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")
 	require.NoError(t, os.WriteFile(path, []byte("line\n"), 0o600))
 	w := newTestWatcher(t, path)
-	// What the source itself does, and what others do beside the log.
+	// What the source itself does, and what other programs do beside the log.
 	_, err := os.ReadFile(path)
 	require.NoError(t, err)
 	_, err = logfile.List(path)
@@ -71,8 +71,7 @@ func TestWatcherEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// TestWatcherFollowsTheFolder watches a folder that does not exist yet, and the
-// one that takes its place.
+// TestWatcherFollowsTheFolder watches a folder that does not exist yet, and the folder that replaces it.
 func TestWatcherFollowsTheFolder(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "audit")
@@ -101,8 +100,8 @@ func TestWatcherFollowsALink(t *testing.T) {
 	assert.Equal(t, "real.log", w.name)
 }
 
-// TestWatcherHearsOfChanges awaits the announcement of each kind of change, not
-// the time after which the watcher looks anyway.
+// TestWatcherHearsOfChanges waits for the notification of each kind of change, rather than for the
+// time after which the watcher checks anyway.
 func TestWatcherHearsOfChanges(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "audit.log")

@@ -13,8 +13,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 )
 
-// kernel is the part of auditcontrol.Client that the supervisor needs; tests put
-// another in its place.
+// kernel is the part of auditcontrol.Client that the supervisor needs, so that tests can
+// replace it.
 type kernel interface {
 	GetStatus() (*libaudit.AuditStatus, error)
 	SetBacklogLimit(limit uint32, mode libaudit.WaitMode) error
@@ -24,36 +24,37 @@ type kernel interface {
 
 var _ kernel = auditcontrol.Client{}
 
-// minBacklog is how many records the kernel may hold for us, as its own limit of
-// 64 is less than one kill(-1) makes. 16,384 take some 40 MB if the collector
-// stands still, and nothing else.
+// minBacklog is how many records the kernel may queue for this process: its default limit
+// of 64 is less than a single kill(-1) makes. 16,384 records take some 40 MB, and only if
+// the collector stands still.
 const minBacklog = 16384
 
-// What the kernel does when it loses a record (include/uapi/linux/audit.h).
-// go-libaudit's constants of that name are all 0.
+// What the kernel does when it loses a record (include/uapi/linux/audit.h). go-libaudit's
+// constants of these names are all 0.
 const (
 	logOnFailure   libaudit.FailureMode = 1
 	panicOnFailure libaudit.FailureMode = 2
 )
 
-// backlog is what the audit daemon decides about the kernel's queue: how long it
-// is, and what happens when it is full. The host comes first, so that no system
-// call waits, the queue has a limit, and a full one is no reason to panic.
+// backlog manages what the audit daemon decides about the kernel's queue: its length, and
+// what happens when it is full. The host comes first: no system call waits, the queue has a
+// limit, and the kernel does not panic when it is full.
 type backlog struct {
 	kernel kernel
+	// logger tells the same only once in a while: where the settings are locked, every attempt fails.
 	logger *zap.Logger
-	// before are the settings that were found; nil if nothing was changed.
+	// before holds the settings that were found; nil if nothing was changed.
 	before *libaudit.AuditStatus
 }
 
-// set changes the settings. It returns an error if system calls may have to wait
-// for the collector then.
+// set changes the settings. It returns an error if system calls may then have to wait for
+// the collector.
 func (b *backlog) set(status *libaudit.AuditStatus) error {
 	if b.before == nil {
 		b.before = status
 	}
 	var errs []error
-	if status.BacklogLimit < minBacklog { // 0 is no limit at all
+	if status.BacklogLimit < minBacklog { // 0 means no limit
 		errs = append(errs, b.kernel.SetBacklogLimit(minBacklog, libaudit.WaitForReply))
 	}
 	if libaudit.FailureMode(status.Failure) == panicOnFailure {
@@ -68,14 +69,13 @@ func (b *backlog) set(status *libaudit.AuditStatus) error {
 		return nil
 	}
 	if err := b.kernel.SetBacklogWaitTime(0, libaudit.WaitForReply); err != nil {
-		return fmt.Errorf("the kernel does not let system calls go on without waiting for the audit daemon "+
+		return fmt.Errorf("cannot keep system calls from waiting for the audit daemon "+
 			"(if its settings are locked, put `--backlog_wait_time 0` into /etc/audit/rules.d and reboot): %w", err)
 	}
 	return nil
 }
 
-// restore puts the settings back, but for those that somebody else has changed
-// since.
+// restore puts the settings back, except those that someone else has changed since.
 func (b *backlog) restore() error {
 	if b.before == nil {
 		return nil

@@ -41,8 +41,7 @@ type fakeTransport struct {
 	mutex    sync.Mutex
 	said     []string
 	sequence uint32
-	// refuse is the answer to the next requests, joinError that to join. mute gives
-	// no answer.
+	// refuse is the answer to the next requests, joinError that to join. With mute there is no answer.
 	refuse, joinError error
 	mute              bool
 }
@@ -115,7 +114,7 @@ func (f *fakeTransport) close() error {
 	return nil
 }
 
-// send brings records, each as "kind text".
+// send makes records arrive, each as "kind text".
 func (f *fakeTransport) send(multicast bool, messages ...message) {
 	for i := range messages {
 		messages[i].multicast = multicast
@@ -187,8 +186,7 @@ func (f *fakeKernel) SetFailure(action libaudit.FailureMode, _ libaudit.WaitMode
 	return nil
 }
 
-// bench is a source whose kernel is played, and whose supervisor acts when the
-// test says so.
+// bench is a source with a fake kernel, whose supervisor acts when the test says so.
 type bench struct {
 	*Source
 	t         *testing.T
@@ -235,14 +233,14 @@ func (b *bench) end() {
 	}
 }
 
-// look lets the supervisor look at the kernel after some time.
+// look makes the supervisor check the kernel after some time.
 func (b *bench) look(after time.Duration) {
 	b.t.Helper()
 	b.clock = b.clock.Add(after)
-	b.supervisor.look(b.t.Context())
+	b.supervisor.check(b.t.Context())
 }
 
-// take awaits events.
+// take waits for events.
 func (b *bench) take(count int) []*kill.Event {
 	b.t.Helper()
 	var events []*kill.Event
@@ -254,13 +252,13 @@ func (b *bench) take(count int) []*kill.Event {
 	return events
 }
 
-// settled awaits that the reader has taken all that was sent.
+// settled waits until the reader has handled everything that was sent.
 func (b *bench) settled() {
 	b.t.Helper()
 	require.Eventually(b.t, func() bool { return len(b.transport.batches) == 0 }, limit, time.Millisecond)
 }
 
-// warnings returns what was logged as such.
+// warnings returns the warnings that were logged.
 func (b *bench) warnings() []string {
 	var messages []string
 	for _, entry := range b.logs.FilterLevelExact(zapcore.WarnLevel).All() {
@@ -277,7 +275,7 @@ func serialsOf(events []*kill.Event) []uint32 {
 	return serials
 }
 
-// eventsOf returns the events among what a source has seen, which is all that it sees.
+// eventsOf returns the events that a source has seen; it sees nothing else.
 func eventsOf(seen []source.Observation) []*kill.Event {
 	var events []*kill.Event
 	for _, o := range seen {

@@ -40,8 +40,8 @@ func TestParse(t *testing.T) {
 	require.ErrorIs(t, answer([]byte{0xff, 0xff, 0xff, 0xff}), unix.EPERM)
 }
 
-// FuzzReader has any bytes come in any way: nothing crashes the reader, and it
-// hands on no event that it was not given records of.
+// FuzzReader makes any bytes arrive in any way: nothing crashes the reader, and it emits no event
+// without having received records of it.
 func FuzzReader(f *testing.F) {
 	for _, m := range recordsOf(1, 10, 20) {
 		f.Add(uint8(serving), m.kind, m.data, false, false)

@@ -44,12 +44,12 @@ func TestGaps(t *testing.T) {
 			g.settle()
 			assert.Equal(t, tt.missing, g.take())
 			g.settle()
-			assert.Zero(t, g.take(), "each is told once")
+			assert.Zero(t, g.take(), "each is reported once")
 		})
 	}
 }
 
-// What has not had the time to come is not missing.
+// An event that has not had the time to arrive is not missing.
 func TestGapsWaitForTheLate(t *testing.T) {
 	t.Parallel()
 	var g gaps

@@ -5,14 +5,14 @@ package netlinksource
 
 import "bytes"
 
-// handover decides which messages count while the source changes the way it
-// listens. For a moment each record then comes twice: the kernel sends it to
-// those who listen, and right after that to the audit daemon (kernel/audit.c,
-// kauditd_send_queue). One socket takes both, so that their order tells where
-// one stream can be left for the other without losing or repeating a record.
+// handover decides which messages count while the source changes the way it listens. For a
+// moment each record then arrives twice: the kernel sends it to all listeners, and right
+// after that to the audit daemon (kernel/audit.c, kauditd_send_queue). One socket receives
+// both, so their order shows where the source can switch from one stream to the other
+// without losing or repeating a record.
 type handover struct {
 	state state
-	// previous is the record that was last sent to all who listen.
+	// previous is the last record that was sent to all listeners.
 	previous      []byte
 	previousKind  uint16
 	previousKnown bool
@@ -21,16 +21,16 @@ type handover struct {
 type state uint8
 
 const (
-	// listening takes what is sent to all, serving what is sent to the daemon.
+	// listening uses what is sent to all listeners, serving what is sent to the daemon.
 	listening state = iota
 	serving
-	// toServing and toListening are on the way from one to the other.
+	// toServing and toListening are the transitions between them.
 	toServing
 	toListening
 )
 
-// take returns the messages that count now that m has come. They are valid
-// until the next call.
+// take calls each with the messages that count now that m has arrived. They are valid until
+// the next call.
 func (h *handover) take(m *message, each func(*message)) {
 	switch h.state {
 	case listening:
@@ -48,9 +48,9 @@ func (h *handover) take(m *message, each func(*message)) {
 	}
 }
 
-// takeToServing takes what is sent to all until the same comes again for the
-// daemon. What comes for the daemon before that is of the time when there was
-// no daemon, kept by the kernel (audit_hold_queue), and is known already.
+// takeToServing uses what is sent to all listeners, until the same record arrives again for
+// the daemon. Earlier records for the daemon are from the time when there was no daemon;
+// the kernel kept them (audit_hold_queue), and they have already been seen.
 func (h *handover) takeToServing(m *message, each func(*message)) {
 	if m.multicast {
 		h.keep(m)
@@ -62,9 +62,9 @@ func (h *handover) takeToServing(m *message, each func(*message)) {
 	}
 }
 
-// takeToListening takes what is sent to the daemon until it has come to all
-// before. Two messages to all with nothing in between mean that nothing is sent
-// to the daemon anymore.
+// takeToListening uses what is sent to the daemon, until a record arrives that all
+// listeners have already received. Two messages to all listeners in a row mean that the
+// kernel no longer sends anything to the daemon.
 func (h *handover) takeToListening(m *message, each func(*message)) {
 	if !m.multicast {
 		each(m)
@@ -81,7 +81,7 @@ func (h *handover) takeToListening(m *message, each func(*message)) {
 	h.keep(m)
 }
 
-// release takes the message that is held back, if any: no other has followed it.
+// release passes on the message that is held back, if any: no other has come after it.
 func (h *handover) release(each func(*message)) {
 	if h.state == toListening && h.previousKnown {
 		each(&message{kind: h.previousKind, multicast: true, data: h.previous})

@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// stream sends messages such as "m1", to all who listen, and "u1", to the audit
-// daemon, and returns what counts.
+// stream sends messages such as "m1", to all listeners, and "u1", to the audit daemon, and returns
+// those that count.
 func stream(h *handover, messages string) string {
 	var taken []string
 	for text := range strings.FieldsSeq(messages) {
@@ -67,7 +67,7 @@ func TestHandoverReleasesWhatIsHeld(t *testing.T) {
 	assert.Equal(t, "3", stream(h, "m3"))
 }
 
-// Two records of an event may have the same text, the last one always.
+// Two records of an event may have the same text, as the last one always does.
 func TestHandoverTellsKindsApart(t *testing.T) {
 	t.Parallel()
 	h := &handover{state: toServing}

@@ -32,8 +32,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// The tests in this file use the kernel's own audit system, of which there is
-// one. They need root, and leave everything as it was.
+// The tests in this file use the kernel's own audit system, of which there is only one. They need
+// root, and leave everything as it was.
 
 const (
 	limit = time.Minute
@@ -41,8 +41,7 @@ const (
 	testKey = "netlinksource_test"
 )
 
-// realKernel gives the test the audit system for itself, turned on and with a
-// rule for SIGCONT and SIGTERM.
+// realKernel reserves the audit system for the test, turned on and with a rule for SIGCONT and SIGTERM.
 func realKernel(t *testing.T) auditcontrol.Client {
 	t.Helper()
 	client := audittest.Kernel(t)
@@ -63,8 +62,8 @@ func addRule(t *testing.T, client auditcontrol.Client, line string) {
 	t.Cleanup(func() { assert.NoError(t, client.DeleteRule(wire)) })
 }
 
-// sendSignals sends SIGCONT so many times from a shell, which is started when
-// auditing is on, and then SIGTERM, all to one process. It returns their pids.
+// sendSignals sends SIGCONT so many times, and then SIGTERM, all to one process, from a shell that
+// is started once auditing is on. It returns their pids.
 func sendSignals(t *testing.T, times int) (sender, target int) {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf( //nolint:gosec // a number
@@ -121,7 +120,7 @@ func (r *running) deliver(seen []source.Observation) error {
 	return nil
 }
 
-// from returns what one sender has sent.
+// from returns what a sender has sent.
 func (r *running) from(sender int) []*kill.Event {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -190,8 +189,8 @@ func TestUnicastChangesAndRestoresTheQueue(t *testing.T) {
 	assert.Equal(t, audittest.Settings(before), audittest.Settings(after))
 }
 
-// A second source in the same process stands for another process: the kernel
-// tells sockets apart.
+// A second source in the same process stands in for another process, because the kernel
+// distinguishes sockets.
 func TestUnicastNeverEvicts(t *testing.T) {
 	realKernel(t)
 	first := run(t, ModeUnicast)
@@ -207,7 +206,7 @@ func TestUnicastNeverEvicts(t *testing.T) {
 	assertSignals(t, first.await(t, sender, 2), 1, target, "audit_unicast")
 }
 
-// The place is given and taken several times while signals are sent.
+// The place changes hands several times while signals are sent.
 func TestChangesOfTheDaemonLoseNothing(t *testing.T) {
 	realKernel(t)
 	r := run(t, ModeAuto)
@@ -235,8 +234,8 @@ func TestChangesOfTheDaemonLoseNothing(t *testing.T) {
 	t.Logf("%d signals", times)
 }
 
-// awaitSource waits until an event has come in one way, after so many that were seen
-// already, and returns how many were by then.
+// awaitSource waits until an event has arrived in the given way, after the given number of events,
+// and returns how many there are by then.
 func (r *running) awaitSource(t *testing.T, sender, seen int, name string) int {
 	t.Helper()
 	var at int
@@ -263,7 +262,8 @@ func (r *running) awaitPID(t *testing.T, pid int) {
 	}, limit, time.Millisecond)
 }
 
-// What does not fit into the socket is told, and what it may have hit is marked.
+// Records that do not fit into the socket are reported, and the events that they may belong to are
+// marked.
 func TestOverrun(t *testing.T) {
 	realKernel(t)
 	socket, err := openSocket()
@@ -276,7 +276,7 @@ func TestOverrun(t *testing.T) {
 	_, _, err = socket.receive(time.Now().Add(limit))
 	require.ErrorIs(t, err, unix.ENOBUFS)
 	messages, _, err := socket.receive(time.Now().Add(limit))
-	require.NoError(t, err, "told once, and what fitted is there")
+	require.NoError(t, err, "reported once, and what fitted is there")
 	assert.NotEmpty(t, messages)
 	require.NoError(t, socket.leave())
 	for err == nil {

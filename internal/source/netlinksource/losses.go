@@ -6,25 +6,25 @@ package netlinksource
 import "time"
 
 const (
-	// lossSlack is how much earlier an event may have begun than its records were
-	// lost: its time is that at which the call was made.
+	// lossSlack is how much earlier than the loss of its records an event may have begun:
+	// its time is that at which the call was made.
 	lossSlack = time.Second
-	// lossMemory is how long a loss is remembered: an event may wait in the kernel
-	// and in the socket before it is seen.
+	// lossMemory is how long a loss is remembered: an event may wait in the kernel and in
+	// the socket before it is seen.
 	lossMemory = time.Minute
 )
 
-// losses remembers when the kernel has lost records.
+// losses remembers when the kernel lost records.
 type losses struct {
-	// windows are in the order of time, and none touches another, so that there are
-	// no more than a few hundred in the time that they are remembered.
+	// windows are in the order of time and do not touch, so that there are at most a few
+	// hundred in the time for which they are remembered.
 	windows []window
 }
 
-// window is a time in which records were lost; when in it is not known.
+// window is a period in which records were lost; when exactly is not known.
 type window struct{ from, to time.Time }
 
-// add notes a loss between two looks.
+// add notes a loss between two checks.
 func (l *losses) add(from, to time.Time) {
 	if n := len(l.windows); n > 0 && !from.After(l.windows[n-1].to) {
 		l.windows[n-1].to = to
@@ -36,8 +36,8 @@ func (l *losses) add(from, to time.Time) {
 	l.windows = append(l.windows, window{from, to})
 }
 
-// struck reports whether records of an event of that time may have been lost.
-func (l *losses) struck(at time.Time) bool {
+// hit reports whether records of an event of that time may have been lost.
+func (l *losses) hit(at time.Time) bool {
 	for _, w := range l.windows {
 		if at.After(w.from.Add(-lossSlack)) && !at.After(w.to) {
 			return true

@@ -11,15 +11,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// message is one datagram of the kernel.
+// message is one datagram from the kernel.
 type message struct {
-	// kind is the type of the record (include/uapi/linux/audit.h), or of the
-	// netlink protocol's own messages.
+	// kind is the type of the record (include/uapi/linux/audit.h), or of one of netlink's
+	// own messages.
 	kind uint16
-	// sequence is that of the request which this answers; 0 for a record.
+	// sequence is that of the request that this answers; 0 for a record.
 	sequence uint32
-	// multicast is true for a copy sent to all who listen, false for what was
-	// sent to the audit daemon, or as an answer.
+	// multicast is true for a copy sent to all listeners, false for what was sent to the
+	// audit daemon, or as an answer.
 	multicast bool
 	// cut is true if the end is missing.
 	cut bool
@@ -27,29 +27,29 @@ type message struct {
 	data []byte
 }
 
-// errTimeout is returned by receive if the deadline passed first.
+// errTimeout is what receive returns if the deadline passes first.
 var errTimeout = errors.New("timeout")
 
-// transport is the socket; tests below it use another.
+// transport is the socket, so that tests can replace it.
 type transport interface {
-	// receive waits until there are messages or the deadline has passed, and
-	// returns those that there are. emptied is true if there are no more. It
-	// returns unix.ENOBUFS once after the kernel has found no room for a message,
-	// os.ErrClosed after close.
+	// receive waits until there are messages or the deadline has passed, and returns the
+	// messages that are there. emptied is true if there are no more. It returns
+	// unix.ENOBUFS once after the kernel found no room for a message, and os.ErrClosed
+	// after close.
 	receive(deadline time.Time) (messages []message, emptied bool, err error)
-	// join and leave begin and end to listen beside the audit daemon.
+	// join starts listening beside the audit daemon, leave ends that.
 	join() error
 	leave() error
-	// register makes this process the audit daemon, unregister ends that. Both
-	// return the sequence number of the answer, which receive will bring.
+	// register makes this process the audit daemon, unregister ends that. Both return the
+	// sequence number of the answer, which arrives through receive.
 	register() (uint32, error)
 	unregister() (uint32, error)
 	close() error
 }
 
-// parse takes a datagram apart. It reports false for what is not from the
-// kernel, or is no netlink message. The length in the header is that of the
-// text alone for records (kernel/audit.c, audit_log_end), so it is not used.
+// parse splits a datagram. It returns false for anything that is not a netlink message from
+// the kernel. For records the length in the header is that of the text alone
+// (kernel/audit.c, audit_log_end), so it is not used.
 func parse(datagram []byte, port, groups uint32) (message, bool) {
 	if len(datagram) < unix.NLMSG_HDRLEN || port != 0 {
 		return message{}, false
@@ -62,7 +62,7 @@ func parse(datagram []byte, port, groups uint32) (message, bool) {
 	}, true
 }
 
-// answer reads the error number of an answer, 0 for success.
+// answer returns the error in an answer, nil for success.
 func answer(data []byte) error {
 	if len(data) < 4 {
 		return errors.New("audit: the kernel's answer is cut")

@@ -7,13 +7,13 @@ package netlinksource
 type Mode string
 
 const (
-	// ModeAuto listens beside an audit daemon, or is it where there is none.
+	// ModeAuto listens beside an audit daemon, or acts as the daemon where there is none.
 	ModeAuto Mode = "auto"
 	// ModeMulticast listens beside the audit daemon.
 	ModeMulticast Mode = "multicast"
-	// ModeUnicast is the audit daemon.
+	// ModeUnicast acts as the audit daemon.
 	ModeUnicast Mode = "unicast"
 )
 
-// Modes are all that there are.
+// Modes returns all modes.
 func Modes() []Mode { return []Mode{ModeAuto, ModeMulticast, ModeUnicast} }

@@ -15,10 +15,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// need is what an operation takes.
+// need is what an operation requires.
 type need struct {
 	capability capability.Cap
-	// initialPID is true if it works from the initial pid namespace only
+	// initialPID is true if the operation works only from the initial pid namespace
 	// (kernel/audit.c, audit_netlink_ok).
 	initialPID bool
 }
@@ -28,8 +28,8 @@ var (
 	needControl = need{capability: capability.CAP_AUDIT_CONTROL, initialPID: true}
 )
 
-// explain says what the process lacks for an operation, and what grants it; nil if it has
-// not failed.
+// explain returns err with what the process lacks for an operation and what grants that;
+// nil if err is nil.
 func explain(operation string, needed need, err error) error {
 	if err == nil {
 		return nil
@@ -58,7 +58,7 @@ func explain(operation string, needed need, err error) error {
 	return err
 }
 
-// errNetwork is returned where multicast would bring nothing.
+// errNetwork is returned where multicast would deliver nothing.
 var errNetwork = &problem.Problem{
 	What: "this process is not in the initial network namespace, the only one that the kernel sends audit records to by multicast",
 	Fix:  "in Kubernetes set hostNetwork: true, with systemd PrivateNetwork=no, with Docker --network=host",
@@ -67,8 +67,8 @@ var errNetwork = &problem.Problem{
 // checkNetwork returns an error outside the initial network namespace. Listening
 // works there, but nothing is ever sent (kernel/audit.c, audit_log_multicast).
 func checkNetwork() error {
-	// The number of the initial one differs between kernels, but this setting
-	// exists nowhere else (net/core/sysctl_net_core.c, net_core_table).
+	// The inode of the initial namespace differs between kernels, but this setting exists
+	// nowhere else (net/core/sysctl_net_core.c, net_core_table).
 	_, err := os.Stat("/proc/sys/net/core/dev_weight")
 	if errors.Is(err, os.ErrNotExist) {
 		if _, err := os.Stat("/proc/sys/net/core"); err == nil {

@@ -21,13 +21,12 @@ import (
 )
 
 const (
-	// tick is how often the reader looks at what has waited for long enough, even
-	// if nothing comes.
+	// tick is how often the reader checks what has waited long enough, even if nothing arrives.
 	tick = time.Second
-	// pace is how long the reader lets messages gather once it has emptied the
-	// socket, as many at once cost a fraction of what as many alone do; busyPace is
-	// the same while at least busyFrom have come together. At 38,000 signals a
-	// second 1,500 come meanwhile, and the default receive buffer holds 7,000.
+	// pace is how long the reader lets messages gather after it has emptied the socket,
+	// because many together cost a fraction of what the same number costs one by one;
+	// busyPace is the same while at least busyFrom arrive together. At 38,000 signals a
+	// second 1,500 arrive meanwhile, and the default receive buffer holds 7,000.
 	pace     = 2 * time.Millisecond
 	busyPace = 10 * time.Millisecond
 	busyFrom = 16
@@ -35,59 +34,57 @@ const (
 
 // Messages that are not records of events (include/uapi/linux/audit.h).
 const (
-	typeReplace = 1329 // AUDIT_REPLACE: somebody wants to be the audit daemon
+	typeReplace = 1329 // AUDIT_REPLACE: another process wants to be the audit daemon
 	firstRecord = 1100 // AUDIT_FIRST_USER_MSG
 )
 
-// reader empties the socket. It has a goroutine of its own, which waits for
-// nothing but the socket.
+// reader empties the socket. Its goroutine waits for nothing but the socket.
 type reader struct {
 	transport transport
 	queue     *queue.Queue
-	// tampered is called as soon as somebody is seen to blind the monitor, however
-	// long it takes to deliver that.
+	// tampered is called as soon as an act that blinds the monitor is seen, however long
+	// its delivery takes.
 	tampered func()
 	panics   *panics.Guard
-	// answers are those to requests, replace the wishes of others to be the audit
-	// daemon. Both are read by the supervisor.
+	// answers carries the answers to requests, replace the requests of other processes to
+	// become the audit daemon. The supervisor receives both.
 	answers chan reply
 	replace chan struct{}
 	// doubt holds a token while there are events in doubtful.
 	doubt chan struct{}
 
-	// mutex guards what follows; it is held for as long as a few hundred messages
-	// take.
+	// mutex guards the fields below; it is held for as long as a few hundred messages take.
 	mutex      sync.Mutex
 	handover   handover
 	correlator *correlate.Correlator
 	gaps       gaps
-	// gathered are the events of one batch of messages.
+	// gathered holds the events of one batch of messages.
 	gathered []*kill.Event
-	// doubtful are events with any number of targets: only if the kernel has lost
-	// nothing meanwhile are they whole. They wait until the supervisor has asked, if
-	// it can; together they are no more than the queue holds.
+	// doubtful holds events with any number of targets: they are complete only if the
+	// kernel has lost nothing meanwhile. They wait until the supervisor has asked the
+	// kernel, if it can. Together they never exceed the size of the queue.
 	doubtful       []*kill.Event
 	doubtfulWeight int
-	asks           bool
-	// multicast is how the last record came.
+	asks           bool // whether the supervisor can ask
+	// multicast is true if the last record came by multicast.
 	multicast bool
-	// self is this process as the records name it; 0 if that is not known.
+	// self is the pid of this process in the records; 0 if that is not known.
 	self int
 	at   correlate.Position
-	// overrun is true from the moment that the kernel found no room in the socket
-	// until all that was in it has been read.
+	// overrun is true from the moment when the kernel found no room in the socket until
+	// everything in it has been read.
 	overrun bool
-	// stopped is true once events are not wanted anymore.
+	// stopped is true once events are no longer wanted.
 	stopped  bool
 	lastTick time.Time
 	now      time.Time
 	counts   counts
 }
 
-// counts is what has happened since it was last reported.
+// counts is what has happened since the last report.
 type counts struct {
 	records, malformed, overruns int64
-	// incomplete are events that the correlator took for whole.
+	// incomplete counts events that the correlator considered complete.
 	incomplete int64
 }
 
@@ -118,8 +115,8 @@ func newReader(transport transport, config correlate.Config, tampered func(), co
 	return r
 }
 
-// run reads until the socket is closed or fails. It calls good once it has read
-// something, or found that there is nothing.
+// run reads until the socket is closed or fails. It calls good once it has read something,
+// or has found that there is nothing to read.
 func (r *reader) run(good func()) error {
 	good = sync.OnceFunc(good)
 	deadline := time.Now().Add(tick)
@@ -137,7 +134,7 @@ func (r *reader) run(good func()) error {
 	}
 }
 
-// gather waits for more messages to come.
+// gather lets more messages gather.
 func gather(came int) {
 	switch {
 	case came >= busyFrom:
@@ -147,8 +144,7 @@ func gather(came int) {
 	}
 }
 
-// process takes what receive has returned, and returns how long to wait for
-// more.
+// process handles what receive has returned, and returns until when to wait for more.
 func (r *reader) process(messages []message, emptied bool, err error) (time.Time, error) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -156,7 +152,7 @@ func (r *reader) process(messages []message, emptied bool, err error) (time.Time
 	switch {
 	case err == nil, errors.Is(err, errTimeout):
 	case errors.Is(err, unix.ENOBUFS):
-		// What is for the daemon the kernel sends again, and counts if it cannot
+		// The kernel sends again what is for the daemon, and counts it as lost if it cannot
 		// (kernel/audit.c, kauditd_retry_skb).
 		if r.handover.state != serving {
 			r.overrun = true
@@ -170,8 +166,8 @@ func (r *reader) process(messages []message, emptied bool, err error) (time.Time
 		r.add(&messages[i])
 	}
 	if emptied && r.overrun {
-		// What was lost would have stood behind all that was in the socket, as the
-		// kernel adds nothing before it is empty (net/netlink/af_netlink.c,
+		// Whatever was lost would have come after everything in the socket, because the
+		// kernel adds nothing until that is empty (net/netlink/af_netlink.c,
 		// netlink_overrun).
 		r.overrun = false
 		r.correlator.Lost()
@@ -196,7 +192,7 @@ func (r *reader) expire() time.Duration {
 	return r.correlator.Expire(r.now)
 }
 
-// emit takes an event from the correlator.
+// emit receives an event from the correlator.
 func (r *reader) emit(e *kill.Event) {
 	if e.Kind == kill.KindTamper {
 		r.tampered()
@@ -204,7 +200,7 @@ func (r *reader) emit(e *kill.Event) {
 	switch {
 	case r.stopped:
 	case e.Kind == kill.KindSignal && e.Sender.PID == r.self && r.self != 0:
-		// What we do must not feed what we read, whatever others have made a rule of.
+		// What this process does must not feed what it reads, whatever rules others have loaded.
 	case !r.asks || e.Kind != kill.KindSignal || e.Scope.Single():
 		r.gathered = append(r.gathered, e)
 	case r.doubtfulWeight+weight(e) > queue.Max:
@@ -217,10 +213,10 @@ func (r *reader) emit(e *kill.Event) {
 	}
 }
 
-// weight is how much of the queue an event takes.
+// weight is the room that an event takes in the queue.
 func weight(e *kill.Event) int { return queue.Weight(source.Observation{Event: e}) }
 
-// suspect says of an event that records of it may have been lost.
+// suspect marks an event as incomplete, because some of its records may have been lost.
 func (r *reader) suspect(e *kill.Event) {
 	if e.Complete {
 		e.Complete = false
@@ -228,8 +224,8 @@ func (r *reader) suspect(e *kill.Event) {
 	}
 }
 
-// takeDoubtful returns the events of which it is to be asked whether they are
-// whole; settle hands them on afterwards.
+// takeDoubtful returns the events that may be incomplete. Once the supervisor has asked the
+// kernel, it passes them to settle.
 func (r *reader) takeDoubtful() []*kill.Event {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -238,12 +234,12 @@ func (r *reader) takeDoubtful() []*kill.Event {
 	return events
 }
 
-// settle hands on what was doubtful.
-func (r *reader) settle(events []*kill.Event, struck func(*kill.Event) bool) {
+// settle hands on the doubtful events, after marking as incomplete those for which hit is true.
+func (r *reader) settle(events []*kill.Event, hit func(*kill.Event) bool) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	for _, e := range events {
-		if struck(e) {
+		if hit(e) {
 			r.suspect(e)
 		}
 	}
@@ -251,14 +247,14 @@ func (r *reader) settle(events []*kill.Event, struck func(*kill.Event) bool) {
 	r.hand()
 }
 
-// hand moves the events on.
+// hand puts the gathered events into the queue.
 func (r *reader) hand() {
 	r.queue.Add(source.Events(r.gathered))
 	clear(r.gathered)
 	r.gathered = r.gathered[:0]
 }
 
-// add takes one message.
+// add handles one message.
 func (r *reader) add(m *message) {
 	defer r.panics.Contain("reading an audit record")
 	switch {
@@ -271,7 +267,7 @@ func (r *reader) add(m *message) {
 	}
 }
 
-// offer puts the newest value into a channel of one place.
+// offer puts a value into a channel with room for one, replacing an older value.
 func offer[T any](c chan T, value T) {
 	for {
 		select {
@@ -286,7 +282,7 @@ func offer[T any](c chan T, value T) {
 	}
 }
 
-// record takes one record.
+// record handles one record.
 func (r *reader) record(m *message) {
 	r.counts.records++
 	r.at++
@@ -311,7 +307,7 @@ func sourceName(multicast bool) string {
 	return "audit_unicast"
 }
 
-// trim takes away the NULs and line feeds that end a record.
+// trim removes the NULs and line feeds at the end of a record.
 func trim(text []byte) []byte {
 	for len(text) > 0 && (text[len(text)-1] == 0 || text[len(text)-1] == '\n') {
 		text = text[:len(text)-1]
@@ -319,35 +315,35 @@ func trim(text []byte) []byte {
 	return text
 }
 
-// ask says whether the supervisor can tell what the kernel has lost.
+// ask sets whether the supervisor can ask the kernel what it has lost.
 func (r *reader) ask(can bool) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.asks = can
 }
 
-// change makes the reader take other messages from now on.
+// change makes the reader use other messages from now on.
 func (r *reader) change(to state) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.handover.change(to)
 }
 
-// serving reports whether the records that count are those for the daemon.
+// serving reports whether the reader uses the records for the daemon.
 func (r *reader) serving() bool {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.handover.state == serving
 }
 
-// lost says that the kernel has lost records just now.
+// lost notes that the kernel has just lost records.
 func (r *reader) lost() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.correlator.Lost()
 }
 
-// flush closes what still waits for records, and takes no more events.
+// flush completes the events that still wait for records, and accepts no more.
 func (r *reader) flush() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
@@ -357,7 +353,7 @@ func (r *reader) flush() {
 	r.stopped = true
 }
 
-// snapshot is what the metrics need.
+// snapshot is what the source reports.
 type snapshot struct {
 	counts
 	gaps, dropped int64

@@ -18,30 +18,29 @@ import (
 )
 
 const (
-	// batchSize is how many messages one system call fetches at most. Four make
-	// an event.
+	// batchSize is how many messages one system call fetches at most. Four make an event.
 	batchSize = 128
-	// messageSize is more than any record takes (include/uapi/linux/audit.h,
+	// messageSize is larger than any record (include/uapi/linux/audit.h,
 	// MAX_AUDIT_MESSAGE_LENGTH 8970).
 	messageSize = 16 << 10
-	// readLog is the group of those who listen beside the audit daemon
+	// readLog is the multicast group of those who listen beside the audit daemon
 	// (include/uapi/linux/audit.h, AUDIT_NLGRP_READLOG).
 	readLog = 1
 )
 
-// socket is an audit netlink socket. go-libaudit has one too, which receives
-// one message for each system call, cannot set the size of its buffer, and does
-// not tell multicast from unicast; its protocol is used on top of this one.
+// socket is an audit netlink socket. go-libaudit has one as well, but it receives one
+// message for each system call, cannot set the size of its buffer, and does not distinguish
+// multicast from unicast. Its protocol is used on top of this one.
 //
-// It is not among the files that Go's runtime watches: that would wake a thread
-// for each message, also while the reader lets them gather.
+// Go's runtime does not poll it: that would wake a thread for each message, even while the
+// reader lets them gather.
 type socket struct {
 	fd int
-	// wake is an eventfd that ends the wait for messages.
+	// wake is an eventfd that interrupts the wait for messages.
 	wake     int
 	sequence uint32
 	closed   atomic.Bool
-	// receiving is held while the socket is read, so that it is not closed then.
+	// receiving is held while the socket is read, so that it is not closed meanwhile.
 	receiving sync.Mutex
 	messages  []message
 
@@ -59,7 +58,7 @@ type multiHeader struct {
 
 var _ transport = (*socket)(nil)
 
-// openSocket opens a socket that nothing is sent to yet.
+// openSocket opens a socket that receives nothing yet.
 func openSocket() (*socket, error) {
 	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_AUDIT)
 	if err != nil {
@@ -84,8 +83,8 @@ func openSocket() (*socket, error) {
 	return s, nil
 }
 
-// setBuffer asks for a receive buffer of so many bytes and returns the size
-// that it has got. Beyond net.core.rmem_max this takes CAP_NET_ADMIN.
+// setBuffer requests a receive buffer of so many bytes and returns the size granted. Beyond
+// net.core.rmem_max this requires CAP_NET_ADMIN.
 func (s *socket) setBuffer(bytes int) (int, error) {
 	var got int
 	err := s.control(func(fd int) error {
@@ -122,8 +121,8 @@ func (s *socket) register() (uint32, error) {
 	return s.sequence, err
 }
 
-// unregister implements transport. go-libaudit has this only as a part of
-// closing, and without an answer.
+// unregister implements transport. go-libaudit can do this only as a part of closing, and
+// without an answer.
 func (s *socket) unregister() (uint32, error) {
 	status := libaudit.AuditStatus{Mask: libaudit.AuditStatusPID}
 	return s.Send(syscall.NetlinkMessage{
@@ -205,8 +204,7 @@ func (s *socket) Send(m syscall.NetlinkMessage) (uint32, error) {
 // SendNoWait implements libaudit.NetlinkSender.
 func (s *socket) SendNoWait(m syscall.NetlinkMessage) (uint32, error) { return s.Send(m) }
 
-// Receive implements libaudit.NetlinkReceiver. Answers come among the records,
-// see receive.
+// Receive implements libaudit.NetlinkReceiver. Answers arrive among the records, see receive.
 func (s *socket) Receive(bool, libaudit.NetlinkParser) ([]syscall.NetlinkMessage, error) {
 	return nil, errors.ErrUnsupported
 }

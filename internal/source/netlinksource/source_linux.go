@@ -27,14 +27,14 @@ import (
 const (
 	// retryInterval is how long to wait after an error of the socket.
 	retryInterval = time.Second
-	// linger is how long to go on reading when the receiver is told to stop: the
-	// kernel records a signal a moment after it was sent, and that may be the one
-	// that stops the collector.
+	// linger is how long to keep reading when the receiver is stopped: the kernel records a
+	// signal a moment after it was sent, and that may be the signal that stops the
+	// collector.
 	linger = 100 * time.Millisecond
-	// lookInterval is how often the kernel is asked for its state at most, however
-	// many groups of processes are signaled: each time it starts a thread to answer
+	// checkInterval is how often the kernel is asked for its state at most, however many
+	// groups of processes are signaled: each time it starts a thread to answer
 	// (kernel/audit.c, audit_send_reply).
-	lookInterval = 50 * time.Millisecond
+	checkInterval = 50 * time.Millisecond
 )
 
 // Settings says how to listen.
@@ -44,15 +44,15 @@ type Settings struct {
 	ReceiveBuffer int
 	// Correlation says how records are joined.
 	Correlation correlate.Config
-	// Panics contains a panic while one record is worked on.
+	// Panics contains a panic to the record that caused it.
 	Panics *panics.Guard
 	Counts *source.Counts
 	Logger *zap.Logger
-	// Warn is told of what a person has to fix.
+	// Warn is called with what a person has to fix.
 	Warn func(*problem.Problem)
-	// Tampered is called when somebody is seen to blind the monitor.
+	// Tampered is called when an act that blinds the monitor is seen.
 	Tampered func()
-	// Health is told of trouble that may pass, and with nil that it has passed.
+	// Health is called with a problem that may pass, and with nil once it has passed.
 	Health func(error)
 }
 
@@ -75,7 +75,7 @@ type Source struct {
 
 var _ source.Source = (*Source)(nil)
 
-// New returns a source that has not opened anything yet.
+// New returns a source that has opened nothing yet.
 func New(settings Settings) *Source {
 	return &Source{
 		settings: settings, sampled: logsampling.New(settings.Logger),
@@ -83,8 +83,8 @@ func New(settings Settings) *Source {
 	}
 }
 
-// Start opens the socket and begins to listen. It fails if the process lacks a
-// right, or if another process is the audit daemon where it must not be.
+// Start opens the socket and starts listening. It fails if the process lacks a right, or if
+// another process is the audit daemon and the mode does not allow that.
 func (s *Source) Start(ctx context.Context) error {
 	socket, err := openSocket()
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Source) Start(ctx context.Context) error {
 	return s.begin(ctx, socket, auditcontrol.Client{})
 }
 
-// begin starts to listen.
+// begin starts listening.
 func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) error {
 	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered, s.settings.Panics)
 	s.supervisor = newSupervisor(&s.settings, s.sampled, s.reader, kernel, s.vacancies)
@@ -117,10 +117,10 @@ func (s *Source) Traits() source.Traits { return source.Traits{Way: string(s.beg
 
 // read empties the socket until it is closed.
 func (s *Source) read() {
-	troubled := false
+	failing := false
 	for {
 		err := s.reader.run(func() {
-			if troubled {
+			if failing {
 				s.settings.Health(nil)
 			}
 		})
@@ -129,12 +129,12 @@ func (s *Source) read() {
 		}
 		s.sampled.Error("cannot read audit records, trying again", zap.Error(err))
 		s.settings.Health(fmt.Errorf("reading audit records: %w", err))
-		troubled = true
+		failing = true
 		time.Sleep(retryInterval)
 	}
 }
 
-// supervise reports and follows the kernel's state until ctx is done.
+// supervise reports the counts and reacts to the kernel's state until ctx is done.
 func (s *Source) supervise(ctx context.Context) {
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
@@ -145,10 +145,10 @@ func (s *Source) supervise(ctx context.Context) {
 		case <-s.reader.replace:
 			s.supervisor.yield(ctx)
 		case <-s.reader.doubt:
-			s.supervisor.look(ctx)
-			sleep(ctx, lookInterval)
+			s.supervisor.check(ctx)
+			sleep(ctx, checkInterval)
 		case <-ticker.C:
-			s.supervisor.look(ctx)
+			s.supervisor.check(ctx)
 			s.report()
 		}
 	}
@@ -168,7 +168,7 @@ func (s *Source) checkBuffer(socket *socket) {
 	got, err := socket.setBuffer(s.settings.ReceiveBuffer)
 	if err != nil || got < s.settings.ReceiveBuffer {
 		s.settings.Warn(&problem.Problem{
-			What:    "the socket's buffer is smaller than wanted, so that bursts may be lost",
+			What:    "the socket's buffer is smaller than configured, so bursts may be lost",
 			Err:     err,
 			Lacking: privilege.Lacking(capability.CAP_NET_ADMIN),
 			Fix:     "raise it with sysctl net.core.rmem_max",
@@ -196,7 +196,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	s.reader.queue.Deliver(deliver)
 }
 
-// halt ends the supervisor's goroutine.
+// halt stops the supervisor's goroutine.
 func (s *Source) halt() {
 	if s.stop != nil {
 		s.stop()
@@ -204,7 +204,7 @@ func (s *Source) halt() {
 	}
 }
 
-// report brings the counts up to date.
+// report updates the counts.
 func (s *Source) report() {
 	now, c := s.reader.snapshot(), s.settings.Counts
 	c.Records.Add(now.records)
@@ -218,8 +218,8 @@ func (s *Source) report() {
 	s.reported = now.correlated
 }
 
-// Close implements source.Source. It gives back the place of the audit daemon
-// and restores the kernel's settings.
+// Close implements source.Source. It gives up the place of the audit daemon and restores
+// the kernel's settings.
 func (s *Source) Close() error {
 	if s.reader == nil {
 		return nil

@@ -54,7 +54,7 @@ func TestOwnSignalsAreLeftOut(t *testing.T) {
 	assert.EqualValues(t, 2, b.take(1)[0].Audit.Serial, "those that others send us are not")
 }
 
-// A group is handed on when its last record has come, not some time later.
+// A group is handed on as soon as its last record has arrived.
 func TestGroup(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
@@ -73,7 +73,7 @@ func TestGroup(t *testing.T) {
 	assert.Len(t, e.Targets, 2)
 	assert.True(t, e.Complete)
 
-	// Nothing in the records of a group tells that one is missing.
+	// Nothing in the records of a group shows that one is missing.
 	b.transport.send(true, records...)
 	<-b.reader.doubt
 	b.kernel.change(func(s *libaudit.AuditStatus) { s.Lost++ })
@@ -97,7 +97,7 @@ func TestOriginalIsWrittenAsAuditdDoes(t *testing.T) {
 	assert.Regexp(t, "^type=OBJ_PID msg=audit\\(1450214919.813:7\\): opid=20 ", e.Targets[0].Original)
 }
 
-// What the kernel had no room for stood behind all that was in the socket.
+// Whatever the kernel had no room for would have come after everything in the socket.
 func TestOverrunMarksWhatItMayHaveHit(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
@@ -138,7 +138,7 @@ func TestCountsWhatNeverCame(t *testing.T) {
 	assert.EqualValues(t, 1, b.counts.Malformed.Load())
 }
 
-// A pipeline that takes nothing holds nobody up.
+// A stuck pipeline blocks nothing.
 func TestReadsOnWhileThePipelineIsStuck(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)
@@ -211,7 +211,7 @@ func TestReadsOnAfterAnError(t *testing.T) {
 	assert.NoError(t, b.troubles[1], "has passed")
 }
 
-// What is left when nobody takes it anymore is told as well.
+// Events that remain at the end are counted as well.
 func TestCountsWhatIsLeftAtTheEnd(t *testing.T) {
 	t.Parallel()
 	b := startBench(t)

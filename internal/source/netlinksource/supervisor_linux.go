@@ -22,32 +22,33 @@ import (
 )
 
 const (
-	// takeAfter is how long there must be no audit daemon before the source takes
-	// its place: one that is restarted needs it itself in a moment.
+	// takeAfter is how long there must be no audit daemon before the source takes its
+	// place: a daemon that is being restarted needs the place again in a moment.
 	takeAfter = 5 * time.Second
-	// takeAfterYield is the same after a daemon has asked for the place. The kernel
-	// refused it that once, and somebody has to start it again.
+	// takeAfterYield is the same after a daemon has asked for the place. The kernel refused
+	// that request, and someone has to start the daemon again.
 	takeAfterYield = 30 * time.Second
-	// answerTimeout is how long the kernel's answer to a request may take. It comes
-	// with the call, but behind all records that are in the socket.
+	// answerTimeout is how long the kernel's answer to a request may take. The kernel
+	// answers during the call, but the answer queues behind all records in the socket.
 	answerTimeout = 10 * time.Second
 )
 
-// vacancies are how long the place of the audit daemon is left free: usually, and
-// after a daemon has asked for it.
+// vacancies is how long the place of the audit daemon stays free: usually, and after a
+// daemon has asked for it.
 type vacancies struct{ usual, yielded time.Duration }
 
-// errStalls is why the place of the audit daemon is not taken.
-var errStalls = errors.New("not taking the place of the audit daemon")
+// errWouldBlock means that the host would have to wait for this process, so that it does
+// not become the audit daemon.
+var errWouldBlock = errors.New("not taking the place of the audit daemon")
 
-// errNoAnswer is a request without an answer.
+// errNoAnswer means that the kernel did not answer a request.
 var errNoAnswer = errors.New("the kernel has not answered in time")
 
-// supervisor knows the kernel's state and chooses how to listen.
+// supervisor watches the kernel's state and chooses how to listen.
 type supervisor struct {
 	mode    Mode
 	logger  *zap.Logger
-	sampled *zap.Logger // the same, but tells the same only once in a while
+	sampled *zap.Logger // the same, but repeats a message only now and then
 	warn    func(*problem.Problem)
 	counts  *source.Counts
 	health  func(error)
@@ -56,19 +57,19 @@ type supervisor struct {
 	backlog backlog
 	self    uint32
 	now     func() time.Time
-	// answerTimeout is the constant of that name, but in tests.
+	// answerTimeout is the constant of that name, except in tests.
 	answerTimeout time.Duration
 
 	// registered is true while this process is the audit daemon, joined while it
 	// listens beside one.
 	registered, joined bool
-	// lost is how many records the kernel has lost since it was booted.
+	// lost is how many records the kernel has lost since boot.
 	lost uint32
-	// looked is when the kernel was asked last, losses when it has lost records.
-	looked time.Time
-	losses losses
-	// alone is when the daemon was first found missing, vacancy how long that may
-	// last before its place is taken.
+	// checked is when the kernel was last asked, losses when it lost records.
+	checked time.Time
+	losses  losses
+	// alone is when the daemon was first found missing, vacancy how long it may be missing
+	// before its place is taken.
 	alone     time.Time
 	vacancy   time.Duration
 	vacancies vacancies
@@ -80,34 +81,33 @@ func newSupervisor(settings *Settings, sampled *zap.Logger, reader *reader, kern
 		mode: settings.Mode, logger: settings.Logger, sampled: sampled,
 		warn: settings.Warn, counts: settings.Counts, health: settings.Health,
 		reader: reader, kernel: kernel,
-		backlog: backlog{kernel: kernel, logger: settings.Logger},
+		backlog: backlog{kernel: kernel, logger: sampled},
 		self:    uint32(os.Getpid()),
 		now:     time.Now, answerTimeout: answerTimeout, vacancy: vacancies.usual, vacancies: vacancies,
 	}
 }
 
-// state asks for the kernel's state. A daemon that was killed counts as none: the
-// kernel finds that out only when it has the next record for it, or when another
-// takes the place.
+// state asks for the kernel's state. A daemon that was killed counts as none: the kernel
+// notices only when it has the next record for it, or when another process takes the place.
 func (s *supervisor) state() (*libaudit.AuditStatus, error) {
 	status, err := s.kernel.GetStatus()
 	if err != nil || status.PID == 0 {
 		return status, err
 	}
-	// Not kill(2) with signal 0, of which there may be a record.
+	// Not kill(2) with signal 0, because that might be recorded as well.
 	if _, gone := unix.Getpgid(int(status.PID)); errors.Is(gone, unix.ESRCH) {
 		status.PID = 0
 	}
 	return status, nil
 }
 
-// begin chooses how to listen at the start.
+// begin chooses how to listen first.
 func (s *supervisor) begin(ctx context.Context) error {
 	status, err := s.state()
 	if err != nil {
 		return s.beginBlind(err)
 	}
-	s.lost, s.looked = status.Lost, s.now()
+	s.lost, s.checked = status.Lost, s.now()
 	s.reader.ask(true)
 	switch {
 	case s.mode == ModeUnicast:
@@ -121,18 +121,18 @@ func (s *supervisor) begin(ctx context.Context) error {
 	}
 	err = s.register(ctx, status)
 	switch {
-	case errors.Is(err, errStalls):
-		s.logger.Warn("listening only, as the host would have to wait for this process in the place of the audit daemon; "+
+	case errors.Is(err, errWouldBlock):
+		s.logger.Warn("listening only, because as the audit daemon this process could make the host wait; "+
 			"without a daemon the kernel prints all records to its own log", zap.Error(err))
 		return s.listen()
-	case errors.Is(err, unix.EEXIST): // a daemon was faster
+	case errors.Is(err, unix.EEXIST): // a daemon was quicker
 		return s.listen()
 	}
 	return err
 }
 
-// beginBlind begins without knowing the kernel's state, for lack of the right to
-// ask, or of an answer.
+// beginBlind starts without knowing the kernel's state, for lack of the right to ask or of
+// an answer.
 func (s *supervisor) beginBlind(err error) error {
 	s.blind = auditcontrol.Refused(err)
 	explained := explain("asking for the state of the audit system", needControl, err)
@@ -164,15 +164,15 @@ func (s *supervisor) listen() error {
 	return nil
 }
 
-// register makes this process the audit daemon, if there is none. In mode auto it
-// does not where the host would have to wait for it.
+// register makes this process the audit daemon, if there is none. Mode auto does not do
+// that if the host would then have to wait for it.
 func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus) error {
 	if status.PID != 0 && status.PID != s.self {
 		return takenBy(status.PID)
 	}
 	if err := s.backlog.set(status); err != nil {
 		if s.mode == ModeAuto {
-			return errors.Join(fmt.Errorf("%w: %w", errStalls, err), s.backlog.restore())
+			return errors.Join(fmt.Errorf("%w: %w", errWouldBlock, err), s.backlog.restore())
 		}
 		s.logger.Warn("system calls may have to wait for this process", zap.Error(err))
 	}
@@ -202,9 +202,10 @@ func (s *supervisor) register(ctx context.Context, status *libaudit.AuditStatus)
 	return explain("becoming the audit daemon (unicast)", needControl, err)
 }
 
-// holdsPlace reports whether this process is the audit daemon, where a request got
-// no answer: the kernel sends it only if there is room in the socket. If that is
-// not known either, it is as was requested, so that it is given back in the end.
+// holdsPlace reports whether this process is the audit daemon, after a request got no
+// answer: the kernel sends one only if there is room in the socket. If that cannot be found
+// out either, it assumes that the request has succeeded, so that the place is given up in
+// the end.
 func (s *supervisor) holdsPlace(requested bool) bool {
 	status, err := s.kernel.GetStatus()
 	if err != nil {
@@ -213,8 +214,8 @@ func (s *supervisor) holdsPlace(requested bool) bool {
 	return status.PID == s.self
 }
 
-// takenBy is the problem that another process is the audit daemon. It says more than the
-// kernel's EEXIST, which it stands for.
+// takenBy is the problem that another process is the audit daemon. It wraps the kernel's
+// EEXIST and says more than that.
 func takenBy(pid uint32) *problem.Problem {
 	name := "a process that has ended"
 	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
@@ -227,13 +228,13 @@ func takenBy(pid uint32) *problem.Problem {
 	}
 }
 
-// taken is the error behind it.
+// taken is the error in it.
 type taken string
 
 // Error implements error.
 func (t taken) Error() string { return string(t) }
 
-// Unwrap tells errors.Is.
+// Unwrap lets errors.Is find EEXIST.
 func (taken) Unwrap() error { return unix.EEXIST }
 
 // ask sends a request and waits for its answer.
@@ -258,8 +259,8 @@ func (s *supervisor) ask(ctx context.Context, request func() (uint32, error)) er
 	}
 }
 
-// look asks for the kernel's state and follows it.
-func (s *supervisor) look(ctx context.Context) {
+// check asks for the kernel's state and reacts to it.
+func (s *supervisor) check(ctx context.Context) {
 	status := s.ascertain()
 	switch {
 	case status == nil:
@@ -274,8 +275,8 @@ func (s *supervisor) look(ctx context.Context) {
 	}
 }
 
-// ascertain asks for the kernel's state, and what it has lost. It returns nil if
-// that is not known.
+// ascertain asks for the kernel's state, and for what it has lost. It returns nil if that
+// is not known.
 func (s *supervisor) ascertain() *libaudit.AuditStatus {
 	if s.blind {
 		return nil
@@ -288,19 +289,19 @@ func (s *supervisor) ascertain() *libaudit.AuditStatus {
 		return nil
 	}
 	s.noteLost(status.Lost)
-	s.reader.settle(doubtful, func(e *kill.Event) bool { return s.losses.struck(e.Time) })
+	s.reader.settle(doubtful, func(e *kill.Event) bool { return s.losses.hit(e.Time) })
 	return status
 }
 
-// noteLost counts what the kernel has lost since the last look.
+// noteLost counts what the kernel has lost since the last check.
 func (s *supervisor) noteLost(lost uint32) {
 	since := lost - s.lost
 	if lost < s.lost {
 		since = lost // the counter was reset
 	}
-	before, now := s.looked, s.now()
-	s.lost, s.looked = lost, now
-	if before.IsZero() { // the first answer: what was lost before is no news
+	before, now := s.checked, s.now()
+	s.lost, s.checked = lost, now
+	if before.IsZero() { // the first answer: earlier losses do not concern this source
 		s.reader.ask(true)
 		return
 	}
@@ -312,56 +313,56 @@ func (s *supervisor) noteLost(lost uint32) {
 	s.counts.Lose(source.KernelRecords, int64(since))
 }
 
-// leave ends listening once the records come to this process as the daemon.
+// leave stops listening once the records arrive for this process as the daemon.
 func (s *supervisor) leave() {
 	if s.joined && s.reader.serving() {
 		s.joined = false
 		if err := s.reader.transport.leave(); err != nil {
-			s.sampled.Warn("audit records come twice, and once in vain", zap.Error(err))
+			s.sampled.Warn("cannot stop listening by multicast: records arrive twice, and one copy is ignored", zap.Error(err))
 		}
 	}
 }
 
-// dismissed is what happens when the kernel has let go of this process.
+// dismissed runs when this process is no longer the audit daemon.
 func (s *supervisor) dismissed(ctx context.Context, status *libaudit.AuditStatus) {
 	s.registered = false
-	s.logger.Warn("the kernel sends audit records to this process no longer", zap.Uint32("audit_pid", status.PID))
+	s.logger.Warn("the kernel no longer sends audit records to this process", zap.Uint32("audit_pid", status.PID))
 	var err error
 	if s.mode == ModeAuto && status.PID != 0 {
 		err = errors.Join(s.backlog.restore(), s.listen())
 	} else {
 		err = s.register(ctx, status)
 	}
-	s.tell(err)
+	s.reportHealth(err)
 }
 
-// abandoned is what happens while there is no audit daemon.
+// abandoned runs while there is no audit daemon.
 func (s *supervisor) abandoned(ctx context.Context, status *libaudit.AuditStatus) {
 	switch {
 	case s.mode == ModeUnicast:
-		s.tell(s.register(ctx, status))
+		s.reportHealth(s.register(ctx, status))
 	case s.alone.IsZero():
 		s.alone = s.now()
 		if s.mode == ModeMulticast {
 			s.warnAlone()
 		}
 	case s.mode == ModeAuto && s.now().Sub(s.alone) >= s.vacancy:
-		s.tell(s.register(ctx, status))
+		s.reportHealth(s.register(ctx, status))
 		s.alone, s.vacancy = time.Time{}, s.vacancies.usual
 	}
 }
 
 func (s *supervisor) warnAlone() {
 	s.warn(&problem.Problem{
-		What:   "there is no audit daemon, so that the kernel also prints all audit records to its own log",
+		What:   "there is no audit daemon, so the kernel also prints all audit records to its own log",
 		Fix:    "start auditd",
 		Advice: []problem.Advice{problem.UseDaemonsPlace},
 	})
 }
 
-// yield gives the place of the audit daemon to another process that asks for it.
-// The kernel has refused it already, so that it has to be started again, which
-// systemd does with auditd.
+// yield gives the place of the audit daemon to another process that asks for it. The kernel
+// has already refused that request, so the process has to be started again, which systemd
+// does with auditd.
 func (s *supervisor) yield(ctx context.Context) {
 	if !s.registered {
 		return
@@ -374,11 +375,11 @@ func (s *supervisor) yield(ctx context.Context) {
 		return
 	}
 	s.logger.Warn("another process wants to be the audit daemon and was refused; " +
-		"making room for it, start it again if nobody does")
-	s.tell(s.step(ctx))
+		"making room for it: start it again if nothing else does")
+	s.reportHealth(s.step(ctx))
 }
 
-// step back from being the audit daemon to listening beside one.
+// step steps back from being the audit daemon to listening beside one.
 func (s *supervisor) step(ctx context.Context) error {
 	if err := checkNetwork(); err != nil {
 		return err
@@ -400,19 +401,19 @@ func (s *supervisor) step(ctx context.Context) error {
 	return s.backlog.restore()
 }
 
-// tell reports trouble that may pass, or that it has.
-func (s *supervisor) tell(err error) {
+// reportHealth reports a problem that may pass, or that it has passed.
+func (s *supervisor) reportHealth(err error) {
 	switch {
-	case errors.Is(err, errStalls): // listening is no trouble
+	case errors.Is(err, errWouldBlock): // listening is no problem
 		s.sampled.Warn("listening only; without an audit daemon the kernel prints all records to its own log", zap.Error(err))
 		err = nil
 	case err != nil:
-		s.sampled.Error("cannot listen to audit records as wanted, trying again", zap.Error(err))
+		s.sampled.Error("cannot listen to audit records as configured, trying again", zap.Error(err))
 	}
 	s.health(err)
 }
 
-// end gives back what was taken.
+// end gives up the daemon's place and restores what was changed.
 func (s *supervisor) end() error {
 	var errs []error
 	if s.registered {

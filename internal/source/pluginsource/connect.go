@@ -50,7 +50,7 @@ func explain(path string, err error) error {
 		}
 	case errors.Is(err, fs.ErrPermission):
 		return &problem.Problem{
-			What: fmt.Sprintf("connecting to the socket %s takes the right to write to it", path),
+			What: fmt.Sprintf("connecting to the socket %s needs the right to write to it", path),
 			Err:  syscall.EACCES,
 			Fix: "run as root, or set args to a mode such as 0660 in " + configFile +
 				" and to a path in a directory that has the group of this user and the set-group-ID bit",

@@ -82,7 +82,7 @@ func TestStartWithoutRight(t *testing.T) {
 	var err error
 	asNobody(func() { err = b.source.Start(t.Context()) })
 	require.ErrorIs(t, err, syscall.EACCES)
-	assert.EqualError(t, err, "connecting to the socket "+b.path+" takes the right to write to it: permission denied; "+
+	assert.EqualError(t, err, "connecting to the socket "+b.path+" needs the right to write to it: permission denied; "+
 		"run as root, or set args to a mode such as 0660 in /etc/audit/plugins.d/af_unix.conf "+
 		"and to a path in a directory that has the group of this user and the set-group-ID bit")
 	var p *problem.Problem

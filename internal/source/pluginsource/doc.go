@@ -2,7 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package pluginsource reads the records that auditd's af_unix plugin writes to a Unix socket,
-// as they come, one a line. It needs no capability, only the right to connect to the socket.
+// as they come, one per line. It needs no capability, only the right to connect to the socket.
 //
 //	socket -> reader -> scanner -> queue -> Run -> deliver
 //

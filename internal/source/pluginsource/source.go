@@ -161,7 +161,7 @@ func (s *Source) report() {
 // reject logs that a line could not be read.
 func (s *Source) reject(_ []byte, why error) {
 	if errors.Is(why, logfile.ErrNoRecord) {
-		s.sampled.Warn("auditd's af_unix plugin sends something else than audit records, one a line: " +
+		s.sampled.Warn("auditd's af_unix plugin sends something other than audit records, one per line: " +
 			"it must send them as strings, see format and args in " + configFile)
 		return
 	}

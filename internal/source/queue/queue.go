@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package queue holds what a live source has seen until the pipeline takes it.
+// Package queue holds what a live source has seen until the pipeline accepts it.
 package queue
 
 import (
@@ -10,30 +10,29 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// Max is how much waits for the pipeline at most: events and their
-// targets, together some 60 MB. At a thousand signals a second that is a pause
-// of a quarter of a minute.
+// Max is the most that waits for the pipeline: events and their targets, together some
+// 60 MB. At a thousand signals a second that covers a pause of a quarter of a minute.
 const Max = 32768
 
-// maxBatch is how many observations are handed on at once at most.
+// maxBatch is the most observations that are handed on at once.
 const maxBatch = 512
 
-// Queue holds observations until the pipeline takes them. Adding never waits. It is
-// safe for concurrent use.
+// Queue holds observations until the pipeline accepts them. Adding never blocks. It is safe
+// for concurrent use.
 type Queue struct {
 	mutex   sync.Mutex
 	seen    []source.Observation
 	weight  int
 	dropped int64
-	// ready holds a token while there may be something.
+	// ready holds a token while the queue may hold something.
 	ready chan struct{}
 }
 
 // New returns an empty queue.
 func New() *Queue { return &Queue{ready: make(chan struct{}, 1)} }
 
-// Add adds observations, and drops what does not fit. An event that is larger than
-// the whole queue fits if it is alone.
+// Add adds observations, and drops those that do not fit. An event larger than the whole
+// queue fits if the queue is empty.
 func (q *Queue) Add(seen []source.Observation) {
 	if len(seen) == 0 {
 		return
@@ -62,7 +61,7 @@ func (q *Queue) Take(limit int) []source.Observation {
 	taken := q.seen[:n:n]
 	q.seen = q.seen[n:]
 	if len(q.seen) == 0 {
-		q.seen = nil // so that what was taken is not held on to
+		q.seen = nil // releases the memory of what was taken
 	}
 	for _, o := range taken {
 		q.weight -= Weight(o)
@@ -70,29 +69,28 @@ func (q *Queue) Take(limit int) []source.Observation {
 	return taken
 }
 
-// Full reports whether there is no room for even the usual event.
+// Full reports whether not even an event of the usual size would fit.
 func (q *Queue) Full() bool {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	return q.weight+2 > Max
 }
 
-// Drop counts events that were not even made, as there is no room.
+// Drop counts events that were never made because there is no room for them.
 func (q *Queue) Drop(events int64) {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	q.dropped += events
 }
 
-// Len returns how many observations there are.
+// Len returns the number of observations in the queue.
 func (q *Queue) Len() int {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
 	return len(q.seen)
 }
 
-// Deliver hands on what is in the queue. It reports false if the receiver is shutting
-// down.
+// Deliver hands on what is in the queue. It returns false if the receiver is shutting down.
 func (q *Queue) Deliver(deliver source.Deliver) bool {
 	for {
 		seen := q.Take(maxBatch)
@@ -105,7 +103,7 @@ func (q *Queue) Deliver(deliver source.Deliver) bool {
 	}
 }
 
-// Abandon drops what nobody takes anymore.
+// Abandon drops everything in the queue.
 func (q *Queue) Abandon() {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -113,7 +111,7 @@ func (q *Queue) Abandon() {
 	q.seen, q.weight = nil, 0
 }
 
-// TakeDropped returns how many were dropped since the last call.
+// TakeDropped returns how many observations were dropped since the last call.
 func (q *Queue) TakeDropped() int64 {
 	q.mutex.Lock()
 	defer q.mutex.Unlock()
@@ -122,10 +120,10 @@ func (q *Queue) TakeDropped() int64 {
 	return dropped
 }
 
-// Ready receives a token while there may be something.
+// Ready receives a token while the queue may hold something.
 func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
-// Weight is how much of the queue an observation takes.
+// Weight is the room that an observation takes in the queue.
 func Weight(o source.Observation) int {
 	if o.Event == nil {
 		return 1

@@ -49,7 +49,7 @@ func TestQueueIsBounded(t *testing.T) {
 	assert.True(t, q.Full())
 	q.Drop(3)
 	assert.EqualValues(t, 3, q.TakeDropped())
-	assert.Zero(t, q.TakeDropped(), "each is told once")
+	assert.Zero(t, q.TakeDropped(), "each is reported once")
 	assert.Len(t, q.Take(Max), Max/2)
 	assert.False(t, q.Full())
 	q.Add(source.Events([]*kill.Event{event(1, 1)}))
@@ -57,7 +57,7 @@ func TestQueueIsBounded(t *testing.T) {
 	assert.Zero(t, q.weight)
 }
 
-// A kill(-1) on a large host may strike more processes than fit.
+// A kill(-1) on a large host may have more targets than fit.
 func TestQueueTakesALargeEventAlone(t *testing.T) {
 	t.Parallel()
 	q := New()

@@ -21,31 +21,31 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
-// Log is a log that is read once, from its beginning to its end as it is now. Unlike the
-// source of the receiver it follows nothing and forgets where it was; in exchange it need
-// not be a file, and it reports which line could not be read. It is not safe for concurrent
-// use.
+// Log is a log that is read once, from the beginning to the current end. Unlike the receiver's
+// source, it does not follow the log and keeps no position; but it may read a stream, and it
+// reports which lines could not be read. It is not safe for concurrent use.
 type Log struct {
-	// Problem is called for what could not be read; the rest is. Progress is called with
-	// the number of bytes that were read, as they are on the disk. Both may be nil.
+	// Problem is called for each line that could not be read. Progress is called with the
+	// number of bytes that were read, compressed as on the disk. Both may be nil.
 	Problem  func(Problem)
 	Progress func(bytes int64)
 
-	// Share is among how many logs that are read at once the memory is shared; 0 is one.
+	// Share is how many logs share the memory because they are read at the same time; 0 is
+	// one.
 	Share int
 
 	parts  []part
 	unread []string
-	// What has been read so far.
+	// lines, first and last describe what has been read so far.
 	lines       int64
 	first, last auditrecord.Stamp
 }
 
-// part is one of the files that a log consists of.
+// part is one of the files of a log.
 type part struct {
 	name string
 	in   io.ReadCloser
-	// info is nil for what is not a file.
+	// info is nil for a stream.
 	info fs.FileInfo
 	// err is why it could not be opened.
 	err error
@@ -73,14 +73,13 @@ func (p Problem) Error() string {
 func (p Problem) Unwrap() error { return p.Err }
 
 var (
-	errNULs        = errors.New("NUL bytes, as a power failure leaves them")
-	errInterpreted = errors.New("this was interpreted by ausearch -i, which cannot be read back: use ausearch --raw")
+	errNULs        = errors.New("NUL bytes, as after a power failure")
+	errInterpreted = errors.New("the output of ausearch -i cannot be read back: use ausearch --raw")
 )
 
-// Open opens the log at path with the files that were rotated away from it, or audit.log
-// in a directory. All are held open from here on, so that none is missed or read twice when
-// the log is rotated. One that cannot be opened is a Problem when it is read, unless it is the
-// only one.
+// Open opens the log at path with the files rotated from it, or audit.log in a directory. It
+// holds all of them open, so that none is missed or read twice if the log is rotated. A file
+// that cannot be opened becomes a Problem when it is its turn, unless it is the only one.
 func Open(path string) (*Log, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, "audit.log")
@@ -108,12 +107,12 @@ func Open(path string) (*Log, error) {
 	return nil, fmt.Errorf("%s: %w", path, logfile.ErrUnsettled)
 }
 
-// unread returns the files beside a log that seem to belong to it but are not read:
-// logrotate's with a date for a number, whose order is not auditd's, and those that are
-// compressed otherwise than by gzip.
+// unread returns the files beside a log that seem to belong to it but are not read: logrotate's
+// with a date instead of a number, whose order is not known, and those that are not compressed
+// with gzip.
 func unread(path string) (paths []string) {
 	directory, name := filepath.Split(logfile.Resolve(path))
-	names, _ := os.ReadDir(filepath.Clean(directory)) // which it was just read
+	names, _ := os.ReadDir(filepath.Clean(directory)) // it was just read
 	for _, candidate := range names {
 		if suffix, ok := strings.CutPrefix(candidate.Name(), name); ok && unreadSuffix.MatchString(suffix) {
 			paths = append(paths, directory+candidate.Name())
@@ -124,11 +123,11 @@ func unread(path string) (paths []string) {
 
 var unreadSuffix = regexp.MustCompile(`^[-.](\d{8}.*|\d{4}-\d\d-\d\d.*|\d+\.(xz|bz2|zst|lz4|Z))$`)
 
-// Unread returns the paths of files beside the log that may be of it, but are not read with
-// it. Each may be read as a log of its own.
+// Unread returns the paths of files beside the log that may belong to it, but are not read with
+// it. Each can be read as a log of its own.
 func (l *Log) Unread() []string { return l.unread }
 
-// New returns a log that is read from a stream, and has a name for messages.
+// New returns a log that is read from a stream. Its name is for messages.
 func New(name string, in io.Reader) *Log {
 	return &Log{parts: []part{{name: name, in: io.NopCloser(in)}}}
 }
@@ -144,7 +143,7 @@ func openParts(entries []logfile.File) (parts []part) {
 func closeParts(parts []part) {
 	for _, p := range parts {
 		if p.err == nil {
-			_ = p.in.Close() // was only read from
+			_ = p.in.Close() // it was only read
 		}
 	}
 }
@@ -152,7 +151,7 @@ func closeParts(parts []part) {
 // Close closes what Open has opened.
 func (l *Log) Close() { closeParts(l.parts) }
 
-// Size returns how many bytes the log has on the disk; -1 if that is not known.
+// Size returns how many bytes the log has on the disk; -1 if not known.
 func (l *Log) Size() int64 {
 	size := int64(0)
 	for _, p := range l.parts {
@@ -172,7 +171,7 @@ func (l *Log) Within(larger *Log) bool {
 	return !slices.ContainsFunc(l.parts, func(p part) bool { return p.info == nil || !larger.Contains(p.info) })
 }
 
-// Same reports whether two logs are of the same files.
+// Same reports whether two logs have the same files.
 func (l *Log) Same(other *Log) bool {
 	return slices.EqualFunc(l.parts, other.parts, func(a, b part) bool {
 		return a.info != nil && b.info != nil && os.SameFile(a.info, b.info)
@@ -187,8 +186,8 @@ func (l *Log) Contains(info fs.FileInfo) bool {
 // Lines returns how many lines have been read.
 func (l *Log) Lines() int64 { return l.lines }
 
-// Span returns the times of the first and the last record that have been read; the zero
-// time if there were none.
+// Span returns the times of the first and the last record that were read; the zero time if
+// there were none.
 func (l *Log) Span() (first, last time.Time) { return timeOf(l.first), timeOf(l.last) }
 
 func timeOf(s auditrecord.Stamp) time.Time {

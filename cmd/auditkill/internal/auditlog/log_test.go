@@ -89,7 +89,7 @@ func TestLog(t *testing.T) {
 	}
 }
 
-// A log that is rotated while it is read is read as it was.
+// If a log is rotated while it is read, it is read as it was before.
 func TestLogIsRotated(t *testing.T) {
 	t.Parallel()
 	directory := writeLog(t, map[string]string{"audit.log.1": kill9(0, 1), "audit.log": kill9(1000, 2)})
@@ -135,9 +135,9 @@ func TestLogProblems(t *testing.T) {
 		"other records":      {strings.NewReader("type=CWD msg=audit(x)\n" + good), nil},
 		"words":              {strings.NewReader("hello\n" + good + "new world"), []string{"log:1: not an audit record", "log:5: not an audit record"}},
 		"interpreted":        {strings.NewReader("type=SYSCALL msg=audit(12/15/15 21:28:39.813:148) : x\n" + good), []string{"log:1: " + errInterpreted.Error()}},
-		"reading fails":      {io.MultiReader(strings.NewReader(good), iotest.ErrReader(errors.New("disk on fire"))), []string{"log:3: what comes after this line cannot be read: disk on fire"}},
+		"reading fails":      {io.MultiReader(strings.NewReader(good), iotest.ErrReader(errors.New("disk on fire"))), []string{"log:3: the rest after this line cannot be read: disk on fire"}},
 		"gzip without data":  {strings.NewReader(gzipMagic), []string{"log: cannot be read: unexpected EOF"}},
-		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: what comes after this line cannot be read: unexpected EOF"}},
+		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: the rest after this line cannot be read: unexpected EOF"}},
 		"damaged": {
 			strings.NewReader("type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e sysc\n" + good), []string{"log:1: damaged audit record"},
 		},
@@ -208,7 +208,7 @@ func TestLogUnread(t *testing.T) {
 	assert.ElementsMatch(t, want, got)
 }
 
-// Among many logs the memory is shared, and each is read as it would be alone.
+// Many logs share the memory, and each is read as if it were alone.
 func TestLogShares(t *testing.T) {
 	t.Parallel()
 	var log strings.Builder
@@ -249,12 +249,12 @@ func TestLogWithin(t *testing.T) {
 	assert.True(t, whole.Same(open("audit.log")))
 	assert.False(t, part.Same(other))
 	stream := New("stream", strings.NewReader(""))
-	assert.False(t, stream.Same(stream), "who knows what comes")
+	assert.False(t, stream.Same(stream), "a stream is not known in advance")
 	assert.False(t, stream.Within(whole))
 	assert.EqualValues(t, -1, stream.Size())
 }
 
-// Who has seen enough reads no more.
+// Reading stops when enough was seen.
 func TestLogStops(t *testing.T) {
 	t.Parallel()
 	l := New("log", io.MultiReader(strings.NewReader(strings.Repeat(kill9(0, 1), 1000)), iotest.ErrReader(errors.New("read on"))))

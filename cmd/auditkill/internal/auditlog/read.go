@@ -22,8 +22,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
-// Events reads the log and returns its events, once, in the order in which they happened.
-// Where the clock was set back the order is about that in which they were written.
+// Events reads the log and returns its events, once, in the order in which they happened. If
+// the clock was set back, the order is roughly that in which they were written.
 func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 	return func(yield func(*kill.Event) bool) {
 		s := logfile.NewScanner(config, max(minBuffer, logfile.BufferSize/max(1, l.Share)))
@@ -35,20 +35,21 @@ func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 			}
 		}
 		s.Correlator.Flush()
-		r.hand()
+		r.emit()
 	}
 }
 
 const (
-	// window is how many events are held back at most for one that is not known in full yet,
-	// some 8 MB of them: one that strikes many is known later than one that strikes one.
+	// window is how many events, some 8 MB, are held back for an earlier one that is not
+	// complete yet: an event with several targets is complete later than one with a single
+	// target.
 	window = 4096
-	// minWindow and minBuffer are what each of many logs has of window and
-	// logfile.BufferSize: less would put events out of order, or read slowly.
+	// minWindow and minBuffer are what each of many logs has at least of window and
+	// logfile.BufferSize: with less, events would be out of order, or reading be slow.
 	minWindow, minBuffer = 256, 2 * logfile.MaxLine
 )
 
-// reject reports a line that is no record, unless it is what ausearch puts between events.
+// reject reports a line that is not a record, except for the lines of ausearch between events.
 func (l *Log) reject(s *logfile.Scanner, line []byte, err error) {
 	line = bytes.TrimSpace(line)
 	if len(line) == 0 || bytes.Equal(line, []byte("----")) || bytes.HasPrefix(line, []byte("time->")) {
@@ -63,7 +64,7 @@ func (l *Log) reject(s *logfile.Scanner, line []byte, err error) {
 	l.problem(Problem{Path: s.Path, Line: s.Line, Err: err})
 }
 
-// interpreted reports whether a line has a date where the kernel writes seconds.
+// interpreted reports whether a line has a date in the place of seconds.
 func interpreted(line []byte) bool {
 	_, stamp, ok := bytes.Cut(line, []byte("msg=audit("))
 	end := bytes.IndexByte(stamp, ')')
@@ -81,15 +82,15 @@ type reading struct {
 	log     *Log
 	scanner *logfile.Scanner
 	yield   func(*kill.Event) bool
-	// end is the stream position behind the last byte that was read.
+	// end is the stream position after the last byte that was read.
 	end    correlate.Position
 	window int
-	// held are the events that others may have to be put before.
+	// held are events that an earlier one may still have to precede.
 	held byTime
 }
 
-// hand hands on the events that were gathered. It reports whether more are wanted.
-func (r *reading) hand() bool {
+// emit yields the events that are due. It reports whether more are wanted.
+func (r *reading) emit() bool {
 	for _, e := range r.scanner.Take() {
 		heap.Push(&r.held, e)
 	}
@@ -102,7 +103,7 @@ func (r *reading) hand() bool {
 	return true
 }
 
-// byTime is a heap.Interface with the event on top that happened first.
+// byTime is a heap.Interface with the earliest event on top.
 type byTime []*kill.Event
 
 func (t byTime) Len() int { return len(t) }
@@ -142,25 +143,25 @@ func (r *reading) read(p part) bool {
 		s.Filled(n)
 		r.end += correlate.Position(n)
 		for s.Scan(r.end, time.Now()); s.More(); s.Scan(r.end, time.Now()) {
-			if !r.hand() {
+			if !r.emit() {
 				return false
 			}
 		}
 	}
 	if !errors.Is(err, io.EOF) {
-		s.Drop() // half a line, of which what comes next tells
+		s.Drop() // half a line, which the problem below covers
 	}
 	s.Finish(r.end, time.Now())
 	r.log.lines += s.Line
 	if !errors.Is(err, io.EOF) {
 		if s.Line > 0 {
-			err = fmt.Errorf("what comes after this line cannot be read: %w", err)
+			err = fmt.Errorf("the rest after this line cannot be read: %w", err)
 		} else {
 			err = unreadable(err)
 		}
 		r.log.problem(Problem{Path: p.name, Line: s.Line, Err: err, Rest: true})
 	}
-	return r.hand()
+	return r.emit()
 }
 
 // stamp remembers the times of the first and the last record.
@@ -168,7 +169,8 @@ func (l *Log) stamp(read []byte) {
 	if l.first.Milliseconds == 0 {
 		l.first, _ = logfile.FirstStamp(read)
 	}
-	// The last line may be cut here; the one before it is not, or the next read tells.
+	// The last line may be cut off here. The one before it is complete, or the next read has a
+	// later one.
 	for tail := read[max(0, len(read)-2*logfile.MaxLine):]; len(tail) > 0; {
 		tail = tail[:max(0, bytes.LastIndexByte(tail, '\n'))]
 		line := tail[bytes.LastIndexByte(tail, '\n')+1:]
@@ -179,7 +181,7 @@ func (l *Log) stamp(read []byte) {
 	}
 }
 
-// unreadable says that a whole file cannot be read, and leaves out its name.
+// unreadable says that a whole file cannot be read, without its name.
 func unreadable(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -188,13 +190,13 @@ func unreadable(err error) error {
 	return fmt.Errorf("cannot be read: %w", err)
 }
 
-// gzipMagic is what compressed data begins with (RFC 1952, 2.3.1).
+// gzipMagic begins data compressed with gzip (RFC 1952, 2.3.1).
 const gzipMagic = "\x1f\x8b"
 
-// otherMagics are what other compressed data begins with, and what reads that.
+// otherMagics begin data compressed otherwise, with the programs that read it.
 var otherMagics = map[string]string{"\xfd7zXZ": "xzcat", "\x28\xb5\x2f\xfd": "zstdcat", "BZh": "bzcat", "\x04\x22\x4d\x18": "lz4cat"}
 
-// unzipped returns the text of what may be compressed, whatever its name is.
+// unzipped decompresses data if it is compressed, whatever its name is.
 func unzipped(in io.Reader) (io.Reader, error) {
 	buffered := bufio.NewReaderSize(in, 64<<10)
 	magic, err := buffered.Peek(len("\xfd7zXZ"))

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// batch is how many events are handed over at once, ahead how many batches wait: as
-	// much as keeps two processors busy, and no more.
+	// batch is how many events are passed on at a time, ahead how many batches may wait: enough
+	// to keep two processors busy, and no more.
 	batch = 128
 	ahead = 2
 )
 
-// Ahead has the events found by another goroutine while those before are used.
+// Ahead lets another goroutine find the next events while the caller uses those before.
 func Ahead(events iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 	return func(yield func(*kill.Event) bool) {
 		batches, enough, ended := make(chan []*kill.Event, ahead), make(chan struct{}), make(chan struct{})
@@ -39,7 +39,7 @@ func Ahead(events iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 	}
 }
 
-// gather sends events until there are no more, or enough.
+// gather sends events until there are no more, or until enough is closed.
 func gather(events iter.Seq[*kill.Event], batches chan<- []*kill.Event, enough <-chan struct{}) {
 	var gathered []*kill.Event
 	send := func() bool {

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chronology makes one stream of events of those of several logs.
+// Package chronology merges the events of several logs into one stream.
 package chronology
 
 import (
@@ -11,7 +11,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Merged returns the events of several logs, each of which is in order.
+// Merged returns the events of several logs in order. Each log must be in order.
 func Merged(logs ...iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 	if len(logs) == 1 {
 		return logs[0]
@@ -44,7 +44,7 @@ func Merged(logs ...iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 	}
 }
 
-// head is the event of a log that comes next.
+// head is the next event of a log.
 type head struct {
 	event *kill.Event
 	next  func() (*kill.Event, bool)

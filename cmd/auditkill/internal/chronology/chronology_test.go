@@ -47,7 +47,7 @@ func TestMerged(t *testing.T) {
 	assert.Equal(t, []int{1, 2, 3, 4, 9}, merged([]int{1, 4}, nil, []int{2, 3, 9}))
 	assert.Equal(t, []int{1, 1, 2, 2}, merged([]int{1, 2}, []int{1, 2}))
 	for range Merged(slices.Values(events(1)), slices.Values(events(2))) {
-		break // the iterators that wait are stopped, or goleak tells
+		break // goleak fails unless the waiting iterators are stopped
 	}
 }
 

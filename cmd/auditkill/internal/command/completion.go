@@ -11,13 +11,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// newCompletion takes the place of cobra's own command, which has no examples.
+// newCompletion replaces cobra's own command, which has no examples.
 func newCompletion() *cobra.Command {
 	return &cobra.Command{
 		Use:   "completion SHELL",
-		Short: "Print what makes a shell complete commands, flags and their values",
-		Long: `Prints a script that makes a shell complete the commands of auditkill, their flags and what
-the flags may be. The packages have installed it for bash, zsh and fish.
+		Short: "Print the script that makes a shell complete commands, flags and their values",
+		Long: `Prints a script that makes a shell complete the commands of auditkill, their flags and the
+values of flags. The packages install it for bash, zsh and fish.
 
 SHELL is bash (with the package bash-completion), zsh, fish or powershell.`,
 		Example: `  source <(auditkill completion bash)                      until this shell ends

@@ -91,7 +91,7 @@ func TestCompletes(t *testing.T) {
 			out, _, code := answer(t, append([]string{"__completeNoDesc"}, tc.arguments...)...)
 			assert.Equal(t, exitFound, code)
 			lines := strings.Split(strings.TrimSpace(out), "\n")
-			got := lines[:len(lines)-1] // the last one tells the shell what else it may offer
+			got := lines[:len(lines)-1] // the last one says what else the shell may offer
 			assert.Regexp(t, `^:\d+$`, lines[len(lines)-1])
 			assert.Subset(t, got, tc.want)
 			assert.Equal(t, tc.want == nil, len(got) == 0, got)

@@ -29,8 +29,8 @@ type example struct {
 	output  []string
 }
 
-// examples are those in a page's blocks of the kind console: `$ auditkill report FILE`,
-// and what that prints on standard output and standard error.
+// examples are the commands in a page's blocks of the kind console: `$ auditkill report FILE`,
+// and what they print on standard output and standard error.
 func examples(t *testing.T, page string) []example {
 	t.Helper()
 	text, err := os.ReadFile(page)
@@ -55,10 +55,10 @@ func examples(t *testing.T, page string) []example {
 	return all
 }
 
-// excerpts are the blocks that a page says to be from a golden file.
+// excerpts matches the blocks that a page takes from a golden file.
 var excerpts = regexp.MustCompile("(?s)<!-- from (\\S+) -->\n```text\n(.*?)```\n")
 
-// What a page shows from a golden file is there.
+// What a page takes from a golden file is in that file.
 func TestExcerptsInDocumentation(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile(filepath.Join(root, "docs/auditkill.md"))
@@ -110,8 +110,8 @@ func matches(output string, page []string) bool {
 	})
 }
 
-// What the pages say that commands print is what they print. It is no parallel test, as it
-// changes the directory.
+// Commands print what the pages say that they print. The test changes the directory, so it is not
+// parallel.
 func TestExamplesInDocumentation(t *testing.T) {
 	s := shell{passwd: filepath.Join(t.TempDir(), "passwd")}
 	require.NoError(t, os.WriteFile(s.passwd, []byte("root:x:0:0:root:/root:/bin/sh\n"), 0o600))

@@ -17,33 +17,33 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 )
 
-// doctorFlags say which host is looked at.
+// doctorFlags are the flags of doctor.
 type doctorFlags struct{ output, file, root string }
 
 func newDoctor() *cobra.Command {
 	var f doctorFlags
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Tell which sources of signals this host has, and what the others lack",
-		Long: `Looks whether this host is ready, with the rights that it is run with: which of the sources
-of signals can be used, why another cannot, and the commands and settings that mend it.
+		Short: "Show which sources of signals work on this host, and what the others lack",
+		Long: `Checks which sources of signals work on this host, with the rights of whoever runs it, why
+the others do not, and which commands and settings fix that.
 
   ebpf       programs in the kernel see every signal
   multicast  audit records, beside the audit daemon
   unicast    audit records, in the place of the daemon
   file       the audit log that the daemon writes
 
-"ok, but" is a source that is usable, with something to know first: mostly what it will not
-see. Nothing on the host is changed: a BPF program is loaded for a moment to see whether
-that is possible, and not attached.
+"ok, but" marks a source that is usable, but has limits: mostly signals that it will not see.
+doctor changes nothing on the host. To find out whether BPF programs can be loaded, it loads
+one for a moment, without attaching it.
 
 Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag.
 
 --output json prints one object:
 
-  {"usable": bool, "chosen": what a receiver uses if none is configured, or "",
+  {"usable": bool, "chosen": the source of a receiver that configures none, or "",
    "sources": [{"name": "ebpf", "multicast", "unicast" or "file", "usable": bool,
-                "reasons": [why not, or what to know], "mend": [commands, settings]}],
+                "reasons": [why not, or its limits], "mend": [commands, settings]}],
    "warnings": [{"what", "mend"}],
    "facts": {"os", "kernel", "machine", "user_id", "capabilities": ["CAP_BPF"],
      "namespaces": {"user", "pid", "network": "initial", "other" or "unknown"},
@@ -58,20 +58,20 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
      "log": {"path", "problem": "missing", "denied", "irregular", "other" or "", "error",
              "rights": {"path", "mode", "owner", "group", "group_reads"} or null,
              "size", "modified", "rotated": number of older files that are read with it,
-             "since": the oldest, "unread": [paths of those that are not],
+             "since": the oldest, "unread": [paths of older files that are not],
              "free": bytes or -1, "configured", "daemon_installed", "install"}}}`,
-		Example: `  auditkill doctor                               what can I do?
-  sudo auditkill doctor                          what can root do?
-  sudo -u otelcol-auditkill auditkill doctor     what can that user do?
-  auditkill doctor --output json | jq .chosen    for a program
-  auditkill doctor --root-path /host             in a container that has the host's files there`,
+		Example: `  auditkill doctor                               what can I use?
+  sudo auditkill doctor                          what can root use?
+  sudo -u otelcol-auditkill auditkill doctor     what can that user use?
+  auditkill doctor --output json | jq .chosen    for a script
+  auditkill doctor --root-path /host             in a container with the host's files at /host`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", outputTable, "table or json")
 	flags.StringVar(&f.file, "file", defaultLog, "the audit log")
-	flags.StringVar(&f.root, "root-path", "", "where the host's file system is; the default log is looked for in it")
+	flags.StringVar(&f.root, "root-path", "", "where the host's file system is mounted; the default of --file is in it")
 	_ = cmd.RegisterFlagCompletionFunc("output", // the flag is there
 		cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.MarkFlagDirname("root-path")
@@ -106,8 +106,7 @@ func (f *doctorFlags) run(cmd *cobra.Command) error {
 	return err
 }
 
-// checkRoot refuses a folder that has no host's files, of which there would be nothing good
-// to say.
+// checkRoot refuses a --root-path that is not a folder: the diagnosis would be about no host.
 func (f *doctorFlags) checkRoot() error {
 	if f.root == "" {
 		return nil
@@ -115,11 +114,11 @@ func (f *doctorFlags) checkRoot() error {
 	info, err := os.Stat(f.root)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("--root-path: %s does not exist; it is the folder where a container has the host's files, such as /host", f.root)
+		return fmt.Errorf("--root-path: %s does not exist; name the folder where the host's file system is mounted, such as /host", f.root)
 	case err != nil:
 		return fmt.Errorf("--root-path: %w", err)
 	case !info.IsDir():
-		return fmt.Errorf("--root-path: %s is not a folder; it is where a container has the host's files, such as /host", f.root)
+		return fmt.Errorf("--root-path: %s is not a folder; name the one where the host's file system is mounted, such as /host", f.root)
 	}
 	return nil
 }

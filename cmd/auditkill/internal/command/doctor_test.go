@@ -42,7 +42,7 @@ func TestDoctor(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, []byte("type=X\n"), 0o600))
 
 	r := doctorJSON(t, "--root-path", root)
-	assert.Equal(t, path, r.Facts.Log.Path, "the log is looked for where the host's files are")
+	assert.Equal(t, path, r.Facts.Log.Path, "the log is expected where the host's files are")
 	assert.Equal(t, diagnosis.LogReadable, r.Facts.Log.Problem)
 	assert.True(t, r.Sources[3].Usable)
 
@@ -72,11 +72,11 @@ func TestDoctorRefuses(t *testing.T) {
 	}{
 		"an output":             {[]string{"--output", "csv"}, `--output: "csv" must be table or json`},
 		"no output":             {[]string{"--output", ""}, "--output: is empty"},
-		"an argument":           {[]string{"now"}, "unexpected argument \"now\"; `doctor --help` tells what there is"},
+		"an argument":           {[]string{"now"}, "unexpected argument \"now\"; see `doctor --help`"},
 		"a log that is missing": {[]string{"--file"}, "--file"},
 		"no log":                {[]string{"--file", ""}, "--file: is empty"},
 		"no root":               {[]string{"--root-path", ""}, "--root-path: is empty"},
-		"a missing root":        {[]string{"--root-path", filepath.Join(folder, "host")}, "/host does not exist; it is the folder where"},
+		"a missing root":        {[]string{"--root-path", filepath.Join(folder, "host")}, "/host does not exist; name the folder where"},
 		"a root that is a file": {[]string{"--root-path", file}, "/file is not a folder"},
 		"a root below a file":   {[]string{"--root-path", filepath.Join(file, "host")}, "--root-path: stat "},
 	} {

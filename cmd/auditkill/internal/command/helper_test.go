@@ -33,7 +33,7 @@ func executeLoudly(t *testing.T, cmd *cobra.Command, arguments ...string) (out, 
 	cmd.SetArgs(append([]string{}, arguments...)) // of none it would take those of the test
 	cmd.SetOut(&stdout)
 	cmd.SetErr(&stderr)
-	cmd.SilenceErrors, cmd.SilenceUsage = true, true // as the root does
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true // as in the root command
 	err = cmd.ExecuteContext(t.Context())
 	var exit exitError
 	switch {

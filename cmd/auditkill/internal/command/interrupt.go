@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Interruptible returns a context that is done once the program is told to end, so that
-// what it has opened in the kernel is closed: by Ctrl-C, by Ctrl-\ where that seemed not to
-// help, as its terminal is gone, or by kill.
+// Interruptible returns a context that is done once the program is asked to end, so that it
+// cleans up in the kernel: by Ctrl-C, by Ctrl-\ if that did not seem to help, by the end of its
+// terminal, or by kill.
 func Interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGQUIT, syscall.SIGHUP, syscall.SIGTERM)
 }

@@ -31,23 +31,23 @@ const (
 	defaultLog = "/var/log/audit/audit.log"
 	// maxLinks is how many links the kernel follows (include/linux/namei.h).
 	maxLinks = 40
-	// standardInput stands for it among the files.
+	// standardInput is the name of standard input among the files.
 	standardInput = "-"
 )
 
-// logs are those that a report is made of.
+// logs are the logs of a report.
 type logs struct {
 	opened []*auditlog.Log
 	// paths are what the user calls them.
 	paths []string
 	bar   *progress.Bar
 	notes *notes
-	// interrupt ends all reading, as the user may.
+	// interrupt ends all reading, as Ctrl-C does.
 	interrupt context.CancelFunc
 }
 
-// openLogs opens the logs that the user names. One that cannot be opened is trouble, but
-// the others are read.
+// openLogs opens the logs that the user names. If one cannot be opened, the others are still
+// read.
 func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	l := &logs{notes: newNotes(cmd.ErrOrStderr()), interrupt: cancel}
@@ -85,7 +85,7 @@ func nameOf(path string) string {
 	return path
 }
 
-// open opens a log that is closed when ctx is done.
+// open opens a log, and closes it when ctx is done.
 func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditlog.Log, error) {
 	if path == standardInput {
 		return auditlog.New(nameOf(path), interruptible(ctx, in)), nil
@@ -100,7 +100,7 @@ func (l *logs) open(ctx context.Context, in io.Reader, path string) (*auditlog.L
 	return opened, err
 }
 
-// add adds a log, unless it is a part of another one: audit.log* names all of them.
+// add adds a log, unless it is a part of another one: audit.log* names all its parts.
 func (l *logs) add(path string, added *auditlog.Log) {
 	for i, other := range l.opened {
 		if added.Same(other) || added.Within(other) {
@@ -117,7 +117,7 @@ func (l *logs) add(path string, added *auditlog.Log) {
 	l.opened, l.paths = append(l.opened, added), append(l.paths, path)
 }
 
-// show shows on a terminal how far the logs are read.
+// show shows the progress on a terminal.
 func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 	total := int64(0)
 	for _, log := range l.opened {
@@ -133,18 +133,18 @@ func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 	}
 	for _, log := range l.opened {
 		log.Share = len(l.opened)
-		l.tellUnread(log.Unread())
+		l.noteUnread(log.Unread())
 		log.Progress = l.bar.Add
 		log.Problem = func(p auditlog.Problem) {
-			if ctx.Err() == nil { // else the log was closed on purpose
+			if ctx.Err() == nil { // otherwise the log was closed on purpose
 				l.notes.problem(p)
 			}
 		}
 	}
 }
 
-// tellUnread tells which files beside a log are not read, unless they were named too.
-func (l *logs) tellUnread(paths []string) {
+// noteUnread reports the files beside a log that are not read, unless they were named, too.
+func (l *logs) noteUnread(paths []string) {
 	var dated, packed []string
 	for _, path := range paths {
 		info, err := os.Stat(path)
@@ -157,10 +157,10 @@ func (l *logs) tellUnread(paths []string) {
 		}
 	}
 	if len(dated) > 0 {
-		l.notes.keep("not read, as the names do not tell the order; name them to have them read: %s", some(dated))
+		l.notes.keep("not read because their names do not show the order; name them to read them: %s", some(dated))
 	}
 	if len(packed) > 0 {
-		l.notes.keep("not read, as gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: %s", some(packed))
+		l.notes.keep("not read because gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: %s", some(packed))
 	}
 }
 
@@ -173,7 +173,7 @@ func some(paths []string) string {
 	return fmt.Sprintf("%s and %d more", strings.Join(paths[len(paths)-most:], " "), len(paths)-most)
 }
 
-// events returns those of each log in their order.
+// events returns the events of each log in order.
 func (l *logs) events() []iter.Seq[*kill.Event] {
 	var all []iter.Seq[*kill.Event]
 	for _, log := range l.opened {
@@ -183,12 +183,12 @@ func (l *logs) events() []iter.Seq[*kill.Event] {
 	return all
 }
 
-// contain reports whether a file is among those that are read.
+// contain reports whether a file is one of those being read.
 func (l *logs) contain(info fs.FileInfo) bool {
 	return slices.ContainsFunc(l.opened, func(log *auditlog.Log) bool { return log.Contains(info) })
 }
 
-// span returns from when to when there are records, and how many lines were read.
+// span returns the times of the first and the last record, and how many lines were read.
 func (l *logs) span() (first, last time.Time, lines int64) {
 	for _, log := range l.opened {
 		begin, end := log.Span()
@@ -208,8 +208,8 @@ func (l *logs) close() {
 	l.interrupt()
 }
 
-// isStream reports whether a path leads to what has no files beside it: a pipe, a device, or
-// what another program has opened, as /dev/stdin.
+// isStream reports whether a path leads to something that has no rotated files beside it: a
+// pipe, a device, or an open file such as /dev/stdin.
 func isStream(path string) bool {
 	info, err := os.Stat(path)
 	if err != nil || info.IsDir() {
@@ -231,13 +231,13 @@ func isStream(path string) bool {
 	return !info.Mode().IsRegular()
 }
 
-// stream is a file that may let whoever opens it wait, such as a named pipe.
+// stream is a file that may block when it is opened, such as a named pipe.
 type stream struct {
 	path string
 	file *os.File
 }
 
-// Read opens the file at first.
+// Read opens the file the first time.
 func (s *stream) Read(p []byte) (n int, err error) {
 	if s.file == nil {
 		if s.file, err = os.Open(s.path); err != nil {
@@ -250,8 +250,8 @@ func (s *stream) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// interruptible returns a reader that ends when ctx is done: a read from a terminal or a
-// pipe waits for ever.
+// interruptible returns a reader that ends when ctx is done: a read from a terminal or a pipe
+// may block for ever.
 func interruptible(ctx context.Context, in io.Reader) io.Reader {
 	reader, writer := io.Pipe()
 	go func() {
@@ -274,7 +274,7 @@ func withFix(err error) error {
 			at.Path, at.Err)
 	case errors.Is(err, fs.ErrNotExist) && at.Path == defaultLog:
 		return fmt.Errorf("%s: %w: is auditd installed and running? `auditkill watch` works without it, "+
-			"and `auditkill doctor` tells what this host needs", at.Path, at.Err)
+			"and `auditkill doctor` shows what this host needs", at.Path, at.Err)
 	}
 	return fmt.Errorf("%s: %w", at.Path, at.Err)
 }

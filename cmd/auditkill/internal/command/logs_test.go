@@ -172,7 +172,7 @@ func TestReportOfAPipe(t *testing.T) {
 	_, errs, code := runReportIn(ctx, nil, path)
 	assert.Contains(t, errs, "interrupted")
 	assert.Equal(t, exitTrouble, code)
-	writer, err := os.OpenFile(path, os.O_WRONLY, 0) // so that who waits to open it ends
+	writer, err := os.OpenFile(path, os.O_WRONLY, 0) // so that whoever waits to open it ends
 	require.NoError(t, err)
 	require.NoError(t, writer.Close())
 }
@@ -184,12 +184,12 @@ func TestReportTellsWhatItDoesNotRead(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, nil, 0o600))
 	_, errs, code := runReport(t, nil, directory)
 	assert.Equal(t, exitFound, code)
-	assert.Contains(t, errs, "not read, as the names do not tell the order; name them to have them read: "+path+"\n")
+	assert.Contains(t, errs, "not read because their names do not show the order; name them to read them: "+path+"\n")
 	packed := filepath.Join(directory, "audit.log.3.xz")
 	require.NoError(t, os.WriteFile(packed, []byte("\xfd7zXZ\x00"), 0o600))
 	_, errs, _ = runReport(t, nil, directory, path)
 	assert.NotContains(t, errs, "the order", "it was named")
-	assert.Contains(t, errs, "not read, as gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: "+packed+"\n")
+	assert.Contains(t, errs, "not read because gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: "+packed+"\n")
 	_, errs, code = runReport(t, nil, packed)
 	assert.Equal(t, exitTrouble, code)
 	assert.Equal(t, "auditkill: "+packed+": cannot be read: compressed, but not by gzip: use xzcat FILE | auditkill report -\n", errs)

@@ -21,14 +21,14 @@ import (
 )
 
 const (
-	// maxTold is how many lines tell of the same kind of trouble, as a log may be full of it.
-	maxTold = 10
-	// maxTampers is the same for changes of the audit system, which each boot makes.
+	// maxReported is how many unreadable lines are reported: a log may be full of them.
+	maxReported = 10
+	// maxTampers is the same for changes of the audit system, which happen at each boot.
 	maxTampers = 5
 )
 
-// notes are what there is to say beside the report. Logs are read by goroutines of their
-// own, so that problem may be called at any time.
+// notes are the messages beside the report. Logs are read by goroutines of their own, so
+// problem may be called at any time.
 type notes struct {
 	mu  sync.Mutex
 	out io.Writer
@@ -36,7 +36,7 @@ type notes struct {
 	trouble  atomic.Bool
 	problems atomic.Int64
 	tampers  int
-	// later are told once the report is written, so that they do not stand in its way.
+	// later are printed once the report is written, so that they do not interrupt it.
 	later []string
 }
 
@@ -48,14 +48,14 @@ func (n *notes) say(format string, arguments ...any) {
 	fmt.Fprintf(n.out, "auditkill: %s\n", visible(fmt.Sprintf(format, arguments...)))
 }
 
-// keep is say, once the report is written.
+// keep keeps a message until the report is written.
 func (n *notes) keep(format string, arguments ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.later = append(n.later, fmt.Sprintf(format, arguments...))
 }
 
-// flush says what was kept.
+// flush prints the messages that were kept.
 func (n *notes) flush() {
 	n.mu.Lock()
 	later := n.later
@@ -66,37 +66,36 @@ func (n *notes) flush() {
 	}
 }
 
-// fail tells of something that is missing in the report.
+// fail reports that something is missing in the report.
 func (n *notes) fail(err error) {
 	n.trouble.Store(true)
 	n.say("%v", err)
 }
 
-// problem tells of a line that could not be read. That is no trouble as long as it is but a
-// line: after a power failure there may be one in any log.
+// problem reports a line that could not be read. A single line does not count as a failure:
+// after a power failure, any log may have one.
 func (n *notes) problem(p auditlog.Problem) {
 	if p.Rest {
 		n.fail(p)
 		return
 	}
 	problems := n.problems.Add(1)
-	if problems <= maxTold {
+	if problems <= maxReported {
 		n.keep("%v", p)
 	}
-	if problems == maxTold+1 {
-		n.keep("further lines that cannot be read are not told")
+	if problems == maxReported+1 {
+		n.keep("further unreadable lines are not reported")
 	}
 }
 
-// tampered tells of what blinded the audit system, as then there may have been signals that
-// the log does not hold.
+// tampered reports what blinded the audit system: signals since then may be missing in the log.
 func (n *notes) tampered(e *kill.Event) {
 	n.tampers++
 	if n.tampers <= maxTampers {
 		n.keep("%s: %s", local(e.Time), telemetry.Sentence(e, target(e)))
 	}
 	if n.tampers == maxTampers+1 {
-		n.keep("further changes of the audit system are not told; --since and --until limit them")
+		n.keep("further changes of the audit system are not reported; limit them with --since and --until")
 	}
 }
 
@@ -112,7 +111,7 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	first, last, lines := l.span()
 	from := strings.Join(l.paths, ", ")
 	switch {
-	case len(l.opened) == 0, lines == 0 && n.trouble.Load(): // which was told
+	case len(l.opened) == 0, lines == 0 && n.trouble.Load(): // that was reported
 	case lines == 0:
 		n.say("%s: empty", from)
 	case first.IsZero():
@@ -123,8 +122,8 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	case !config.Until.IsZero() && first.After(config.Until):
 		n.say("%s: nothing is older than %s, and --until is %s", from, local(first), local(config.Until))
 	case chosen.Seen() == 0:
-		n.say("%s: no signal from %s to %s, as if no kill rule had been loaded; `auditkill rules --check` tells whether "+
-			"one is now, and `auditkill rules` prints those that are needed", from, local(first), local(last))
+		n.say("%s: no signal from %s to %s, perhaps because no audit rule recorded signals; `auditkill rules --check` "+
+			"shows whether one does now, and `auditkill rules` prints the rules", from, local(first), local(last))
 	default:
 		n.say("%s: %s from %s to %s, but %s", from, count(chosen.Seen(), "signal"), local(first), local(last),
 			strings.Join(rejections(chosen), ", "))
@@ -144,7 +143,7 @@ func rejections(chosen *selection.Selection) []string {
 	return all
 }
 
-// signalCounts names the signals of which there were most.
+// signalCounts names the most frequent signals.
 func signalCounts(counts map[kill.Signal]int) string {
 	const most = 5
 	signals := slices.SortedFunc(maps.Keys(counts), func(a, b kill.Signal) int {

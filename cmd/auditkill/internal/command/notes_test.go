@@ -38,29 +38,29 @@ func TestReportOfRubbish(t *testing.T) {
 			strings.Replace(good, "\n", "\n\xff\xfe\x00binary\x1b[31m\n", 1), "FILE:2: not an audit record\n", exitFound,
 		},
 		"the last line": {good + "no line feed", "FILE:3: not an audit record\n", exitFound},
-		"NUL bytes":     {strings.Repeat("\x00", 5000) + "\n" + good, "FILE:1: NUL bytes, as a power failure leaves them\n", exitFound},
+		"NUL bytes":     {strings.Repeat("\x00", 5000) + "\n" + good, "FILE:1: NUL bytes, as after a power failure\n", exitFound},
 		"damaged": {
 			"type=SYSCALL msg=audit(1450214919.813:147): arch=c000003e sysc\n" + good, "FILE:1: damaged audit record\n", exitFound,
 		},
 		"no stamp": {"type=SYSCALL msg=audit(x): arch=c000003e\n" + good, "FILE:1: not an audit record\n", exitFound},
 		"interpreted": {
 			"type=OBJ_PID msg=audit(12/15/15 21:28:39.813:148) : opid=3936\n" + good,
-			"FILE:1: this was interpreted by ausearch -i, which cannot be read back: use ausearch --raw\n", exitFound,
+			"FILE:1: the output of ausearch -i cannot be read back: use ausearch --raw\n", exitFound,
 		},
 		"a very long line": {strings.Repeat("x", 300_000) + "\n" + good, "FILE:1: not an audit record\n", exitFound},
 		"much": {
 			strings.Repeat("nonsense\n", 12) + good,
 			func() string {
 				var all strings.Builder
-				for i := range maxTold {
+				for i := range maxReported {
 					fmt.Fprintf(&all, "FILE:%d: not an audit record\n", i+1)
 				}
-				return all.String() + "further lines that cannot be read are not told\n"
+				return all.String() + "further unreadable lines are not reported\n"
 			}(), exitFound,
 		},
 		"cut gzip": {
 			zipped.String()[:zipped.Len()-30],
-			"FILE:LINE: what comes after this line cannot be read: unexpected EOF\n", exitTrouble,
+			"FILE:LINE: the rest after this line cannot be read: unexpected EOF\n", exitTrouble,
 		},
 	} {
 		path := filepath.Join(t.TempDir(), "audit.log")
@@ -90,7 +90,7 @@ func TestReportSaysWhyNothingMatches(t *testing.T) {
 		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record\n", exitTrouble},
 		"no rule": {
 			"type=CWD msg=audit(1450214919.813:149): cwd=\"/\"\ntype=CWD msg=audit(1450214920.813:150): cwd=\"/\"\n",
-			"no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:40, as if no kill rule had been loaded", exitNothing,
+			"no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:40, perhaps because no audit rule recorded signals", exitNothing,
 		},
 	} {
 		out, errs, code := runReport(t, strings.NewReader(tt.in), "-")

@@ -29,10 +29,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// sampleRows is how many rows tell how wide the columns of a table are.
+// sampleRows is how many rows decide the widths of the columns of a table.
 const sampleRows = 256
 
-// reportFlags are the flags of report beyond those that it shares with watch.
+// reportFlags are the flags of report that watch does not have.
 type reportFlags struct {
 	selectionFlags
 	since, until string
@@ -44,42 +44,42 @@ func newReport() *cobra.Command {
 	var f reportFlags
 	cmd := &cobra.Command{
 		Use:   "report [FILE...]",
-		Short: "List the signals that an audit log holds, and who sent them",
-		Long: `Reads the audit log with the files that were rotated away from it, compressed or not, and
-prints a line for each signal and each process that it struck, newest last: when, which
-signal, whom, by whom, who had logged in, and what came of it. Without filters that is
-every signal in the log, also signal 0, which only asks whether a process is there.
+		Short: "List the signals in an audit log, and who sent them",
+		Long: `Reads the audit log and the files rotated from it, compressed or not, and prints a line for
+each signal and each of its target processes, newest last: the time, the signal, the target,
+the sender, who had logged in, and the result. Without filters it lists every signal in the
+log, including signal 0, which only asks whether a process exists.
 
-A FILE is a log, or a directory with an audit.log in it; - is standard input, also for what
-"ausearch --raw" or "ausearch" prints (not "ausearch -i"). Without one it is the host's own
-log, ` + defaultLog + `. Logs of several hosts are merged by time.
+A FILE is a log, or a directory with an audit.log in it; - is standard input, which may also
+be the output of "ausearch --raw" or "ausearch" (not of "ausearch -i"). Without a FILE, it is
+this host's own log, ` + defaultLog + `. Logs of several hosts are merged by time.
 
-Users are named as the log names them (log_format=ENRICHED) or else by --passwd, which
-should be of the log's own host. JSON has the names of the collector's log records
+The names of users come from the log (log_format=ENRICHED) or else from --passwd, which should
+be the file of the log's host. JSON has the same names as the collector's log records
 (docs/events.md).
 
 Exit codes: 0 if there is something to report, 1 if nothing matches (standard error says
-why), 2 if something could not be read; what could be is reported nevertheless.`,
+why), 2 if something could not be read; the rest is reported nevertheless.`,
 		Example: `  auditkill report --target mysqld                 who killed mysqld?
-  auditkill report -s KILL --since "2 hours ago"   SIGKILL in the last two hours
-  auditkill report --failed --by user              whose signals were refused, and how often
-  auditkill report --plot kills.svg                draw who kills when
-  ausearch --raw -ts today | auditkill report -    of what ausearch has found`,
+  auditkill report -s KILL --since "2 hours ago"   each SIGKILL of the last two hours
+  auditkill report --failed --by user              how many signals failed, by user
+  auditkill report --plot kills.svg                draw a timeline of the senders
+  ausearch --raw -ts today | auditkill report -    report what ausearch has found`,
 		RunE: f.run,
 	}
 	f.register(cmd.Flags(), "all")
-	cmd.Flags().StringVar(&f.since, "since", "", `first moment: "2 hours ago", yesterday, 03:15, "2026-11-22 03:15", RFC 3339`)
-	cmd.Flags().StringVar(&f.until, "until", "", "last moment, in the same forms: all of the day, the minute or the second")
-	cmd.Flags().StringVar(&f.by, "by", "", "count by sender, target, signal, user or hour instead")
-	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline, a lane per sender, into this file (.svg or .png) instead")
-	cmd.Flags().StringVar(&f.passwd, "passwd", "/etc/passwd", "file that names the users, such as a copy of the log's own host's")
+	cmd.Flags().StringVar(&f.since, "since", "", `start of the time range: "2 hours ago", yesterday, 03:15, "2026-11-22 03:15", RFC 3339`)
+	cmd.Flags().StringVar(&f.until, "until", "", "end of the time range, in the same forms; includes the whole day, minute or second")
+	cmd.Flags().StringVar(&f.by, "by", "", "count by sender, target, signal, user or hour instead of listing")
+	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline with a lane per sender into this file (.svg or .png) instead of listing")
+	cmd.Flags().StringVar(&f.passwd, "passwd", "/etc/passwd", "file with the names of users, such as a copy from the log's host")
 	f.complete(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(summary.By(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
 }
 
-// thisMachine is the host that the report is made on, part of each log.record.uid. The tests
-// have one that is the same everywhere.
+// thisMachine is the host that the report runs on, which is a part of each log.record.uid. Tests
+// replace it by one that is the same everywhere.
 var thisMachine = func() machine.Machine { return machine.This("") }
 
 func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
@@ -99,7 +99,7 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	if err := f.checkFiles(logs); err != nil {
 		return err
 	}
-	// The second time it ends at once, also where nobody takes what it writes.
+	// A second interrupt ends it at once, even if nothing reads its output.
 	defer context.AfterFunc(cmd.Context(), func() { signal.Reset(os.Interrupt, syscall.SIGQUIT, syscall.SIGTERM) })()
 	host := thisMachine()
 	r := &report{flags: f, chosen: chosen, logs: logs, notes: logs.notes, host: host, users: process.NewUsers(f.passwd, host.Name)}
@@ -114,7 +114,7 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	return r.end(cmd.Context(), config)
 }
 
-// config checks all flags before a log is read, which may take long.
+// config checks all flags before a log is read, which may take a long time.
 func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 	config, err := f.selectionFlags.config()
 	if err != nil {
@@ -140,7 +140,7 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 		return config, nil
 	}
 	if f.by == "" && f.flags.Changed("output") {
-		return config, errors.New("--output: a drawing has the format that the name of its file ends in; leave it out")
+		return config, errors.New("--output: the ending of its file name gives the format of a drawing; leave it out")
 	}
 	if err := timeline.Check(f.plot); err != nil {
 		return config, fmt.Errorf("--plot: %w", err)
@@ -148,7 +148,7 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 	return config, nil
 }
 
-// checkFiles checks the other files, which are not to be found wrong after a long log.
+// checkFiles checks the other files before a long log is read rather than after.
 func (f *reportFlags) checkFiles(logs *logs) error {
 	if f.flags.Changed("passwd") {
 		file, err := os.Open(f.passwd)
@@ -158,12 +158,12 @@ func (f *reportFlags) checkFiles(logs *logs) error {
 		_ = file.Close() // was only opened
 	}
 	if info, err := os.Stat(f.plot); err == nil && logs.contain(info) {
-		return fmt.Errorf("--plot: %s is the log that is read", f.plot)
+		return fmt.Errorf("--plot: %s is a log that the report reads", f.plot)
 	}
 	return nil
 }
 
-// report is what becomes of the events of the logs.
+// report is a run of the command.
 type report struct {
 	flags  *reportFlags
 	chosen *selection.Selection
@@ -172,7 +172,7 @@ type report struct {
 	users  *process.Users
 	host   machine.Machine
 
-	// Of the three outputs those that were not asked for are nil.
+	// Outputs that were not asked for are nil.
 	rows    listing.Printer
 	summary *summary.Summary
 	drawing *timeline.Timeline
@@ -205,7 +205,7 @@ func (r *report) openOutputs(cmd *cobra.Command) (err error) {
 	return err
 }
 
-// read reads the logs to their ends, which come early if the command is interrupted.
+// read reads the logs to the end, or until the command is interrupted.
 func (r *report) read() error {
 	for e := range chronology.Merged(r.logs.events()...) {
 		r.users.Fill(e)
@@ -223,7 +223,7 @@ func (r *report) read() error {
 		}
 		for _, entry := range listing.Entries(e) {
 			if err := r.take(entry); err != nil {
-				r.logs.interrupt() // or the end of the input would be waited for
+				r.logs.interrupt() // otherwise it would wait for the end of the input
 				return err
 			}
 		}
@@ -247,7 +247,7 @@ func (r *report) take(entry listing.Entry) error {
 	return nil
 }
 
-// end writes what has been gathered, and says what there is to say about it.
+// end writes what was gathered, and the notes about it.
 func (r *report) end(ctx context.Context, config selection.Config) error {
 	err := r.finish()
 	r.logs.bar.Finish()
@@ -262,10 +262,10 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 	case r.kills == 0:
 		r.notes.hint(r.chosen, config, r.logs)
 		if r.drawing != nil {
-			r.notes.say("nothing to draw: %s is as it was", r.flags.plot)
+			r.notes.say("nothing to draw: %s is unchanged", r.flags.plot)
 		}
 	case r.incomplete > 0:
-		r.notes.say("%s not told in full, as records are missing", count(r.incomplete, "signal"))
+		r.notes.say("%s incomplete because records are missing", count(r.incomplete, "signal"))
 	}
 	switch {
 	case interrupted || r.notes.trouble.Load():

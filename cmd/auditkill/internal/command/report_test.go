@@ -146,7 +146,7 @@ func TestConfigOfTimes(t *testing.T) {
 	assert.Equal(t, now, config.Until)
 }
 
-// A FIFO that nobody writes to does not keep a report from being ended.
+// A report that reads a FIFO without a writer can be ended.
 
 func TestReportDoesNotDrawOverTheLog(t *testing.T) {
 	t.Parallel()
@@ -156,7 +156,7 @@ func TestReportDoesNotDrawOverTheLog(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, seed, 0o600))
 	_, errs, code := runReport(t, nil, path, "--plot", path)
 	assert.Equal(t, exitTrouble, code)
-	assert.Contains(t, errs, "is the log that is read")
+	assert.Contains(t, errs, "is a log that the report reads")
 }
 
 // Whatever the name of a file is, it does nothing to the terminal.

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package command holds the commands of auditkill, each in a file of its own: what people
-// type, and what they are answered.
+// Package command holds the commands of auditkill, each in a file of its own: their flags, help
+// and output.
 package command
 
 import (
@@ -24,20 +24,20 @@ var version = "devel"
 // The exit codes, which are those of grep(1).
 const (
 	exitFound = iota
-	// exitNothing says that what was asked for is not there: no kill, no usable source,
-	// a rule that is not loaded.
+	// exitNothing means that nothing was found: no signal matches, no source is usable, a
+	// rule is not loaded.
 	exitNothing
-	// exitTrouble says that the question could not be answered, or not as a whole.
+	// exitTrouble means that there is no answer, or an incomplete one.
 	exitTrouble
 )
 
-// exitError ends a command with a code. What there is to say has been said.
+// exitError ends a command with a code. Everything has been printed already.
 type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
-// Execute runs the command that the arguments name, and returns the exit code. When ctx
-// is done the command ends, after it has cleaned up.
+// Execute runs the command that the arguments name, and returns the exit code. When ctx is
+// done, the command cleans up and ends.
 func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io.Writer) int {
 	root := Root() //nolint:contextcheck // the commands are given ctx below
 	root.SetArgs(arguments)
@@ -52,14 +52,14 @@ func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io
 	case errors.As(err, &exit):
 		return int(exit)
 	}
-	if !errors.Is(err, syscall.EPIPE) { // whoever reads has had enough
+	if !errors.Is(err, syscall.EPIPE) { // the reader of the output has gone
 		fmt.Fprintf(errs, "auditkill: %s\n", visible(err.Error()))
 	}
 	return exitTrouble
 }
 
-// visible returns a text of several lines so that it can do no harm on a terminal: the name
-// of a file may be anything.
+// visible escapes what a terminal would act on in a text of several lines: the name of a file
+// may contain anything.
 func visible(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
@@ -72,18 +72,18 @@ func visible(text string) string {
 func Root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "auditkill",
-		Short: "Tells which process sent a signal",
-		Long: `auditkill tells which process sent the SIGKILL or SIGTERM that ended another one, who ran
-it, and as part of what: from the audit log, or live.`,
-		Example: `  auditkill report --target mysqld          who killed mysqld? ask the audit log
-  auditkill watch --signal KILL             who kills whom from now on
-  auditkill doctor                          what this host needs for that`,
+		Short: "Show which process sent a signal",
+		Long: `auditkill shows which process sent the SIGKILL or SIGTERM that ended another one, and who
+ran it: from the audit log, or live.`,
+		Example: `  auditkill report --target mysqld          who killed mysqld, from the audit log
+  auditkill watch --signal KILL             every SIGKILL from now on, and its sender
+  auditkill doctor                          which sources of signals work on this host`,
 		Version:       version,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cmd.SetOut(cmd.ErrOrStderr())
-			return errors.Join(cmd.Help(), exitError(exitTrouble)) // nothing was asked
+			return errors.Join(cmd.Help(), exitError(exitTrouble)) // no command was given
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")

@@ -23,11 +23,12 @@ const (
 	outputTable    = "table"
 	outputJSON     = "json"
 
-	// longestKey is the longest that auditctl takes, as the receiver's rules::key.
+	// longestKey is the longest key that auditctl accepts; the same as for the receiver's
+	// rules::key.
 	longestKey = 31
 )
 
-// rulesFlags say which rules are asked for.
+// rulesFlags are the flags of rules.
 type rulesFlags struct {
 	signals             []string
 	key, format, output string
@@ -39,26 +40,25 @@ func newRules() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "Print the audit rules that make the kernel record signals, or check them",
-		Long: `Prints the fewest audit rules that make the kernel record a set of signals: the commands
-that load them now, or the lines of a file in /etc/audit/rules.d that loads them at boot.
-Every rule costs every system call of the host, so there are four, however many signals
-there are. The sources netlink and file need them, ebpf does not.
+		Long: `Prints the fewest audit rules that make the kernel record a set of signals: as commands that
+load them now, or as a file for /etc/audit/rules.d that loads them at boot. Every rule adds to
+the cost of every system call on the host, so there are four, however many signals there are.
+The sources netlink (multicast and unicast) and file need them, ebpf does not.
 
-"--signal all" is all but signal 0, which is sent to nobody: programs ask with it whether a
-process is there, many of them every second. "--signal all,0" records that, too.
+"--signal all" means all except signal 0, which only asks whether a process exists: some
+programs send it many times a second. "--signal all,0" records it, too.
 
-With --check nothing is printed for others to run: the rules that are loaded are compared
-with those that are needed. A rule that records more does as well. Each finding comes with
-the command that mends it:
+With --check, it prints no rules to load, but compares the loaded rules with the needed ones.
+A loaded rule may record more. Each finding comes with the command that fixes it:
 
-  recorded   the kernel records what the rule is for
-  partly     some of it
-  missing    nothing of it
+  recorded   the kernel records everything that the rule is for
+  partly     it records some of that
+  missing    it records nothing of that
   shadowed   another rule (never) suppresses it first, for all processes or for some
 
-That takes CAP_AUDIT_CONTROL on the host itself: run it as root. It changes nothing.
+--check needs CAP_AUDIT_CONTROL on the host itself: run it as root. It changes nothing.
 
-Exit codes with --check: 0 if all is recorded, 1 if something is missing, shadowed or
+Exit codes with --check: 0 if everything is recorded, 1 if something is missing, shadowed or
 locked, or audit is off, 2 if the kernel could not be asked.
 
 --check --output json prints one object:
@@ -67,20 +67,20 @@ locked, or audit is off, 2 if the kernel could not be asked.
    "rules": [{"rule", "state", "by": [rules], "unseen": ["SIGKILL by tkill"],
               "shadows": [rules], "mend": [commands]}],
    "problems": [{"what", "mend", "lines": [commands]}]}`,
-		Example: `  auditkill rules                                  the commands for the signals that end a process
-  auditkill rules --signal KILL,TERM | sudo sh     load the rules for two, until the next boot
+		Example: `  auditkill rules                                  rules for the signals that end or stop a process
+  auditkill rules --signal KILL,TERM | sudo sh     load rules for two signals, until the next boot
   auditkill rules --format rules.d | sudo tee ` + auditrules.Path + `
-  sudo augenrules --load                           and load those at every boot
+  sudo augenrules --load                           load the rules now, and at every boot
   sudo auditkill rules --check                     is everything recorded?`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil,
-		"signals, such as KILL,TERM, 9 or SIGRTMIN+1, or all but 0 by all (default those that end or stop a process)")
-	flags.StringVarP(&f.key, "key", "k", "audit_kill", "the key that records bear (ausearch -k)")
+		"signals, such as KILL,TERM, 9 or SIGRTMIN+1; all means all except 0 (default those that end or stop a process)")
+	flags.StringVarP(&f.key, "key", "k", "audit_kill", "the key of the records (ausearch -k)")
 	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
-	flags.BoolVar(&f.check, "check", false, "compare with what is loaded, and change nothing")
+	flags.BoolVar(&f.check, "check", false, "compare with the loaded rules, and change nothing")
 	flags.StringVarP(&f.output, "output", "o", outputTable, "with --check: table or json")
 	f.complete(cmd)
 	return cmd
@@ -133,8 +133,8 @@ func (f *rulesFlags) validate(cmd *cobra.Command) ([]kill.Signal, error) {
 	return f.recorded()
 }
 
-// recorded returns the signals that are asked for. Unlike for report and watch, who choose
-// among what is recorded, all is not signal 0, unless that is named beside it.
+// recorded returns the signals to record. Unlike in report and watch, which select from what is
+// recorded, all does not include signal 0 unless that is named, too.
 func (f *rulesFlags) recorded() ([]kill.Signal, error) {
 	isAll := func(name string) bool { return strings.EqualFold(strings.TrimSpace(name), "all") }
 	signals, err := parseSignals(slices.DeleteFunc(slices.Clone(f.signals), isAll))
@@ -151,8 +151,8 @@ func (f *rulesFlags) recorded() ([]kill.Signal, error) {
 	return kill.AllSignals()[1:], nil
 }
 
-// validKey refuses what auditctl, ausearch and rules.d do not take whole, as the
-// receiver does: they split at spaces and know quotes in part only.
+// validKey refuses keys that auditctl, ausearch and rules.d would take apart, as the receiver
+// does: they split at spaces, and not all of them support quotes.
 func validKey(key string) error {
 	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
 	if key == "" || len(key) > longestKey || strings.ContainsFunc(key, odd) {

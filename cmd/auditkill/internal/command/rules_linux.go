@@ -21,7 +21,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// These are the states that a needed rule may be in.
+// The states of a needed rule.
 const (
 	stateRecorded = "recorded"
 	statePartly   = "partly"
@@ -29,11 +29,11 @@ const (
 	stateShadowed = "shadowed"
 )
 
-// locked is what the kernel calls enabled after auditctl -e 2.
+// locked is the value of enabled after auditctl -e 2.
 const locked = 2
 
-// checkedRules is what --check --output json prints. Its fields are documented in the
-// help of the command.
+// checkedRules is what --check --output json prints. The help of the command documents its
+// fields.
 type checkedRules struct {
 	Recorded bool             `json:"recorded"`
 	Enabled  uint32           `json:"enabled"`
@@ -48,7 +48,7 @@ type checkedRule struct {
 	Unseen  []string `json:"unseen"`
 	Shadows []string `json:"shadows"`
 	Mend    []string `json:"mend"`
-	// loaded is true if the rule itself is there.
+	// loaded is true if the rule itself is loaded.
 	loaded bool
 }
 
@@ -58,7 +58,7 @@ type checkedProblem struct {
 	Lines []string `json:"lines"`
 }
 
-// checkRules compares what is loaded with what is needed.
+// checkRules compares the loaded rules with the needed ones.
 func checkRules(w io.Writer, signals []kill.Signal, key, output string) error {
 	return checkWith(w, auditrules.Settings{Signals: signals, Key: key}, output)
 }
@@ -83,17 +83,17 @@ func checkWith(w io.Writer, settings auditrules.Settings, output string) error {
 	return err
 }
 
-// notAsked says why the kernel did not answer, and what would make it.
+// notAsked says why the kernel did not answer, and what fixes that.
 func notAsked(err error) error {
 	switch {
 	case errors.Is(err, unix.EPERM) && privilege.OtherPIDNamespace():
-		return fmt.Errorf("--check: %w: the kernel tells its rules in the initial pid namespace only; run it on the host itself, "+
+		return fmt.Errorf("--check: %w: the kernel lists its rules only in the initial pid namespace; run it on the host itself, "+
 			"or with Docker --pid=host, in Kubernetes hostPID: true", err)
 	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("--check: %w: that takes CAP_AUDIT_CONTROL; run it as root: sudo auditkill rules --check "+
-			"(without --check the rules are printed for anybody)", err)
+		return fmt.Errorf("--check: %w: it needs CAP_AUDIT_CONTROL; run it as root: sudo auditkill rules --check "+
+			"(without --check, any user can print the rules)", err)
 	case errors.Is(err, unix.ECONNREFUSED) && privilege.OtherUserNamespace():
-		return fmt.Errorf("--check: %w: the kernel tells its rules in the initial user namespace only; "+
+		return fmt.Errorf("--check: %w: the kernel lists its rules only in the initial user namespace; "+
 			"run it as root of the host", err)
 	case errors.Is(err, unix.ECONNREFUSED), errors.Is(err, unix.EPROTONOSUPPORT):
 		return fmt.Errorf("--check: %w: the kernel has no audit system (CONFIG_AUDIT), or it was turned off at boot: "+
@@ -109,7 +109,7 @@ func judgeRules(found *auditrules.Inspection) checkedRules {
 			Rule: n.String(), State: stateOf(n), loaded: n.Loaded,
 			By: list(n.By), Unseen: list(n.Unseen), Shadows: list(n.Shadows), Mend: []string{},
 		}
-		// What is locked, and what comes first, is told for all of them.
+		// A locked configuration, or a rule that comes first, is reported once for all rules.
 		if len(n.Unseen) > 0 && !n.Loaded && found.Status.Enabled != locked {
 			r.Mend = append(r.Mend, n.Command())
 		}
@@ -133,7 +133,7 @@ func stateOf(n auditrules.Needed) string {
 	return statePartly
 }
 
-// list makes an empty list of none, so that JSON has one.
+// list returns an empty list for nil, so that JSON has a list.
 func list(texts []string) []string {
 	if texts == nil {
 		return []string{}
@@ -141,7 +141,7 @@ func list(texts []string) []string {
 	return texts
 }
 
-// table says the same for people.
+// table returns the same for people.
 func (c checkedRules) table(t terminal.Terminal) string {
 	var text strings.Builder
 	styles := map[string]terminal.Style{
@@ -156,7 +156,7 @@ func (c checkedRules) table(t terminal.Terminal) string {
 		if !r.loaded {
 			writeLines(&text, "            by ", r.By)
 		}
-		if r.State != stateMissing { // else it is all
+		if r.State != stateMissing { // otherwise everything is unseen
 			writeLines(&text, "            unseen: ", r.Unseen)
 		}
 		writeLines(&text, "            suppressed by ", r.Shadows)
@@ -170,7 +170,7 @@ func (c checkedRules) table(t terminal.Terminal) string {
 	if !c.Recorded {
 		summary = "not everything is recorded"
 	}
-	fmt.Fprintf(&text, "\n%d of %d rules are there: %s\n", recorded, len(c.Rules), summary)
+	fmt.Fprintf(&text, "\n%d of %d needed rules are in effect: %s\n", recorded, len(c.Rules), summary)
 	return text.String()
 }
 

@@ -7,6 +7,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"regexp"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -88,10 +90,22 @@ func TestCheckRules(t *testing.T) {
 				} else {
 					require.Equal(t, exitError(tt.code), err)
 				}
-				golden(t, fmt.Sprintf("rules_check_%s.%s", name, extension), text.String())
+				golden(t, fmt.Sprintf("rules_check_%s.%s", name, extension), asOnAMD64(text.String()))
 			}
 		})
 	}
+}
+
+// loadedOnARM64 matches a rule that the kernel has listed, in which system calls are in
+// the order of their numbers.
+var loadedOnARM64 = regexp.MustCompile(`arch=b64 -S kill,tkill,rt_sigqueueinfo(,.* -F key=)`)
+
+// asOnAMD64 puts them in the order of the golden files.
+func asOnAMD64(text string) string {
+	if runtime.GOARCH != "arm64" {
+		return text
+	}
+	return loadedOnARM64.ReplaceAllString(text, "arch=b64 -S kill,rt_sigqueueinfo,tkill$1")
 }
 
 func TestCheckRulesIsRefused(t *testing.T) {

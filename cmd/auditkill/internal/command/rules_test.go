@@ -63,7 +63,7 @@ func TestRulesRefuses(t *testing.T) {
 		"a key with a quote":     {[]string{"--key", `audit"kill`}, "such as audit_kill"},
 		"a key that is too long": {[]string{"--key", "a23456789b123456789c123456789d12"}, "--key: "},
 		"a key of other letters": {[]string{"--key", "größe"}, "--key: "},
-		"something to do":        {[]string{"load"}, "unexpected argument \"load\"; `rules --help` tells what there is"},
+		"something to do":        {[]string{"load"}, "unexpected argument \"load\"; see `rules --help`"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -19,7 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// selectionFlags are the flags that say which signals are asked for.
+// selectionFlags are the flags that select signals.
 type selectionFlags struct {
 	signals          []string
 	targets, senders []string
@@ -34,16 +34,16 @@ type selectionFlags struct {
 func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
 	f.flags = flags
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil, "signals, such as KILL,TERM, 9 or SIGRTMIN+1 (default "+signals+")")
-	flags.StringSliceVarP(&f.targets, "target", "t", nil, "names of the processes that are struck, such as mysqld or \"postgres*\"")
-	flags.StringSliceVar(&f.senders, "sender", nil, "names of the processes that send, or the paths of their programs, such as \"/usr/*/kill\"")
-	flags.StringVarP(&f.user, "user", "u", "", "user (name or id) who logged in, or who the sender ran as")
-	flags.BoolVar(&f.failed, "failed", false, "only signals that did not get through (EPERM, ESRCH, ...)")
-	flags.StringVarP(&f.output, "output", "o", listing.FormatTable, "table, json (an object a line) or csv")
+	flags.StringSliceVarP(&f.targets, "target", "t", nil, "names of the target processes, such as mysqld or \"postgres*\"")
+	flags.StringSliceVar(&f.senders, "sender", nil, "names of the sending processes, or paths of their programs, such as \"/usr/*/kill\"")
+	flags.StringVarP(&f.user, "user", "u", "", "user (name or id) who had logged in, or as whom the sender ran")
+	flags.BoolVar(&f.failed, "failed", false, "only signals that failed (EPERM, ESRCH, ...)")
+	flags.StringVarP(&f.output, "output", "o", listing.FormatTable, "table, json (one object per line) or csv")
 	flags.StringVar(&f.commandLine, "command-line", string(redact.Redacted),
-		"how to tell the sender's command line: redacted, full or off")
+		"how to show the sender's command line: redacted, full or off")
 }
 
-// complete tells the shell what a flag may be.
+// complete registers the values of flags that a shell completes.
 func (f *selectionFlags) complete(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("signal", completeSignals) // the flag is there
 	fixed := map[string][]string{
@@ -55,7 +55,7 @@ func (f *selectionFlags) complete(cmd *cobra.Command) {
 	}
 }
 
-// completeSignals tells which signals a list may go on with: KILL,TE becomes KILL,TERM.
+// completeSignals returns the signals that may continue a list: KILL,TE becomes KILL,TERM.
 func completeSignals(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	listed := begun[:strings.LastIndexByte(begun, ',')+1]
 	names := []string{listed + "all"}
@@ -65,7 +65,7 @@ func completeSignals(_ *cobra.Command, _ []string, begun string) ([]string, cobr
 	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
-// config returns what the flags ask for. It names the flag that is wrong.
+// config returns the selection that the flags ask for. An error names the flag that is wrong.
 func (f *selectionFlags) config() (selection.Config, error) {
 	config := selection.Config{Targets: f.targets, Senders: f.senders, User: f.user, OnlyFailed: f.failed}
 	if err := refuseEmpty(f.flags); err != nil {
@@ -92,8 +92,8 @@ func (f *selectionFlags) config() (selection.Config, error) {
 	return config, fmt.Errorf("--command-line: %q must be redacted, full or off", f.commandLine)
 }
 
-// parseSignals reads the values of --signal. It returns none if "all" is among them, as for
-// nothing.
+// parseSignals reads the values of --signal. It returns none if "all" is among them, or if there
+// are none.
 func parseSignals(names []string) ([]kill.Signal, error) {
 	var signals []kill.Signal
 	all := false

@@ -25,17 +25,17 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// watchFlags are the flags of watch beyond those that it shares with report.
+// watchFlags are the flags of watch that report does not have.
 type watchFlags struct {
 	selectionFlags
 	source, file, key string
 	lasts, outcome    span
 
-	// open begins to see signals.
+	// open begins to capture signals.
 	open func(context.Context, live.Config) (watched, error)
 }
 
-// watched sees signals until it is closed.
+// watched captures signals until it is closed.
 type watched interface {
 	Source() string
 	Run(ctx context.Context, show func(*kill.Event) error) error
@@ -50,47 +50,47 @@ func newWatch() *cobra.Command {
 func (f *watchFlags) command() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "List signals as they are sent, and what becomes of those who are struck",
-		Long: `Prints a line for each signal the moment it is sent: when, whom it struck, which signal,
-by whom, who had logged in, and what came of it. When a process ends that was sent a fatal
-signal, a second line tells after how long, and of what: "gone after 3.2 s, by SIGKILL".
+		Short: "List signals as they are sent, and how their targets end",
+		Long: `Prints a line for each signal the moment it is sent: the time, the target, the signal, the
+sender, who had logged in, and the result. When a process ends after a fatal signal, a second
+line says how long that took, and how it ended: "gone after 3.2 s, by SIGKILL".
 
-The sources, of which auto takes the first that works and says which and why:
+These are the sources; auto uses the first one that works, and says which and why:
 
   ebpf       programs in the kernel, which see every signal; needs CAP_BPF and CAP_PERFMON
   multicast  audit records, beside the audit daemon; needs CAP_AUDIT_READ
   unicast    audit records, in the place of the daemon; needs CAP_AUDIT_CONTROL
-  file       the log of the audit daemon; needs to read it, and audit rules (auditkill rules)
+  file       the log of the audit daemon; needs read access, and audit rules (auditkill rules)
 
-For multicast and unicast the audit rules that record the signals are loaded while it runs,
-which needs CAP_AUDIT_CONTROL; all others stay as they are. root has all of these. At its
-end the kernel is as it was before; but if audit was off and others have come to rely on
-it, it stays on, which is told. A log tells of signals only, not of what becomes of
-processes.
+With multicast and unicast, it loads the audit rules that record the signals while it runs,
+which needs CAP_AUDIT_CONTROL, and leaves all other rules alone. root has all of these
+capabilities. At the end it leaves the kernel as it found it, with one exception: if it has
+turned audit on, and other programs rely on that by then, audit stays on, and it says so.
+The source file reports signals only, not how processes end.
 
-JSON has the names that the collector's log records have (docs/events.md).
+JSON has the same names as the collector's log records (docs/events.md).
 
-It ends with Ctrl-C, after --for, or when nobody reads its output anymore.
+It ends with Ctrl-C, after --for, or when nothing reads its output any more.
 
 Exit codes: 0 if it has watched, 2 if it could not.`,
-		Example: `  sudo auditkill watch                               who kills whom from now on
-  sudo auditkill watch -t mysqld -s KILL,TERM        what is sent to mysqld
-  sudo auditkill watch -s all --sender systemd       all that systemd sends
+		Example: `  sudo auditkill watch                               who sends which signals from now on
+  sudo auditkill watch -t mysqld -s KILL,TERM        each SIGKILL and SIGTERM to mysqld
+  sudo auditkill watch -s all --sender systemd       all signals that systemd sends
   sudo auditkill watch --for 10m -o csv > kills.csv  for ten minutes, into a file
-  sudo auditkill watch -t mysqld -o json | head -1   wait for the next one
-  auditkill watch --source file                      without root, for who may read the log`,
+  sudo auditkill watch -t mysqld -o json | head -1   wait for the next signal to mysqld
+  auditkill watch --source file                      without root, if you may read the log`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	f.register(flags, "those that end or stop a process; all for all")
+	f.register(flags, "those that end or stop a process; all means every signal")
 	flags.StringVar(&f.source, "source", live.Auto, "auto, ebpf, multicast, unicast or file")
-	flags.StringVar(&f.file, "file", defaultLog, "the audit log, for the source file")
-	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that are loaded")
+	flags.StringVar(&f.file, "file", defaultLog, "the audit log, for --source file")
+	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that it loads")
 	flags.Var(&f.lasts, "for", "how long to watch, such as 10m or 1d12h (default until Ctrl-C)")
 	f.outcome = span(2 * time.Minute)
 	flags.Var(&f.outcome, "outcome-timeout",
-		"how long to wait for the end of a process that was sent a fatal signal; 0 not at all")
+		"how long to wait for a process to end after a fatal signal; 0 does not wait")
 	f.complete(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("source", // the flag is there
 		cobra.FixedCompletions(live.Sources(), cobra.ShellCompDirectiveNoFileComp))
@@ -106,7 +106,7 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	// A closed pipe is to end the watch, and not the process before it has cleaned up.
+	// A closed pipe must end the watch, not kill this process before it has cleaned up.
 	signal.Ignore(syscall.SIGPIPE)
 	ctx, stop := untilUnread(cmd.Context(), cmd.OutOrStdout())
 	defer stop()
@@ -119,9 +119,9 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(f.lasts))
 		defer cancel()
 	}
-	watching := "watching by " + w.Source()
+	watching := "watching with " + w.Source()
 	if terminal.Of(cmd.ErrOrStderr()).IsTerminal {
-		watching += "; Ctrl-C ends"
+		watching += "; press Ctrl-C to stop"
 	}
 	config.Say(watching)
 	if err = printer.Begin(); err != nil {
@@ -130,12 +130,12 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 		err = w.Run(ctx, func(e *kill.Event) error { return show(printer, e) })
 	}
 	if errors.Is(err, syscall.EPIPE) {
-		err = nil // whoever reads it has seen enough
+		err = nil // the reader has seen enough
 	}
 	return errors.Join(err, w.Close())
 }
 
-// show prints a line for each process that was struck.
+// show prints a line for each target.
 func show(printer listing.Printer, e *kill.Event) error {
 	for _, entry := range listing.Entries(e) {
 		if err := printer.Print(entry); err != nil {
@@ -145,7 +145,7 @@ func show(printer listing.Printer, e *kill.Event) error {
 	return nil
 }
 
-// config returns what the flags ask for. It names the flag that is wrong.
+// config returns what the flags ask for. An error names the flag that is wrong.
 func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	asked, err := f.selectionFlags.config()
 	switch {
@@ -154,7 +154,7 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	case !slices.Contains(live.Sources(), f.source):
 		return live.Config{}, fmt.Errorf("--source: %q must be auto, ebpf, multicast, unicast or file", f.source)
 	case f.lasts == 0 && f.flags.Changed("for"):
-		return live.Config{}, errors.New("--for: must be more than nothing; leave it out to watch until Ctrl-C")
+		return live.Config{}, errors.New("--for: must be more than 0; leave it out to watch until Ctrl-C")
 	}
 	if err := validKey(f.key); err != nil {
 		return live.Config{}, err
@@ -169,7 +169,7 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	}, nil
 }
 
-// printer writes each line at once.
+// printer returns a printer that writes each line at once.
 func (f *watchFlags) printer(out io.Writer, host machine.Machine) (listing.Printer, error) {
 	return listing.New(out, listing.Settings{
 		Format: f.output, Columns: listing.Live(time.Local), Terminal: terminal.Of(out),

@@ -51,7 +51,7 @@ func TestWatchThatNobodyReads(t *testing.T) {
 			}, limit, time.Millisecond)
 			assert.Contains(t, first, `"event":"kill.`)
 			require.NoError(t, read.Close())
-			assert.NoError(t, cmd.Wait(), "it ends by itself, as if it was told to")
+			assert.NoError(t, cmd.Wait(), "it ends by itself, as if it was asked to")
 			asBefore(t, kernel, before)
 		})
 	}
@@ -61,7 +61,7 @@ func TestWatchForAWhile(t *testing.T) {
 	needRoot(t)
 	w := launchWatch(t, nil, "--source", "ebpf", "--for", "1s")
 	assert.Zero(t, w.wait())
-	assert.NotContains(t, w.errors.String(), "not by")
+	assert.NotContains(t, w.errors.String(), "cannot use")
 }
 
 func TestWatchIsTerminated(t *testing.T) {
@@ -116,7 +116,7 @@ func TestWatchAfterOneThatWasKilled(t *testing.T) {
 	rules, err := kernel.GetRules()
 	require.NoError(t, err)
 	assert.Empty(t, rules)
-	// What the one that was killed has set stays, and harms nobody (netlinksource).
+	// What the killed watch has set stays, which does no harm (netlinksource).
 	require.NoError(t, kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), 1))
 	require.NoError(t, kernel.SetBacklogLimit(before.BacklogLimit, 1))
 }
@@ -135,7 +135,7 @@ func TestWatchWithoutRights(t *testing.T) {
   multicast or unicast  it lacks CAP_AUDIT_READ
   file                  .*permission denied
 run it as root: sudo auditkill watch
-without, .auditkill watch --source file --file FILE. and .auditkill report FILE. read any audit log that you may read;
+without root, .auditkill watch --source file --file FILE. and .auditkill report FILE. read any audit log that you may read;
 log_group in /etc/audit/auditd.conf names the group that may read the host's own
 $`},
 		"ebpf":      {"ebpf", `^auditkill: --source ebpf: it lacks CAP_BPF and CAP_PERFMON\nrun it as root: sudo auditkill watch\n`},
@@ -151,7 +151,7 @@ $`},
 	}
 }
 
-// Who may read the log sees what comes to it, and is told why nothing better is.
+// A user who may read the log sees what is written to it, and why there is no better source.
 func TestWatchALogWithoutRights(t *testing.T) {
 	needRoot(t)
 	record, err := os.ReadFile("testdata/watch_audit.log")
@@ -173,8 +173,8 @@ func TestWatchALogWithoutRights(t *testing.T) {
 		return seen
 	}, limit, time.Millisecond)
 	assert.Zero(t, w.end())
-	assert.Equal(t, `auditkill: not by ebpf: it lacks CAP_BPF and CAP_PERFMON
-auditkill: not by multicast or unicast: it lacks CAP_AUDIT_READ
-auditkill: watching by file
+	assert.Equal(t, `auditkill: cannot use ebpf: it lacks CAP_BPF and CAP_PERFMON
+auditkill: cannot use multicast or unicast: it lacks CAP_AUDIT_READ
+auditkill: watching with file
 `, w.errors.String())
 }

@@ -28,9 +28,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// audit lends the kernel's audit system with audit off, and sees to it that it is off and
-// as it was once the test is over. Until then signals are sent by a process that the kernel
-// records.
+// audit locks the kernel's audit system for a test, with audit off, and restores it at the end.
+// Until then, signals are sent by a process that the kernel records.
 func audit(t *testing.T) auditcontrol.Client {
 	t.Helper()
 	kernel := audittest.Kernel(t)
@@ -48,7 +47,7 @@ func asBefore(t *testing.T, kernel auditcontrol.Client, before *libaudit.AuditSt
 	assert.Equal(t, audittest.Settings(before), audittest.Settings(after))
 }
 
-// kills has processes killed, and expects to be told so.
+// kills kills processes, and expects the watch to report it.
 func kills(t *testing.T, w *watching, source string) {
 	t.Helper()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
@@ -60,7 +59,7 @@ func kills(t *testing.T, w *watching, source string) {
 		assert.Equal(t, source, got.source)
 		if source != "audit_file" {
 			// A slow machine sees it later. The victim stays a zombie until then, as before Linux 6.15
-			// nobody can tell how a process ended that was waited for meanwhile.
+			// the exit status is not known of a process that was reaped meanwhile.
 			assert.Regexp(t, `^gone (at once|after 0\.\d s), by `+kill.Signal(signal).Name()+"$", w.next("kill.outcome", v.pid).result)
 		}
 		v.gone()
@@ -89,7 +88,7 @@ func TestWatchByEBPF(t *testing.T) {
 	require.NotEmpty(t, programs)
 	kills(t, w, "ebpf")
 	assert.Zero(t, w.end())
-	assert.NotContains(t, w.errors.String(), "not by")
+	assert.NotContains(t, w.errors.String(), "cannot use")
 	assert.Eventually(t, func() bool { return !slices.ContainsFunc(programs, inKernel) }, limit, time.Millisecond,
 		"the programs are out of the kernel")
 }
@@ -114,7 +113,7 @@ func programsOf(t *testing.T, pid int) []ebpf.ProgramID {
 func inKernel(id ebpf.ProgramID) bool {
 	program, err := ebpf.NewProgramFromID(id)
 	if err == nil {
-		_ = program.Close() // it was only looked for
+		_ = program.Close() // it was only checked that it exists
 	}
 	return err == nil
 }
@@ -157,12 +156,12 @@ func TestWatchByMulticast(t *testing.T) {
 	assert.Zero(t, w.end())
 	after, err := kernel.GetStatus()
 	require.NoError(t, err)
-	before.Enabled = after.Enabled // who comes later finds it on
+	before.Enabled = after.Enabled // a later watch finds it on
 	asBefore(t, kernel, before)
 }
 
-// Where audit is off and nobody is the daemon, a watch that listens turns audit on while it
-// runs, as doctor has promised.
+// If audit is off and there is no daemon, a watch by multicast turns audit on while it runs, as
+// doctor says.
 func TestWatchByMulticastAlone(t *testing.T) {
 	kernel := audit(t)
 	before, err := kernel.GetStatus()
@@ -170,7 +169,7 @@ func TestWatchByMulticastAlone(t *testing.T) {
 	multicast := doctorJSON(t, "--file", "/nonexistent").Sources[1]
 	assert.Equal(t, diagnosis.SourceMulticast, multicast.Name)
 	assert.True(t, multicast.Usable)
-	assert.Contains(t, strings.Join(multicast.Reasons, "\n"), "audit is off: `auditkill watch` and a receiver turn it on")
+	assert.Contains(t, strings.Join(multicast.Reasons, "\n"), "audit is off: `auditkill watch` turns it on while it runs")
 
 	w := startWatch(t, "--source", "multicast")
 	assert.True(t, w.sees(limit))
@@ -208,12 +207,12 @@ func TestWatchBesideACollector(t *testing.T) {
 			require.NoError(t, err)
 			assert.False(t, found.Any(), "%+v", found)
 			if !collectorFirst {
-				assert.Contains(t, w.errors.String(), fmt.Sprintf("(process %d)", os.Getpid()), "who needs audit on")
+				assert.Contains(t, w.errors.String(), fmt.Sprintf("(process %d)", os.Getpid()), "it names the process that needs audit")
 			}
 			require.NoError(t, collector.Remove())
 			after, err := kernel.GetStatus()
 			require.NoError(t, err)
-			assert.Equal(t, collectorFirst, after.Enabled == 0, "only who has turned it on turns it off")
+			assert.Equal(t, collectorFirst, after.Enabled == 0, "only the process that has turned it on turns it off")
 		})
 	}
 }
@@ -231,9 +230,9 @@ func TestWatchSaysByWhat(t *testing.T) {
 		cmd.SysProcAttr.AmbientCaps = []uintptr{unix.CAP_AUDIT_READ, unix.CAP_AUDIT_CONTROL} // for all but ebpf
 		require.NoError(t, cmd.Start())
 		t.Cleanup(func() { _ = cmd.Process.Kill() }) // it should have ended
-		line := "auditkill: watching by " + by + "\n"
+		line := "auditkill: watching with " + by + "\n"
 		require.Eventually(t, func() bool { return strings.Contains(errs.String(), line) }, limit, 10*time.Millisecond, "%s", &errs)
-		assert.Contains(t, errs.String(), "auditkill: not by ebpf: it lacks CAP_BPF and CAP_PERFMON\n")
+		assert.Contains(t, errs.String(), "auditkill: cannot use ebpf: it lacks CAP_BPF and CAP_PERFMON\n")
 		require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 		assert.NoError(t, cmd.Wait())
 	}
@@ -243,7 +242,7 @@ func TestWatchSaysByWhat(t *testing.T) {
 	assert.Zero(t, daemon.end())
 }
 
-// Of two that would be the daemon the second says who is.
+// If two processes want to be the daemon, the second says which one is.
 func TestWatchByUnicastIfTaken(t *testing.T) {
 	audit(t)
 	daemon := startWatch(t, "--source", "unicast")
@@ -255,7 +254,7 @@ func TestWatchByUnicastIfTaken(t *testing.T) {
 	assert.True(t, daemon.sees(limit), "it has not been disturbed")
 }
 
-// What somebody else removes is put back, and told.
+// A rule that somebody else removes is put back and reported.
 func TestWatchPutsRulesBack(t *testing.T) {
 	kernel := audit(t)
 	w := startWatch(t, "--source", "unicast", "--key", "somebodys")
@@ -278,7 +277,7 @@ func TestWatchByFile(t *testing.T) {
 
 	w := launchWatch(t, nil, "--source", "file", "--file", log)
 	require.Eventually(t, func() bool {
-		return regexp.MustCompile("no audit rule of this host records all").MatchString(w.errors.String())
+		return regexp.MustCompile("the audit rules of this host do not record all").MatchString(w.errors.String())
 	}, limit, 10*time.Millisecond)
 	assert.Zero(t, w.end())
 
@@ -288,5 +287,5 @@ func TestWatchByFile(t *testing.T) {
 	w = startWatch(t, "--source", "file", "--file", log)
 	kills(t, w, "audit_file")
 	assert.Zero(t, w.end())
-	assert.Equal(t, "auditkill: watching by file\n", w.errors.String())
+	assert.Equal(t, "auditkill: watching with file\n", w.errors.String())
 }

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// untilUnread returns a context that is also done when nobody can read the output anymore:
-// `watch -o json | head -1` is to end with the first signal, and not with the next one, and
-// as a table `watch | head -1` at once, with the header.
+// untilUnread returns a context that is also done when nothing can read the output any more:
+// `watch -o json | head -1` must end with the first signal rather than with the next one, and
+// with a table `watch | head -1` at once, after the header.
 func untilUnread(ctx context.Context, out io.Writer) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	file, ok := out.(*os.File)
@@ -24,7 +24,7 @@ func untilUnread(ctx context.Context, out io.Writer) (context.Context, context.C
 	}
 	ended, end, err := os.Pipe()
 	if err != nil {
-		return ctx, cancel // writing will tell, later
+		return ctx, cancel // writing will fail, later
 	}
 	var waiting sync.WaitGroup
 	waiting.Go(func() {
@@ -32,16 +32,15 @@ func untilUnread(ctx context.Context, out io.Writer) (context.Context, context.C
 		cancel()
 	})
 	return ctx, sync.OnceFunc(func() {
-		_ = end.Close() // which ends the wait
+		_ = end.Close() // this ends the wait
 		waiting.Wait()
 		_ = ended.Close() // nothing was written
 		cancel()
 	})
 }
 
-// awaitUnread waits until either of the two has lost its other end (poll(2): POLLERR of a
-// pipe or socket that is written, POLLHUP of one that is read; both come without being
-// asked for).
+// awaitUnread waits until the other end of either of the two is closed (poll(2): POLLERR for a
+// pipe or socket that we write to, POLLHUP for one that we read; both are always reported).
 func awaitUnread(out, ended int32) {
 	files := []unix.PollFd{{Fd: out}, {Fd: ended}}
 	for {

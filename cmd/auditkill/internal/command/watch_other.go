@@ -10,7 +10,7 @@ import (
 	"io"
 )
 
-// untilUnread lets writing find out that nobody reads.
+// untilUnread does nothing: writing fails when nothing reads the output.
 func untilUnread(ctx context.Context, _ io.Writer) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }

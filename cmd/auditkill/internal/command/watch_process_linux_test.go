@@ -45,7 +45,7 @@ func init() {
 // auditkill prepares the program, which ends with the test.
 func auditkill(t *testing.T, arguments ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command("/proc/self/exe", arguments...) // which nobody else may find by its path
+	cmd := exec.Command("/proc/self/exe", arguments...) // another user may not reach the program by its path
 	cmd.Env = append(os.Environ(), asAuditkill+"=1", "TERM=xterm", "NO_COLOR=")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM} // if the test is interrupted
 	return cmd
@@ -54,11 +54,7 @@ func auditkill(t *testing.T, arguments ...string) *exec.Cmd {
 // needRoot skips the test for others.
 func needRoot(t *testing.T) {
 	t.Helper()
-	if os.Geteuid() == 0 {
-		return
-	}
-	require.NotEqual(t, "true", os.Getenv("CI"), "in CI the tests run as root")
-	audittest.Skip(t, "only root may see the signals of all processes; run the tests with sudo")
+	audittest.Root(t, "see the signals of all processes")
 }
 
 // row is what was printed of a signal or of an outcome, and when.
@@ -108,7 +104,7 @@ func launchWatch(t *testing.T, as *syscall.Credential, arguments ...string) *wat
 				w.rows <- row{fields[1], fields[2], fields[3], fields[10], fields[12], at}
 			}
 		}
-		_ = w.cmd.Wait() // the state tells
+		_ = w.cmd.Wait() // the state has the result
 	}()
 	t.Cleanup(func() {
 		w.signal(syscall.SIGTERM)
@@ -194,8 +190,8 @@ func newVictim(t *testing.T) *victim {
 	return &victim{t, cmd, cmd.Process.Pid}
 }
 
-// sendSignal is kill(2), called by whoever sends the signals of a test: the test itself, but
-// where it has the audit system, another process (audit).
+// sendSignal is kill(2), called by the test itself or, while the test has the audit system, by
+// another process (audit).
 var sendSignal = syscall.Kill
 
 // kill sends a signal, and returns when.

@@ -11,12 +11,12 @@ import (
 	"time"
 )
 
-// span is the value of a flag: how long something lasts.
+// span is a flag with a duration.
 type span time.Duration
 
 var errNoSpan = errors.New("give it as 30s, 10m, 1h30m, 2d or 1d12h")
 
-// String implements pflag.Value, which knows a default that is none by "0".
+// String implements pflag.Value. pflag shows no default if it is "0".
 func (s *span) String() string {
 	if *s == 0 {
 		return "0"
@@ -27,7 +27,7 @@ func (s *span) String() string {
 // Type implements pflag.Value.
 func (*span) Type() string { return "duration" }
 
-// Set implements pflag.Value: it takes what time.ParseDuration does, and days before that.
+// Set implements pflag.Value. It accepts what time.ParseDuration does, with days before that.
 func (s *span) Set(text string) error {
 	var total time.Duration
 	if days, rest, found := strings.Cut(text, "d"); found {

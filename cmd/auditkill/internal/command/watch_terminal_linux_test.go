@@ -49,7 +49,7 @@ func startScreen(t *testing.T, width uint16, variable string) *screen {
 		}
 	}()
 	t.Cleanup(func() { s.close() })
-	assert.Equal(t, "auditkill: watching by ebpf; Ctrl-C ends", s.next())
+	assert.Equal(t, "auditkill: watching with ebpf; press Ctrl-C to stop", s.next())
 	assert.Regexp(t, "^(EPO|…)", style.ReplaceAllString(s.next(), ""), "the header comes before the first signal")
 	return s
 }
@@ -91,8 +91,7 @@ func (s *screen) next() string {
 	}
 }
 
-// kill has a process killed, and returns the lines that tell of it: the one of the signal,
-// and that of the outcome.
+// kill kills a process, and returns its two lines: that of the signal and that of the outcome.
 func (s *screen) kill() (lines []string) {
 	s.t.Helper()
 	v := newVictim(s.t)

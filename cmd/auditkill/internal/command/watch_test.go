@@ -22,7 +22,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// script is a watch that shows what it is told.
+// script is a watch that shows the events of a test.
 type script struct {
 	config live.Config
 	events []*kill.Event
@@ -66,7 +66,7 @@ func TestWatch(t *testing.T) {
 			s := script{events: scene()}
 			out, errs, code, err := executeLoudly(t, s.watch().command(), "--output", format)
 			require.NoError(t, err)
-			assert.Equal(t, "auditkill: watching by script\n", errs, "also where standard error is no terminal")
+			assert.Equal(t, "auditkill: watching with script\n", errs, "also where standard error is no terminal")
 			assert.Equal(t, exitFound, code)
 			assert.True(t, s.closed)
 			// The id is of this host.
@@ -148,7 +148,7 @@ func TestWatchRefuses(t *testing.T) {
 		"a glob":             {[]string{"--target", "[a"}, "--target: "},
 		"a time":             {[]string{"--for", "10"}, `"10" for "--for" flag: give it as 30s, 10m, 1h30m, 2d or 1d12h`},
 		"time that is past":  {[]string{"--for", "-1s"}, "give it as 30s"},
-		"no time":            {[]string{"--for", "0"}, "--for: must be more than nothing"},
+		"no time":            {[]string{"--for", "0"}, "--for: must be more than 0"},
 		"nothing for a time": {[]string{"--for", ""}, "give it as 30s"},
 		"a negative outcome": {[]string{"--outcome-timeout", "-1s"}, "give it as 30s"},
 		"no source":          {[]string{"--source", ""}, "--source: is empty"},
@@ -157,7 +157,7 @@ func TestWatchRefuses(t *testing.T) {
 		"no target":          {[]string{"--target", ""}, "--target: is empty"},
 		"all, and no signal": {[]string{"-s", "all,foo"}, `unknown signal "foo"`},
 		"a key":              {[]string{"--key", "a b"}, "--key: "},
-		"a file":             {[]string{"audit.log"}, "unexpected argument \"audit.log\"; `watch --help` tells what there is"},
+		"a file":             {[]string{"audit.log"}, "unexpected argument \"audit.log\"; see `watch --help`"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tryBPF loads a program of the kind that sees signals, which uses what the kernel has
-// learned last of all that the programs of ebpfsource need (bpf_task_pt_regs, Linux
-// 5.15) and what a locked down one refuses. It is never attached, and gone at once. The
-// programs themselves would take a quarter of a second.
+// tryBPF loads a program of the kind that traces signals. It uses the newest kernel feature that
+// the programs of ebpfsource need (bpf_task_pt_regs, Linux 5.15), and one that a locked down
+// kernel refuses. It is never attached, and unloaded at once. Loading the programs themselves
+// would take a quarter of a second.
 func tryBPF() error {
-	if err := rlimit.RemoveMemlock(); err != nil { // this process's own, and only before Linux 5.11
+	if err := rlimit.RemoveMemlock(); err != nil { // changes only this process, and only before Linux 5.11
 		return err
 	}
 	ring, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.RingBuf, MaxEntries: uint32(unix.Getpagesize())})
@@ -47,7 +47,7 @@ func tryBPF() error {
 	return errors.Join(program.Close(), ring.Close())
 }
 
-// explainBPF tells what an error of tryBPF means.
+// explainBPF returns what an error of tryBPF means.
 func explainBPF(err error) BPF {
 	b := BPF{Possible: err == nil}
 	if err == nil {

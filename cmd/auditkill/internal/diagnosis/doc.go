@@ -1,10 +1,10 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package diagnosis tells whether a host is ready: which of the sources of signals can be
-// used, why another cannot, and what mends that.
+// Package diagnosis finds out which sources of signals work on a host, why the others do not,
+// and what fixes that.
 //
-// A Host is asked for Facts, which changes nothing on it. Judge draws the conclusions
-// from these alone, so that any host can be judged anywhere. The Report that it makes is
-// written for people or as JSON.
+// A Host returns Facts, without changing anything on it. Judge draws conclusions from these
+// facts alone, so that tests can judge any host anywhere. Its Report is written as a table for
+// people or as JSON.
 package diagnosis

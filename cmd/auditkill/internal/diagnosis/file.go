@@ -5,12 +5,12 @@ package diagnosis
 
 import "path/filepath"
 
-// judgeFile tells whether the audit log can be read, and whether signals are in it.
+// judgeFile judges whether the audit log can be read, and whether it has signals.
 func judgeFile(f *Facts) Source {
 	l := &f.Log
 	if l.Problem != LogReadable {
 		s := newSource(SourceFile, []Finding{unreadable(f)}, nil)
-		s.opens = l.Problem == LogMissing // it is waited for
+		s.opens = l.Problem == LogMissing // a source would wait for it
 		return s
 	}
 	var limits []Finding
@@ -18,7 +18,7 @@ func judgeFile(f *Facts) Source {
 		limits = append(limits, finding(l.Path+" is empty"))
 	}
 	if f.Audit.Daemon == nil && f.Audit.State != AuditUnknown {
-		limits = append(limits, finding("nobody is the audit daemon, so that nothing is written to "+l.Path, daemonCommands(l)...))
+		limits = append(limits, finding("no audit daemon is running, so nothing is written to "+l.Path, daemonCommands(l)...))
 	}
 	if f.Audit.State == AuditAbsent {
 		limits = append(limits, f.withoutAudit()...)
@@ -28,7 +28,7 @@ func judgeFile(f *Facts) Source {
 	return newSource(SourceFile, nil, limits)
 }
 
-// unreadable tells why the log cannot be read.
+// unreadable says why the log cannot be read.
 func unreadable(f *Facts) Finding {
 	l := &f.Log
 	switch l.Problem {
@@ -43,9 +43,9 @@ func unreadable(f *Facts) Finding {
 				"sudo grep -E '^(log_file|write_logs)' /etc/audit/auditd.conf")
 		}
 		if f.Namespaces.PID == NamespaceOther {
-			return finding(what + " in this container: mount the host's, and name it with --file or --root-path")
+			return finding(what + " in this container: mount the host's log, and name it with --file or --root-path")
 		}
-		return finding(what+": auditd, which writes it, does not run", daemonCommands(l)...)
+		return finding(what+": auditd, which writes it, is not running", daemonCommands(l)...)
 	case LogDenied:
 		return denied(f)
 	case LogIrregular:
@@ -54,7 +54,7 @@ func unreadable(f *Facts) Finding {
 	return finding(l.Error)
 }
 
-// daemonCommands make auditd write the log.
+// daemonCommands returns the commands that make auditd write the log.
 func daemonCommands(l *Log) []string {
 	const start = "sudo systemctl enable --now auditd"
 	switch {
@@ -75,7 +75,7 @@ func denied(f *Facts) Finding {
 	r := l.Rights
 	what := text("user %d may not read %s: %s belongs to %s:%s (%s)", f.UserID, l.Path, r.Path, r.Owner, r.Group, r.Mode)
 	if r.GroupReads && r.Group != "root" {
-		return finding(what+"; whoever is in the group may, from the next login on", read,
+		return finding(what+"; members of the group may, after their next login", read,
 			"sudo usermod -aG "+quote(r.Group)+` "$USER"`)
 	}
 	return finding(what+"; run it as root or with "+capReadSearch+", or set log_group in auditd.conf to a group of the user", read,

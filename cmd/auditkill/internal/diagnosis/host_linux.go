@@ -22,15 +22,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
 
-// Host is where facts come from. Nothing of it is changed.
+// Host is where facts come from. Nothing on it is changed.
 type Host struct {
-	// root is where its file system is; empty for this one. system is the same for /proc
-	// and /sys, which a container has of the running kernel anyway, if it is given its pids.
+	// root is where its file system is mounted; empty for this one. system is the same for
+	// /proc and /sys: a container has those of the running kernel anyway, if it shares its
+	// pids.
 	root, system string
-	// log is the path of the audit log, as a person gave it.
+	// log is the path of the audit log, as the user gave it.
 	log string
 
-	// The rest is of this process and the kernel that it runs on.
+	// The rest is about this process and the kernel that it runs on.
 
 	kernel     auditrules.Kernel
 	bpf        func() error
@@ -40,8 +41,8 @@ type Host struct {
 	runs       func(pid int) bool
 }
 
-// This returns the host that it runs on. Its file system is at root, if that is not
-// empty; of the audit log it is told by path.
+// This returns the host that this process runs on. Its file system is mounted at root, unless
+// that is empty; log is the path of the audit log.
 func This(root, log string) Host {
 	return Host{
 		root: root, log: log,
@@ -54,13 +55,13 @@ func (h Host) path(path string) string { return filepath.Join("/", h.root, path)
 
 func (h Host) systemPath(path string) string { return filepath.Join("/", h.system, path) }
 
-// read returns what a small file says; empty if it does not.
+// read returns the content of a small file; empty if it cannot be read.
 func read(path string) string {
-	content, _ := os.ReadFile(path) // missing is as good as empty
+	content, _ := os.ReadFile(path) // a missing file is as good as an empty one
 	return strings.TrimSpace(string(content))
 }
 
-// Facts looks at the host.
+// Facts collects the facts of the host.
 func (h Host) Facts() *Facts {
 	f := &Facts{OS: runtime.GOOS, UserID: os.Geteuid(), Namespaces: h.namespaces(), Capabilities: h.capabilities()}
 	f.Kernel, f.Machine = h.release()
@@ -77,7 +78,7 @@ func (h Host) Facts() *Facts {
 	return f
 }
 
-// capabilities returns those that matter and that it has.
+// capabilities returns the capabilities that help and that this process has.
 func (h Host) capabilities() []string {
 	held := []string{}
 	for _, c := range []capability.Cap{
@@ -91,7 +92,7 @@ func (h Host) capabilities() []string {
 	return held
 }
 
-// audit asks for the state of the audit system.
+// audit asks the kernel for the state of the audit system.
 func (h Host) audit(in Namespaces) Audit {
 	a := Audit{State: AuditUnknown}
 	a.FromBoot, a.OffAtBoot = h.auditAtBoot()
@@ -112,7 +113,7 @@ func (h Host) audit(in Namespaces) Audit {
 	return a
 }
 
-// auditAtBoot tells what the kernel's command line says of audit (kernel/audit.c,
+// auditAtBoot returns what the kernel's command line says about audit (kernel/audit.c,
 // audit_enable).
 func (h Host) auditAtBoot() (on, off bool) {
 	for word := range strings.FieldsSeq(read(h.systemPath("/proc/cmdline"))) {
@@ -124,8 +125,8 @@ func (h Host) auditAtBoot() (on, off bool) {
 	return on, off
 }
 
-// daemon returns who holds the audit pid. The kernel finds out only with the next record
-// that one has been killed.
+// daemon returns the process that holds the audit pid. If that was killed, the kernel notices
+// only with the next record.
 func (h Host) daemon(pid int) *Process {
 	if pid == 0 || !h.runs(pid) {
 		return nil
@@ -133,9 +134,9 @@ func (h Host) daemon(pid int) *Process {
 	return &Process{PID: pid, Name: read(h.systemPath("/proc/" + strconv.Itoa(pid) + "/comm"))}
 }
 
-// findDaemon looks for auditd where the kernel does not tell who is the daemon.
+// findDaemon searches for auditd if the kernel does not say which process is the daemon.
 func (h Host) findDaemon() *Process {
-	entries, _ := os.ReadDir(h.systemPath("/proc")) // then there is none to be seen
+	entries, _ := os.ReadDir(h.systemPath("/proc")) // if that fails, there is none to be seen
 	for _, entry := range entries {
 		pid, err := strconv.Atoi(entry.Name())
 		if err == nil && read(h.systemPath("/proc/"+entry.Name()+"/comm")) == "auditd" {
@@ -145,7 +146,7 @@ func (h Host) findDaemon() *Process {
 	return nil
 }
 
-// rules asks which rules are loaded.
+// rules asks the kernel which rules are loaded.
 func (h Host) rules() Rules {
 	r := Rules{Obstacles: []Obstacle{}}
 	found, err := auditrules.Check(auditrules.Settings{
@@ -207,8 +208,7 @@ func release() (kernel, machine string) {
 	return unix.ByteSliceToString(name.Release[:]), unix.ByteSliceToString(name.Machine[:])
 }
 
-// runs reports whether a process is there. It asks not with kill(2), of which there may
-// be a record.
+// runs reports whether a process exists. It does not use kill(2), which the kernel may record.
 func runs(pid int) bool {
 	_, err := unix.Getpgid(pid)
 	return !errors.Is(err, unix.ESRCH)

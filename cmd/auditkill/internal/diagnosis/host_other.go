@@ -13,10 +13,10 @@ import (
 // Host is where facts come from.
 type Host struct{ log string }
 
-// This returns the host that it runs on.
+// This returns the host that this process runs on.
 func This(_, log string) Host { return Host{log: log} }
 
-// Facts tells that there is nothing: signals are seen on Linux only.
+// Facts returns that nothing works: signals can be captured on Linux only.
 func (h Host) Facts() *Facts {
 	return &Facts{
 		OS: runtime.GOOS, Machine: runtime.GOARCH, UserID: os.Geteuid(), Capabilities: []string{},

@@ -128,8 +128,8 @@ func TestJudge(t *testing.T) {
 			change: []func(*Facts){noLog, func(f *Facts) { f.Audit.State, f.Audit.FromBoot, f.Rules.Recorded = AuditOff, false, 0 }},
 			marks:  [4]string{ok, but, but, no}, chosen: SourceEBPF,
 			says: map[string][]string{
-				SourceMulticast: {"audit is off: `auditkill watch` and a receiver turn it on", "its own log"},
-				SourceUnicast:   {"audit is off: `auditkill watch` and a receiver turn it on"},
+				SourceMulticast: {"audit is off: `auditkill watch` turns it on while it runs", "its own log"},
+				SourceUnicast:   {"audit is off: `auditkill watch` turns it on while it runs"},
 				"warnings":      {"audit is off", "never on since boot", "audit=1"},
 			},
 		},
@@ -138,7 +138,7 @@ func TestJudge(t *testing.T) {
 				f.Audit.State, f.Capabilities = AuditOff, []string{capAuditRead, capBPF, capPerfmon}
 			}},
 			marks: [4]string{ok, no, no, no}, chosen: SourceEBPF,
-			says: map[string][]string{SourceMulticast: {"audit is off, so that nothing is recorded", "sudo auditctl -e 1"}},
+			says: map[string][]string{SourceMulticast: {"audit is off, so nothing is recorded", "sudo auditctl -e 1"}},
 		},
 		"no daemon, but its log is still there": {
 			change: []func(*Facts){func(f *Facts) { f.Audit.Daemon = nil }}, marks: [4]string{ok, but, ok, but}, chosen: SourceEBPF,
@@ -146,7 +146,7 @@ func TestJudge(t *testing.T) {
 		},
 		"audit off beside a daemon": {
 			change: []func(*Facts){func(f *Facts) { f.Audit.State = AuditOff }}, marks: [4]string{ok, but, no, but}, chosen: SourceEBPF,
-			says: map[string][]string{SourceMulticast: {"turn it on"}, SourceFile: {"audit is off", "sudo auditctl -e 1"}},
+			says: map[string][]string{SourceMulticast: {"turns it on"}, SourceFile: {"audit is off", "sudo auditctl -e 1"}},
 		},
 		"no rules": {
 			change: []func(*Facts){func(f *Facts) { f.Rules.Recorded = 0 }}, marks: [4]string{ok, ok, no, but}, chosen: SourceEBPF,
@@ -171,7 +171,7 @@ func TestJudge(t *testing.T) {
 		"locked without a daemon": {
 			change: []func(*Facts){noLog, noBPF(BPFOther), func(f *Facts) { f.Audit.State = AuditLocked }},
 			marks:  [4]string{no, but, but, no}, chosen: SourceMulticast,
-			says: map[string][]string{SourceUnicast: {"--backlog_wait_time 0"}, SourceEBPF: {"trying it has failed: the kernel's answer"}},
+			says: map[string][]string{SourceUnicast: {"--backlog_wait_time 0"}, SourceEBPF: {"loading a program has failed: the kernel's answer"}},
 		},
 		"locked without a daemon, and nobody would wait": {
 			change: []func(*Facts){noLog, noBPF(BPFOther), func(f *Facts) { f.Audit.State, f.Audit.BacklogWaitTime = AuditLocked, 0 }},
@@ -191,7 +191,7 @@ func TestJudge(t *testing.T) {
 		},
 		"audit=0": {
 			change: []func(*Facts){noAudit, func(f *Facts) { f.Audit.OffAtBoot = true }}, marks: [4]string{ok, no, no, no},
-			chosen: SourceEBPF, says: map[string][]string{SourceMulticast: {"turned off at boot, which nobody can change", "audit=0"}},
+			chosen: SourceEBPF, says: map[string][]string{SourceMulticast: {"turned off at boot, which only a reboot can change", "audit=0"}},
 		},
 		"no audit, but a log of another host": {
 			change: []func(*Facts){noAudit, func(f *Facts) { f.Log = ready().Log }}, marks: [4]string{ok, no, no, but}, chosen: SourceEBPF,
@@ -213,12 +213,12 @@ func TestJudge(t *testing.T) {
 		"a member of the group": {
 			change: []func(*Facts){noCapabilities, func(f *Facts) { f.Log = ready().Log }},
 			marks:  [4]string{no, no, no, but}, chosen: SourceFile,
-			says: map[string][]string{SourceFile: {"not known without CAP_AUDIT_CONTROL", "sudo auditkill rules --check"}},
+			says: map[string][]string{SourceFile: {"checking needs CAP_AUDIT_CONTROL", "sudo auditkill rules --check"}},
 		},
 		"only the right to read": {
 			change: []func(*Facts){noCapabilities, func(f *Facts) { f.Capabilities = []string{capAuditRead} }},
 			marks:  [4]string{no, but, no, no}, chosen: SourceMulticast,
-			says: map[string][]string{SourceMulticast: {"not known without CAP_AUDIT_CONTROL", "auditkill rules | sudo sh"}},
+			says: map[string][]string{SourceMulticast: {"checking needs CAP_AUDIT_CONTROL", "auditkill rules | sudo sh"}},
 		},
 		"a container": {
 			change: []func(*Facts){container}, marks: [4]string{no, no, no, no}, chosen: SourceFile,
@@ -234,7 +234,7 @@ func TestJudge(t *testing.T) {
 				f.Capabilities, f.Namespaces.Network = []string{capAuditRead, capAuditControl}, NamespaceInitial
 			}},
 			marks: [4]string{no, but, no, no}, chosen: SourceMulticast,
-			says: map[string][]string{SourceMulticast: {"initial pid namespace only", "hostPID: true"}},
+			says: map[string][]string{SourceMulticast: {"only in the initial pid namespace", "hostPID: true"}},
 		},
 		"a user namespace": {
 			change: []func(*Facts){container, func(f *Facts) {
@@ -280,7 +280,7 @@ func TestJudge(t *testing.T) {
 				f.Rules = Rules{Error: "no reply received", Obstacles: []Obstacle{}}
 			}},
 			marks: [4]string{ok, but, no, but}, chosen: SourceEBPF,
-			says: map[string][]string{SourceUnicast: {"no reply received"}, SourceMulticast: {"not known: no reply received"}},
+			says: map[string][]string{SourceUnicast: {"no reply received"}, SourceMulticast: {"whether signals are recorded: no reply received"}},
 		},
 		"an empty log": {
 			change: []func(*Facts){func(f *Facts) { f.Log.Size = 0 }}, marks: [4]string{ok, ok, no, but}, chosen: SourceEBPF,
@@ -308,7 +308,7 @@ func TestJudge(t *testing.T) {
 			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"/var/log/audit/audit.log-20151215.gz"} }},
 			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 			says: map[string][]string{"warnings": {
-				"unless they are named, nor what xz and the like have packed: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log /var/log/audit/audit.log-20151215.gz",
+				"only if they are named, and those that xz and the like have packed are not read: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log /var/log/audit/audit.log-20151215.gz",
 			}},
 		},
 		"logs with dates": {
@@ -330,7 +330,7 @@ func TestJudge(t *testing.T) {
 		},
 		"a full disk": {
 			change: []func(*Facts){func(f *Facts) { f.Log.Free = 3 << 20 }}, marks: [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
-			says: map[string][]string{"warnings": {"room for 3.0 MiB", "disk_full_action"}},
+			says: map[string][]string{"warnings": {"only 3.0 MiB left", "disk_full_action"}},
 		},
 		"a backlog near its limit": {
 			change: []func(*Facts){func(f *Facts) { f.Audit.Backlog, f.Audit.Lost = 7000, 3 }}, marks: [4]string{ok, ok, no, ok},

@@ -17,7 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 )
 
-// auditLog looks at the audit log, and who writes it.
+// auditLog collects the facts about the audit log, and what writes it.
 func (h Host) auditLog() Log {
 	l := Log{Path: h.log, Free: -1, Unread: []string{}, Configured: h.setting("/etc/audit/auditd.conf", "log_file")}
 	l.DaemonInstalled, l.Install = h.installed(), h.install()
@@ -53,7 +53,7 @@ func openable(path string) error {
 	return file.Close()
 }
 
-// measure tells how much there is, and how far back it reaches.
+// measure finds out how large the log is, and how far back it goes.
 func (l *Log) measure(info fs.FileInfo) {
 	l.Size = info.Size()
 	modified := info.ModTime().UTC()
@@ -73,8 +73,8 @@ func (l *Log) measure(info fs.FileInfo) {
 	}
 }
 
-// older returns the older files that auditkill report reads with a log, and the paths of
-// those that it does not, though they seem to be of it.
+// older returns the older files that auditkill report reads with a log, and the paths of those
+// that it does not read, though they seem to belong to it.
 func older(path string) (rotated []fs.FileInfo, unread []string) {
 	log, err := auditlog.Open(path)
 	if err != nil {
@@ -86,7 +86,7 @@ func older(path string) (rotated []fs.FileInfo, unread []string) {
 	if err != nil || linkErr != nil {
 		return nil, []string{}
 	}
-	entries, _ := os.ReadDir(filepath.Dir(target)) // as Open has
+	entries, _ := os.ReadDir(filepath.Dir(target)) // as Open does
 	for _, entry := range entries {
 		info, err := os.Stat(filepath.Join(filepath.Dir(target), entry.Name()))
 		if err == nil && !os.SameFile(info, live) && log.Contains(info) {
@@ -101,8 +101,8 @@ func second(t time.Time) *time.Time {
 	return &t
 }
 
-// refuses returns the rights of the file, or of the first folder on the way to it that
-// refuses; nil if that is not known.
+// refuses returns the rights of the file, or of the folder that denies access to it; nil if
+// not known.
 func (h Host) refuses(path string) *Rights {
 	for {
 		info, err := os.Stat(path)
@@ -125,7 +125,7 @@ func (h Host) rights(path string, info fs.FileInfo) *Rights {
 	return r
 }
 
-// name returns the name that a file such as /etc/passwd gives an id, else the id.
+// name returns the name of an id in a file such as /etc/passwd, or the id if it has none.
 func (h Host) name(file string, id uint32) string {
 	wanted := text("%d", id)
 	for line := range strings.Lines(read(h.path(file))) {
@@ -137,7 +137,7 @@ func (h Host) name(file string, id uint32) string {
 	return wanted
 }
 
-// setting returns one of the settings of a file such as auditd.conf: name = value.
+// setting returns a setting of a file such as auditd.conf: name = value.
 func (h Host) setting(file, name string) string {
 	for line := range strings.Lines(read(h.path(file))) {
 		key, value, found := strings.Cut(line, "=")
@@ -148,7 +148,7 @@ func (h Host) setting(file, name string) string {
 	return ""
 }
 
-// installed reports whether there is an auditd.
+// installed reports whether auditd is installed.
 func (h Host) installed() bool {
 	for _, path := range []string{"/usr/sbin/auditd", "/sbin/auditd", "/usr/bin/auditd"} {
 		if _, err := os.Stat(h.path(path)); err == nil {

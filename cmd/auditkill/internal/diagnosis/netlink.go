@@ -16,7 +16,7 @@ const (
 	keepRules = "auditkill rules --format rules.d | sudo tee " + auditrules.Path
 )
 
-// judgeMulticast tells whether records can be had beside the audit daemon.
+// judgeMulticast judges whether records can be received beside the audit daemon.
 func judgeMulticast(f *Facts) Source {
 	stops := f.withoutAudit()
 	if len(stops) == 0 {
@@ -24,7 +24,7 @@ func judgeMulticast(f *Facts) Source {
 			stops = append(stops, elsewhere("network", settingsNet))
 		}
 		if olderThan(f.Kernel, 3, 16) {
-			stops = append(stops, finding("the kernel is too old: it takes Linux 3.16 or newer"))
+			stops = append(stops, finding("the kernel is too old: Linux 3.16 or newer is needed"))
 		}
 		if missing := f.lacking(capAuditRead); len(missing) > 0 {
 			stops = append(stops, f.lacks(SourceMulticast, missing))
@@ -32,13 +32,13 @@ func judgeMulticast(f *Facts) Source {
 	}
 	s := f.records(SourceMulticast, stops)
 	if s.opens && f.Audit.known() && f.Audit.Daemon == nil {
-		s.add(finding("nobody is the audit daemon, so that the kernel prints every record to its own log; " +
-			"unicast takes that place"))
+		s.add(finding("no audit daemon is running, so the kernel prints every record to its own log; " +
+			"unicast takes the daemon's place"))
 	}
 	return s
 }
 
-// judgeUnicast tells whether this process can be the audit daemon.
+// judgeUnicast judges whether this process can take the place of the audit daemon.
 func judgeUnicast(f *Facts) Source {
 	stops := f.withoutAudit()
 	if len(stops) == 0 {
@@ -52,18 +52,18 @@ func judgeUnicast(f *Facts) Source {
 			stops = append(stops, taken(d))
 		}
 		if len(stops) == 0 && !f.Audit.known() {
-			stops = append(stops, finding("the kernel does not say who is the audit daemon: "+f.Audit.Error))
+			stops = append(stops, finding("the kernel does not say which process is the audit daemon: "+f.Audit.Error))
 		}
 	}
 	s := f.records(SourceUnicast, stops)
 	if s.opens && f.Audit.stalls() {
-		s.add(finding("the settings of audit are locked until the next boot, so that system calls may have to wait for who reads: "+
-			"put this line into /etc/audit/rules.d and reboot", "--backlog_wait_time 0"))
+		s.add(finding("the audit settings are locked until the next boot, so system calls may have to wait for the reader of "+
+			"records: put this line into a file in /etc/audit/rules.d and reboot", "--backlog_wait_time 0"))
 	}
 	return s
 }
 
-// taken tells of the daemon that holds the audit pid.
+// taken reports the daemon that holds the audit pid.
 func taken(d *Process) Finding {
 	what := text("%s[%d] holds the audit pid; multicast listens beside it", d.Name, d.PID)
 	if d.Name == "auditd" { // it refuses to be stopped by systemctl
@@ -78,7 +78,7 @@ func (s *Source) add(f Finding) {
 	s.Mend = append(s.Mend, f.Mend...)
 }
 
-// withoutAudit tells why there is no audit system to ask.
+// withoutAudit says why there is no audit system to ask.
 func (f *Facts) withoutAudit() []Finding {
 	switch {
 	case f.OS != "linux":
@@ -86,7 +86,7 @@ func (f *Facts) withoutAudit() []Finding {
 	case f.Namespaces.User == NamespaceOther:
 		return []Finding{elsewhere("user", settingsUser)}
 	case f.Audit.State == AuditAbsent && f.Audit.OffAtBoot:
-		return []Finding{finding("audit was turned off at boot, which nobody can change until the next one: " +
+		return []Finding{finding("audit was turned off at boot, which only a reboot can change: " +
 			"remove audit=0 from the kernel's command line and reboot")}
 	case f.Audit.State == AuditAbsent:
 		return []Finding{finding("the kernel has no audit system (CONFIG_AUDIT), or it was turned off at boot: " +
@@ -95,8 +95,8 @@ func (f *Facts) withoutAudit() []Finding {
 	return nil
 }
 
-// records makes a netlink source, which loads the rules that it needs and turns audit on
-// if it may. If nothing can be recorded before somebody mends it, it is not usable.
+// records returns a netlink source, which loads the rules that it needs and turns audit on if
+// it may. It is not usable if nothing can be recorded until somebody fixes that.
 func (f *Facts) records(name string, stops []Finding) Source {
 	if len(stops) > 0 {
 		return newSource(name, stops, nil)
@@ -105,20 +105,20 @@ func (f *Facts) records(name string, stops []Finding) Source {
 	limits := f.unrecorded(mayChange)
 	s := newSource(name, nil, limits)
 	locked := f.Audit.State == AuditLocked && f.Rules.Known && f.Rules.Recorded+f.Rules.Partly == 0
-	offForGood := f.Audit.State == AuditOff && !mayChange
-	s.Usable = !locked && !offForGood && !f.Rules.TaskNever
+	staysOff := f.Audit.State == AuditOff && !mayChange
+	s.Usable = !locked && !staysOff && !f.Rules.TaskNever
 	return s
 }
 
-// unrecorded tells what of the signals does not get into audit records. mayChange says
-// whether the source loads rules and turns audit on.
+// unrecorded reports which signals the kernel does not record. mayChange is true if the source
+// loads rules and turns audit on.
 func (f *Facts) unrecorded(mayChange bool) []Finding {
 	if !f.Rules.Known {
-		return []Finding{f.notTold()}
+		return []Finding{f.rulesUnknown()}
 	}
 	var found []Finding
 	missing := f.Rules.Needed - f.Rules.Recorded
-	what := text("%d of the %d rules that record the default signals are not there", missing, f.Rules.Needed)
+	what := text("%d of the %d rules that record the default signals are missing", missing, f.Rules.Needed)
 	if f.Rules.Partly > 0 {
 		what += text(", %d of these in part (sudo auditkill rules --check)", f.Rules.Partly)
 	}
@@ -132,10 +132,10 @@ func (f *Facts) unrecorded(mayChange bool) []Finding {
 	switch {
 	case f.Audit.State != AuditOff:
 	case mayChange:
-		found = append(found, finding("audit is off: `auditkill watch` and a receiver turn it on while they run, "+
-			"the latter unless it has rules::manage: false"))
+		found = append(found, finding("audit is off: `auditkill watch` turns it on while it runs, and so does a receiver "+
+			"unless it has rules::manage: false"))
 	default:
-		found = append(found, finding("audit is off, so that nothing is recorded", "sudo auditctl -e 1"))
+		found = append(found, finding("audit is off, so nothing is recorded", "sudo auditctl -e 1"))
 	}
 	for _, o := range f.Rules.Obstacles {
 		found = append(found, finding(o.What, o.Mend...))
@@ -143,19 +143,19 @@ func (f *Facts) unrecorded(mayChange bool) []Finding {
 	return found
 }
 
-// notTold says why it is not known which rules there are.
-func (f *Facts) notTold() Finding {
-	const unknown = "whether signals are recorded is not known"
+// rulesUnknown says why it is not known which rules are loaded.
+func (f *Facts) rulesUnknown() Finding {
+	const unknown = "it is not known whether signals are recorded"
 	switch {
 	case f.Namespaces.PID == NamespaceOther:
-		return finding(unknown + ", as the kernel tells it in the initial pid namespace only: " + settingsPID)
+		return finding(unknown + ": the kernel says so only in the initial pid namespace; " + settingsPID)
 	case len(f.lacking(capAuditControl)) > 0:
-		return finding(unknown+" without "+capAuditControl, "sudo auditkill rules --check", loadRules)
+		return finding(unknown+": checking needs "+capAuditControl, "sudo auditkill rules --check", loadRules)
 	}
 	return finding(unknown + ": " + f.Rules.Error)
 }
 
-// olderThan compares a kernel's release. One that cannot be read is not older.
+// olderThan compares the release of a kernel. One that cannot be parsed is not older.
 func olderThan(release string, major, minor int) bool {
 	words := strings.FieldsFunc(release, func(c rune) bool { return c < '0' || c > '9' })
 	if len(words) < 2 {

@@ -3,7 +3,7 @@
 
 package diagnosis
 
-// The names of the sources, as auditkill watch --source has them.
+// The names of the sources, as in auditkill watch --source.
 const (
 	SourceEBPF      = "ebpf"
 	SourceMulticast = "multicast"
@@ -11,35 +11,35 @@ const (
 	SourceFile      = "file"
 )
 
-// Report is what is concluded from the facts.
+// Report is the conclusion from the facts.
 type Report struct {
-	// Usable is true if one of the sources is.
+	// Usable is true if at least one source is.
 	Usable bool `json:"usable"`
-	// Chosen is the source that a receiver uses if none is configured; empty if none can
-	// be opened.
+	// Chosen is the source that a receiver uses if none is configured; empty if none can be
+	// opened.
 	Chosen  string   `json:"chosen"`
 	Sources []Source `json:"sources"`
-	// Warnings are what is wrong beside that.
+	// Warnings are problems that do not depend on the source.
 	Warnings []Finding `json:"warnings"`
 	Facts    *Facts    `json:"facts"`
 }
 
-// Source is one of the ways to learn of signals.
+// Source is the judgement on one source.
 type Source struct {
 	Name   string `json:"name"`
 	Usable bool   `json:"usable"`
 	// Reasons are why it is not usable, or what it will not see. Mend are commands and
-	// settings that change that.
+	// settings that fix that.
 	Reasons []string `json:"reasons"`
 	Mend    []string `json:"mend"`
 
 	// findings are both, in order.
 	findings []Finding
-	// opens is true if it can be opened, also if it will not see anything then.
+	// opens is true if it can be opened, even if it will not see anything.
 	opens bool
 }
 
-// Finding is a reason, and what changes it.
+// Finding is a reason, and what fixes it.
 type Finding struct {
 	What string   `json:"what"`
 	Mend []string `json:"mend"`
@@ -52,8 +52,8 @@ func finding(what string, mend ...string) Finding {
 	return Finding{What: what, Mend: mend}
 }
 
-// newSource makes a source that is usable if nothing stops it. What limits it is added
-// to what does.
+// newSource returns a source that is usable unless something stops it. Its reasons are what
+// stops and what limits it.
 func newSource(name string, stops, limits []Finding) Source {
 	s := Source{
 		Name: name, Usable: len(stops) == 0, opens: len(stops) == 0,
@@ -66,7 +66,7 @@ func newSource(name string, stops, limits []Finding) Source {
 	return s
 }
 
-// Judge tells what can be done on a host.
+// Judge draws the conclusions from the facts of a host.
 func Judge(f *Facts) *Report {
 	r := &Report{
 		Sources:  []Source{judgeEBPF(f), judgeMulticast(f), judgeUnicast(f), judgeFile(f)},
@@ -88,9 +88,9 @@ func (r *Report) opens(name string) bool {
 	return false
 }
 
-// choose does what the receiver does if no source is configured: it takes the first that
-// can be opened of ebpf, netlink and file. Of the two kinds of netlink it listens beside
-// a daemon, or is it where there is none.
+// choose does what the receiver does if no source is configured: it uses the first of ebpf,
+// netlink and file that can be opened. netlink listens beside an audit daemon, or takes its
+// place if there is none.
 func (r *Report) choose() string {
 	netlink := SourceMulticast
 	if a := &r.Facts.Audit; a.known() && a.Daemon == nil && !a.stalls() {
@@ -104,11 +104,11 @@ func (r *Report) choose() string {
 	return ""
 }
 
-// stalls reports whether system calls would have to wait for whoever takes the place of
-// the daemon, as nobody may change that.
+// stalls reports whether system calls would have to wait for a process in the place of the
+// daemon, because the settings that prevent that are locked.
 func (a *Audit) stalls() bool { return a.State == AuditLocked && a.BacklogWaitTime > 0 }
 
-// warnings tell what is wrong with records whoever reads them.
+// warnings returns problems with records, whichever source reads them.
 func warnings(f *Facts) []Finding {
 	found := []Finding{}
 	a := &f.Audit
@@ -117,32 +117,32 @@ func warnings(f *Facts) []Finding {
 	case !a.known():
 	case a.BacklogLimit > 0 && a.Backlog > a.BacklogLimit/10*8:
 		found = append(found, finding(
-			text("%d records wait for the audit daemon, and from %d on system calls wait too, or records are lost",
+			text("%d records wait for the audit daemon; at %d, system calls wait too, or records are lost",
 				a.Backlog, a.BacklogLimit), backlogCommand))
 	case a.Lost > 0 && few:
 		found = append(found, finding(
-			text("the kernel has lost %d audit records since boot, and keeps no more than %d for the daemon",
+			text("the kernel has lost %d audit records since boot, and its queue holds only %d",
 				a.Lost, a.BacklogLimit), backlogCommand))
 	case a.Lost > 0:
 		found = append(found, finding(text("the kernel has lost %d audit records since boot", a.Lost)))
 	}
 	if a.State == AuditOff && !a.FromBoot {
-		found = append(found, finding("audit is off: if it was never on since boot, then also once it is on nothing is recorded "+
-			"of what processes do that run already, until these are restarted; audit=1 on the kernel's command line prevents that"))
+		found = append(found, finding("audit is off: if it was never on since boot, the kernel does not record processes that are running "+
+			"already, even once it is on, until they are restarted; audit=1 on the kernel's command line prevents that"))
 	}
 	found = append(found, f.Log.unread()...)
 	if l := &f.Log; l.Problem == LogReadable && l.Free >= 0 && l.Free < littleSpace {
-		found = append(found, finding(text("the disk of %s has room for %s more; when it is full auditd stops to write "+
+		found = append(found, finding(text("the disk of %s has only %s left; when it is full, auditd stops writing "+
 			"(disk_full_action in auditd.conf)", l.Path, size(l.Free)), "df -h "+quote(l.Path)))
 	}
 	return found
 }
 
 const (
-	// usualBacklog is what auditd's own rules set; the kernel's default is 64.
+	// usualBacklog is the limit that auditd's own rules set; the kernel's default is 64.
 	usualBacklog   = 8192
 	backlogCommand = "sudo auditctl -b 16384"
-	// littleSpace is where auditd begins to warn: space_left = 75 megabytes
+	// littleSpace is the free space at which auditd begins to warn: space_left = 75 megabytes
 	// (auditd.conf(5)).
 	littleSpace = 75 << 20
 )

@@ -22,7 +22,7 @@ import (
 
 const nobody = 65534
 
-// roleVariable makes the test program look at its host, and print the facts.
+// roleVariable makes the test program collect the facts of its host, and print them.
 const roleVariable = "DIAGNOSIS_TEST_LOG"
 
 func init() {
@@ -36,7 +36,7 @@ func init() {
 	os.Exit(0)
 }
 
-// factsAs looks at this host with the rights of another process.
+// factsAs collects the facts of this host with the rights of another process.
 func factsAs(t *testing.T, log string, attributes *syscall.SysProcAttr) *Facts {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "/proc/self/exe") // which is found without rights to its folder
@@ -70,7 +70,7 @@ func marksOf(f *Facts) map[string]string {
 	return marks
 }
 
-// What the facts are depends on who asks; audittest sees that nothing has changed.
+// The facts depend on the rights of the process. audittest checks that nothing has changed.
 func TestThisHost(t *testing.T) {
 	kernel := audittest.Kernel(t)
 	path := log(t)

@@ -12,16 +12,16 @@ import (
 // manyOlder is how many older logs are named: the newest ones.
 const manyOlder = 3
 
-// unpackers are what reads logs that report does not, by the end of their names.
+// unpackers are the programs that read logs that report cannot, by the ending of their names.
 var unpackers = map[string]string{".xz": "xzcat", ".bz2": "bzcat", ".zst": "zstdcat", ".lz4": "lz4cat", ".Z": "zcat"}
 
-// unread tells of older logs that are not read unless they are named. Each is named, as
-// only root may be able to list the folder, and so a shell could not find them by a star.
+// unread reports older logs that are not read unless they are named. The command lists each by
+// name: if only root may list the folder, a shell cannot expand a star.
 func (l *Log) unread() []Finding {
 	if len(l.Unread) == 0 {
 		return nil
 	}
-	what := "older logs with a date in their names are not read unless they are named, nor what xz and the like have packed: " +
+	what := "older logs with a date in their names are read only if they are named, and those that xz and the like have packed are not read: " +
 		l.Unread[len(l.Unread)-1]
 	if more := len(l.Unread) - 1; more > 0 {
 		what += text(" and %d more", more)

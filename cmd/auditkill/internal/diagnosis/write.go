@@ -23,7 +23,7 @@ func (r *Report) WriteJSON(w io.Writer) error {
 	return encoder.Encode(r)
 }
 
-// widest is how wide prose is made, as longer lines are hard to read.
+// widest is the width of prose: longer lines are hard to read.
 const widest = 100
 
 // WriteTable writes the report for people: a line for each source, its reasons, and each
@@ -58,7 +58,7 @@ func (r *Report) WriteTable(w io.Writer, t terminal.Terminal) error {
 	return err
 }
 
-// page is what is written for people.
+// page is the text for people.
 type page struct {
 	text  strings.Builder
 	width int
@@ -69,14 +69,14 @@ func (p *page) line(line string) { p.text.WriteString(line + "\n") }
 func (p *page) findings(findings []Finding) {
 	for _, f := range findings {
 		p.prose("  ", "  ", f.What)
-		for _, command := range f.Mend { // as a whole, to be copied
+		for _, command := range f.Mend { // in one line, to be copied
 			p.line("      " + telemetry.Visible(command))
 		}
 	}
 }
 
-// prose breaks a text between words, after first, and after next on the following lines,
-// which take as much room.
+// prose writes a text with line breaks between words. The first line begins with first, the
+// others with next, which is as wide.
 func (p *page) prose(first, next, text string) {
 	room := max(p.width-len(next), 1)
 	p.text.WriteString(first)
@@ -98,21 +98,21 @@ func (p *page) prose(first, next, text string) {
 	p.line("")
 }
 
-// choice says which source is taken if nobody chooses.
+// choice says which source is used if none is configured.
 func (r *Report) choice() string {
 	const watch, receiver = "`auditkill watch`", "a receiver with `audit_kill: {}`"
 	switch {
 	case r.Chosen == "":
-		return watch + " and " + receiver + " find no source that they could open."
+		return watch + " and " + receiver + " cannot open any source."
 	case r.Chosen == SourceFile && r.Facts.Log.Problem == LogMissing:
-		return watch + " finds no source that it could open; " + receiver + " would choose file, and wait for it."
+		return watch + " cannot open any source; " + receiver + " would choose file, and wait for the log."
 	case slices.ContainsFunc(r.Sources, func(s Source) bool { return s.Name == r.Chosen && !s.Usable }):
-		return watch + " and " + receiver + " choose " + r.Chosen + ", and see nothing until that is mended."
+		return watch + " and " + receiver + " choose " + r.Chosen + ", and see nothing until that is fixed."
 	}
 	return watch + " and " + receiver + " choose " + r.Chosen + "."
 }
 
-// lines are the facts in short.
+// lines are the facts in brief.
 func (f *Facts) lines() [][2]string {
 	return [][2]string{
 		{"kernel", f.kernelLine()},
@@ -144,7 +144,7 @@ func (f *Facts) processLine() string {
 	if len(f.Capabilities) > 0 {
 		line += " with " + strings.Join(f.Capabilities, " ")
 	} else {
-		line += " without any of the capabilities that matter"
+		line += " without any of the capabilities that help"
 	}
 	n := f.Namespaces
 	if n.User == n.PID && n.PID == n.Network {

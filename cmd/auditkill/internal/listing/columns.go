@@ -13,8 +13,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
-// Past are the columns of what has happened. Which host it was on is told if there are
-// several logs, or the log tells it, as there may be another one further on.
+// Past are the columns of report. The column of the host is shown if there are several logs, or
+// if the log names its host, because others may follow.
 func Past(location *time.Location, conceal redact.Policy, severalLogs bool) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
@@ -32,13 +32,13 @@ func Past(location *time.Location, conceal redact.Policy, severalLogs bool) []ta
 	}
 }
 
-// anyNamed reports whether a log tells of which host it is.
+// anyNamed reports whether a log names its host.
 func anyNamed(entries []Entry) bool {
 	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Event.Audit.Node != "" })
 }
 
-// Live are the columns of what happens: those that SystemTap's examples print, and what
-// those do not know. On 80 columns each of them still says something, and no pid is cut.
+// Live are the columns of watch: those of SystemTap's examples, and more that those do not know.
+// In a terminal of 80 columns, each is still wide enough to be of use, and no pid is cut.
 func Live(location *time.Location) []table.Column[Entry] {
 	at := func(layout string) func(Entry) string {
 		return func(e Entry) string { return e.Event.Time.In(location).Format(layout) }
@@ -57,7 +57,8 @@ func Live(location *time.Location) []table.Column[Entry] {
 	}
 }
 
-// who is the person behind it: who logged in or, if nobody did, who the sender ran as.
+// who is the user behind the signal: who had logged in or, if nobody had, as whom the sender
+// ran.
 func (e Entry) who() string {
 	if login := e.Login(); login != "" {
 		return login

@@ -14,21 +14,22 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// flushSize is how many bytes are written at once, if it is not each line: whole lines.
+// flushSize is how many bytes of whole lines are written at a time, unless each line is written
+// at once.
 const flushSize = 32 << 10
 
-// csvLines writes RFC 4180 with a header. What is not known is empty.
+// csvLines writes RFC 4180 with a header. Unknown values are empty.
 type csvLines struct {
 	buffer *bufio.Writer
 	out    *csv.Writer
 	atOnce bool
-	// conceal says how much of a command line is told.
+	// conceal says how much of a command line is shown.
 	conceal redact.Policy
 	begun   bool
 }
 
 func newCSV(out io.Writer, commandLine redact.Policy, atOnce bool) *csvLines {
-	buffer := bufio.NewWriterSize(out, 2*flushSize) // which the writer takes for its own
+	buffer := bufio.NewWriterSize(out, 2*flushSize) // csv.Writer uses it as its own buffer
 	return &csvLines{buffer: buffer, out: csv.NewWriter(buffer), conceal: commandLine, atOnce: atOnce}
 }
 

@@ -15,18 +15,18 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// unknown stands for what is not known.
+// unknown stands for an unknown value.
 const unknown = "?"
 
-// Entry is one line of a listing: an event as it struck one target. Its methods return
-// text that does no harm on a terminal.
+// Entry is one line of a listing: an event and one of its targets. Its methods return text that
+// is safe for a terminal.
 type Entry struct {
 	Event *kill.Event
-	// Target is nil if nobody was struck.
+	// Target is nil if the event has no target.
 	Target *kill.Process
 }
 
-// Entries are the lines that an event makes: one for each target, or one for nobody.
+// Entries are the lines of an event: one for each target, or one if there is none.
 func Entries(e *kill.Event) []Entry {
 	if len(e.Targets) == 0 {
 		return []Entry{{Event: e}}
@@ -46,7 +46,7 @@ func (e Entry) Signal() string {
 	return e.Event.Signal.Name()
 }
 
-// TargetName is the name of whom the signal was for, or whom the sender meant.
+// TargetName is the name of the target or, if there is none, what the sender addressed.
 func (e Entry) TargetName() string {
 	if e.Target == nil {
 		return telemetry.Address(e.Event)
@@ -54,7 +54,7 @@ func (e Entry) TargetName() string {
 	return nameOf(e.Target)
 }
 
-// TargetPID is empty if nobody was struck.
+// TargetPID is empty if there is no target.
 func (e Entry) TargetPID() string { return pidOf(e.Target) }
 
 // TargetProcess is name[pid].
@@ -65,13 +65,13 @@ func (e Entry) TargetProcess() string {
 	return named(e.Target)
 }
 
-// Kernel reports whether nobody sent the signal but the kernel.
+// Kernel reports whether the kernel itself sent the signal.
 func (e Entry) Kernel() bool {
 	return e.Event.Origin == kill.OriginKernel || e.Event.Kind == kill.KindAbend
 }
 
-// SenderName is the name of the process that sent the signal. Where the kernel did, it is
-// "kernel", with the reason if that is known.
+// SenderName is the name of the process that sent the signal. If the kernel did, it is "kernel",
+// with the reason if that is known.
 func (e Entry) SenderName() string {
 	switch {
 	case e.Kernel() && e.Event.Cause != kill.CauseNone:
@@ -106,8 +106,8 @@ func (e Entry) Executable() string {
 	return telemetry.Visible(e.Event.Sender.Executable)
 }
 
-// Program is what a sender is called over many of its lives: its executable or, if that is
-// not known, its name.
+// Program identifies a sender over many of its processes: its executable or, if that is not
+// known, its name.
 func (e Entry) Program() string {
 	if executable := e.Executable(); executable != "" {
 		return executable
@@ -124,7 +124,7 @@ func (e Entry) Login() string {
 	return userName(e.Event.Sender.Login)
 }
 
-// User is who the sender ran as.
+// User is the user that the sender ran as.
 func (e Entry) User() string {
 	if e.Kernel() {
 		return ""
@@ -132,7 +132,7 @@ func (e Entry) User() string {
 	return userName(e.Event.Sender.User)
 }
 
-// CommandLine is the sender's, as far as it may be told.
+// CommandLine is the sender's command line, as far as it may be shown.
 func (e Entry) CommandLine(conceal redact.Policy) string {
 	if e.Kernel() {
 		return ""
@@ -149,14 +149,14 @@ func (e Entry) Serial() string {
 	return strconv.FormatUint(uint64(e.Event.Audit.Serial), 10)
 }
 
-// Host is who wrote the log: its name if the log tells it (auditd.conf(5), name_format), or
+// Host is the host that wrote the log, if the log names it (auditd.conf(5), name_format), or
 // else the file.
 func (e Entry) Host() string {
 	return telemetry.Visible(cmp.Or(e.Event.Audit.Node, e.Event.File))
 }
 
-// Result is "ok", the name of an error such as "EPERM", or why a signal that was sent
-// changed nothing. Of a process that is followed it is what became of it.
+// Result is "ok", the name of an error such as "EPERM", or why a signal that was sent changed
+// nothing. For an outcome, it is how the process ended.
 func (e Entry) Result() string {
 	switch e.Event.Kind {
 	case kill.KindSignal, kill.KindTamper:
@@ -169,7 +169,7 @@ func (e Entry) Result() string {
 	return unknown
 }
 
-// attempt is the result of what a process tried.
+// attempt is the result of a signal that was sent.
 func (e Entry) attempt() string {
 	delivery := e.Event.DeliveryTo(e.Target)
 	switch result := e.Event.Result; {
@@ -191,7 +191,7 @@ func (e Entry) attempt() string {
 	return "ok"
 }
 
-// outcomeOf says what became of a process.
+// outcomeOf is the outcome of a process.
 func outcomeOf(e *kill.Event) string {
 	o, after := e.Outcome, e.Time.Sub(e.Outcome.Began)
 	if o.Verdict == kill.VerdictSurvived {
@@ -217,7 +217,7 @@ func outcomeOf(e *kill.Event) string {
 // Failed reports whether the signal did not get through.
 func (e Entry) Failed() bool { return e.Event.Result.Failed() }
 
-// Fatal reports whether a signal got through that ends a process unless it objects.
+// Fatal reports whether a signal got through that by default ends its target.
 func (e Entry) Fatal() bool {
 	switch e.Event.DeliveryTo(e.Target) {
 	case kill.DeliveryIgnored, kill.DeliveryOverflow:

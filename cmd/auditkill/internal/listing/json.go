@@ -16,17 +16,17 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// batch is how many records are made before they are written.
+// batch is how many records are gathered before they are written.
 const batch = 128
 
-// jsonLines writes an object a line: what the collector's log record of the same event
-// tells, under the same names, so that there is one vocabulary to learn (docs/events.md).
+// jsonLines writes one object per line, with the content and the names of the collector's log
+// record of the same event, so that there is one vocabulary to learn (docs/events.md).
 type jsonLines struct {
 	out    io.Writer
 	atOnce bool
 	logs   *telemetry.Logs
-	// encoder writes what it is told, in that order; encoding/json would take a map of
-	// each record, three times as long, and sort it.
+	// encoder keeps the order of fields. encoding/json would need a map for each record, take
+	// three times as long, and sort it.
 	encoder zapcore.Encoder
 	fields  []zapcore.Field
 	buffer  *buffer.Buffer
@@ -49,7 +49,7 @@ func (j *jsonLines) Print(e Entry) error {
 	return nil
 }
 
-// Begin implements Printer: nothing stands before the entries.
+// Begin implements Printer. There is no header.
 func (j *jsonLines) Begin() error { return nil }
 
 // Flush implements Printer.
@@ -67,7 +67,7 @@ func (j *jsonLines) Flush() error {
 	return err
 }
 
-// encode appends a record: first what every one has, then its attributes.
+// encode appends a record: first the fields that all records have, then its attributes.
 func (j *jsonLines) encode(record plog.LogRecord) error {
 	j.fields = append(j.fields[:0],
 		text("time", record.Timestamp().AsTime().Format(time.RFC3339Nano)), text("event", record.EventName()),

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package listing writes signals one after the other: as a table for people, or as JSON
-// or CSV for programs.
+// Package listing writes signals one after the other, as a table for people, or as JSON or CSV
+// for programs.
 package listing
 
 import (
@@ -18,7 +18,7 @@ import (
 type Printer interface {
 	// Print writes an entry, perhaps later.
 	Print(Entry) error
-	// Begin writes what stands before the entries now, as they may be long in coming.
+	// Begin writes the header now, because the first entry may be a long time in coming.
 	Begin() error
 	// Flush writes what has not been written yet.
 	Flush() error
@@ -31,23 +31,23 @@ const (
 	FormatCSV   = "csv"
 )
 
-// Formats are all that there are.
+// Formats are all formats.
 func Formats() []string { return []string{FormatTable, FormatJSON, FormatCSV} }
 
 // Settings say how to write.
 type Settings struct {
 	// Format is one of Formats.
 	Format string
-	// Columns are those of the table, whose first lines tell how wide they are: Sample of
-	// them, 0 if each has to be written at once.
+	// Columns are the columns of the table. Its first Sample entries decide their widths; 0
+	// writes each entry at once.
 	Columns  []table.Column[Entry]
 	Sample   int
 	Terminal terminal.Terminal
-	// Telemetry says how a log record of the same event is made.
+	// Telemetry configures the log record of the same event.
 	Telemetry telemetry.Config
 }
 
-// New returns what writes entries to out.
+// New returns a Printer that writes entries to out.
 func New(out io.Writer, s Settings) (Printer, error) {
 	switch s.Format {
 	case FormatTable:

@@ -23,7 +23,7 @@ import (
 
 var at = time.Date(2026, 11, 22, 3, 0, 0, 123_000_000, time.UTC)
 
-// event is mysqld's end, by root who logged in as alice.
+// event is a signal to mysqld, by root who had logged in as alice.
 func event(edit func(*kill.Event)) *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: at, Signal: kill.SIGKILL, SignalKnown: true, Syscall: "kill", Origin: kill.OriginUser,
@@ -88,7 +88,7 @@ func TestEntryWithGaps(t *testing.T) {
 		bare.Signal(), bare.SenderName(), bare.SenderPID(), bare.Program(), bare.Login(), bare.User(), bare.Executable(),
 	})
 	assert.Equal(t, "mysqld", bare.TargetName())
-	assert.False(t, bare.Fatal(), "who knows")
+	assert.False(t, bare.Fatal(), "it is not known")
 	many := Entries(event(func(e *kill.Event) { e.AddTarget().Command = "sleep" }))
 	assert.Len(t, many, 2)
 	assert.Equal(t, "sleep", many[1].TargetProcess())
@@ -192,7 +192,7 @@ func TestCSV(t *testing.T) {
 	assert.Equal(t, 2, strings.Count(begun.String(), "\n"), "one header")
 }
 
-// Which host it was is told where the log does.
+// The host is shown if the log names it.
 func TestHosts(t *testing.T) {
 	t.Parallel()
 	on := func(node string) *kill.Event {

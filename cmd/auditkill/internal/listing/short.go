@@ -12,10 +12,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// atOnce is what a person does not tell from no time at all.
+// atOnce is a time that a person does not notice.
 const atOnce = 50 * time.Millisecond
 
-// shortTarget is the name of the target or, where nobody was struck, the pid that was meant.
+// shortTarget is the name of the target or, if there is none, the pid that the sender named.
 func (e Entry) shortTarget() string {
 	name := e.TargetName()
 	if e.Target != nil {

@@ -11,16 +11,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
 
-// checkEBPF says which right is missing to trace in the kernel.
+// checkEBPF returns which capabilities are missing to trace in the kernel.
 func checkEBPF() error {
-	// CAP_SYS_ADMIN contains both (capabilities(7)).
+	// CAP_SYS_ADMIN includes both (capabilities(7)).
 	if has, err := privilege.Has(capability.CAP_SYS_ADMIN); err != nil || has {
 		return nil
 	}
 	return lacks(privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON))
 }
 
-// checkNetlink says which right is missing to take audit records from the kernel.
+// checkNetlink returns which capability is missing to receive audit records from the kernel.
 func checkNetlink(mode string) error {
 	if mode == Unicast {
 		return lacks(privilege.Lacking(capability.CAP_AUDIT_CONTROL))
@@ -28,16 +28,16 @@ func checkNetlink(mode string) error {
 	return lacks(privilege.Lacking(capability.CAP_AUDIT_READ))
 }
 
-// adviseFile says why nothing may come to be in the log, if the kernel tells.
+// adviseFile warns if signals may not get into the log, as far as the kernel lets us ask.
 func (c *Config) adviseFile() {
 	found, err := auditrules.Check(auditrules.Settings{Signals: c.signals(), Key: capture.DefaultKey})
 	if err != nil {
-		return // few may ask, and a log may be of another host
+		return // few users may ask, and the log may be of another host
 	}
 	switch {
 	case found.Status.PID == 0:
-		c.Say("warning: no audit daemon runs on this host that would write a log")
+		c.Say("warning: no audit daemon is running on this host to write the log")
 	case !found.Recorded():
-		c.Say("warning: no audit rule of this host records all that is asked for; auditkill rules --check tells more")
+		c.Say("warning: the audit rules of this host do not record all that is asked for; see auditkill rules --check")
 	}
 }

@@ -18,10 +18,10 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
-// eitherNetlink is what the two are called where either will do.
+// eitherNetlink is the name of a candidate that may become either of the two.
 const eitherNetlink = Multicast + " or " + Unicast
 
-// candidates are the sources that are asked for, the first one first.
+// candidates are the sources to try, in order.
 func (c *Config) candidates() []capture.Candidate {
 	switch c.Source {
 	case EBPF:
@@ -32,22 +32,22 @@ func (c *Config) candidates() []capture.Candidate {
 		return []capture.Candidate{c.file()}
 	}
 	log := c.file()
-	log.Check = func() error { // nobody waits for a log that was not asked for
+	log.Check = func() error { // a log that nobody asked for is not waited for
 		_, err := os.Stat(c.Path)
 		return err
 	}
 	return []capture.Candidate{c.ebpf(), c.netlink(Auto), log}
 }
 
-// ebpf sees signals where the kernel generates them.
+// ebpf traces signals in the kernel.
 func (*Config) ebpf() capture.Candidate {
 	candidate := capture.EBPF{RingBuffer: capture.DefaultRingBuffer}.Candidate(EBPF)
 	candidate.Check = checkEBPF
 	return candidate
 }
 
-// netlink listens to the kernel's audit system, in one of two ways or, with Auto, in the one
-// that is right.
+// netlink listens to the kernel's audit system by multicast or unicast; with Auto, it chooses
+// between them.
 func (c *Config) netlink(mode string) capture.Candidate {
 	name := mode
 	if mode == Auto {
@@ -66,7 +66,7 @@ func (c *Config) file() capture.Candidate {
 	return capture.File{Path: c.Path, Follow: true}.Candidate(File)
 }
 
-// explain words why no source can be used, and says what can be done instead.
+// explain says why no source can be used, and what to do instead.
 func (c *Config) explain(err error) error {
 	var refused *capture.RefusedError
 	if !errors.As(err, &refused) {
@@ -87,25 +87,25 @@ func (c *Config) explain(err error) error {
 	return fmt.Errorf("no source can be used:\n%s\n%s", strings.Join(lines, "\n"), instead)
 }
 
-// because words why a candidate was refused.
+// because returns why a candidate was refused, in the words of the command.
 func because(r capture.Refusal) error { return wording.Error(errors.Join(r.Err, r.Cleanup)) }
 
-// instead tells whoever lacks the rights what works without.
+// instead says what works without the missing rights.
 func (c *Config) instead() string {
 	if os.Geteuid() == 0 {
-		return "`auditkill doctor` tells more"
+		return "`auditkill doctor` shows more"
 	}
 	const asRoot = "run it as root: sudo auditkill watch\n"
 	if log, err := os.Open(c.Path); err == nil {
 		_ = log.Close() // it was only read
-		return asRoot + "without, `auditkill watch --source file` and `auditkill report` read the audit log"
+		return asRoot + "without root, `auditkill watch --source file` and `auditkill report` read the audit log"
 	}
 	return asRoot +
-		"without, `auditkill watch --source file --file FILE` and `auditkill report FILE` read any audit log that you may read;\n" +
+		"without root, `auditkill watch --source file --file FILE` and `auditkill report FILE` read any audit log that you may read;\n" +
 		"log_group in /etc/audit/auditd.conf names the group that may read the host's own"
 }
 
-// lacks is the problem of a process without some capabilities; nil if it has all of them.
+// lacks returns a problem with the missing capabilities; nil if none is missing.
 func lacks(missing []capability.Cap) error {
 	if len(missing) == 0 {
 		return nil

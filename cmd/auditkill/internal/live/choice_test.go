@@ -33,8 +33,8 @@ func TestSaysWhyNotByOthers(t *testing.T) {
 	assert.Equal(t, "played", w.Source())
 	require.NoError(t, w.Close())
 	assert.Equal(t, []string{
-		"not by first: refused; or so: it lacks CAP_BPF; use --source multicast; broken",
-		"not by second: it lacks a right",
+		"cannot use first: refused; or so: it lacks CAP_BPF; use --source multicast; broken",
+		"cannot use second: it lacks a right",
 	}, said.all())
 	assert.Equal(t, []int{1, 1}, []int{first.closed, third.closed})
 }

@@ -19,15 +19,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// limit is more than anything here takes.
+// limit is longer than anything here takes.
 const limit = 20 * time.Second
 
-// played is a source that plays what it is given, and reports ends as eBPF does.
+// played is a source that reports what a test gives it, including ends, as eBPF does.
 type played struct {
 	batches  [][]source.Observation
 	refuses  error
 	fails    error
-	refused  error // by whom it has delivered to
+	refused  error // the error of its handler
 	closed   int
 	finished chan struct{} // once all was delivered
 }

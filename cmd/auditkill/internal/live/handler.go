@@ -9,12 +9,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// handler hands what was captured to the goroutine that shows it: the output may be stuck, and
-// the kernel has to be left as it was found all the same.
+// handler passes what was captured to the goroutine that prints it: even if the output is
+// stuck, the watch has to clean up in the kernel.
 type handler struct {
 	watch *Watch
-	// batch is what will be shown, batches are those that can be. givenUp is closed once
-	// nobody shows anything.
+	// batch gathers events, batches are on their way to the printer. givenUp is closed once
+	// nothing prints any more.
 	batch   []*kill.Event
 	batches chan []*kill.Event
 	givenUp chan struct{}
@@ -22,7 +22,7 @@ type handler struct {
 
 var _ capture.Handler = (*handler)(nil)
 
-// Wants implements capture.Handler. Whoever blinds the monitor is of interest in any case.
+// Wants implements capture.Handler. Tampering with the monitor is always wanted.
 func (h *handler) Wants(e *kill.Event) bool {
 	return e.Kind == kill.KindTamper || h.watch.selection.Apply(e)
 }
@@ -37,8 +37,9 @@ func (h *handler) Signal(e *kill.Event) error {
 	return nil
 }
 
-// Outcome implements capture.Handler. Of a call that struck many, each target has one. Those
-// that live at the end are not worth a line to somebody who does not wait for them.
+// Outcome implements capture.Handler. A call with several targets has one outcome for each, so
+// the one for all is not shown; neither are processes that are still alive at the end, which
+// the user has not waited for.
 func (h *handler) Outcome(e *kill.Event) error {
 	if e.Kind == kill.KindOutcome && e.Outcome.Verdict != kill.VerdictUnknown {
 		h.batch = append(h.batch, e)
@@ -61,7 +62,7 @@ func (h *handler) Flush() error {
 	}
 }
 
-// showAll shows what comes until there is no more.
+// showAll shows batches until there are no more.
 func (h *handler) showAll(show func(*kill.Event) error) error {
 	for batch := range h.batches {
 		for _, e := range batch {
@@ -73,11 +74,11 @@ func (h *handler) showAll(show func(*kill.Event) error) error {
 	return nil
 }
 
-// tampered says who blinds the monitor.
+// tampered reports who blinds the monitor.
 func (w *Watch) tampered(e *kill.Event) {
 	if w.capture.ManagesRules() && e.Tamper.Action == kill.TamperRuleRemoved && e.Sender.PID == 0 {
-		// Of what the audit daemon does the kernel does not say who it was, and that may be
-		// another watch, which takes its own rules along. The guard says if it was one of ours.
+		// The kernel does not name the process if it is the audit daemon. That may be another
+		// watch that removes its own rules; the guard reports it if a rule was ours.
 		return
 	}
 	w.config.Say(telemetry.Sentence(e, nil))

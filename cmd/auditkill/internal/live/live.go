@@ -1,15 +1,15 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package live sees signals as they are sent, for as long as somebody watches, and leaves
-// nothing behind.
+// Package live captures signals as they are sent, for `auditkill watch`, and leaves nothing
+// behind.
 //
 // It runs the engine of the receiver (internal/capture) for one person rather than for a
-// pipeline: no checkpoint, no retries, and what goes wrong is said in that person's words.
+// pipeline: without checkpoints and retries, and with problems in the words of the command.
 //
-//	live      what is asked for
-//	choice    which source, and why no other
-//	watch     the events' way to whoever prints them
+//	live      what to watch
+//	choice    which source to use, and why not another
+//	watch     the way of events to the printer
 package live
 
 import (
@@ -22,7 +22,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 )
 
-// The sources that can be asked for.
+// The sources to choose from.
 const (
 	// Auto is the first of the others that works.
 	Auto      = "auto"
@@ -33,35 +33,35 @@ const (
 )
 
 const (
-	// DefaultKey is that of the rules of a watch. It is not the collector's: by their key
-	// each of the two knows which rules are its own to look after.
+	// DefaultKey is the key of the audit rules of a watch. The collector's is another, so that
+	// each of the two manages only its own rules.
 	DefaultKey = "audit_kill_watch"
 )
 
-// Sources are all that can be asked for.
+// Sources are all sources to choose from.
 func Sources() []string { return []string{Auto, EBPF, Multicast, Unicast, File} }
 
 // Config says what to watch, and how.
 type Config struct {
-	// Source is one of Sources, Path the log that the source File follows.
+	// Source is one of Sources, Path the log of the source File.
 	Source, Path string
-	// Key is that of the audit rules that are loaded.
+	// Key is the key of the audit rules that are loaded.
 	Key string
 	// Asked says which signals are asked for.
 	Asked selection.Config
-	// OutcomeTimeout is how long the end of a process is waited for that was sent a fatal
-	// signal; 0 if nobody wants to know.
+	// OutcomeTimeout is how long to wait for the end of a process after a fatal signal; 0 does
+	// not wait.
 	OutcomeTimeout time.Duration
-	// CommandLine is how much of command lines may be kept.
+	// CommandLine says how much of command lines may be kept.
 	CommandLine redact.Policy
-	// Host is the one that is watched.
+	// Host is the host that is monitored.
 	Host machine.Machine
-	// Say takes what a person should know, in one or more lines without a line feed at the
-	// end. It is called from any goroutine.
+	// Say prints a message: one or more lines without a line feed at the end. It may be called
+	// from any goroutine.
 	Say func(text string)
 }
 
-// signals are those that the kernel is asked for.
+// signals are the signals that the kernel reports.
 func (c *Config) signals() []kill.Signal {
 	if len(c.Asked.Signals) == 0 {
 		return kill.AllSignals()

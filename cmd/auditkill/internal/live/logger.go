@@ -17,7 +17,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// core says warnings and errors of the receiver's parts, each in one line.
+// core prints the warnings and errors of the receiver's parts, each in one line.
 type core struct {
 	zapcore.LevelEnabler
 	say  func(string)

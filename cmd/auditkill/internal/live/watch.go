@@ -23,21 +23,21 @@ import (
 )
 
 const (
-	// patience is how long the last signals may take to be printed.
+	// patience is how long printing the last signals may take.
 	patience = 3 * time.Second
-	// quiet is how long a signal to many waits for more targets, which a log tells one after
-	// the other: its lines are to be there within 100 ms.
+	// quiet is how long a signal with several targets waits for more of them, which the audit
+	// system reports one by one. Lines should appear within 100 ms.
 	quiet = 50 * time.Millisecond
-	// rulesInterval is short, as somebody waits for lines.
+	// rulesInterval is short because a person waits for lines.
 	rulesInterval = time.Second
 )
 
 var (
-	errStuck   = errors.New("the output was not taken, so that the last signals may be missing in it")
-	errGivenUp = errors.New("nobody prints anymore")
+	errStuck   = errors.New("the output was not read, so the last signals may be missing in it")
+	errGivenUp = errors.New("nothing prints events any more")
 )
 
-// Watch sees signals from Open to Close.
+// Watch captures signals from Open to Close.
 type Watch struct {
 	config    Config
 	logger    *zap.Logger
@@ -47,8 +47,7 @@ type Watch struct {
 	capture   *capture.Capture
 }
 
-// Open begins to see signals. If that is not possible, the error tells a person why, and
-// what is.
+// Open begins to capture signals. If that is not possible, the error says why, and what is.
 func Open(ctx context.Context, config Config) (*Watch, error) {
 	return open(ctx, config, config.candidates())
 }
@@ -64,7 +63,7 @@ func open(ctx context.Context, config Config, candidates []capture.Candidate) (*
 		return nil, config.explain(err)
 	}
 	for _, refusal := range w.capture.Refusals() {
-		config.Say("not by " + refusal.Name + ": " + because(refusal).Error())
+		config.Say("cannot use " + refusal.Name + ": " + because(refusal).Error())
 	}
 	if w.capture.Source() == File {
 		config.adviseFile()
@@ -81,29 +80,29 @@ func (w *Watch) settings(candidates []capture.Candidate) capture.Settings {
 		},
 		RulesInterval: rulesInterval, OutcomeTimeout: w.config.OutcomeTimeout, DescribeFirst: true,
 		Host: w.config.Host, Conceal: w.config.CommandLine.Apply,
-		Logger: w.logger, Warn: w.warn, Lost: w.lost, Health: func(error) {}, // which is logged, too
+		Logger: w.logger, Warn: w.warn, Lost: w.lost, Health: func(error) {}, // failures are logged, too
 	}
 }
 
-// warn says a problem, the same one only once in a while.
+// warn prints a problem, the same one only once in a while.
 func (w *Watch) warn(p *problem.Problem) {
 	if w.sampled.Check(zapcore.WarnLevel, p.What) != nil {
 		w.config.Say(wording.Warning(p))
 	}
 }
 
-// lost says that something may not have been seen.
+// lost warns that signals may have been missed.
 func (w *Watch) lost(loss source.Loss, n int64) {
-	if what := wording.Loss(loss); what != "" {
-		w.sampled.Warn(what, zap.Int64("count", n))
+	if p := loss.Problem(n); p != nil {
+		w.warn(p)
 	}
 }
 
-// Source is what the source is called that is used.
+// Source is the name of the source in use.
 func (w *Watch) Source() string { return w.capture.Traits().Way }
 
-// Run hands the signals that are asked for to show, and what becomes of those that were
-// struck, until ctx is done or show fails. It is called once.
+// Run passes the selected signals and the outcomes of their targets to show, until ctx is done
+// or show fails. It is called once.
 func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
@@ -125,7 +124,7 @@ func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error) error {
 	return err
 }
 
-// await returns when everything was shown, or cannot be.
+// await returns when everything was shown, or showing it takes too long.
 func (w *Watch) await(ctx context.Context, shown <-chan error) error {
 	select {
 	case err := <-shown:
@@ -142,7 +141,7 @@ func (w *Watch) await(ctx context.Context, shown <-chan error) error {
 	}
 }
 
-// Close leaves the kernel as it was found, and says what could not be seen.
+// Close restores the kernel to the state before Open, and says what was missed.
 func (w *Watch) Close() error {
 	err := w.capture.Close()
 	for _, line := range wording.Lost(w.capture.Counts()) {

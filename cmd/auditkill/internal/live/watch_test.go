@@ -78,7 +78,7 @@ func TestDoesNotFollowIfNobodyWantsToKnow(t *testing.T) {
 	assert.Equal(t, []string{"SIGKILL to mysqld"}, run(t, w, p))
 }
 
-// A watch of nobody may last for hours.
+// A watch without any events may last for hours.
 func TestWaitsForNothingIfItWatchesNobody(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -90,7 +90,7 @@ func TestWaitsForNothingIfItWatchesNobody(t *testing.T) {
 	})
 }
 
-// A process that outlives the wait is told of while nothing else happens.
+// A process that survives the wait is reported even while nothing else happens.
 func TestTellsOfSurvivors(t *testing.T) {
 	t.Parallel()
 	config, _ := fakeConfig(selection.Config{})
@@ -173,11 +173,11 @@ func TestSaysWhatWasLost(t *testing.T) {
 	counts.Records.Add(7)
 	require.NoError(t, w.Close())
 	assert.Equal(t, []string{
-		"warning: the kernel has lost audit records, as its queue was full or over its rate limit; " +
-			"see backlog_limit and rate_limit of auditctl -s (count 20)",
-		"warning: signals were lost, as the ring buffer was full; ask for fewer with --signal or --target (count 1)",
-		"warning: what processes were started was lost, as the ring buffer was full; " +
-			"ask for fewer with --signal or --target (count 2)",
+		"warning: the kernel has lost audit records because its queue was full, or over its rate limit; " +
+			"see backlog_limit and rate_limit of auditctl -s (records 20)",
+		"warning: signals were lost because the ring buffer was full; ask for fewer with --signal or --target (signals 1)",
+		"warning: the starts or ends of processes were lost because the ring buffer was full; " +
+			"ask for fewer with --signal or --target (records 2)",
 		"signals may be missing: the buffer of the kernel's programs was full for 3 records",
 		"signals may be missing: the kernel has lost 40 audit records",
 	}, said.all())

@@ -10,17 +10,17 @@ import (
 )
 
 const (
-	// defaultColumns is the width of a terminal that does not tell it.
+	// defaultColumns is the width of a terminal that does not report it.
 	defaultColumns = 80
-	// longestText is the most that is said beside the gauge. The gauge has what is left, so
-	// that its length depends on the terminal only.
+	// longestText is the longest text beside the gauge. The gauge takes the rest, so that its
+	// length depends only on the terminal.
 	longestText = len("100% 999 MB of 999 MB, 999 MB/s, 99 h 59 min left")
-	// Between these widths the gauge is drawn: shorter it says less than the percentage,
-	// longer it says no more.
+	// The gauge is drawn between these widths. A shorter one would say less than the
+	// percentage, a longer one no more.
 	minGauge, maxGauge = 10, 50
 )
 
-// line returns what the bar looks like now: as much as fits. The last column stays empty, as
+// line returns the bar as it looks now: as much as fits. The last column stays empty, because
 // some terminals begin a new line once it is written.
 func (b *Bar) line() string {
 	columns := b.width()
@@ -38,7 +38,7 @@ func (b *Bar) line() string {
 	return texts[len(texts)-1][:min(room, len("..."))]
 }
 
-// gauge returns the bar itself and a space, or nothing if the room is too narrow.
+// gauge returns the gauge and a space, or nothing if there is too little room.
 func (b *Bar) gauge(room int) string {
 	inner := min(room-len("[] "), maxGauge)
 	if b.total < 0 || inner < minGauge {
@@ -48,8 +48,8 @@ func (b *Bar) gauge(room int) string {
 	return "[" + strings.Repeat("#", full) + strings.Repeat(".", inner-full) + "] "
 }
 
-// texts returns what there is to say, from the most to the least. The last is cut where
-// even three columns are too many.
+// texts returns the texts to choose from, the longest first. The last one is cut if even three
+// columns are too many.
 func (b *Bar) texts() []string {
 	done := size(float64(b.done))
 	perSecond := b.rate.perSecond()
@@ -78,7 +78,7 @@ func (b *Bar) fraction() float64 {
 	return float64(b.done) / float64(b.total)
 }
 
-// left returns the time left, and nothing if it cannot be known.
+// left returns the time left; empty if it is not known.
 func (b *Bar) left(perSecond float64) string {
 	if perSecond <= 0 || b.done >= b.total {
 		return ""
@@ -96,7 +96,7 @@ func (b *Bar) left(perSecond float64) string {
 	return fmt.Sprintf("%d s left", int(seconds))
 }
 
-// size returns bytes for people, in units of 1000 as ls -h --si and disks have them.
+// size returns bytes for people, in units of 1000, like ls -h --si and disks.
 func size(bytes float64) string {
 	const units = "kMGTPE"
 	unit := -1

@@ -4,11 +4,11 @@
 // Package progress draws the progress bar of a command that reads long logs: one line on a
 // terminal that is gone when the command is done.
 //
-// It is written out here, as github.com/schollz/progressbar/v3 (v3.18.0) takes the width from
-// standard output, which holds the rows of a report and may be a file, whatever writer it
-// draws on; lets the line grow beyond a narrow terminal; erases without its lock (Clear),
-// which is a race with Add; stops with an error when more comes than was announced, as from a
-// log that grows; and starts a goroutine if the total is unknown.
+// It is our own because github.com/schollz/progressbar/v3 (v3.18.0) takes the width from
+// standard output, which has the rows of a report and may be a file, whatever writer it draws
+// on; lets the line grow beyond a narrow terminal; erases without its lock (Clear), which is a
+// race with Add; fails when more comes than was announced, as from a growing log; and starts a
+// goroutine if the total is unknown.
 package progress
 
 import (
@@ -18,9 +18,9 @@ import (
 )
 
 const (
-	// patience is how long a bar stays invisible: who waits for less needs none.
+	// patience is how long a bar stays invisible: a shorter wait needs none.
 	patience = time.Second
-	// interval is the least time between two drawings: eyes follow no more than ten
+	// interval is the shortest time between two drawings: nobody can read more than ten
 	// numbers a second.
 	interval = 100 * time.Millisecond
 	// eraseLine is EL of ECMA-48: it erases from the cursor to the end of the line.
@@ -44,19 +44,18 @@ type Bar struct {
 	finished bool
 }
 
-// New returns a bar that shows itself on w after a second. width tells the columns of the
-// terminal each time the bar is drawn, total is the number of bytes to come and negative if
-// that is unknown.
+// New returns a bar that appears on w after a second. width returns the columns of the terminal
+// each time the bar is drawn; total is the number of bytes to come, negative if not known.
 //
-// The time left is what the bytes left take at the rate of the last seconds, so total and Add
-// must count the same thing: where compressed files are counted as they are on the disk, the
-// time is that at the density of the file being read.
+// The time left is how long the remaining bytes take at the rate of the last seconds, so total
+// and Add must count the same thing. If compressed files are counted as on the disk, the time
+// assumes the compression of the file being read.
 func New(w io.Writer, width func() int, total int64) *Bar {
 	now := time.Now()
 	return &Bar{writer: w, width: width, total: total, start: now, rate: newRate(now)}
 }
 
-// Add tells that n more bytes are done, and draws the bar if it is time for it.
+// Add counts n more bytes, and draws the bar if that is due.
 func (b *Bar) Add(n int64) {
 	if b == nil {
 		return
@@ -85,9 +84,8 @@ func (b *Bar) Finish() {
 	b.finished = true
 }
 
-// Above returns a writer for the rows that are written to w, which shows on the same terminal
-// as the bar. The bar is erased before each write, and does not come back as long as a row is
-// unfinished.
+// Above returns a writer for rows that appear on the same terminal as the bar. It erases the bar
+// before each write to w, and the bar does not come back in the middle of a row.
 func (b *Bar) Above(w io.Writer) io.Writer {
 	if b == nil {
 		return w
@@ -100,7 +98,7 @@ type above struct {
 	writer io.Writer
 }
 
-// Write writes rows while the bar is out of the way.
+// Write erases the bar and writes rows.
 func (a above) Write(p []byte) (int, error) {
 	a.bar.mu.Lock()
 	defer a.bar.mu.Unlock()
@@ -119,8 +117,8 @@ func (b *Bar) erase() {
 	}
 }
 
-// write writes all at once, so that nothing flickers. A bar that cannot be drawn is no
-// trouble for the command.
+// write writes everything at once, so that nothing flickers. It is no failure of the command if
+// a bar cannot be drawn.
 func (b *Bar) write(text string) {
 	_, _ = io.WriteString(b.writer, text)
 }

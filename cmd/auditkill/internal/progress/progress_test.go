@@ -27,7 +27,7 @@ const (
 	gB int64 = 1e9
 )
 
-// TestLine has what the bar looks like at one moment.
+// TestLine has the bar at one moment.
 func TestLine(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -234,7 +234,7 @@ func TestUnfinishedRows(t *testing.T) {
 	})
 }
 
-// TestShorterLines has a line after a longer one, of which nothing may be left.
+// TestShorterLines has a line after a longer one. Nothing may be left of the longer one.
 func TestShorterLines(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

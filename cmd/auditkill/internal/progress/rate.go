@@ -6,15 +6,15 @@ package progress
 import "time"
 
 const (
-	// sampleEvery and samples make the rate that of the last ten seconds: long enough to
-	// be calm, short enough to follow from compressed files to plain ones.
+	// sampleEvery and samples make the rate that of the last ten seconds: long enough to be
+	// steady, short enough to adapt when plain files follow compressed ones.
 	sampleEvery = time.Second
 	samples     = 10
 )
 
-// rate measures how fast bytes come.
+// rate measures how fast bytes are read.
 type rate struct {
-	// past holds what was done at some times, oldest first.
+	// past holds earlier samples, oldest first.
 	past []sample
 	last sample
 }
@@ -41,7 +41,7 @@ func (r *rate) add(now time.Time, done int64) {
 	r.past = append(r.past, r.last)
 }
 
-// perSecond returns the bytes per second, and 0 if nothing is known.
+// perSecond returns the bytes per second; 0 if not known.
 func (r *rate) perSecond() float64 {
 	seconds := r.last.time.Sub(r.past[0].time).Seconds()
 	if seconds <= 0 {

@@ -1,7 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package selection tells which signals were asked for, and why the others were not.
+// Package selection selects the signals that the user asks for, and counts why the others were
+// not selected.
 package selection
 
 import (
@@ -13,51 +14,51 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// Config says what is asked for. The zero value asks for everything.
+// Config says what to select. The zero value selects everything.
 type Config struct {
-	// Signals, Targets and Senders are as in the receiver's configuration, but that none
-	// means all, signal 0 too.
+	// Signals, Targets and Senders are as in the receiver's configuration, except that none
+	// means all, including signal 0.
 	Signals          []kill.Signal
 	Targets, Senders []string
-	// User is the name or the id of whoever is behind a signal: who logged in, or who the
-	// sender ran as.
+	// User is the name or the id of the user behind a signal: who had logged in, or as whom the
+	// sender ran.
 	User string
 	// Since and Until are the first and the last moment; zero for no limit.
 	Since, Until time.Time
-	// OnlyFailed leaves out what got through.
+	// OnlyFailed leaves out signals that got through.
 	OnlyFailed bool
 }
 
-// Reasons that are told with more than a number.
+// Reasons that need more than a number.
 const (
 	reasonTime   = "at another time"
 	reasonSignal = "with another signal"
 )
 
-// Selection lets through what was asked for, and counts the rest.
+// Selection passes what was asked for, and counts the rest.
 type Selection struct {
 	config   Config
 	criteria []*criterion
 	seen     int
 }
 
-// criterion is one thing that was asked for.
+// criterion is one condition of a selection.
 type criterion struct {
-	// wants may take targets out of an event.
+	// wants may remove targets from an event.
 	wants    func(*kill.Event) bool
 	rejected Rejection
 }
 
-// Rejection is how many events were not asked for, and why.
+// Rejection is how many events were not selected, and why.
 type Rejection struct {
 	// Reason completes "3 of them": "with another target".
 	Reason string
 	Events int
-	// Signals is how many there were of each signal, if that is the reason.
+	// Signals counts the events of each signal, if that is the reason.
 	Signals map[kill.Signal]int
 }
 
-// New returns a Selection. It fails if a name is no valid glob.
+// New returns a Selection. It fails if a name is not a valid glob.
 func New(config Config) (*Selection, error) {
 	s := &Selection{config: config}
 	if !config.Since.IsZero() || !config.Until.IsZero() {
@@ -104,8 +105,8 @@ func (s *Selection) filter(reason string, config filter.Config) error {
 	return err
 }
 
-// Apply reports whether an event is asked for, after taking the targets that are not out
-// of it. Its users should have been named before.
+// Apply removes unwanted targets from an event, and reports whether the event is selected. The
+// names of its users should be filled in before.
 func (s *Selection) Apply(e *kill.Event) bool {
 	s.seen++
 	for _, c := range s.criteria {
@@ -121,7 +122,7 @@ func (s *Selection) Apply(e *kill.Event) bool {
 	return true
 }
 
-// InTime reports whether an event is of the time that was asked for.
+// InTime reports whether an event is within the time range.
 func (s *Selection) InTime(e *kill.Event) bool {
 	return !e.Time.Before(s.config.Since) && (s.config.Until.IsZero() || !e.Time.After(s.config.Until))
 }
@@ -132,7 +133,7 @@ func (s *Selection) byUser(e *kill.Event) bool {
 		return false
 	}
 	if !p.Login.ID.Known && !p.User.ID.Known && !p.RealUser.ID.Known {
-		return true // the record that tells is lost
+		return true // the record with the users is lost
 	}
 	for _, user := range []kill.User{p.Login, p.User, p.RealUser} {
 		if user.ID.Known && (s.config.User == user.Name || s.config.User == strconv.FormatUint(uint64(user.ID.Value), 10)) {
@@ -142,13 +143,13 @@ func (s *Selection) byUser(e *kill.Event) bool {
 	return false
 }
 
-// mayHaveFailed reports whether a signal did not get through, or the record that tells is
+// mayHaveFailed reports whether a signal did not get through, or the record with its result is
 // lost.
 func mayHaveFailed(e *kill.Event) bool {
 	return e.Result.Failed() || e.Kind == kill.KindSignal && !e.Complete && !e.Result.Known && e.Delivery == kill.DeliveryUnknown
 }
 
-// Rejections returns why events were not asked for; an event counts once.
+// Rejections returns why events were not selected. Each event counts once.
 func (s *Selection) Rejections() []Rejection {
 	var all []Rejection
 	for _, c := range s.criteria {
@@ -159,5 +160,5 @@ func (s *Selection) Rejections() []Rejection {
 	return all
 }
 
-// Seen returns how many events there were, asked for or not.
+// Seen returns how many events there were, selected or not.
 func (s *Selection) Seen() int { return s.seen }

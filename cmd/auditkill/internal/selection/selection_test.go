@@ -17,7 +17,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func user(id uint32, name string) kill.User { return kill.User{ID: kill.NewID(id), Name: name} }
 
-// event is alice's, who has become root.
+// event is a signal by alice, who has become root.
 func event(edit func(*kill.Event)) *kill.Event {
 	e := &kill.Event{
 		Kind: kill.KindSignal, Time: noon, Signal: kill.SIGKILL, SignalKnown: true, Origin: kill.OriginUser, Result: kill.Success(), Complete: true,

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package summary counts kills by who, whom, what or when.
+// Package summary counts signals by sender, target, signal, user or hour.
 package summary
 
 import (
@@ -22,39 +22,39 @@ import (
 )
 
 const (
-	// maxRows is how many are counted apart, some 5 MB: processes choose their own names.
+	// maxRows bounds the rows, some 5 MB: processes choose their own names.
 	maxRows = 10_000
-	// others is where the rest is counted.
+	// others is the row for the rest.
 	others = "(others)"
-	// nobody is who is behind what the system did by itself.
+	// nobody is the user of signals without a login.
 	nobody = "(no login)"
 )
 
-// By are the questions that there are.
+// By are the fields to count by.
 func By() []string { return []string{"sender", "target", "signal", "user", "hour"} }
 
-// Row is one answer.
+// Row is one line of a summary.
 type Row struct {
-	// Name is what was counted: the program of the sender, the name of the target, ...
+	// Name is the value of the field: the program of the sender, the name of the target, ...
 	Name string
-	// Count is how many kills there were, Failed how many of them did not get through.
+	// Count is how many signals there were, Failed how many of them did not get through.
 	Count, Failed int
 	First, Last   time.Time
 }
 
-// Summary counts kills.
+// Summary counts signals.
 type Summary struct {
 	by       string
 	location *time.Location
 	rows     map[string]*Row
 }
 
-// New returns a Summary by one of By. Hours are those of the location.
+// New returns a Summary by one of By. Hours are in the time zone of location.
 func New(by string, location *time.Location) *Summary {
 	return &Summary{by: by, location: location, rows: make(map[string]*Row)}
 }
 
-// Add counts a kill.
+// Add counts a signal.
 func (s *Summary) Add(e listing.Entry) {
 	name := s.nameOf(e)
 	row := s.rows[name]
@@ -173,7 +173,7 @@ func (s *Summary) writeCSV(out io.Writer) error {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
-// Check returns an error if there is no such question.
+// Check returns an error if by is neither empty nor one of By.
 func Check(by string) error {
 	if by == "" || slices.Contains(By(), by) {
 		return nil

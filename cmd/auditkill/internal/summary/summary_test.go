@@ -83,7 +83,7 @@ func TestHoursOfTheClockSetBack(t *testing.T) {
 	assert.Equal(t, "2026-10-25 02:00 +01:00", rows[1].Name)
 }
 
-// However many names processes take, no more than so many are remembered.
+// However many names processes take, a summary remembers a limited number.
 func TestBounded(t *testing.T) {
 	t.Parallel()
 	s := New("target", time.UTC)

@@ -1,10 +1,10 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package table writes rows below each other that fit the terminal, one line each.
+// Package table writes rows as lines of a table that fits the terminal.
 //
-// Libraries for tables gather all rows first, or wrap them; this one writes while a log of
-// any length is read, and while signals come.
+// Libraries for tables gather all rows first, or wrap them. This one writes while a log of any
+// length is read, and while signals arrive.
 package table
 
 import (
@@ -19,52 +19,52 @@ import (
 )
 
 const (
-	// gap is between columns, and one blank less where the terminal is narrow.
+	// gap is the number of blanks between columns; one less if the terminal is narrow.
 	gap      = 2
 	ellipsis = "…"
-	// none stands for what is not there.
+	// none stands for an empty cell.
 	none = "-"
-	// flushSize is how many bytes are written at once: whole rows, so that something else
-	// may be shown between them.
+	// flushSize is how many bytes of whole rows are written at a time, so that something else
+	// can be shown between rows.
 	flushSize = 32 << 10
 )
 
-// Column is one of a table.
+// Column is a column of a table.
 type Column[Row any] struct {
 	Title string
-	// Usual is how wide it is where the table is not told by its first rows, Least how
-	// wide it stays where the terminal is narrow.
+	// Usual is its width if the first rows do not decide it, Least its width on a narrow
+	// terminal.
 	Usual, Least int
-	// Yields makes it narrower before the others are.
+	// Yields lets it become narrower before the others do.
 	Yields bool
-	// Wanted tells by the first rows whether there is to be such a column; nil if so.
+	// Wanted decides by the first rows whether the column is shown; nil shows it.
 	Wanted func([]Row) bool
-	// KeepEnd cuts a text that is too long at its beginning, as of a path.
+	// KeepEnd cuts a long text at its beginning, such as a path.
 	KeepEnd bool
 	Text    func(Row) string
-	// Short is the text, of the least width, where Text does not fit; nil if that is cut.
+	// Short is the text, of the least width, if Text does not fit; nil cuts Text.
 	Short func(Row) string
-	// Style is how it looks; nil for plain.
+	// Style is the style of a cell; nil is plain.
 	Style func(Row) terminal.Style
 }
 
-// Table writes rows below each other. On a terminal each takes exactly one line.
+// Table writes rows. On a terminal, each takes exactly one line.
 type Table[Row any] struct {
 	out      *bufio.Writer
 	terminal terminal.Terminal
 	columns  []Column[Row]
-	// sample holds the first rows until their widths are known; size is how many that are.
+	// sample holds the first rows until they have decided the widths; size is how many.
 	sample []Row
 	size   int
 	begun  bool
-	// natural is how wide the columns would like to be, widths how wide they are on a
-	// terminal of the given width.
+	// natural are the widths that the columns need, widths those on a terminal of the given
+	// width.
 	natural, widths []int
 	width, gap      int
 }
 
-// New returns a table that looks at so many rows before it decides how wide its columns are;
-// with 0 each row is written at once.
+// New returns a table whose first rows, as many as sample, decide the widths of its columns. With
+// 0, each row is written at once.
 func New[Row any](out io.Writer, on terminal.Terminal, columns []Column[Row], sample int) *Table[Row] {
 	t := &Table[Row]{out: bufio.NewWriterSize(out, 2*flushSize), terminal: on, columns: columns, size: sample, width: -1}
 	for _, column := range columns {
@@ -95,7 +95,7 @@ func (t *Table[Row]) Print(row Row) error {
 	return t.out.Flush()
 }
 
-// Begin writes the header now, where the rows may be long in coming.
+// Begin writes the header now, because the first row may be a long time in coming.
 func (t *Table[Row]) Begin() error {
 	t.layout()
 	t.header()
@@ -136,7 +136,7 @@ func (t *Table[Row]) measure() {
 	}
 }
 
-// drop leaves out columns.
+// drop removes columns.
 func (t *Table[Row]) drop(unwanted func(Column[Row]) bool) {
 	var columns []Column[Row]
 	var natural []int
@@ -167,7 +167,7 @@ func (t *Table[Row]) row(row Row) {
 	})
 }
 
-// layout fits the columns into the terminal, the widest first.
+// layout fits the columns into the terminal, narrowing the widest first.
 func (t *Table[Row]) layout() {
 	width := t.terminal.Width()
 	if width == t.width {
@@ -191,14 +191,14 @@ func (t *Table[Row]) layout() {
 			narrower = t.widest(false)
 		}
 		if narrower < 0 {
-			return // too narrow for anything; line cuts
+			return // too narrow for that; line cuts
 		}
 		t.widths[narrower]--
 	}
 }
 
-// widest returns the column that has the most to spare, of those that yield or of all; -1
-// if none has.
+// widest returns the column that has the most room to spare, of those that yield or of all; -1
+// if none has any.
 func (t *Table[Row]) widest(yielding bool) int {
 	widest, spare := -1, 0
 	for i, column := range t.columns {
@@ -209,7 +209,7 @@ func (t *Table[Row]) widest(yielding bool) int {
 	return widest
 }
 
-// room returns how many columns of the terminal there are for a text.
+// room returns how many columns of the terminal a text may take.
 func (t *Table[Row]) room(column int) int {
 	if t.width == 0 {
 		return math.MaxInt
@@ -217,7 +217,7 @@ func (t *Table[Row]) room(column int) int {
 	return t.widths[column]
 }
 
-// line writes one, and no blanks at its end.
+// line writes a line without blanks at its end.
 func (t *Table[Row]) line(cell func(i int) (string, terminal.Style)) {
 	padding, left := 0, t.width
 	for i := range t.columns {

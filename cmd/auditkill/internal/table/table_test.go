@@ -149,7 +149,7 @@ func TestColor(t *testing.T) {
 	assert.Contains(t, readLine(t, screen), "12:00:01  \x1b[31mkill\x1b[0m        /usr/bin/kill")
 }
 
-// A column that yields is narrower before the others, and one that nobody wants is not there.
+// A column that yields becomes narrower before the others, and one that is not wanted is left out.
 func TestYields(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	tty, screen := onTerminal(t, 40)

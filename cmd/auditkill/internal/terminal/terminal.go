@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package terminal tells what a command writes to.
+// Package terminal finds out what a command writes to: a terminal, its width and colors.
 package terminal
 
 import (
@@ -11,18 +11,18 @@ import (
 	"golang.org/x/term"
 )
 
-// Terminal is what a command writes to, which need not be a terminal.
+// Terminal describes what a command writes to, which need not be a terminal.
 type Terminal struct {
-	// IsTerminal is false for files, pipes and whatever else is no terminal.
+	// IsTerminal is false for files, pipes and everything else that is not a terminal.
 	IsTerminal bool
-	// Color says whether it is to be colored: only a terminal is, unless the user has
-	// said no (https://no-color.org) or the terminal cannot.
+	// Color is true for a terminal that supports colors, unless the user does not want them
+	// (https://no-color.org).
 	Color bool
 
 	fd int
 }
 
-// Of looks at a writer.
+// Of describes a writer.
 func Of(w io.Writer) Terminal {
 	file, ok := w.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
@@ -34,8 +34,8 @@ func Of(w io.Writer) Terminal {
 	}
 }
 
-// Width returns how many columns it has now, as windows are resized; 0 if there is no
-// limit, or none is known.
+// Width returns how many columns it has now, because windows are resized; 0 if there is no limit,
+// or if it is not known.
 func (t Terminal) Width() int {
 	if !t.IsTerminal {
 		return 0
@@ -47,11 +47,11 @@ func (t Terminal) Width() int {
 	return width
 }
 
-// Style is how a text looks on a terminal: the parameter of SGR (ECMA-48, 8.3.117); empty
-// for as it is.
+// Style is the style of a text on a terminal: the parameter of SGR (ECMA-48, 8.3.117); empty
+// changes nothing.
 type Style string
 
-// These are few, and can be read on a dark and on a light ground.
+// These few can be read on a dark and on a light background.
 const (
 	Plain  Style = ""
 	Bold   Style = "1"
@@ -61,7 +61,7 @@ const (
 	Yellow Style = "33"
 )
 
-// Paint returns a text in a style, if the terminal is to be colored.
+// Paint returns a text in a style, if the terminal has color.
 func (t Terminal) Paint(style Style, text string) string {
 	if !t.Color || style == Plain || text == "" {
 		return text

@@ -23,10 +23,10 @@ const (
 	// and legend.
 	header = margin + titleSize + lineHeight + 12
 	footer = 3*lineHeight + 12 + margin
-	// maxNameWidth is what names may take from the lanes.
+	// maxNameWidth is how much width names may take from the lanes.
 	maxNameWidth vg.Length = 250
 	gap          vg.Length = 8
-	// labelGap is the least space between the labels of the axis, as a part of their width.
+	// labelGap is the smallest space between the labels of the axis, as a part of their width.
 	labelGap = 0.65
 )
 
@@ -41,7 +41,7 @@ type drawing struct {
 	// top their edges.
 	from, to                 time.Time
 	left, right, bottom, top vg.Length
-	// several tells that a mark stands for more than one kill.
+	// several is true if a mark stands for more than one kill.
 	several bool
 }
 
@@ -70,7 +70,7 @@ func (t *Timeline) draw(p *pen) {
 	d.drawLegend()
 }
 
-// nameLanes writes what is at the left of each lane, and leaves the rest of the width to it.
+// nameLanes writes the name and count at the left of each lane, which gets the rest of the width.
 func (d *drawing) nameLanes() {
 	var others int
 	d.lanes, others = d.timeline.drawn()
@@ -137,7 +137,7 @@ func (t *Timeline) summary() string {
 	return text + " by " + about(senders, "sender", exact) + ", " + span(t.times())
 }
 
-// span writes a range of time, and what both ends have in common once.
+// span writes a range of time; what both ends have in common is written once.
 func span(first, last time.Time) string {
 	const date, clock, zone = "2006-01-02", "15:04:05", "MST"
 	if first.Unix() == last.Unix() {
@@ -203,7 +203,7 @@ func (d *drawing) drawAxis() {
 	d.line(grid2, d.left, d.bottom, d.right, d.bottom)
 }
 
-// fits tells whether the labels of a grid have room beside each other.
+// fits reports whether the labels of a grid have room beside each other.
 func (d *drawing) fits(lines []tick) bool {
 	var labels, contexts vg.Length // where the last ones end
 	for _, line := range lines {
@@ -215,7 +215,8 @@ func (d *drawing) fits(lines []tick) bool {
 	return true
 }
 
-// follows tells whether a text around x has room after what ends at end, which it moves.
+// follows reports whether a text around x has room after the last one, which ends at end; it
+// moves end.
 func (d *drawing) follows(end *vg.Length, x vg.Length, text string) bool {
 	if text == "" {
 		return true

@@ -43,7 +43,7 @@ func (g *grid) middle(bucket int64) float64 {
 	return float64(bucket)*float64(width) + float64(width-1)/2
 }
 
-// signal is what the shape and the color of a mark tell.
+// signal is what the shape and the color of a mark stand for.
 type signal int
 
 const (
@@ -79,8 +79,8 @@ type lane struct {
 	name string
 	// count is how many kills the lane shows.
 	count int64
-	// before is how many kills its sender had, by estimate, before it had the lane. They are
-	// with the others.
+	// before is the estimated number of kills of its sender before it had the lane, which are
+	// counted with the others.
 	before int64
 	rings  [kinds]*ring
 	// lo and hi are the first and the last bucket with a mark, if there is any.
@@ -119,8 +119,8 @@ func (l *lane) at(kind int, bucket int64) uint16 {
 	return l.rings[kind][bucket&(slots-1)]
 }
 
-// has tells whether there is any mark of a kind: what had the lane before may have left an
-// empty ring.
+// has reports whether there is any mark of a kind: the sender before may have left an empty
+// ring.
 func (l *lane) has(k kind) bool {
 	for b := l.lo; b <= l.hi; b++ {
 		if l.at(k.index(), b) > 0 {

@@ -5,7 +5,7 @@ package timeline
 
 import "strings"
 
-// drawLegend tells below the axis what the marks mean, as far as there are such.
+// drawLegend explains the marks in use, below the axis.
 func (d *drawing) drawLegend() {
 	const y = margin + textSize*0.35
 	x := d.left
@@ -32,7 +32,7 @@ func (d *drawing) drawLegend() {
 	}
 }
 
-// has tells whether there is a mark of a kind.
+// has reports whether there is a mark of a kind.
 func (t *Timeline) has(k kind) bool { return t.kinds[k.index()] }
 
 // signalName names the signals that a color stands for.

@@ -16,8 +16,8 @@ const (
 	markRadius vg.Length = 3.6
 	maxRadius  vg.Length = 6.3
 	growth               = 0.12
-	// column is how near kills are drawn as one mark, which is less than anybody sees but
-	// bounds the size of the file.
+	// column is the distance within which kills are drawn as one mark. Nobody can see it, but
+	// it bounds the size of the file.
 	column vg.Length = 2
 	// together is how many marks are drawn at once: that makes an SVG smaller, but the time
 	// for an image grows with the square of it.
@@ -85,7 +85,7 @@ func (d *drawing) spots(l *lane, kind int) (all []spot) {
 	return all
 }
 
-// mark draws the shapes of kills: the color tells the signal as well, and a failed one is
+// mark draws the shapes of kills: the color stands for the signal, too, and failed ones are
 // hollow.
 func (d *drawing) mark(k kind, shapes vg.Path) {
 	if k.failed {

@@ -29,7 +29,7 @@ var (
 	shade = color.RGBA{0xf4, 0xf5, 0xf7, 255}
 	grid1 = color.RGBA{0xdc, 0xdf, 0xe3, 255}
 	grid2 = color.RGBA{0x9a, 0xa1, 0xa9, 255}
-	// colors are those of Okabe and Ito that people with any color vision tell apart.
+	// colors are those of Okabe and Ito, which people with any color vision can distinguish.
 	colors = [signals]color.Color{
 		sigkill:     color.RGBA{0xd5, 0x5e, 0x00, 255},
 		sigterm:     color.RGBA{0x00, 0x72, 0xb2, 255},
@@ -66,7 +66,7 @@ func face(ttf []byte, weight xfont.Weight, size vg.Length) font.Face {
 type pen struct {
 	canvas        vg.Canvas
 	regular, bold font.Face
-	// ownLetters tells that there are no letters but those of the fonts.
+	// ownLetters is true if the canvas has no letters except those of the fonts.
 	ownLetters bool
 }
 

@@ -30,8 +30,7 @@ const (
 // ErrNothing is the error of a drawing without a kill.
 var ErrNothing = errors.New("nothing to draw")
 
-// Check tells whether a drawing can be saved as path, which is better known before a long log
-// is read.
+// Check returns an error if a drawing cannot be saved as path, before a long log is read.
 func Check(path string) error {
 	if _, err := encoder(path); err != nil {
 		return err
@@ -56,7 +55,7 @@ func (t *Timeline) Save(path string) error {
 	return replace(path, func(w io.Writer) error { return encode(t, w) })
 }
 
-// replace makes path what write writes, or leaves all as it was.
+// replace replaces path by what write writes, or leaves everything as it was.
 func replace(path string, write func(io.Writer) error) (err error) {
 	file, err := create(path)
 	if err != nil {
@@ -76,7 +75,7 @@ func replace(path string, write func(io.Writer) error) (err error) {
 	return nil
 }
 
-// encoder returns what writes the format of path.
+// encoder returns the function that writes the format of path.
 func encoder(path string) (func(*Timeline, io.Writer) error, error) {
 	switch strings.ToLower(filepath.Ext(path)) {
 	case ".svg":
@@ -91,7 +90,7 @@ func encoder(path string) (func(*Timeline, io.Writer) error, error) {
 func create(path string) (*os.File, error) {
 	path = target(path)
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("cannot draw %s: it is no regular file", path)
+		return nil, fmt.Errorf("cannot draw %s: it is not a regular file", path)
 	}
 	// Unlike os.CreateTemp this leaves the mode to the umask.
 	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
@@ -114,8 +113,8 @@ func target(path string) string {
 }
 
 func (t *Timeline) png(w io.Writer) error {
-	// An image is 7 MB, twice, which who read a log with little memory should not pay in
-	// addition to what the reading left behind.
+	// An image takes twice 7 MB. On a host with little memory, that should not come on top of
+	// what reading the log left behind.
 	debug.FreeOSMemory()
 	width, height := t.size()
 	c := vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(dpi))
@@ -131,7 +130,7 @@ func (t *Timeline) svg(w io.Writer) error {
 	if _, err := c.WriteTo(&text); err != nil {
 		return err
 	}
-	// The canvas names no other font for those who lack this one. These have its metrics.
+	// The canvas names no fonts to fall back on. These have the same metrics.
 	_, err := w.Write(bytes.ReplaceAll(text.Bytes(),
 		[]byte("font-family:Liberation Sans;"),
 		[]byte("font-family:Liberation Sans,Arial,Helvetica,sans-serif;")))

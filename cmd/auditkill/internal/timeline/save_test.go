@@ -25,7 +25,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// night is three nights of a cron job and what somebody did between them.
+// night is three nights of a cron job, and a few kills by a person in between.
 func night() *Timeline {
 	timeline := New("Kills of mysqld", berlin)
 	for day := 1; day <= 3; day++ {
@@ -168,7 +168,7 @@ func TestLongSpans(t *testing.T) {
 	assert.Equal(t, "2 signals by 2 senders, 1970-01-01 01:00:00 to 9999-12-31 13:00:00 CET", got[1])
 }
 
-// TestImage looks for the colors of the marks where they belong.
+// TestImage checks that the colors of the marks are where they belong.
 func TestImage(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "night.png")
@@ -296,7 +296,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no extension":      {"drawing", "ends in .svg or .png"},
 		"another extension": {"drawing.pdf", "ends in .svg or .png"},
-		"a directory":       {"directory.svg", "is no regular file"},
+		"a directory":       {"directory.svg", "is not a regular file"},
 		"no directory":      {filepath.Join("nowhere", "drawing.svg"), "nowhere does not exist"},
 		"below a file":      {filepath.Join("file.svg", "drawing.svg"), "not a directory"},
 		"dangling link":     {"dangling.svg", ""},

@@ -103,8 +103,7 @@ func midnight(year int, month time.Month, day int, location *time.Location) time
 	return t
 }
 
-// ticks returns the lines of the grid from one time to another: as many as there is room for,
-// which fits tells.
+// ticks returns the lines of the grid from one time to another: as many as fits accepts.
 func ticks(from, to time.Time, fits func([]tick) bool) (lines []tick, context string) {
 	for _, s := range scales() {
 		lines, context = s.ticks(from, to), from.Format(s.context)

@@ -1,14 +1,13 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package timeline draws who killed when: time from left to right, a lane per sender, so that
-// a nightly job shows at a glance.
+// Package timeline draws which senders killed when: time from left to right, a lane per sender,
+// so that a nightly job shows at a glance.
 //
-// It gathers kills in a memory that is bounded whatever the log holds (timeline.go, lane.go)
-// and draws them once they are all there (drawing.go and the rest). Of gonum.org/v1/plot it
-// uses the canvases and the texts. The package plot itself would bring the eps, pdf and tex
-// canvases and all twelve Liberation fonts into the binary, which are 4 MB, and has no axis
-// for times in a time zone.
+// It gathers kills in bounded memory, whatever the log holds (timeline.go, lane.go), and draws
+// them once it has them all (drawing.go and the rest). It uses the canvases and the texts of
+// gonum.org/v1/plot. The package plot itself would bring the eps, pdf and tex canvases and all
+// twelve Liberation fonts into the binary, some 4 MB, and has no axis for times in a time zone.
 package timeline
 
 import (
@@ -48,7 +47,7 @@ type Mark struct {
 	Sender string
 	// Signal is the name of the signal, such as SIGKILL.
 	Signal string
-	// Failed tells that the kernel refused to send the signal.
+	// Failed is true if the kernel refused to send the signal.
 	Failed bool
 }
 
@@ -104,9 +103,9 @@ func (t *Timeline) Add(m Mark) {
 	t.lane(m.Sender).add(t.grid.bucket(at), k)
 }
 
-// lane returns the lane that a sender's kill goes to. When there are too many senders, it is
-// that of the others, until the sender has twice as many kills as the least of those with a
-// lane, whose place it then takes. Senders of about the same rank so keep what they have.
+// lane returns the lane for a sender's kill. If there are too many senders, it is the lane of the
+// others, until the sender has twice as many kills as the least of those with a lane, and takes
+// its place. So senders of about the same rank do not take turns.
 func (t *Timeline) lane(sender string) *lane {
 	if len(sender) > maxName {
 		sender = shorten(sender, maxName)
@@ -178,7 +177,7 @@ func (t *Timeline) kind(m Mark) kind {
 	return k
 }
 
-// drawn returns the lanes to draw, that of the others last, and how many senders the others
+// drawn returns the lanes to draw, the lane of the others last, and how many senders the others
 // are.
 func (t *Timeline) drawn() (lanes []*lane, others int) {
 	lanes = slices.Clone(t.lanes)

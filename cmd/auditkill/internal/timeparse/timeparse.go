@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// layout is a form of a time, and how long what it names lasts.
+// layout is a form of a time, and how long a time in this form lasts.
 type layout struct {
 	text  string
 	lasts time.Duration
 }
 
-// layouts are those with a date. What does not name a zone is local time, as in ausearch(8).
+// layouts have a date. Without a zone they are local time, as in ausearch(8).
 var layouts = []layout{
 	{time.RFC3339Nano, time.Second},
 	{"2006-01-02T15:04:05", time.Second},
@@ -26,16 +26,15 @@ var layouts = []layout{
 	{"2006-01-02 15:04", time.Minute},
 }
 
-// clocks are those of today.
+// clocks have no date, which means today.
 var clocks = []layout{{"15:04:05", time.Second}, {"15:04", time.Minute}}
 
-// Parse returns the first and the last instant of what a text means, if it is now the given
-// time: "2 hours ago", "90m ago", "yesterday 22:00", "03:15", "2026-11-22 03:15", RFC 3339,
-// "@1700000000". A day, a minute and a second last as long as they do.
+// Parse returns the first and the last instant of the time that a text names at the time now:
+// "2 hours ago", "90m ago", "yesterday 22:00", "03:15", "2026-11-22 03:15", RFC 3339,
+// "@1700000000". A day, a minute or a second includes all of its instants.
 //
-// The libraries for this either take anything, with a guess for what they do not
-// understand, which is the wrong thing to do with a question for evidence, or know no
-// "2 hours ago".
+// The libraries for this either guess what they do not understand, which is wrong in a search
+// for evidence, or do not support "2 hours ago".
 func Parse(text string, now time.Time) (first, last time.Time, err error) {
 	trimmed := strings.Join(strings.Fields(text), " ")
 	if from, to, ok := parseRelative(strings.ToLower(trimmed), now); ok {
@@ -55,11 +54,12 @@ func Parse(text string, now time.Time) (first, last time.Time, err error) {
 			return t, t.Add(time.Second - 1), nil
 		}
 	}
-	return first, last, fmt.Errorf("%q is no time: write \"2 hours ago\", \"yesterday 22:00\", 03:15, "+
+	return first, last, fmt.Errorf("%q is not a time: use \"2 hours ago\", \"yesterday 22:00\", 03:15, "+
 		"\"2026-11-22 03:15\" or 2026-11-22T03:15:00Z", text)
 }
 
-// last returns the last instant of what began at t, which itself may name a fraction.
+// last returns the last instant of a time that begins at t. A fraction of a second is one
+// instant.
 func (l layout) last(t time.Time) time.Time {
 	if t.Nanosecond() != 0 {
 		return t
@@ -67,7 +67,7 @@ func (l layout) last(t time.Time) time.Time {
 	return t.Add(l.lasts - 1)
 }
 
-// lastOf returns the last instant of a day, which may have 23 hours.
+// lastOf returns the last instant of a day, which may have 23 or 25 hours.
 func lastOf(day time.Time) time.Time { return day.AddDate(0, 0, 1).Add(-1) }
 
 func parseRelative(text string, now time.Time) (first, last time.Time, ok bool) {
@@ -104,7 +104,7 @@ func parseRelative(text string, now time.Time) (first, last time.Time, ok bool) 
 	return first, last, false
 }
 
-// ago reads "2 hours", "an hour", "90m" or "1h30m", and goes back by that.
+// ago parses "2 hours", "an hour", "90m" or "1h30m", and goes back by that much.
 func ago(amount string, now time.Time) (time.Time, bool) {
 	if d, err := time.ParseDuration(strings.ReplaceAll(amount, " ", "")); err == nil && d >= 0 {
 		return now.Add(-d), true
@@ -114,7 +114,7 @@ func ago(amount string, now time.Time) (time.Time, bool) {
 		unit = strings.TrimLeft(amount, "0123456789")
 		number = strings.TrimSuffix(amount, unit)
 	}
-	n, err := strconv.ParseUint(number, 10, 20) // more hours would not fit a Duration
+	n, err := strconv.ParseUint(number, 10, 20) // more hours would not fit in a Duration
 	if number == "a" || number == "an" {
 		n, err = 1, nil
 	}
@@ -141,7 +141,7 @@ func ago(amount string, now time.Time) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// monthsAgo goes back by months, to the last day of one that is shorter.
+// monthsAgo goes back by months, to the last day if that month is shorter.
 func monthsAgo(now time.Time, months int) time.Time {
 	t := now.AddDate(0, -months, 0)
 	if t.Day() != now.Day() { // AddDate takes the 31st of a month with 30 days for the 1st of the next

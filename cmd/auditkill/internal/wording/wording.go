@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package wording says what goes wrong in the capture engine in the words of the command: with
-// its flags, in lines for a person at a terminal.
+// Package wording puts the problems and losses of the capture engine into the words of the
+// command: with its flags, in lines for a person at a terminal.
 package wording
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-// Words are how the command words problems: with its flags.
+// Words is the vocabulary of the command: its flags.
 type Words struct{}
 
 var _ problem.Vocabulary = Words{}
@@ -57,7 +57,7 @@ func (Words) Advise(advice problem.Advice) string {
 // Lack implements problem.Vocabulary.
 func (Words) Lack(lacking []capability.Cap) string { return "it lacks " + problem.Names(lacking) }
 
-// Error says an error in the words of a person at a terminal, in one line.
+// Error returns an error in the words of the command, in one line.
 func Error(err error) error {
 	if err == nil {
 		return nil
@@ -65,12 +65,12 @@ func Error(err error) error {
 	return errors.New(Line(problem.Text(err, Words{})))
 }
 
-// Line makes one line of a text, without what a terminal would act on.
+// Line makes one line of a text, and escapes what a terminal would act on.
 func Line(text string) string {
 	return telemetry.Visible(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
 }
 
-// Warning words a problem, with its lines below.
+// Warning words a problem, with its lines below it.
 func Warning(p *problem.Problem) string {
 	var details []string
 	for _, d := range p.Details {
@@ -86,42 +86,19 @@ func Warning(p *problem.Problem) string {
 	return text
 }
 
-// Loss words a loss the moment it is noticed; empty if the source logs it.
-func Loss(loss source.Loss) string {
-	switch loss {
-	case source.RingSignals:
-		return "signals were lost, as the ring buffer was full; ask for fewer with --signal or --target"
-	case source.RingProcesses:
-		return "what processes were started was lost, as the ring buffer was full; ask for fewer with --signal or --target"
-	case source.ProgramsSkipped:
-		return "the kernel has skipped tracing programs, so that signals or the ends of processes may be missing"
-	case source.KernelRecords:
-		return "the kernel has lost audit records, as its queue was full or over its rate limit; " +
-			"see backlog_limit and rate_limit of auditctl -s"
-	case source.ReceiveOverruns:
-		return "audit records were lost, as the socket's buffer was full; ask for fewer with --signal"
-	case source.SequenceGaps:
-		return "audit events are missing: the kernel's numbers have gaps"
-	case source.QueueFull:
-		return "dropped events, as they are not printed as fast as signals are sent"
-	case source.RotatedFiles:
-	}
-	return "" // the source logs each with what it knows of it
-}
-
-// sum words the sum of a loss.
+// sum words the total of a loss.
 func sum(loss source.Loss) string {
 	switch loss {
 	case source.RingSignals, source.RingProcesses:
 		return "the buffer of the kernel's programs was full for %d records"
 	case source.ProgramsSkipped:
-		return "the kernel has skipped its programs %d times"
+		return "the kernel has skipped tracing programs %d times"
 	case source.KernelRecords:
 		return "the kernel has lost %d audit records"
 	case source.ReceiveOverruns:
 		return "the buffer for audit records was full %d times"
 	case source.SequenceGaps:
-		return "%d audit events have not come"
+		return "%d audit events are missing"
 	case source.QueueFull:
 		return "%d signals came faster than they were printed"
 	case source.RotatedFiles:
@@ -130,7 +107,7 @@ func sum(loss source.Loss) string {
 	return ""
 }
 
-// Lost says what was lost in all, each reason in a line.
+// Lost returns what was lost in total, a line for each reason.
 func Lost(counts *source.Counts) []string {
 	sums := map[string]int64{}
 	var reasons []string

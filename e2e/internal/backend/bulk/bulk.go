@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bulk reads the requests of Elasticsearch's bulk API.
+// Package bulk reads requests to Elasticsearch's bulk API.
 package bulk
 
 import (
@@ -15,15 +15,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Document is one that a request asks to create.
+// Document is a document that a request asks to create.
 type Document struct {
 	Index, ID string
 	// Source is the document itself.
 	Source json.RawMessage
 }
 
-// Read returns the documents of a request. It is to do nothing but create them, as data
-// streams take nothing else.
+// Read returns the documents of a request. Any action other than create is an error, because data
+// streams accept no other.
 func Read(request *http.Request) ([]Document, error) {
 	body, err := harness.Body(request)
 	if err != nil {

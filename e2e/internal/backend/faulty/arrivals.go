@@ -42,13 +42,12 @@ func arrivals(r *http.Request, isBulk bool) ([]Arrival, error) {
 func ArrivalsOf(records []otlp.Record) []Arrival {
 	arrived := make([]Arrival, len(records))
 	for i := range records {
-		uid, _ := records[i].Attributes["log.record.uid"].(string)
-		arrived[i] = Arrival{records[i].Key().Serial, uid}
+		arrived[i] = Arrival{records[i].Key().Serial, records[i].Text("log.record.uid")}
 	}
 	return arrived
 }
 
-// bulkArrivals reads pairs of an action and a document. The uid is the id of the document.
+// bulkArrivals returns the serial and the uid of each document. The uid is its id.
 func bulkArrivals(r *http.Request) ([]Arrival, error) {
 	documents, err := bulk.Read(r)
 	if err != nil {
@@ -71,13 +70,13 @@ func bulkArrivals(r *http.Request) ([]Arrival, error) {
 	return arrived, nil
 }
 
-// BulkItem is what Elasticsearch says to one document.
+// BulkItem is Elasticsearch's response to one document.
 type BulkItem struct {
 	Status int
 	Kind   string
 }
 
-// AnswerBulk takes the documents of a bulk request, but for those that failed tells of.
+// AnswerBulk answers a bulk request. It accepts the documents for which failed returns nil, and returns these.
 func AnswerBulk(w http.ResponseWriter, arrived []Arrival, failed func(serial int) *BulkItem) (taken []Arrival) {
 	var items []string
 	for _, a := range arrived {

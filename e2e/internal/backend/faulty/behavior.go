@@ -8,10 +8,10 @@ import (
 	"net/http"
 )
 
-// Behavior answers a request that is not to be taken. What it returns was taken.
+// Behavior answers a request, and returns the records that it accepts.
 type Behavior func(w http.ResponseWriter, r *http.Request, arrived []Arrival) (taken []Arrival)
 
-// Answers is a plain answer.
+// Answers responds with a status and headers.
 func Answers(status int, headers ...string) Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, _ []Arrival) []Arrival {
 		for i := 0; i < len(headers); i += 2 {
@@ -22,7 +22,7 @@ func Answers(status int, headers ...string) Behavior {
 	}
 }
 
-// Says is an answer with a body.
+// Says responds with a body.
 func Says(contentType, body string) Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, _ []Arrival) []Arrival {
 		w.Header().Set("Content-Type", contentType)
@@ -40,7 +40,7 @@ func (b *Backend) Hangs(_ http.ResponseWriter, r *http.Request, _ []Arrival) []A
 	return nil
 }
 
-// BreaksOff closes the connection after a part of an answer.
+// BreaksOff closes the connection after a part of a response.
 func BreaksOff(part string) Behavior {
 	return func(w http.ResponseWriter, _ *http.Request, _ []Arrival) []Arrival {
 		connection, _, err := http.NewResponseController(w).Hijack()

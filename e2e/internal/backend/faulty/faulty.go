@@ -1,9 +1,9 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package faulty is a backend that refuses, hangs, breaks off or answers nonsense, as a test tells
-// it to. It knows each record by its serial number in the audit system: what was promised has to
-// arrive, and what comes twice has to be the same.
+// Package faulty is a backend that refuses requests, hangs, closes connections or answers nonsense,
+// as a test wants it. It identifies records by their serial number in the audit system, so that a
+// test can check that all of them arrive, and that duplicates have the same uid.
 package faulty
 
 import (
@@ -18,20 +18,20 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Backend speaks OTLP over HTTP, and Elasticsearch's bulk requests.
+// Backend is a server for OTLP over HTTP and for Elasticsearch's bulk API.
 type Backend struct {
 	Server *httptest.Server
-	// released is closed for those that hang, at the end.
+	// released is closed at the end of the test, to end requests that hang.
 	released chan struct{}
 
 	mutex    sync.Mutex
-	behave   Behavior // nil if it is well
+	behave   Behavior // nil while it is healthy
 	requests int
 	taken    map[int]string
-	changed  []int // serials that came with another uid than before
+	changed  []int // serials that arrived again with another uid
 }
 
-// New returns a backend that is well until Behaves is called.
+// New returns a backend that is healthy until Behaves is called.
 func New(t *testing.T) *Backend {
 	t.Helper()
 	b := &Backend{released: make(chan struct{}), taken: make(map[int]string)}
@@ -78,24 +78,24 @@ func (b *Backend) take(taken []Arrival) {
 	}
 }
 
-// Behaves sets how the backend answers from now on; well, if behave is nil.
+// Behaves sets how the backend answers from now on. If behave is nil, it is healthy.
 func (b *Backend) Behaves(behave Behavior) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	b.behave, b.requests = behave, 0
 }
 
-// Asked is how many requests there were since Behaves was called.
-func (b *Backend) Asked() int {
+// Requests returns how many requests have arrived since the last call of Behaves.
+func (b *Backend) Requests() int {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	return b.requests
 }
 
-// has reports whether all of these have been taken.
+// has reports whether the backend has accepted all these records.
 func (b *Backend) has(serials ...int) bool { return b.Count(serials...) == len(serials) }
 
-// Count is how many of these have been taken.
+// Count returns how many of these records the backend has accepted.
 func (b *Backend) Count(serials ...int) int {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
@@ -108,11 +108,11 @@ func (b *Backend) Count(serials ...int) int {
 	return count
 }
 
-// Arrive waits until all of these have been taken.
+// Arrive waits until the backend has accepted all these records.
 func (b *Backend) Arrive(t *testing.T, serials []int) {
 	t.Helper()
 	harness.Eventually(t, func() bool { return b.has(serials...) }, "all %d records arrive", len(serials))
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
-	assert.Empty(t, b.changed, "what comes twice has the same uid")
+	assert.Empty(t, b.changed, "serials of records that arrived again with another uid")
 }

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jaeger runs Jaeger, and asks it.
+// Package jaeger runs and queries Jaeger.
 package jaeger
 
 import (
@@ -21,15 +21,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// Jaeger is a running Jaeger that keeps traces in its memory.
+// Jaeger is a running Jaeger that keeps traces in memory.
 type Jaeger struct {
 	t *testing.T
 	// OTLP and query are the addresses of its servers.
 	OTLP, query string
 }
 
-// Start runs Jaeger until the test ends. Where it was never built, that comes
-// first and takes minutes; from then on it is in the cache of Go.
+// Start runs Jaeger until the test ends. Building it takes minutes if it is not in Go's cache.
 func Start(t *testing.T) *Jaeger {
 	t.Helper()
 	address := func() string { return harness.FreeAddress(t) }
@@ -38,7 +37,7 @@ func Start(t *testing.T) *Jaeger {
 		"--admin.http.host-port="+admin,
 		"--collector.otlp.http.host-port="+otlp,
 		"--query.http-server.host-port="+query,
-		// What the test does not use cannot be turned off.
+		// The test does not use these servers, but they cannot be turned off.
 		"--collector.otlp.grpc.host-port="+address(),
 		"--collector.grpc-server.host-port="+address(),
 		"--collector.http-server.host-port="+address(),
@@ -48,9 +47,9 @@ func Start(t *testing.T) *Jaeger {
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is interrupted
 	process := harness.StartProcess(t, command, new(harness.Output))
 	t.Cleanup(func() {
-		process.Kill() // it keeps nothing, and takes its time to end otherwise
+		process.Kill() // it has nothing to save, and would be slow to stop
 		if t.Failed() {
-			t.Logf("Jaeger said:\n%s", process.Output.Tail())
+			t.Logf("output of Jaeger:\n%s", process.Output.Tail())
 		}
 	})
 	j := &Jaeger{t: t, OTLP: "http://" + otlp, query: "http://" + query}
@@ -58,7 +57,7 @@ func Start(t *testing.T) *Jaeger {
 	return j
 }
 
-// get reads a JSON answer, unless nobody wants it.
+// get decodes a JSON response into answer, unless that is nil.
 func (j *Jaeger) get(address string, answer any) error {
 	request, err := http.NewRequestWithContext(j.t.Context(), http.MethodGet, address, http.NoBody)
 	if err != nil {
@@ -71,24 +70,24 @@ func (j *Jaeger) get(address string, answer any) error {
 	return json.Unmarshal(body, answer)
 }
 
-// Span is a span as Jaeger tells it.
+// Span is a span in Jaeger's answers.
 type Span struct {
 	TraceID       string `json:"traceID"`
 	SpanID        string `json:"spanID"`
 	OperationName string `json:"operationName"`
-	// References are those to a parent.
+	// References are the references to a parent.
 	References []struct {
 		RefType string `json:"refType"`
 		SpanID  string `json:"spanID"`
 	} `json:"references"`
 	Tags Tags `json:"tags"`
-	// Logs are the span events, whose names are in the field event.
+	// Logs are the span events. The field event has the name of each.
 	Logs []struct {
 		Fields Tags `json:"fields"`
 	} `json:"logs"`
 }
 
-// Tags are attributes with their values as text, as questions have them.
+// Tags are attributes with their values as text, as in queries.
 type Tags map[string]string
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -109,7 +108,7 @@ func (t *Tags) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Find returns what tryFind does, and fails the test if there is no answer.
+// Find is like tryFind, but fails the test on an error.
 func (j *Jaeger) Find(service, operation string, tags Tags) []Span {
 	j.t.Helper()
 	spans, err := j.tryFind(service, operation, tags)
@@ -117,8 +116,8 @@ func (j *Jaeger) Find(service, operation string, tags Tags) []Span {
 	return spans
 }
 
-// tryFind returns the spans of the traces of the last hour with such an operation of a
-// service, where one of their spans has all the tags.
+// tryFind returns the spans of all traces of the last hour in which a span of this service and
+// operation has all the tags.
 func (j *Jaeger) tryFind(service, operation string, tags Tags) ([]Span, error) {
 	asked, err := json.Marshal(tags)
 	if err != nil {
@@ -142,14 +141,14 @@ func (j *Jaeger) tryFind(service, operation string, tags Tags) ([]Span, error) {
 	return spans, nil
 }
 
-// Await waits until a question is answered with so many spans.
+// Await waits until a query finds count spans, and returns them.
 func (j *Jaeger) Await(count int, service, operation string, tags Tags) []Span {
 	j.t.Helper()
 	var spans []Span
 	harness.Eventually(j.t, func() bool {
 		var err error
 		spans, err = j.tryFind(service, operation, tags)
-		return err == nil && len(spans) >= count // an error means that there is no answer yet
+		return err == nil && len(spans) >= count // an error means no answer yet
 	}, "%d spans %q of %s in Jaeger", count, operation, service)
 	require.Len(j.t, spans, count, "spans %q of %s", operation, service)
 	return spans

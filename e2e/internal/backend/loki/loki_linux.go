@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package loki runs Loki, and asks it.
+// Package loki runs and queries Loki.
 package loki
 
 import (
@@ -28,14 +28,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
-// lokiVariable names the program of Loki, which takes too long to build for every test.
+// lokiVariable is the environment variable with the path of Loki, which takes too long to build in a test.
 const lokiVariable = "LOKI_BIN"
 
 // Loki is a running Loki.
 type Loki struct{ *backend.Server }
 
-// A Loki of one process that is ready at once, as its parts need not find each other.
-// What it takes is what it takes by itself; queries find more, and at once what is old.
+// lokiTemplate configures a Loki in one process that is ready at once, because its parts need not
+// discover each other. The limits of what it ingests are its defaults. Queries may return more
+// entries than by default, and old entries at once.
 const lokiTemplate = `
 auth_enabled: false
 analytics: {reporting_enabled: false}
@@ -62,7 +63,7 @@ schema_config:
     - {from: "2024-01-01", store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}
 `
 
-// Start runs Loki until the test ends, with more settings as on its command line.
+// Start runs Loki until the test ends, with additional flags.
 func Start(t *testing.T, settings ...string) *Loki {
 	t.Helper()
 	path := os.Getenv(lokiVariable)
@@ -80,7 +81,7 @@ func Start(t *testing.T, settings ...string) *Loki {
 	return l
 }
 
-// lokiStreams are those of an answer: their labels, and entries of time and line.
+// lokiStreams are the streams in an answer: their labels, and their entries of time and line.
 type lokiStreams struct {
 	Data struct {
 		Result []struct {
@@ -90,7 +91,7 @@ type lokiStreams struct {
 	} `json:"data"`
 }
 
-// Ask returns what TryAsk does, and fails the test if there is no answer.
+// Ask is like TryAsk, but fails the test on an error.
 func (l *Loki) Ask(query string) []map[string]string {
 	l.T.Helper()
 	rows, err := l.TryAsk(query)
@@ -98,9 +99,9 @@ func (l *Loki) Ask(query string) []map[string]string {
 	return rows
 }
 
-// TryAsk returns the entries of the last days that answer a query in LogQL, in the order
-// in which Loki tells them: labels and structured metadata, _time in nanoseconds and
-// the line as _msg.
+// TryAsk returns the entries of the last six days that answer a LogQL query, in the order of Loki's
+// answer. An entry has its labels and structured metadata, its time in nanoseconds as _time, and
+// its line as _msg.
 func (l *Loki) TryAsk(query string) ([]map[string]string, error) {
 	now := time.Now()
 	answer, err := l.Get("/loki/api/v1/query_range", url.Values{
@@ -126,14 +127,14 @@ func (l *Loki) TryAsk(query string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// Asker asks by structured metadata, in whose names Loki has no dots.
+// Asker returns an Asker that queries structured metadata. Loki replaces the dots in its names.
 func (l *Loki) Asker() backend.Asker {
 	return func(event, target string) ([]map[string]string, error) {
 		return l.TryAsk(fmt.Sprintf(`{service_name="auditkill"} | event_name=%q | kill_target_name=%q`, event, target))
 	}
 }
 
-// Health says how many rules are in which health.
+// Health returns how many rules are in each state of health.
 func (l *Loki) Health() map[string]int {
 	var answer struct {
 		Data struct {
@@ -157,7 +158,7 @@ func (l *Loki) Health() map[string]int {
 	return health
 }
 
-// Push sends records as an agent does.
+// Push sends records over OTLP, as an agent does.
 func (l *Loki) Push(logs plog.Logs) {
 	l.T.Helper()
 	body, err := plogotlp.NewExportRequestFromLogs(logs).MarshalProto()
@@ -172,8 +173,8 @@ func (l *Loki) Push(logs plog.Logs) {
 	require.Equal(l.T, http.StatusNoContent, response.StatusCode)
 }
 
-// HighestRate is that of the fastest stream, in bytes a second, as the part of Loki
-// knows it that divides streams.
+// HighestRate returns the rate of the fastest stream in bytes per second, as known to the
+// part of Loki that shards streams.
 func (l *Loki) HighestRate() float64 {
 	metrics, err := l.Get("/metrics", nil)
 	if err != nil {

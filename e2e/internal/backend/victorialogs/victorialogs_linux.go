@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package victorialogs runs VictoriaLogs, and asks it.
+// Package victorialogs runs and queries VictoriaLogs.
 package victorialogs
 
 import (
@@ -31,14 +31,14 @@ func Start(t *testing.T) *VictoriaLogs {
 	}}
 	v.Arguments = []string{
 		"-storageDataPath=" + v.Data, "-httpListenAddr=" + v.Address,
-		"-retentionPeriod=100y", "-futureRetention=100y", // recordings keep their time
+		"-retentionPeriod=100y", "-futureRetention=100y", // recordings keep their own timestamps
 		"-memory.allowedBytes=256MiB", "-inmemoryDataFlushInterval=1s",
 	}
 	v.Serve()
 	return v
 }
 
-// Ask returns what TryAsk does, and fails the test if there is no answer.
+// Ask is like TryAsk, but fails the test on an error.
 func (v *VictoriaLogs) Ask(query string) []map[string]string {
 	v.T.Helper()
 	rows, err := v.TryAsk(query)
@@ -46,8 +46,8 @@ func (v *VictoriaLogs) Ask(query string) []map[string]string {
 	return rows
 }
 
-// TryAsk returns the rows that answer a query in LogsQL. What has arrived is found about
-// a second later.
+// TryAsk returns the rows that answer a LogsQL query. A query finds records about a second after
+// they arrive.
 func (v *VictoriaLogs) TryAsk(query string) ([]map[string]string, error) {
 	answer, err := v.Get("/select/logsql/query", url.Values{"query": {query}})
 	if err != nil {
@@ -64,16 +64,16 @@ func (v *VictoriaLogs) TryAsk(query string) ([]map[string]string, error) {
 	return rows, nil
 }
 
-// Asker asks for what came by OTLP.
+// Asker returns an Asker for records that arrived over OTLP.
 func (v *VictoriaLogs) Asker() backend.Asker {
 	return func(event, target string) ([]map[string]string, error) {
 		return v.TryAsk(fmt.Sprintf("event.name:=%q kill.target.name:=%q", event, target))
 	}
 }
 
-// BulkOverlay tells VictoriaLogs by headers which fields of the documents are message
-// and time, and what makes a stream. It cannot read the fractions of a millisecond in
-// @timestamp.
+// BulkOverlay adds the headers that VictoriaLogs needs to know which fields of a document are its
+// message, its time and its stream. The time is a field of its own because VictoriaLogs cannot read
+// the fractions of a millisecond in @timestamp.
 const BulkOverlay = `
 processors:
   transform/time:
@@ -89,13 +89,13 @@ service:
   pipelines: {logs: {processors: [memory_limiter, transform, transform/time, resource]}}
 `
 
-// BulkEnvironment leads a configuration for Elasticsearch to it.
+// BulkEnvironment has a configuration for Elasticsearch send to VictoriaLogs.
 func (v *VictoriaLogs) BulkEnvironment() map[string]string {
 	return map[string]string{"ELASTICSEARCH_ENDPOINT": "http://" + v.Address + "/insert/elasticsearch"}
 }
 
-// BulkAsker asks for what came as documents of Elasticsearch, and takes the attributes
-// out of the objects in which its mapping mode otel has them.
+// BulkAsker returns an Asker for records that arrived over the bulk API of Elasticsearch. It takes
+// the attributes out of the objects that the exporter's mapping mode otel puts them into.
 func (v *VictoriaLogs) BulkAsker() backend.Asker {
 	return func(event, target string) ([]map[string]string, error) {
 		rows, err := v.TryAsk(fmt.Sprintf("event_name:=%q attributes.kill.target.name:=%q", event, target))

@@ -280,9 +280,12 @@ static __always_inline void add_asked(struct signal_record *r, struct task_struc
 	if (r->call.number == PIDFD_SEND_SIGNAL) {
 		if (r->result != 0 && r->result != -1 /* EPERM */) // it may be no pidfd
 			return;
-		if (!bpf_task_from_pid) // since Linux 6.2
+		pid = pid_of(sender, pid);
+		if (!bpf_task_from_pid) { // since Linux 6.2
+			r->target.identity.pid = pid; // of which user space knows the rest
 			return;
-		task = bpf_task_from_pid(pid_of(sender, pid));
+		}
+		task = bpf_task_from_pid(pid);
 	} else {
 		if (!bpf_task_from_vpid) // since Linux 6.14
 			return;
