@@ -110,7 +110,8 @@ func TestPluginManagesRules(t *testing.T) {
 	c := startLive(t, fmt.Sprintf(`{plugin: {path: %q}, rules: {manage: true}}`, path), sink)
 	assert.Contains(t, audit.Auditctl(t, "-l"), "of_auditd")
 	sender := process.NewSender(t, process.NativeSender(t))
-	target := process.StartScript(t, "victim", "echo ready; read -r line", true)
+	// The target stays a zombie, so that its status is known however late auditd hands on the signal.
+	target := process.StartScript(t, "victim", "echo ready; read -r line", false)
 	sender.Kill(target, unix.SIGTERM)
 	awaitDeath(t, sink, sender, target, "killed")
 	c.Stop()

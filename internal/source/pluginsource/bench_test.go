@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -179,11 +180,7 @@ func recordsOf(serial, sender, target int) []string {
 	}
 }
 
-// kill returns the records of one kill(2) as text.
+// recordText returns the records of one kill(2) as text.
 func recordText(serial, sender, target int) string {
-	text := ""
-	for _, line := range recordsOf(serial, sender, target) {
-		text += line
-	}
-	return text
+	return strings.Join(recordsOf(serial, sender, target), "")
 }

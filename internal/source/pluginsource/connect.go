@@ -57,7 +57,7 @@ func explain(path string, err error) error {
 		}
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return &problem.Problem{
-			What: fmt.Sprintf("no process listens on the socket %s", path), Err: syscall.ECONNREFUSED, Fix: "start auditd",
+			What: "no process listens on the socket " + path, Err: syscall.ECONNREFUSED, Fix: "start auditd",
 		}
 	case errors.Is(err, syscall.EAGAIN):
 		return &problem.Problem{

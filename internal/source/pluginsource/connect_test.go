@@ -76,13 +76,13 @@ func TestStartFails(t *testing.T) {
 func TestStartWithoutRight(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	require.NoError(t, os.Chmod(filepath.Dir(b.path), 0o755)) //nolint:gosec // another user has to get there
+	require.NoError(t, os.Chmod(filepath.Dir(b.path), 0o755)) // another user has to get there
 	b.listen()
-	require.NoError(t, os.Chmod(b.path, 0o440)) //nolint:gosec // as args = 0440 does
+	require.NoError(t, os.Chmod(b.path, 0o440)) // as args = 0440 does
 	var err error
 	asNobody(func() { err = b.source.Start(t.Context()) })
 	require.ErrorIs(t, err, syscall.EACCES)
-	assert.EqualError(t, err, "connecting to the socket "+b.path+" needs the right to write to it: permission denied; "+
+	require.EqualError(t, err, "connecting to the socket "+b.path+" needs the right to write to it: permission denied; "+
 		"run as root, or set args to a mode such as 0660 in /etc/audit/plugins.d/af_unix.conf "+
 		"and to a path in a directory that has the group of this user and the set-group-ID bit")
 	var p *problem.Problem

@@ -60,7 +60,7 @@ func (s *Source) read(ctx context.Context, conn net.Conn) {
 
 // drain reads from a connection until it ends or ctx is done.
 func (s *Source) drain(ctx context.Context, conn net.Conn) error {
-	defer conn.Close()                                          //nolint:errcheck // it was only read from
+	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // which ends the read
 	began, wait, worked := time.Now(), tick, false
 	busy := began // until then

@@ -63,9 +63,9 @@ func TestReads(t *testing.T) {
 func TestReadsAnyChunks(t *testing.T) {
 	t.Parallel()
 	const events = 300
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // not secret
 	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 0))
+	random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // not secret
 	b := newBench(t)
 	b.run()
 	var text strings.Builder
@@ -134,9 +134,9 @@ func TestConnectionEnds(t *testing.T) {
 	}
 	assert.Equal(t, map[uint32]bool{1: true, 2: false, 3: true}, byserial)
 	failures := b.noted()
-	assert.NoError(t, failures[len(failures)-1], "it works again")
+	require.NoError(t, failures[len(failures)-1], "it works again")
 	for _, failure := range failures[:len(failures)-1] {
-		assert.Error(t, failure)
+		require.Error(t, failure)
 	}
 	assert.EqualValues(t, 1, b.counts.Malformed.Load())
 	assert.EqualValues(t, 1, b.counts.Incomplete.Load())
