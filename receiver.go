@@ -126,7 +126,8 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	r.health = delivery.NewHealth(func(event *componentstatus.Event) { componentstatus.ReportStatus(host, event) })
-	if err := r.open(ctx); err != nil {
+	err = r.open(ctx)
+	if err != nil {
 		return err
 	}
 	if r.metrics, err = newMetrics(r.capture, r.telemetry); err != nil {
@@ -144,7 +145,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	r.stopReading, r.stopDelivering = stopReading, stopDelivering
 	d := delivery.New(reading, delivering, r.deliverySettings(r.capture.Traits().Live))
 	r.running.Go(d.Run)
-	r.running.Go(func() { //nolint:contextcheck // deliveries have a context of their own
+	r.running.Go(func() {
 		r.capture.Run(reading, d)
 		d.Close()
 	})

@@ -35,7 +35,7 @@ func TestWatchOfARefusedSignal(t *testing.T) {
 		t.Run(source, func(t *testing.T) {
 			audit.Use(t)
 			require.FileExists(t, companion, "`make auditkill` builds it")
-			command := exec.Command(companion, "watch", "--source", source, "-o", "json")
+			command := exec.Command(companion, "watch", "--source", source, "-o", "json") //nolint:gosec // the command under test
 			harness.EndWithTest(command)
 			watch := harness.StartProcess(t, command, new(harness.Output))
 			defer watch.Kill()

@@ -86,9 +86,10 @@ func newCapture(settings Settings) *Capture {
 	return c
 }
 
-// Source is the name of the candidate that was opened. Refusals are why those before it were
-// not.
-func (c *Capture) Source() string      { return c.chosen.Name }
+// Source is the name of the candidate that was opened.
+func (c *Capture) Source() string { return c.chosen.Name }
+
+// Refusals are why the candidates before it were not opened.
 func (c *Capture) Refusals() []Refusal { return c.refusals }
 
 // Traits are what the source can do.
@@ -109,9 +110,10 @@ func (c *Capture) Processes() process.Counts { return c.processes.Counts() }
 // Panics is how many events were lost because this program panicked.
 func (c *Capture) Panics() int64 { return c.panics.Count() }
 
-// Watched is how many processes are watched now, Unwatched how many could not be watched since
-// the start.
-func (c *Capture) Watched() int64   { return c.outcomes.watched() }
+// Watched is how many processes are watched now.
+func (c *Capture) Watched() int64 { return c.outcomes.watched() }
+
+// Unwatched is how many processes could not be watched since the start.
 func (c *Capture) Unwatched() int64 { return c.outcomes.unwatched() }
 
 // MaxWatched is how many processes can be watched at a time.

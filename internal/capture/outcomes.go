@@ -146,7 +146,7 @@ func (c *Capture) closeDue() {
 // what it cannot deliver any more.
 func (c *Capture) flushOutcomes() {
 	if c.handOutcomes() == nil {
-		_ = c.handler.Flush() //nolint:errcheck // see above
+		_ = c.handler.Flush()
 	}
 }
 

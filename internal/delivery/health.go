@@ -28,8 +28,10 @@ func NewHealth(report func(*componentstatus.Event)) *Health { return &Health{rep
 // Source reports a failure of the source that may pass, or nil once it has passed.
 func (h *Health) Source(err error) { h.change(&h.failing.source, err) }
 
-// Logs does the same for the next consumer of log records, Traces for that of spans.
-func (h *Health) Logs(err error)   { h.change(&h.failing.logs, err) }
+// Logs does the same for the next consumer of log records.
+func (h *Health) Logs(err error) { h.change(&h.failing.logs, err) }
+
+// Traces does the same for the next consumer of spans.
 func (h *Health) Traces(err error) { h.change(&h.failing.traces, err) }
 
 func (h *Health) change(part *bool, err error) {

@@ -79,7 +79,7 @@ func NewKillableCgroup(t *testing.T, path string) string {
 // KillCgroup has a shell make the kernel kill a control group, and returns the pid of the shell.
 func KillCgroup(t *testing.T, group string) int {
 	t.Helper()
-	shell := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group) //nolint:gosec // a test's own
+	shell := exec.CommandContext(t.Context(), "sh", "-c", `echo 1 >"$0"/cgroup.kill`, group)
 	require.NoError(t, shell.Run())
 	return shell.Process.Pid
 }

@@ -80,10 +80,11 @@ func Warning(p *problem.Problem) string {
 	if len(details) > 0 {
 		text += " (" + strings.Join(details, ", ") + ")"
 	}
+	lines := []string{text}
 	for _, line := range p.Lines {
-		text += "\n    " + Line(line)
+		lines = append(lines, Line(line))
 	}
-	return text
+	return strings.Join(lines, "\n    ")
 }
 
 // sum words the total of a loss.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/moby/sys/capability"
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/source"
@@ -38,12 +39,12 @@ func TestError(t *testing.T) {
 		"loading: refused: it lacks CAP_BPF":          lacking,
 		"opening: loading: refused: it lacks CAP_BPF": fmt.Errorf("opening: %w", lacking),
 		"one; loading: refused: it lacks CAP_BPF":     errors.Join(errors.New("one"), lacking),
-		`a\x1b[31m colour`:                            errors.New("a\x1b[31m colour"),
+		`a\x1b[31m color`:                             errors.New("a\x1b[31m color"),
 		"no room; set a shorter --outcome-timeout, or name a --target": &problem.Problem{
 			What: "no room", Advice: []problem.Advice{problem.WatchFewer},
 		},
 	} {
-		assert.EqualError(t, Error(err), want)
+		require.EqualError(t, Error(err), want)
 	}
 	assert.NoError(t, Error(nil))
 }
