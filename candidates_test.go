@@ -149,5 +149,6 @@ func TestManaged(t *testing.T) {
 		assert.Equal(t, test.ebpf, c.ebpf(defaultEBPFConfig()).ManageRules, name)
 		assert.Equal(t, test.netlink, c.netlink(defaultNetlinkConfig()).ManageRules, name)
 		assert.Equal(t, test.onFile, c.file(defaultFileConfig()).ManageRules, name)
+		assert.Equal(t, test.onFile, c.plugin(defaultPluginConfig()).ManageRules, name)
 	}
 }

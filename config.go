@@ -32,9 +32,11 @@ type Config struct {
 	File configoptional.Optional[FileConfig] `mapstructure:"file"`
 	// Netlink listens to the kernel's audit system.
 	Netlink configoptional.Optional[NetlinkConfig] `mapstructure:"netlink"`
-	// EBPF traces signals in the kernel. If none of the three is set, the receiver chooses
-	// one.
+	// EBPF traces signals in the kernel.
 	EBPF configoptional.Optional[EBPFConfig] `mapstructure:"ebpf"`
+	// Plugin reads what auditd's af_unix plugin writes to a Unix socket. If no source is set,
+	// the receiver chooses one of the three above.
+	Plugin configoptional.Optional[PluginConfig] `mapstructure:"plugin"`
 	// Rules configures the audit rules that make the kernel record signals.
 	Rules RulesConfig `mapstructure:"rules"`
 	// RootPath is where the host's root directory is mounted in the collector's container;
@@ -96,10 +98,18 @@ type EBPFConfig struct {
 	_ struct{} // prevent unkeyed literal initialization
 }
 
+// PluginConfig says where auditd's af_unix plugin listens.
+type PluginConfig struct {
+	// Path is the plugin's socket.
+	Path string `mapstructure:"path"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
 // RulesConfig says whether the receiver loads the audit rules that it needs.
 type RulesConfig struct {
 	// Manage loads missing rules and removes them at shutdown. If it is not set, it is true
-	// for netlink and false for file; ebpf needs no rules.
+	// for netlink and false for file and plugin; ebpf needs no rules.
 	Manage *bool `mapstructure:"manage"`
 	// Key marks our rules.
 	Key string `mapstructure:"key"`
@@ -135,6 +145,7 @@ const (
 	keyEBPF    = "ebpf"
 	keyFile    = "file"
 	keyNetlink = "netlink"
+	keyPlugin  = "plugin"
 
 	startAtEnd       = "end"
 	startAtBeginning = "beginning"
@@ -157,6 +168,9 @@ const (
 	// (include/uapi/linux/audit.h, AUDIT_MAX_KEY_LEN); auditctl refuses more than
 	// 31 on the command line.
 	longestKey = 31
+
+	// longestSocket is what fits into sun_path before its NUL (unix(7)).
+	longestSocket = 107
 )
 
 func createDefaultConfig() component.Config {
@@ -164,6 +178,7 @@ func createDefaultConfig() component.Config {
 		File:          configoptional.Default(defaultFileConfig()),
 		Netlink:       configoptional.Default(defaultNetlinkConfig()),
 		EBPF:          configoptional.Default(defaultEBPFConfig()),
+		Plugin:        configoptional.Default(defaultPluginConfig()),
 		Rules:         RulesConfig{Key: capture.DefaultKey},
 		Signals:       defaultSignals(),
 		IncludeFailed: true,
@@ -189,6 +204,8 @@ func defaultNetlinkConfig() NetlinkConfig {
 }
 
 func defaultEBPFConfig() EBPFConfig { return EBPFConfig{RingBuffer: capture.DefaultRingBuffer} }
+
+func defaultPluginConfig() PluginConfig { return PluginConfig{Path: capture.DefaultSocket} }
 
 func defaultSignals() []SignalName {
 	var names []SignalName
@@ -219,21 +236,15 @@ func (c *Config) Validate() error {
 // checkSources refuses more than one source, and settings that do not fit it.
 func (c *Config) checkSources() []string {
 	var sources, problems []string
-	if c.EBPF.HasValue() {
-		sources = append(sources, keyEBPF)
-	}
-	if c.File.HasValue() {
-		sources = append(sources, keyFile)
-	}
-	if c.Netlink.HasValue() {
-		sources = append(sources, keyNetlink)
+	for _, kind := range c.namedSources() {
+		sources = append(sources, kind.key)
 	}
 	if len(sources) > 1 {
 		problems = append(problems, strings.Join(sources, ", ")+
 			": only one source is possible; use an audit_kill receiver of its own for each")
 	}
 	if c.EBPF.HasValue() && c.Rules.Manage != nil && *c.Rules.Manage {
-		problems = append(problems, "rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out")
+		problems = append(problems, "rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out")
 	}
 	return problems
 }
@@ -302,6 +313,17 @@ func (c *EBPFConfig) Validate() error {
 	}
 	if above := 1 << bits.Len(uint(size)); size&(size-1) != 0 {
 		return fmt.Errorf("ring_buffer: %d must be a power of two, such as %d or %d", size, above/2, above)
+	}
+	return nil
+}
+
+// Validate implements confmap.Validator.
+func (c *PluginConfig) Validate() error {
+	switch {
+	case c.Path == "":
+		return fmt.Errorf("path: must name the socket of auditd's af_unix plugin, such as %s", capture.DefaultSocket)
+	case len(c.Path) > longestSocket:
+		return fmt.Errorf("path: %q must have at most %d bytes, as the path of a Unix socket", c.Path, longestSocket)
 	}
 	return nil
 }

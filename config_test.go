@@ -6,6 +6,7 @@ package auditkillreceiver
 import (
 	"context"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -28,6 +29,7 @@ func TestDefaultConfig(t *testing.T) {
 		File:    configoptional.Default(FileConfig{Path: "/var/log/audit/audit.log", Follow: true}),
 		Netlink: configoptional.Default(NetlinkConfig{Mode: "auto", ReceiveBuffer: 8388608}),
 		EBPF:    configoptional.Default(EBPFConfig{RingBuffer: 4194304}),
+		Plugin:  configoptional.Default(PluginConfig{Path: "/var/run/audispd_events"}),
 		Rules:   RulesConfig{Key: "audit_kill"},
 		Signals: []SignalName{
 			"SIGHUP", "SIGINT", "SIGQUIT", "SIGILL", "SIGTRAP", "SIGABRT", "SIGBUS", "SIGFPE", "SIGKILL", "SIGSEGV",
@@ -105,6 +107,11 @@ func TestLoadConfig(t *testing.T) {
 		c.RootPath = "/hostfs"
 	}
 	tests["printed_ebpf"] = func(c *Config) { c.EBPF = configoptional.Some(EBPFConfig{RingBuffer: 1 << 30}) }
+	tests["null_plugin"] = func(c *Config) { c.Plugin = configoptional.Some(defaultPluginConfig()) }
+	tests["plugin"] = func(c *Config) {
+		c.Plugin = configoptional.Some(PluginConfig{Path: "/run/audit/audispd_events"})
+		c.Rules.Manage = &yes
+	}
 	tests["printed"] = func(*Config) {}
 	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
 	require.NoError(t, err)
@@ -151,7 +158,7 @@ func TestConfigSurvivesPrinting(t *testing.T) {
 func TestInvalidConfig(t *testing.T) {
 	t.Parallel()
 
-	const keys = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, outcome, retry_on_failure, " +
+	const keys = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, outcome, plugin, retry_on_failure, " +
 		"root_path, rules, senders, signals, storage, targets"
 	const oneSource = "only one source is possible; use an audit_kill receiver of its own for each"
 	const unknownSignal = ": use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
@@ -184,6 +191,18 @@ func TestInvalidConfig(t *testing.T) {
 		{"two sources", "{file: {}, netlink: {}}", "receivers::audit_kill: file, netlink: " + oneSource},
 		{"two others", "{ebpf: {}, netlink: {}}", "receivers::audit_kill: ebpf, netlink: " + oneSource},
 		{"three sources", "{netlink: {}, file: {}, ebpf: {}}", "receivers::audit_kill: ebpf, file, netlink: " + oneSource},
+		{"all sources", "{plugin: {}, netlink: {}, file: {}, ebpf: {}}", "receivers::audit_kill: ebpf, file, netlink, plugin: " + oneSource},
+		{"plugin beside another", "{plugin: {}, file: {}}", "receivers::audit_kill: file, plugin: " + oneSource},
+		{"unknown key of plugin", "plugin: {socket: /a}", "plugin::socket: unknown key, use one of path"},
+		{"the socket as section", "plugin: /a", "plugin: /a must be a section with some of the keys path"},
+		{
+			"no socket", `plugin: {path: ""}`, "receivers::audit_kill::plugin: " +
+				"path: must name the socket of auditd's af_unix plugin, such as /var/run/audispd_events",
+		},
+		{
+			"a path too long for a socket", "plugin: {path: /" + strings.Repeat("a", 107) + "}", "receivers::audit_kill::plugin: " +
+				`path: "/` + strings.Repeat("a", 107) + `" must have at most 107 bytes, as the path of a Unix socket`,
+		},
 		{"unknown key of ebpf", "ebpf: {receive_buffer: 1}", "ebpf::receive_buffer: unknown key, use one of ring_buffer"},
 		{"ebpf switched off", "ebpf: false", "ebpf: false must be a section with some of the keys ring_buffer"},
 		{"text as size of the ring", "ebpf: {ring_buffer: 4MiB}", "ebpf::ring_buffer: 4MiB must be a whole number"},
@@ -200,7 +219,7 @@ func TestInvalidConfig(t *testing.T) {
 		{"just below the largest ring", "ebpf: {ring_buffer: 1073741823}", "receivers::audit_kill::ebpf: " +
 			"ring_buffer: 1073741823 must be a power of two, such as 536870912 or 1073741824"},
 		{"rules for ebpf", "{ebpf: {}, rules: {manage: true}}", "receivers::audit_kill: " +
-			"rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out"},
+			"rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out"},
 		{"root_path", "root_path: hostfs", `receivers::audit_kill: root_path: "hostfs" must be an absolute path, such as /hostfs`},
 		{"mode", "netlink: {mode: broadcast}", `receivers::audit_kill::netlink: mode: "broadcast" must be auto, multicast or unicast`},
 		{"receive_buffer", "netlink: {receive_buffer: 0}", "receivers::audit_kill::netlink: " +

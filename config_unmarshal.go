@@ -34,44 +34,44 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 // `print-config` writes sources like that if they are not configured. A single one is the
 // user's choice.
 func dropEmptySources(conf *confmap.Conf) {
-	sources := []string{keyEBPF, keyFile, keyNetlink}
-	sources = slices.DeleteFunc(sources, func(key string) bool { return !conf.IsSet(key) })
+	sources := slices.DeleteFunc(sourceKinds(), func(kind sourceKind) bool { return !conf.IsSet(kind.key) })
 	if len(sources) < 2 {
 		return
 	}
-	for _, key := range sources {
-		if conf.Get(key) == nil {
-			conf.Delete(key)
+	for _, kind := range sources {
+		if conf.Get(kind.key) == nil {
+			conf.Delete(kind.key)
 		}
 	}
 }
 
-// sections are the parts of the configuration that hold keys of their own.
-var sections = []struct {
-	path string
-	keys reflect.Type
-}{
-	{"correlation", reflect.TypeFor[CorrelationConfig]()},
-	{keyEBPF, reflect.TypeFor[EBPFConfig]()},
-	{keyFile, reflect.TypeFor[FileConfig]()},
-	{keyNetlink, reflect.TypeFor[NetlinkConfig]()},
-	{"outcome", reflect.TypeFor[OutcomeConfig]()},
-	{"retry_on_failure", reflect.TypeFor[configretry.BackOffConfig]()},
-	{"rules", reflect.TypeFor[RulesConfig]()},
+// sections returns the parts of the configuration that hold keys of their own.
+func sections() map[string]reflect.Type {
+	all := map[string]reflect.Type{
+		"correlation":      reflect.TypeFor[CorrelationConfig](),
+		"outcome":          reflect.TypeFor[OutcomeConfig](),
+		"retry_on_failure": reflect.TypeFor[configretry.BackOffConfig](),
+		"rules":            reflect.TypeFor[RulesConfig](),
+	}
+	for _, kind := range sourceKinds() {
+		all[kind.key] = kind.section
+	}
+	return all
 }
 
 // checkKeys refuses keys that do not exist, and values that nobody can mean.
 func checkKeys(present map[string]any) []error {
 	errs := checkSection("", present, keysOf(reflect.TypeFor[Config]()))
-	for _, section := range sections {
-		known := keysOf(section.keys)
-		switch keys := present[section.path].(type) {
+	all := sections()
+	for _, path := range slices.Sorted(maps.Keys(all)) {
+		known := keysOf(all[path])
+		switch keys := present[path].(type) {
 		case nil: // not set, or with nothing after the colon
 		case map[string]any:
-			errs = append(errs, checkSection(section.path+confmap.KeyDelimiter, keys, known)...)
+			errs = append(errs, checkSection(path+confmap.KeyDelimiter, keys, known)...)
 		default:
 			errs = append(errs, fmt.Errorf("%s: %v must be a section with some of the keys %s",
-				section.path, keys, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+				path, keys, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
 		}
 	}
 	return errs

@@ -16,14 +16,15 @@ var errOnlyLinux = errors.New("only on Linux")
 
 // checkPlatform refuses settings that work on Linux only.
 func checkPlatform(config *Config) error {
-	switch {
-	case runtime.GOOS == "windows": // where system calls have no names (internal/auditrecord)
+	if runtime.GOOS == "windows" { // where system calls have no names (internal/auditrecord)
 		return errOnlyLinux
-	case config.EBPF.HasValue():
-		return fmt.Errorf("ebpf: %w; use file to read an audit log that was copied here", errOnlyLinux)
-	case config.Netlink.HasValue():
-		return fmt.Errorf("netlink: %w; use file to read an audit log that was copied here", errOnlyLinux)
-	case config.Rules.Manage != nil && *config.Rules.Manage:
+	}
+	for _, kind := range config.namedSources() {
+		if kind.onlyLinux {
+			return fmt.Errorf("%s: %w; use file to read an audit log that was copied here", kind.key, errOnlyLinux)
+		}
+	}
+	if config.Rules.Manage != nil && *config.Rules.Manage {
 		return fmt.Errorf("rules::manage: %w", errOnlyLinux)
 	}
 	return nil

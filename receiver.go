@@ -134,7 +134,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 		return err
 	}
 	if r.nextTraces != nil && !r.capture.KnowsOutcomes() {
-		r.set.Logger.Warn("no traces will be emitted: they need a live source (ebpf, netlink) and outcome::enabled")
+		r.set.Logger.Warn("no traces will be emitted: they need a live source (any but file) and outcome::enabled")
 		if r.nextLogs == nil {
 			return nil // events would go nowhere, but a checkpoint would move past them
 		}

@@ -91,7 +91,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"rules for ebpf": {
 			`{ebpf: {}, rules: {manage: true}}`,
-			checking, ": rules::manage: true is for netlink and file, as ebpf needs no audit rules; leave it out",
+			checking, ": rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out",
 		},
 		"unknown key of ebpf": {
 			`{ebpf: {buffer: 1}}`,

@@ -158,9 +158,19 @@ func (k *keeper) written(sender int) int {
 }
 
 // all returns the keys of the log records that must be delivered, for all senders.
-func (k *keeper) all() []otlp.Key {
+func (k *keeper) all() []otlp.Key { return k.keys(func(int) bool { return true }) }
+
+// by returns the keys for one sender.
+func (k *keeper) by(pid int) []otlp.Key {
+	return k.keys(func(sender int) bool { return sender == pid })
+}
+
+func (k *keeper) keys(wanted func(sender int) bool) []otlp.Key {
 	var keys []otlp.Key
 	for stamp, call := range k.calls() {
+		if !wanted(call.sender) {
+			continue
+		}
 		if call.targets == nil {
 			call.targets = []int{call.requested}
 		}

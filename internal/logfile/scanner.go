@@ -5,6 +5,7 @@ package logfile
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -15,7 +16,7 @@ import (
 )
 
 const (
-	// sourceName is the value of kill.source.
+	// sourceName is the value of kill.source, if Config.Source does not say.
 	sourceName = "audit_file"
 	// maxBatch is how many events a scanner gathers at most; the last line may bring more.
 	maxBatch = 128
@@ -63,7 +64,7 @@ type Counts struct {
 
 // NewScanner returns a scanner with a buffer of the given size; 0 means BufferSize.
 func NewScanner(config correlate.Config, buffer int) *Scanner {
-	config.Source = sourceName
+	config.Source = cmp.Or(config.Source, sourceName)
 	s := &Scanner{lines: lines{size: buffer}}
 	s.Correlator = correlate.New(config, func(e *kill.Event) {
 		e.File = s.Path

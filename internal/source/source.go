@@ -59,7 +59,7 @@ type Source interface {
 
 // Traits declares what a source can do, so that no caller has to know which one it is.
 type Traits struct {
-	// Way is how the source sees signals: "ebpf", "multicast", "unicast" or "file".
+	// Way is how the source sees signals, such as "ebpf", "multicast" or "file".
 	Way string
 	// Live is true if the source reports events as they happen, and cannot report them again.
 	Live bool

@@ -73,6 +73,25 @@ func NewDaemonIn(t *testing.T, directory, settings string) *Daemon {
 	return a
 }
 
+const afUnixConfig = `
+active = yes
+direction = out
+path = builtin_af_unix
+type = builtin
+args = %o %s
+format = string
+`
+
+// OpenSocket makes the daemon write each record to a Unix socket as well, once it runs.
+func (a *Daemon) OpenSocket(path string, mode os.FileMode) {
+	a.t.Helper()
+	require.NoError(a.t, os.WriteFile(filepath.Join(a.directory, "plugins.d", "af_unix.conf"),
+		fmt.Appendf(nil, afUnixConfig, mode, path), 0o640))
+}
+
+// Reload makes the daemon read its configuration again.
+func (a *Daemon) Reload() { assert.NoError(a.t, a.Command.Process.Signal(syscall.SIGHUP)) }
+
 // Run starts the daemon, waits until it is registered with the kernel, and makes room in the kernel
 // for a burst of records.
 func (a *Daemon) Run() {
