@@ -26,7 +26,7 @@ func TestValidateRefuses(t *testing.T) {
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 		globRules   = "is not a valid glob (close every [ and do not end with a backslash)"
 		keys        = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, " +
-			"outcome, retry_on_failure, root_path, rules, senders, signals, storage, targets"
+			"outcome, plugin, retry_on_failure, root_path, rules, senders, signals, storage, targets"
 		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
 			"equals signs, such as audit_kill"
 		retryKeys = "enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"

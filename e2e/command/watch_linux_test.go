@@ -39,7 +39,7 @@ func TestWatchOfARefusedSignal(t *testing.T) {
 			harness.EndWithTest(command)
 			watch := harness.StartProcess(t, command, new(harness.Output))
 			defer watch.Kill()
-			harness.Eventually(t, func() bool { return watch.Output.Contains("watching by") || watch.Gone() }, "auditkill is watching")
+			harness.Eventually(t, func() bool { return watch.Output.Contains("watching with ") || watch.Gone() }, "auditkill is watching")
 			for range 2 {
 				pid, sender := process.DieRefused(t)
 				harness.Eventually(t, func() bool {
