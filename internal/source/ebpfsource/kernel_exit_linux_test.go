@@ -291,7 +291,7 @@ func testEndsOfUsedPids(t *testing.T, w *watch) {
 // crowd is how many are many: an emulated machine would take minutes for the usual number.
 func crowd() int {
 	if testing.Short() {
-		return 100
+		return 50
 	}
 	return 500
 }

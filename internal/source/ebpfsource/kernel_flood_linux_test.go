@@ -130,7 +130,7 @@ func TestAMillionSignals(t *testing.T) {
 	const times = 500
 	turns := 500
 	if testing.Short() { // a machine that is emulated would take minutes
-		turns /= 10
+		turns /= 25
 	}
 	f := startFlood(t, 8<<20, now())
 	f.send(t, turns, times, func() bool { return f.sent.Load()-f.delivered.Load() < floodSenders*times })
