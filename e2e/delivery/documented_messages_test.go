@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -38,20 +39,51 @@ func TestMessagesAreReal(t *testing.T) {
 		if !isRow || !strings.HasPrefix(line, "| ") || metricRow.MatchString(cell) {
 			continue
 		}
-		for _, match := range messagePattern.FindAllStringSubmatch(cell, -1) {
-			for part := range strings.SplitSeq(match[1], "…") {
-				if part = strings.TrimSpace(part); part == "" {
-					continue
-				}
-				if !strings.ContainsAny(match[1], " …") { // a single word must be a whole literal: many texts contain it
-					part = "\n" + part + "\n"
-				}
-				assert.Contains(t, source, part, "%s", line)
-				checked++
-			}
-		}
+		checked += assertMessages(t, source, line, messagePattern.FindAllStringSubmatch(cell, -1))
 	}
 	assert.Greater(t, checked, 50, "messages in the tables")
+}
+
+// The last column of docs/permissions.md says what happens without a right. What has at least three
+// words there is a message.
+func TestMessagesAboutPermissionsAreReal(t *testing.T) {
+	t.Parallel()
+	source := sourceText(t)
+	page, err := os.ReadFile(harness.Path("docs/permissions.md"))
+	require.NoError(t, err)
+	checked := 0
+	for line := range strings.Lines(string(page)) {
+		cells := strings.Split(line, " | ")
+		if !strings.HasPrefix(line, "| ") || len(cells) != 3 {
+			continue
+		}
+		messages := messagePattern.FindAllStringSubmatch(cells[2], -1)
+		messages = slices.DeleteFunc(messages, func(match []string) bool {
+			return len(strings.Fields(match[1])) < 3 || strings.HasPrefix(match[1], `"`) // "by": "all calls" is a field
+		})
+		checked += assertMessages(t, source, line, messages)
+	}
+	assert.Greater(t, checked, 15, "messages in the tables")
+}
+
+// assertMessages checks that the source has the parts of messages between ellipses, and returns how
+// many parts there were.
+func assertMessages(t *testing.T, source source, line string, messages [][]string) int {
+	t.Helper()
+	checked := 0
+	for _, match := range messages {
+		for part := range strings.SplitSeq(match[1], "…") {
+			if part = strings.TrimSpace(part); part == "" {
+				continue
+			}
+			if !strings.ContainsAny(match[1], " …") { // a single word must be a whole literal: many texts contain it
+				part = "\n" + part + "\n"
+			}
+			assert.Contains(t, source, part, "%s", line)
+			checked++
+		}
+	}
+	return checked
 }
 
 // sourceText returns the string literals of all programs and tests, with concatenated literals
