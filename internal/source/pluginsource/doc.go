@@ -20,7 +20,7 @@
 // # Not guaranteed
 //
 //   - What is recorded while there is no connection is missed, and nobody can count it: auditd
-//     hands nothing out twice.
+//     sends no record twice.
 //   - The plugin serves one reader. Up to auditd 3.1 a second one is kept waiting without
 //     a word; later ones close its connection at once.
 //   - Up to auditd 3.1 the plugin notices that its reader is gone only when it writes the next

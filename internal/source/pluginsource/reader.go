@@ -21,14 +21,15 @@ import (
 )
 
 const (
-	// tick is how often the reader reports, even if nothing comes. A connection that lasts as
-	// long works.
+	// tick is how often the reader reports, even if nothing comes. A connection that has
+	// lasted this long counts as working.
 	tick = time.Second
 	// bufferSize is more than the socket holds (net.core.wmem_default is 208 KiB) beside half a line.
 	bufferSize = 512 << 10
-	// pace is how long the reader lets records gather: auditd writes each of them by itself, and
-	// to wake up for each costs most of the work. For calmAfter a read of busyFrom bytes it does
-	// not: the socket holds some 200 records, and a busy host may let a sleeper wake up late.
+	// pace is how long the reader lets records gather: auditd writes each of them separately,
+	// and waking up for each would be most of the work. For calmAfter following a read of busyFrom
+	// bytes it does not pause: the socket holds only some 200 records, and on a busy host a sleeper
+	// may wake up late.
 	pace      = 2 * time.Millisecond
 	calmAfter = 100 * time.Millisecond
 	busyFrom  = 4 << 10
@@ -37,7 +38,7 @@ const (
 	firstPause, longestPause = 50 * time.Millisecond, time.Second
 )
 
-// errServesAnother is why a connection that has brought nothing may end.
+// errServesAnother is the likely reason if a connection ends before it has brought anything.
 var errServesAnother = &problem.Problem{
 	What: "auditd's af_unix plugin closed the connection at once", Err: io.EOF,
 	Fix: "if another program reads from its socket, stop that: the socket serves one reader",
@@ -112,8 +113,8 @@ func (s *Source) settle(now time.Time) time.Duration {
 	return wait
 }
 
-// hand moves events into the queue, but for signals of ours: what we do must not feed what we
-// read, whatever rules others have.
+// hand moves events into the queue, except for our own signals: what we do must not add to what
+// we read, whatever rules others have loaded.
 func (s *Source) hand() {
 	events := slices.DeleteFunc(s.scanner.Take(), func(e *kill.Event) bool {
 		return e.Kind == kill.KindSignal && e.Sender.PID == s.self && s.self != 0
@@ -137,7 +138,7 @@ func (s *Source) reconnect(ctx context.Context) net.Conn {
 	}
 }
 
-// sleep waits, and closes meanwhile the events that have waited long enough.
+// sleep waits, and meanwhile closes the events that have waited long enough.
 func (s *Source) sleep(ctx context.Context, duration time.Duration) {
 	for until := time.Now().Add(duration); ctx.Err() == nil; {
 		now := time.Now()

@@ -6,4 +6,4 @@ package pluginsource
 import "golang.org/x/sys/unix"
 
 // dropFileRights makes this thread nobody wherever files are concerned.
-func dropFileRights() { _, _ = unix.SetfsuidRetUid(65534) } // fails unless root, who alone needs it
+func dropFileRights() { _, _ = unix.SetfsuidRetUid(65534) } // fails for users other than root, who need not drop any

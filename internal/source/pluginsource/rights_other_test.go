@@ -5,5 +5,5 @@
 
 package pluginsource
 
-// dropFileRights has nothing to do but for root, which tests on Linux only are.
+// dropFileRights does nothing: only on Linux do the tests run as root.
 func dropFileRights() {}

@@ -123,7 +123,7 @@ func TestConnectionEnds(t *testing.T) {
 
 	b.listen()
 	b.accept()
-	b.write(cut[1][len(cut[1])/2:]) // the rest of the line is none
+	b.write(cut[1][len(cut[1])/2:]) // the rest of a line is not a line
 	b.write(recordText(3, 10, 20))
 	events := b.await(3)
 	stop()
@@ -264,7 +264,7 @@ func TestCloseInsteadOfRun(t *testing.T) {
 	require.NoError(t, b.source.Close())
 }
 
-// What the collector does must not feed what it reads.
+// What the collector does must not add to what it reads.
 func TestOwnSignals(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

@@ -98,7 +98,7 @@ func TestJudge(t *testing.T) {
 		// marks are those of ebpf, multicast, unicast and file.
 		marks  [4]string
 		chosen string
-		// says is by source, or "warnings": what must be in the reasons or what mends them.
+		// says is by source, or "warnings": what must be in the reasons or what fixes them.
 		says map[string][]string
 	}{
 		"all is well": {
