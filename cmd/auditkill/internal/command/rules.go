@@ -22,10 +22,6 @@ const (
 	formatRulesD   = "rules.d"
 	outputTable    = "table"
 	outputJSON     = "json"
-
-	// longestKey is the longest key that auditctl accepts; the same as for the receiver's
-	// rules::key.
-	longestKey = 31
 )
 
 // rulesFlags are the flags of rules.
@@ -151,13 +147,10 @@ func (f *rulesFlags) recorded() ([]kill.Signal, error) {
 	return kill.AllSignals()[1:], nil
 }
 
-// validKey refuses keys that auditctl, ausearch and rules.d would take apart, as the receiver
-// does: they split at spaces, and not all of them support quotes.
+// validKey refuses what cannot be the key of audit rules.
 func validKey(key string) error {
-	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
-	if key == "" || len(key) > longestKey || strings.ContainsFunc(key, odd) {
-		return fmt.Errorf("--key: %q must be 1 to %d printable ASCII characters without spaces, quotes, commas, "+
-			"backslashes and equals signs, such as audit_kill", key, longestKey)
+	if err := auditrules.CheckKey(key); err != nil {
+		return fmt.Errorf("--key: %w", err)
 	}
 	return nil
 }
