@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
@@ -18,10 +19,11 @@ import (
 const (
 	DefaultRingBuffer    = 4 << 20
 	DefaultReceiveBuffer = 8 << 20
-	DefaultLog           = "/var/log/audit/audit.log"
+	// DefaultLog is where auditd writes (auditd.conf(5), log_file).
+	DefaultLog = "/var/log/audit/audit.log"
 	// DefaultKey is the key of the audit rules that we load, and of those in
 	// deploy/audit_kill.rules.
-	DefaultKey            = "audit_kill"
+	DefaultKey            = correlate.DefaultKey
 	DefaultOutcomeTimeout = 2 * time.Minute
 )
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -74,7 +75,7 @@ locked, or audit is off, 2 if the kernel could not be asked.
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil,
 		"signals, such as KILL,TERM, 9 or SIGRTMIN+1; all means all except 0 (default those that end or stop a process)")
-	flags.StringVarP(&f.key, "key", "k", "audit_kill", "the key of the records (ausearch -k)")
+	flags.StringVarP(&f.key, "key", "k", capture.DefaultKey, "the key of the records (ausearch -k)")
 	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
 	flags.BoolVar(&f.check, "check", false, "compare with the loaded rules, and change nothing")
 	flags.StringVarP(&f.output, "output", "o", outputTable, "with --check: table or json")
