@@ -78,12 +78,19 @@ func newCapture(settings Settings) *Capture {
 		newExits:   newExits,
 		lostEnds:   make(chan struct{}, 1),
 	}
-	c.counts.OnLoss = settings.Lost
+	c.counts.OnLoss = c.warnOfLoss
 	c.processes = process.NewTable(process.Config{
 		Root: settings.Root, Host: settings.Host.Name, Logger: c.sampled,
 	})
 	c.lasting, c.interrupt = context.WithCancel(context.Background())
 	return c
+}
+
+// warnOfLoss reports that signals may have been missed.
+func (c *Capture) warnOfLoss(loss source.Loss, n int64) {
+	if p := loss.Problem(n); p != nil {
+		c.settings.Warn(p)
+	}
 }
 
 // Source is the name of the candidate that was opened.

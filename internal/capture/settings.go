@@ -58,11 +58,9 @@ type Settings struct {
 	Conceal func(commandLine string) string
 
 	Logger *zap.Logger
-	// Warn receives problems that a person has to fix, Lost what may have been missed, and
-	// Health failures that may pass, or nil once they have. All three may be called from any
-	// goroutine.
+	// Warn receives problems that a person has to fix, each loss among them, and Health
+	// failures that may pass, or nil once they have. Both may be called from any goroutine.
 	Warn   func(*problem.Problem)
-	Lost   func(loss source.Loss, n int64)
 	Health func(error)
 }
 
