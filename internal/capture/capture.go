@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
@@ -122,9 +121,6 @@ func (c *Capture) Watched() int64 { return c.outcomes.watched() }
 
 // Unwatched is how many processes could not be watched since the start.
 func (c *Capture) Unwatched() int64 { return c.outcomes.unwatched() }
-
-// MaxWatched is how many processes can be watched at a time.
-const MaxWatched = outcome.MaxWatches
 
 // Interrupt makes Run stop storing state after its context is done.
 func (c *Capture) Interrupt() { c.interrupt() }
