@@ -64,7 +64,7 @@ func open(ctx context.Context, config Config, candidates []capture.Candidate) (*
 	for _, refusal := range w.capture.Refusals() {
 		config.Say("cannot use " + refusal.Name + ": " + because(refusal).Error())
 	}
-	if w.capture.Source() == File {
+	if !w.capture.Traits().Live { // it reads what others have recorded
 		config.adviseFile()
 	}
 	return w, nil
