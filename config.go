@@ -20,6 +20,7 @@ import (
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/config/configretry"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -163,11 +164,6 @@ const (
 	// smallestRing is a page where pages are largest, so that each power of two from
 	// there on is a number of whole pages (kernel/bpf/ringbuf.c, ringbuf_map_alloc).
 	smallestRing, largestRing = 64 << 10, 1 << 30
-
-	// longestKey leaves room in the kernel's 256 bytes for a second key
-	// (include/uapi/linux/audit.h, AUDIT_MAX_KEY_LEN); auditctl refuses more than
-	// 31 on the command line.
-	longestKey = 31
 
 	// longestSocket is what fits into sun_path before its NUL (unix(7)).
 	longestSocket = 107
@@ -328,13 +324,10 @@ func (c *PluginConfig) Validate() error {
 	return nil
 }
 
-// Validate implements confmap.Validator. auditctl, ausearch and rules.d split at spaces, and
-// not all of them support quotes.
+// Validate implements confmap.Validator.
 func (c *RulesConfig) Validate() error {
-	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
-	if c.Key == "" || len(c.Key) > longestKey || strings.ContainsFunc(c.Key, odd) {
-		return fmt.Errorf("key: %q must be 1 to %d printable ASCII characters without spaces, quotes, commas, "+
-			"backslashes and equals signs, such as audit_kill", c.Key, longestKey)
+	if err := auditrules.CheckKey(c.Key); err != nil {
+		return fmt.Errorf("key: %w", err)
 	}
 	return nil
 }

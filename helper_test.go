@@ -34,6 +34,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
+	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
 const (
@@ -299,4 +300,13 @@ func sequence(first, n int) []int {
 		numbers[i] = first + i
 	}
 	return numbers
+}
+
+// needProcesses skips a test where /proc is not the host's, as in a container, or is missing, as on other
+// systems than Linux.
+func needProcesses(t *testing.T) {
+	t.Helper()
+	if err := process.NewTable(process.Config{}).Prime(); err != nil {
+		t.Skipf("SKIPPED, as the processes cannot be seen: %v", err)
+	}
 }

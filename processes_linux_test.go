@@ -15,8 +15,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/auditkill/auditkillreceiver/internal/process"
 )
 
 // TestProcessTable has an audit log with two processes that the host knows more about: this one,
@@ -91,14 +89,6 @@ func TestNoProcesses(t *testing.T) {
 	require.Len(t, told, 1)
 	assert.Equal(t, "events will describe processes only by what is in the audit records", told[0].Message)
 	assert.Contains(t, told[0].ContextMap()["error"], filepath.Join(f.config.RootPath, "proc"))
-}
-
-// needProcesses skips a test where /proc is not the host's, as in a container.
-func needProcesses(t *testing.T) {
-	t.Helper()
-	if err := process.NewTable(process.Config{}).Prime(); err != nil {
-		t.Skipf("SKIPPED, as the processes cannot be seen: %v", err)
-	}
 }
 
 // startVictim starts a process that lives until the test ends, and returns the

@@ -176,7 +176,7 @@ func (r *killReceiver) captureSettings() capture.Settings {
 		},
 		DescribeFirst: r.filter.NeedsPaths(),
 		Host:          r.machine, Root: config.RootPath, Conceal: redact.Policy(config.CommandLine).Apply,
-		Logger: r.set.Logger, Warn: r.warn, Lost: r.lost, Health: r.health.Source,
+		Logger: r.set.Logger, Warn: r.warn, Health: r.health.Source,
 	}
 	if config.Outcome.Enabled {
 		settings.OutcomeTimeout = config.Outcome.Timeout

@@ -14,7 +14,6 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
-	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 // words is the vocabulary of the receiver: the keys of its configuration.
@@ -74,7 +73,7 @@ func (w worded) Error() string { return problem.Text(w.error, words{}) }
 // Unwrap returns the original error.
 func (w worded) Unwrap() error { return w.error }
 
-// warn logs a problem.
+// warn logs a problem, the same one only once in a while: the metrics have the sums of losses.
 func (r *killReceiver) warn(p *problem.Problem) {
 	var fields []zap.Field
 	if fix := p.Remedy(words{}); fix != "" {
@@ -93,14 +92,6 @@ func (r *killReceiver) warn(p *problem.Problem) {
 		fields = append(fields, zap.Error(worded{p.Err}))
 	}
 	r.sampled.Warn(p.What, fields...)
-}
-
-// lost logs that signals may have been missed. Each message is logged once in a while; the
-// metrics have the sums.
-func (r *killReceiver) lost(loss source.Loss, n int64) {
-	if p := loss.Problem(n); p != nil {
-		r.warn(p)
-	}
 }
 
 // logChoice logs which source was chosen, and why those before it were not.

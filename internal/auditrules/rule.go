@@ -15,9 +15,25 @@ import (
 // Path is the file for rules that are to be loaded at boot.
 const Path = "/etc/audit/rules.d/audit_kill.rules"
 
+// longestKey leaves room in the kernel's 256 bytes for a second key
+// (include/uapi/linux/audit.h, AUDIT_MAX_KEY_LEN); auditctl refuses more than 31 on the
+// command line.
+const longestKey = 31
+
 // maxComparisons is how many fields a rule may have (include/uapi/linux/audit.h,
 // AUDIT_MAX_FIELDS), less those for the architecture, the collector's process and the key.
 const maxComparisons = 64 - 3
+
+// CheckKey refuses keys that auditctl, ausearch and rules.d would take apart: they split at
+// spaces, and not all of them support quotes.
+func CheckKey(key string) error {
+	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
+	if key == "" || len(key) > longestKey || strings.ContainsFunc(key, odd) {
+		return fmt.Errorf("%q must be 1 to %d printable ASCII characters without spaces, quotes, commas, "+
+			"backslashes and equals signs, such as audit_kill", key, longestKey)
+	}
+	return nil
+}
 
 // Rule is a rule for the exit of system calls.
 type Rule struct {

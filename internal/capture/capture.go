@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
-	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
@@ -78,12 +77,19 @@ func newCapture(settings Settings) *Capture {
 		newExits:   newExits,
 		lostEnds:   make(chan struct{}, 1),
 	}
-	c.counts.OnLoss = settings.Lost
+	c.counts.OnLoss = c.warnOfLoss
 	c.processes = process.NewTable(process.Config{
 		Root: settings.Root, Host: settings.Host.Name, Logger: c.sampled,
 	})
 	c.lasting, c.interrupt = context.WithCancel(context.Background())
 	return c
+}
+
+// warnOfLoss reports that signals may have been missed.
+func (c *Capture) warnOfLoss(loss source.Loss, n int64) {
+	if p := loss.Problem(n); p != nil {
+		c.settings.Warn(p)
+	}
 }
 
 // Source is the name of the candidate that was opened.
@@ -115,9 +121,6 @@ func (c *Capture) Watched() int64 { return c.outcomes.watched() }
 
 // Unwatched is how many processes could not be watched since the start.
 func (c *Capture) Unwatched() int64 { return c.outcomes.unwatched() }
-
-// MaxWatched is how many processes can be watched at a time.
-const MaxWatched = outcome.MaxWatches
 
 // Interrupt makes Run stop storing state after its context is done.
 func (c *Capture) Interrupt() { c.interrupt() }

@@ -19,6 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/outcome"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
+	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -164,6 +165,18 @@ func TestNothingMoreIsTaken(t *testing.T) {
 	require.ErrorIs(t, <-p.refused, errBroken)
 	stop()
 	<-done
+	require.NoError(t, c.Close())
+}
+
+// A loss is a problem like any other, unless its source reports it with what it knows.
+func TestWarnsOfLosses(t *testing.T) {
+	t.Parallel()
+	settings, said := newSettings(t, Custom("played", play(tracing())))
+	c, err := Open(t.Context(), settings)
+	require.NoError(t, err)
+	c.Counts().Lose(source.RingSignals, 3)
+	c.Counts().Lose(source.RotatedFiles, 1)
+	assert.Equal(t, []*problem.Problem{source.RingSignals.Problem(3)}, said.warnings())
 	require.NoError(t, c.Close())
 }
 

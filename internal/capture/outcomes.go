@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// watchedKey is the key under which the store keeps the watched processes.
+	// watchedKey is the key under which the store keeps the watched processes. It is an older
+	// name for them, kept because stores have it.
 	watchedKey = "followed"
 	// saveInterval bounds the state that a kill -9 can lose.
 	saveInterval = time.Second

@@ -127,9 +127,9 @@ func (c *Capture) handOutcomes() error {
 // the watcher, which takes the time of each end.
 func (c *Capture) watchExits(ctx context.Context, producing *sync.WaitGroup) {
 	ends := queue.New()
-	seen := make(chan struct{})
+	ended := make(chan struct{})
 	producing.Go(func() {
-		defer close(seen)
+		defer close(ended)
 		c.exits.Run(ctx, func(seen []*kill.End) { ends.Add(source.Ends(seen)) })
 	})
 	producing.Go(func() {
@@ -139,7 +139,7 @@ func (c *Capture) watchExits(ctx context.Context, producing *sync.WaitGroup) {
 				if !ends.Deliver(c.deliver) {
 					return
 				}
-			case <-seen:
+			case <-ended:
 				ends.Deliver(c.deliver)
 				return
 			}

@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
@@ -18,10 +19,11 @@ import (
 const (
 	DefaultRingBuffer    = 4 << 20
 	DefaultReceiveBuffer = 8 << 20
-	DefaultLog           = "/var/log/audit/audit.log"
+	// DefaultLog is where auditd writes (auditd.conf(5), log_file).
+	DefaultLog = "/var/log/audit/audit.log"
 	// DefaultKey is the key of the audit rules that we load, and of those in
 	// deploy/audit_kill.rules.
-	DefaultKey            = "audit_kill"
+	DefaultKey            = correlate.DefaultKey
 	DefaultOutcomeTimeout = 2 * time.Minute
 )
 
@@ -56,11 +58,9 @@ type Settings struct {
 	Conceal func(commandLine string) string
 
 	Logger *zap.Logger
-	// Warn receives problems that a person has to fix, Lost what may have been missed, and
-	// Health failures that may pass, or nil once they have. All three may be called from any
-	// goroutine.
+	// Warn receives problems that a person has to fix, each loss among them, and Health
+	// failures that may pass, or nil once they have. Both may be called from any goroutine.
 	Warn   func(*problem.Problem)
-	Lost   func(loss source.Loss, n int64)
 	Health func(error)
 }
 

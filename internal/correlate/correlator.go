@@ -110,7 +110,7 @@ type Correlator struct {
 // New returns a Correlator that passes each event to emit as soon as it is closed. emit may
 // keep the event.
 func New(config Config, emit func(*kill.Event)) *Correlator {
-	config.Key = cmp.Or(config.Key, defaultKey)
+	config.Key = cmp.Or(config.Key, DefaultKey)
 	return &Correlator{
 		config: config,
 		emit:   emit,

@@ -12,8 +12,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// defaultKey is the key of the receiver's rules unless the configuration names another.
-const defaultKey = "audit_kill"
+// DefaultKey is the key of the receiver's rules unless the configuration names another.
+const DefaultKey = "audit_kill"
 
 // otherCall stands for any call by which the audit system may be changed.
 var otherCall = call{signal: noSignal}

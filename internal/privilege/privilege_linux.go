@@ -42,6 +42,16 @@ func Lacking(needed ...capability.Cap) []capability.Cap {
 	return lacking
 }
 
+// LackingToTrace returns the capabilities that the process lacks to trace in the kernel, as far
+// as that is known.
+func LackingToTrace() []capability.Cap {
+	// CAP_SYS_ADMIN contains both (capabilities(7)).
+	if has, err := Has(capability.CAP_SYS_ADMIN); err != nil || has {
+		return nil
+	}
+	return Lacking(capability.CAP_BPF, capability.CAP_PERFMON)
+}
+
 // NotInitialUserNamespace is the problem of a process outside the kernel's initial user
 // namespace, where it lacks a right whatever its capabilities are.
 func NotInitialUserNamespace(err error) *problem.Problem {

@@ -13,7 +13,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/btf"
-	"github.com/moby/sys/capability"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
@@ -40,7 +39,7 @@ func explainUnder(lockdown string, err error) error {
 	}
 	var verifier *ebpf.VerifierError
 	switch {
-	case errors.Is(err, errMemlock) && len(lacking()) == 0:
+	case errors.Is(err, errMemlock) && len(privilege.LackingToTrace()) == 0:
 		// rlimit.RemoveMemlock takes a refused bpf(2) for a reached limit, and tries to raise the limit.
 		p := refused(lockdown, err)
 		p.Fix += "; before Linux 5.11 it may be the limit itself: with systemd set LimitMEMLOCK=infinity, " +
@@ -63,7 +62,7 @@ func refused(lockdown string, err error) *problem.Problem {
 	if privilege.OtherUserNamespace() {
 		return privilege.NotInitialUserNamespace(err)
 	}
-	if lacking := lacking(); len(lacking) > 0 {
+	if lacking := privilege.LackingToTrace(); len(lacking) > 0 {
 		return &problem.Problem{Err: err, Lacking: lacking}
 	}
 	if lockdown == confidentiality {
@@ -82,15 +81,6 @@ func locked(err error) *problem.Problem {
 		Fix:    "boot with lockdown=integrity or without lockdown=",
 		Advice: []problem.Advice{problem.UseNetlink},
 	}
-}
-
-// lacking returns the capabilities that the process lacks, as far as that is known.
-func lacking() []capability.Cap {
-	// CAP_SYS_ADMIN contains both (capabilities(7)).
-	if has, err := privilege.Has(capability.CAP_SYS_ADMIN); err != nil || has {
-		return nil
-	}
-	return privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON)
 }
 
 // readLockdown returns none, integrity or confidentiality; empty if that is not known.

@@ -168,6 +168,33 @@ func (r *run) freeze(b *bench, first int, text ...string) func() {
 	return resume
 }
 
+// whileReading changes a log of which the events 1 to 3 have been read, and lets check say what
+// must come of it: once while the source may see each step, unless what happens is to be unseen,
+// and once between two of its checks.
+func whileReading(t *testing.T, unseen bool, change func(*testing.T, *bench), check func(*testing.T, *bench, *run)) {
+	t.Helper()
+	if !unseen {
+		t.Run("seen", func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.append(t, event(1, 2, 3))
+			r := start(t, b.settings())
+			r.await(upTo(1, 3)...)
+			change(t, b)
+			check(t, b, r)
+		})
+	}
+	t.Run("between two looks", func(t *testing.T) {
+		t.Parallel()
+		b := newBench(t)
+		r := start(t, b.settings())
+		resume := r.freeze(b, 1)
+		change(t, b)
+		resume()
+		check(t, b, r)
+	})
+}
+
 // check does what await does for the events that are already there.
 func (r *run) check(events ...int) {
 	r.t.Helper()

@@ -187,30 +187,12 @@ func TestRotateWhileReading(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if !test.unseen {
-				t.Run("seen", func(t *testing.T) {
-					t.Parallel()
-					b := newBench(t)
-					b.append(t, event(1, 2, 3))
-					r := start(t, b.settings())
-					r.await(upTo(1, 3)...)
-					test.change(t, b)
-					r.await(append(upTo(1, 3), test.want...)...)
-					r.stop()
-					r.check(append(upTo(1, 3), test.want...)...)
-					assert.Equal(t, test.lost, b.lost())
-				})
-			}
-			t.Run("between two looks", func(t *testing.T) {
-				t.Parallel()
-				b := newBench(t)
-				r := start(t, b.settings())
-				resume := r.freeze(b, 1)
-				test.change(t, b)
-				resume()
-				r.await(append(upTo(1, 3), test.want...)...)
+			whileReading(t, test.unseen, test.change, func(t *testing.T, b *bench, r *run) {
+				t.Helper()
+				want := append(upTo(1, 3), test.want...)
+				r.await(want...)
 				r.stop()
-				r.check(append(upTo(1, 3), test.want...)...)
+				r.check(want...)
 				assert.Equal(t, test.lost, b.lost())
 			})
 		})

@@ -166,7 +166,7 @@ func TestTruncateWhileReading(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			check := func(t *testing.T, b *bench, r *run) {
+			whileReading(t, test.unseen, test.change, func(t *testing.T, b *bench, r *run) {
 				t.Helper()
 				want := append(upTo(1, 3), test.want...)
 				require.Eventually(t, func() bool {
@@ -180,26 +180,6 @@ func TestTruncateWhileReading(t *testing.T) {
 					assert.Contains(t, r.sink.counts(), keyOf(n))
 				}
 				assert.Equal(t, test.lost, b.lost())
-			}
-			if !test.unseen {
-				t.Run("seen", func(t *testing.T) {
-					t.Parallel()
-					b := newBench(t)
-					b.append(t, event(1, 2, 3))
-					r := start(t, b.settings())
-					r.await(upTo(1, 3)...)
-					test.change(t, b)
-					check(t, b, r)
-				})
-			}
-			t.Run("between two looks", func(t *testing.T) {
-				t.Parallel()
-				b := newBench(t)
-				r := start(t, b.settings())
-				resume := r.freeze(b, 1)
-				test.change(t, b)
-				resume()
-				check(t, b, r)
 			})
 		})
 	}

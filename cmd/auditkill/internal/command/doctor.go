@@ -15,6 +15,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/diagnosis"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 )
 
 // doctorFlags are the flags of doctor.
@@ -70,7 +71,7 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&f.output, "output", "o", outputTable, "table or json")
-	flags.StringVar(&f.file, "file", defaultLog, "the audit log")
+	flags.StringVar(&f.file, "file", capture.DefaultLog, "the audit log")
 	flags.StringVar(&f.root, "root-path", "", "where the host's file system is mounted; the default of --file is in it")
 	_ = cmd.RegisterFlagCompletionFunc("output", // the flag is there
 		cobra.FixedCompletions([]string{outputTable, outputJSON}, cobra.ShellCompDirectiveNoFileComp))

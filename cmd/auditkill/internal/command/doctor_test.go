@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/diagnosis"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 )
 
 // doctorJSON runs the command, whatever it may find out on this host.
@@ -37,7 +38,7 @@ func doctorJSON(t *testing.T, arguments ...string) *diagnosis.Report {
 func TestDoctor(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()
-	path := filepath.Join(root, defaultLog)
+	path := filepath.Join(root, capture.DefaultLog)
 	require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 	require.NoError(t, os.WriteFile(path, []byte("type=X\n"), 0o600))
 

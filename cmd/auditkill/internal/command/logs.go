@@ -22,13 +22,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/progress"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 const (
-	// defaultLog is where auditd writes (auditd.conf(5), log_file).
-	defaultLog = "/var/log/audit/audit.log"
 	// maxLinks is how many links the kernel follows (include/linux/namei.h).
 	maxLinks = 40
 	// standardInput is the name of standard input among the files.
@@ -52,7 +51,7 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	l := &logs{notes: newNotes(cmd.ErrOrStderr()), interrupt: cancel}
 	if len(paths) == 0 {
-		paths = []string{defaultLog}
+		paths = []string{capture.DefaultLog}
 	}
 	for _, path := range paths {
 		if path == "" {
@@ -272,7 +271,7 @@ func withFix(err error) error {
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",
 			at.Path, at.Err)
-	case errors.Is(err, fs.ErrNotExist) && at.Path == defaultLog:
+	case errors.Is(err, fs.ErrNotExist) && at.Path == capture.DefaultLog:
 		return fmt.Errorf("%s: %w: is auditd installed and running? `auditkill watch` works without it, "+
 			"and `auditkill doctor` shows what this host needs", at.Path, at.Err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/timeline"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/timeparse"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -52,7 +53,7 @@ log, including signal 0, which only asks whether a process exists.
 
 A FILE is a log, or a directory with an audit.log in it; - is standard input, which may also
 be the output of "ausearch --raw" or "ausearch" (not of "ausearch -i"). Without a FILE, it is
-this host's own log, ` + defaultLog + `. Logs of several hosts are merged by time.
+this host's own log, ` + capture.DefaultLog + `. Logs of several hosts are merged by time.
 
 The names of users come from the log (log_format=ENRICHED) or else from --passwd, which should
 be the file of the log's host. JSON has the same names as the collector's log records

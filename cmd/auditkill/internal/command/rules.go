@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -22,10 +23,6 @@ const (
 	formatRulesD   = "rules.d"
 	outputTable    = "table"
 	outputJSON     = "json"
-
-	// longestKey is the longest key that auditctl accepts; the same as for the receiver's
-	// rules::key.
-	longestKey = 31
 )
 
 // rulesFlags are the flags of rules.
@@ -78,7 +75,7 @@ locked, or audit is off, 2 if the kernel could not be asked.
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil,
 		"signals, such as KILL,TERM, 9 or SIGRTMIN+1; all means all except 0 (default those that end or stop a process)")
-	flags.StringVarP(&f.key, "key", "k", "audit_kill", "the key of the records (ausearch -k)")
+	flags.StringVarP(&f.key, "key", "k", capture.DefaultKey, "the key of the records (ausearch -k)")
 	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
 	flags.BoolVar(&f.check, "check", false, "compare with the loaded rules, and change nothing")
 	flags.StringVarP(&f.output, "output", "o", outputTable, "with --check: table or json")
@@ -151,13 +148,10 @@ func (f *rulesFlags) recorded() ([]kill.Signal, error) {
 	return kill.AllSignals()[1:], nil
 }
 
-// validKey refuses keys that auditctl, ausearch and rules.d would take apart, as the receiver
-// does: they split at spaces, and not all of them support quotes.
+// validKey refuses what cannot be the key of audit rules.
 func validKey(key string) error {
-	odd := func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"'`\\,=", r) }
-	if key == "" || len(key) > longestKey || strings.ContainsFunc(key, odd) {
-		return fmt.Errorf("--key: %q must be 1 to %d printable ASCII characters without spaces, quotes, commas, "+
-			"backslashes and equals signs, such as audit_kill", key, longestKey)
+	if err := auditrules.CheckKey(key); err != nil {
+		return fmt.Errorf("--key: %w", err)
 	}
 	return nil
 }

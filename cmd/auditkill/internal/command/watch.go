@@ -20,6 +20,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/live"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
@@ -85,10 +86,10 @@ Exit codes: 0 if it has watched, 2 if it could not.`,
 	flags := cmd.Flags()
 	f.register(flags, "those that end or stop a process; all means every signal")
 	flags.StringVar(&f.source, "source", live.Auto, "auto, ebpf, multicast, unicast or file")
-	flags.StringVar(&f.file, "file", defaultLog, "the audit log, for --source file")
+	flags.StringVar(&f.file, "file", capture.DefaultLog, "the audit log, for --source file")
 	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that it loads")
 	flags.Var(&f.lasts, "for", "how long to watch, such as 10m or 1d12h (default until Ctrl-C)")
-	f.outcome = span(2 * time.Minute)
+	f.outcome = span(capture.DefaultOutcomeTimeout)
 	flags.Var(&f.outcome, "outcome-timeout",
 		"how long to wait for a process to end after a fatal signal; 0 does not wait")
 	f.complete(cmd)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
@@ -150,7 +151,7 @@ func (h Host) findDaemon() *Process {
 func (h Host) rules() Rules {
 	r := Rules{Obstacles: []Obstacle{}}
 	found, err := auditrules.Check(auditrules.Settings{
-		Signals: kill.DefaultSignals(), Key: "audit_kill", Kernel: h.kernel, Proc: h.systemPath("/proc"),
+		Signals: kill.DefaultSignals(), Key: capture.DefaultKey, Kernel: h.kernel, Proc: h.systemPath("/proc"),
 	})
 	if err != nil {
 		r.Error = err.Error()

@@ -12,13 +12,7 @@ import (
 )
 
 // checkEBPF returns which capabilities are missing to trace in the kernel.
-func checkEBPF() error {
-	// CAP_SYS_ADMIN includes both (capabilities(7)).
-	if has, err := privilege.Has(capability.CAP_SYS_ADMIN); err != nil || has {
-		return nil
-	}
-	return lacks(privilege.Lacking(capability.CAP_BPF, capability.CAP_PERFMON))
-}
+func checkEBPF() error { return lacks(privilege.LackingToTrace()) }
 
 // checkNetlink returns which capability is missing to receive audit records from the kernel.
 func checkNetlink(mode string) error {

@@ -19,7 +19,6 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
-	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 const (
@@ -65,7 +64,7 @@ func open(ctx context.Context, config Config, candidates []capture.Candidate) (*
 	for _, refusal := range w.capture.Refusals() {
 		config.Say("cannot use " + refusal.Name + ": " + because(refusal).Error())
 	}
-	if w.capture.Source() == File {
+	if !w.capture.Traits().Live { // it reads what others have recorded
 		config.adviseFile()
 	}
 	return w, nil
@@ -80,7 +79,7 @@ func (w *Watch) settings(candidates []capture.Candidate) capture.Settings {
 		},
 		RulesInterval: rulesInterval, OutcomeTimeout: w.config.OutcomeTimeout, DescribeFirst: true,
 		Host: w.config.Host, Conceal: w.config.CommandLine.Apply,
-		Logger: w.logger, Warn: w.warn, Lost: w.lost, Health: func(error) {}, // failures are logged, too
+		Logger: w.logger, Warn: w.warn, Health: func(error) {}, // failures are logged, too
 	}
 }
 
@@ -88,13 +87,6 @@ func (w *Watch) settings(candidates []capture.Candidate) capture.Settings {
 func (w *Watch) warn(p *problem.Problem) {
 	if w.sampled.Check(zapcore.WarnLevel, p.What) != nil {
 		w.config.Say(wording.Warning(p))
-	}
-}
-
-// lost warns that signals may have been missed.
-func (w *Watch) lost(loss source.Loss, n int64) {
-	if p := loss.Problem(n); p != nil {
-		w.warn(p)
 	}
 }
 
