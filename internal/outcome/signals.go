@@ -121,6 +121,10 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 		t.warnUnwatched(target.PID, errTooMany)
 		return nil
 	}
+	if !t.hasRoom(target.User.ID) && !(t.sweep(now) && t.hasRoom(target.User.ID)) {
+		t.warnUnwatched(target.PID, errTooManyOfUser)
+		return nil
+	}
 	watched := Target{
 		PID: target.PID, Start: startOf(target), Command: target.Command,
 		At: t.config.SinceBoot() - now.Sub(s.Time), Killed: s.Signal == kill.SIGKILL,
@@ -154,6 +158,12 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 		t.end(ep, now, kill.Exit{}, "")
 	}
 	return ep
+}
+
+// hasRoom reports whether another process of a user may be watched: whoever signals many of his own
+// processes leaves as much room for all others, and root as much as there is.
+func (t *Table) hasRoom(user kill.ID) bool {
+	return !user.Known || user.Value == 0 || int64(t.alivePerUser[user]) < MaxWatches-t.watched.Load()
 }
 
 // span returns the span of a new episode.
@@ -191,6 +201,7 @@ func (t *Table) watch(ep *episode) {
 	t.open[ep.pid] = ep
 	ep.move(t.alive, ep.due)
 	t.watched.Add(1)
+	t.alivePerUser[ep.Target.User.ID]++
 	t.changed = true
 }
 
