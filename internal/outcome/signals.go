@@ -12,7 +12,7 @@ import (
 )
 
 // reuseMargin is how long after the end of a process a signal must have been sent to count
-// as one to another process with the same pid: audit records have the time of the kernel's
+// as one to its zombie, or to another process with the same pid: audit records have the time of the kernel's
 // last tick.
 const reuseMargin = 50 * time.Millisecond
 
@@ -60,6 +60,9 @@ func (s *signal) sender(last *kill.Process) *kill.Process {
 func (t *Table) handle(s *signal, target *kill.Process) {
 	ep, replaced := t.find(s.Event, target)
 	switch {
+	case ep != nil && ep.endedBefore(s.Time):
+		target.Span = ep.Span // a zombie, of which the signal makes nothing
+		return
 	case ep != nil:
 		t.add(s, ep, target)
 	case replaced || t.setClosedSpan(target, startOf(target)) || !fatal(s.Event, target):
@@ -98,12 +101,17 @@ func (t *Table) find(e *kill.Event, target *kill.Process) (ep *episode, replaced
 	case start != 0 && ep.start != 0 && start < ep.start:
 		return nil, true
 	case start != 0 && ep.start != 0 && start > ep.start, // so it has ended, whether or not its end was reported
-		start == 0 && !ep.Ended.IsZero() && e.Time.After(ep.Ended.Add(reuseMargin)):
+		start == 0 && ep.endedBefore(e.Time):
 		t.endUnreported(ep)
 		t.close(ep, ep.endOutcome())
 		return nil, false
 	}
 	return ep, false
+}
+
+// endedBefore reports whether the process had certainly ended when a signal was sent.
+func (e *episode) endedBefore(sent time.Time) bool {
+	return !e.Ended.IsZero() && sent.After(e.Ended.Add(reuseMargin))
 }
 
 // startOf returns when a target was created; 0 if the event does not say.
