@@ -43,13 +43,23 @@ func (t *Table) end(ep *episode, at time.Time, exit kill.Exit, name string) {
 		return
 	}
 	t.changed = true
-	if ep.queue == t.alive {
-		t.watched.Add(-1)
-	}
+	t.unwatch(ep)
 	ep.end(at, exit, name)
 	ep.move(t.ended, t.now().Add(lateness))
 	if t.ended.Len() > maxEnded {
 		t.closeOldest()
+	}
+}
+
+// unwatch counts an episode whose process is no longer watched, if it was.
+func (t *Table) unwatch(ep *episode) {
+	if ep.queue != t.alive {
+		return
+	}
+	t.watched.Add(-1)
+	user := ep.Target.User.ID
+	if t.alivePerUser[user]--; t.alivePerUser[user] == 0 {
+		delete(t.alivePerUser, user)
 	}
 }
 
@@ -72,7 +82,7 @@ func (t *Table) sweep(now time.Time) bool {
 
 // markGone notes that a process is gone, though its end was not reported yet.
 func (t *Table) markGone(ep *episode, now time.Time) {
-	t.watched.Add(-1)
+	t.unwatch(ep)
 	ep.move(t.gone, now.Add(grace))
 	if t.gone.Len() > MaxWatches {
 		t.endUnreported(head(t.gone))
@@ -105,9 +115,7 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	if t.open[ep.pid] == ep {
 		delete(t.open, ep.pid)
 	}
-	if ep.queue == t.alive {
-		t.watched.Add(-1)
-	}
+	t.unwatch(ep)
 	ep.leave()
 	if ep.Ended.IsZero() {
 		t.config.Exits.Unwatch(ep.pid)

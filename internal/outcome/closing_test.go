@@ -162,3 +162,31 @@ func TestSignalToUnwatchedZombie(t *testing.T) {
 	f.pass(time.Hour)
 	assert.Empty(t, f.TakeOutcomes())
 }
+
+// Nobody hides the outcomes of others by signaling many processes of his own.
+func TestTooManyOfOneUser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	of := func(uid uint32) func(*kill.Event) {
+		return func(e *kill.Event) { e.Targets[0].User.ID = kill.NewID(uid) }
+	}
+	for pid := 1; pid <= MaxWatches; pid++ {
+		f.born(pid)
+		f.sendWith(kill.SIGTERM, of(65534), pid)
+	}
+	assert.EqualValues(t, MaxWatches/2, f.Watched())
+	assert.EqualValues(t, MaxWatches/2, f.Unwatched())
+	for pid := MaxWatches + 1; pid <= MaxWatches+MaxWatches/2; pid++ {
+		f.born(pid)
+		f.sendWith(kill.SIGTERM, of(uint32(pid%2)), pid) // root and another
+	}
+	f.TakeOutcomes()
+	last := MaxWatches + MaxWatches/2
+	f.died(last, 15)
+	assert.Equal(t, last, f.only(t).Targets[0].PID)
+	f.Abandon()
+	assert.Empty(t, f.alivePerUser)
+	f.TakeOutcomes()
+	f.sendWith(kill.SIGTERM, of(65534), MaxWatches)
+	assert.EqualValues(t, 1, f.Watched())
+}

@@ -12,7 +12,7 @@ import (
 )
 
 // reuseMargin is how long after the end of a process a signal must have been sent to count
-// as one to another process with the same pid: audit records have the time of the kernel's
+// as one to its zombie, or to another process with the same pid: audit records have the time of the kernel's
 // last tick.
 const reuseMargin = 50 * time.Millisecond
 
@@ -60,6 +60,9 @@ func (s *signal) sender(last *kill.Process) *kill.Process {
 func (t *Table) handle(s *signal, target *kill.Process) {
 	ep, replaced := t.find(s.Event, target)
 	switch {
+	case ep != nil && ep.endedBefore(s.Time):
+		target.Span = ep.Span // a zombie, of which the signal makes nothing
+		return
 	case ep != nil:
 		t.add(s, ep, target)
 	case replaced || t.setClosedSpan(target, startOf(target)) || !fatal(s.Event, target):
@@ -98,12 +101,17 @@ func (t *Table) find(e *kill.Event, target *kill.Process) (ep *episode, replaced
 	case start != 0 && ep.start != 0 && start < ep.start:
 		return nil, true
 	case start != 0 && ep.start != 0 && start > ep.start, // so it has ended, whether or not its end was reported
-		start == 0 && !ep.Ended.IsZero() && e.Time.After(ep.Ended.Add(reuseMargin)):
+		start == 0 && ep.endedBefore(e.Time):
 		t.endUnreported(ep)
 		t.close(ep, ep.endOutcome())
 		return nil, false
 	}
 	return ep, false
+}
+
+// endedBefore reports whether the process had certainly ended when a signal was sent.
+func (e *episode) endedBefore(sent time.Time) bool {
+	return !e.Ended.IsZero() && sent.After(e.Ended.Add(reuseMargin))
 }
 
 // startOf returns when a target was created; 0 if the event does not say.
@@ -119,6 +127,10 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 	now := t.now()
 	if t.watched.Load() >= MaxWatches && !t.sweep(now) {
 		t.warnUnwatched(target.PID, errTooMany)
+		return nil
+	}
+	if !t.hasRoom(target.User.ID) && !(t.sweep(now) && t.hasRoom(target.User.ID)) {
+		t.warnUnwatched(target.PID, errTooManyOfUser)
 		return nil
 	}
 	watched := Target{
@@ -156,6 +168,12 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 	return ep
 }
 
+// hasRoom reports whether another process of a user may be watched: whoever signals many of his own
+// processes leaves as much room for all others, and root as much as there is.
+func (t *Table) hasRoom(user kill.ID) bool {
+	return !user.Known || user.Value == 0 || int64(t.alivePerUser[user]) < MaxWatches-t.watched.Load()
+}
+
 // span returns the span of a new episode.
 func (t *Table) span(s *signal, ep *episode) kill.Span {
 	var trace [16]byte
@@ -191,6 +209,7 @@ func (t *Table) watch(ep *episode) {
 	t.open[ep.pid] = ep
 	ep.move(t.alive, ep.due)
 	t.watched.Add(1)
+	t.alivePerUser[ep.Target.User.ID]++
 	t.changed = true
 }
 

@@ -235,3 +235,21 @@ func TestDeliveriesDiffer(t *testing.T) {
 	assert.Equal(t, kill.DeliveryDelivered, outcomes[0].Outcome.Signals[0].Delivery)
 	assert.Empty(t, outcomes[0].Targets[0].Delivery)
 }
+
+// A signal to a process that has ended does not count, even if its end is not reported yet.
+func TestSignalToZombie(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, false)
+	f.born(pid)
+	first := f.send(kill.SIGTERM, pid)
+	start := f.exits.starts[pid]
+	f.died(pid, 15)
+	f.at = 200 * time.Millisecond
+	late := f.sendWith(kill.SIGKILL, func(e *kill.Event) { e.Targets[0].Instance = &kill.Instance{SinceBoot: start} }, pid)
+	assert.Equal(t, first.Targets[0].Span, late.Targets[0].Span)
+	f.pass(lateness)
+	o := f.only(t).Outcome
+	assert.False(t, o.Escalated)
+	assert.Len(t, o.Signals, 1)
+	assert.Equal(t, kill.SIGTERM, o.LastSignal)
+}

@@ -18,6 +18,11 @@ var errTooMany = &problem.Problem{
 	Advice: []problem.Advice{problem.WatchFewer},
 }
 
+var errTooManyOfUser = &problem.Problem{
+	What:   "as many processes of its user are watched as there is room left for all others",
+	Advice: []problem.Advice{problem.WatchFewer},
+}
+
 // Config configures a Table.
 type Config struct {
 	// Timeout is how long a process is watched after its first fatal signal.
@@ -53,6 +58,8 @@ type Table struct {
 	// processes, oldest first.
 	closed      map[instance]kill.Span
 	closedOrder []instance
+	// alivePerUser is how many processes of each user are watched.
+	alivePerUser map[kill.ID]int
 	// held is how many signals all episodes hold.
 	held int
 	// lastSweep is when the table last checked which processes are gone, sweepRequested
@@ -71,7 +78,7 @@ func NewTable(config Config) *Table {
 	return &Table{
 		config: config, ids: newIDs(config.HostID, config.BootID), now: time.Now,
 		open: map[int]*episode{}, alive: list.New(), gone: list.New(), ended: list.New(),
-		calls: map[kill.Span]*call{}, closed: map[instance]kill.Span{},
+		calls: map[kill.Span]*call{}, closed: map[instance]kill.Span{}, alivePerUser: map[kill.ID]int{},
 	}
 }
 

@@ -153,7 +153,8 @@ func byCall(r *kernelSignalRecord) bool {
 	case callTkill, callTgkill:
 		return r.Code == codeTkill
 	}
-	return r.Code <= 0 // the sender chooses it
+	// The sender chooses it, to itself even one of the kernel's (kernel/signal.c, do_rt_sigqueueinfo).
+	return r.Code <= 0 || r.Sender.Identity == r.Target.Identity
 }
 
 // prompted reports whether the process that was running caused the kernel to send the

@@ -70,6 +70,10 @@ func TestByCall(t *testing.T) {
 		"sigqueue as a timer":              {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callSigqueue, -2 }, true},
 		"sigqueue to itself as kill":       {func(r *kernelSignalRecord) { r.Call.Number = callSigqueue }, true},
 		"tgsigqueue":                       {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callTgsigqueue, -1 }, true},
+		"sigqueue to itself as the kernel": {func(r *kernelSignalRecord) { toItself(r, callSigqueue, codeKernel) }, true},
+		"tgsigqueue to itself as a fault":  {func(r *kernelSignalRecord) { toItself(r, callTgsigqueue, 1) }, true},
+		"pidfd to itself as the kernel":    {func(r *kernelSignalRecord) { toItself(r, callPidfd, codeKernel) }, true},
+		"a kill of itself, by the kernel":  {func(r *kernelSignalRecord) { toItself(r, callKill, codeKernel) }, false},
 		"a fault while in sigqueue":        {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callSigqueue, 1 }, false},
 		"pidfd":                            {func(r *kernelSignalRecord) { r.Call.Number = callPidfd }, true},
 		"pidfd with siginfo":               {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callPidfd, -1 }, true},
@@ -85,6 +89,11 @@ func TestByCall(t *testing.T) {
 			assert.Equal(t, tt.want, e.Syscall != "")
 		})
 	}
+}
+
+// toItself makes a process send a signal to itself, with a code.
+func toItself(r *kernelSignalRecord, call uint32, code int32) {
+	r.Target, r.Call.Number, r.Code = r.Sender, call, code
 }
 
 func TestScope(t *testing.T) {
