@@ -35,6 +35,9 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	if err != nil {
 		return nil, explain(path, err)
 	}
+	if err := checkPeer(path, conn); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
 	return conn, nil
 }
 

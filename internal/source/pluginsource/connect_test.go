@@ -91,11 +91,18 @@ func TestStartWithoutRight(t *testing.T) {
 
 // asNobody does something without root's rights on files, on a thread that ends with it.
 func asNobody(do func()) {
+	onThread(func() {
+		dropFileRights()
+		do()
+	})
+}
+
+// onThread does something on a thread of its own.
+func onThread(do func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		runtime.LockOSThread()
-		dropFileRights()
 		do()
 	}()
 	<-done
