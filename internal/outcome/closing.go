@@ -58,7 +58,8 @@ func (t *Table) unwatch(ep *episode) {
 	}
 	t.watched.Add(-1)
 	user := ep.Target.User.ID
-	if t.alivePerUser[user]--; t.alivePerUser[user] == 0 {
+	t.alivePerUser[user]--
+	if t.alivePerUser[user] == 0 {
 		delete(t.alivePerUser, user)
 	}
 }

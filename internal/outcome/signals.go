@@ -129,7 +129,7 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 		t.warnUnwatched(target.PID, errTooMany)
 		return nil
 	}
-	if !t.hasRoom(target.User.ID) && !(t.sweep(now) && t.hasRoom(target.User.ID)) {
+	if user := target.User.ID; !t.hasRoom(user) && (!t.sweep(now) || !t.hasRoom(user)) {
 		t.warnUnwatched(target.PID, errTooManyOfUser)
 		return nil
 	}
