@@ -87,21 +87,41 @@ func (s *session) test(repository string, only []string) error {
 	if err := (debian{s.architecture, s.directory}).prepare(); err != nil {
 		return err
 	}
-	if err := s.layout(repository).write(filepath.Join(s.directory, "disk.img"), jobs, subtests); err != nil {
+	if err := s.layout(repository).write(s.disk(), jobs, subtests); err != nil {
 		return err
 	}
 	fmt.Printf("%s: Debian's kernel and %d test programs are ready after %v\n", s.architecture, len(jobs), time.Since(begin).Round(time.Second))
 	for i, j := range jobs {
-		for boot := range j.boots {
-			if err := s.boot(j, jobFile(i), boot); err != nil {
-				return err
-			}
+		if err := s.boots(j, jobFile(i)); err != nil {
+			return err
 		}
 	}
 	fmt.Printf("%s: %d passed, %d failed, %d skipped on Linux %s, in %v\n",
 		s.architecture, s.total.passed, s.total.failed, s.total.skipped, s.total.kernel, time.Since(begin).Round(time.Second))
 	if s.broken {
 		return errFailed
+	}
+	return nil
+}
+
+// disk is the image that each job finds at its first boot.
+func (s *session) disk() string { return filepath.Join(s.directory, "disk.img") }
+
+// boots runs a job as many times as it has boots. What the first of several leaves on the
+// disk is there at the next, and not for other jobs.
+func (s *session) boots(j job, file string) error {
+	if j.boots == 1 {
+		return s.boot(j, file, s.disk(), 0)
+	}
+	own := s.disk() + ".own"
+	defer os.Remove(own)
+	if err := shell(`cp --sparse=always "$0" "$1"`, s.disk(), own); err != nil {
+		return err
+	}
+	for number := range j.boots {
+		if err := s.boot(j, file, own, number); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -141,7 +161,7 @@ func chosen(repository string, only []string, run string) ([]job, error) {
 }
 
 // boot runs a job in a machine, once, and reports what came of it.
-func (s *session) boot(j job, file string, number int) error {
+func (s *session) boot(j job, file, disk string, number int) error {
 	begin := time.Now()
 	name := j.name()
 	if number > 0 {
@@ -159,7 +179,7 @@ func (s *session) boot(j job, file string, number int) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var text strings.Builder
-	worked, err := machines[s.architecture].boot(ctx, filepath.Join(s.directory, "vmlinuz"), filepath.Join(s.directory, "disk.img"),
+	worked, err := machines[s.architecture].boot(ctx, filepath.Join(s.directory, "vmlinuz"), disk,
 		file, j.boots > 1, io.MultiWriter(log, &text))
 	r := read(text.String())
 	r.err = errors.Join(err, r.err, r.missing(j.tests))
