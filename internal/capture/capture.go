@@ -32,7 +32,7 @@ type Capture struct {
 	chosen   *Candidate
 	refusals []Refusal
 	// guard keeps the audit rules loaded; nil if somebody else does. rulesCheck holds a token
-	// while the guard is requested to check them.
+	// while a check of them is requested.
 	guard      *guard
 	rulesCheck chan struct{}
 
@@ -49,8 +49,8 @@ type Capture struct {
 	// time, but the source, the guard of the rules and the watcher of processes have one each.
 	busy    sync.Mutex
 	handler Handler
-	// lasting outlives the context of Run, so that state can still be stored, and is done after
-	// Interrupt.
+	// lasting outlives the context of Run, so that state can still be stored. Interrupt
+	// cancels it.
 	lasting   context.Context //nolint:containedctx // it lasts as long as the capture
 	interrupt context.CancelFunc
 }

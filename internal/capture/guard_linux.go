@@ -19,7 +19,7 @@ import (
 const (
 	// rulesInterval is the default of Settings.RulesInterval.
 	rulesInterval = 10 * time.Second
-	// guardQueue is how many times the guard can put rules back before the handler takes the
+	// guardQueue is how many times the guard can put rules back while the handler takes no
 	// events: some five minutes if somebody keeps removing them.
 	guardQueue = 16
 )

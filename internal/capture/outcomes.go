@@ -17,8 +17,8 @@ import (
 )
 
 const (
-	// watchedKey is the key under which the store keeps the watched processes. It is an older
-	// name for them, kept because stores have it.
+	// watchedKey is the key under which the store keeps the watched processes. The name is
+	// an old one, kept because existing stores have it.
 	watchedKey = "followed"
 	// saveInterval bounds the state that a kill -9 can lose.
 	saveInterval = time.Second
@@ -60,7 +60,7 @@ func (c *Capture) openOutcomes() {
 	c.outcomes = newOutcomes(outcome.NewTable(config), s)
 }
 
-// resumeOutcomes goes on with the processes that were watched before a restart.
+// resumeOutcomes watches the processes again that were watched before a restart.
 func (c *Capture) resumeOutcomes(ctx context.Context) {
 	defer c.panics.Contain("resuming the processes that were watched")
 	c.outcomes.resume(ctx)

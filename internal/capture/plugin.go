@@ -15,7 +15,7 @@ const DefaultSocket = "/var/run/audispd_events"
 // Plugin reads what auditd's af_unix plugin writes to a Unix socket.
 type Plugin struct{ Path string }
 
-// Candidate returns the source, by a name.
+// Candidate returns the source under a name.
 func (p Plugin) Candidate(name string) Candidate {
 	return Candidate{Name: name, make: func(c *Capture, k *Candidate) source.Source {
 		return pluginsource.New(pluginsource.Settings{

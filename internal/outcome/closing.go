@@ -19,8 +19,8 @@ const (
 	// grace is how long the report of an end may take after the process was found to be
 	// gone: the pipeline may have held it up.
 	grace = 5 * time.Second
-	// sweepInterval is the shortest time between checks of which processes are gone, made
-	// if ends were lost or too many processes are watched. A check of that many takes some
+	// sweepInterval is the shortest time between sweeps. A sweep checks which processes are
+	// gone, if ends were lost or too many processes are watched; for that many it takes some
 	// 40 ms.
 	sweepInterval = 5 * time.Second
 )
@@ -51,7 +51,7 @@ func (t *Table) end(ep *episode, at time.Time, exit kill.Exit, name string) {
 	}
 }
 
-// unwatch counts an episode whose process is no longer watched, if it was.
+// unwatch counts the process of an episode as no longer watched, if it was watched.
 func (t *Table) unwatch(ep *episode) {
 	if ep.queue != t.alive {
 		return

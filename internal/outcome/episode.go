@@ -52,7 +52,7 @@ type episodeState struct {
 	LastSender *kill.Process `json:"-"` // see savedEpisode
 	// Softer is true once a fatal signal other than SIGKILL was sent.
 	Softer, Escalated bool
-	// Abend is the signal that the process dies of by the kernel's report; 0 if there is
+	// Abend is the signal of which, as the kernel reports, the process dies; 0 if there is
 	// no report.
 	Abend kill.Signal
 	// Incomplete is true if a part of a signal or of the end was lost.

@@ -19,11 +19,11 @@ const MaxWatches = 4096
 // Target is a process as an event describes it.
 type Target struct {
 	PID int
-	// Start is when it was created, since boot, to 10 ms; 0 if the event does not say.
+	// Start is when it was created, since boot, accurate to 10 ms; 0 if the event does not say.
 	Start time.Duration
 	// Command is its name at the time; empty if not known.
 	Command string
-	// At is when the event happened, since boot; to 10 ms from the audit system.
+	// At is when the event happened, since boot; accurate to 10 ms if from the audit system.
 	At time.Duration
 	// Killed is true if the signal was SIGKILL, which no process survives for long.
 	Killed bool

@@ -84,8 +84,7 @@ func (h *history) explains(number kill.Signal) bool {
 }
 
 // add adds a signal, and omits one if there are more than limit then. It reports false for
-// a signal before the first fatal one, which does not count. Signals may arrive in another
-// order than they were sent in.
+// a signal before the first fatal one, which does not count. Signals may arrive out of order.
 func (h *history) add(s entry, limit int) bool {
 	if s.Time.Before(h.first.Time) {
 		if !s.fatal() {

@@ -11,9 +11,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// reuseMargin is how long after the end of a process a signal must have been sent to count
-// as one to its zombie, or to another process with the same pid: audit records have the time of the kernel's
-// last tick.
+// reuseMargin is how long after the end of a process a signal may seem to be sent and still
+// count as one to that process, not as one to its zombie or to another process with its pid:
+// audit records have the time of the kernel's last tick.
 const reuseMargin = 50 * time.Millisecond
 
 // Signal handles a signal and sets the span of each target. A fatal signal begins an
@@ -36,8 +36,8 @@ func (t *Table) Signal(e *kill.Event) {
 // signal is an event while its targets are handled, one after the other.
 type signal struct {
 	*kill.Event
-	// copied is a copy of the sender, call what the targets have in common. Both are made
-	// when they are needed.
+	// copied is a copy of the sender, call is shared by the episodes of all targets. Both are
+	// made when they are needed.
 	copied *kill.Process
 	call   *call
 }
@@ -61,7 +61,7 @@ func (t *Table) handle(s *signal, target *kill.Process) {
 	ep, replaced := t.find(s.Event, target)
 	switch {
 	case ep != nil && ep.endedBefore(s.Time):
-		target.Span = ep.Span // a zombie, of which the signal makes nothing
+		target.Span = ep.Span // a zombie: the signal changes nothing
 		return
 	case ep != nil:
 		t.add(s, ep, target)
@@ -168,8 +168,8 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 	return ep
 }
 
-// hasRoom reports whether another process of a user may be watched: whoever signals many of his own
-// processes leaves as much room for all others, and root as much as there is.
+// hasRoom reports whether another process of a user may be watched. A user who signals many of
+// his own processes leaves as much room for all others as he takes; root may take all of it.
 func (t *Table) hasRoom(user kill.ID) bool {
 	return !user.Known || user.Value == 0 || int64(t.alivePerUser[user]) < MaxWatches-t.watched.Load()
 }

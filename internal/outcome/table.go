@@ -19,7 +19,7 @@ var errTooMany = &problem.Problem{
 }
 
 var errTooManyOfUser = &problem.Problem{
-	What:   "as many processes of its user are watched as there is room left for all others",
+	What:   "the watched processes of its user already take as much room as is left for all others",
 	Advice: []problem.Advice{problem.WatchFewer},
 }
 

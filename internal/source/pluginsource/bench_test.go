@@ -27,7 +27,7 @@ import (
 )
 
 const (
-	// patience is how long a test waits for what must come, often how often it checks.
+	// patience is how long a test waits for something, often how often it checks.
 	patience = 20 * time.Second
 	often    = 2 * time.Millisecond
 )
@@ -43,7 +43,7 @@ type bench struct {
 	mutex    sync.Mutex
 	failures []error
 	events   []*kill.Event
-	// tampered and deliver are what a test puts in the way.
+	// tampered and deliver are called by the source; a test may replace them.
 	tampered func()
 	deliver  func([]source.Observation) error
 }
@@ -101,7 +101,7 @@ func (b *bench) taken() []*kill.Event {
 	return append([]*kill.Event(nil), b.events...)
 }
 
-// run starts the plugin and the source. stop ends the source, at the latest the test does.
+// run starts the plugin and the source. stop ends the source; if nobody calls it, the end of the test does.
 func (b *bench) run() (stop func()) {
 	b.t.Helper()
 	b.listen()

@@ -41,7 +41,7 @@ func connect(ctx context.Context, path string) (net.Conn, error) {
 	return conn, nil
 }
 
-// explain says what fixes an error of connecting.
+// explain adds to an error of connecting what fixes it.
 func explain(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

@@ -14,15 +14,15 @@
 //
 //   - auditd never waits for the pipeline.
 //   - When auditd ends or restarts, the source connects again.
-//   - An event whose records may have been cut off with a connection is marked as incomplete.
+//   - An event that may lack records because a connection ended is marked as incomplete.
 //   - Memory is bounded, whatever the length of a line.
 //
 // # Not guaranteed
 //
 //   - What is recorded while there is no connection is missed, and nobody can count it: auditd
 //     sends no record twice.
-//   - The plugin serves one reader. Up to auditd 3.1 a second one is kept waiting without
-//     a word; later ones close its connection at once.
+//   - The plugin serves one reader. Up to auditd 3.1 a second one waits, and is sent nothing;
+//     later versions close its connection at once.
 //   - Up to auditd 3.1 the plugin notices that its reader is gone only when it writes the next
 //     record, which is lost, as are those up to the moment when it accepts another connection
 //     (audisp/audispd-builtins.c, send_af_unix_string).

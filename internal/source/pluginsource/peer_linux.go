@@ -16,9 +16,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
-// checkPeer returns an error if the process that listens belongs neither to root, as auditd does, nor to the
-// user of this process: whoever may create files where the socket should be could have it report what never
-// happened. In a user namespace, where root may have no number, every listener passes.
+// checkPeer returns an error unless the process that listens runs as root, as auditd does, or as the user of this
+// process. Otherwise anyone who may create files in the socket's directory could listen there, and report signals
+// that nobody sent. Inside a user namespace, where root may have no uid, every listener passes.
 // See SO_PEERCRED in unix(7).
 func checkPeer(path string, conn net.Conn) error {
 	if privilege.OtherUserNamespace() {
@@ -30,14 +30,14 @@ func checkPeer(path string, conn net.Conn) error {
 	}
 	if peer.Uid != 0 && int(peer.Uid) != os.Geteuid() {
 		return &problem.Problem{
-			What: fmt.Sprintf("process %d of user %d listens on the socket %s, not auditd, which is root's", peer.Pid, peer.Uid, path),
+			What: fmt.Sprintf("process %d of user %d listens on the socket %s, not auditd, which runs as root", peer.Pid, peer.Uid, path),
 			Fix:  "use a path in a directory that only root may write to, in args in " + configFile + " and here",
 		}
 	}
 	return nil
 }
 
-// credentials returns whose process listened on the other end.
+// credentials returns the pid and the user of the process that called listen(2) on the other end.
 func credentials(conn net.Conn) (peer *unix.Ucred, err error) {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {

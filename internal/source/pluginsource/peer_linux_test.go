@@ -27,7 +27,7 @@ func TestStartWhereAnotherUserListens(t *testing.T) {
 	asUser(65534, func() { listening = unix.Listen(fd, 1) })
 	require.NoError(t, listening)
 	require.EqualError(t, b.source.Start(t.Context()), fmt.Sprintf(
-		"process %d of user 65534 listens on the socket %s, not auditd, which is root's; use a path in a directory that only "+
+		"process %d of user 65534 listens on the socket %s, not auditd, which runs as root; use a path in a directory that only "+
 			"root may write to, in args in /etc/audit/plugins.d/af_unix.conf and here", os.Getpid(), b.path))
 }
 

@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// tick is how often the reader reports, even if nothing comes. A connection that has
-	// lasted this long counts as working.
+	// tick is how often the reader updates its counts, even if nothing arrives. A connection that
+	// has lasted this long counts as working.
 	tick = time.Second
-	// bufferSize is more than the socket holds (net.core.wmem_default is 208 KiB) beside half a line.
+	// bufferSize is more than the socket holds (net.core.wmem_default is 208 KiB) plus half a line.
 	bufferSize = 512 << 10
 	// pace is how long the reader lets records gather: auditd writes each of them separately,
-	// and waking up for each would be most of the work. For calmAfter following a read of busyFrom
-	// bytes it does not pause: the socket holds only some 200 records, and on a busy host a sleeper
-	// may wake up late.
+	// and waking up for each would be most of the work. It does not pause for calmAfter after a read
+	// of busyFrom bytes: the socket holds only some 200 records, and on a busy host a sleeper may
+	// wake up late.
 	pace      = 2 * time.Millisecond
 	calmAfter = 100 * time.Millisecond
 	busyFrom  = 4 << 10
@@ -38,7 +38,7 @@ const (
 	firstPause, longestPause = 50 * time.Millisecond, time.Second
 )
 
-// errServesAnother is the likely reason if a connection ends before it has brought anything.
+// errServesAnother is the likely reason if a connection ends before any data has arrived.
 var errServesAnother = &problem.Problem{
 	What: "auditd's af_unix plugin closed the connection at once", Err: io.EOF,
 	Fix: "if another program reads from its socket, stop that: the socket serves one reader",
@@ -155,7 +155,7 @@ func (s *Source) sleep(ctx context.Context, duration time.Duration) {
 	}
 }
 
-// disconnected says that a connection has ended.
+// disconnected reports that a connection has ended.
 func (s *Source) disconnected(err error) {
 	s.settings.Health(err)
 	if s.gone.IsZero() {
@@ -165,7 +165,7 @@ func (s *Source) disconnected(err error) {
 		zap.String("path", s.settings.Path), zap.Error(err))
 }
 
-// connected says that a connection works.
+// connected reports that a connection works.
 func (s *Source) connected() {
 	s.pause.Reset()
 	if s.gone.IsZero() {

@@ -34,20 +34,20 @@ type Settings struct {
 	Path string
 	// Correlation says how records are joined.
 	Correlation correlate.Config
-	// Panics contains a panic while one line is worked on.
+	// Panics limits the damage of a panic to one line.
 	Panics *panics.Guard
 	Counts *source.Counts
 	Logger *zap.Logger
 	// Tampered is called when somebody is seen to blind the monitor.
 	Tampered func()
-	// Health is given a failure that may pass, and nil when it has passed.
+	// Health receives a failure that may pass, and nil when it has passed.
 	Health func(error)
 }
 
 // Source reads from auditd's af_unix plugin.
 type Source struct {
 	settings Settings
-	// sampled is the logger for what may come again and again.
+	// sampled is the logger for messages that may repeat many times.
 	sampled *zap.Logger
 	queue   *queue.Queue
 	// self is this process as the records name it; 0 if that is not known.
@@ -57,7 +57,7 @@ type Source struct {
 	stop    context.CancelFunc
 	reading sync.WaitGroup
 
-	// The reader has these until it has ended.
+	// These belong to the reader until it has ended.
 	scanner *logfile.Scanner
 	// at is how many bytes were read from all connections together.
 	at    correlate.Position
@@ -65,7 +65,8 @@ type Source struct {
 	// gone is when the last connection ended; zero while there is one that works.
 	gone time.Time
 
-	// reported and correlated are what settings.Counts have of the scanner and its correlator.
+	// reported and correlated are the counts of the scanner and its correlator that were already
+	// added to settings.Counts.
 	reported   logfile.Counts
 	correlated correlate.Counts
 	lastReport time.Time
@@ -126,7 +127,7 @@ func (s *Source) halt() {
 	}
 }
 
-// flush hands on what still waits for records.
+// flush completes the events that still wait for records, and queues them.
 func (s *Source) flush() {
 	defer s.settings.Panics.Contain("completing an event of audit records")
 	s.scanner.Correlator.Flush()

@@ -112,7 +112,7 @@ func TestConnectionEnds(t *testing.T) {
 	stop := b.run()
 	b.write(recordText(1, 10, 20))
 	b.await(1)
-	// Of the second event one record comes, and half of the next.
+	// Only one record of the second event arrives, and half of the next.
 	cut := recordsOf(2, 10, 20)
 	b.write(cut[0] + cut[1][:len(cut[1])/2])
 	require.Eventually(t, func() bool { return b.counts.Pending.Load() == 1 }, patience, often)
@@ -123,7 +123,7 @@ func TestConnectionEnds(t *testing.T) {
 
 	b.listen()
 	b.accept()
-	b.write(cut[1][len(cut[1])/2:]) // the rest of a line is not a line
+	b.write(cut[1][len(cut[1])/2:]) // the rest of a line is not a record
 	b.write(recordText(3, 10, 20))
 	events := b.await(3)
 	stop()
@@ -144,7 +144,7 @@ func TestConnectionEnds(t *testing.T) {
 	assert.Equal(t, 1, b.logs.FilterMessageSnippet("connected to auditd again").Len())
 }
 
-// What is pending when a connection ends may lack a record, even if enough of them come to be whole.
+// An event that is pending when a connection ends may lack a record, even if enough arrive to complete it.
 func TestConnectionEndsWithinAnEvent(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
@@ -160,7 +160,7 @@ func TestConnectionEndsWithinAnEvent(t *testing.T) {
 	assert.False(t, e.Complete)
 }
 
-// A connection that brings nothing works once it lasts.
+// A connection works once it lasts, even if nothing arrives.
 func TestConnectsToQuietDaemon(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)

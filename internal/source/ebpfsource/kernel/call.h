@@ -113,8 +113,8 @@ static __always_inline u32 registers(struct task_struct *task, struct arguments 
 	return x86_64_call(regs->orig_ax);
 }
 
-// current_call tells of the call that sends a signal, if the task is in one. The registers hold something else in a
-// fault or in an interrupt, and what they held at the last call in between: whoever asks must compare.
+// current_call describes the call by which the task sends a signal; false if there is none. In a fault or an interrupt
+// the registers hold something else, and after a call they still hold its arguments: callers must check that they fit.
 static __always_inline bool current_call(struct task_struct *task, struct call *call)
 {
 	struct arguments a;
@@ -134,7 +134,7 @@ static __always_inline bool current_call(struct task_struct *task, struct call *
 	return true;
 }
 
-// for_many is true if a call may strike more than one process.
+// for_many reports whether a call may signal more than one process.
 static __always_inline bool for_many(struct call *call)
 {
 	return call->number == KILL && call->pid <= 0 ||

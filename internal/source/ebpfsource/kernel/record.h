@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 //
-// What the programs tell the reader. ../record.go reads the same bytes: a change here is one there.
+// The records that the programs write for the reader. ../record.go reads the same bytes: change both together.
 
 #pragma once
 
@@ -15,7 +15,7 @@
 
 #define FEW 8          // names that are compared one by one
 
-// The name of a process or thread, with zeros behind it.
+// The name of a process or thread, padded with zeros.
 struct name {
 	u64 words[COMMAND / sizeof(u64)];
 };
@@ -60,7 +60,7 @@ struct ancestor {
 	u8 command[COMMAND];
 };
 
-// How the sender's system call was made; number is 0 outside of one.
+// The sender's system call, with its arguments; number is 0 if the sender was in none.
 struct call {
 	u32 number; // enum syscall
 	s32 pid;    // as the sender named it
@@ -113,7 +113,7 @@ struct exec_record {
 	u32 parent;
 	u8 command[COMMAND];
 	u32 unused2;
-	// The parts of the path, the last one first, each with a NUL; then the arguments.
+	// The parts of the path, last part first, each with a NUL; then the arguments.
 	u8 text[PATH_MAX + NAME_MAX + ARGUMENTS];
 };
 

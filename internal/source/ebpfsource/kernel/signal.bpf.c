@@ -2,8 +2,8 @@
 
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 //
-// The programs that see signals and processes come and go. They filter by what is cheap to compare, and leave the rest
-// to user space. None of them waits: what finds no room in the ring is counted.
+// The programs that report signals, and how processes begin and end. They filter by what is cheap to compare, and leave
+// the rest to user space. None of them waits: records that find no room in the ring are dropped and counted.
 
 #include "types.h"
 
@@ -17,7 +17,7 @@
 
 char LICENSE[] SEC("license") = "GPL";
 
-// Set before loading, so that what is not asked for is not even in the program.
+// Set before loading, so that the verifier removes the code for what nobody asked for.
 const volatile u64 signals = 0;          // bit n-1 is signal n
 const volatile bool signal_zero = false; // kill(pid, 0), which only asks
 const volatile bool include_failed = false;
@@ -34,7 +34,7 @@ volatile u32 waiting = 0; // the reader sleeps, and wants to be woken
 u64 dropped_signals = 0;
 u64 dropped_processes = 0;
 
-// Only what a variable refers to is in the type information, of which bpf2go makes Go's types.
+// Keeps these types in the type information, from which bpf2go generates the Go types.
 const union {
 	struct signal_record signal;
 	struct victim_record victim;
@@ -49,7 +49,7 @@ struct {
 	__uint(max_entries, 4 << 20);
 } ring SEC(".maps");
 
-// Names of processes, if there are more than a few.
+// The names of processes to filter by, if there are more than FEW.
 struct names {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -59,7 +59,7 @@ struct names {
 struct names targets SEC(".maps");
 struct names senders SEC(".maps");
 
-// Long records are put together here: only what is used of them goes into the ring.
+// Long records are built here, so that only the part in use takes room in the ring.
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -74,8 +74,8 @@ struct {
 	__type(value, struct cgroup_record);
 } cgroup_scratch SEC(".maps");
 
-// wakeup returns how to submit a record of a signal. A wakeup costs more than all the rest, so there is one only if
-// the reader sleeps.
+// wakeup returns the flags to submit the record of a signal with. A wakeup costs more than everything else together, so
+// the reader gets one only if it sleeps.
 static __always_inline u64 wakeup(void)
 {
 	if (!waiting)
@@ -100,13 +100,13 @@ static __always_inline u64 before_nul(u64 word, bool *ended)
 	return *ended ? word & ((nuls & -nuls) - 1) : word;
 }
 
-// has looks a task's name up. A few are compared one by one, as a look into a map takes as long as all the rest.
+// has reports whether a filter has a task's name. A few are compared one by one: a map lookup would double the cost.
 static __always_inline bool has(void *map, const volatile struct name *few, u32 count, struct task_struct *task)
 {
 	struct name name;
 	bool ended;
 
-	// Older kernels leave something of the name before behind the NUL.
+	// Older kernels leave remains of the previous name after the NUL.
 	name.words[0] = before_nul(*(u64 *)&task->comm[0], &ended);
 	name.words[1] = ended ? 0 : before_nul(*(u64 *)&task->comm[8], &ended);
 	if (count == 0)
@@ -152,7 +152,7 @@ static __always_inline void clear_party(struct party *p)
 		words[i] = 0;
 }
 
-// add_sender tells of the process in whose time the kernel sends the signal.
+// add_sender describes the process in whose context the kernel sends the signal.
 static __always_inline void add_sender(struct signal_record *r, struct task_struct *sender)
 {
 	struct mm_struct *mm = sender->mm;
@@ -173,7 +173,7 @@ static __always_inline void add_sender(struct signal_record *r, struct task_stru
 		r->title_length = length;
 }
 
-// Signals that a program's own instructions raise, and that carry where (include/uapi/asm-generic/siginfo.h).
+// fault reports whether a program's own instruction has raised a signal (include/uapi/asm-generic/siginfo.h).
 static __always_inline bool fault(s32 signal, s32 code)
 {
 	switch (signal) {
@@ -183,7 +183,7 @@ static __always_inline bool fault(s32 signal, s32 code)
 	return false;
 }
 
-// handled is true if the program deals with its fault itself, as the runtimes of Java and Go do all the time, or if a
+// handled reports whether the program handles its fault itself, as the runtimes of Java and Go do all the time, or a
 // debugger has asked for it.
 static __always_inline bool handled(struct task_struct *task, s32 signal)
 {
@@ -219,14 +219,14 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	} else if ((u64)info == 1) {
 		special = 1;
 	}
-	// Or the compiler asks whether info is 0, which the verifier takes for impossible.
+	// Without this the compiler tests whether info is 0, which the verifier considers impossible.
 	asm volatile("" : "+r"(special));
 	if (!current_call(sender, &call))
 		call.number = NONE;
-	// In Linux 7.3 kill(2) leaves it to whoever queues the signal to make its siginfo, which is the same as ever.
+	// In Linux 7.3 kill(2) passes no siginfo: the kernel fills in the same one later, when it queues the signal.
 	if (special == 0 && call.number == KILL && call.signal == signal)
 		special = 2;
-	// What the kernel sends in our time is not ours.
+	// Drops our own signals, but not those that the kernel sends in our context.
 	if (sender->tgid == self && special == 2 && code <= 0)
 		return 0;
 	r = reserve_signal();
@@ -250,8 +250,8 @@ struct task_struct *bpf_task_from_pid(s32 pid) __ksym __weak;
 struct task_struct *bpf_task_from_vpid(s32 vpid) __ksym __weak;
 void bpf_task_release(struct task_struct *p) __ksym __weak;
 
-// pid_of returns the process that a pidfd is of, in the initial pid namespace: the kernel keeps it in the inode since
-// Linux 6.9, and before in the file (fs/pidfs.c, kernel/fork.c).
+// pid_of returns the pid, in the initial pid namespace, of the process that a pidfd refers to. It is in the inode
+// since Linux 6.9, and was in the file before that (fs/pidfs.c, kernel/fork.c).
 static __always_inline s32 pid_of(struct task_struct *task, s32 fd)
 {
 	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
@@ -267,7 +267,7 @@ static __always_inline s32 pid_of(struct task_struct *task, s32 fd)
 	return BPF_CORE_READ(pid, numbers[0].nr);
 }
 
-// add_asked tells of the process that the sender has named, where no signal came about that would.
+// add_asked describes the process that the call names, because there is no signal whose record would.
 static __always_inline void add_asked(struct signal_record *r, struct task_struct *sender)
 {
 	struct task_struct *task;
@@ -303,8 +303,8 @@ static __always_inline void add_asked(struct signal_record *r, struct task_struc
 
 #define EAGAIN 11
 
-// ended looks at a system call that has ended: one that failed or only asked came to no signal, and one to a group is
-// complete now.
+// ended reports a system call that has ended: one that failed or sent signal 0 has generated no signal, and one to a
+// group has signaled all its targets now.
 static __always_inline int ended(long result)
 {
 	struct task_struct *sender = bpf_get_current_task_btf();
@@ -336,30 +336,30 @@ static __always_inline int ended(long result)
 	return 0;
 }
 
-// There are three ways to see the end of a call, of which ../calls_linux.go takes the cheapest that the kernel permits.
+// There are three ways to see the end of a call; ../calls_linux.go chooses the cheapest that the kernel permits.
 
-// One of this is loaded for each function that is the entry of such a call. It costs nothing but those calls.
+// One instance is loaded for each kernel function behind such a call. It costs only these calls anything.
 SEC("fexit")
 int BPF_PROG(function_ended, const void *regs, long result)
 {
 	return ended(result);
 }
 
-// include/trace/events/syscalls.h, sys_exit, as /sys/kernel/tracing/events/syscalls/sys_exit_kill/format has it
+// include/trace/events/syscalls.h, sys_exit; laid out as in /sys/kernel/tracing/events/syscalls/sys_exit_kill/format
 struct sys_exit {
 	u64 common;
 	long number;
 	long result;
 };
 
-// The kernel looks whether there is a program for it at the end of every call.
+// With this, every system call of the host takes a slower path, which checks whether it is one of these.
 SEC("tracepoint/syscalls/sys_exit_kill")
 int call_ended(struct sys_exit *context)
 {
 	return ended(context->result);
 }
 
-// This runs at the end of every call.
+// This runs at the end of every system call.
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_call_ended, const void *regs, long result)
 {
@@ -370,7 +370,7 @@ int BPF_PROG(any_call_ended, const void *regs, long result)
 
 #define SIGNAL_UNKILLABLE 0x00000040 // include/linux/sched/signal.h
 
-// include/linux/signal.h, SIG_KERNEL_COREDUMP_MASK, but for QUIT, which the audit system leaves out as well
+// include/linux/signal.h, SIG_KERNEL_COREDUMP_MASK, without QUIT, which the audit system leaves out as well
 // (kernel/auditsc.c, audit_core_dumps).
 static __always_inline bool dumps_core(s32 signal)
 {
@@ -413,7 +413,7 @@ int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
 	return 0;
 }
 
-// The argument is the pid before Linux 6.9, and then the task (include/trace/events/oom.h).
+// The argument is the task since Linux 6.9, and the pid before that (include/trace/events/oom.h).
 SEC("raw_tp/mark_victim")
 int mark_victim(u64 *arguments)
 {
@@ -434,7 +434,7 @@ int mark_victim(u64 *arguments)
 	return 0;
 }
 
-// life returns how to submit a record of a process: it can wait for the next look of the reader, unless there are many.
+// life returns the flags to submit the record of a process with. It wakes the reader only if the ring is filling up.
 static __always_inline u64 life(void)
 {
 	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2 ? wakeup() : BPF_RB_NO_WAKEUP;
@@ -469,8 +469,8 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 
 #define MOST_PARTS 48 // of a path, and the mounts on the way
 
-// add_path tells the path of the program as it is seen from the process's own root (fs/d_path.c, prepend_path). A
-// path that is too long is not told at all.
+// add_path adds the path of the program as seen from the process's own root (fs/d_path.c, prepend_path). If the path is
+// too long, the record has none.
 static __always_inline void add_path(struct exec_record *r, struct task_struct *task)
 {
 	struct file *file = BPF_CORE_READ(task, mm, exe_file);
@@ -482,7 +482,7 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 	u32 length = 0;
 
 	r->path_length = 0;
-	// A memfd is in no folder, and called deleted from the beginning (fs/d_path.c, simple_dname).
+	// A memfd is in no directory, and the kernel always calls it deleted (fs/d_path.c, simple_dname).
 	r->deleted = alone || !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
 	for (int i = 0; i < MOST_PARTS; i++) {
 		if (dentry == root && at == root_at) {
@@ -506,7 +506,7 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 		long n = bpf_probe_read_kernel_str(&r->text[length], NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
 		if (n <= 0)
 			return;
-		// Said so, the verifier need not look at every length there can be.
+		// The mask spares the verifier from trying every length that is possible.
 		length = (length + n) & (2 * PATH_MAX - 1);
 		if (alone) {
 			r->path_length = length;
@@ -555,7 +555,7 @@ int BPF_PROG(executed, struct task_struct *task)
 
 #define SIGNAL_GROUP_EXIT 0x00000004 // include/linux/sched/signal.h
 
-// status_of returns what the parent is going to be told (kernel/exit.c, wait_task_zombie).
+// status_of returns the status that the parent will get from waitpid(2) (kernel/exit.c, wait_task_zombie).
 static __always_inline s32 status_of(struct task_struct *leader)
 {
 	struct signal_struct *signal = leader->signal;
@@ -563,7 +563,7 @@ static __always_inline s32 status_of(struct task_struct *leader)
 	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
 }
 
-// The last thread of a process ends here. It has its exit code by now, and a core dump is written.
+// Reports the process when its last thread ends. By now it has its exit code, and any core dump is written.
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(exited, struct task_struct *task)
 {
@@ -609,8 +609,8 @@ int BPF_PROG(made_cgroup, struct cgroup *cgroup, const char *path)
 	return 0;
 }
 
-// whoami finds out which process the reader is, in the initial pid namespace, wherever it runs. It is not attached, but
-// run by the reader.
+// whoami finds out the reader's pid in the initial pid namespace, whichever namespace the reader is in. It is not
+// attached: the reader runs it.
 SEC("raw_tp")
 int whoami(void *context)
 {

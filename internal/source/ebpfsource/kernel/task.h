@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 //
-// What is told of a task.
+// What the records say about a task.
 
 #pragma once
 
@@ -28,7 +28,7 @@ static __always_inline bool in_hierarchy(struct group *to, struct css_set *set, 
 	return to->hierarchy != 0 && cgroup->level != 0;
 }
 
-// locate tells the control group: that of cgroup v2, or of a controller of v1 where v2 does not group processes.
+// locate finds the control group: that of cgroup v2, or of a v1 controller if only v1 groups the task.
 static __always_inline void locate(struct group *to, struct task_struct *task)
 {
 	struct css_set *set = task->cgroups;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR Apache-2.0
 //
-// The little that is needed of the kernel's types. The names are the kernel's; where a member lies in the running
-// kernel is found when the programs are loaded (CO-RE), so neither its headers nor a vmlinux.h take part in the build.
-// A type with ___ in its name is the one before it as another architecture has it.
+// The parts of the kernel's types that the programs use. The names are the kernel's. The loader finds out where each
+// member is in the running kernel (CO-RE), so the build needs neither the kernel's headers nor a vmlinux.h.
+// CO-RE ignores ___ and what follows: NAME___x86 and NAME___arm64 are the type NAME of these architectures.
 
 #pragma once
 
@@ -69,7 +69,7 @@ struct cgroup_subsys_state {
 	struct cgroup *cgroup;
 };
 
-// The values are those of the running kernel.
+// The loader replaces these values by those of the running kernel.
 enum cgroup_subsys_id { memory_cgrp_id = 4, pids_cgrp_id = 11 };
 
 struct css_set {
