@@ -5,6 +5,7 @@
 package audit
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -41,8 +42,27 @@ func Use(t *testing.T) {
 	case strings.Contains(Auditctl(t, "-l"), "never"):
 		harness.Skip(t, "an audit rule suppresses records (auditctl -l says never)")
 	}
+	removeLeftovers(t)
 	restore(t, before)
 	wake(t, before)
+}
+
+var leftoverPattern = regexp.MustCompile(`-F pid!=(\d+) .*-F key=audit_kill(?:_watch)?\b`)
+
+// removeLeftovers removes the rules of a collector or command that was killed on this host: the next one removes
+// them, too, and so leaves the rules otherwise than it has found them.
+func removeLeftovers(t *testing.T) {
+	t.Helper()
+	for rule := range strings.Lines(Auditctl(t, "-l")) {
+		match := leftoverPattern.FindStringSubmatch(rule)
+		if match == nil || !errors.Is(unix.Kill(harness.Number(match[1]), 0), unix.ESRCH) {
+			continue
+		}
+		t.Logf("removing an audit rule of process %s, which no longer runs", match[1])
+		arguments := strings.Fields(rule)
+		arguments[0] = "-d"
+		Auditctl(t, arguments...)
+	}
 }
 
 // Need returns the path of auditd. It skips the test without root, auditd, auditctl or an audit system.
