@@ -174,8 +174,8 @@ func (r *killReceiver) captureSettings() capture.Settings {
 		Correlation: capture.Correlation{
 			Timeout: config.Correlation.Timeout, MaxPending: config.Correlation.MaxPending, KeepOriginal: config.IncludeOriginal,
 		},
-		DescribeFirst: r.filter.NeedsPaths(),
-		Host:          r.machine, Root: config.RootPath, Conceal: redact.Policy(config.CommandLine).Apply,
+		DescribeFirst: r.filter.NeedsPaths(), DescribeThreads: r.filter.NeedsLeaders(),
+		Host: r.machine, Root: config.RootPath, Conceal: redact.Policy(config.CommandLine).Apply,
 		Logger: r.set.Logger, Warn: r.warn, Health: r.health.Source,
 	}
 	if config.Outcome.Enabled {

@@ -97,7 +97,7 @@ func (c *Capture) observe(o source.Observation) error {
 // wants reports whether the handler wants an event, and adds what the host knows about its
 // processes.
 func (c *Capture) wants(e *kill.Event) bool {
-	if c.settings.DescribeFirst {
+	if c.settings.DescribeFirst || c.settings.DescribeThreads && e.Scope == kill.ScopeThread {
 		c.describe(e)
 		return c.handler.Wants(e)
 	}

@@ -48,6 +48,8 @@ type Settings struct {
 	// DescribeFirst adds what the host knows about an event's processes before Handler.Wants is
 	// called, not only to wanted events.
 	DescribeFirst bool
+	// DescribeThreads does the same for signals to a thread, which may have a name of its own.
+	DescribeThreads bool
 
 	// Host is the host that is monitored, Root where its file system is mounted; empty for /.
 	Host machine.Machine

@@ -124,8 +124,17 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 		t.rememberClosed(ep)
 	}
 	t.held -= ep.signals.len()
-	t.outcomes = append(t.outcomes, e)
-	if ep.call != nil && ep.call.addOutcome(e) {
+	told := ep.told(e.Outcome)
+	if told {
+		t.outcomes = append(t.outcomes, e)
+	}
+	if ep.call == nil {
+		return
+	}
+	if told {
+		ep.call.addOutcome(e)
+	}
+	if ep.call.release() {
 		t.finish(ep.call)
 	}
 }
@@ -133,6 +142,9 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 // finish reports a call whose episodes are all closed.
 func (t *Table) finish(c *call) {
 	delete(t.calls, c.Span)
+	if len(c.Verdicts) == 0 {
+		return // none of its targets has an outcome that is told
+	}
 	t.outcomes = append(t.outcomes, c.outcome())
 }
 

@@ -59,7 +59,11 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		buf = append(appendVisible(append(buf, ", now "...), o.LastName), ',')
 	}
 	buf = appendVerdict(append(buf, ' '), o)
-	buf = appendAfter(append(buf, ", "...), e.Time.Sub(o.Began))
+	if endedByItself(e) {
+		buf = append(buf, "; it was ending already when "...)
+	} else {
+		buf = appendAfter(append(buf, ", "...), e.Time.Sub(o.Began))
+	}
 	if e.Origin == kill.OriginKernel {
 		buf = append(append(buf, "the kernel"...), " sent "...)
 	} else {
@@ -74,6 +78,13 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		buf = appendDetails(appendProcess(append(buf, " by "...), p), p)
 	}
 	return buf
+}
+
+// endedByItself reports whether the process ended of something else than a SIGKILL, which no process
+// can handle: so it had begun to end before.
+func endedByItself(e *kill.Event) bool {
+	exit := e.Outcome.Exit
+	return e.SignalKnown && e.Signal == kill.SIGKILL && exit.Known && exit.Signal() != kill.SIGKILL
 }
 
 // appendVerdict appends how a process ended.

@@ -162,6 +162,9 @@ func (e Entry) Result() string {
 	case kill.KindSignal, kill.KindTamper:
 		return e.attempt()
 	case kill.KindAbend:
+		if !e.Event.Result.Known {
+			return "thread died"
+		}
 		return "died"
 	case kill.KindOutcome:
 		return outcomeOf(e.Event)
@@ -172,7 +175,7 @@ func (e Entry) Result() string {
 // attempt is the result of a signal that was sent.
 func (e Entry) attempt() string {
 	delivery := e.Event.DeliveryTo(e.Target)
-	switch result := e.Event.Result; {
+	switch result := e.Event.ResultFor(e.Target); {
 	case result.Failed() && result.Error != "":
 		return result.Error
 	case result.Failed():
@@ -215,7 +218,7 @@ func outcomeOf(e *kill.Event) string {
 }
 
 // Failed reports whether the signal did not get through.
-func (e Entry) Failed() bool { return e.Event.Result.Failed() }
+func (e Entry) Failed() bool { return e.Event.ResultFor(e.Target).Failed() }
 
 // Fatal reports whether a signal got through that by default ends its target.
 func (e Entry) Fatal() bool {
@@ -223,7 +226,7 @@ func (e Entry) Fatal() bool {
 	case kill.DeliveryIgnored, kill.DeliveryOverflow:
 		return false
 	}
-	return e.Event.SignalKnown && e.Event.Signal.Fatal() && !e.Failed()
+	return e.Event.SignalKnown && e.Event.Signal.Fatal() && !e.Failed() && !e.Event.Doubtful(e.Target)
 }
 
 func named(p *kill.Process) string {
