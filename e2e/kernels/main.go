@@ -124,17 +124,17 @@ func (s *session) twice(j job, file string) error {
 
 // boots runs a job as many times as it has boots, and reports whether it passed. What the first
 // of several leaves on the disk is there at the next, and not for other jobs.
-func (s *session) boots(j job, file string) (passed bool, err error) {
+func (s *session) boots(j job, file string) (bool, error) {
 	if j.boots == 1 {
 		return s.boot(j, file, s.disk(), 0)
 	}
 	own := s.disk() + ".own"
 	defer os.Remove(own)
-	if err = shell(`cp --sparse=always "$0" "$1"`, s.disk(), own); err != nil {
+	if err := shell(`cp --sparse=always "$0" "$1"`, s.disk(), own); err != nil {
 		return false, err
 	}
 	for number := range j.boots {
-		if passed, err = s.boot(j, file, own, number); !passed || err != nil {
+		if passed, err := s.boot(j, file, own, number); !passed || err != nil {
 			return false, err
 		}
 	}
@@ -176,14 +176,14 @@ func chosen(repository string, only []string, run string) ([]job, error) {
 }
 
 // boot runs a job in a machine, once, prints what came of it, and reports whether it passed.
-func (s *session) boot(j job, file, disk string, number int) (passed bool, err error) {
+func (s *session) boot(j job, file, disk string, number int) (bool, error) {
 	begin := time.Now()
 	name := j.name()
 	if number > 0 {
 		name += fmt.Sprintf(", boot %d", number+1)
 	}
 	logPath := filepath.Join(s.directory, "logs", strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(name)+".log")
-	if err = os.MkdirAll(filepath.Dir(logPath), 0o755); err != nil { //nolint:gosec // nothing secret
+	if err := os.MkdirAll(filepath.Dir(logPath), 0o755); err != nil { //nolint:gosec // nothing secret
 		return false, err
 	}
 	log, err := os.Create(logPath)
