@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -179,7 +180,10 @@ func (r *killReceiver) captureSettings() capture.Settings {
 		Logger: r.set.Logger, Warn: r.warn, Health: r.health.Source,
 	}
 	if config.Outcome.Enabled {
-		settings.OutcomeTimeout = config.Outcome.Timeout
+		settings.OutcomeTimeout, settings.Unsent = config.Outcome.Timeout, kill.Unsent(config.Outcome.Unsent)
+	}
+	if slices.Equal(config.Signals, defaultSignals()) {
+		settings.Ending = capture.Ending(wanted.Targets)
 	}
 	if r.storage != nil {
 		settings.Store = r.storage

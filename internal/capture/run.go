@@ -84,6 +84,9 @@ func (c *Capture) observe(o source.Observation) error {
 	defer c.panics.Contain("working on an event")
 	switch {
 	case o.End != nil:
+		if o.End.Process != nil && !c.wantsUnsent(o.End) {
+			break
+		}
 		c.outcomes.exited(o.End)
 	case c.wants(o.Event):
 		c.outcomes.signal(o.Event)

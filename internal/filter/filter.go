@@ -55,7 +55,7 @@ func (f *Filter) Apply(e *kill.Event) bool {
 	if e.Kind == kill.KindTamper {
 		return true
 	}
-	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] {
+	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] && !e.EndsTarget {
 		return false
 	}
 	if !f.wantsSender(e) {

@@ -102,6 +102,9 @@ type Event struct {
 	Signal Signal
 	// SignalKnown is false if the record that names the signal was lost.
 	SignalKnown bool
+	// EndsTarget is true if the signal is not one of those that were asked for, but its target
+	// neither handles, ignores nor blocks it, so that it ends.
+	EndsTarget bool
 	// Syscall is the name of the call, such as "tgkill"; empty if the kernel
 	// sent the signal or the record that names the call was lost.
 	Syscall string

@@ -28,6 +28,10 @@ const (
 // Exited records the end of a process.
 func (t *Table) Exited(end *kill.End) {
 	ep := t.open[end.PID]
+	if end.Process != nil && (ep == nil || end.Start != ep.start) {
+		t.unsent(end)
+		return
+	}
 	if ep == nil || !ep.Ended.IsZero() || end.Start != ep.start {
 		return
 	}
@@ -120,8 +124,9 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	ep.leave()
 	if ep.Ended.IsZero() {
 		t.config.Exits.Unwatch(ep.pid)
+		t.survivors.remember(instance{ep.pid, ep.start}, ep.Span)
 	} else {
-		t.rememberClosed(ep)
+		t.closed.remember(instance{ep.pid, ep.start}, ep.Span)
 	}
 	t.held -= ep.signals.len()
 	told := ep.told(e.Outcome)

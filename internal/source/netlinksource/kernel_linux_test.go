@@ -288,8 +288,8 @@ func TestOverrun(t *testing.T) {
 	require.NoError(t, socket.join())
 	sendSignals(t, 2000)
 	require.Eventually(t, func() bool {
-		status, err := client.GetStatus()
-		return err == nil && status.Backlog == 0
+		status, failure := client.GetStatus()
+		return failure == nil && status.Backlog == 0
 	}, limit, time.Millisecond, "the kernel has sent all records")
 	_, _, err = socket.receive(time.Now().Add(limit))
 	require.ErrorIs(t, err, unix.ENOBUFS)

@@ -70,10 +70,15 @@ func (e Entry) Kernel() bool {
 	return e.Event.Origin == kill.OriginKernel || e.Event.Kind == kill.KindAbend
 }
 
+// unsent reports whether a process ended to which no signal was seen.
+func (e Entry) unsent() bool { return e.Event.Outcome != nil && e.Event.Outcome.Unsent }
+
 // SenderName is the name of the process that sent the signal. If the kernel did, it is "kernel",
 // with the reason if that is known.
 func (e Entry) SenderName() string {
 	switch {
+	case e.unsent():
+		return "nobody seen"
 	case e.Kernel() && e.Event.Cause != kill.CauseNone:
 		return "kernel (" + string(e.Event.Cause) + ")"
 	case e.Kernel():
@@ -92,7 +97,7 @@ func (e Entry) SenderPID() string {
 
 // SenderProcess is name[pid].
 func (e Entry) SenderProcess() string {
-	if e.Kernel() {
+	if e.Kernel() || e.unsent() {
 		return e.SenderName()
 	}
 	return named(&e.Event.Sender)
@@ -197,6 +202,9 @@ func (e Entry) attempt() string {
 // outcomeOf is the outcome of a process.
 func outcomeOf(e *kill.Event) string {
 	o, after := e.Outcome, e.Time.Sub(e.Outcome.Began)
+	if o.Unsent {
+		return unsentOutcome(o)
+	}
 	if o.Verdict == kill.VerdictSurvived {
 		return fmt.Sprintf("alive after %.0f s", after.Seconds())
 	}
@@ -215,6 +223,19 @@ func outcomeOf(e *kill.Event) string {
 		return "not waited for any more"
 	}
 	return gone
+}
+
+// unsentOutcome is how a process ended by itself, or for a reason that nobody saw.
+func unsentOutcome(o *kill.Outcome) string {
+	switch o.Verdict {
+	case kill.VerdictExited:
+		return "exit code " + strconv.Itoa(o.Exit.Code())
+	case kill.VerdictCoreDumped:
+		return "core dumped on " + o.Exit.Signal().Name()
+	case kill.VerdictKilled:
+		return "died of " + o.Exit.Signal().Name()
+	}
+	return "gone"
 }
 
 // Failed reports whether the signal did not get through.
