@@ -166,24 +166,28 @@ func (s *fakeStorage) Close(ctx context.Context) error {
 // metric returns the sum of all data points of a metric; 0 if there are none.
 func (f *fixture) metric(t *testing.T, name string) int64 {
 	t.Helper()
-	metric, err := f.telemetry.GetMetric(name)
-	if err != nil {
-		return 0 // nothing was counted yet
-	}
-	var points []metricdata.DataPoint[int64]
-	switch data := metric.Data.(type) {
-	case metricdata.Sum[int64]:
-		points = data.DataPoints
-	case metricdata.Gauge[int64]:
-		points = data.DataPoints
-	default:
-		require.Failf(t, "unknown kind of metric", "%s: %T", name, data)
-	}
 	var sum int64
-	for _, point := range points {
+	for _, point := range f.points(t, name) {
 		sum += point.Value
 	}
 	return sum
+}
+
+// points returns all data points of a metric.
+func (f *fixture) points(t *testing.T, name string) []metricdata.DataPoint[int64] {
+	t.Helper()
+	metric, err := f.telemetry.GetMetric(name)
+	if err != nil {
+		return nil // nothing was counted yet
+	}
+	switch data := metric.Data.(type) {
+	case metricdata.Sum[int64]:
+		return data.DataPoints
+	case metricdata.Gauge[int64]:
+		return data.DataPoints
+	}
+	require.Failf(t, "unknown kind of metric", "%s: %T", name, metric.Data)
+	return nil
 }
 
 // auditLog is a log that is being written.

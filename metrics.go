@@ -13,6 +13,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/series"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -20,20 +21,21 @@ import (
 // whenever metrics are collected, and once more at the end, so that losses at shutdown are
 // counted, too.
 type metrics struct {
+	// owner is the receiver to which the capture belongs.
+	owner    series.Owner
 	mutex    sync.Mutex
 	counters []*counter
 }
 
 // counter adds the growth of a count to a counter of OpenTelemetry.
 type counter struct {
-	to      metric.Int64Counter
-	options []metric.AddOption
-	value   func() int64
-	added   int64
+	to    series.Counter
+	value func() int64
+	added int64
 }
 
-func newMetrics(c *capture.Capture, t *metadata.TelemetryBuilder) (*metrics, error) {
-	m := &metrics{}
+func newMetrics(c *capture.Capture, t *metadata.TelemetryBuilder, owner series.Owner) (*metrics, error) {
+	m := &metrics{owner: owner}
 	counts := c.Counts()
 	m.count(t.ReceiverAuditKillRecordsRead, counts.Records.Load)
 	m.count(t.ReceiverAuditKillRejected, counts.Malformed.Load, attribute.String("reason", "malformed"))
@@ -44,17 +46,17 @@ func newMetrics(c *capture.Capture, t *metadata.TelemetryBuilder) (*metrics, err
 	m.count(t.ReceiverAuditKillCheckpointErrors, counts.CheckpointErrors.Load)
 	m.count(t.ReceiverAuditKillPanics, c.Panics)
 	m.countLosses(counts, t)
+	pending := owner.Callback(counts.Pending.Load)
 	return m, errors.Join(
 		t.RegisterReceiverAuditKillPendingCallback(func(ctx context.Context, observer metric.Int64Observer) error {
 			m.update(ctx) // callbacks run before counters are read (OpenTelemetry's sdk/metric, pipeline.produce)
-			observer.Observe(counts.Pending.Load())
-			return nil
+			return pending(ctx, observer)
 		}),
-		t.RegisterReceiverAuditKillFileBytesBehindCallback(observe(counts.BytesBehind.Load)),
-		t.RegisterReceiverAuditKillOutcomeWatchesCallback(observe(c.Watched)),
-		t.RegisterReceiverAuditKillOutcomeDroppedCallback(observe(c.Unwatched)),
-		t.RegisterReceiverAuditKillProcessesCallback(observe(func() int64 { return int64(c.Processes().Size) })),
-		t.RegisterReceiverAuditKillProcessesEvictedCallback(observe(func() int64 { return int64(c.Processes().Evicted) })),
+		t.RegisterReceiverAuditKillFileBytesBehindCallback(owner.Callback(counts.BytesBehind.Load)),
+		t.RegisterReceiverAuditKillOutcomeWatchesCallback(owner.Callback(c.Watched)),
+		t.RegisterReceiverAuditKillOutcomeDroppedCallback(owner.Callback(c.Unwatched)),
+		t.RegisterReceiverAuditKillProcessesCallback(owner.Callback(func() int64 { return int64(c.Processes().Size) })),
+		t.RegisterReceiverAuditKillProcessesEvictedCallback(owner.Callback(func() int64 { return int64(c.Processes().Evicted) })),
 	)
 }
 
@@ -73,7 +75,7 @@ func (m *metrics) countLosses(counts *source.Counts, t *metadata.TelemetryBuilde
 }
 
 func (m *metrics) count(to metric.Int64Counter, value func() int64, attributes ...attribute.KeyValue) {
-	m.counters = append(m.counters, &counter{to: to, value: value, options: []metric.AddOption{metric.WithAttributes(attributes...)}})
+	m.counters = append(m.counters, &counter{to: m.owner.Counter(to, attributes...), value: value})
 }
 
 // update adds to the counters what was counted since the last update.
@@ -85,16 +87,8 @@ func (m *metrics) update(ctx context.Context) {
 	defer m.mutex.Unlock()
 	for _, c := range m.counters {
 		if value := c.value(); value > c.added {
-			c.to.Add(ctx, value-c.added, c.options...)
+			c.to.Add(ctx, value-c.added)
 			c.added = value
 		}
-	}
-}
-
-// observe returns a callback that reads one number.
-func observe(value func() int64) metric.Int64Callback {
-	return func(_ context.Context, observer metric.Int64Observer) error {
-		observer.Observe(value())
-		return nil
 	}
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
+	"github.com/auditkill/auditkillreceiver/internal/series"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -131,7 +132,7 @@ func (r *killReceiver) start(ctx context.Context, host component.Host) error {
 	if err != nil {
 		return err
 	}
-	if r.metrics, err = newMetrics(r.capture, r.telemetry); err != nil {
+	if r.metrics, err = newMetrics(r.capture, r.telemetry, series.Of(r.set.ID)); err != nil {
 		return err
 	}
 	if r.nextTraces != nil && !r.capture.KnowsOutcomes() {
@@ -199,7 +200,8 @@ func (r *killReceiver) deliverySettings(ahead bool) delivery.Settings {
 			ScopeName: metadata.ScopeName, ScopeVersion: r.set.BuildInfo.Version,
 			CommandLine: redact.Policy(r.config.CommandLine),
 		},
-		Retry: r.config.RetryOnFailure, Telemetry: r.telemetry, ObsReport: r.obsreport, Logger: r.sampled, Health: r.health,
+		Retry: r.config.RetryOnFailure, Telemetry: r.telemetry, Series: series.Of(r.set.ID), ObsReport: r.obsreport,
+		Logger: r.sampled, Health: r.health,
 	}
 }
 

@@ -15,12 +15,11 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/receiver/receiverhelper"
-	"go.opentelemetry.io/otel/attribute"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/series"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -42,6 +41,8 @@ type Settings struct {
 	Convert   telemetry.Config
 	Retry     configretry.BackOffConfig
 	Telemetry *metadata.TelemetryBuilder
+	// Series is the owner of the delivery's series in Telemetry.
+	Series    series.Owner
 	ObsReport *receiverhelper.ObsReport
 	Logger    *zap.Logger
 	Health    *Health
@@ -60,16 +61,14 @@ type Delivery struct {
 	// gathered; nil without Settings.Ahead.
 	ahead chan plog.Logs
 	// now is the observed time of a batch; zero until its first event.
-	now time.Time
-	// counts are the events of a batch.
-	counts   map[kill.Kind]int64
-	filtered int64
-	context  context.Context //nolint:containedctx // it spans the whole life of the delivery
+	now     time.Time
+	tally   *tally
+	context context.Context //nolint:containedctx // it spans the whole life of the delivery
 }
 
 // New returns a Delivery. stopping ends retries, delivering also the attempt that is under way.
 func New(stopping, delivering context.Context, s Settings) *Delivery {
-	d := &Delivery{settings: s, context: delivering, records: telemetry.NewLogs(s.Convert), counts: map[kill.Kind]int64{}}
+	d := &Delivery{settings: s, context: delivering, records: telemetry.NewLogs(s.Convert), tally: newTally(&s)}
 	if s.Logs != nil {
 		d.logs = newLane(stopping, delivering, &s, logSignal(&s))
 		if s.Ahead {
@@ -112,7 +111,7 @@ func (d *Delivery) Close() {
 func (d *Delivery) Wants(e *kill.Event) bool {
 	wanted := d.settings.Wants(e)
 	if !wanted {
-		d.filtered++
+		d.tally.filtered++
 	}
 	return wanted
 }
@@ -133,7 +132,7 @@ func (d *Delivery) Outcome(e *kill.Event) error {
 
 // append adds one log record for each target.
 func (d *Delivery) append(e *kill.Event) error {
-	d.counts[e.Kind]++
+	d.tally.events[e.Kind]++
 	if d.logs == nil {
 		return nil
 	}
@@ -156,26 +155,13 @@ func (d *Delivery) append(e *kill.Event) error {
 
 // Flush implements capture.Handler: it delivers what was gathered.
 func (d *Delivery) Flush() error {
-	d.count()
+	d.tally.report(d.context)
 	if d.spans != nil {
 		d.spans.flush()
 	}
 	err := d.deliverLogs()
 	d.now = time.Time{}
 	return err
-}
-
-// count adds the counts to the metrics.
-func (d *Delivery) count() {
-	if d.filtered > 0 {
-		d.settings.Telemetry.ReceiverAuditKillFiltered.Add(d.context, d.filtered)
-		d.filtered = 0
-	}
-	for kind, n := range d.counts {
-		d.settings.Telemetry.ReceiverAuditKillEvents.Add(d.context, n,
-			metric.WithAttributes(attribute.String("event.name", string(kind))))
-	}
-	clear(d.counts)
 }
 
 // deliverLogs delivers the log records. It returns an error only if the receiver is shutting

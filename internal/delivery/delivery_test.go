@@ -35,6 +35,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/metadatatest"
+	"github.com/auditkill/auditkillreceiver/internal/series"
 )
 
 var (
@@ -71,7 +72,7 @@ func newFixture(t *testing.T, next consumer.Logs, change func(*Settings)) *fixtu
 		Retry: configretry.BackOffConfig{
 			Enabled: true, InitialInterval: time.Second, MaxInterval: 4 * time.Second, Multiplier: 2,
 		},
-		Telemetry: builder, ObsReport: obsreport, Logger: logsampling.New(zap.New(core)),
+		Telemetry: builder, Series: series.Of(set.ID), ObsReport: obsreport, Logger: logsampling.New(zap.New(core)),
 		Health: NewHealth(func(event *componentstatus.Event) { f.reported = append(f.reported, event.Status()) }),
 	}
 	change(&settings)
@@ -392,14 +393,17 @@ func TestEventMetrics(t *testing.T) {
 	f := newFixture(t, stub.Answering(nil), asItIs)
 	require.NoError(t, f.deliver([]*kill.Event{signal(1, 2, 3), abend, unwanted, nobody, tamper}))
 
-	named := func(name string) attribute.Set { return attribute.NewSet(attribute.String("event.name", name)) }
+	receiver := attribute.String("receiver", "audit_kill")
+	named := func(name string) attribute.Set {
+		return attribute.NewSet(receiver, attribute.String("event.name", name))
+	}
 	metadatatest.AssertEqualReceiverAuditKillEvents(t, f.telemetry, []metricdata.DataPoint[int64]{
 		{Attributes: named("kill.signal"), Value: 2},
 		{Attributes: named("kill.abend"), Value: 1},
 		{Attributes: named("kill.tamper"), Value: 1},
 	}, metricdatatest.IgnoreTimestamp())
 	metadatatest.AssertEqualReceiverAuditKillFiltered(t, f.telemetry, []metricdata.DataPoint[int64]{
-		{Value: 1},
+		{Attributes: attribute.NewSet(receiver), Value: 1},
 	}, metricdatatest.IgnoreTimestamp())
 	assert.EqualValues(t, 6, f.metric(t, "otelcol_receiver_accepted_log_records"))
 	assert.Zero(t, f.metric(t, "otelcol_receiver_refused_log_records"))

@@ -13,8 +13,9 @@ import (
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
-	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+
+	"github.com/auditkill/auditkillreceiver/internal/series"
 )
 
 // dataFormat is the value of the receiver metrics' attribute "format".
@@ -53,7 +54,7 @@ type pipelineSignal[T any] struct {
 	start func(context.Context) context.Context
 	end   func(ctx context.Context, format string, items int, err error)
 	// dropped counts the items that were dropped.
-	dropped metric.Int64Counter
+	dropped series.Counter
 	// report takes the error of a consumer that does not take data, or nil once it does.
 	report func(error)
 }
@@ -63,7 +64,7 @@ func logSignal(s *Settings) pipelineSignal[plog.Logs] {
 		items: "log records", key: "log_records", consume: s.Logs.ConsumeLogs, count: plog.Logs.LogRecordCount,
 		clone: cloneIf(s.Logs.Capabilities(), plog.NewLogs, plog.Logs.CopyTo), refused: refused,
 		start: s.ObsReport.StartLogsOp, end: s.ObsReport.EndLogsOp,
-		dropped: s.Telemetry.ReceiverAuditKillDropped, report: s.Health.Logs,
+		dropped: s.Series.Counter(s.Telemetry.ReceiverAuditKillDropped), report: s.Health.Logs,
 	}
 }
 
@@ -72,7 +73,7 @@ func traceSignal(s *Settings) pipelineSignal[ptrace.Traces] {
 		items: "spans", key: "spans", consume: s.Traces.ConsumeTraces, count: ptrace.Traces.SpanCount,
 		clone: cloneIf(s.Traces.Capabilities(), ptrace.NewTraces, ptrace.Traces.CopyTo), refused: refusedSpans,
 		start: s.ObsReport.StartTracesOp, end: s.ObsReport.EndTracesOp,
-		dropped: s.Telemetry.ReceiverAuditKillSpansDropped, report: s.Health.Traces,
+		dropped: s.Series.Counter(s.Telemetry.ReceiverAuditKillSpansDropped), report: s.Health.Traces,
 	}
 }
 

@@ -11,7 +11,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -22,9 +21,8 @@ const maxSpanItems = 8192
 
 // spans gathers spans, and delivers them as fast as the next consumer takes them.
 type spans struct {
-	lane      *lane[ptrace.Traces]
-	telemetry *metadata.TelemetryBuilder
-	logger    *zap.Logger
+	lane   *lane[ptrace.Traces]
+	logger *zap.Logger
 	// ready holds a token if there may be spans to deliver.
 	ready chan struct{}
 
@@ -37,7 +35,7 @@ type spans struct {
 
 func newSpans(s *Settings, l *lane[ptrace.Traces]) *spans {
 	return &spans{
-		lane: l, telemetry: s.Telemetry, logger: s.Logger, ready: make(chan struct{}, 1), gathered: telemetry.NewTraces(s.Convert),
+		lane: l, logger: s.Logger, ready: make(chan struct{}, 1), gathered: telemetry.NewTraces(s.Convert),
 	}
 }
 
@@ -46,7 +44,7 @@ func (s *spans) append(ctx context.Context, e *kill.Event) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	if s.items >= maxSpanItems {
-		s.telemetry.ReceiverAuditKillSpansDropped.Add(ctx, 1)
+		s.lane.dropped.Add(ctx, 1)
 		s.logger.Warn("dropped a span: the next consumer does not take spans as fast as processes end")
 		return
 	}

@@ -5,25 +5,32 @@ package collector
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
-	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
 )
 
 // Config is a configuration of the collector. Its parts are YAML in flow style, which fits
 // on one line.
 type Config struct {
-	Receiver, Exporter, Extensions string
+	// Receiver are the settings of audit_kill.
+	Receiver string
+	// Receivers, instead of Receiver, are several. Each is in all pipelines, and so is each
+	// Exporter.
+	Receivers            string
+	Exporter, Extensions string
 	// Pipelines are the signals that have a pipeline; only logs by default.
 	Pipelines []string
 }
 
 const configTemplate = `
-receivers: {audit_kill: %s}
+receivers: %s
 exporters: %s
 extensions: %s
 service:
@@ -46,21 +53,30 @@ func (c Config) Write(t *testing.T, metricsPort int) string {
 	if c.Pipelines == nil {
 		c.Pipelines = []string{"logs"}
 	}
+	if c.Receivers == "" {
+		c.Receivers = fmt.Sprintf("{audit_kill: %s}", c.Receiver)
+	}
 	var pipelines []string
 	for _, signal := range c.Pipelines {
-		pipelines = append(pipelines, fmt.Sprintf("%s: {receivers: [audit_kill], exporters: [%s]}", signal, keyOf(c.Exporter)))
+		pipelines = append(pipelines,
+			fmt.Sprintf("%s: {receivers: [%s], exporters: [%s]}", signal, keysOf(t, c.Receivers), keysOf(t, c.Exporter)))
 	}
-	text := fmt.Sprintf(configTemplate, c.Receiver, c.Exporter, c.Extensions,
-		keyOf(c.Extensions), strings.Join(pipelines, ", "), metricsPort)
+	text := fmt.Sprintf(configTemplate, c.Receivers, c.Exporter, c.Extensions,
+		keysOf(t, c.Extensions), strings.Join(pipelines, ", "), metricsPort)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	return path
 }
 
-var keyPattern = regexp.MustCompile(`^\{(\w*)`)
-
-// keyOf returns the only key of a mapping; "" if it is empty.
-func keyOf(mapping string) string { return keyPattern.FindStringSubmatch(mapping)[1] }
+// keysOf returns the keys of a mapping in order, as a list without its brackets.
+func keysOf(t *testing.T, mapping string) string {
+	t.Helper()
+	retrieved, err := confmap.NewRetrievedFromYAML([]byte(mapping))
+	require.NoError(t, err)
+	values, err := retrieved.AsConf()
+	require.NoError(t, err)
+	return strings.Join(slices.Sorted(maps.Keys(values.ToStringMap())), ", ")
+}
 
 // ToFile returns the configuration of an exporter that writes to a file.
 func ToFile(path string) string {

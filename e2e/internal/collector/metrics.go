@@ -5,6 +5,7 @@ package collector
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -54,27 +55,50 @@ func (c *Collector) AwaitIdle() (read int) {
 
 // sum returns the sum of the wanted series.
 func (c *Collector) sum(wanted func(series string) bool) int {
-	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
-		fmt.Sprintf("http://127.0.0.1:%d/metrics", c.metricsPort), http.NoBody)
-	if err != nil {
-		return -1
-	}
-	exposition, err := harness.Do(request)
+	all, err := c.series()
 	if err != nil {
 		return -1
 	}
 	sum := 0.
+	for series, value := range all {
+		if wanted(series) {
+			sum += value
+		}
+	}
+	return int(sum)
+}
+
+// Series returns the values of all series of the receiver's own metrics, by their names and
+// labels.
+func (c *Collector) Series() map[string]float64 {
+	c.t.Helper()
+	all, err := c.series()
+	require.NoError(c.t, err)
+	maps.DeleteFunc(all, func(series string, _ float64) bool { return !strings.HasPrefix(series, "otelcol_receiver_audit_kill_") })
+	return all
+}
+
+// series returns the values of all series that the collector exposes.
+func (c *Collector) series() (map[string]float64, error) {
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodGet,
+		fmt.Sprintf("http://127.0.0.1:%d/metrics", c.metricsPort), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	exposition, err := harness.Do(request)
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]float64)
 	for line := range strings.Lines(string(exposition)) {
 		line = strings.TrimSpace(line)
 		end := strings.LastIndexByte(line, ' ')
-		if strings.HasPrefix(line, "#") || end < 0 || !wanted(line[:end]) {
+		if strings.HasPrefix(line, "#") || end < 0 {
 			continue
 		}
-		value, err := strconv.ParseFloat(line[end+1:], 64)
-		if err != nil {
-			return -1
+		if all[line[:end]], err = strconv.ParseFloat(line[end+1:], 64); err != nil {
+			return nil, err
 		}
-		sum += value
 	}
-	return int(sum)
+	return all, nil
 }

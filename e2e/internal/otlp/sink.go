@@ -38,8 +38,8 @@ type Answer struct {
 // Sink is an OTLP server.
 type Sink struct {
 	// Exporter is the configuration of an exporter that sends to the sink, and returns each
-	// error to the receiver.
-	Exporter string
+	// error to the receiver. Settings are those of the exporter, for one with another name.
+	Exporter, Settings string
 	// URL is the address of a sink that speaks HTTP.
 	URL string
 
@@ -50,8 +50,8 @@ type Sink struct {
 	spanned  []ptrace.Span
 }
 
-const exporterTemplate = `{%s: {endpoint: %q, compression: none, tls: {insecure: true}, ` +
-	`sending_queue: {enabled: false}, retry_on_failure: {enabled: false}}}`
+const settingsTemplate = `{endpoint: %q, compression: none, tls: {insecure: true}, ` +
+	`sending_queue: {enabled: false}, retry_on_failure: {enabled: false}}`
 
 // NewSink returns a sink that accepts everything, over "grpc" or "http".
 func NewSink(t *testing.T, protocol string) *Sink {
@@ -61,7 +61,7 @@ func NewSink(t *testing.T, protocol string) *Sink {
 		server := httptest.NewServer(s)
 		t.Cleanup(server.Close)
 		s.URL = server.URL
-		s.Exporter = fmt.Sprintf(exporterTemplate, "otlp_http", server.URL)
+		s.exported("otlp_http", server.URL)
 		return s
 	}
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -78,8 +78,14 @@ func NewSink(t *testing.T, protocol string) *Sink {
 		server.Stop()
 		<-served
 	})
-	s.Exporter = fmt.Sprintf(exporterTemplate, "otlp_grpc", listener.Addr())
+	s.exported("otlp_grpc", listener.Addr().String())
 	return s
+}
+
+// exported sets the configuration of an exporter that sends to the sink.
+func (s *Sink) exported(exporter, endpoint string) {
+	s.Settings = fmt.Sprintf(settingsTemplate, endpoint)
+	s.Exporter = fmt.Sprintf("{%s: %s}", exporter, s.Settings)
 }
 
 // Answers sets how the sink responds from now on. The first request is number 0.
