@@ -4,15 +4,13 @@
 package telemetry
 
 import (
-	"cmp"
 	"path"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // attributes writes the attributes of a record. It leaves out what is not known, so that every
@@ -25,16 +23,26 @@ type attributes struct{ m *xpdata.MapBuilder }
 // known adds a string that is never empty and always valid.
 func (a attributes) known(key, value string) { a.m.AppendEmpty(key).SetStr(value) }
 
-// text adds a string unless it is empty. OTLP's strings are UTF-8, but a file name or a command
-// may have any bytes.
+// text adds a string unless it is empty. A file name or a command may have any bytes, but OTLP's
+// strings are UTF-8, and exporters print them as they are.
 func (a attributes) text(key, value string) {
-	if value == "" {
-		return
+	if value != "" {
+		a.known(key, visible.Text(value))
 	}
-	if !utf8.ValidString(value) {
-		value = strings.ToValidUTF8(value, "\uFFFD")
+}
+
+// written adds a string of ours, which needs no escapes, unless it is empty.
+func (a attributes) written(key, value string) {
+	if value != "" {
+		a.known(key, value)
 	}
-	a.known(key, value)
+}
+
+// lines is text for what has one record per line.
+func (a attributes) lines(key, value string) {
+	if value != "" {
+		a.known(key, visible.Lines(value))
+	}
 }
 
 func (a attributes) integer(key string, value int64) { a.m.AppendEmpty(key).SetInt(value) }
@@ -109,8 +117,8 @@ func (a attributes) sender(p *kill.Process, t *party) {
 	a.user("process.real_user.id", "process.real_user.name", p.RealUser)
 	a.user("process.saved_user.id", "process.saved_user.name", p.SavedUser)
 	a.actor(p.Login)
-	a.text("process.title", t.title)
-	a.text("process.creation.time", t.start)
+	a.written("process.title", t.title)
+	a.written("process.creation.time", t.start)
 	if i := p.Instance; i != nil {
 		a.text("container.id", i.Container)
 		a.text("k8s.pod.uid", i.Pod)
@@ -132,8 +140,7 @@ func (a attributes) ancestry(parents []kill.Ancestor, names memo[kill.Ancestor])
 }
 
 func formatAncestor(a kill.Ancestor) string {
-	command := strings.ToValidUTF8(cmp.Or(a.Command, "?"), "\uFFFD")
-	return command + "[" + strconv.Itoa(a.PID) + "]"
+	return string(appendProcess(nil, &kill.Process{PID: a.PID, Command: a.Command}))
 }
 
 func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
@@ -157,8 +164,8 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 	a.id("kill.target.audit.user.id", target.Login.ID)
 	a.id("kill.target.audit.session.id", target.Session)
 	a.text("kill.target.selinux.label", target.Label)
-	a.text("kill.target.title", t.targetTitle)
-	a.text("kill.target.start_time", t.targetStart)
+	a.written("kill.target.title", t.targetTitle)
+	a.written("kill.target.start_time", t.targetStart)
 	if i := target.Instance; i != nil {
 		a.text("kill.target.container.id", i.Container)
 		a.text("kill.target.k8s.pod.uid", i.Pod)
@@ -176,7 +183,7 @@ func (a attributes) audit(e *kill.Event) {
 		keys := a.m.AppendEmpty("kill.audit.key").SetEmptySlice()
 		keys.EnsureCapacity(len(e.Audit.Keys))
 		for _, key := range e.Audit.Keys {
-			keys.AppendEmpty().SetStr(strings.ToValidUTF8(key, "\uFFFD"))
+			keys.AppendEmpty().SetStr(visible.Text(key))
 		}
 	}
 	a.text("kill.audit.tty", e.Audit.TTY)

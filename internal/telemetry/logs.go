@@ -82,7 +82,7 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.text("kill.source", e.Source)
 	a.known("log.record.uid", t.uid)
 	a.text("log.file.path", e.File)
-	a.text("log.record.original", l.original(e, target))
+	a.lines("log.record.original", l.original(e, target))
 	l.end(shape, record.Attributes())
 }
 

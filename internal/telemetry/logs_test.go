@@ -187,18 +187,6 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
-// A process chooses its own name. None of its bytes may break the protocol or a terminal.
-func TestHostileNames(t *testing.T) {
-	t.Parallel()
-	e := fullEvent()
-	e.Sender.Command, e.Sender.Executable, e.Targets[0].Command = "\x1b[2J\n\xff", "/tmp/a\x00b", "naïve ✓"
-	e.Audit.Keys = []string{"\xff"}
-	record := convert(testConfig(), e)
-	assert.Equal(t, `\x1b[2J\n`+"\uFFFD"+`[3997] (/tmp/a\x00b, uid 0, login 500) sent SIGRTMIN+3 to naïve ✓[3936]: EPERM`, record.Body().Str())
-	assert.Equal(t, "\x1b[2J\n\uFFFD", record.Attributes().AsRaw()["process.command"])
-	assert.Equal(t, []any{"\uFFFD"}, record.Attributes().AsRaw()["kill.audit.key"])
-}
-
 func TestUID(t *testing.T) {
 	t.Parallel()
 	uid := func(config Config, edit func(*kill.Event)) any {

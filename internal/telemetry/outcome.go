@@ -11,6 +11,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // outcome adds the outcome of a target, for log records and spans alike.
@@ -59,7 +60,7 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	o := e.Outcome
 	buf = appendProcess(buf, target)
 	if o.LastName != "" {
-		buf = append(appendVisible(append(buf, ", now "...), o.LastName), ',')
+		buf = append(appendName(append(buf, ", now "...), o.LastName), ',')
 	}
 	buf = appendVerdict(append(buf, ' '), o)
 	switch {
@@ -134,13 +135,17 @@ func failMessage(e *kill.Event) string {
 	return string(append(buf, e.Signal.Name()...))
 }
 
+// maxTerminated is how many bytes of the name of a process are in the name of a span: backends keep
+// an index of those.
+const maxTerminated = 64
+
 // terminated is the name of the process in the name of a span. A process may have any name.
 func terminated(p *kill.Process) string {
 	switch {
 	case p.Command != "":
-		return string(appendVisible(nil, p.Command))
+		return visible.Short(p.Command, maxTerminated)
 	case p.Executable != "":
-		return string(appendVisible(nil, path.Base(p.Executable)))
+		return visible.Short(path.Base(p.Executable), maxTerminated)
 	}
 	return "process"
 }

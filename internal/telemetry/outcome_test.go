@@ -4,6 +4,7 @@
 package telemetry
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func TestOutcome(t *testing.T) {
 		},
 		"renamed": {
 			func(e *kill.Event) { e.Outcome.LastName = "my\x1bsql" },
-			`mysqld[3936], now my\x1bsql, was killed by SIGTERM, ` + bySystemd, plog.SeverityNumberInfo, "",
+			`mysqld[3936], now "my\x1bsql", was killed by SIGTERM, ` + bySystemd, plog.SeverityNumberInfo, "",
 		},
 		"out of memory": {
 			func(e *kill.Event) {
@@ -111,11 +112,15 @@ func TestOutcome(t *testing.T) {
 func TestSpanName(t *testing.T) {
 	t.Parallel()
 	for want, process := range map[string]kill.Process{
-		"mysqld":   {Command: "mysqld", Executable: "/usr/sbin/mariadbd"},
-		"mariadbd": {Executable: "/usr/sbin/mariadbd"},
-		"process":  {},
-		`a\x1bb`:   {Command: "a\x1bb"},
-		"\uFFFD":   {Command: "\xff"},
+		"mysqld":                      {Command: "mysqld", Executable: "/usr/sbin/mariadbd"},
+		"mariadbd":                    {Executable: "/usr/sbin/mariadbd"},
+		"process":                     {},
+		`a\x1bb`:                      {Command: "a\x1bb"},
+		`a\\x1bb`:                     {Command: `a\x1bb`},
+		"\uFFFD":                      {Command: "\xff"},
+		strings.Repeat("x", 64):       {Command: strings.Repeat("x", 64)},
+		strings.Repeat("x", 61) + "…": {Executable: "/" + strings.Repeat("x", 65)},
+		strings.Repeat("é", 30) + "…": {Command: strings.Repeat("é", 1<<20)},
 	} {
 		assert.Equal(t, want, terminated(&process))
 	}

@@ -5,11 +5,13 @@ package telemetry
 
 import (
 	"strconv"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
+
+// maxPath is how many bytes of a path a sentence has room for.
+const maxPath = 512
 
 // Sentence returns an event as a sentence for people: the body of its log record. target is nil if
 // there is none.
@@ -17,9 +19,6 @@ func Sentence(e *kill.Event, target *kill.Process) string { return string(senten
 
 // Address returns what the sender addressed if there is no target, such as "process group 7".
 func Address(e *kill.Event) string { return string(appendAddress(nil, e)) }
-
-// Visible escapes what a terminal would act on.
-func Visible(text string) string { return string(appendVisible(nil, text)) }
 
 // sentence appends an event as a sentence, or only its kind if that has no log records. target is
 // nil if there is none.
@@ -126,17 +125,22 @@ func appendProcess(buf []byte, p *kill.Process) []byte {
 	if p.Command == "" {
 		buf = append(buf, '?')
 	}
-	buf = appendVisible(buf, p.Command)
+	buf = appendName(buf, p.Command)
 	buf = append(buf, '[')
 	buf = strconv.AppendInt(buf, int64(p.PID), 10)
 	return append(buf, ']')
+}
+
+// appendName appends a name that a process or a user may choose.
+func appendName(buf []byte, name string) []byte {
+	return visible.AppendWord(buf, name, visible.NameLimit)
 }
 
 // appendDetails appends (path, uid n, login n), as far as they are known.
 func appendDetails(buf []byte, p *kill.Process) []byte {
 	open := " ("
 	if p.Executable != "" {
-		buf = appendVisible(append(buf, open...), p.Executable)
+		buf = visible.AppendWord(append(buf, open...), p.Executable, maxPath)
 		open = ", "
 	}
 	if p.User.ID.Known {
@@ -173,30 +177,4 @@ func appendAddress(buf []byte, e *kill.Event) []byte {
 		return strconv.AppendInt(append(buf, "thread "...), int64(e.Requested), 10)
 	}
 	return strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
-}
-
-// appendVisible appends text, and escapes what a terminal would act on: a process chooses its own
-// name, which may have escape sequences.
-func appendVisible(buf []byte, text string) []byte {
-	for i := 0; i < len(text); i++ {
-		if c := text[i]; c < ' ' || c >= 0x7f {
-			return appendEscaped(buf, text)
-		}
-	}
-	return append(buf, text...)
-}
-
-func appendEscaped(buf []byte, text string) []byte {
-	for _, r := range text {
-		switch {
-		case r == utf8.RuneError:
-			buf = append(buf, "\uFFFD"...)
-		case unicode.IsPrint(r):
-			buf = utf8.AppendRune(buf, r)
-		default:
-			quoted := strconv.QuoteRune(r)
-			buf = append(buf, quoted[1:len(quoted)-1]...)
-		}
-	}
-	return buf
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // tamperSentence appends which process did what to blind the monitor.
@@ -51,7 +52,7 @@ func deed(e *kill.Event) (did, toDo string) {
 func appendObject(buf []byte, e *kill.Event) []byte {
 	switch {
 	case e.Tamper.Rule != "":
-		return appendVisible(append(buf, ": "...), e.Tamper.Rule)
+		return append(append(buf, ": "...), visible.Text(e.Tamper.Rule)...)
 	case len(e.Targets) > 0 && e.Targets[0].PID != e.Sender.PID:
 		return strconv.AppendInt(append(buf, ", pid "...), int64(e.Targets[0].PID), 10)
 	}
@@ -64,7 +65,7 @@ func appendObject(buf []byte, e *kill.Event) []byte {
 		default:
 			buf = append(buf, " with the key "...)
 		}
-		buf = appendVisible(buf, key)
+		buf = appendName(buf, key)
 	}
 	return buf
 }

@@ -79,7 +79,7 @@ func TestTamperSentence(t *testing.T) {
 		"rule removed": {kill.TamperRuleRemoved, kill.Success(), nil, who + "removed an audit rule with the key audit_kill"},
 		"rule removed, two keys": {
 			kill.TamperRuleRemoved, kill.Success(), func(e *kill.Event) { e.Audit.Keys = []string{"other\n", "audit_kill"} },
-			who + `removed an audit rule with the keys other\n, audit_kill`,
+			who + `removed an audit rule with the keys "other\n", audit_kill`,
 		},
 		"rule removed, key lost": {
 			kill.TamperRuleRemoved, kill.Result{}, func(e *kill.Event) { e.Audit.Keys = nil }, who + "removed an audit rule",

@@ -62,7 +62,7 @@ func TestAppendTraced(t *testing.T) {
 		"process.pid":        int64(3997), "thread.id": int64(3999), "process.parent_pid": int64(3649), "process.command": "worker",
 		"process.user.id": int64(0), "process.user.name": "root", "process.creation.time": "2015-12-15T21:28:20.129Z",
 		"kill.sender.systemd.unit": "session-1.scope", "process.linux.cgroup": "/user.slice/user-500.slice/session-1.scope",
-		"kill.sender.ancestry":  []any{"bash[3649]", "?[99]", "a\uFFFDb[1]"},
+		"kill.sender.ancestry":  []any{"bash[3649]", "?[99]", `"a` + "\uFFFD" + `b"[1]`},
 		"kill.audit.session.id": int64(7), "kill.complete": true, "kill.source": "ebpf",
 	}, got)
 

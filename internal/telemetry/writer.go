@@ -6,13 +6,13 @@ package telemetry
 import (
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // Config says how to turn events into telemetry.
@@ -128,25 +128,13 @@ func formatStart(start time.Time) string { return start.UTC().Format("2006-01-02
 // it.
 const longestTitle = 1024
 
-// shownTitle returns as much of a command line as is reported, with spaces between the arguments.
+// shownTitle returns as much of a command line as is reported, with spaces between the arguments,
+// and escaped, which may make it longer.
 // It hides secrets before it cuts the end off: the end may be what shows that something is one.
 func (w *writer) shownTitle(title string) string {
 	if w.config.CommandLine == redact.Redacted {
 		title = redact.Redacted.Apply(title)
 	}
-	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
-	return strings.ReplaceAll(title, "\x00", " ")
-}
-
-// shorten cuts a text to the limit, at the end of a character.
-func shorten(text string, limit int) string {
-	if len(text) <= limit {
-		return text
-	}
-	for end := limit; end > limit-utf8.UTFMax; end-- {
-		if utf8.RuneStart(text[end]) {
-			return text[:end]
-		}
-	}
-	return text[:limit]
+	title = strings.TrimRight(visible.Cut(title, longestTitle), "\x00")
+	return visible.Text(strings.ReplaceAll(title, "\x00", " "))
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/source"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 const (
@@ -219,7 +220,7 @@ func (s *supervisor) holdsPlace(requested bool) bool {
 func takenBy(pid uint32) *problem.Problem {
 	name := "a process that has ended"
 	if comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid)); err == nil {
-		name = strings.TrimSpace(string(comm))
+		name = visible.Name(strings.TrimSpace(string(comm)))
 	}
 	return &problem.Problem{
 		Err:    taken(fmt.Sprintf("%s[%d] holds the audit pid", name, pid)),

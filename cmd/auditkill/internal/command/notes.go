@@ -45,7 +45,7 @@ func newNotes(out io.Writer) *notes { return &notes{out: out} }
 func (n *notes) say(format string, arguments ...any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	fmt.Fprintf(n.out, "auditkill: %s\n", visible(fmt.Sprintf(format, arguments...)))
+	fmt.Fprintf(n.out, "auditkill: %s\n", printable(fmt.Sprintf(format, arguments...)))
 }
 
 // keep keeps a message until the report is written.

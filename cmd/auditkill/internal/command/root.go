@@ -15,7 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // version is set by `make auditkill`.
@@ -53,17 +53,17 @@ func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io
 		return int(exit)
 	}
 	if !errors.Is(err, syscall.EPIPE) { // the reader of the output has gone
-		fmt.Fprintf(errs, "auditkill: %s\n", visible(err.Error()))
+		fmt.Fprintf(errs, "auditkill: %s\n", printable(err.Error()))
 	}
 	return exitFailure
 }
 
-// visible escapes what a terminal would act on in a text of several lines: the name of a file
+// printable escapes what a terminal would act on in a text of several lines: the name of a file
 // may contain anything.
-func visible(text string) string {
+func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		lines[i] = telemetry.Visible(line)
+		lines[i] = visible.Message(line)
 	}
 	return strings.Join(lines, "\n")
 }

@@ -18,7 +18,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // The states of a needed rule.
@@ -163,7 +163,7 @@ func (c checkedRules) table(t terminal.Terminal) string {
 		writeLines(&text, "    ", r.Mend)
 	}
 	for _, p := range c.Problems {
-		fmt.Fprintf(&text, "\n%s; %s\n", telemetry.Visible(p.What), p.Mend)
+		fmt.Fprintf(&text, "\n%s; %s\n", visible.Message(p.What), p.Mend)
 		writeLines(&text, "    ", p.Lines)
 	}
 	summary := "everything is recorded"
@@ -176,6 +176,6 @@ func (c checkedRules) table(t terminal.Terminal) string {
 
 func writeLines(text *strings.Builder, prefix string, lines []string) {
 	for _, line := range lines {
-		fmt.Fprintf(text, "%s%s\n", prefix, telemetry.Visible(line))
+		fmt.Fprintf(text, "%s%s\n", prefix, visible.Message(line))
 	}
 }

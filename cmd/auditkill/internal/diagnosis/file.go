@@ -3,7 +3,11 @@
 
 package diagnosis
 
-import "path/filepath"
+import (
+	"path/filepath"
+
+	"github.com/auditkill/auditkillreceiver/internal/visible"
+)
 
 // judgeFile judges whether the audit log can be read, and whether it has signals.
 func judgeFile(f *Facts) Source {
@@ -39,7 +43,7 @@ func unreadable(f *Facts) Finding {
 		}
 		if f.Audit.Daemon != nil {
 			return finding(text("%s, although %s[%d] is the audit daemon: it writes to another file, or to none "+
-				"(log_file and write_logs in auditd.conf)", what, f.Audit.Daemon.Name, f.Audit.Daemon.PID),
+				"(log_file and write_logs in auditd.conf)", what, visible.Name(f.Audit.Daemon.Name), f.Audit.Daemon.PID),
 				"sudo grep -E '^(log_file|write_logs)' /etc/audit/auditd.conf")
 		}
 		if f.Namespaces.PID == NamespaceOther {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // The commands that load the rules, now and at every boot.
@@ -65,7 +66,7 @@ func judgeUnicast(f *Facts) Source {
 
 // taken reports the daemon that holds the audit pid.
 func taken(d *Process) Finding {
-	what := text("%s[%d] holds the audit pid; multicast listens beside it", d.Name, d.PID)
+	what := text("%s[%d] holds the audit pid; multicast listens beside it", visible.Name(d.Name), d.PID)
 	if d.Name == "auditd" { // it refuses to be stopped by systemctl
 		return finding(what, "sudo service auditd stop")
 	}

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // WriteJSON writes the report as one object.
@@ -70,7 +70,7 @@ func (p *page) findings(findings []Finding) {
 	for _, f := range findings {
 		p.prose("  ", "  ", f.What)
 		for _, command := range f.Mend { // in one line, to be copied
-			p.line("      " + telemetry.Visible(command))
+			p.line("      " + visible.Message(command))
 		}
 	}
 }
@@ -81,7 +81,7 @@ func (p *page) prose(first, next, text string) {
 	room := max(p.width-len(next), 1)
 	p.text.WriteString(first)
 	used := 0
-	for i, word := range strings.Fields(telemetry.Visible(text)) {
+	for i, word := range strings.Fields(visible.Message(text)) {
 		length := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:
@@ -157,13 +157,13 @@ func (a *Audit) line() string {
 	if !a.known() {
 		line := string(a.State) + ": " + a.Error
 		if a.Daemon != nil {
-			line += text("; %s[%d] runs", a.Daemon.Name, a.Daemon.PID)
+			line += text("; %s[%d] runs", visible.Name(a.Daemon.Name), a.Daemon.PID)
 		}
 		return line
 	}
 	line := string(a.State) + ", no daemon"
 	if a.Daemon != nil {
-		line = text("%s, %s[%d] is the daemon", a.State, a.Daemon.Name, a.Daemon.PID)
+		line = text("%s, %s[%d] is the daemon", a.State, visible.Name(a.Daemon.Name), a.Daemon.PID)
 	}
 	return line + text(", backlog %d of %d, %d lost since boot", a.Backlog, a.BacklogLimit, a.Lost)
 }

@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/redact"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // flushSize is how many bytes of whole lines are written at a time, unless each line is written
 // at once.
 const flushSize = 32 << 10
 
-// csvLines writes RFC 4180 with a header. Unknown values are empty.
+// csvLines writes RFC 4180 with a header. Unknown values are empty, and a spreadsheet runs nothing.
 type csvLines struct {
 	buffer *bufio.Writer
 	out    *csv.Writer
@@ -39,11 +39,11 @@ func (c *csvLines) Print(e Entry) error {
 		return err
 	}
 	err := c.out.Write([]string{
-		e.Event.Time.UTC().Format(time.RFC3339Nano), string(e.Event.Kind), e.Signal(), e.TargetPID(), e.TargetName(),
-		e.SenderPID(), e.SenderName(), e.Executable(),
-		e.Login(), e.User(), e.Result(), e.Event.Syscall, e.Event.Source,
-		telemetry.Visible(e.Event.Audit.Node), telemetry.Visible(e.Event.File), e.Serial(), strconv.FormatBool(e.Event.Complete),
-		e.CommandLine(c.conceal),
+		e.Event.Time.UTC().Format(time.RFC3339Nano), string(e.Event.Kind), e.Signal(), e.TargetPID(), visible.Cell(e.TargetName()),
+		e.SenderPID(), visible.Cell(e.SenderName()), visible.Cell(e.Executable()),
+		visible.Cell(e.Login()), visible.Cell(e.User()), e.Result(), e.Event.Syscall, e.Event.Source,
+		visible.Cell(visible.Text(e.Event.Audit.Node)), visible.Cell(visible.Text(e.Event.File)), e.Serial(),
+		strconv.FormatBool(e.Event.Complete), visible.Cell(e.CommandLine(c.conceal)),
 	})
 	if err != nil || !c.atOnce && c.buffer.Buffered() < flushSize {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // unknown stands for an unknown value.
@@ -108,7 +109,7 @@ func (e Entry) Executable() string {
 	if e.Kernel() {
 		return ""
 	}
-	return telemetry.Visible(e.Event.Sender.Executable)
+	return visible.Text(e.Event.Sender.Executable)
 }
 
 // Program identifies a sender over many of its processes: its executable or, if that is not
@@ -143,7 +144,7 @@ func (e Entry) CommandLine(conceal redact.Policy) string {
 		return ""
 	}
 	title := strings.TrimRight(conceal.Apply(e.Event.Sender.Title), "\x00")
-	return telemetry.Visible(strings.ReplaceAll(title, "\x00", " "))
+	return visible.Text(strings.ReplaceAll(title, "\x00", " "))
 }
 
 // Serial is the number of the audit event; empty if it was not audited.
@@ -157,7 +158,7 @@ func (e Entry) Serial() string {
 // Host is the host that wrote the log, if the log names it (auditd.conf(5), name_format), or
 // else the file.
 func (e Entry) Host() string {
-	return telemetry.Visible(cmp.Or(e.Event.Audit.Node, e.Event.File))
+	return visible.Text(cmp.Or(e.Event.Audit.Node, e.Event.File))
 }
 
 // Result is "ok", the name of an error such as "EPERM", or why a signal that was sent changed
@@ -260,9 +261,9 @@ func named(p *kill.Process) string {
 func nameOf(p *kill.Process) string {
 	switch {
 	case p.Command != "":
-		return telemetry.Visible(p.Command)
+		return visible.Text(p.Command)
 	case p.Executable != "":
-		return telemetry.Visible(path.Base(p.Executable))
+		return visible.Text(path.Base(p.Executable))
 	}
 	return unknown
 }
@@ -279,7 +280,7 @@ func userName(u kill.User) string {
 	case !u.ID.Known:
 		return ""
 	case u.Name != "":
-		return telemetry.Visible(u.Name)
+		return visible.Text(u.Name)
 	}
 	return strconv.FormatUint(uint64(u.ID.Value), 10)
 }

@@ -133,12 +133,17 @@ func list(t *testing.T, format string, sample int, events ...*kill.Event) string
 	return out.String()
 }
 
-// What a program reads is what was meant, whatever is in the names.
+// What a program reads is what was meant, whatever is in the names, and may be printed.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	var events []*kill.Event
-	names := []string{"plain", `quote"back\slash`, "line\nfeed", "esc\x1b[0m", "naïve 日本", "bad\xff\xfe", "<&>", "\u2028"}
-	for _, name := range names {
+	names := map[string]string{
+		"plain": "plain", `quote"back\slash`: `quote"back\slash`, "line\nfeed": `line\nfeed`, `no line\nfeed`: `no line\\nfeed`,
+		"esc\x1b[0m": `esc\x1b[0m`, "naïve 日本": "naïve 日本", "bad\xff\xfe": "bad\uFFFD", "<&>": "<&>", "\u2028\u202e": `\u2028\u202e`,
+	}
+	var wanted []string
+	for name, want := range names {
+		wanted = append(wanted, want)
 		events = append(events, event(func(e *kill.Event) { e.Targets[0].Command = name }))
 	}
 	for range batch { // more than are written at once
@@ -148,10 +153,10 @@ func TestJSON(t *testing.T) {
 		out := list(t, FormatJSON, sample, events...)
 		lines := strings.Split(strings.TrimSuffix(out, "\n"), "\n")
 		require.Len(t, lines, len(events))
-		for i, name := range names {
+		for i, want := range wanted {
 			var told map[string]any
 			require.NoError(t, json.Unmarshal([]byte(lines[i]), &told))
-			assert.Equal(t, strings.ToValidUTF8(name, "\uFFFD"), strings.ReplaceAll(told["kill.target.name"].(string), "\uFFFD\uFFFD", "\uFFFD"))
+			assert.Equal(t, want, told["kill.target.name"])
 		}
 	}
 	line := list(t, FormatJSON, 1, event(nil))
@@ -190,6 +195,24 @@ func TestCSV(t *testing.T) {
 	require.NoError(t, printer.Begin())
 	require.NoError(t, printer.Print(only(event(nil))))
 	assert.Equal(t, 2, strings.Count(begun.String(), "\n"), "one header")
+}
+
+// What a spreadsheet would run has an apostrophe in front of it; numbers of ours stay numbers.
+func TestCSVRunsNothing(t *testing.T) {
+	t.Parallel()
+	const formula = "=cmd|' /C calc'!A0"
+	out := list(t, FormatCSV, 1, event(func(e *kill.Event) {
+		e.Targets[0].Command, e.Sender.Command, e.Sender.Executable, e.Sender.Title = formula, "+1", "-1", " \"@SUM(1)"
+		e.Sender.Login.Name, e.Sender.User.Name, e.Audit.Node, e.File = "-x", "=1+1", "@node", "-"
+		e.Signal = -7
+	}), event(func(e *kill.Event) { e.Sender.Title = "-bash" }))
+	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
+	require.NoError(t, err)
+	assert.Equal(t, []string{
+		"2026-11-22T03:00:00.123Z", "kill.signal", "SIG-7", "3936", "'" + formula, "3997", "'+1", "'-1", "'-x", "'=1+1",
+		"ok", "kill", "audit_file", "'@node", "'-", "148", "true", "' \"@SUM(1)",
+	}, rows[1])
+	assert.Equal(t, "'-bash", rows[2][len(rows[2])-1])
 }
 
 // The host is shown if the log names it.

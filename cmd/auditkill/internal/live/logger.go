@@ -14,7 +14,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // core prints the warnings and errors of the receiver's parts, each in one line.
@@ -55,7 +55,7 @@ func (c *core) Write(entry zapcore.Entry, fields []zapcore.Field) error {
 	text := strings.Join(said, ": ")
 	var details []string
 	for _, key := range slices.Sorted(maps.Keys(encoder.Fields)) {
-		details = append(details, telemetry.Visible(fmt.Sprintf("%s %v", strings.ReplaceAll(key, "_", " "), encoder.Fields[key])))
+		details = append(details, visible.Message(fmt.Sprintf("%s %v", strings.ReplaceAll(key, "_", " "), encoder.Fields[key])))
 	}
 	if len(details) > 0 {
 		text += " (" + strings.Join(details, ", ") + ")"

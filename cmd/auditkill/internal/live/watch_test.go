@@ -126,7 +126,7 @@ func TestSaysWhoTampers(t *testing.T) {
 	}
 	lines, said := shown(t, selection.Config{Targets: []string{"mysqld"}, OnlyFailed: true}, play([]source.Observation{{Event: e}}))
 	assert.Empty(t, lines)
-	assert.Equal(t, []string{`auditctl\x1b[31m[8388608] turned auditing off`}, said.all())
+	assert.Equal(t, []string{`"auditctl\x1b[31m"[8388608] turned auditing off`}, said.all())
 }
 
 func TestEndsWhenNothingCanBeShown(t *testing.T) {

@@ -19,6 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/table"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 const (
@@ -161,7 +162,7 @@ func (s *Summary) writeCSV(out io.Writer) error {
 	}
 	for _, row := range s.Rows() {
 		err := written.Write([]string{
-			strconv.Itoa(row.Count), strconv.Itoa(row.Failed), stamp(row.First), stamp(row.Last), row.Name,
+			strconv.Itoa(row.Count), strconv.Itoa(row.Failed), stamp(row.First), stamp(row.Last), visible.Cell(row.Name),
 		})
 		if err != nil {
 			return err

@@ -114,6 +114,24 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// Names are in the place of names, whatever they are.
+func TestWriteUntrusted(t *testing.T) {
+	t.Parallel()
+	s := New("target", time.UTC)
+	s.Add(entry(0, "kill", "=1+1\n\u202e", kill.SIGKILL, 0))
+	for format, want := range map[string]string{
+		listing.FormatTable: "COUNT  FAILED  FIRST                LAST                 TARGET\n" +
+			"1      0       2026-11-22 03:00:00  2026-11-22 03:00:00  =1+1\\n\\u202e\n",
+		listing.FormatCSV: "count,failed,first,last,target\n1,0,2026-11-22T03:00:00Z,2026-11-22T03:00:00Z,'=1+1\\n\\u202e\n",
+		listing.FormatJSON: `{"by":"target","name":"=1+1\\n\\u202e","count":1,"failed":0,` +
+			`"first":"2026-11-22T03:00:00Z","last":"2026-11-22T03:00:00Z"}` + "\n",
+	} {
+		var out bytes.Buffer
+		require.NoError(t, s.Write(&out, format, terminal.Terminal{}))
+		assert.Equal(t, want, out.String())
+	}
+}
+
 type broken struct{}
 
 var errBroken = errors.New("broken")

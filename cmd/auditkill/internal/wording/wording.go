@@ -15,7 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 	"github.com/auditkill/auditkillreceiver/internal/source"
-	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
 // Words is the vocabulary of the command: its flags.
@@ -67,7 +67,7 @@ func Error(err error) error {
 
 // Line makes one line of a text, and escapes what a terminal would act on.
 func Line(text string) string {
-	return telemetry.Visible(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
+	return visible.Message(strings.ReplaceAll(strings.TrimSpace(text), "\n", "; "))
 }
 
 // Warning words a problem, with its lines below it.
