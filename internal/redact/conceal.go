@@ -104,7 +104,7 @@ func (f *finder) argument(t text, depth int, how reading) {
 	if p := programs[baseName(t.value[:until(t.value, 0, " \t\r\n\v\f")])]; p != nil && p.keys {
 		f.keys = true
 	}
-	f.inspect(t, how != asScript)
+	f.inspect(t, true)
 	f.keys = keys
 	if depth == deepest {
 		f.hideAll(t)

@@ -39,20 +39,16 @@ var strongEnds = []string{
 var weakEnds = []string{"key", "auth", "cookie", "private"}
 
 // harmlessEnds are last parts of names that tell about a secret, and not the secret.
-var harmlessEnds = []string{
-	"agent", "algorithm", "authentication", "class", "command", "controller", "count", "dir", "directory", "endpoint",
-	"env", "eval", "expiry", "fd", "field", "file", "format", "from", "helper", "host", "id", "jar", "length", "manager", "max", "method",
-	"min", "mode", "mount", "name", "names", "operator", "path", "plugin", "policy", "port", "prompt", "provider", "proxy", "ref",
-	"required", "server", "service", "size", "sock", "stdin", "store", "timeout", "ttl", "type", "uri", "url", "user", "username", "version",
-}
+var harmlessEnds = set(`agent algorithm authentication class command controller count dir directory endpoint
+	env eval expiry fd field file format from helper host id jar length manager max method
+	min mode mount name names operator path plugin policy port prompt provider proxy ref
+	required server service size sock stdin store timeout ttl type uri url user username version`)
 
 // harmlessWords are names that merely look like those of secrets.
-var harmlessWords = []string{
-	"askpass", "askbecomepass", "askpassword", "bypass", "compass", "donkey", "encompass", "hockey", "hostkey", "hotkey", "jockey",
-	"monkey", "overpass", "publickey", "pubkey", "recvkeys", "defaultkey", "sortkey", "primarykey", "partitionkey",
-	"foreignkey", "routingkey", "cachekey", "groupkey", "surpass", "trespass", "turkey", "underpass", "whiskey", "withtoken",
-	"passwordstdin", "passwdonstdin", "twopass", "singlepass", "onepass", "multipass", "firstpass", "secondpass",
-}
+var harmlessWords = set(`askpass askbecomepass askpassword bypass compass donkey encompass hockey hostkey hotkey jockey
+	monkey overpass publickey pubkey recvkeys defaultkey sortkey primarykey partitionkey
+	foreignkey routingkey cachekey groupkey surpass trespass turkey underpass whiskey withtoken
+	passwordstdin passwdonstdin twopass singlepass onepass multipass firstpass secondpass`)
 
 // soundOf judges the name of an option, a variable, a field or a header.
 func soundOf(name string) sound {
@@ -64,6 +60,9 @@ func soundOf(name string) sound {
 }
 
 func soundOfWhole(name string) sound {
+	if !nameClues.in(name) {
+		return harmless
+	}
 	var room [128]byte
 	parts := appendParts(room[:0], name)
 	parts = bytes.Trim(parts, "-0123456789")
@@ -94,7 +93,7 @@ func soundOfWhole(name string) sound {
 }
 
 func isHarmless(parts, last, joined []byte) bool {
-	if slices.Contains(harmlessWords, string(joined)) || bytes.Contains(joined, []byte("tokeniz")) ||
+	if harmlessWords[string(joined)] || bytes.Contains(joined, []byte("tokeniz")) ||
 		bytes.Contains(joined, []byte("passwordless")) || string(joined) == "authuserpass" {
 		return true
 	}
@@ -107,7 +106,7 @@ func isHarmless(parts, last, joined []byte) bool {
 		"tokenpath", "secretpath", "secretname", "authfile":
 		return true
 	}
-	return bytes.IndexByte(parts, '-') >= 0 && slices.Contains(harmlessEnds, string(last))
+	return bytes.IndexByte(parts, '-') >= 0 && harmlessEnds[string(last)]
 }
 
 // ends reports whether the last part of a name is one of these words, or its plural.

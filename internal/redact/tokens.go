@@ -76,14 +76,14 @@ var tokenForms = []tokenForm{
 func (f *finder) tokens(t text) {
 	v := t.value
 	for i := 0; i < len(v); i++ {
-		if i > 0 && letterOrDigit(v[i-1]) || !tokenStarts[v[i]] {
+		if i > 0 && letterOrDigit(v[i-1]) || tokenStarts[v[i]] == nil {
 			continue
 		}
 		if strings.HasPrefix(v[i:], "-----BEGIN ") {
 			i = f.armored(t, i)
 			continue
 		}
-		for _, form := range tokenForms {
+		for _, form := range tokenStarts[v[i]] {
 			if !strings.HasPrefix(v[i:], form.prefix) {
 				continue
 			}
@@ -118,11 +118,11 @@ func (f *finder) armored(t text, start int) int {
 	return end
 }
 
-// tokenStarts are the bytes that tokens begin with.
-var tokenStarts = func() (starts [256]bool) {
-	starts['-'] = true
+// tokenStarts are the forms by the byte that they begin with.
+var tokenStarts = func() (starts [256][]tokenForm) {
+	starts['-'] = []tokenForm{} // of a private key
 	for _, form := range tokenForms {
-		starts[form.prefix[0]] = true
+		starts[form.prefix[0]] = append(starts[form.prefix[0]], form)
 	}
 	return starts
 }()
