@@ -79,11 +79,11 @@ func variable(s string) bool {
 
 // userInfo hides the password of user:password, and a user that looks like a token.
 func (f *finder) userInfo(t text) {
-	user, password, ok := strings.Cut(t.value, ":")
+	user, rest, ok := strings.Cut(t.value, ":")
 	if ok {
 		f.hide(t, len(user)+1, len(t.value))
 	}
-	if len(user) >= 20 && strings.ContainsAny(user, "0123456789") || ok && (password == "" || password == "x-oauth-basic") {
+	if len(user) >= 20 && strings.ContainsAny(user, "0123456789") || ok && (rest == "" || rest == "x-oauth-basic") {
 		f.hide(t, 0, len(user))
 	}
 }

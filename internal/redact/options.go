@@ -24,7 +24,7 @@ func (c *command) readOption(w text) bool {
 		}
 		return false
 	}
-	if s := soundOf(strings.TrimLeft(v, "-")); s != harmless && !(s == weak && c.keys) {
+	if s := soundOf(strings.TrimLeft(v, "-")); s == strong || s == weak && !c.keys {
 		c.expected.sound = s
 		return true
 	}

@@ -131,7 +131,7 @@ var remote = []program{
 	},
 	{names: "ldappasswd", letters: "was"},
 	{names: "kadmin kadmin.local", letters: "w", long: "-pw"},
-	{names: "mosquitto_pub mosquitto_sub mosquitto_rr", letters: "P"},
+	{names: "mosquitto_pub mosquitto_sub mosquitto_rr", letters: "P"}, //nolint:misspell // it is called that
 	{names: "xfreerdp xfreerdp3 wlfreerdp sdl-freerdp", long: "-p -gp", operand: slashOption},
 	{names: "swaks", long: "-ap -au --auth-password"},
 	{names: "sendemail sendEmail", long: "-xp"},
@@ -170,7 +170,7 @@ var accounts = []program{
 	{names: "usermod useradd adduser groupmod groupadd", letters: "p"},
 	{names: "htpasswd htpasswd2", operands: []operandRule{{kept: 2, option: "b"}}},
 	{names: "htdigest"},
-	{names: "mosquitto_passwd", operands: []operandRule{{kept: 2, option: "b"}}},
+	{names: "mosquitto_passwd", operands: []operandRule{{kept: 2, option: "b"}}}, //nolint:misspell // it is called that
 	{names: "mkpasswd", operands: []operandRule{{}}},
 	{names: "chpasswd newusers echo printf", operand: spoken, alone: true},
 	{names: "ansible-vault", operands: []operandRule{{after: "encrypt_string"}}},
@@ -184,10 +184,20 @@ var services = []program{
 	},
 	{names: "twine", letters: "p"},
 	{names: "kubectl", longPairs: "--from-literal", separator: "="},
-	{names: "vault bao", operands: []operandRule{
-		{after: "login"}, {after: "unseal"}, {after: "token lookup"}, {after: "token revoke"}, {after: "token renew"},
-		{after: "unwrap"}, {after: "write", kept: 1, assigned: true}, {after: "put", kept: 1, assigned: true}, {after: "patch", kept: 1, assigned: true},
-	}},
+	{
+		names: "vault bao",
+		operands: []operandRule{
+			{after: "login"},
+			{after: "unseal"},
+			{after: "unwrap"},
+			{after: "token lookup"},
+			{after: "token revoke"},
+			{after: "token renew"},
+			{after: "write", kept: 1, assigned: true},
+			{after: "put", kept: 1, assigned: true},
+			{after: "patch", kept: 1, assigned: true},
+		},
+	},
 	{names: "mc", operands: []operandRule{{after: "alias set", kept: 2}, {after: "host add", kept: 2}}},
 	{names: "rclone", operands: []operandRule{{after: "obscure"}}},
 	{names: "cargo", operands: []operandRule{{after: "login"}}},

@@ -46,7 +46,7 @@ func words(t text) []text {
 
 func (s *splitter) next() (piece, bool) {
 	v := s.source.value
-	for s.at < len(v) && blank(v[s.at]) && !(s.operators && v[s.at] == '\n') {
+	for s.at < len(v) && blank(v[s.at]) && (!s.operators || v[s.at] != '\n') {
 		s.at++
 	}
 	if s.at == len(v) {

@@ -156,7 +156,7 @@ func (c clue) at(title string, i int) bool {
 // joins reports whether two bytes belong to one word. Digits end a word: password2, and a capital
 // letter begins one.
 func joins(a, b byte) bool {
-	return letter(a) && letter(b) && !(lower(a) && !lower(b)) // userPass
+	return letter(a) && letter(b) && (!lower(a) || lower(b)) // not userPass
 }
 
 func letter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
