@@ -131,9 +131,7 @@ const longestTitle = 1024
 // shownTitle returns as much of a command line as is reported, with spaces between the arguments.
 // It hides secrets before it cuts the end off: the end may be what shows that something is one.
 func (w *writer) shownTitle(title string) string {
-	if w.config.CommandLine == redact.Redacted {
-		title = redact.Redacted.Apply(title)
-	}
+	title = w.config.CommandLine.Apply(title)
 	title = strings.TrimRight(shorten(title, longestTitle), "\x00")
 	return strings.ReplaceAll(title, "\x00", " ")
 }
