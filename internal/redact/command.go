@@ -51,7 +51,7 @@ type expectation struct {
 // command looks for secrets in the words of a command.
 func (f *finder) command(words []text, depth int, how reading) {
 	var room [8]running
-	var room2 [24]text
+	var room2 [8]text
 	c := command{finder: f, words: words, depth: depth, how: how, programs: room[:0], verbs: room2[:0]}
 	keys := f.keys
 	for i, w := range words {
@@ -80,6 +80,9 @@ func (c *command) read(i int, w text) {
 		c.finder.script(w, min(c.depth+1, deepest))
 		c.inspect(w, false)
 		return
+	}
+	if quote := w.value[0]; len(w.value) > 2 && w.value[1] == '-' && (quote == '"' || quote == '\'') {
+		w = w.part(1, len(w.value))
 	}
 	if c.unclear && w.value[0] != '-' {
 		c.hideAll(w)
@@ -200,16 +203,16 @@ func pairWord(v string) bool {
 	if name == "" || name[0] == '$' || name[len(name)-1] == 's' && !strings.HasSuffix(name, "pass") {
 		return false
 	}
-	return soundOf(name) == strong
+	return soundOf(name) == strong || name == "_auth"
 }
 
 // talkative are programs whose words are texts or names, so that the one after "password" means
 // nothing.
 var talkative = set(`ack ag apropos apt apt-cache apt-get awk bat cat cd chmod chown cp dnf dpkg egrep fgrep file find git gh go grep
-	head info less locate ls make man mkdir more mv nano npm pacman pip rg rm rpm stat systemctl tail tee touch vi vim whatis which yum zgrep`)
+	head info less locate ls make man mkdir more mv nano pacman pip rg rm rpm stat systemctl tail tee touch vi vim whatis which yum zgrep`)
 
 // objects are kinds of objects that sound like secrets, and aboutObjects are programs whose words are kinds of objects and what to do with them.
-var objects = set("credential secret token")
+var objects = set("secret token")
 
 var aboutObjects = set(`aws az docker gcloud helm kubectl nomad oc podman vault`)
 

@@ -26,9 +26,12 @@ const (
 // strongWords are secrets wherever they stand in a name, whatever separates their parts.
 var strongWords = []string{
 	"password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "motdepasse", "contrasena", "contraseña", "пароль",
-	"secret", "token", "credential", "apikey", "accesskey", "authkey", "privatekey", "authorization", "bearer", "mnemonic",
+	"secret", "token", "apikey", "accesskey", "authkey", "authorization", "bearer", "mnemonic",
 	"phpsessid", "jsessionid", "pwd",
 }
+
+// weakWords are like strongWords, but only perhaps.
+var weakWords = []string{"credential", "privatekey"}
 
 // strongEnds are secrets if they are the last part of a name.
 var strongEnds = []string{
@@ -78,15 +81,13 @@ func soundOfWhole(name string) sound {
 	if string(joined) == "pwd" || string(joined) == "oldpwd" { // the working directory, as often as not
 		return weak
 	}
-	for _, word := range strongWords {
-		if bytes.Contains(joined, []byte(word)) {
-			return strong
-		}
+	if contains(joined, strongWords) {
+		return strong
 	}
 	if ends(last, strongEnds) || bytes.HasSuffix(last, []byte("pass")) || bytes.HasSuffix(last, []byte("psk")) {
 		return strong
 	}
-	if ends(last, weakEnds) || bytes.HasSuffix(last, []byte("key")) {
+	if contains(joined, weakWords) || ends(last, weakEnds) || bytes.HasSuffix(last, []byte("key")) {
 		return weak
 	}
 	return harmless
@@ -107,6 +108,10 @@ func isHarmless(parts, last, joined []byte) bool {
 		return true
 	}
 	return bytes.IndexByte(parts, '-') >= 0 && harmlessEnds[string(last)]
+}
+
+func contains(name []byte, words []string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return bytes.Contains(name, []byte(word)) })
 }
 
 // ends reports whether the last part of a name is one of these words, or its plural.

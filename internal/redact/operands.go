@@ -85,5 +85,8 @@ func spoken(f *finder, w text) {
 			return
 		}
 	}
+	if strings.Trim(v[:colon], "0123456789") == "" {
+		return // a time, or so
+	}
 	f.hide(w, colon+1, len(v))
 }

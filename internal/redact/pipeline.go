@@ -9,7 +9,7 @@ import "strings"
 func (f *finder) script(t text, depth int) {
 	s := splitter{source: t, operators: true}
 	var p pipeline
-	skip := false
+	skip, body := false, false
 	for {
 		next, ok := s.next()
 		if !ok {
@@ -26,8 +26,14 @@ func (f *finder) script(t text, depth int) {
 		case pipe:
 			p.ends = append(p.ends, len(p.words))
 		case ending:
-			p.read(f, depth)
-			skip = false
+			from := len(f.secrets)
+			reads := p.read(f, depth)
+			if body && reads && t.value[s.at-1] == '\n' || f.goesOn(from, t, s.at) {
+				end := bodyEnd(t.value, s.at)
+				f.hide(t, s.at, end)
+				s.at = end
+			}
+			skip, body = false, false
 		case redirect:
 			skip = true
 		case hereString:
@@ -38,9 +44,43 @@ func (f *finder) script(t text, depth int) {
 			if p.fed(f, t.part(s.at, len(t.value))) {
 				s.at = len(t.value)
 			}
+			body = true
 		}
 	}
 	p.read(f, depth)
+}
+
+// goesOn reports whether one of the latest secrets, from an index on, goes on with what another
+// command writes: -p$(echo SECRET).
+func (f *finder) goesOn(from int, t text, at int) bool {
+	if at < 2 || t.value[at-1] != '(' || t.value[at-2] != '$' {
+		return false
+	}
+	for _, secret := range f.secrets[from:] {
+		if secret.end == t.place(at-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// bodyEnd returns where what $( begins ends, or the lines behind <<EOF: at the end of the text.
+func bodyEnd(v string, at int) int {
+	if v[at-1] != '(' {
+		return len(v)
+	}
+	open := 1
+	for ; at < len(v); at++ {
+		switch v[at] {
+		case '(':
+			open++
+		case ')':
+			if open--; open == 0 {
+				return at
+			}
+		}
+	}
+	return len(v)
 }
 
 // pipeline is the words of commands with | between them.
@@ -50,8 +90,9 @@ type pipeline struct {
 	ends []int
 }
 
-// read looks for secrets in the commands of a pipeline, and starts a new one.
-func (p *pipeline) read(f *finder, depth int) {
+// read looks for secrets in the commands of a pipeline, and starts a new one. It reports whether one
+// of the commands reads a password.
+func (p *pipeline) read(f *finder, depth int) bool {
 	end, fed := len(p.words), false
 	for i := len(p.ends); i >= 0; i-- {
 		start := 0
@@ -67,6 +108,7 @@ func (p *pipeline) read(f *finder, depth int) {
 		end = start
 	}
 	p.words, p.ends = p.words[:0], p.ends[:0]
+	return fed
 }
 
 // fed hides the input of the last command if that reads a password, and reports whether it does.

@@ -108,6 +108,7 @@ var remote = []program{
 	{names: "wrk hey siege", pairs: "a"},
 	{names: "wget aria2c axel", long: "--http-passwd --ftp-passwd"},
 	{names: "lftp", pairs: "u", separator: ",", longPairs: "--user"},
+	{names: "open", pairs: "u", separator: ",", alone: true},
 	{names: "ftp tnftp", pairs: "u"},
 	{
 		names: `smbget smbtree smbcacls smbcquotas smbspool rpcclient net nmblookup winexe wmic wbinfo mount.cifs smbd sharesec
@@ -180,9 +181,10 @@ var accounts = []program{
 
 var services = []program{
 	{
-		names: "docker podman buildah nerdctl skopeo helm oc crane oras cf ibmcloud az regctl ctr", verb: "login", letters: "p",
+		names: "docker podman buildah nerdctl skopeo helm oc crane oras ibmcloud az regctl ctr", verb: "login", letters: "p",
 	},
 	{names: "twine", letters: "p"},
+	{names: "cf", verb: "login", letters: "p", operands: []operandRule{{after: "auth", kept: 1}}},
 	{names: "kubectl", longPairs: "--from-literal", separator: "="},
 	{
 		names: "vault bao",

@@ -63,7 +63,7 @@ func (t *clueTable) addNames() {
 	for c := 0x80; c < len(t.sure); c++ {
 		t.sure[c] = true
 	}
-	for _, word := range strongWords {
+	for _, word := range append(strongWords[:len(strongWords):len(strongWords)], weakWords...) {
 		t.add(clue{text: word})
 	}
 	for _, word := range append([]string{"pass", "key", "psk"}, weakEnds...) {

@@ -11,7 +11,12 @@ func (f *finder) named(t text, whole bool) {
 	v, several, done := t.value, t.several(), 0
 	plain := until(v, 0, " \t\r\n\v\f({[<\"'`?&")
 	for i := 0; i < len(v); i++ {
-		if c := v[i]; c != '=' && c != ':' && c != '(' {
+		switch v[i] {
+		case '=', ':', '(':
+		case '>':
+			i = f.element(t, done, i)
+			continue
+		default:
 			continue
 		}
 		n := nameBefore(v, done, i)
@@ -32,6 +37,18 @@ func (f *finder) named(t text, whole bool) {
 			i, done = end-1, end
 		}
 	}
+}
+
+// element hides what is in <password>, and returns where that ends. The > is at an index.
+func (f *finder) element(t text, floor, at int) int {
+	v := t.value
+	n := nameBefore(v, floor, at)
+	if n.quoted || n.start == 0 || v[n.start-1] != '<' || soundOf(n.name(v)) == harmless {
+		return at
+	}
+	end := until(v, at+1, "<")
+	f.hide(t, at+1, end)
+	return max(at, end-1)
 }
 
 // name is where a name stands.
