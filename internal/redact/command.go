@@ -44,6 +44,8 @@ type expectation struct {
 	sound
 	// pair has the bytes of which one separates a user from the secret; empty if all is secret.
 	pair string
+	// perhaps says that the pair may be a user and a group.
+	perhaps bool
 	// more is how many secrets follow it.
 	more int
 }
@@ -111,7 +113,11 @@ func (c *command) take(w text) bool {
 	}
 	c.option = false
 	if want.pair != "" {
-		c.hidePair(w, want.pair)
+		if want.perhaps {
+			c.hideUserPair(w)
+		} else {
+			c.hidePair(w, want.pair)
+		}
 		if w.value[0] != '-' {
 			c.argument(w, c.depth, c.how)
 			return true
@@ -145,6 +151,19 @@ func (c *command) hidePair(w text, separators string) {
 	default:
 		c.hide(w, at+1, len(w.value))
 	}
+}
+
+// userNames are names of options that some programs take user:password by.
+var userNames = set("user login username userpwd auth-user proxy-user http-user ftp-user")
+
+// hideUserPair hides the password of user:password, but not the group of user:group as far as that
+// can be told.
+func (c *command) hideUserPair(w text) {
+	user, rest, _ := strings.Cut(w.value, ":")
+	if user == rest || strings.HasPrefix(rest, "//") || strings.Trim(rest, "0123456789") == "" {
+		return
+	}
+	c.hide(w, len(user)+1, len(w.value))
 }
 
 // readWord reads a word that is no option.

@@ -125,7 +125,7 @@ func (f *finder) inspect(t text, whole bool) {
 	f.links(t)
 	f.tokens(t)
 	for range 2 { // a link within a link is encoded twice
-		decoded, found := t, strings.IndexByte(t.value, '%') >= 0
+		decoded, found := t, strings.IndexByte(t.value, '%') >= 0 || strings.Contains(t.value, `\u00`)
 		if found {
 			decoded, found = t.decoded()
 		}

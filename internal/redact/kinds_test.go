@@ -88,6 +88,8 @@ func TestKinds(t *testing.T) {
 			{"tool|password:|hunter2|x", "tool|password:|***|x"},
 			{"tool|password|=|hunter2|x", "tool|password|=|***|x"},
 			{"tool|/password:hunter2|x", "tool|/password:***|x"},
+			{"tool|--user|ann:hunter2", "tool|--user|ann:***"},
+			{"tool|--login=ann:hunter2", "tool|--login=ann:***"},
 			{"tool|user[password]=hunter2", "tool|user[password]=***"},
 		},
 		"headers": {
@@ -101,6 +103,7 @@ func TestKinds(t *testing.T) {
 		"JSON and the like": {
 			{`c|{"password" : "hunter2", "a": 1}`, `c|{"password" : "***", "a": 1}`},
 			{`c|{"password":"hun\"ter2","a":1}`, `c|{"password":"***","a":1}`},
+			{`c|{"p\u0061ssword":"hunter2"}`, `c|{"p\u0061ssword":"***"}`},
 			{`c|{"pin":1234,"a":1}`, `c|{"pin":***,"a":1}`},
 			{`c|{\"password\":\"hunter2\"}`, `c|{\"password\":\"***\"}`},
 			{`c|{'token' => 'hunter2'}`, `c|{'token' => '***'}`},
@@ -173,6 +176,9 @@ func TestKinds(t *testing.T) {
 			{"sh|-c|echo ann:hunter2 > /f", "sh|-c|echo ann:*** > /f"},
 			{"sh|-c|echo hunter2 ¦ base64 -d ¦ passwd --stdin ann", "sh|-c|echo *** ¦ base64 -d ¦ passwd --stdin ann"},
 			{"sh|-c|chpasswd <<< ann:hunter2", "sh|-c|chpasswd <<< ***"},
+			{"sh|-c|(echo hunter2; echo hunter2) ¦ smbpasswd -s ann", "sh|-c|(echo ***; echo ***) ¦ smbpasswd -s ann"},
+			{"sh|-c|{ echo hunter2; } ¦ sudo -S x", "sh|-c|{ echo ***; } ¦ sudo -S x"},
+			{"sh|-c|echo hunter2 ¦ podman secret create x -", "sh|-c|echo *** ¦ podman secret create x -"},
 			{"sh|-c|cat <<E ¦ chpasswd\nann:hunter2\nE", "sh|-c|cat <<E ¦ chpasswd\n***"},
 			{"sh|-c|chpasswd <<E\nann:hunter2\nE", "sh|-c|chpasswd <<***"},
 			{"sh|-c|echo hello ¦ grep x", "sh|-c|echo hello ¦ grep x"},

@@ -3,7 +3,10 @@
 
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // readOption looks at an option, and reports whether all of it is understood.
 func (c *command) readOption(w text) bool {
@@ -14,6 +17,9 @@ func (c *command) readOption(w text) bool {
 		}
 	}
 	end := strings.IndexAny(v, "=: \t\n")
+	if name := strings.TrimLeft(v[:max(end, 0)], "-"); end > 0 && v[end] == '=' && userNames[name] && c.unknownOnly() {
+		c.hideUserPair(w.part(end+1, len(v)))
+	}
 	if end >= 0 {
 		if blank(v[end]) && c.how != asScript && soundOf(v[:end]) == strong {
 			c.hide(w, end+1, len(v)) // "--password SECRET" as one argument
@@ -28,11 +34,20 @@ func (c *command) readOption(w text) bool {
 		c.expected.sound = s
 		return true
 	}
+	if userNames[strings.TrimLeft(v, "-")] && c.unknownOnly() {
+		c.expected = expectation{sound: strong, pair: ":", perhaps: true}
+		return true
+	}
 	if strings.HasPrefix(v, "-p") && c.mayHoldPassword(v[len("-p"):]) {
 		c.hide(w, len("-p"), len(v))
 		return true
 	}
 	return false
+}
+
+// unknownOnly reports whether nothing is known of the program.
+func (c *command) unknownOnly() bool {
+	return !slices.ContainsFunc(c.programs, func(p running) bool { return !p.wrapper })
 }
 
 // mayHoldPassword reports whether the rest of -pREST may be a password though the program is not

@@ -126,6 +126,8 @@ var ordinary = []string{
 	"chrome|--type=renderer|--field-trial-handle=1,2|--lang=en-US",
 	"qemu-system-x86_64|-m|1024|-drive|file=/x.img,format=qcow2",
 	"systemd-run|-p|PrivateTmp=yes|-p|MemoryMax=1G|sleep|1",
+	"docker|run|--user|1000:1000|--rm|x",
+	"tool|--user=www-data:www-data|--login|ann",
 	"expr|1 + 1",
 	"crond|-n",
 	"echo|hello",

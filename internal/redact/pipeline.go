@@ -3,7 +3,10 @@
 
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // script looks for secrets in what a shell runs.
 func (f *finder) script(t text, depth int) {
@@ -88,6 +91,8 @@ type pipeline struct {
 	words []text
 	// ends are where the commands end, but for the last.
 	ends []int
+	// written is what the pipelines before it write. They may be parts of the same one: (echo a; echo b) | c.
+	written []text
 }
 
 // read looks for secrets in the commands of a pipeline, and starts a new one. It reports whether one
@@ -100,11 +105,19 @@ func (p *pipeline) read(f *finder, depth int) bool {
 			start = p.ends[i-1]
 		}
 		stage := p.words[start:end]
+		output := written(stage)
 		if fed {
-			f.hideWritten(stage)
+			f.hideEach(output)
 		}
 		f.command(stage, depth, asScript)
+		if fed && i == 0 && (len(stage) == 0 || len(stage) == 1 && groupEnds[stage[0].value]) {
+			f.hideEach(p.written)
+			p.written = nil
+		}
 		fed = fed || readsPassword(stage)
+		if i == 0 {
+			p.written = append(p.written, output...)
+		}
 		end = start
 	}
 	p.words, p.ends = p.words[:0], p.ends[:0]
@@ -129,14 +142,21 @@ func (p *pipeline) fed(f *finder, input text) bool {
 // writers are programs that write their arguments.
 var writers = set(`echo print printf yes`)
 
-// hideWritten hides what a command writes.
-func (f *finder) hideWritten(stage []text) {
-	writes := false
-	for _, w := range stage {
-		if writes {
-			f.hideAll(w)
-		}
-		writes = writes || writers[baseName(w.value)]
+// groupEnds are words that end a group of commands.
+var groupEnds = set("} done fi esac")
+
+// written returns the words that a command writes.
+func written(stage []text) []text {
+	at := slices.IndexFunc(stage, func(w text) bool { return writers[baseName(w.value)] })
+	if at < 0 {
+		return nil
+	}
+	return stage[at+1:]
+}
+
+func (f *finder) hideEach(words []text) {
+	for _, w := range words {
+		f.hideAll(w)
 	}
 }
 
@@ -148,6 +168,9 @@ var passwordReaders = set(`chpasswd chpass cryptsetup expect gpg gpg2 htpasswd k
 func readsPassword(stage []text) bool {
 	for i, w := range stage {
 		v := w.value
+		if (v == "-" || v == "/dev/stdin") && slices.ContainsFunc(stage, func(w text) bool { return w.value == "login" || soundOf(w.value) != harmless }) {
+			return true
+		}
 		if passwordReaders[baseName(v)] && (i == 0 || v[0] != '-') {
 			return true
 		}
@@ -156,7 +179,7 @@ func readsPassword(stage []text) bool {
 		}
 		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && baseName(stage[0].value) == "sudo" ||
 			strings.HasSuffix(v, "stdin") || v == "--with-token" || strings.HasPrefix(v, "--passphrase-fd") ||
-			soundOf(v) != harmless && i+1 < len(stage) && (stage[i+1].value == "-" || stage[i+1].value == "/dev/stdin") {
+			strings.HasSuffix(v, "=-") && soundOf(v[:len(v)-len("=-")]) != harmless {
 			return true
 		}
 	}

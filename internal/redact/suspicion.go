@@ -56,6 +56,9 @@ var titleClues = func() *clueTable {
 		t.addWord(name)
 	}
 	t.add(clue{text: "-p", option: true})
+	for name := range userNames {
+		t.add(clue{text: "-" + name, right: true})
+	}
 	return t
 }()
 

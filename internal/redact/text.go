@@ -3,6 +3,8 @@
 
 package redact
 
+import "strings"
+
 // text is a part of a title, perhaps without the quotes and escapes that it was written with. It
 // knows where in the title each of its bytes is.
 type text struct {
@@ -60,12 +62,12 @@ func (b *builder) text() text {
 	return text{value: string(b.value), places: append(b.places, int32(b.end))}
 }
 
-// decoded returns a text with %40 and the like replaced, and whether there was any.
+// decoded returns a text with %40, \u0040 and the like replaced, and whether there was any.
 func (t text) decoded() (text, bool) {
 	b, found := builder{source: t}, false
 	for i := 0; i < len(t.value); {
 		c, length := t.value[i], 1
-		if c == '%' {
+		if c == '%' || c == '\\' {
 			c, length = unescape(t.value[i:])
 			found = found || length > 1
 		}
@@ -75,16 +77,24 @@ func (t text) decoded() (text, bool) {
 	return b.text(), found
 }
 
-// unescape returns the byte that %40 at the start of a text stands for, and the length of that.
+// unescape returns the byte that %40 or \u0040 at the start of a text stands for, and the length of
+// that.
 func unescape(s string) (c byte, length int) {
-	if len(s) < len("%40") {
+	digits := len("%")
+	if s[0] == '\\' {
+		digits = len(`\u00`)
+		if !strings.HasPrefix(s, `\u00`) {
+			return s[0], 1
+		}
+	}
+	if len(s) < digits+2 {
 		return s[0], 1
 	}
-	high, low := hexDigit(s[1]), hexDigit(s[2])
+	high, low := hexDigit(s[digits]), hexDigit(s[digits+1])
 	if high < 0 || low < 0 {
 		return s[0], 1
 	}
-	return byte(high<<4 | low), len("%40")
+	return byte(high<<4 | low), digits + 2
 }
 
 // hexDigit returns the value of a hexadecimal digit, or -1.
