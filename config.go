@@ -51,8 +51,8 @@ type Config struct {
 	Senders []NameGlob `mapstructure:"senders"`
 	// IncludeFailed also reports signals whose call failed.
 	IncludeFailed bool `mapstructure:"include_failed"`
-	// CommandLine is how the sender's command line is reported: redacted, full
-	// or off.
+	// CommandLine is how command lines are reported: redacted, program, full or
+	// off.
 	CommandLine string `mapstructure:"command_line"`
 	// IncludeOriginal adds the audit records as log.record.original.
 	IncludeOriginal bool `mapstructure:"include_original"`
@@ -225,10 +225,8 @@ func (c *Config) Validate() error {
 		problems = append(problems,
 			"signals: must name at least one; leave it out to report those that end, stop or crash a process")
 	}
-	switch redact.Policy(c.CommandLine) {
-	case redact.Redacted, redact.Full, redact.Off:
-	default:
-		problems = append(problems, fmt.Sprintf("command_line: %q must be redacted, full or off", c.CommandLine))
+	if !redact.Policy(c.CommandLine).Known() {
+		problems = append(problems, fmt.Sprintf("command_line: %q must be redacted, program, full or off", c.CommandLine))
 	}
 	return refuse(append(problems, checkRetry(c.RetryOnFailure)...))
 }

@@ -284,7 +284,7 @@ func TestInvalidConfig(t *testing.T) {
 			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log",
 		},
 		{"nothing as text", "{file: {path: }, command_line: }", "" +
-			`receivers::audit_kill: command_line: "" must be redacted, full or off` + "\n" +
+			`receivers::audit_kill: command_line: "" must be redacted, program, full or off` + "\n" +
 			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log"},
 		{"a directory as path", "file: {path: /var/log/audit/}", "receivers::audit_kill::file: path: " +
 			`"/var/log/audit/" is a directory, it must name a log file in it, such as /var/log/audit/audit.log`},
@@ -298,7 +298,7 @@ func TestInvalidConfig(t *testing.T) {
 			`start_at: "7am" must be end or beginning`},
 		{
 			"command_line", "command_line: hidden",
-			`receivers::audit_kill: command_line: "hidden" must be redacted, full or off`,
+			`receivers::audit_kill: command_line: "hidden" must be redacted, program, full or off`,
 		},
 		{"outcome", "outcome: {timeout: 0s}", "receivers::audit_kill::outcome: timeout: 0s must be at least 1ms, such as 2m"},
 		{"correlation", "correlation: {timeout: 0s, max_pending: 0}", "receivers::audit_kill::correlation: " +

@@ -192,7 +192,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"command_line": {
 			`{command_line: all}`,
-			checking, `: command_line: "all" must be redacted, full or off`,
+			checking, `: command_line: "all" must be redacted, program, full or off`,
 		},
 		"negative timeout": {
 			`{correlation: {timeout: -1s}}`,

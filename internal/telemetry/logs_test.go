@@ -176,6 +176,7 @@ func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	for mode, want := range map[redact.Policy][2]any{
 		redact.Redacted: {"mykill -p***", "type=PROCTITLE msg=x: proctitle=***"},
+		redact.Program:  {"mykill", "type=PROCTITLE msg=x: proctitle=***"},
 		redact.Full:     {"mykill -phunter2", "type=PROCTITLE msg=x: proctitle=41"},
 		redact.Off:      {nil, "type=PROCTITLE msg=x: proctitle=***"},
 	} {

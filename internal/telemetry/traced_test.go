@@ -108,6 +108,7 @@ func TestTargetTitle(t *testing.T) {
 		want        any
 	}{
 		"redacted":             {redact.Redacted, started, "mysqld --password=***"},
+		"program":              {redact.Program, started, "mysqld"},
 		"full":                 {redact.Full, started, "mysqld --password=hunter2"},
 		"off":                  {redact.Off, started, nil},
 		"as long as it may":    {redact.Full, strings.Repeat("x", 1024), strings.Repeat("x", 1024)},

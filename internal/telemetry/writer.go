@@ -132,9 +132,7 @@ const longestTitle = 1024
 // and escaped, which may make it longer.
 // It hides secrets before it cuts the end off: the end may be what shows that something is one.
 func (w *writer) shownTitle(title string) string {
-	if w.config.CommandLine == redact.Redacted {
-		title = redact.Redacted.Apply(title)
-	}
+	title = w.config.CommandLine.Apply(title)
 	title = strings.TrimRight(visible.Cut(title, longestTitle), "\x00")
 	return visible.Text(strings.ReplaceAll(title, "\x00", " "))
 }

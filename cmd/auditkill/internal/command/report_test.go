@@ -46,6 +46,7 @@ func TestReport(t *testing.T) {
 		"seed.csv":            {recording("seed.log"), "--output", "csv"},
 		"variants":            {recording("variants.log")},
 		"variants_full":       {recording("variants.log"), "--command-line", "full", "-s", "TERM"},
+		"variants_program":    {recording("variants.log"), "--command-line", "program", "-s", "TERM"},
 		"variants_off.csv":    {recording("variants.log"), "--command-line", "off", "-s", "0,KILL", "-o", "csv"},
 		"variants_kill.json":  {recording("variants.log"), "-s", "SIGKILL", "-o", "json"},
 		"variants_failed":     {recording("variants.log"), "--failed"},

@@ -40,7 +40,7 @@ func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
 	flags.BoolVar(&f.failed, "failed", false, "only signals that failed (EPERM, ESRCH, ...)")
 	flags.StringVarP(&f.output, "output", "o", listing.FormatTable, "table, json (one object per line) or csv")
 	flags.StringVar(&f.commandLine, "command-line", string(redact.Redacted),
-		"how to show the sender's command line: redacted, full or off")
+		"how to show the sender's command line: redacted, program (only its first word), full or off")
 }
 
 // complete registers the values of flags that a shell completes.
@@ -48,7 +48,7 @@ func (f *selectionFlags) complete(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("signal", completeSignals) // the flag is there
 	fixed := map[string][]string{
 		"output":       listing.Formats(),
-		"command-line": {string(redact.Redacted), string(redact.Full), string(redact.Off)},
+		"command-line": {string(redact.Redacted), string(redact.Program), string(redact.Full), string(redact.Off)},
 	}
 	for flag, values := range fixed {
 		_ = cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)) // the flag is there
@@ -85,11 +85,10 @@ func (f *selectionFlags) config() (selection.Config, error) {
 	if !slices.Contains(listing.Formats(), f.output) {
 		return config, fmt.Errorf("--output: %q must be table, json or csv", f.output)
 	}
-	switch redact.Policy(f.commandLine) {
-	case redact.Redacted, redact.Full, redact.Off:
-		return config, nil
+	if !redact.Policy(f.commandLine).Known() {
+		return config, fmt.Errorf("--command-line: %q must be redacted, program, full or off", f.commandLine)
 	}
-	return config, fmt.Errorf("--command-line: %q must be redacted, full or off", f.commandLine)
+	return config, nil
 }
 
 // parseSignals reads the values of --signal. It returns none if "all" is among them, or if there

@@ -53,6 +53,7 @@ func TestEntry(t *testing.T) {
 		e.Program(), e.Login(), e.User(), e.Result(),
 	})
 	assert.Equal(t, "mysql --password=***", e.CommandLine(redact.Redacted))
+	assert.Equal(t, "mysql", e.CommandLine(redact.Program))
 	assert.Equal(t, "mysql --password=hunter2", e.CommandLine(redact.Full))
 	assert.Empty(t, e.CommandLine(redact.Off))
 	assert.True(t, e.Fatal())

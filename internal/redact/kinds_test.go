@@ -1,0 +1,197 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// None of these shows its secret, but for the first, where it is the name of a database.
+func TestCommandLines(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2Zq"
+	file, err := os.Open("testdata/command-lines.jsonl")
+	require.NoError(t, err)
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for number := 0; lines.Scan(); number++ {
+		var arguments []string
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &arguments))
+		for form, separator := range map[string]string{"arguments": "\x00", "one string": " "} {
+			got := conceal(strings.Join(arguments, separator))
+			switch {
+			case number == 0:
+				assert.Contains(t, got, secret, form)
+			case form == "arguments" || !strings.Contains(lines.Text(), "two words") && !strings.Contains(lines.Text(), "a b"):
+				assert.NotContains(t, got, secret, "%s: %s became %q", form, lines.Text(), got)
+			}
+			assert.Contains(t, got, arguments[0], form)
+		}
+	}
+	require.NoError(t, lines.Err())
+}
+
+// Each hides exactly its secret. A | stands for the NUL between arguments, and a ¦ for itself.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	for kind, table := range map[string][][2]string{
+		"options of programs": {
+			{"mysql|-u|root|-phunter2|db", "mysql|-u|root|-p***|db"},
+			{"/usr/bin/sshpass|-p|hunter2|ssh|-p|22|h", "/usr/bin/sshpass|-p|***|ssh|-p|22|h"},
+			{"sshpass|-phunter2|ssh|h", "sshpass|-p***|ssh|h"},
+			{"curl|-sSu|bob:hunter2|https://h", "curl|-sSu|bob:***|https://h"},
+			{"curl|-ubob:hunter2|https://h", "curl|-ubob:***|https://h"},
+			{"curl|-u|bob|https://h", "curl|-u|bob|https://h"},
+			{"curl|-u|hunter2:|https://h", "curl|-u|***|https://h"},
+			{"curl|-b|sid=hunter2|https://h", "curl|-b|***|https://h"},
+			{"redis-cli|-h|h|-a|hunter2|ping", "redis-cli|-h|h|-a|***|ping"},
+			{"ldapsearch|-x|-D|cn=a|-w|hunter2|-b|dc=x", "ldapsearch|-x|-D|cn=a|-w|***|-b|dc=x"},
+			{"zip|-r|-P|hunter2|x.zip|f", "zip|-r|-P|***|x.zip|f"},
+			{"7z|a|-phunter2|x.7z|f", "7z|a|-p***|x.7z|f"},
+			{"rar|a|-hphunter2|x.rar", "rar|a|-hp***|x.rar"},
+			{"openssl|enc|-k|hunter2|-in|f", "openssl|enc|-k|***|-in|f"},
+			{"openssl|rsa|-passin|pass:hunter2", "openssl|rsa|-passin|***"},
+			{"openssl|passwd|-6|hunter2", "openssl|passwd|-6|***"},
+			{"ssh-keygen|-f|/k|-N|hunter2", "ssh-keygen|-f|/k|-N|***"},
+			{"mongosh|-u|a|-p|hunter2|--host|h", "mongosh|-u|a|-p|***|--host|h"},
+			{"docker|login|-u|a|-p|hunter2|reg", "docker|login|-u|a|-p|***|reg"},
+			{"docker|exec|-it|db|mysql|-phunter2", "docker|exec|-it|db|mysql|-p***"},
+			{"sudo|-u|bob|mysqldump|-phunter2|db", "sudo|-u|bob|mysqldump|-p***|db"},
+			{"env|-i|A=b|timeout|-s|9|5|redis-cli|-a|hunter2", "env|-i|A=b|timeout|-s|9|5|redis-cli|-a|***"},
+			{"kubectl|exec|pod|--|mysql|-phunter2", "kubectl|exec|pod|--|mysql|-p***"},
+			{"plink|-pw|hunter2|h", "plink|-pw|***|h"},
+			{"xfreerdp|/u:bob|/p:hunter2|/v:h", "xfreerdp|/u:bob|/p:***|/v:h"},
+			{"qpdf|--encrypt|hunter2|hunter2|256|--|a.pdf|b.pdf", "qpdf|--encrypt|***|***|256|--|a.pdf|b.pdf"},
+			{"unknown|-phunter2", "unknown|-p***"},
+			{"kubectl|create|secret|generic|s|--from-literal=a=hunter2", "kubectl|create|secret|generic|s|--from-literal=a=***"},
+		},
+		"names": {
+			{"tool|--db-pass|hunter2|x", "tool|--db-pass|***|x"},
+			{"tool|--rootPass=hunter2|x", "tool|--rootPass=***|x"},
+			{"tool|--APIKey|hunter2|x", "tool|--APIKey|***|x"},
+			{"tool|-storepass|hunter2|x", "tool|-storepass|***|x"},
+			{"tool|--ＰＡＳＳＷＯＲＤ=hunter2", "tool|--ＰＡＳＳＷＯＲＤ=***"},
+			{"tool|--To\u212aen=hunter2", "tool|--To\u212aen=***"},
+			{"tool|AZURE_SAS=hunter2", "tool|AZURE_SAS=***"},
+			{"tool|PASSWORD|hunter2|x", "tool|PASSWORD|***|x"},
+			{"nmcli|c|modify|n|wifi-sec.psk|hunter2", "nmcli|c|modify|n|wifi-sec.psk|***"},
+			{"redis-cli|config|set|requirepass|hunter2", "redis-cli|config|set|requirepass|***"},
+			{"aws|configure|set|aws_secret_access_key|hunter2", "aws|configure|set|aws_secret_access_key|***"},
+			{"tool|password:|hunter2|x", "tool|password:|***|x"},
+			{"tool|password|=|hunter2|x", "tool|password|=|***|x"},
+			{"tool|/password:hunter2|x", "tool|/password:***|x"},
+			{"tool|--user|ann:hunter2", "tool|--user|ann:***"},
+			{"tool|--login=ann:hunter2", "tool|--login=ann:***"},
+			{"tool|user[password]=hunter2", "tool|user[password]=***"},
+		},
+		"headers": {
+			{"curl|-H|Authorization: Basic hunter2", "curl|-H|Authorization: Basic ***"},
+			{"curl|-H|Proxy-Authorization: NTLM hunter2 x", "curl|-H|Proxy-Authorization: NTLM ***"},
+			{"curl|-HX-Auth-Token: hunter2", "curl|-HX-Auth-Token: ***"},
+			{"curl|-H|Cookie: a=hunter2; b=c", "curl|-H|Cookie: ***"},
+			{"git|-c|http.extraheader=Authorization: Bearer hunter2|push", "git|-c|http.extraheader=Authorization: Bearer ***|push"},
+			{"curl -H Authorization: Bearer hunter2 https://h", "curl -H Authorization: Bearer *** https://h"},
+		},
+		"JSON and the like": {
+			{`c|{"password" : "hunter2", "a": 1}`, `c|{"password" : "***", "a": 1}`},
+			{`c|{"password":"hun\"ter2","a":1}`, `c|{"password":"***","a":1}`},
+			{`c|{"p\u0061ssword":"hunter2"}`, `c|{"p\u0061ssword":"***"}`},
+			{`c|{"pin":1234,"a":1}`, `c|{"pin":***,"a":1}`},
+			{`c|{\"password\":\"hunter2\"}`, `c|{\"password\":\"***\"}`},
+			{`c|{'token' => 'hunter2'}`, `c|{'token' => '***'}`},
+			{"c|a: b\npassword: hunter2\nc: d", "c|a: b\npassword: ***\nc: d"},
+			{"c|<a><password>hunter2</password></a>", "c|<a><password>***</password></a>"},
+			{"c|CREATE USER a IDENTIFIED BY 'hunter2'", "c|CREATE USER a IDENTIFIED BY '***'"},
+			{"c|ALTER ROLE a PASSWORD 'hunter2'", "c|ALTER ROLE a PASSWORD '***'"},
+		},
+		"quoting": {
+			{`sh|-c|x --password="hunter2 a" y`, `sh|-c|x --password="***" y`},
+			{`sh|-c|x --password 'it'\''s hunter2' y`, `sh|-c|x --password '***' y`},
+			{`sh|-c|x --pass'word' hunter2 y`, `sh|-c|x --pass'word' *** y`},
+			{`sh|-c|x --pass\word=hunter2 y`, `sh|-c|x --pass\word=*** y`},
+			{`sh|-c|x $'--\x70assword' hunter2 y`, `sh|-c|x $'--\x70assword' *** y`},
+			{`sh|-c|x -a; mysql -phunter2; y`, `sh|-c|x -a; mysql -p***; y`},
+			{`sh|-c|x && mysql -phunter2 > /f`, `sh|-c|x && mysql -p*** > /f`},
+			{`sh|-c|x $(mysql -phunter2) y`, `sh|-c|x $(mysql -p***) y`},
+			{`ssh|h|sh -c "mysql -phunter2 db" ¦ less`, `ssh|h|sh -c "mysql -p*** db" ¦ less`},
+			{`ssh|h|sh -c "mysql --password \"hunter2\" db"`, `ssh|h|sh -c "mysql --password \"***\" db"`},
+			{`sh|-c|mysql -p$(echo hunter2) db`, `sh|-c|mysql -p***(***) db`},
+			{`mysql|"-phunter2"|db`, `mysql|"-p***|db`},
+			{`x|--password "hunter2`, `x|--password ***`},
+		},
+		"links": {
+			{"c|x://ann:hunter2@h/y", "c|x://ann:***@h/y"},
+			{"c|x://:hunter2@h", "c|x://:***@h"},
+			{"c|x://ann:hun/ter2@h/y", "c|x://ann:***@h/y"},
+			{"c|x://ann:hun@ter2@h/y", "c|x://ann:***@h/y"},
+			{"c|x://a@b:hunter2@h/y", "c|x://a@b:***@h/y"},
+			{"c|x://ann%3Ahunter2@h/y", "c|x://ann%3A***@h/y"},
+			{"c|x://h/?a=b&token=hunter2&c=d", "c|x://h/?a=b&token=***&c=d"},
+			{"c|x://h/?X-Amz-Signature=hunter2#y", "c|x://h/?X-Amz-Signature=***"},
+			{"c|x://h/?next=%3Ftoken%3Dhunter2", "c|x://h/?next=%3Ftoken%3D***"},
+			{"c|x://h/?p%61ss=hunter2", "c|x://h/?p%61ss=***"},
+			{"c|--proxy|ann:hunter2@h:3128", "c|--proxy|ann:***@h:3128"},
+			{"c|url=\"x://ann:hunter2@h/y\" z", "c|url=\"x://ann:***@h/y\" z"},
+			{"c|https://0123456789abcdef01234567@h/y", "c|https://***@h/y"},
+		},
+		"tokens": {
+			{"c|ghp_hunter2hunter2", "c|ghp_***"},
+			{"c|sk_live_hunter2", "c|sk_live_***"},
+			{"c|x=glpat-hunter2,y", "c|x=glpat-***,y"},
+			{"c|AKIAHUNTER2HUNTER2", "c|AKIA***"},
+			{"c|eyJhbGciOiJIUzI1NiJ9.hunter2.hunter2", "c|eyJ***"},
+			{"c|-----BEGIN RSA PRIVATE KEY-----\nhunter2\n-----END RSA PRIVATE KEY-----", "c|-----BEGIN ***-----END RSA PRIVATE KEY-----"},
+			{"c|-----BEGIN OPENSSH PRIV", "c|-----BEGIN ***"},
+		},
+		"places": {
+			{"htpasswd|-b|/f|ann|hunter2", "htpasswd|-b|/f|ann|***"},
+			{"sudo|htpasswd|-nb|ann|hunter2", "sudo|htpasswd|-nb|ann|***"},
+			{"vault|login|hunter2", "vault|login|***"},
+			{"vault|login|-method=userpass|username=a|password=hunter2", "vault|login|-method=userpass|***|***"},
+			{"vault|kv|put|secret/x|a=hunter2", "vault|kv|put|secret/x|a=***"},
+			{"redis-cli|-h|h|AUTH|ann|hunter2", "redis-cli|-h|h|AUTH|***|***"},
+			{"rabbitmqctl|change_password|ann|hunter2", "rabbitmqctl|change_password|ann|***"},
+			{"wpa_passphrase|home|hunter2", "wpa_passphrase|home|***"},
+			{"sqlplus|-s|scott/hunter2@orcl|@/x.sql", "sqlplus|-s|scott/***@orcl|@/x.sql"},
+			{"sqlplus|/|as|sysdba", "sqlplus|/|as|sysdba"},
+			{"smbclient|//h/s|-U|d/ann%hunter2", "smbclient|//h/s|-U|d/ann%***"},
+			{"lftp|-e|open -u ann,hunter2 h", "lftp|-e|open -u ann,*** h"},
+			{"npm|config|set|//registry.npmjs.org/:_authToken|hunter2", "npm|config|set|//registry.npmjs.org/:_authToken|***"},
+			{"lftp|-u|ann,hunter2|h", "lftp|-u|ann,***|h"},
+			{"mc|alias|set|s3|http://h|ann|hunter2", "mc|alias|set|s3|http://h|***|***"},
+			{`expect|-c|spawn ssh h; expect "assword:"; send "hunter2\r"`, `expect|-c|spawn ssh h; expect "assword:"; send "***"`},
+		},
+		"pipes": {
+			{"sh|-c|echo hunter2 ¦ sudo -S reboot", "sh|-c|echo *** ¦ sudo -S reboot"},
+			{"sh|-c|printf '%s' hunter2 ¦ docker login -u a --password-stdin r", "sh|-c|printf '***' *** ¦ docker login -u a --password-stdin r"},
+			{"sh|-c|echo ann:hunter2 ¦ chpasswd", "sh|-c|echo *** ¦ chpasswd"},
+			{"sh|-c|echo ann:hunter2 > /f", "sh|-c|echo ann:*** > /f"},
+			{"sh|-c|echo hunter2 ¦ base64 -d ¦ passwd --stdin ann", "sh|-c|echo *** ¦ base64 -d ¦ passwd --stdin ann"},
+			{"sh|-c|chpasswd <<< ann:hunter2", "sh|-c|chpasswd <<< ***"},
+			{"sh|-c|(echo hunter2; echo hunter2) ¦ smbpasswd -s ann", "sh|-c|(echo ***; echo ***) ¦ smbpasswd -s ann"},
+			{"sh|-c|{ echo hunter2; } ¦ sudo -S x", "sh|-c|{ echo ***; } ¦ sudo -S x"},
+			{"sh|-c|echo hunter2 ¦ podman secret create x -", "sh|-c|echo *** ¦ podman secret create x -"},
+			{"sh|-c|cat <<E ¦ chpasswd\nann:hunter2\nE", "sh|-c|cat <<E ¦ chpasswd\n***"},
+			{"sh|-c|chpasswd <<E\nann:hunter2\nE", "sh|-c|chpasswd <<***"},
+			{"sh|-c|echo hello ¦ grep x", "sh|-c|echo hello ¦ grep x"},
+		},
+	} {
+		for _, row := range table {
+			t.Run(kind+"/"+row[0], func(t *testing.T) {
+				t.Parallel()
+				assert.Equal(t, arguments(row[1]), conceal(arguments(row[0])))
+			})
+		}
+	}
+}
+
+// arguments makes a command line of a text that is easier to read.
+func arguments(s string) string { return strings.NewReplacer("|", "\x00", "¦", "|").Replace(s) }

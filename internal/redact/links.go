@@ -1,0 +1,111 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import "strings"
+
+// links hides the passwords of links, of user:password@host without a scheme, and the secrets of
+// some services that are a part of a link's path.
+func (f *finder) links(t text) {
+	v := t.value
+	for at := 0; ; {
+		length := strings.Index(v[at:], "://")
+		if length < 0 {
+			break
+		}
+		start := at + length + len("://")
+		end := linkEnd(v, at+length, start)
+		f.link(t.part(start, end))
+		at = end
+	}
+	f.login(t)
+}
+
+// linkEnd returns where a link ends whose scheme ends before start-3: where a quote in front of it is
+// closed, or at the next white space. A password may have quotes in it.
+func linkEnd(v string, scheme, start int) int {
+	for scheme > 0 && (letterOrDigit(v[scheme-1]) || strings.IndexByte("+.-:", v[scheme-1]) >= 0) {
+		scheme--
+	}
+	if scheme > 0 {
+		if quote := v[scheme-1]; quote == '"' || quote == '\'' || quote == '`' {
+			return closing(v, start, string(quote))
+		}
+	}
+	return until(v, start, " \t\r\n\v\f")
+}
+
+// link looks at a link without its scheme.
+func (f *finder) link(t text) {
+	v := t.value
+	host := until(v, 0, "/?#")
+	authority := v[:host]
+	at := strings.LastIndexByte(v, '@')
+	switch {
+	case strings.IndexByte(authority, '@') >= 0: // all up to the last one, as passwords may have @ and / in them
+		f.userInfo(t.part(0, at))
+	case portless(authority):
+		if at < 0 {
+			at = len(v) // it was cut off
+		}
+		f.userInfo(t.part(0, at))
+	}
+	for _, service := range []string{"hooks.slack.com/services/", "/api/webhooks/", "api.telegram.org/bot", "webhook.office.com/"} {
+		if i := strings.Index(v, service); i >= 0 {
+			f.hide(t, i+len(service), until(v, i+len(service), "?#"))
+		}
+	}
+}
+
+// portless reports whether what follows a colon in an authority cannot be a port, so that it is a
+// password. Some drivers take a list of hosts.
+func portless(authority string) bool {
+	for host := range strings.SplitSeq(authority, ",") {
+		if strings.HasPrefix(host, "[") {
+			continue
+		}
+		if _, port, ok := strings.Cut(host, ":"); ok && strings.Trim(port, "0123456789") != "" && !variable(port) {
+			return true
+		}
+	}
+	return false
+}
+
+// variable reports whether a text is a variable of a shell: $DB_PORT.
+func variable(s string) bool {
+	return strings.HasPrefix(s, "$") && strings.Trim(s, "${}_ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789") == ""
+}
+
+// userInfo hides the password of user:password, and a user that looks like a token.
+func (f *finder) userInfo(t text) {
+	user, rest, ok := strings.Cut(t.value, ":")
+	if ok {
+		f.hide(t, len(user)+1, len(t.value))
+	}
+	if len(user) >= 20 && strings.ContainsAny(user, "0123456789") || ok && (rest == "" || rest == "x-oauth-basic") {
+		f.hide(t, 0, len(user))
+	}
+}
+
+// login hides the password of user:password@host at the start of a text.
+func (f *finder) login(t text) {
+	v := t.value
+	colon := strings.IndexByte(v, ':')
+	if colon <= 0 || t.several() || colon+1 == len(v) || strings.HasPrefix(v[colon+1:], "/") {
+		return
+	}
+	at := strings.LastIndexByte(v, '@')
+	if at < colon+2 || at+1 == len(v) {
+		return
+	}
+	for i := range colon {
+		if c := v[i]; !nameByte(c) && strings.IndexByte("/\\@+=", c) < 0 {
+			return
+		}
+	}
+	if host := v[at+1:]; strings.HasPrefix(host, "sha256:") || strings.HasPrefix(host, "sha512:") || !letterOrDigit(host[0]) && host[0] != '[' && host[0] != '$' {
+		return
+	}
+	f.hide(t, colon+1, at)
+}

@@ -1,0 +1,187 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package redact
+
+import (
+	"slices"
+	"strings"
+)
+
+// script looks for secrets in what a shell runs.
+func (f *finder) script(t text, depth int) {
+	s := splitter{source: t, operators: true}
+	var p pipeline
+	skip, body := false, false
+	for {
+		next, ok := s.next()
+		if !ok {
+			break
+		}
+		switch next.kind {
+		case word:
+			if !skip {
+				p.words = append(p.words, next.text)
+			} else {
+				f.inspect(next.text, true)
+			}
+			skip = false
+		case pipe:
+			p.ends = append(p.ends, len(p.words))
+		case ending:
+			from := len(f.secrets)
+			reads := p.read(f, depth)
+			if body && reads && t.value[s.at-1] == '\n' || f.goesOn(from, t, s.at) {
+				end := bodyEnd(t.value, s.at)
+				f.hide(t, s.at, end)
+				s.at = end
+			}
+			skip, body = false, false
+		case redirect:
+			skip = true
+		case hereString:
+			if input, more := s.next(); more {
+				p.fed(f, input.text)
+			}
+		case hereText:
+			if p.fed(f, t.part(s.at, len(t.value))) {
+				s.at = len(t.value)
+			}
+			body = true
+		}
+	}
+	p.read(f, depth)
+}
+
+// goesOn reports whether one of the latest secrets, from an index on, goes on with what another
+// command writes: -p$(echo SECRET).
+func (f *finder) goesOn(from int, t text, at int) bool {
+	if at < 2 || t.value[at-1] != '(' || t.value[at-2] != '$' {
+		return false
+	}
+	for _, secret := range f.secrets[from:] {
+		if secret.end == t.place(at-1) {
+			return true
+		}
+	}
+	return false
+}
+
+// bodyEnd returns where what $( begins ends, or the lines behind <<EOF: at the end of the text.
+func bodyEnd(v string, at int) int {
+	if v[at-1] != '(' {
+		return len(v)
+	}
+	open := 1
+	for ; at < len(v); at++ {
+		switch v[at] {
+		case '(':
+			open++
+		case ')':
+			if open--; open == 0 {
+				return at
+			}
+		}
+	}
+	return len(v)
+}
+
+// pipeline is the words of commands with | between them.
+type pipeline struct {
+	words []text
+	// ends are where the commands end, but for the last.
+	ends []int
+	// written is what the pipelines before it write. They may be parts of the same one: (echo a; echo b) | c.
+	written []text
+}
+
+// read looks for secrets in the commands of a pipeline, and starts a new one. It reports whether one
+// of the commands reads a password.
+func (p *pipeline) read(f *finder, depth int) bool {
+	end, fed := len(p.words), false
+	for i := len(p.ends); i >= 0; i-- {
+		start := 0
+		if i > 0 {
+			start = p.ends[i-1]
+		}
+		stage := p.words[start:end]
+		output := written(stage)
+		if fed {
+			f.hideEach(output)
+		}
+		f.command(stage, depth, asScript)
+		if fed && i == 0 && (len(stage) == 0 || len(stage) == 1 && groupEnds[stage[0].value]) {
+			f.hideEach(p.written)
+			p.written = nil
+		}
+		fed = fed || readsPassword(stage)
+		if i == 0 {
+			p.written = append(p.written, output...)
+		}
+		end = start
+	}
+	p.words, p.ends = p.words[:0], p.ends[:0]
+	return fed
+}
+
+// fed hides the input of the last command if that reads a password, and reports whether it does.
+func (p *pipeline) fed(f *finder, input text) bool {
+	start := 0
+	if len(p.ends) > 0 {
+		start = p.ends[len(p.ends)-1]
+	}
+	if readsPassword(p.words[start:]) {
+		f.hideAll(input)
+		return true
+	}
+	f.inspect(input, true)
+	spoken(f, input)
+	return false
+}
+
+// writers are programs that write their arguments.
+var writers = set(`echo print printf yes`)
+
+// groupEnds are words that end a group of commands.
+var groupEnds = set("} done fi esac")
+
+// written returns the words that a command writes.
+func written(stage []text) []text {
+	at := slices.IndexFunc(stage, func(w text) bool { return writers[baseName(w.value)] })
+	if at < 0 {
+		return nil
+	}
+	return stage[at+1:]
+}
+
+func (f *finder) hideEach(words []text) {
+	for _, w := range words {
+		f.hideAll(w)
+	}
+}
+
+// passwordReaders are programs that read passwords from their input.
+var passwordReaders = set(`chpasswd chpass cryptsetup expect gpg gpg2 htpasswd kinit kpasswd ldappasswd mysql_config_editor newusers
+	openssl passwd pdbedit psql smbpasswd ssh-add su wpa_passphrase`)
+
+// readsPassword reports whether a command reads a password from its input.
+func readsPassword(stage []text) bool {
+	for i, w := range stage {
+		v := w.value
+		if (v == "-" || v == "/dev/stdin") && slices.ContainsFunc(stage, func(w text) bool { return w.value == "login" || soundOf(w.value) != harmless }) {
+			return true
+		}
+		if passwordReaders[baseName(v)] && (i == 0 || v[0] != '-') {
+			return true
+		}
+		if len(v) < 2 || v[0] != '-' {
+			continue
+		}
+		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && baseName(stage[0].value) == "sudo" ||
+			strings.HasSuffix(v, "stdin") || v == "--with-token" || strings.HasPrefix(v, "--passphrase-fd") ||
+			strings.HasSuffix(v, "=-") && soundOf(v[:len(v)-len("=-")]) != harmless {
+			return true
+		}
+	}
+	return false
+}
