@@ -128,6 +128,9 @@ func appendDetails(buf []byte, p *kill.Process) []byte {
 	open := " ("
 	if p.Executable != "" {
 		buf = appendVisible(append(buf, open...), p.Executable)
+		if p.Home.Program == kill.WhoseOther {
+			buf = append(buf, " of another mount namespace"...)
+		}
 		open = ", "
 	}
 	if p.User.ID.Known {
@@ -163,7 +166,11 @@ func appendAddress(buf []byte, e *kill.Event) []byte {
 	if e.Scope == kill.ScopeThread {
 		return strconv.AppendInt(append(buf, "thread "...), int64(e.Requested), 10)
 	}
-	return strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
+	buf = strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
+	if e.Sender.Home.PIDs == kill.WhoseOther {
+		buf = append(buf, " of its pid namespace"...)
+	}
+	return buf
 }
 
 // appendVisible appends text, and escapes what a terminal would act on: a process chooses its own

@@ -218,6 +218,10 @@ func (m *events) addSender(e *kill.Event, r *kernelSignalRecord) {
 	e.Sender.User = user(r.Sender.Euid)
 	e.Sender.RealUser, e.Sender.SavedUser = user(r.Sender.Uid), user(r.Sender.Suid)
 	e.Sender.ParentPID = int(r.Parent)
+	e.Sender.Home.PIDs = kill.WhoseHost
+	if r.Level > 0 {
+		e.Sender.Home.PIDs = kill.WhoseOther
+	}
 	e.Sender.Title = m.texts.get(trimTitle(r.Title[:min(int(r.TitleLength), len(r.Title))]))
 	e.Sender.Ancestry = m.parents.get(r, &m.texts)
 }
@@ -234,6 +238,9 @@ func (m *events) fill(to *kill.Process, p *kernelParty) {
 	to.Leader = m.texts.get(trimCommand(p.Leader[:]))
 	to.Login, to.Session = user(p.Login), kill.NewID(p.Session)
 	to.Instance, to.Executable = m.processes.Identify(key(&p.Identity), cgroup(&p.Group))
+	if to.Instance != nil {
+		to.Home = to.Instance.Home
+	}
 }
 
 // lookup adds the process with a pid that the sender named, where the kernel could not say more.
@@ -245,7 +252,7 @@ func (m *events) lookup(e *kill.Event, pid int) {
 	t := e.AddTarget()
 	t.PID, t.Command, t.Leader = known.PID, known.Command, known.Command
 	t.User, t.Login, t.Session = kill.User{ID: known.RealUser}, kill.User{ID: known.Login}, known.Session
-	t.Instance, t.Executable = known.Instance, known.Executable
+	t.Instance, t.Executable, t.Home = known.Instance, known.Executable, known.Instance.Home
 }
 
 func user(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }
@@ -269,6 +276,7 @@ func (m *events) exec(x *execution) {
 		Executable:  x.executable(),
 		CommandLine: string(bytes.TrimRight(x.arguments, "\x00")),
 		Cgroup:      cgroup(&x.Group),
+		Namespaces:  process.Namespaces{Mount: x.MountNamespace, Root: x.Root, UserLevel: int(x.UserLevel)},
 	})
 }
 
