@@ -81,15 +81,16 @@ func furnish(t *testing.T) string {
 	t.Helper()
 	folder := t.TempDir()
 	for at := folder; at != os.TempDir() && at != "/"; at = filepath.Dir(at) {
-		require.NoError(t, os.Chmod(at, 0o755)) //nolint:gosec // as the folders of the host
+		require.NoError(t, os.Chmod(at, 0o755))
 	}
-	require.NoError(t, os.WriteFile(folder+"/passwd", []byte(forgedUsers), 0o644)) //nolint:gosec // as any passwd
-	out, err := exec.CommandContext(t.Context(), "sh", "-e", "-c", `
+	require.NoError(t, os.WriteFile(folder+"/passwd", []byte(forgedUsers), 0o644))
+	const script = `
 		cp "$(readlink -f /bin/sleep)" "$0/sleep"; mkdir -p "$0/root/etc" "$0/root/bin"
 		cp "$0/passwd" "$0/root/etc"; cp "$0/sleep" "$0/root/bin"
 		for each in $(ldd /bin/sleep | grep -o '/[^ ]*'); do
 			mkdir -p "$0/root$(dirname "$each")"; cp -L "$each" "$0/root$each"
-		done; chmod -R go+rX "$0"`, folder).CombinedOutput()
+		done; chmod -R go+rX "$0"`
+	out, err := exec.CommandContext(t.Context(), "sh", "-e", "-c", script, folder).CombinedOutput() //nolint:gosec // the test's own script
 	require.NoError(t, err, "%s", out)
 	return folder
 }
@@ -329,7 +330,7 @@ func TestOwnUsersChange(t *testing.T) {
 		return e.Targets[0].ContainerUser == name
 	}
 	require.Eventually(t, func() bool { return calls("mallory") }, patience, 10*time.Millisecond)
-	require.NoError(t, os.WriteFile(d.folder+"/passwd", []byte("trudy:x:0:0::/:/\n"), 0o644)) //nolint:gosec // as any passwd
+	require.NoError(t, os.WriteFile(d.folder+"/passwd", []byte("trudy:x:0:0::/:/\n"), 0o644))
 	require.Eventually(t, func() bool { return calls("trudy") }, patience, 10*time.Millisecond)
 }
 

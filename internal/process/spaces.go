@@ -169,7 +169,8 @@ func (s *spaces) makeRoom(owner uint32) {
 	counts := make(map[uint32]int)
 	most := owner
 	for id := range s.known {
-		if counts[id.owner]++; counts[id.owner] > counts[most] {
+		counts[id.owner]++
+		if counts[id.owner] > counts[most] {
 			most = id.owner
 		}
 	}
