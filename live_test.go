@@ -98,7 +98,7 @@ func signalTo(signal kill.Signal, name string, pids ...int) *kill.Event {
 		TargetCount: len(pids), Complete: true, Source: "ebpf",
 		Sender: kill.Process{
 			PID: 1, ThreadID: 1, Command: "systemd", Leader: "systemd", Executable: "/usr/lib/systemd/systemd",
-			User: knownUser(0), RealUser: knownUser(0), SavedUser: knownUser(0), Title: "/sbin/init\x00",
+			User: knownUser(0), RealUser: knownUser(0), SavedUser: knownUser(0), Title: "/sbin/init\x00", Home: ofHost,
 		},
 	}
 	if len(pids) > 1 {
@@ -107,7 +107,7 @@ func signalTo(signal kill.Signal, name string, pids ...int) *kill.Event {
 	for _, pid := range pids {
 		*e.AddTarget() = kill.Process{
 			PID: pid, ThreadID: pid, Command: name, Leader: name, Executable: "/usr/sbin/" + name, User: knownUser(102),
-			Instance: instanceOf(pid),
+			Instance: instanceOf(pid), Home: ofHost,
 		}
 	}
 	return e

@@ -35,7 +35,7 @@ func TestGoldenTraced(t *testing.T) {
 func tracedEvents() []*kill.Event {
 	mysqld := kill.Process{
 		PID: 3936, ThreadID: 3936, ParentPID: 1, Command: "mysqld", Leader: "mysqld", Executable: "/usr/sbin/mysqld",
-		User: knownUser(102),
+		User: knownUser(102), Home: ofHost,
 		Instance: &kill.Instance{
 			Start: time.UnixMilli(1450210000010), CommandLine: "/usr/sbin/mysqld\x00--port=3306\x00",
 			Cgroup: "/system.slice/mysql.service", Unit: "mysql.service",
@@ -43,8 +43,8 @@ func tracedEvents() []*kill.Event {
 	}
 	client := kill.Process{
 		PID: 4711, ThreadID: 4712, ParentPID: 3649, Command: "worker", Leader: "client", Executable: "/opt/bin/client",
-		Title: "client\x00--password\x00hunter2\x00",
-		User:  knownUser(0), RealUser: knownUser(1000), SavedUser: knownUser(0), Login: knownUser(1000), Session: kill.NewID(3),
+		Title: "client\x00--password\x00hunter2\x00", Home: ofHost,
+		User: knownUser(0), RealUser: knownUser(1000), SavedUser: knownUser(0), Login: knownUser(1000), Session: kill.NewID(3),
 		Instance: &kill.Instance{
 			Start:       time.UnixMilli(1450214900120),
 			CommandLine: "client\x00--password\x00hunter2\x00",
@@ -91,5 +91,8 @@ func tracedEvents() []*kill.Event {
 	})
 	return events
 }
+
+// ofHost is a process that sees the host's files and users.
+var ofHost = kill.Home{Users: kill.WhoseHost, Program: kill.WhoseHost, PIDs: kill.WhoseHost}
 
 func knownUser(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }

@@ -84,6 +84,9 @@ func to(name string, pid int) map[string]any {
 // sigterm changes the signal: most templates have SIGKILL.
 var sigterm = map[string]any{"kill.signal.name": "SIGTERM", "kill.signal.number": 15}
 
+// elsewhere says that the sender's path is not one of the host.
+var elsewhere = map[string]any{"kill.sender.mount_namespace": "other"}
+
 var logins = map[string]string{
 	"alice": "1001", "bob": "1002", "carol": "1003", "dave": "1004", "erin": "1005", "frank": "1006", "grace": "1007",
 	"heidi": "1008", "mallory": "1009", "ivan": "1010", "judy": "1011", "kim": "1012",
@@ -133,6 +136,14 @@ func fleetEvents() []fleetEvent {
 		{12, 12 * m, "kill", by(systemd, "", to("worker", 15))},
 		{13, 12 * m, "kill", by(systemd, "", to("worker", 15))},
 		{14, 12 * m, "kill", by(systemd, "", to("worker", 15))},
+		// What only calls itself a service manager, in a mount namespace of its own, ...
+		{10, 12 * m, "ebpf", by("/usr/bin/crun", "", to("worker", 18), elsewhere)},
+		{11, 12 * m, "ebpf", by("/usr/bin/crun", "", to("worker", 18), elsewhere)},
+		{12, 12 * m, "ebpf", by("/usr/bin/crun", "", to("worker", 18), elsewhere)},
+		// ... and what is another program on the third host.
+		{10, 12 * m, "ebpf", by("/opt/bin/half", "", to("worker", 19))},
+		{11, 12 * m, "ebpf", by("/opt/bin/half", "", to("worker", 19))},
+		{12, 12 * m, "ebpf", by("/opt/bin/half", "", to("worker", 19), elsewhere)},
 
 		// One user on three hosts within five minutes, with different programs; other users do less.
 		{13, 9*m + 10*s, "kill", by("/usr/bin/kill", "carol", to("worker", 20))},

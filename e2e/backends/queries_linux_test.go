@@ -66,9 +66,9 @@ var questions = map[string]question{
 	"many-hosts-executable": {
 		"The same executable on 3 or more hosts within 5 minutes",
 		[]string{"process.executable.path"},
-		tally{"/opt/bin/spray": 3, "/usr/bin/containerd-shim-runc-v2": 3, "/usr/lib/systemd/systemd": 5},
+		tally{"/opt/bin/spray": 3, "/usr/bin/containerd-shim-runc-v2": 3, "/usr/lib/systemd/systemd": 5, "/usr/bin/crun": 3},
 		"hosts",
-		tally{"/opt/bin/spray": 3},
+		tally{"/opt/bin/spray": 3, "/usr/bin/crun": 3},
 	},
 	"many-hosts-user": {
 		"The same login user on 3 or more hosts within 5 minutes",

@@ -35,6 +35,8 @@ var lokiWeakenings = []weakening{
 	{`"SIGHUP|SIGUSR1|SIGUSR2"`, `"SIGHUP|SIGUSR1"`},
 	{`(/usr)?/lib/systemd/systemd|`, ""},
 	{`|containerd-shim-runc-v2|`, "|"},
+	{` or kill_sender_mount_namespace!=""`, ""},
+	{`, kill_sender_mount_namespace`, ""},
 	{`user_id!=""`, `user_id=~".*"`},
 	{`>= 3`, ">= 2"},
 	{`[6m]`, "[4m]"},

@@ -34,6 +34,8 @@ var victoriaLogsWeakenings = []weakening{
 	{`("SIGHUP","SIGUSR1","SIGUSR2")`, `("SIGHUP","SIGUSR1")`},
 	{`(/usr)?/lib/systemd/systemd|`, ""},
 	{`|containerd-shim-runc-v2|`, "|"},
+	{`kill.sender.mount_namespace:!"" or `, ""},
+	{`, kill.sender.mount_namespace`, ""},
 	{`user.id:!""`, ""},
 	{`hosts:>=3`, "hosts:>=2"},
 	{`[0,1,2,3,4,5]`, "[0,1,2,3,4]"},

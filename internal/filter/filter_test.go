@@ -94,6 +94,30 @@ func TestApply(t *testing.T) {
 				e.Tamper = &kill.Tamper{Action: kill.TamperRuleRemoved}
 			}), true,
 		},
+		"path of a container's target": {
+			Config{Targets: []string{"/usr/sbin/mysqld"}},
+			event(func(e *kill.Event) {
+				e.Targets[0].Executable, e.Targets[0].Home.Program = "/usr/sbin/mysqld", kill.WhoseOther
+			}), false,
+		},
+		"path of a container's sender": {
+			Config{Senders: []string{"/*/*", "/usr/bin/kill*"}},
+			event(func(e *kill.Event) { e.Sender.Executable, e.Sender.Home.Program = "/usr/bin/killer", kill.WhoseOther }), false,
+		},
+		"path of a container's that is not known": {
+			Config{Targets: []string{"/usr/sbin/mysqld"}},
+			event(func(e *kill.Event) { e.Targets[0].Executable, e.Targets[0].Home.Program = "", kill.WhoseOther }), false,
+		},
+		"name of a container's target": {
+			Config{Targets: []string{"mysqld"}},
+			event(func(e *kill.Event) { e.Targets[0].Home.Program = kill.WhoseOther }), true,
+		},
+		"path of the host": {
+			Config{Targets: []string{"/usr/sbin/mysqld"}},
+			event(func(e *kill.Event) {
+				e.Targets[0].Executable, e.Targets[0].Home.Program = "/usr/sbin/mysqld", kill.WhoseHost
+			}), true,
+		},
 		"path of other executable": {
 			Config{Targets: []string{"/usr/sbin/mysqld"}},
 			event(func(e *kill.Event) { e.Targets[0].Executable = "/opt/mysqld" }), false,

@@ -86,8 +86,12 @@ func (n names) match(p *kill.Process) bool {
 }
 
 // match compares the path if the glob has one and the path is known, else the name. The audit
-// log does not have the path of a target, for example.
+// log does not have the path of a target, for example. A path that is not the host's is none of
+// those that the globs mean: any user can mount a program of his own there.
 func (n name) match(p *kill.Process) bool {
+	if n.executable != "" && p.Home.Program == kill.WhoseOther {
+		return false
+	}
 	if n.executable != "" && p.Executable != "" {
 		ok, _ := path.Match(n.executable, p.Executable) // checked when compiled
 		return ok

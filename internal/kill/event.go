@@ -248,6 +248,10 @@ type Process struct {
 	Result *Result
 	// Span is the span of a target's termination; zero if the target is not watched.
 	Span Span
+	// Home says what of the process is the host's.
+	Home Home
+	// ContainerUser is what the process's own user database calls User, if that is not the host's.
+	ContainerUser string
 }
 
 // Instance is a process as the host knows it: what identifies it even if its pid is reused, and
@@ -266,6 +270,8 @@ type Instance struct {
 	// Container is the id of its container, Pod the uid of its Kubernetes pod, Unit
 	// the systemd unit that it belongs to; empty if it is in none.
 	Container, Pod, Unit string
+	// Home says what of the process is the host's, as far as its source did not know it.
+	Home Home
 }
 
 // Ancestor is a parent of a process, or a parent of one.

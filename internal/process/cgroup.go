@@ -3,7 +3,10 @@
 
 package process
 
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 const (
 	// containerID is the length of ids in all container runtimes that have ids.
@@ -18,8 +21,12 @@ const (
 )
 
 // ParseCgroup returns the container, Kubernetes pod and systemd unit that the processes of a
-// control group belong to, according to its path; each is empty if the path names none. Where one
-// contains another (kind, docker in docker, systemd in a container), the innermost counts.
+// control group belong to, according to its path; each is empty if the path names none.
+//
+// Who owns a folder may make folders of any name in it, so the outermost counts: what is in a container
+// or in a unit cannot make itself another one. A person owns what is below user.slice, the manager
+// of his own units included (user@.service(5)): nothing there is a system unit but that manager or
+// his session, and nothing is a container or a pod.
 //
 // No contract defines these paths, but each runtime has kept its own:
 //
@@ -34,20 +41,62 @@ const (
 //	/lxc/<name>, /lxc.payload/<name>, /lxc.payload.<name>     LXC of three ages
 func ParseCgroup(path string) (container, pod, unit string) {
 	var above string
+	personal := isPersonal(path)
 	for name := range strings.SplitSeq(path, "/") {
-		for part := range strings.SplitSeq(name, ":") {
-			if id := containerOf(part, above); id != "" {
-				container = id
-			} else if uid := podOf(part); uid != "" {
+		if !personal {
+			if uid := podIn(name); uid != "" && pod == "" {
 				pod = uid
 			}
+			container = containerIn(name, above)
 		}
-		if u := unitOf(name); u != "" {
-			unit = u
+		unit = unitOf(name)
+		if container != "" || unit != "" {
+			break
 		}
 		above = name
 	}
+	if container == "" && unit != "" && !personal && !strings.HasPrefix(unit, "user@") {
+		c, p := engineChild(path, unit)
+		container, pod = c, cmp.Or(pod, p)
+	}
 	return container, pod, unit
+}
+
+// isPersonal reports whether a control group is below those that belong to persons: user.slice of
+// systemd, and user of pam_cgfs(8).
+func isPersonal(path string) bool {
+	return strings.HasPrefix(path, "/user.slice/") || strings.HasPrefix(path, "/user/")
+}
+
+// engineChild returns the container, and its pod, whose engine runs in a unit and has made a folder
+// for it there: podman with --cgroups=split, containerd not configured for systemd.
+func engineChild(path, unit string) (container, pod string) {
+	_, rest, _ := strings.Cut(path, "/"+unit+"/")
+	name, _, _ := strings.Cut(rest, "/")
+	if strings.HasPrefix(name, "libpod-payload-") || strings.Contains(name, ":") {
+		return containerIn(name, ""), podIn(name)
+	}
+	return "", ""
+}
+
+// containerIn returns the id of the container that one of the parts of a name is about.
+func containerIn(name, above string) string {
+	for part := range strings.SplitSeq(name, ":") {
+		if id := containerOf(part, above); id != "" {
+			return id
+		}
+	}
+	return ""
+}
+
+// podIn returns the uid of the pod that one of the parts of a name is about.
+func podIn(name string) string {
+	for part := range strings.SplitSeq(name, ":") {
+		if uid := podOf(part); uid != "" {
+			return uid
+		}
+	}
+	return ""
 }
 
 // containerOf returns the id of the container that the folder belongs to.

@@ -57,6 +57,7 @@ type entry struct {
 	// round is the last scan that found the process.
 	round uint64
 	owner owner
+	home  home
 
 	// older is the previous process with this pid.
 	older *entry

@@ -16,6 +16,21 @@ import (
 // names. It adds nothing that may belong to another process: events come late, pids are reused, and
 // a log may have been copied from another host.
 func (t *Table) Fill(e *kill.Event) {
+	t.fill(e)
+	t.fillNames(e)
+}
+
+// fillNames adds the names of users that are not the host's.
+func (t *Table) fillNames(e *kill.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.nameOwn(&e.Sender)
+	for i := range e.Targets {
+		t.nameOwn(&e.Targets[i])
+	}
+}
+
+func (t *Table) fill(e *kill.Event) {
 	if identified(e) || e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
 		return
 	}
@@ -91,7 +106,10 @@ func (in *inquiry) fillSender(e *kill.Event) {
 	who := in.bearer(sender.PID)
 	program := who.fitting(sender)
 	if program != nil {
+		in.askPIDs(who)
 		sender.Instance = in.share(who, program)
+		sender.Home = sender.Instance.Home
+		sender.Home.Program = program.whoseIs(sender.Executable, sender.Home.Program)
 	}
 	if sender.Ancestry != nil {
 		return
@@ -99,6 +117,7 @@ func (in *inquiry) fillSender(e *kill.Event) {
 	if program != nil {
 		sender.Ancestry = in.ancestry(sender.ParentPID, who.Start)
 	} else if in.sameLogin(sender) {
+		sender.Home = in.inherited(in.bearer(sender.ParentPID))
 		sender.Ancestry = in.ancestry(sender.ParentPID, in.at)
 	}
 }
@@ -119,9 +138,25 @@ func (in *inquiry) fillTarget(e *kill.Event, target *kill.Process) {
 		return
 	}
 	target.Instance = in.share(who, program)
+	target.Home = target.Instance.Home
+	target.Home.Program = program.whoseIs(target.Executable, target.Home.Program)
 	if target.Executable == "" {
 		target.Executable = program.executable
 	}
+}
+
+// inherited returns what there is to know about the home of a process that is not in the table, from its
+// parent: what is not the host's for that is not the host's for its child, but a child can leave the host for a
+// namespace of its own.
+func (in *inquiry) inherited(parent *entry) (h kill.Home) {
+	in.askPIDs(parent)
+	of := parent.whose(parent.program)
+	for _, each := range []struct{ of, to *kill.Whose }{{&of.Users, &h.Users}, {&of.Program, &h.Program}, {&of.PIDs, &h.PIDs}} {
+		if *each.of == kill.WhoseOther {
+			*each.to = kill.WhoseOther
+		}
+	}
+	return h
 }
 
 // hasThread reports whether the target's name is that of one of its threads.
@@ -202,6 +237,15 @@ func (e *entry) fitting(p *kill.Process) *program {
 		}
 	}
 	return nil
+}
+
+// whoseIs returns whose a path in an event is. The audit system has the path as seen from within a
+// chroot, which is not the host's.
+func (p *program) whoseIs(path string, whose kill.Whose) kill.Whose {
+	if path != "" && p.executable != "" && withoutDeleted(path) != p.executable {
+		return kill.WhoseOther
+	}
+	return whose
 }
 
 // fits compares a program with what an event says. The audit system has the path as seen from

@@ -7,7 +7,9 @@ package process
 
 import (
 	"errors"
+	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
@@ -35,6 +37,17 @@ func (folder) commandLine() string         { return "" }
 func (folder) cgroups() []byte             { return nil }
 func (folder) owner() owner                { return owner{} }
 func (folder) hasThread(string) bool       { return false }
+
+func (folder) pids() kill.Whose { return kill.WhoseUnknown }
+
+// vantage is nothing without Linux.
+type vantage struct{}
+
+func newVantage(string) vantage { return vantage{} }
+
+func (*homes) look(_ *proc, _ folder, _ string, _, _ time.Duration) (home, bool) {
+	return home{}, false
+}
 
 func inodeOf(string) (inode, links uint64, ok bool) { return 0, 0, false }
 func foldersIn(string) []string                     { return nil }

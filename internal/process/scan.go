@@ -189,6 +189,11 @@ func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration)
 		e.program = &program{command: old.command, executable: old.executable, commandLine: commandLine}
 		e.instance = nil
 	}
+	age := time.Duration(0)
+	if same {
+		age = spaceFor
+	}
+	t.lookAround(e, dir, executable, age)
 	path := parseCgroups(dir.cgroups())
 	if path == "/" {
 		// The kernel shows this for any process that is about to end, wherever it was.

@@ -53,6 +53,7 @@ type Exec struct {
 	// CommandLine has a NUL after each argument.
 	CommandLine string
 	Cgroup      CgroupID
+	Namespaces  Namespaces
 }
 
 // Counts are the table's own numbers.
@@ -84,6 +85,7 @@ type Table struct {
 	mu      sync.Mutex
 	memory  memory
 	cgroups cgroups
+	homes   homes
 	reads   budget
 	scanned snapshot
 	round   uint64
@@ -106,6 +108,7 @@ func NewTable(config Config) *Table {
 		wall:    time.Now,
 		memory:  newMemory(config.Max),
 		cgroups: newCgroups(config.Root),
+		homes:   newHomes(config.Root),
 		reads:   budget{perSecond: readsPerSecond},
 	}
 }
@@ -117,6 +120,7 @@ func (t *Table) Fork(parent, child Key) {
 	e := t.entryOf(child)
 	if e.gone { // its pid was reused within a tick
 		e.program, e.before, e.reported, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
+		e.home = home{}
 	}
 	e.parent = parent.PID
 	if e.program != nil {
@@ -125,6 +129,8 @@ func (t *Table) Fork(parent, child Key) {
 	if p := t.memory.find(parent.rounded()); p != nil {
 		e.program, e.reported = p.program, p.reported
 		e.place, e.cgroup = p.place, p.cgroup
+		e.home = p.home
+		e.home.PIDs = kill.WhoseUnknown // unshare(2) gives the children another pid namespace
 	}
 }
 
@@ -145,6 +151,7 @@ func (t *Table) Exec(x Exec) {
 	if t.memory.newest[e.PID] == e {
 		e.gone = false // it seemed to be, because /proc did not know it yet
 	}
+	t.arrive(e, x.Namespaces)
 	t.move(e, x.Cgroup)
 }
 
@@ -156,6 +163,7 @@ func (t *Table) Doubt() {
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
 			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
+			e.home = home{}
 			if e.gone {
 				e.program = &program{} // never to be known
 			}
@@ -251,6 +259,7 @@ func (t *Table) describe(e *entry, p *program) *kill.Instance {
 		i.Cgroup = e.place.path
 		i.Container, i.Pod, i.Unit = e.place.container, e.place.pod, e.place.unit
 	}
+	i.Home = e.whose(p)
 	return i
 }
 

@@ -49,25 +49,30 @@ func NewUsers(path, host string) *Users {
 }
 
 // Fill names the users of an event that have no name yet. It skips events that another host wrote,
-// where the same ids may belong to other people.
+// where the same ids may belong to other people, and processes with users of their own. An audit record
+// does not say whose the users are: if nobody knows better, they are taken for the host's.
 func (u *Users) Fill(e *kill.Event) {
 	if e.Audit.Node != "" && !sameHost(e.Audit.Node, u.host) {
 		return
 	}
 	u.check()
-	for _, user := range []*kill.User{
-		&e.Sender.User, &e.Sender.RealUser, &e.Sender.SavedUser, &e.Sender.Login,
-	} {
-		u.fill(user)
-	}
+	u.fill(e, &e.Sender, &e.Sender.User, &e.Sender.RealUser, &e.Sender.SavedUser, &e.Sender.Login)
 	for i := range e.Targets {
-		u.fill(&e.Targets[i].User)
+		t := &e.Targets[i]
+		u.fill(e, t, &t.User)
 	}
 }
 
-func (u *Users) fill(user *kill.User) {
-	if user.ID.Known && user.Name == "" {
-		user.Name = u.names[user.ID.Value]
+// fill names the users of one process. auditd may have named them before, by the host's database.
+func (u *Users) fill(e *kill.Event, p *kill.Process, users ...*kill.User) {
+	here := p.Home.Users == kill.WhoseHost || p.Home.Users == kill.WhoseUnknown && e.Audit.Recorded
+	for _, user := range users {
+		switch {
+		case !here && p.Home.Users == kill.WhoseOther:
+			user.Name = ""
+		case here && user.ID.Known && user.Name == "":
+			user.Name = u.names[user.ID.Value]
+		}
 	}
 }
 
@@ -116,17 +121,19 @@ func readPasswd(r io.Reader) (map[uint32]string, error) {
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(make([]byte, 0, maxPasswdLine), maxPasswdLine)
 	for scanner.Scan() && len(names) < maxUsers {
-		fields := strings.SplitN(scanner.Text(), ":", 4)
-		if len(fields) < 4 || fields[0] == "" || fields[0][0] == '#' {
-			continue
-		}
-		id, err := strconv.ParseUint(fields[2], 10, 32)
-		if err != nil {
-			continue
-		}
-		if _, ok := names[uint32(id)]; !ok {
-			names[uint32(id)] = fields[0]
+		id, name, ok := parsePasswdLine(scanner.Text())
+		if _, taken := names[id]; ok && !taken {
+			names[id] = name
 		}
 	}
 	return names, scanner.Err()
+}
+
+func parsePasswdLine(line string) (id uint32, name string, ok bool) {
+	fields := strings.SplitN(line, ":", 4)
+	if len(fields) < 4 || fields[0] == "" || fields[0][0] == '#' {
+		return 0, "", false
+	}
+	number, err := strconv.ParseUint(fields[2], 10, 32)
+	return uint32(number), fields[0], err == nil
 }

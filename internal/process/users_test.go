@@ -77,7 +77,7 @@ func TestFill(t *testing.T) {
 		}}
 		e.AddTarget().User = known(102)
 		e.AddTarget()
-		e.Audit.Node = node
+		e.Audit.Node, e.Audit.Recorded = node, true
 		return e
 	}
 	for node, here := range map[string]bool{"": true, "db1": true, "DB1.example.com": true, "db2": false, "db2.example.com": false} {
@@ -101,7 +101,7 @@ func BenchmarkFill(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "passwd")
 	require.NoError(b, os.WriteFile(path, []byte("root:x:0:0::/:/\n"), 0o600))
 	users := NewUsers(path, "")
-	e := &kill.Event{Sender: kill.Process{User: kill.User{ID: kill.NewID(0)}}}
+	e := &kill.Event{Sender: kill.Process{User: kill.User{ID: kill.NewID(0)}, Home: kill.Home{Users: kill.WhoseHost}}}
 	b.ReportAllocs()
 	for b.Loop() {
 		e.Sender.User.Name = ""

@@ -117,6 +117,10 @@ func (a attributes) sender(p *kill.Process, t *party) {
 	a.user("process.real_user.id", "process.real_user.name", p.RealUser)
 	a.user("process.saved_user.id", "process.saved_user.name", p.SavedUser)
 	a.actor(p.Login)
+	a.text("kill.sender.container.user.name", p.ContainerUser)
+	if p.Home.Program == kill.WhoseOther && p.Executable != "" {
+		a.known("kill.sender.mount_namespace", "other")
+	}
 	a.written("process.title", t.title)
 	a.written("process.creation.time", t.start)
 	if i := p.Instance; i != nil {
@@ -147,11 +151,12 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 	if e.TargetCount >= 0 {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}
+	a.requested(e)
 	if target == nil {
 		// There is no target, but the sender named a process. If the call did not fail, a
 		// record was lost, and the pid may be of another namespace. If the sender was refused
 		// (EPERM), it is not known either whether the pid is one of this host.
-		if e.Result.Failed() && e.Result.Error != "EPERM" && (e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo") {
+		if e.Result.Failed() && e.Result.Error != "EPERM" && namesProcess(e) && e.Sender.Home.PIDs != kill.WhoseOther {
 			a.number("kill.target.pid", e.Requested)
 		}
 		return
@@ -161,6 +166,7 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 	a.text("kill.target.name", target.Command)
 	a.text("kill.target.executable.path", target.Executable)
 	a.user("kill.target.user.id", "kill.target.user.name", target.User)
+	a.text("kill.target.container.user.name", target.ContainerUser)
 	a.id("kill.target.audit.user.id", target.Login.ID)
 	a.id("kill.target.audit.session.id", target.Session)
 	a.text("kill.target.selinux.label", target.Label)
@@ -172,6 +178,19 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 		a.text("kill.target.systemd.unit", i.Unit)
 		a.text("kill.target.cgroup", i.Cgroup)
 	}
+}
+
+// requested adds the number that a sender in another pid namespace named, which means another
+// process on the host.
+func (a attributes) requested(e *kill.Event) {
+	if e.Sender.Home.PIDs == kill.WhoseOther && namesProcess(e) {
+		a.number("kill.target.vpid", e.Requested)
+	}
+}
+
+// namesProcess reports whether a call names one process, if only by its threads.
+func namesProcess(e *kill.Event) bool {
+	return e.Scope == kill.ScopeProcess || e.Syscall == "tgkill" || e.Syscall == "rt_tgsigqueueinfo"
 }
 
 func (a attributes) audit(e *kill.Event) {

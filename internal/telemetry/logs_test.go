@@ -130,6 +130,37 @@ func TestTargetThatDoesNotExist(t *testing.T) {
 	}
 }
 
+// A sender in a container means another process by a pid, and another program by a path.
+func TestSenderElsewhere(t *testing.T) {
+	t.Parallel()
+	elsewhere := kill.Home{Users: kill.WhoseOther, Program: kill.WhoseOther, PIDs: kill.WhoseOther}
+	e := fullEvent()
+	e.Syscall, e.Scope, e.Requested = "kill", kill.ScopeProcess, 77
+	e.Sender.Home, e.Sender.ContainerUser = elsewhere, "web"
+	e.Targets[0].Home, e.Targets[0].ContainerUser = elsewhere, "db"
+	record := convert(testConfig(), e)
+	got := record.Attributes().AsRaw()
+	assert.Equal(t, int64(3936), got["kill.target.pid"])
+	assert.Equal(t, int64(77), got["kill.target.vpid"])
+	assert.Equal(t, "other", got["kill.sender.mount_namespace"])
+	assert.Equal(t, "/opt/bin/mykill", got["process.executable.path"], "what it is there")
+	assert.Equal(t, "web", got["kill.sender.container.user.name"])
+	assert.Equal(t, "db", got["kill.target.container.user.name"])
+	assert.Contains(t, record.Body().Str(), "(/opt/bin/mykill of another mount namespace, uid 0")
+
+	e.Targets, e.TargetCount, e.Result.Error = nil, 0, "ESRCH"
+	record = convert(testConfig(), e)
+	got = record.Attributes().AsRaw()
+	assert.NotContains(t, got, "kill.target.pid", "that is a process of the host")
+	assert.Equal(t, int64(77), got["kill.target.vpid"])
+	assert.Contains(t, record.Body().Str(), "to pid 77 of its pid namespace: ESRCH")
+
+	e.Scope, e.Sender.Executable = kill.ScopeProcessGroup, ""
+	got = convert(testConfig(), e).Attributes().AsRaw()
+	assert.NotContains(t, got, "kill.target.vpid", "a group is no process")
+	assert.NotContains(t, got, "kill.sender.mount_namespace", "there is no path")
+}
+
 func TestAbend(t *testing.T) {
 	t.Parallel()
 	e := &kill.Event{

@@ -141,6 +141,9 @@ func appendDetails(buf []byte, p *kill.Process) []byte {
 	open := " ("
 	if p.Executable != "" {
 		buf = visible.AppendWord(append(buf, open...), p.Executable, maxPath)
+		if p.Home.Program == kill.WhoseOther {
+			buf = append(buf, " of another mount namespace"...)
+		}
 		open = ", "
 	}
 	if p.User.ID.Known {
@@ -176,5 +179,9 @@ func appendAddress(buf []byte, e *kill.Event) []byte {
 	if e.Scope == kill.ScopeThread {
 		return strconv.AppendInt(append(buf, "thread "...), int64(e.Requested), 10)
 	}
-	return strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
+	buf = strconv.AppendInt(append(buf, "pid "...), int64(e.Requested), 10)
+	if e.Sender.Home.PIDs == kill.WhoseOther {
+		buf = append(buf, " of its pid namespace"...)
+	}
+	return buf
 }

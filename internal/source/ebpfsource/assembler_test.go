@@ -301,7 +301,7 @@ func TestLife(t *testing.T) {
 	assert.Equal(t, []string{
 		"fork {10 100ms} {30 300ms}",
 		"cgroup {4 5} /a.service",
-		"exec {Key:{PID:30 Start:300ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77}}",
+		"exec {Key:{PID:30 Start:300ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77} Namespaces:{Mount:6 Root:5 UserLevel:1}}",
 		"exit {30 300ms}",
 	}, b.fake.told)
 	assert.Empty(t, b.take())

@@ -163,10 +163,14 @@ func (m *events) unexplained(end *kill.End, r *kernelExitRecord) {
 
 // describe returns a process as far as the table knows it.
 func describe(known *process.Known) *kill.Process {
-	return &kill.Process{
+	p := &kill.Process{
 		PID: known.PID, Command: known.Command, Leader: known.Command, Executable: known.Executable, Instance: known.Instance,
 		User: kill.User{ID: known.RealUser}, Login: kill.User{ID: known.Login}, Session: known.Session,
 	}
+	if known.Instance != nil {
+		p.Home = known.Instance.Home
+	}
+	return p
 }
 
 func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {
@@ -253,6 +257,10 @@ func (m *events) addSender(e *kill.Event, r *kernelSignalRecord) {
 	e.Sender.User = user(r.Sender.Euid)
 	e.Sender.RealUser, e.Sender.SavedUser = user(r.Sender.Uid), user(r.Sender.Suid)
 	e.Sender.ParentPID = int(r.Parent)
+	e.Sender.Home.PIDs = kill.WhoseHost
+	if r.Level > 0 {
+		e.Sender.Home.PIDs = kill.WhoseOther
+	}
 	e.Sender.Title = m.texts.get(trimTitle(r.Title[:min(int(r.TitleLength), len(r.Title))]))
 	e.Sender.Ancestry = m.parents.get(r, &m.texts)
 }
@@ -269,6 +277,9 @@ func (m *events) fill(to *kill.Process, p *kernelParty) {
 	to.Leader = m.texts.get(trimCommand(p.Leader[:]))
 	to.Login, to.Session = user(p.Login), kill.NewID(p.Session)
 	to.Instance, to.Executable = m.processes.Identify(key(&p.Identity), cgroup(&p.Group))
+	if to.Instance != nil {
+		to.Home = to.Instance.Home
+	}
 }
 
 // lookup adds the process with a pid that the sender named, where the kernel could not say more.
@@ -301,6 +312,7 @@ func (m *events) exec(x *execution) {
 		Executable:  x.executable(),
 		CommandLine: string(bytes.TrimRight(x.arguments, "\x00")),
 		Cgroup:      cgroup(&x.Group),
+		Namespaces:  process.Namespaces{Mount: x.MountNamespace, Root: x.Root, UserLevel: int(x.UserLevel)},
 	})
 }
 

@@ -34,7 +34,7 @@ func TestSignal(t *testing.T) {
 		Sender: kill.Process{
 			PID: 10, ThreadID: 10, ParentPID: 9, Command: "sh", Leader: "sh", Executable: "/usr/bin/program",
 			Title: "sh\x00-c\x00kill 20", User: id(0), RealUser: id(1000), SavedUser: id(0), Login: id(1000),
-			Session: kill.NewID(3), Instance: instanceOf(10),
+			Session: kill.NewID(3), Instance: instanceOf(10), Home: kill.Home{PIDs: kill.WhoseHost},
 			Ancestry: []kill.Ancestor{{PID: 9, Command: "bash"}, {PID: 1, Command: "systemd"}},
 		},
 	}

@@ -67,6 +67,7 @@ func execs(pid uint32, path, arguments string) []byte {
 	r := &kernelExecRecord{
 		Kind: kindExec, Identity: party(pid, "").Identity, Group: kernelGroup{Id: 77}, Parent: 1,
 		PathLength: uint16(len(path)), ArgumentsLength: uint16(len(arguments)),
+		MountNamespace: 6, Root: 5, UserLevel: 1,
 	}
 	copy(r.Command[:], strings.SplitN(path, "\x00", 2)[0])
 	copy(r.Text[:], path+arguments)

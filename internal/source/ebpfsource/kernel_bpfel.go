@@ -43,12 +43,13 @@ type kernelExecRecord struct {
 	Deleted         uint8
 	PathLength      uint16
 	ArgumentsLength uint16
-	Unused          uint16
+	UserLevel       uint16
 	Identity        kernelIdentity
 	Group           kernelGroup
 	Parent          uint32
 	Command         [16]uint8
-	Unused2         uint32
+	MountNamespace  uint32
+	Root            uint64
 	Text            [2304]uint8
 }
 

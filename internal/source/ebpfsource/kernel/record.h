@@ -107,12 +107,13 @@ struct exec_record {
 	u8 deleted;
 	u16 path_length;
 	u16 arguments_length;
-	u16 unused;
+	u16 user_level; // of the user namespace; 0 is the initial one
 	struct identity identity;
 	struct group group;
 	u32 parent;
 	u8 command[COMMAND];
-	u32 unused2;
+	u32 mount_namespace; // its inode number
+	u64 root;            // of its files: a number that no other folder has
 	// The parts of the path, last part first, each with a NUL; then the arguments.
 	u8 text[PATH_MAX + NAME_MAX + ARGUMENTS];
 };

@@ -553,6 +553,10 @@ int BPF_PROG(executed, struct task_struct *task)
 	locate(&r->group, task);
 	r->parent = task->real_parent->tgid;
 	copy_command(r->command, task);
+	// Which files and users the program's path and ids are about.
+	r->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
+	r->user_level = BPF_CORE_READ(task, cred, user_ns, level);
+	r->root = (u64)BPF_CORE_READ(task, fs, root.dentry);
 	add_path(r, task);
 	path = r->path_length;
 	if (path > PATH_MAX + NAME_MAX)

@@ -46,8 +46,26 @@ typedef struct {
 	s32 counter;
 } atomic_t;
 
+// include/linux/user_namespace.h, include/linux/ns_common.h, fs/mount.h, include/linux/nsproxy.h
+struct user_namespace {
+	s32 level;
+};
+
+struct ns_common {
+	u32 inum;
+};
+
+struct mnt_namespace {
+	struct ns_common ns;
+};
+
+struct nsproxy {
+	struct mnt_namespace *mnt_ns;
+};
+
 struct cred {
 	kuid_t uid, suid, euid;
+	struct user_namespace *user_ns;
 };
 
 // include/linux/kernfs.h, include/linux/cgroup-defs.h
@@ -194,6 +212,7 @@ struct task_struct {
 	u64 start_boottime;
 	const struct cred *real_cred, *cred;
 	char comm[16];
+	struct nsproxy *nsproxy;
 	struct fs_struct *fs;
 	struct files_struct *files;
 	struct signal_struct *signal;

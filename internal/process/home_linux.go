@@ -1,0 +1,275 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"errors"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// resolveCached is RESOLVE_CACHED of include/uapi/linux/openat2.h.
+const resolveCached = 0x20
+
+// vantageFor is how long the host's own files are considered unchanged. useradd(8) replaces /etc/passwd.
+const vantageFor = time.Second
+
+// seen is what statx(2) says about a file.
+type seen struct {
+	version
+	// mount is the mount that it was found on, which no two mount namespaces have in common; 0 before
+	// Linux 5.8. Since 6.8, no later mount has the same number.
+	mount uint64
+	mode  uint16
+}
+
+// statOf asks for a file without making a file system ask somebody else (AT_STATX_DONT_SYNC): the file may be
+// on one of a user's.
+func statOf(dir int, path string, flags int) (seen, error) {
+	var x unix.Statx_t
+	const mounts = unix.STATX_MNT_ID | unix.STATX_MNT_ID_UNIQUE
+	const mask = unix.STATX_TYPE | unix.STATX_MODE | unix.STATX_INO | unix.STATX_SIZE | unix.STATX_MTIME | unix.STATX_CTIME | mounts
+	if err := unix.Statx(dir, path, flags|unix.AT_STATX_DONT_SYNC|unix.AT_NO_AUTOMOUNT, mask, &x); err != nil {
+		return seen{}, err
+	}
+	s := seen{mode: x.Mode}
+	s.dev, s.ino, s.size = unix.Mkdev(x.Dev_major, x.Dev_minor), x.Ino, int64(x.Size)
+	s.modified = time.Duration(x.Mtime.Sec)*time.Second + time.Duration(x.Mtime.Nsec)
+	s.status = time.Duration(x.Ctime.Sec)*time.Second + time.Duration(x.Ctime.Nsec)
+	if x.Mask&mounts != 0 {
+		s.mount = x.Mnt_id
+	}
+	return s, nil
+}
+
+// vantage is the host's view of its files: that of its init, or of whoever reads them for it.
+type vantage struct {
+	root string
+	at   time.Duration
+	// path is the host's root, folder what it is, users its /etc/passwd.
+	path   string
+	folder seen
+	users  fileID
+}
+
+func newVantage(root string) vantage {
+	return vantage{root: filepath.Join("/", root), at: -vantageFor}
+}
+
+func (v *vantage) refresh(p *proc, now time.Duration) {
+	if now < v.at+vantageFor {
+		return
+	}
+	v.at = now
+	v.path = p.path + "/1/root"
+	folder, err := statOf(unix.AT_FDCWD, v.path, 0)
+	if err != nil { // no right to look at it
+		v.path = v.root
+		folder, err = statOf(unix.AT_FDCWD, v.path, 0)
+	}
+	if err != nil {
+		return
+	}
+	v.folder = folder
+	users, _ := statOf(unix.AT_FDCWD, filepath.Join(v.path, "etc/passwd"), 0) // a host without one names nobody
+	v.users = users.fileID
+}
+
+// namespaceOf returns the inode number of a namespace, from a link such as mnt:[4026531841]
+// (namespaces(7)); 0 if it is not known.
+func namespaceOf(dir int, link string) uint32 {
+	var buffer [64]byte
+	n, err := unix.Readlinkat(dir, link, buffer[:])
+	if err != nil {
+		return 0
+	}
+	_, number, _ := strings.Cut(strings.TrimSuffix(string(buffer[:n]), "]"), "[")
+	inode, _ := strconv.ParseUint(number, 10, 32)
+	return uint32(inode)
+}
+
+// look finds out whose files a process sees, and reports whether it is still there. The process is
+// the host's if it sees the host's root on the host's mount. Otherwise its files are compared with
+// the host's: a service has a mount namespace of its own for a /tmp of its own (systemd.exec(5), PrivateTmp=).
+func (h *homes) look(p *proc, dir folder, executable string, now, age time.Duration) (home, bool) {
+	h.host.refresh(p, now)
+	root, err := statOf(dir.fd, "root", 0)
+	switch {
+	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return dir.presume(), true
+	case err != nil:
+		return home{}, false
+	case root.fileID == h.host.folder.fileID && root.mount == h.host.folder.mount && root.mount != 0:
+		return home{Home: kill.Home{Users: kill.WhoseHost, Program: kill.WhoseHost}, native: true}, true
+	}
+	var found home
+	found.Program = h.compareProgram(dir, &root, executable)
+	found.Users = h.compareUsers(dir, &root, &found, now, age)
+	return found, true
+}
+
+// presume decides by what everybody may see, if the right to see the files is missing (ptrace(2),
+// PTRACE_MODE_READ_FSCREDS). A user without rights cannot change his mounts or his root without a user
+// namespace, which his uid_map shows.
+func (f folder) presume() home {
+	whose := kill.WhoseHost
+	if !parseIDMap(f.read("uid_map", maxFile)).initial() || f.pids() == kill.WhoseOther {
+		whose = kill.WhoseOther
+	}
+	return home{Home: kill.Home{Users: whose, Program: whose}, presumed: true}
+}
+
+// pids returns whose pids the process names.
+func (f folder) pids() kill.Whose {
+	if n, err := unix.Readlinkat(f.fd, "ns/pid", f.buffer); err == nil {
+		if string(f.buffer[:n]) == initialPIDNamespace {
+			return kill.WhoseHost
+		}
+		return kill.WhoseOther
+	}
+	switch numbers := parseStatus(f.status(), "NSpid"); len(numbers) {
+	case 0:
+		return kill.WhoseUnknown
+	case 1:
+		return kill.WhoseHost
+	}
+	return kill.WhoseOther
+}
+
+// compareProgram returns whose the path of a program is. It is the host's if the program lies on the mount
+// of a root that is the host's, even if it was deleted since, or if the host has the same file there. The
+// path is only looked up in the kernel's cache (openat2(2), RESOLVE_CACHED), where the path of a running
+// program is: whoever chose it could let a lookup wait.
+func (h *homes) compareProgram(dir folder, root *seen, executable string) kill.Whose {
+	program, err := statOf(dir.fd, "exe", 0)
+	if err != nil {
+		return kill.WhoseUnknown
+	}
+	if root.fileID == h.host.folder.fileID && root.mount == program.mount && root.mount != 0 {
+		return kill.WhoseHost
+	}
+	base, err := unix.Open(h.host.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return kill.WhoseUnknown
+	}
+	defer unix.Close(base)
+	file, err := unix.Openat2(base, executable, &unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | resolveCached,
+	})
+	if err != nil {
+		return kill.WhoseOther
+	}
+	defer unix.Close(file)
+	if host, err := statOf(file, "", unix.AT_EMPTY_PATH); err == nil && host.fileID == program.fileID {
+		return kill.WhoseHost
+	}
+	return kill.WhoseOther
+}
+
+// compareUsers returns whose the user database of a process is, and notes how to reach it if it is
+// not the host's.
+func (h *homes) compareUsers(dir folder, root *seen, found *home, now, age time.Duration) kill.Whose {
+	var owner unix.Stat_t
+	if unix.Fstat(dir.fd, &owner) != nil {
+		return kill.WhoseUnknown
+	}
+	id := spaceID{namespaceOf(dir.fd, "ns/mnt"), root.fileID, root.mount, owner.Uid}
+	users := h.spaces.ask(id, now, age, func() reader { return usersBelow(dir, h.host.users) })
+	if users == kill.WhoseOther {
+		found.foreign = &foreign{id, parseIDMap(dir.read("uid_map", maxFile))}
+	}
+	return users
+}
+
+// usersBelow returns what reads the users of a process, even if that ends meanwhile; nil if it has ended.
+func usersBelow(dir folder, host fileID) reader {
+	fd, err := unix.Openat(dir.fd, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil
+	}
+	return func(last version) reading {
+		defer unix.Close(fd)
+		path, file, err := openUsers(fd, 0)
+		if err != nil {
+			return reading{users: withoutUsers(err)}
+		}
+		_ = unix.Close(path)
+		if file.fileID == host && host != (fileID{}) {
+			return reading{users: kill.WhoseHost}
+		}
+		return readUsers(fd, last)
+	}
+}
+
+// openUsers finds /etc/passwd below a root, without opening it: that would wait for a FIFO's writer, or
+// rewind a tape. Links stay below the root.
+func openUsers(root int, resolve uint64) (fd int, file seen, err error) {
+	fd, err = unix.Openat2(root, "etc/passwd", &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
+	})
+	if err != nil {
+		return -1, seen{}, err
+	}
+	if file, err = statOf(fd, "", unix.AT_EMPTY_PATH); err != nil {
+		_ = unix.Close(fd)
+	}
+	return fd, file, err
+}
+
+// readUsers reads the /etc/passwd below a root, which may be anything. Only a regular file that
+// everybody may read counts, and no symbolic link is followed: it could lead to a file that this
+// process may read, but not who made the link, such as /proc/1/environ. The file is opened by what was found, not
+// by its name, which could be another file's by now. O_NONBLOCK does not wait for who holds a lease on it (fcntl(2)).
+func readUsers(root int, last version) reading {
+	path, file, err := openUsers(root, unix.RESOLVE_NO_SYMLINKS)
+	if err != nil {
+		return reading{users: withoutUsers(err)}
+	}
+	defer unix.Close(path)
+	r := reading{users: kill.WhoseOther, file: file.version}
+	const everybody = 0o004
+	if file.mode&unix.S_IFMT != unix.S_IFREG || file.mode&everybody == 0 || file.version == last {
+		return r
+	}
+	fd, err := unix.Open("/proc/self/fd/"+strconv.Itoa(path), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return r
+	}
+	defer unix.Close(fd)
+	r.names = parseOwnUsers(readUpTo(fd, maxSpaceFile))
+	return r
+}
+
+// withoutUsers returns whose users a process sees that has no /etc/passwd that could be looked at.
+func withoutUsers(err error) kill.Whose {
+	for _, none := range []error{unix.ENOENT, unix.ENOTDIR, unix.ELOOP, unix.EACCES, unix.EPERM, unix.EXDEV} {
+		if errors.Is(err, none) {
+			return kill.WhoseOther
+		}
+	}
+	return kill.WhoseUnknown // such as ENOSYS before Linux 5.6
+}
+
+// readUpTo reads the beginning of a file.
+func readUpTo(fd, limit int) []byte {
+	data := make([]byte, 0, limit)
+	for len(data) < limit {
+		n, err := unix.Read(fd, data[len(data):limit])
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil || n <= 0 {
+			break
+		}
+		data = data[:len(data)+n]
+	}
+	return data
+}
