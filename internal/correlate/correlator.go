@@ -53,10 +53,12 @@ type Config struct {
 	Source string
 	// Key is the key of the receiver's audit rules; empty means audit_kill.
 	Key string
-	// Executable is the collector's own program. PID is that of the collector, if the
-	// records are live. What these do to the audit system is not tampering.
+	// Executable is the collector's own program, PID its process as the records name it; 0 if
+	// that is not known. Since is when the process came to be, if there may be records from
+	// before. What it does to the audit system is not tampering.
 	Executable string
 	PID        int
+	Since      time.Time
 }
 
 // Counts says what has happened so far.
@@ -411,7 +413,7 @@ func (c *Correlator) close(p *pending, evicted bool) {
 }
 
 func (c *Correlator) hand(e *kill.Event) {
-	if e.Kind == kill.KindTamper && c.byUs(&e.Sender) {
+	if e.Kind == kill.KindTamper && c.byUs(e) {
 		return
 	}
 	if !e.Complete {

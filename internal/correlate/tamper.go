@@ -161,13 +161,20 @@ func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
 // program could pretend to be that, and not an unknown sender, because the kernel writes no
 // SYSCALL record for what the audit daemon does. Several of these programs on one host need
 // different keys.
-func (c *Correlator) byUs(sender *kill.Process) bool {
-	if c.config.PID != 0 && sender.PID == c.config.PID {
-		return true
+func (c *Correlator) byUs(e *kill.Event) bool {
+	if c.config.PID != 0 && c.current(e) {
+		return e.Sender.PID == c.config.PID
 	}
-	// An upgrade may have replaced the program while it runs.
-	executable := strings.TrimSuffix(sender.Executable, " (deleted)")
+	// The path is weaker: whoever runs the same program, or has it at the same path in a mount
+	// namespace of his own, has it, too. An upgrade may have replaced the program while it runs.
+	executable := strings.TrimSuffix(e.Sender.Executable, " (deleted)")
 	return executable != "" && executable == c.config.Executable
+}
+
+// current reports whether an event is from the life of this process. The records of earlier ones
+// have another pid, and so have those of another host.
+func (c *Correlator) current(e *kill.Event) bool {
+	return c.config.Since.IsZero() || e.Audit.Node == "" && !e.Time.Before(c.config.Since)
 }
 
 // ofTamper reports whether a record belongs to a tamper that is pending.

@@ -282,6 +282,9 @@ func TestTamperTwofold(t *testing.T) {
 	}, tampers(b.take()))
 }
 
+// since is the time of the n-th event.
+func since(n int) time.Time { return time.Unix(1450214919, 0).Add(time.Duration(n) * time.Millisecond) }
+
 // What the collector itself does when it starts and stops is not reported.
 func TestTamperByUs(t *testing.T) {
 	t.Parallel()
@@ -298,6 +301,27 @@ func TestTamperByUs(t *testing.T) {
 			change(1, disabled), strings.Replace(changer(1), `"/bin/auditctl"`, "2F62696E2F617564697463746C202864656C6574656429", 1), title(1),
 		}, true},
 		"unknown program":         {Config{Executable: "/bin/auditctl"}, []string{change(1, disabled)}, false},
+		"our program, another process": {
+			Config{Executable: "/bin/auditctl", PID: 101}, []string{change(1, disabled), changer(1), title(1)}, false,
+		},
+		"our process, another program": {
+			Config{Executable: "/bin/collector", PID: 100}, []string{change(1, disabled), changer(1), title(1)}, true,
+		},
+		"our program, an earlier process": {
+			Config{Executable: "/bin/auditctl", PID: 101, Since: since(2)}, []string{change(1, disabled), changer(1), title(1)}, true,
+		},
+		"our program, another process since": {
+			Config{Executable: "/bin/auditctl", PID: 101, Since: since(1)}, []string{change(1, disabled), changer(1), title(1)}, false,
+		},
+		"our process since": {
+			Config{PID: 100, Since: since(1)}, []string{change(1, disabled), changer(1), title(1)}, true,
+		},
+		"our pid, before us": {
+			Config{PID: 100, Since: since(2)}, []string{change(1, disabled), changer(1), title(1)}, false,
+		},
+		"our program on another host": {Config{Executable: "/bin/auditctl", PID: 101, Since: since(1)}, []string{
+			"node=other " + change(1, disabled), "node=other " + changer(1), "node=other " + title(1),
+		}, true},
 		"our process":             {Config{PID: 100}, []string{change(1, disabled), changer(1), title(1)}, true},
 		"another process":         {Config{PID: 101}, []string{change(1, disabled), changer(1), title(1)}, false},
 		"we are the daemon":       {Config{PID: 77}, []string{change(1, "op=set audit_pid=0 old=77 res=1")}, true},
