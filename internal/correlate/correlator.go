@@ -59,6 +59,10 @@ type Config struct {
 	Executable string
 	PID        int
 	Since      time.Time
+	// Changed is called with what others have done to the audit system, before it is emitted, and
+	// with what is not emitted because it may or may not blind the monitor (kill.Tamper.Reportable).
+	// It must not keep the event. nil wants neither.
+	Changed func(*kill.Event)
 }
 
 // Counts says what has happened so far.
@@ -413,7 +417,7 @@ func (c *Correlator) close(p *pending, evicted bool) {
 }
 
 func (c *Correlator) hand(e *kill.Event) {
-	if e.Kind == kill.KindTamper && c.byUs(e) {
+	if e.Kind == kill.KindTamper && !c.reportable(e) {
 		return
 	}
 	if !e.Complete {
