@@ -26,6 +26,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -64,6 +65,7 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 	if err != nil {
 		return nil, err
 	}
+	wanted.Self = source.OwnPID()
 	compiled, err := filter.New(wanted)
 	if err != nil {
 		return nil, err
