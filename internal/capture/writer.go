@@ -27,5 +27,8 @@ func writes(pid int, path string) bool {
 	return false
 }
 
+// someDaemon is for sources that read what the audit daemon passes on.
+func someDaemon(daemon int) bool { return daemon != 0 }
+
 // anyDaemon is for sources that always read what this kernel records.
 func anyDaemon(int) bool { return true }

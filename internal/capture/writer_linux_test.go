@@ -27,4 +27,6 @@ func TestWrites(t *testing.T) {
 	assert.False(t, writes(0, log), "no daemon")
 	assert.False(t, writes(1<<30, log), "no such process")
 	assert.True(t, anyDaemon(0))
+	assert.True(t, someDaemon(7))
+	assert.False(t, someDaemon(0))
 }

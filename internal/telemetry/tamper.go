@@ -13,7 +13,7 @@ import (
 // tamperSentence appends which process did what to blind the monitor, or what blinds it if nobody
 // is known to have done that.
 func tamperSentence(buf []byte, e *kill.Event) []byte {
-	if state := state(e.Tamper); state != "" && !e.Audit.Recorded {
+	if state := state(e.Tamper); state != "" && !e.Audit.Recorded && e.Sender.PID == 0 {
 		return appendObject(append(buf, state...), e)
 	}
 	if !e.Tamper.ByReceiver() {
