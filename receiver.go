@@ -28,6 +28,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/series"
+	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -66,6 +67,7 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 	if err != nil {
 		return nil, err
 	}
+	wanted.Self = source.OwnPID()
 	compiled, err := filter.New(wanted)
 	if err != nil {
 		return nil, err

@@ -52,6 +52,11 @@ func (Client) SetBacklogWaitTime(jiffies int32, mode libaudit.WaitMode) error {
 	return send(func(c *libaudit.AuditClient) error { return c.SetBacklogWaitTime(jiffies, mode) })
 }
 
+// SetRateLimit sets how many records the kernel writes in a second; 0 is any number.
+func (Client) SetRateLimit(perSecond uint32, mode libaudit.WaitMode) error {
+	return send(func(c *libaudit.AuditClient) error { return c.SetRateLimit(perSecond, mode) })
+}
+
 // SetFailure sets what the kernel does when it loses a record.
 func (Client) SetFailure(action libaudit.FailureMode, mode libaudit.WaitMode) error {
 	return send(func(c *libaudit.AuditClient) error { return c.SetFailure(action, mode) })

@@ -3,7 +3,10 @@
 
 package auditrecord
 
-import "bytes"
+import (
+	"bytes"
+	"math"
+)
 
 // Setting is a setting of the audit system that a CONFIG_CHANGE record may report.
 type Setting uint8
@@ -15,6 +18,10 @@ const (
 	SettingEnabled
 	// SettingPID is the process id of the audit daemon, 0 for none.
 	SettingPID
+	// SettingRateLimit is how many records are written in a second at most, 0 for any number.
+	SettingRateLimit
+	// SettingBacklogLimit is how many records the kernel holds at most, 0 for any number.
+	SettingBacklogLimit
 )
 
 // Change is a CONFIG_CHANGE record of the kernel, or a DAEMON_END record of
@@ -26,11 +33,14 @@ const (
 //	auid=0 ses=1 op=remove_rule key="audit_kill" list=4 res=1
 //	op=set audit_enabled=0 old=1 auid=0 ses=1 res=1
 //	pid=7 uid=0 auid=0 ses=1 op=remove_rule audit_enabled=2 res=0
+//	op=set audit_rate_limit=5 old=0 auid=0 ses=1 res=1
 type Change struct {
 	// Op is what was done, such as "set" or "remove_rule"; empty if the record does not say.
 	Op []byte
-	// Key holds the keys of the rule.
+	// Key holds the keys of the rule, List is the list that it is in (include/uapi/linux/audit.h,
+	// AUDIT_FILTER_EXIT).
 	Key      []byte
+	List     int
 	Setting  Setting
 	New, Old int
 	OldKnown bool
@@ -48,6 +58,15 @@ type Change struct {
 func (c *Change) RemovesRule() bool {
 	switch string(c.Op) {
 	case "remove_rule", "autoremove_rule", "remove rule", "remove":
+		return true
+	}
+	return false
+}
+
+// AddsRule reports whether a rule was added.
+func (c *Change) AddsRule() bool {
+	switch string(c.Op) {
+	case "add_rule", "add rule", "add":
 		return true
 	}
 	return false
@@ -89,6 +108,14 @@ func (c *Change) set(key, value []byte) (ok bool) {
 	case "audit_pid":
 		c.Setting = SettingPID
 		c.New, ok = parsePID(value)
+	case "audit_rate_limit":
+		c.Setting = SettingRateLimit
+		c.New, ok = parseCount(value)
+	case "audit_backlog_limit":
+		c.Setting = SettingBacklogLimit
+		c.New, ok = parseCount(value)
+	case "list":
+		c.List, _ = parsePID(value)
 	case "old":
 		// With other settings it may be any number.
 		if old, small := parsePID(value); small {
@@ -115,6 +142,12 @@ func (c *Change) set(key, value []byte) (ok bool) {
 		c.UIDName = value
 	}
 	return ok
+}
+
+// parseCount parses a number of records: any 32 bits, of which more than 31 are as good as no limit.
+func parseCount(value []byte) (int, bool) {
+	n, ok := parseID(value)
+	return int(min(n, math.MaxInt32)), ok
 }
 
 // unknownPID is what auditd writes if the kernel did not report who sent the signal.

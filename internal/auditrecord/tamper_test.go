@@ -4,6 +4,7 @@
 package auditrecord
 
 import (
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -21,7 +22,7 @@ func TestParseChange(t *testing.T) {
 		"rule removed": {
 			" auid=33 ses=5 subj=unconfined op=remove_rule key=\"audit_kill\" list=4 res=1\x1dAUID=\"www-data\"",
 			Change{
-				Op: []byte("remove_rule"), Key: []byte(`"audit_kill"`), Done: true, DoneKnown: true,
+				Op: []byte("remove_rule"), Key: []byte(`"audit_kill"`), List: 4, Done: true, DoneKnown: true,
 				AUID: 33, UID: unset, Session: 5, Subject: []byte("unconfined"), AUIDName: []byte(`"www-data"`),
 			},
 			true, true, false,
@@ -44,9 +45,33 @@ func TestParseChange(t *testing.T) {
 			Change{Setting: SettingPID, Old: 77, OldKnown: true, Done: true, DoneKnown: true, AUID: 33, UID: unset, Session: unset},
 			true, false, true,
 		},
-		"another setting": {
+		"backlog limit": {
 			" op=set audit_backlog_limit=8192 old=4294967295 auid=33 ses=5 res=1",
-			Change{Op: []byte("set"), Done: true, DoneKnown: true, AUID: 33, UID: unset, Session: 5},
+			Change{
+				Op: []byte("set"), Setting: SettingBacklogLimit, New: 8192, Done: true, DoneKnown: true,
+				AUID: 33, UID: unset, Session: 5,
+			},
+			true, false, true,
+		},
+		"rate limit": {
+			" op=set audit_rate_limit=4294967295 old=0 res=1",
+			Change{
+				Op: []byte("set"), Setting: SettingRateLimit, New: math.MaxInt32, OldKnown: true, Done: true, DoneKnown: true,
+				AUID: unset, UID: unset, Session: unset,
+			},
+			true, false, true,
+		},
+		"a setting of no interest": {
+			" op=set audit_failure=1 old=0 res=1",
+			Change{Op: []byte("set"), OldKnown: true, Done: true, DoneKnown: true, AUID: unset, UID: unset, Session: unset},
+			true, false, false,
+		},
+		"rule added": {
+			" op=add_rule key=(null) list=5 res=1",
+			Change{
+				Op: []byte("add_rule"), Key: []byte("(null)"), List: 5, Done: true, DoneKnown: true,
+				AUID: unset, UID: unset, Session: unset,
+			},
 			true, false, false,
 		},
 		"end of the daemon": {
@@ -75,6 +100,7 @@ func TestParseChange(t *testing.T) {
 			assert.Equal(t, tt.whole, whole)
 			assert.Equal(t, tt.removes, change.RemovesRule())
 			assert.Equal(t, tt.sets, change.Sets())
+			assert.Equal(t, name == "rule added", change.AddsRule())
 		})
 	}
 }

@@ -17,8 +17,10 @@ import (
 // after the other.
 const guardDelay = 250 * time.Millisecond
 
-// Guard has a Manager put back what is removed, and reports that.
+// Guard has a Manager put back what is removed, and reports that. It also reports what hinders the
+// rules, which it leaves alone.
 type Guard struct {
+	// Manager has installed its rules, unless others see to them.
 	Manager *Manager
 	// Key is that of the Manager's rules.
 	Key string
@@ -27,24 +29,39 @@ type Guard struct {
 	Interval time.Duration
 	// Suspicion holds a token once there is reason to check.
 	Suspicion <-chan struct{}
+	// Changes are what records say about who has changed what.
+	Changes *Changes
+	// Applies reports whether what hinders the rules matters while the given process is the audit
+	// daemon, 0 for none; nil is always.
+	Applies func(daemon int) bool
 	// Warn is called with what a person has to fix, Logger logs what may repeat.
 	Warn   func(*Problem)
 	Logger *zap.Logger
 }
 
 // Run checks until ctx is done or handle returns false. It passes handle an event for each
-// thing that was put back.
+// thing that was put back, and for each that hinders the rules, now or later.
 func (g *Guard) Run(ctx context.Context, handle func([]*kill.Event) bool) {
-	for g.wait(ctx) {
-		if events := g.Restore(); len(events) > 0 && !handle(events) {
+	w := newWatch(g)
+	events := w.look(g.Manager)
+	for {
+		if len(events) > 0 && !handle(events) {
 			return
 		}
+		interval := g.Interval
+		if len(w.waiting) > 0 {
+			interval = min(interval, recordDelay)
+		}
+		if !g.wait(ctx, interval) {
+			return
+		}
+		events = append(g.Restore(), w.look(g.Manager)...)
 	}
 }
 
 // wait waits until it is time to check. It returns false if ctx is done.
-func (g *Guard) wait(ctx context.Context) bool {
-	timer := time.NewTimer(g.Interval)
+func (g *Guard) wait(ctx context.Context, interval time.Duration) bool {
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	select {
 	case <-g.Suspicion:

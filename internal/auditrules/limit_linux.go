@@ -31,13 +31,14 @@ var ErrTooOften error = &Problem{
 // limit allows something a few times within a sliding window.
 type limit struct {
 	now   func() time.Time
+	most  int
 	taken []time.Time
 }
 
 func (l *limit) allow() bool {
 	now := l.now()
 	l.taken = slices.DeleteFunc(l.taken, func(at time.Time) bool { return now.Sub(at) >= restorationWindow })
-	if len(l.taken) >= maxRestorations {
+	if len(l.taken) >= l.most {
 		return false
 	}
 	l.taken = append(l.taken, now)

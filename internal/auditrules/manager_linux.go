@@ -65,7 +65,7 @@ type Manager struct {
 func New(s Settings) *Manager {
 	m := &Manager{
 		kernel: s.Kernel, signals: s.Signals, key: s.Key, self: s.Self, proc: procfs(s.Proc), logger: s.Logger,
-		limit: limit{now: s.Now},
+		limit: limit{now: s.Now, most: maxRestorations},
 	}
 	if m.kernel == nil {
 		m.kernel = auditcontrol.Client{}

@@ -133,6 +133,7 @@ func restore(kernel auditcontrol.Client, before *libaudit.AuditStatus, rules [][
 	return errors.Join(append(errs,
 		kernel.SetBacklogLimit(before.BacklogLimit, libaudit.WaitForReply),
 		kernel.SetBacklogWaitTime(int32(before.BacklogWaitTime), libaudit.WaitForReply),
+		kernel.SetRateLimit(before.RateLimit, libaudit.WaitForReply),
 		kernel.SetFailure(libaudit.FailureMode(before.Failure), libaudit.WaitForReply),
 		kernel.SetEnabled(before.Enabled == 1, libaudit.WaitForReply))...)
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
@@ -24,6 +25,10 @@ type Candidate struct {
 	Check func() error
 	// ManageRules loads the audit rules that the source needs, and keeps them loaded.
 	ManageRules bool
+	// fromKernel reports whether the source reads what the kernel passes to an audit daemon, 0 for
+	// none: what hinders the audit rules is reported only then. nil is for sources that need no
+	// rules.
+	fromKernel func(daemon int) bool
 	// Key is the key of the audit rules that the source depends on; empty is DefaultKey.
 	Key string
 
@@ -40,7 +45,8 @@ type File struct {
 
 // Candidate returns the source under a name.
 func (f File) Candidate(name string) Candidate {
-	return Candidate{Name: name, make: func(c *Capture, k *Candidate) source.Source {
+	written := func(daemon int) bool { return f.Follow && writes(daemon, f.Path) }
+	return Candidate{Name: name, fromKernel: written, make: func(c *Capture, k *Candidate) source.Source {
 		return filesource.New(filesource.Settings{
 			Path: f.Path, FromBeginning: f.FromBeginning, Follow: f.Follow, Correlation: c.correlation(k),
 			Store: c.settings.Store, Panics: c.panics, Counts: &c.counts, Logger: c.settings.Logger,
@@ -58,7 +64,7 @@ type Netlink struct {
 
 // Candidate returns the source under a name.
 func (n Netlink) Candidate(name string) Candidate {
-	return Candidate{Name: name, make: n.source}
+	return Candidate{Name: name, fromKernel: anyDaemon, make: n.source}
 }
 
 // EBPF traces signals in the kernel.
@@ -80,8 +86,15 @@ func (c *Capture) correlation(k *Candidate) correlate.Config {
 	s := c.settings.Correlation
 	return correlate.Config{
 		Timeout: s.Timeout, Quiet: s.Quiet, MaxPending: s.MaxPending, KeepOriginal: s.KeepOriginal,
-		Key: k.Key, Executable: c.settings.Host.Executable,
+		Key: k.Key, Executable: c.settings.Host.Executable, Changed: c.noteChange,
 	}
+}
+
+// noteChange remembers what a record says about a change of the audit system, and has the rules
+// checked.
+func (c *Capture) noteChange(e *kill.Event) {
+	c.changes.Add(e)
+	c.requestRulesCheck()
 }
 
 // Refusal is why a candidate could not be opened.
@@ -139,10 +152,13 @@ func (c *Capture) use(ctx context.Context, k *Candidate) error {
 		}
 	}
 	opened := k.make(c, k)
-	if k.ManageRules {
+	switch {
+	case k.ManageRules:
 		if err := c.guardRules(k); err != nil {
 			return err
 		}
+	case k.fromKernel != nil:
+		c.observeRules(k)
 	}
 	c.source = opened
 	if err := opened.Start(ctx); err != nil {

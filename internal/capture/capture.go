@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -31,10 +32,12 @@ type Capture struct {
 	// chosen is the candidate that was opened, refusals are why those before it were not.
 	chosen   *Candidate
 	refusals []Refusal
-	// guard keeps the audit rules loaded; nil if somebody else does. rulesCheck holds a token
-	// while a check of them is requested.
+	// guard keeps the audit rules loaded, or reports what hinders those of others; nil if the
+	// source needs none. rulesCheck holds a token while a check of them is requested.
 	guard      *guard
 	rulesCheck chan struct{}
+	// changes are what audit records say about changes of the audit system.
+	changes auditrules.Changes
 
 	// exits reports the ends of processes if the source does not; nil if the source does, or
 	// if nothing can.
@@ -105,7 +108,7 @@ func (c *Capture) Traits() source.Traits { return c.traits }
 func (c *Capture) KnowsOutcomes() bool { return c.outcomes != nil }
 
 // ManagesRules reports whether the capture keeps audit rules loaded.
-func (c *Capture) ManagesRules() bool { return c.guard != nil }
+func (c *Capture) ManagesRules() bool { return c.guard.managesRules() }
 
 // Counts are what the source has done and lost.
 func (c *Capture) Counts() *source.Counts { return &c.counts }

@@ -6,14 +6,10 @@ package capture
 import (
 	"cmp"
 	"context"
-	"sync"
 	"time"
-
-	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
-	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
 const (
@@ -24,11 +20,15 @@ const (
 	guardQueue = 16
 )
 
-// guard keeps the audit rules loaded that make the kernel record signals. It reports each time
-// that it has to put them back.
+// guard keeps the audit rules loaded that make the kernel record signals, unless others see to
+// them. It reports each time that it has to put them back, and what hinders them.
 type guard struct {
 	rules *auditrules.Manager
 	key   string
+	// manages is true if it loads the rules.
+	manages bool
+	// fromKernel is that of the candidate.
+	fromKernel func(daemon int) bool
 	// problems were found when the rules were loaded, and are not reported yet.
 	problems []*auditrules.Problem
 }
@@ -36,13 +36,19 @@ type guard struct {
 // guardRules loads the rules of a candidate. If that fails, the source can still read what the
 // kernel records anyway.
 func (c *Capture) guardRules(k *Candidate) error {
+	c.observeRules(k)
+	c.guard.manages = true
+	c.guard.problems = c.guard.rules.Install()
+	return nil
+}
+
+// observeRules changes no rule, but reports what hinders those that others have loaded.
+func (c *Capture) observeRules(k *Candidate) {
 	key := cmp.Or(k.Key, DefaultKey)
 	c.guard = &guard{
 		rules: auditrules.New(auditrules.Settings{Signals: c.settings.Signals, Key: key, Logger: c.settings.Logger}),
-		key:   key,
+		key:   key, fromKernel: k.fromKernel,
 	}
-	c.guard.problems = c.guard.rules.Install()
-	return nil
 }
 
 // warnOfRules reports what keeps signals from being recorded.
@@ -67,36 +73,19 @@ func (c *Capture) requestRulesCheck() {
 // runGuard puts rules back that somebody removes, until ctx is done. It does not wait for the
 // handler: even if that is stuck, signals must be recorded.
 func (c *Capture) runGuard(ctx context.Context) {
-	restored := make(chan []*kill.Event, guardQueue)
-	var delivering sync.WaitGroup
-	delivering.Go(func() {
-		for events := range restored {
-			if c.deliver(source.Events(events)) != nil {
-				return // shutting down
-			}
-		}
-	})
-	c.checking().Run(ctx, func(events []*kill.Event) bool {
-		select {
-		case restored <- events:
-		default:
-			c.counts.Lose(source.QueueFull, int64(len(events)))
-			c.sampled.Warn("dropped reports of audit rules that were put back: the pipeline does not take them",
-				zap.Int("events", len(events)))
-		}
-		return true
-	})
-	close(restored)
-	delivering.Wait()
+	c.reportTo(guardQueue, func(handle func([]*kill.Event) bool) { c.checking().Run(ctx, handle) })
 }
 
 // checking returns the guard that checks the rules.
 func (c *Capture) checking() *auditrules.Guard {
 	return &auditrules.Guard{
 		Manager: c.guard.rules, Key: c.guard.key, Interval: cmp.Or(c.settings.RulesInterval, rulesInterval),
-		Suspicion: c.rulesCheck, Warn: c.settings.Warn, Logger: c.sampled,
+		Suspicion: c.rulesCheck, Changes: &c.changes, Applies: c.guard.fromKernel, Warn: c.settings.Warn, Logger: c.sampled,
 	}
 }
+
+// managesRules reports whether the guard loads rules.
+func (g *guard) managesRules() bool { return g != nil && g.manages }
 
 // close removes the rules that the guard has added.
 func (g *guard) close() error { return g.rules.Remove() }

@@ -192,3 +192,42 @@ func TestGuardEndsWithTheReceiver(t *testing.T) {
 	}}
 	g.runGuard(ctx)
 }
+
+// A guard of rules that others load changes nothing, but reports what hinders them, and who did that
+// if a record says so.
+func TestGuardOnlyObserves(t *testing.T) {
+	t.Parallel()
+	kernel := &fakeRules{enabled: 0}
+	g := newGuarded(t, kernel)
+	loaded := kernel.count()
+	kernel.enabled = 0
+	daemon := -1
+	g.guard = &guard{
+		rules:      auditrules.New(auditrules.Settings{Signals: []kill.Signal{9, 15}, Key: "audit_kill", Kernel: kernel}),
+		fromKernel: func(pid int) bool { daemon = pid; return true },
+	}
+	assert.False(t, g.ManagesRules())
+	ctx, cancel := context.WithCancel(t.Context())
+	g.handler = &handler{signal: func(e *kill.Event) error {
+		assert.Equal(t, kill.TamperAuditDisabled, e.Tamper.Action)
+		assert.Zero(t, e.Sender.PID)
+		cancel()
+		return nil
+	}}
+	g.runGuard(ctx)
+	require.ErrorIs(t, ctx.Err(), context.Canceled)
+	assert.Zero(t, daemon, "there is none")
+	assert.EqualValues(t, 0, kernel.enabled)
+	assert.Equal(t, loaded, kernel.count())
+	require.NoError(t, g.guard.close())
+	assert.Equal(t, loaded, kernel.count())
+}
+
+func TestNoteChange(t *testing.T) {
+	t.Parallel()
+	g := newGuarded(t, &fakeRules{enabled: 1})
+	g.correlation(&Candidate{}).Changed(&kill.Event{
+		Kind: kill.KindTamper, Tamper: &kill.Tamper{Action: kill.TamperRuleAdded}, Result: kill.Success(),
+	})
+	assert.Len(t, g.rulesCheck, 1)
+}

@@ -26,6 +26,10 @@ type guard struct{}
 
 func (*guard) close() error { return nil }
 
+func (*guard) managesRules() bool { return false }
+
+func (*Capture) observeRules(*Candidate) {}
+
 func (*Capture) guardRules(*Candidate) error { return errOnlyLinux }
 
 func (*Capture) warnOfRules() {}

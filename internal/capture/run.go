@@ -49,6 +49,7 @@ func (c *Capture) Run(ctx context.Context, handler Handler) {
 	if !c.traits.TracksProcesses && c.prime() {
 		tracking.Go(func() { c.processes.Run(ctx) })
 	}
+	producing.Go(func() { c.watchPulse(ctx) })
 	producing.Go(func() { c.source.Run(ctx, c.deliver) })
 	producing.Wait()
 	c.settleOutcomes()

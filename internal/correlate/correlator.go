@@ -55,10 +55,16 @@ type Config struct {
 	Source string
 	// Key is the key of the receiver's audit rules; empty means audit_kill.
 	Key string
-	// Executable is the collector's own program. PID is that of the collector, if the
-	// records are live. What these do to the audit system is not tampering.
+	// Executable is the collector's own program, PID its process as the records name it; 0 if
+	// that is not known. Since is when the process came to be, if there may be records from
+	// before. What it does to the audit system is not tampering.
 	Executable string
 	PID        int
+	Since      time.Time
+	// Changed is called with what others have done to the audit system, before it is emitted, and
+	// with what is not emitted because it may or may not blind the monitor (kill.Tamper.Reportable).
+	// It must not keep the event. nil wants neither.
+	Changed func(*kill.Event)
 }
 
 // Counts says what has happened so far.
@@ -430,7 +436,7 @@ func (c *Correlator) close(p *pending, evicted bool) {
 }
 
 func (c *Correlator) hand(e *kill.Event) {
-	if e.Kind == kill.KindTamper && c.byUs(&e.Sender) {
+	if e.Kind == kill.KindTamper && !c.reportable(e) {
 		return
 	}
 	if !e.Complete {

@@ -5,6 +5,7 @@ package correlate
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,9 @@ var otherCall = call{signal: noSignal}
 // tampering is one thing that was done to the audit system, or attempted.
 type tampering struct {
 	action kill.TamperAction
+	// rule is the setting as auditctl writes it, or the list of a rule that was added; mostly
+	// empty.
+	rule   string
 	result kill.Result
 	// keys are those of the rule.
 	keys []string
@@ -57,13 +61,26 @@ func (c *Correlator) addChange(record *auditrecord.Record, line []byte, at Posit
 // tamperingOf returns what a change does to the monitor. The action is empty if it does
 // nothing.
 func (c *Correlator) tamperingOf(change *auditrecord.Change, whole bool) tampering {
+	var found tampering
+	switch {
+	case change.RemovesRule():
+		found = c.removal(change, whole)
+	case change.AddsRule():
+		return c.addition(change)
+	case !change.Sets() || change.OldKnown && change.Old == change.New:
+		return found
+	default:
+		found = setting(change)
+	}
+	if found.action == "" && c.config.Changed != nil {
+		found.action = kill.TamperOtherChange
+	}
+	return found
+}
+
+// setting returns what a new value of a setting does.
+func setting(change *auditrecord.Change) tampering {
 	const off, locked = 0, 2
-	if change.RemovesRule() {
-		return c.removal(change, whole)
-	}
-	if !change.Sets() || change.OldKnown && change.Old == change.New {
-		return tampering{}
-	}
 	switch {
 	case change.Setting == auditrecord.SettingEnabled && change.New == off:
 		return tampering{action: kill.TamperAuditDisabled, result: resultOf(change, "EPERM")}
@@ -71,8 +88,30 @@ func (c *Correlator) tamperingOf(change *auditrecord.Change, whole bool) tamperi
 		return tampering{action: kill.TamperAuditLocked, result: resultOf(change, "EPERM")}
 	case change.Setting == auditrecord.SettingPID && change.New == 0:
 		return tampering{action: kill.TamperDaemonStopped, daemon: change.Old, result: resultOf(change, "EACCES")}
+	case change.Setting == auditrecord.SettingRateLimit && change.New > 0:
+		return limiting(change, kill.TamperRateLimited, "-r")
+	case change.Setting == auditrecord.SettingBacklogLimit && change.New > 0 && change.New < kill.LeastBacklog:
+		return limiting(change, kill.TamperBacklogLimited, "-b")
 	}
 	return tampering{}
+}
+
+// limiting is a limit that makes the kernel drop records, with the option of auditctl that sets it.
+func limiting(change *auditrecord.Change, action kill.TamperAction, option string) tampering {
+	return tampering{action: action, rule: option + " " + strconv.Itoa(change.New), result: resultOf(change, "EPERM")}
+}
+
+// lists are the names of the kernel's lists of rules in auditctl(8), by their numbers
+// (include/uapi/linux/audit.h, AUDIT_FILTER_USER and the following).
+var lists = map[int]string{0: "user", 1: "task", 4: "exit", 5: "exclude", 6: "filesystem", 7: "io_uring"}
+
+// addition is a rule that was added. The record does not say what the rule does.
+func (c *Correlator) addition(change *auditrecord.Change) tampering {
+	if c.config.Changed == nil || !change.Done {
+		return tampering{}
+	}
+	keys, _ := c.splitKeys(change.Key)
+	return tampering{action: kill.TamperRuleAdded, rule: lists[change.List], keys: keys, result: kill.Success()}
 }
 
 // removal decides whether a removed rule is one of the receiver's. It may be if the key is
@@ -113,7 +152,7 @@ func (t tampering) alike(other tampering) bool { return t.action == other.action
 
 // apply fills in what was done.
 func (t tampering) apply(e *kill.Event) {
-	e.Tamper = &kill.Tamper{Action: t.action}
+	e.Tamper = &kill.Tamper{Action: t.action, Rule: t.rule}
 	e.Result, e.Audit.Keys, e.Targets = t.result, t.keys, nil
 	if t.daemon == 0 {
 		return
@@ -156,18 +195,36 @@ func (c *Correlator) daemonEnd(record *auditrecord.Record) *kill.Event {
 	return e
 }
 
+// reportable reports whether a tampering is to be emitted, after passing it on to Changed.
+func (c *Correlator) reportable(e *kill.Event) bool {
+	if c.byUs(e) {
+		return false
+	}
+	if c.config.Changed != nil {
+		c.config.Changed(e)
+	}
+	return e.Tamper.Reportable()
+}
+
 // byUs reports whether the collector itself changed the audit system, as it does when it
 // starts and stops. Nothing else is excused: not a companion with the same key, because any
 // program could pretend to be that, and not an unknown sender, because the kernel writes no
 // SYSCALL record for what the audit daemon does. Several of these programs on one host need
 // different keys.
-func (c *Correlator) byUs(sender *kill.Process) bool {
-	if c.config.PID != 0 && sender.PID == c.config.PID {
-		return true
+func (c *Correlator) byUs(e *kill.Event) bool {
+	if c.config.PID != 0 && c.current(e) {
+		return e.Sender.PID == c.config.PID
 	}
-	// An upgrade may have replaced the program while it runs.
-	executable := strings.TrimSuffix(sender.Executable, " (deleted)")
+	// The path is weaker: whoever runs the same program, or has it at the same path in a mount
+	// namespace of his own, has it, too. An upgrade may have replaced the program while it runs.
+	executable := strings.TrimSuffix(e.Sender.Executable, " (deleted)")
 	return executable != "" && executable == c.config.Executable
+}
+
+// current reports whether an event is from the life of this process. The records of earlier ones
+// have another pid, and so have those of another host.
+func (c *Correlator) current(e *kill.Event) bool {
+	return c.config.Since.IsZero() || e.Audit.Node == "" && !e.Time.Before(c.config.Since)
 }
 
 // ofTamper reports whether a record belongs to a tamper that is pending.

@@ -40,7 +40,8 @@ func tampers(events []*kill.Event) []string {
 		if e.Kind != kill.KindTamper {
 			continue
 		}
-		text := fmt.Sprintf("%s %v %t%s by %s[%d]", e.Tamper.Action, e.Audit.Keys, e.Result.Succeeded(), e.Result.Error,
+		text := strings.TrimSpace(fmt.Sprintf("%s %s", e.Tamper.Action, e.Tamper.Rule))
+		text += fmt.Sprintf(" %v %t%s by %s[%d]", e.Audit.Keys, e.Result.Succeeded(), e.Result.Error,
 			e.Sender.Command, e.Sender.PID)
 		if e.Sender.Login.ID.Known {
 			text += fmt.Sprintf(" of %d", e.Sender.Login.ID.Value)
@@ -133,6 +134,14 @@ func TestTampering(t *testing.T) {
 		"disabled, end cut":       {"op=set audit_enabled=0 old=1", "audit_disabled [] false by [0] of 1000 incomplete"},
 		"disabled, result absurd": {"op=set audit_enabled=0 old=1 res=maybe", "audit_disabled [] false by [0] of 1000 incomplete"},
 
+		"rate limited":                 {"op=set audit_rate_limit=5 old=0 res=1", "rate_limited -r 5 [] true by [0] of 1000"},
+		"rate limit changed":           {"op=set audit_rate_limit=5 old=9 res=1", "rate_limited -r 5 [] true by [0] of 1000"},
+		"rate not limited":             {"op=set audit_rate_limit=5 old=0 res=0", "rate_limited -r 5 [] falseEPERM by [0] of 1000"},
+		"backlog limited":              {"op=set audit_backlog_limit=1 old=8192 res=1", "backlog_limited -b 1 [] true by [0] of 1000"},
+		"rate limit lifted":            {"op=set audit_rate_limit=0 old=5 res=1", ""},
+		"rate limited already":         {"op=set audit_rate_limit=5 old=5 res=1", ""},
+		"backlog as by default":        {"op=set audit_backlog_limit=64 old=8192 res=1", ""},
+		"backlog unlimited":            {"op=set audit_backlog_limit=0 old=64 res=1", ""},
 		"somebody else's rule":         {`op=remove_rule key="exec" list=4 res=1`, ""},
 		"a rule with part of our key":  {`op=remove_rule key="audit_killer" list=4 res=1`, ""},
 		"a rule without a key":         {"op=remove_rule key=(null) list=4 res=1", ""},
@@ -282,6 +291,9 @@ func TestTamperTwofold(t *testing.T) {
 	}, tampers(b.take()))
 }
 
+// since is the time of the n-th event.
+func since(n int) time.Time { return time.Unix(1450214919, 0).Add(time.Duration(n) * time.Millisecond) }
+
 // What the collector itself does when it starts and stops is not reported.
 func TestTamperByUs(t *testing.T) {
 	t.Parallel()
@@ -297,7 +309,28 @@ func TestTamperByUs(t *testing.T) {
 			// /bin/auditctl (deleted)
 			change(1, disabled), strings.Replace(changer(1), `"/bin/auditctl"`, "2F62696E2F617564697463746C202864656C6574656429", 1), title(1),
 		}, true},
-		"unknown program":         {Config{Executable: "/bin/auditctl"}, []string{change(1, disabled)}, false},
+		"unknown program": {Config{Executable: "/bin/auditctl"}, []string{change(1, disabled)}, false},
+		"our program, another process": {
+			Config{Executable: "/bin/auditctl", PID: 101}, []string{change(1, disabled), changer(1), title(1)}, false,
+		},
+		"our process, another program": {
+			Config{Executable: "/bin/collector", PID: 100}, []string{change(1, disabled), changer(1), title(1)}, true,
+		},
+		"our program, an earlier process": {
+			Config{Executable: "/bin/auditctl", PID: 101, Since: since(2)}, []string{change(1, disabled), changer(1), title(1)}, true,
+		},
+		"our program, another process since": {
+			Config{Executable: "/bin/auditctl", PID: 101, Since: since(1)}, []string{change(1, disabled), changer(1), title(1)}, false,
+		},
+		"our process since": {
+			Config{PID: 100, Since: since(1)}, []string{change(1, disabled), changer(1), title(1)}, true,
+		},
+		"our pid, before us": {
+			Config{PID: 100, Since: since(2)}, []string{change(1, disabled), changer(1), title(1)}, false,
+		},
+		"our program on another host": {Config{Executable: "/bin/auditctl", PID: 101, Since: since(1)}, []string{
+			"node=other " + change(1, disabled), "node=other " + changer(1), "node=other " + title(1),
+		}, true},
 		"our process":             {Config{PID: 100}, []string{change(1, disabled), changer(1), title(1)}, true},
 		"another process":         {Config{PID: 101}, []string{change(1, disabled), changer(1), title(1)}, false},
 		"we are the daemon":       {Config{PID: 77}, []string{change(1, "op=set audit_pid=0 old=77 res=1")}, true},
@@ -311,6 +344,51 @@ func TestTamperByUs(t *testing.T) {
 			b.Flush()
 			assert.Equal(t, tt.ours, len(b.events) == 0)
 			assert.Zero(t, b.Pending())
+		})
+	}
+}
+
+// What others do to the audit system is passed on before it is emitted, and who adds a rule is
+// passed on only.
+func TestTamperChanged(t *testing.T) {
+	t.Parallel()
+	const added = `op=add_rule key="audit_kill" list=4 res=1`
+	for name, tt := range map[string]struct {
+		lines            []string
+		changed, emitted []string
+	}{
+		"rule added": {
+			[]string{change(1, added), changer(1), title(1)}, []string{"rule_added exit [audit_kill] true by auditctl[100] of 1000"}, nil,
+		},
+		"rule added, no call": {[]string{change(1, added)}, []string{"rule_added exit [audit_kill] true by [0] of 1000"}, nil},
+		"rule excluded": {
+			[]string{change(1, `op=add_rule key=(null) list=5 res=1`)}, []string{"rule_added exclude [] true by [0] of 1000"}, nil,
+		},
+		"unknown list":     {[]string{change(1, "op=add_rule key=(null) list=9 res=1")}, []string{"rule_added [] true by [0] of 1000"}, nil},
+		"rule not added":   {[]string{change(1, "op=add_rule key=(null) list=4 res=0")}, nil, nil},
+		"added, as locked": {[]string{change(1, "pid=7 uid=0 op=add_rule audit_enabled=2 res=0")}, nil, nil},
+		"disabled": {
+			[]string{change(1, disabled)}, []string{"audit_disabled [] true by [0] of 1000"}, []string{"audit_disabled [] true by [0] of 1000"},
+		},
+		"rule of others removed": {
+			[]string{change(1, "op=remove_rule key=(null) list=5 res=1")}, []string{"other_change [] false by [0] of 1000"}, nil,
+		},
+		"limit lifted": {
+			[]string{change(1, "op=set audit_rate_limit=0 old=5 res=1")}, []string{"other_change [] false by [0] of 1000"}, nil,
+		},
+		"another setting": {[]string{change(1, "op=set audit_failure=1 old=0 res=1")}, nil, nil},
+		"nothing changed": {[]string{change(1, "op=set audit_rate_limit=5 old=5 res=1")}, nil, nil},
+		"by us":           {[]string{strings.Replace(change(1, added), "auid=", "pid=77 auid=", 1)}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var changed []*kill.Event
+			b := newBench(Config{PID: 77, Changed: func(e *kill.Event) { changed = append(changed, e) }})
+			b.feed(tt.lines...)
+			b.Flush()
+			assert.Equal(t, tt.changed, tampers(changed))
+			assert.Equal(t, tt.emitted, tampers(b.take()))
+			assert.Zero(t, b.table.tampers)
 		})
 	}
 }

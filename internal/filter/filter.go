@@ -16,6 +16,9 @@ type Config struct {
 	Targets       []string
 	Senders       []string
 	IncludeFailed bool
+	// Self is this process; 0 if it is not known by which pid the events name it. A signal that ends
+	// or stops it is always wanted: after it nothing else is reported.
+	Self int
 }
 
 // Filter removes unwanted events and targets. What is not known passes: an event with a lost
@@ -25,11 +28,12 @@ type Filter struct {
 	targets       names
 	senders       names
 	includeFailed bool
+	self          int
 }
 
 // New compiles a filter. It returns an error if a name is not a valid glob.
 func New(config Config) (*Filter, error) {
-	f := &Filter{signals: make(map[kill.Signal]bool), includeFailed: config.IncludeFailed}
+	f := &Filter{signals: make(map[kill.Signal]bool), includeFailed: config.IncludeFailed, self: config.Self}
 	for _, signal := range config.Signals {
 		f.signals[signal] = true
 	}
@@ -55,6 +59,36 @@ func (f *Filter) Apply(e *kill.Event) bool {
 	if e.Kind == kill.KindTamper {
 		return true
 	}
+	at := f.blinds(e)
+	if at < 0 {
+		return f.selects(e)
+	}
+	self := e.Targets[at]
+	if !f.selects(e) {
+		e.Targets = e.Targets[:0]
+	}
+	if !slices.ContainsFunc(e.Targets, f.isSelf) {
+		e.Targets = append(e.Targets, self)
+	}
+	return true
+}
+
+// blinds returns which target is this process, if the signal has ended or stopped it; -1 if none.
+func (f *Filter) blinds(e *kill.Event) int {
+	if e.Kind != kill.KindSignal || e.Result.Failed() {
+		return -1
+	}
+	switch e.Signal {
+	case kill.SIGKILL, kill.SIGTERM, kill.SIGSTOP:
+		return slices.IndexFunc(e.Targets, f.isSelf)
+	}
+	return -1
+}
+
+func (f *Filter) isSelf(p kill.Process) bool { return f.self != 0 && p.PID == f.self }
+
+// selects does what Apply does, for events that are wanted only if they match.
+func (f *Filter) selects(e *kill.Event) bool {
 	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] && !e.EndsTarget {
 		return false
 	}

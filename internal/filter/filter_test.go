@@ -248,3 +248,45 @@ func TestCheck(t *testing.T) {
 	_, err = New(Config{Senders: []string{"["}})
 	require.Error(t, err)
 }
+
+// What ends or stops this process is wanted, but not because of that what the same call does to others.
+func TestApplySelf(t *testing.T) {
+	t.Parallel()
+	const self = 7
+	us := kill.Process{PID: self, Command: "collector"}
+	others := Config{Signals: []kill.Signal{kill.SIGKILL}, Targets: []string{"mysqld"}, Senders: []string{"killer"}, Self: self}
+	for name, tt := range map[string]struct {
+		config Config
+		edit   func(*kill.Event)
+		want   []int
+	}{
+		"killed":         {others, func(e *kill.Event) { e.Targets[0] = us }, []int{self}},
+		"stopped":        {others, func(e *kill.Event) { e.Targets[0], e.Signal = us, kill.SIGSTOP }, []int{self}},
+		"by another":     {others, func(e *kill.Event) { e.Targets[0], e.Sender.Command, e.Sender.Executable = us, "x", "/x" }, []int{self}},
+		"hung up":        {others, func(e *kill.Event) { e.Targets[0], e.Signal = us, kill.SIGHUP }, nil},
+		"in vain":        {others, func(e *kill.Event) { e.Targets[0], e.Result = us, kill.Result{Known: true, Errno: 1, Error: "EPERM"} }, nil},
+		"another":        {others, func(e *kill.Event) { e.Targets[0].Command = "x" }, nil},
+		"us and mysqld":  {others, func(e *kill.Event) { *e.AddTarget() = us }, []int{2, self}},
+		"us and another": {others, func(e *kill.Event) { e.Targets[0].Command = "x"; *e.AddTarget() = us }, []int{self}},
+		"us and others, by another": {
+			others, func(e *kill.Event) { e.Sender.Command, e.Sender.Executable = "x", "/x"; *e.AddTarget() = us }, []int{self},
+		},
+		"no filter":     {Config{Self: self}, func(e *kill.Event) { *e.AddTarget() = us }, []int{2, self}},
+		"pid not known": {Config{Targets: []string{"mysqld"}}, func(e *kill.Event) { e.Targets[0] = kill.Process{Command: "x"} }, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f, err := New(tt.config)
+			require.NoError(t, err)
+			e := event(tt.edit)
+			assert.Equal(t, tt.want != nil, f.Apply(e))
+			var got []int
+			for _, target := range e.Targets {
+				got = append(got, target.PID)
+			}
+			if tt.want != nil {
+				assert.Equal(t, tt.want, got)
+			}
+		})
+	}
+}

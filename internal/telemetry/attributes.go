@@ -87,6 +87,9 @@ func (a attributes) signal(e *kill.Event, target *kill.Process) {
 	if e.Tamper != nil {
 		a.known("kill.tamper.action", string(e.Tamper.Action))
 		a.text("kill.tamper.rule", e.Tamper.Rule)
+		if e.Tamper.Duration > 0 {
+			a.m.AppendEmpty("kill.duration").SetDouble(seconds(e.Tamper.Duration))
+		}
 	}
 	result := e.ResultFor(target)
 	if result.Known || e.Kind == kill.KindSignal || e.Kind == kill.KindAbend {

@@ -5,13 +5,18 @@ package telemetry
 
 import (
 	"strconv"
+	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
-// tamperSentence appends which process did what to blind the monitor.
+// tamperSentence appends which process did what to blind the monitor, or what blinds it if nobody
+// is known to have done that.
 func tamperSentence(buf []byte, e *kill.Event) []byte {
+	if state := state(e.Tamper); state != "" && !e.Audit.Recorded && e.Sender.PID == 0 {
+		return appendObject(append(buf, state...), e)
+	}
 	if !e.Tamper.ByReceiver() {
 		buf = append(appendDetails(appendProcess(buf, &e.Sender), &e.Sender), ' ')
 	}
@@ -28,6 +33,30 @@ func tamperSentence(buf []byte, e *kill.Event) []byte {
 	return buf
 }
 
+// state returns what was found; empty if the action is always seen being done.
+func state(tamper *kill.Tamper) string {
+	switch tamper.Action {
+	case kill.TamperAuditDisabled:
+		return "auditing is turned off"
+	case kill.TamperRuleShadowed:
+		return "an audit rule keeps signals from being recorded"
+	case kill.TamperRecordTypeExcluded:
+		return "an audit rule drops records that tell of signals, or of changes of the rules"
+	case kill.TamperRateLimited:
+		return "the kernel may drop audit records, because their rate is limited"
+	case kill.TamperBacklogLimited:
+		return "the kernel may drop audit records, because it holds only a few"
+	case kill.TamperCollectorStopped:
+		return "the collector did not run for " + tamper.Duration.Round(100*time.Millisecond).String() +
+			"; signals sent meanwhile may be reported late or be missing"
+	case kill.TamperProgramDetached:
+		return "a program that reports signals from the kernel is detached"
+	case kill.TamperProgramModified:
+		return "what the programs in the kernel work with was changed"
+	}
+	return ""
+}
+
 // deed returns what was done, in the past tense and as an infinitive.
 func deed(e *kill.Event) (did, toDo string) {
 	switch e.Tamper.Action {
@@ -41,6 +70,15 @@ func deed(e *kill.Event) (did, toDo string) {
 		return "turned auditing on again, as it was off", "turn auditing on again"
 	case kill.TamperAuditLocked:
 		return "locked the audit configuration until the next boot", "lock the audit configuration until the next boot"
+	case kill.TamperRuleShadowed:
+		return "added an audit rule that keeps signals from being recorded", "add an audit rule that keeps signals from being recorded"
+	case kill.TamperRecordTypeExcluded:
+		return "added an audit rule that drops records that tell of signals, or of changes of the rules",
+			"add an audit rule that drops records that tell of signals, or of changes of the rules"
+	case kill.TamperRateLimited:
+		return "limited the rate of audit records, beyond which the kernel drops them", "limit the rate of audit records"
+	case kill.TamperBacklogLimited:
+		return "limited how many audit records the kernel holds, beyond which it drops them", "limit how many audit records the kernel holds"
 	}
 	if len(e.Targets) > 0 && e.Targets[0].PID == e.Sender.PID {
 		return "stopped as the audit daemon", "stop as the audit daemon"

@@ -111,6 +111,56 @@ func TestTamperSentence(t *testing.T) {
 			kill.TamperDaemonStopped, kill.Success(), func(e *kill.Event) { noKeys(e); daemon(123)(e) },
 			who + "stopped as the audit daemon",
 		},
+		"rule shadowed": {
+			kill.TamperRuleShadowed, kill.Success(), rule("-a never,exit -S kill"),
+			who + "added an audit rule that keeps signals from being recorded: -a never,exit -S kill",
+		},
+		"rule shadowed, by nobody known": {
+			kill.TamperRuleShadowed, kill.Success(), found(rule("-a never,exit -S kill")),
+			"an audit rule keeps signals from being recorded: -a never,exit -S kill",
+		},
+		"records excluded": {
+			kill.TamperRecordTypeExcluded, kill.Success(), rule("-a always,exclude -F msgtype=OBJ_PID"),
+			who + "added an audit rule that drops records that tell of signals, or of changes of the rules: " +
+				"-a always,exclude -F msgtype=OBJ_PID",
+		},
+		"records excluded, by nobody known": {
+			kill.TamperRecordTypeExcluded, kill.Success(), found(rule("-a always,exclude -F msgtype=OBJ_PID")),
+			"an audit rule drops records that tell of signals, or of changes of the rules: -a always,exclude -F msgtype=OBJ_PID",
+		},
+		"rate limited": {
+			kill.TamperRateLimited, kill.Success(), rule("-r 5"),
+			who + "limited the rate of audit records, beyond which the kernel drops them: -r 5",
+		},
+		"rate not limited": {
+			kill.TamperRateLimited, refused, rule("-r 5"), who + "tried to limit the rate of audit records: -r 5: EPERM",
+		},
+		"rate limited, by nobody known": {
+			kill.TamperRateLimited, kill.Success(), found(rule("-r 5")),
+			"the kernel may drop audit records, because their rate is limited: -r 5",
+		},
+		"backlog limited": {
+			kill.TamperBacklogLimited, kill.Success(), rule("-b 1"),
+			who + "limited how many audit records the kernel holds, beyond which it drops them: -b 1",
+		},
+		"backlog limited, by nobody known": {
+			kill.TamperBacklogLimited, kill.Success(), found(rule("-b 1")),
+			"the kernel may drop audit records, because it holds only a few: -b 1",
+		},
+		"disabled, by nobody known": {kill.TamperAuditDisabled, kill.Success(), found(noKeys), "auditing is turned off"},
+		"collector stopped": {
+			kill.TamperCollectorStopped, kill.Success(),
+			found(func(e *kill.Event) { noKeys(e); e.Tamper.Duration = 12345 * time.Millisecond }),
+			"the collector did not run for 12.3s; signals sent meanwhile may be reported late or be missing",
+		},
+		"program detached": {
+			kill.TamperProgramDetached, kill.Success(), found(rule("generate")),
+			"a program that reports signals from the kernel is detached: generate",
+		},
+		"program modified": {
+			kill.TamperProgramModified, kill.Success(), found(rule("targets")),
+			"what the programs in the kernel work with was changed: targets",
+		},
 		"rule not put back": {
 			kill.TamperRuleRestored, refused, func(e *kill.Event) { e.Tamper.Rule, e.Sender = "-a x", kill.Process{} },
 			"tried to put back an audit rule that was missing: -a x: EPERM",
@@ -131,6 +181,22 @@ func TestTamperSentence(t *testing.T) {
 				assert.Equal(t, int64(e.Targets[0].PID), record.Attributes().AsRaw()["kill.target.pid"])
 			}
 		})
+	}
+}
+
+// rule names the rule or setting.
+func rule(text string) func(*kill.Event) {
+	return func(e *kill.Event) {
+		noKeys(e)
+		e.Tamper.Rule = text
+	}
+}
+
+// found is what nobody was seen to do.
+func found(edit func(*kill.Event)) func(*kill.Event) {
+	return func(e *kill.Event) {
+		edit(e)
+		e.Sender, e.Audit = kill.Process{}, kill.Audit{}
 	}
 }
 

@@ -115,6 +115,7 @@ func restore(t *testing.T, before map[string]string) {
 		}
 		Auditctl(t, "-b", before["backlog_limit"])
 		Auditctl(t, "--backlog_wait_time", before["backlog_wait_time"])
+		Auditctl(t, "-r", before["rate_limit"])
 		Auditctl(t, "-f", before["failure"])
 		Auditctl(t, "-e", before["enabled"])
 		harness.Eventually(t, func() bool { return Status(t)["pid"] == "0" }, "no audit daemon is left")

@@ -57,6 +57,9 @@ type assembler struct {
 	lostSoFar  func() uint64
 	lostBefore uint64
 
+	// heard is the latest number that the programs have returned (vigil).
+	heard uint32
+
 	counts counts
 }
 
@@ -105,6 +108,12 @@ func (a *assembler) take(kind byte, raw []byte) bool {
 			return false
 		}
 		a.victim(victim{thread: r.Thread, at: time.Duration(r.Time)})
+	case kindPulse:
+		r := whole[kernelPulseRecord](raw)
+		if r == nil {
+			return false
+		}
+		a.heard = r.Number
 	default:
 		return a.life(kind, raw)
 	}

@@ -108,6 +108,13 @@ type kernelParty struct {
 	Leader   [16]uint8
 }
 
+type kernelPulseRecord struct {
+	_      structs.HostLayout
+	Kind   uint8
+	Unused [3]uint8
+	Number uint32
+}
+
 type kernelSignalRecord struct {
 	_             structs.HostLayout
 	Kind          uint8
@@ -158,7 +165,6 @@ const (
 	kernelProgGenerate        = "generate"
 	kernelProgMadeCgroup      = "made_cgroup"
 	kernelProgMarkVictim      = "mark_victim"
-	kernelProgWhoami          = "whoami"
 	kernelVarDroppedProcesses = "dropped_processes"
 	kernelVarDroppedSignals   = "dropped_signals"
 	kernelVarEndingSignals    = "ending_signals"
@@ -169,6 +175,7 @@ const (
 	kernelVarIncludeFailed    = "include_failed"
 	kernelVarOnlySenders      = "only_senders"
 	kernelVarOnlyTargets      = "only_targets"
+	kernelVarPulse            = "pulse"
 	kernelVarRecords          = "records"
 	kernelVarRoomForSignals   = "room_for_signals"
 	kernelVarSelf             = "self"
@@ -229,7 +236,6 @@ type kernelProgramSpecs struct {
 	Generate      *ebpf.ProgramSpec `ebpf:"generate"`
 	MadeCgroup    *ebpf.ProgramSpec `ebpf:"made_cgroup"`
 	MarkVictim    *ebpf.ProgramSpec `ebpf:"mark_victim"`
-	Whoami        *ebpf.ProgramSpec `ebpf:"whoami"`
 }
 
 // kernelMapSpecs contains maps before they are loaded into the kernel.
@@ -257,6 +263,7 @@ type kernelVariableSpecs struct {
 	IncludeFailed    *ebpf.VariableSpec `ebpf:"include_failed"`
 	OnlySenders      *ebpf.VariableSpec `ebpf:"only_senders"`
 	OnlyTargets      *ebpf.VariableSpec `ebpf:"only_targets"`
+	Pulse            *ebpf.VariableSpec `ebpf:"pulse"`
 	Records          *ebpf.VariableSpec `ebpf:"records"`
 	RoomForSignals   *ebpf.VariableSpec `ebpf:"room_for_signals"`
 	Self             *ebpf.VariableSpec `ebpf:"self"`
@@ -316,6 +323,7 @@ type kernelVariables struct {
 	IncludeFailed    *ebpf.Variable `ebpf:"include_failed"`
 	OnlySenders      *ebpf.Variable `ebpf:"only_senders"`
 	OnlyTargets      *ebpf.Variable `ebpf:"only_targets"`
+	Pulse            *ebpf.Variable `ebpf:"pulse"`
 	Records          *ebpf.Variable `ebpf:"records"`
 	RoomForSignals   *ebpf.Variable `ebpf:"room_for_signals"`
 	Self             *ebpf.Variable `ebpf:"self"`
@@ -338,7 +346,6 @@ type kernelPrograms struct {
 	Generate      *ebpf.Program `ebpf:"generate"`
 	MadeCgroup    *ebpf.Program `ebpf:"made_cgroup"`
 	MarkVictim    *ebpf.Program `ebpf:"mark_victim"`
-	Whoami        *ebpf.Program `ebpf:"whoami"`
 }
 
 func (p *kernelPrograms) Close() error {
@@ -353,7 +360,6 @@ func (p *kernelPrograms) Close() error {
 		p.Generate,
 		p.MadeCgroup,
 		p.MarkVictim,
-		p.Whoami,
 	)
 }
 

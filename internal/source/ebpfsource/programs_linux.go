@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
 
@@ -24,8 +25,10 @@ import (
 type programs struct {
 	collection *ebpf.Collection
 	links      []link.Link
-	calls      callEnds
-	waiting    *ebpf.Variable
+	// attachments are the links as they were made.
+	attachments []attachment
+	calls       callEnds
+	waiting     *ebpf.Variable
 }
 
 // losses counts the records that found no room in the ring, since the start.
@@ -62,7 +65,11 @@ func load(w wish) (*programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(specify(spec, w), p.calls.specify(spec))
+	self, err := ownPID()
+	if err != nil {
+		return nil, err
+	}
+	err = errors.Join(specify(spec, w, self), p.calls.specify(spec))
 	if err != nil {
 		return nil, err
 	}
@@ -77,9 +84,10 @@ func load(w wish) (*programs, error) {
 	return p, nil
 }
 
-// specify sets what is known before loading.
-func specify(spec *ebpf.CollectionSpec, w wish) error {
+// specify sets what is known before loading. self is the pid of this process.
+func specify(spec *ebpf.CollectionSpec, w wish, self uint32) error {
 	values := map[string]any{
+		kernelVarSelf:           self,
 		kernelVarSignals:        bits(w.signals),
 		kernelVarEndingSignals:  bits(w.ending),
 		kernelVarSignalZero:     slices.Contains(w.signals, 0),
@@ -157,11 +165,38 @@ func (p *programs) prepare(w wish) error {
 			}
 		}
 	}
-	// In a container the kernel knows this process by another pid.
-	if _, err := p.collection.Programs[kernelProgWhoami].Run(&ebpf.RunOptions{}); err != nil {
-		return fmt.Errorf("asking the kernel for our process id: %w", err)
+	return p.freeze()
+}
+
+// freeze makes the maps unchangeable from user space that only the programs themselves write from now
+// on: any process that may load programs could otherwise change what they filter by. The variables
+// that are set only once are frozen already (ebpf.CollectionSpec, .rodata). What remains are the ring,
+// and the counters and flags that the reader shares with the programs.
+func (p *programs) freeze() error {
+	for _, name := range []string{kernelMapTargets, kernelMapSenders, kernelMapExecScratch, kernelMapCgroupScratch} {
+		if err := p.collection.Maps[name].Freeze(); err != nil {
+			return fmt.Errorf("freezing the map %s: %w", name, err)
+		}
 	}
 	return nil
+}
+
+// ownPID asks the kernel for the pid of this process in the initial pid namespace: in a container it
+// has another one.
+func ownPID() (uint32, error) {
+	program, err := ebpf.NewProgram(&ebpf.ProgramSpec{
+		Name: "whoami", Type: ebpf.RawTracepoint, License: "GPL",
+		Instructions: asm.Instructions{asm.FnGetCurrentPidTgid.Call(), asm.RSh.Imm(asm.R0, 32), asm.Return()},
+	})
+	if err != nil {
+		return 0, err
+	}
+	defer program.Close()
+	pid, err := program.Run(&ebpf.RunOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("asking the kernel for our process id: %w", err)
+	}
+	return pid, nil
 }
 
 // attachProcesses attaches the programs that report processes.

@@ -230,6 +230,13 @@ func (r *reader) watch(key process.Key) {
 	r.assembler.exits.watch(key, r.now())
 }
 
+// heard returns the latest number that the programs have returned.
+func (r *reader) heard() uint32 {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.assembler.heard
+}
+
 // settle emits what has waited long enough, and returns how long to wait for more. If the
 // reader itself was held up, the ring may still hold what an event waits for.
 func (r *reader) settle() time.Duration {

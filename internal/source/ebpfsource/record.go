@@ -20,6 +20,7 @@ const (
 	kindExec
 	kindExit
 	kindCgroup
+	kindPulse // we are still heard
 )
 
 // The calls that send signals (kernel/call.h).

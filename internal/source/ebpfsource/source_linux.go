@@ -25,6 +25,9 @@ import (
 const (
 	// reportInterval is how often the counts are updated.
 	reportInterval = time.Second
+	// vigilInterval is how often the programs are checked. If they are silent, that is reported after
+	// as many intervals as beats may stay away, and one more.
+	vigilInterval = 10 * time.Second
 	// linger is how long to keep reading when the receiver is stopped: the signal that
 	// stops the collector is the last one that it sees.
 	linger = 20 * time.Millisecond
@@ -76,13 +79,16 @@ type Source struct {
 
 	reported snapshot
 	missed   uint64
+
+	// vigilInterval is the constant of that name, except in tests.
+	vigilInterval time.Duration
 }
 
 var _ source.Source = (*Source)(nil)
 
 // New returns a source that has opened nothing yet.
 func New(settings Settings) *Source {
-	return &Source{settings: settings}
+	return &Source{settings: settings, vigilInterval: vigilInterval}
 }
 
 // Start loads the programs and attaches them. If the kernel or the rights of the process do
@@ -143,6 +149,7 @@ func (s *Source) begin(ctx context.Context, ring ring) error {
 	made.asked = bits(s.settings.Signals)
 	s.reader = newReader(ring, s.programs, config, made)
 	s.reader.panics = s.settings.Panics
+	s.programs.note()
 	s.reading.Go(s.read)
 	ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.reporting.Go(func() { s.supervise(ctx) })
@@ -170,17 +177,30 @@ func (s *Source) watch(pid int, start time.Duration) {
 	s.reader.watch(process.Key{PID: pid, Start: start.Truncate(tick)})
 }
 
-// supervise reports the counts until ctx is done.
+// supervise reports the counts, and whether the programs are still heard, until ctx is done.
 func (s *Source) supervise(ctx context.Context) {
-	ticker := time.NewTicker(reportInterval)
+	ticker, rounds := time.NewTicker(reportInterval), time.NewTicker(s.vigilInterval)
 	defer ticker.Stop()
+	defer rounds.Stop()
+	v := vigil{programs: s.programs, heard: s.reader.heard}
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 			s.report()
+		case <-rounds.C:
+			s.tell(v.check())
 		}
+	}
+}
+
+// tell reports what was done to the programs. Nothing shows by whom.
+func (s *Source) tell(found []kill.Tamper) {
+	for _, tamper := range found {
+		e := kill.Found(time.Now(), tamper)
+		e.Source = sourceName
+		s.reader.queue.Add(source.Events([]*kill.Event{e}))
 	}
 }
 

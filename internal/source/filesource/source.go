@@ -68,6 +68,7 @@ var _ source.Source = (*Source)(nil)
 
 // New returns a source that has opened nothing yet.
 func New(settings Settings) *Source {
+	settings.Correlation.PID, settings.Correlation.Since = source.OwnPID(), time.Now()
 	s := &Source{
 		settings:    settings,
 		sampled:     logsampling.New(settings.Logger),

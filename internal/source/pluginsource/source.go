@@ -77,7 +77,7 @@ var _ source.Source = (*Source)(nil)
 // New returns a source that has not opened anything yet.
 func New(settings Settings) *Source {
 	s := &Source{
-		settings: settings, sampled: logsampling.New(settings.Logger), queue: queue.New(), self: ownPID(),
+		settings: settings, sampled: logsampling.New(settings.Logger), queue: queue.New(), self: source.OwnPID(),
 		pause: &backoff.ExponentialBackOff{
 			InitialInterval: firstPause, MaxInterval: longestPause, Multiplier: 1.5, RandomizationFactor: 0.2,
 		},

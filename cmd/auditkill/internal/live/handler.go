@@ -81,5 +81,8 @@ func (w *Watch) tampered(e *kill.Event) {
 		// watch that removes its own rules; the guard reports it if a rule was ours.
 		return
 	}
+	if w.capture.ManagesRules() && !e.Audit.Recorded && e.Tamper.Action == kill.TamperRuleShadowed {
+		return // the capture has warned of that rule, with what removes it
+	}
 	w.config.Say(telemetry.Sentence(e, nil))
 }

@@ -29,6 +29,7 @@ enum kind {
 	EXEC = 6,
 	EXIT = 7,
 	CGROUP = 8,
+	PULSE = 9,
 };
 
 struct group {
@@ -137,4 +138,10 @@ struct cgroup_record {
 	u32 path_length;
 	struct group group;
 	u8 path[PATH_MAX];
+};
+
+struct pulse_record {
+	u8 kind;
+	u8 unused[3];
+	u32 number;
 };

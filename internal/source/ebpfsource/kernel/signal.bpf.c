@@ -29,9 +29,10 @@ const volatile struct name few_senders[FEW];
 const volatile u32 few_targets_count = 0;
 const volatile u32 few_senders_count = 0;
 const volatile u64 room_for_signals = 0; // bytes of the ring that the records of processes leave free
+const volatile u32 self = 0;             // the reader's pid in the initial pid namespace, which nobody can change later
 
-u32 self = 0;           // the reader's process id, set by whoami
 volatile u32 waiting = 0; // the reader sleeps, and wants to be woken
+volatile u32 pulse = 0;   // the reader wants this number back, see beat
 u64 dropped_signals = 0;
 u64 dropped_processes = 0;
 
@@ -43,6 +44,7 @@ const union {
 	struct exec_record exec;
 	struct exit_record exit;
 	struct cgroup_record cgroup;
+	struct pulse_record pulse;
 } *records __attribute__((unused));
 
 struct {
@@ -216,6 +218,31 @@ static __always_inline bool ends(struct task_struct *task, s32 signal)
 	       !(task->signal->flags & SIGNAL_UNKILLABLE);
 }
 
+#define SIGURG 23
+
+// beat returns a number to the reader, which has sent itself a signal to see whether it would still learn of one.
+static __always_inline void beat(void)
+{
+	struct pulse_record *r;
+	u32 number = pulse;
+
+	if (number == 0)
+		return;
+	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r)
+		return;
+	pulse = 0;
+	r->kind = PULSE;
+	r->number = number;
+	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+}
+
+// blinds reports whether a signal ends or stops the reader. It is wanted whatever the filters are.
+static __always_inline bool blinds(s32 signal, struct task_struct *task)
+{
+	return (signal == 9 || signal == 15 || signal == 19) && task->tgid == self; // KILL TERM STOP
+}
+
 SEC("tp_btf/signal_generate")
 int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int group, int result)
 {
@@ -225,11 +252,13 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	u64 special = 0;
 	s32 code = 0;
 
-	if (!wanted(signal) && !ends(task, signal))
-		return 0;
+	if (signal == SIGURG && task->tgid == self)
+		beat();
+	if (!blinds(signal, task)) {
+		if (!wanted(signal) && !ends(task, signal) || !from_wanted(bpf_get_current_task_btf()) || only_targets && !is_target(task))
+			return 0;
+	}
 	sender = bpf_get_current_task_btf();
-	if (!from_wanted(sender) || only_targets && !is_target(task))
-		return 0;
 	if ((u64)info > 1) {
 		special = 2;
 		bpf_probe_read_kernel(&code, sizeof(code), &((struct kernel_siginfo *)info)->si_code);
@@ -632,14 +661,5 @@ int BPF_PROG(made_cgroup, struct cgroup *cgroup, const char *path)
 	r->path_length = n;
 	if (bpf_ringbuf_output(&ring, r, __builtin_offsetof(struct cgroup_record, path) + n, life()))
 		__sync_fetch_and_add(&dropped_processes, 1);
-	return 0;
-}
-
-// whoami finds out the reader's pid in the initial pid namespace, whichever namespace the reader is in. It is not
-// attached: the reader runs it.
-SEC("raw_tp")
-int whoami(void *context)
-{
-	self = bpf_get_current_pid_tgid() >> 32;
 	return 0;
 }

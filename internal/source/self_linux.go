@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package pluginsource
+package source
 
 import (
 	"os"
@@ -9,8 +9,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
 
-// ownPID is this process as the records name it; 0 if that is not known.
-func ownPID() int {
+// OwnPID is this process as the records name it; 0 if that is not known.
+func OwnPID() int {
 	if privilege.InitialPIDNamespace() {
 		return os.Getpid()
 	}
