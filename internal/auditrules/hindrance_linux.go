@@ -29,7 +29,7 @@ func (m *Manager) hindrances() (found []hindrance, daemon int, err error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.rules == nil {
-		if err := m.build(); err != nil {
+		if err = m.build(); err != nil {
 			return nil, 0, err
 		}
 	}

@@ -144,7 +144,9 @@ func steal(t *testing.T, ring *ebpf.Map) (stop func()) {
 	require.NoError(t, err)
 	producer, err := unix.Mmap(ring.FD(), int64(page), page, unix.PROT_READ, unix.MAP_SHARED)
 	require.NoError(t, err)
-	position := func(memory []byte) *uint64 { return (*uint64)(unsafe.Pointer(unsafe.SliceData(memory))) }
+	position := func(memory []byte) *uint64 {
+		return (*uint64)(unsafe.Pointer(unsafe.SliceData(memory))) //nolint:gosec // the kernel's layout of a page of the ring
+	}
 	var stopping atomic.Bool
 	done := make(chan struct{})
 	go func() {

@@ -55,7 +55,8 @@ func TestVigil(t *testing.T) {
 		"silent from the start": {{change: deaf}, {}, {want: []kill.Tamper{silent}}, {}},
 		"silent for a moment":   {{change: deaf}, {change: func(f *fakeWatched) { f.deaf, f.heard = false, 1 }}, {}, {}},
 		"silent again": {
-			{change: deaf}, {},
+			{change: deaf},
+			{},
 			{want: []kill.Tamper{silent}},
 			{change: func(f *fakeWatched) { f.deaf = false }},
 			{},
@@ -64,7 +65,9 @@ func TestVigil(t *testing.T) {
 			{want: []kill.Tamper{silent}},
 		},
 		"the ring is full": {
-			{change: deaf}, {change: func(f *fakeWatched) { f.lost.signals++ }}, {change: func(f *fakeWatched) { f.lost.signals++ }},
+			{change: deaf},
+			{change: func(f *fakeWatched) { f.lost.signals++ }},
+			{change: func(f *fakeWatched) { f.lost.signals++ }},
 			{change: func(f *fakeWatched) { f.lost.signals++ }},
 		},
 		"beats cannot be sent": {{change: func(f *fakeWatched) { f.err, f.deaf = assert.AnError, true }}, {}, {}, {}},
