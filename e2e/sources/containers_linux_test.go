@@ -4,12 +4,17 @@
 package sources
 
 import (
+	"os"
+	"os/exec"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
@@ -61,6 +66,57 @@ func TestReportsContainersAndUnits(t *testing.T) {
 				assert.Equal(t, "session-3.scope", r.Attributes["kill.sender.systemd.unit"])
 				assert.NotContains(t, r.Attributes, "container.id")
 			}
+		})
+	}
+}
+
+// A process with a root, users and pids of its own is not taken for one of the host.
+func TestTellsContainersFromTheHost(t *testing.T) {
+	const nobodys = 4<<20 - 7
+	for _, source := range []string{"ebpf", "netlink"} {
+		t.Run(source, func(t *testing.T) {
+			audit.Use(t)
+			sink, program := otlp.NewSink(t, "grpc"), process.NativeSender(t)
+			root := t.TempDir()
+			require.NoError(t, os.MkdirAll(root+"/etc", 0o755))
+			require.NoError(t, os.WriteFile(root+"/etc/passwd", []byte("captain:x:0:0::/:/\n"), 0o644)) //nolint:gosec // as any passwd
+			require.NoError(t, os.Mkdir(root+"/proc", 0o755))
+			require.NoError(t, os.Mkdir(root+"/dev", 0o755))
+			require.NoError(t, os.WriteFile(root+"/dev/null", nil, 0o600))
+			require.NoError(t, unix.Mount("/proc", root+"/proc", "", unix.MS_BIND, ""))
+			t.Cleanup(func() { assert.NoError(t, unix.Unmount(root+"/proc", unix.MNT_DETACH)) })
+			content, err := os.ReadFile(program)
+			require.NoError(t, err)
+			require.NoError(t, os.WriteFile(root+"/sender", content, 0o755)) //nolint:gosec // a program
+			c := startLive(t, "{"+source+": {}, senders: [sender]}", sink)
+			boxed := process.NewSender(t, program, process.InPIDNamespace, func(command *exec.Cmd) {
+				command.SysProcAttr.Chroot, command.Path, command.Dir = root, "/sender", "/"
+			})
+			victim, born := boxed.Start(1, false)[0], time.Now()
+			// The times in audit records are those of the last tick, when a younger process may have been another's.
+			harness.Eventually(t, func() bool { return time.Since(born) > 100*time.Millisecond }, "both are old enough")
+			boxed.Order(orders.Order{Call: "kill", PID: nobodys, Signal: int(unix.SIGTERM)})
+			boxed.Order(orders.Order{Call: "kill", PID: victim, Signal: int(unix.SIGTERM)})
+			var own []otlp.Record
+			harness.Eventually(t, func() bool {
+				own = delivered(sink.Records(), []*process.Sender{boxed})
+				return len(own) >= 2
+			}, "both signals")
+			c.Stop()
+			require.Len(t, own, 2)
+			for _, r := range own {
+				assert.Equal(t, int64(0), r.Attributes["process.user.id"])
+				assert.NotContains(t, r.Attributes, "process.user.name", "root of the host")
+				assert.Equal(t, "captain", r.Attributes["kill.sender.container.user.name"])
+				assert.Equal(t, "/sender", r.Attributes["process.executable.path"])
+				assert.Equal(t, "other", r.Attributes["kill.sender.mount_namespace"])
+			}
+			assert.NotContains(t, own[0].Attributes, "kill.target.pid", "a process of the host may have it")
+			assert.Equal(t, int64(nobodys), own[0].Attributes["kill.target.vpid"])
+			assert.Equal(t, int64(boxed.Victims[victim]), own[1].Attributes["kill.target.pid"])
+			assert.Equal(t, int64(victim), own[1].Attributes["kill.target.vpid"])
+			assert.NotContains(t, own[1].Attributes, "kill.target.user.name")
+			assert.Equal(t, "captain", own[1].Attributes["kill.target.container.user.name"])
 		})
 	}
 }

@@ -11,4 +11,7 @@
 //     if it was created before the event. One that has ended counts if its pid cannot
 //     have been given out again, according to the kernel's counters (mayBeNew).
 //   - A program is reported only if it has the name or the path in the event.
+//
+// It also prefers knowing nothing to mistaking a container for the host: what a path, a user id or a
+// pid means depends on who uses it (homes).
 package process

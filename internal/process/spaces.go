@@ -24,9 +24,11 @@ const (
 	// maxReaders is how many databases are read at a time. A file system may let its reader wait
 	// for as long as it likes, as one in user space can (fuse(4)).
 	maxReaders = 4
-	// readerPatience is how long an event waits for a database. If it took longer, the user who
-	// owns the process is not waited for again until suspension is over.
+	// readerPatience is how long an event waits for a database. If it took longer, no event waits for
+	// any until hastyFor is over, and the databases of the user who owns the process are not read until
+	// suspension is over.
 	readerPatience = 20 * time.Millisecond
+	hastyFor       = time.Second
 	suspension     = time.Minute
 	maxSuspended   = 256
 )
@@ -79,6 +81,8 @@ type spaces struct {
 	readers *atomic.Int32
 	// suspended holds until when a user's databases are not read.
 	suspended map[uint32]time.Duration
+	// hasty is until when nobody waits for a database.
+	hasty time.Duration
 }
 
 func newSpaces() spaces {
@@ -124,7 +128,9 @@ func (s *spaces) ask(id spaceID, now, age time.Duration, open func() reader) kil
 			defer s.readers.Add(-1)
 			answer <- read(last)
 		}()
-		s.await(at, id.owner, now)
+		if now >= s.hasty {
+			s.await(at, id.owner, now)
+		}
 		return at.users
 	}
 	select {
@@ -143,8 +149,9 @@ func (s *spaces) await(at *space, owner uint32, now time.Duration) {
 	case r := <-at.answer:
 		at.take(r, now)
 	case <-timer.C:
+		s.hasty = now + hastyFor
 		if owner == 0 {
-			return // root needs no tricks, and owns most containers
+			return // root owns most containers, and needs no tricks
 		}
 		if len(s.suspended) >= maxSuspended {
 			clear(s.suspended)
