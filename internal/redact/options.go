@@ -11,6 +11,9 @@ import (
 // readOption looks at an option, and reports whether all of it is understood.
 func (c *command) readOption(w text) bool {
 	v := w.value
+	if len(v) < 2 {
+		return false // a dash alone
+	}
 	for i := len(c.programs) - 1; i >= 0; i-- {
 		if p := c.programs[i].program; (!p.wrapper || i == len(c.programs)-1) && c.optionOf(p, w) {
 			return true
