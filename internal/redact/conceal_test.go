@@ -51,6 +51,7 @@ func TestConceal(t *testing.T) {
 		"URL with a port alone":  {"redis-cli|redis://db:6379", "redis-cli|redis://db:6379"},
 		"URL that was cut":       {"psql|postgres://ann:hunter2hun", "psql|postgres://ann:***"},
 		"empty arguments":        {"app||--token||abc", "app||--token||***"},
+		"dash as a value":        {"xh|Pass=|-", "xh|Pass=|***"},
 		"value missing":          {"app|--token", "app|--token"},
 		"empty":                  {"", ""},
 		"a word in a path":       {"/usr/bin/keyring|start", "/usr/bin/keyring|start"},

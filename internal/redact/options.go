@@ -11,36 +11,44 @@ import (
 // readOption looks at an option, and reports whether all of it is understood.
 func (c *command) readOption(w text) bool {
 	v := w.value
+	if len(v) < 2 {
+		return false // a dash alone
+	}
 	for i := len(c.programs) - 1; i >= 0; i-- {
 		if p := c.programs[i].program; (!p.wrapper || i == len(c.programs)-1) && c.optionOf(p, w) {
 			return true
 		}
 	}
-	end := strings.IndexAny(v, "=: \t\n")
-	if name := strings.TrimLeft(v[:max(end, 0)], "-"); end > 0 && v[end] == '=' && userNames[name] && c.unknownOnly() {
-		c.hideUserPair(w.part(end+1, len(v)))
+	if end := strings.IndexAny(v, "=: \t\n"); end >= 0 {
+		return c.assigned(w, end)
 	}
-	if end >= 0 {
-		if blank(v[end]) && c.how != asScript && soundOf(v[:end]) == strong {
-			c.hide(w, end+1, len(v)) // "--password SECRET" as one argument
-			return true
-		}
-		if end == len(v)-1 && v[end] == ':' && soundOf(v[:end]) != harmless {
-			c.expected.sound = soundOf(v[:end])
-		}
+	name := strings.TrimLeft(v, "-")
+	switch s := soundOf(name); {
+	case s == strong, s == weak && !c.keys:
+		c.expected.sound = s
+	case userNames[name] && c.unknownOnly():
+		c.expected = expectation{sound: strong, pair: ":", perhaps: true}
+	case strings.HasPrefix(v, "-p") && c.mayHoldPassword(v[len("-p"):]):
+		c.hide(w, len("-p"), len(v))
+	default:
 		return false
 	}
-	if s := soundOf(strings.TrimLeft(v, "-")); s == strong || s == weak && !c.keys {
+	return true
+}
+
+// assigned looks at an option whose name ends at an index, and reports whether all of it is
+// understood.
+func (c *command) assigned(w text, end int) bool {
+	v := w.value
+	s := soundOf(v[:end])
+	switch {
+	case v[end] == '=' && userNames[strings.TrimLeft(v[:end], "-")] && c.unknownOnly():
+		c.hideUserPair(w.part(end+1, len(v)))
+	case blank(v[end]) && c.how != asScript && s == strong: // "--password SECRET" as one argument
+		c.hide(w, end+1, len(v))
+		return true
+	case v[end] == ':' && end == len(v)-1 && s != harmless: // and the value in the next word
 		c.expected.sound = s
-		return true
-	}
-	if userNames[strings.TrimLeft(v, "-")] && c.unknownOnly() {
-		c.expected = expectation{sound: strong, pair: ":", perhaps: true}
-		return true
-	}
-	if strings.HasPrefix(v, "-p") && c.mayHoldPassword(v[len("-p"):]) {
-		c.hide(w, len("-p"), len(v))
-		return true
 	}
 	return false
 }

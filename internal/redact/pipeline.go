@@ -78,7 +78,8 @@ func bodyEnd(v string, at int) int {
 		case '(':
 			open++
 		case ')':
-			if open--; open == 0 {
+			open--
+			if open == 0 {
 				return at
 			}
 		}
