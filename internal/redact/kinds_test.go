@@ -133,6 +133,8 @@ func TestKinds(t *testing.T) {
 			{"c|x://ann:hun/ter2@h/y", "c|x://ann:***@h/y"},
 			{"c|x://ann:hun@ter2@h/y", "c|x://ann:***@h/y"},
 			{"c|x://a@b:hunter2@h/y", "c|x://a@b:***@h/y"},
+			{"c|x://a@b:hunter2", "c|x://a@b:***"},
+			{"c|x://ann@h:8080/y", "c|x://ann@h:8080/y"},
 			{"c|x://ann%3Ahunter2@h/y", "c|x://ann%3A***@h/y"},
 			{"c|x://h/?a=b&token=hunter2&c=d", "c|x://h/?a=b&token=***&c=d"},
 			{"c|x://h/?X-Amz-Signature=hunter2#y", "c|x://h/?X-Amz-Signature=***"},

@@ -45,6 +45,9 @@ func (f *finder) link(t text) {
 	switch {
 	case strings.IndexByte(authority, '@') >= 0: // all up to the last one, as passwords may have @ and / in them
 		f.userInfo(t.part(0, at))
+		if portless(v[at+1 : until(v, at+1, "/?#")]) { // user@domain:password, cut off
+			f.userInfo(t.part(at+1, len(v)))
+		}
 	case portless(authority):
 		if at < 0 {
 			at = len(v) // it was cut off
