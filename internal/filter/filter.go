@@ -45,26 +45,33 @@ func New(config Config) (*Filter, error) {
 // both processes of an event.
 func (f *Filter) NeedsPaths() bool { return f.targets.needPaths() || f.senders.needPaths() }
 
+// NeedsLeaders reports whether a target is chosen by its name, so that Apply needs the name of the
+// process if the sender addressed one of its threads.
+func (f *Filter) NeedsLeaders() bool { return len(f.targets) > 0 }
+
 // Apply removes unwanted targets from an event, and reports whether the event is still
 // wanted. Tampering with the monitor is always wanted.
 func (f *Filter) Apply(e *kill.Event) bool {
 	if e.Kind == kill.KindTamper {
 		return true
 	}
-	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] {
-		return false
-	}
-	if e.Result.Failed() && !f.includeFailed {
+	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] && !e.EndsTarget {
 		return false
 	}
 	if !f.wantsSender(e) {
 		return false
 	}
-	if len(f.targets) == 0 || len(e.Targets) == 0 {
-		return len(f.targets) == 0 || !e.Complete
+	if len(e.Targets) == 0 {
+		return (f.includeFailed || !e.Result.Failed()) && (len(f.targets) == 0 || !e.Complete)
 	}
-	e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !f.targets.match(&p) })
+	if !f.includeFailed || len(f.targets) > 0 {
+		e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !f.wantsTarget(e, &p) })
+	}
 	return len(e.Targets) > 0
+}
+
+func (f *Filter) wantsTarget(e *kill.Event, p *kill.Process) bool {
+	return (f.includeFailed || !e.ResultFor(p).Failed()) && (len(f.targets) == 0 || f.targets.match(p))
 }
 
 // wantsSender reports whether the sender is wanted. A signal of the kernel has a sender only if

@@ -60,6 +60,10 @@ type kernelExitRecord struct {
 	Time     uint64
 	Identity kernelIdentity
 	Command  [16]uint8
+	Uid      uint32
+	Login    uint32
+	Session  uint32
+	Unused2  uint32
 }
 
 type kernelForkRecord struct {
@@ -156,6 +160,7 @@ const (
 	kernelProgWhoami          = "whoami"
 	kernelVarDroppedProcesses = "dropped_processes"
 	kernelVarDroppedSignals   = "dropped_signals"
+	kernelVarEndingSignals    = "ending_signals"
 	kernelVarFewSenders       = "few_senders"
 	kernelVarFewSendersCount  = "few_senders_count"
 	kernelVarFewTargets       = "few_targets"
@@ -243,6 +248,7 @@ type kernelMapSpecs struct {
 type kernelVariableSpecs struct {
 	DroppedProcesses *ebpf.VariableSpec `ebpf:"dropped_processes"`
 	DroppedSignals   *ebpf.VariableSpec `ebpf:"dropped_signals"`
+	EndingSignals    *ebpf.VariableSpec `ebpf:"ending_signals"`
 	FewSenders       *ebpf.VariableSpec `ebpf:"few_senders"`
 	FewSendersCount  *ebpf.VariableSpec `ebpf:"few_senders_count"`
 	FewTargets       *ebpf.VariableSpec `ebpf:"few_targets"`
@@ -301,6 +307,7 @@ func (m *kernelMaps) Close() error {
 type kernelVariables struct {
 	DroppedProcesses *ebpf.Variable `ebpf:"dropped_processes"`
 	DroppedSignals   *ebpf.Variable `ebpf:"dropped_signals"`
+	EndingSignals    *ebpf.Variable `ebpf:"ending_signals"`
 	FewSenders       *ebpf.Variable `ebpf:"few_senders"`
 	FewSendersCount  *ebpf.Variable `ebpf:"few_senders_count"`
 	FewTargets       *ebpf.Variable `ebpf:"few_targets"`
