@@ -108,7 +108,15 @@ func (t *Table) visit(e *entry, age time.Duration) bool {
 	if e.program != nil {
 		executable = e.program.executable
 	}
-	return t.lookAround(e, dir, executable, age)
+	if !t.lookAround(e, dir, executable, age) {
+		return false
+	}
+	// Who has left a chroot since his execve(2) sees the host's root again, but ran another file than the
+	// path now names.
+	if at := dir.executable(); at != "" && executable != "" && at != executable {
+		e.home.Program, e.home.native = kill.WhoseOther, false
+	}
+	return true
 }
 
 // lookAround notes whose files a process sees. One that is ending sees none, so that what was known

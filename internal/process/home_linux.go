@@ -155,23 +155,36 @@ func (h *homes) compareProgram(dir folder, root *seen, executable string) kill.W
 	if root.fileID == h.host.folder.fileID && root.mount == program.mount && root.mount != 0 {
 		return kill.WhoseHost
 	}
-	base, err := unix.Open(h.host.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	host, ok := cachedIn(unix.AT_FDCWD, h.host.path, executable)
+	if ok && host.fileID == program.fileID {
+		return kill.WhoseHost
+	}
+	// It may have been deleted. Then its folder decides, unless a mount has hidden what lies there.
+	host, ok = cachedIn(unix.AT_FDCWD, h.host.path, filepath.Dir(executable))
+	own, found := cachedIn(dir.fd, "root", filepath.Dir(executable))
+	if ok && found && own.fileID == host.fileID && own.mount == program.mount && own.mount != 0 {
+		return kill.WhoseHost
+	}
+	return kill.WhoseOther
+}
+
+// cachedIn asks for a file below a root, if the kernel has it in its cache.
+func cachedIn(dir int, root, path string) (seen, bool) {
+	base, err := unix.Openat(dir, root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return kill.WhoseUnknown
+		return seen{}, false
 	}
 	defer unix.Close(base)
-	file, err := unix.Openat2(base, executable, &unix.OpenHow{
+	file, err := unix.Openat2(base, path, &unix.OpenHow{
 		Flags:   unix.O_PATH | unix.O_CLOEXEC,
 		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | resolveCached,
 	})
 	if err != nil {
-		return kill.WhoseOther
+		return seen{}, false
 	}
 	defer unix.Close(file)
-	if host, err := statOf(file, "", unix.AT_EMPTY_PATH); err == nil && host.fileID == program.fileID {
-		return kill.WhoseHost
-	}
-	return kill.WhoseOther
+	s, err := statOf(file, "", unix.AT_EMPTY_PATH)
+	return s, err == nil
 }
 
 // compareUsers returns whose the user database of a process is, and notes how to reach it if it is

@@ -34,7 +34,7 @@ func inMounts() *syscall.SysProcAttr {
 // besides.
 func asStranger() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true},
+		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS, Credential: &syscall.Credential{NoSetGroups: true}, GidMappingsEnableSetgroups: true,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: strangerID, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 1000}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: strangerID, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 1000}},
 	}
@@ -85,14 +85,23 @@ func furnish(t *testing.T) string {
 	}
 	require.NoError(t, os.WriteFile(folder+"/passwd", []byte(forgedUsers), 0o644))
 	const script = `
-		cp "$(readlink -f /bin/sleep)" "$0/sleep"; mkdir -p "$0/root/etc" "$0/root/bin"
+		cp "$(readlink -f /bin/sleep)" "$0/sleep"; mkdir -p "$0/root/etc" "$0/root/bin" "$0/mnt"
 		cp "$0/passwd" "$0/root/etc"; cp "$0/sleep" "$0/root/bin"
-		for each in $(ldd /bin/sleep | grep -o '/[^ ]*'); do
+		for each in $(ldd /bin/sleep 2>/dev/null | grep -o '/[^ ]*'); do
 			mkdir -p "$0/root$(dirname "$each")"; cp -L "$each" "$0/root$each"
 		done; chmod -R go+rX "$0"`
 	out, err := exec.CommandContext(t.Context(), "sh", "-e", "-c", script, folder).CombinedOutput() //nolint:gosec // the test's own script
 	require.NoError(t, err, "%s", out)
 	return folder
+}
+
+// needRoot skips a test that needs a program in another root, if it cannot be furnished there.
+func needRoot(t *testing.T) {
+	t.Helper()
+	audittest.Root(t, "chroot")
+	if err := exec.CommandContext(t.Context(), "chroot", furnish(t)+"/root", "/bin/sleep", "0").Run(); err != nil { //nolint:gosec // the test's own
+		audittest.Skip(t, "a program does not find its libraries in another root: %v", err)
+	}
 }
 
 // about is an event of the audit system about the process, as which auditd has named its user.
@@ -128,8 +137,8 @@ func TestHomes(t *testing.T) {
 	}{
 		"of the host": {script: ":" + idles, users: host, program: host},
 		"of the host, another user": {
-			script: "echo ready; exec setpriv --reuid=54321 --clear-groups sleep 1000 >/dev/null",
-			user:   strangerID, users: host, program: host,
+			attributes: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: strangerID}}, script: ":" + idles,
+			user: strangerID, users: host, program: host,
 		},
 		"PrivateTmp=": {attributes: inMounts(), script: "mount -t tmpfs x /tmp" + idles, users: host, program: host},
 		"ProtectSystem=": {
@@ -138,13 +147,13 @@ func TestHomes(t *testing.T) {
 		},
 		"PrivateTmp=, and an upgrade": {
 			attributes: inMounts(), users: host, program: host, deleted: true,
-			script: `mount -t tmpfs x /mnt; cp "$1/sleep" "$1/sleep-old"; (sleep 0.1; rm "$1/sleep-old") >/dev/null 2>&1 & ` +
+			script: `mount -t tmpfs x "$1/mnt"; cp "$1/sleep" "$1/sleep-old"; (sleep 0.1; rm "$1/sleep-old") >/dev/null 2>&1 & ` +
 				`echo ready; exec "$1/sleep-old" 1000 >/dev/null`,
 		},
 		"BindPaths=": {attributes: inMounts(), script: `mount --bind "$1/sleep" SLEEP` + idles, users: host, program: other},
 		"chroot":     {script: `echo ready; exec chroot "$1/root" /bin/sleep 1000 >/dev/null`, users: other, own: "mallory", program: host},
 		"chroot to the root": {
-			attributes: inMounts(), script: "mount --rbind / /mnt; echo ready; exec chroot /mnt sleep 1000 >/dev/null", users: host, program: host,
+			attributes: inMounts(), script: `mount --rbind / "$1/mnt"; echo ready; exec chroot "$1/mnt" sleep 1000 >/dev/null`, users: host, program: host,
 		},
 		"a user namespace": {attributes: asStranger(), script: ":" + idles, user: strangerID, users: host, program: host},
 		"a forged program": {
@@ -152,7 +161,7 @@ func TestHomes(t *testing.T) {
 		},
 		"a forged program that was deleted": {
 			attributes: asStranger(), user: strangerID, users: host, program: other, deleted: true,
-			script: `mount -t tmpfs x /mnt; cp SLEEP /mnt/x; mount --bind /mnt/x SLEEP; (SLEEP 0.1; rm /mnt/x) >/dev/null 2>&1 & ` +
+			script: `mount -t tmpfs x "$1/mnt"; cp SLEEP "$1/mnt/x"; mount --bind "$1/mnt/x" SLEEP; (SLEEP 0.1; rm "$1/mnt/x") >/dev/null 2>&1 & ` +
 				"echo ready; exec SLEEP 1000 >/dev/null",
 		},
 		"forged users": {
@@ -161,7 +170,7 @@ func TestHomes(t *testing.T) {
 		},
 		"forged users, one of many": {
 			attributes: asStranger(), user: 100069, users: other, own: "web", program: host,
-			script: `mount --bind "$1/passwd" /etc/passwd; echo ready; exec setpriv --reuid=70 sleep 1000 >/dev/null`,
+			script: `mount --bind "$1/passwd" /etc/passwd; echo ready; exec chroot --userspec=70:0 / sleep 1000 >/dev/null`,
 		},
 		"a chroot of any user": {
 			attributes: asStranger(), script: `echo ready; exec chroot "$1/root" /bin/sleep 1000 >/dev/null`,
@@ -172,7 +181,7 @@ func TestHomes(t *testing.T) {
 			attributes: asStranger(), script: ownEtc + `ln -s "$1/passwd" /etc/passwd` + idles, user: strangerID, users: other, program: host,
 		},
 		"a link to the host's": {
-			attributes: asStranger(), script: "mount --bind /etc /mnt; " + ownEtc + "ln -s /mnt/passwd /etc/passwd" + idles,
+			attributes: asStranger(), script: `mount --bind /etc "$1/mnt"; ` + ownEtc + `ln -s "$1/mnt/passwd" /etc/passwd` + idles,
 			user: strangerID, users: host, program: host,
 		},
 		"a link to an environment": {
@@ -210,6 +219,9 @@ func TestHomes(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			table := newLiveTable(t)
+			if strings.Contains(test.script, `"$1/root"`) {
+				needRoot(t)
+			}
 			d := dwell(t, table, test.attributes, strings.ReplaceAll(test.script, "SLEEP", sleep))
 			if test.deleted {
 				require.Eventually(t, func() bool {
@@ -309,6 +321,7 @@ func TestPIDsThatASenderNames(t *testing.T) {
 // The path in an audit record is that within a chroot (kernel/audit.c, audit_log_d_path_exe).
 func TestPathWithinAChroot(t *testing.T) {
 	t.Parallel()
+	needRoot(t)
 	table := newLiveTable(t)
 	d := dwell(t, table, nil, `echo ready; exec chroot "$1/root" /bin/sleep 1000 >/dev/null`)
 	for path, want := range map[string]kill.Whose{"/bin/sleep": kill.WhoseOther, d.folder + "/root/bin/sleep": kill.WhoseHost} {

@@ -6,6 +6,7 @@
 package ebpfsource
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -87,6 +88,27 @@ func TestForgedPathOfABriefLife(t *testing.T) {
 		assert.Equal(t, kill.WhoseOther, e.Sender.Home.Program)
 		assert.Equal(t, kill.WhoseHost, e.Sender.Home.PIDs)
 	}
+}
+
+// In a chroot that any user can make, a path is another program's than on the host.
+func TestForgedPathInAChroot(t *testing.T) {
+	w := start(t, nil)
+	sleep, err := filepath.EvalSymlinks("/bin/sleep")
+	require.NoError(t, err)
+	root := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Dir(root+sleep), 0o755))
+	writeProgram(t, root+sleep, pause)
+	c := exec.Command(sleep)
+	c.Dir, c.SysProcAttr = "/", &syscall.SysProcAttr{
+		Chroot: root, Cloneflags: syscall.CLONE_NEWUSER, UidMappings: []syscall.SysProcIDMap{{Size: 1}}, GidMappings: []syscall.SysProcIDMap{{Size: 1}},
+	}
+	target := run(t, c)
+	w.fence(t)
+	_, errno := w.fencing.send(order{call: "kill", pid: target, signal: int(kill.SIGTERM)})
+	require.Zero(t, errno)
+	p := w.find(t, to(target, kill.SIGTERM)).Targets[0]
+	assert.Equal(t, sleep, p.Executable)
+	assert.Equal(t, kill.WhoseOther, p.Home.Program)
 }
 
 // The pid that a sender in a container names is not the host's.
