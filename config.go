@@ -131,6 +131,10 @@ type OutcomeConfig struct {
 	Enabled bool `mapstructure:"enabled"`
 	// Timeout is how long a process is watched after its first fatal signal.
 	Timeout time.Duration `mapstructure:"timeout"`
+	// Unsent says which ends are reported of processes to which nobody was seen to send a signal: none,
+	// killed (by a signal) or all. If it is not set, killed, and any end of a process that is named in
+	// targets, unless its parent is as well.
+	Unsent string `mapstructure:"unsent"`
 
 	_ struct{} // prevent unkeyed literal initialization
 }
@@ -354,7 +358,11 @@ func (c *OutcomeConfig) Validate() error {
 	if c.Enabled && c.Timeout < shortest {
 		return fmt.Errorf("timeout: %v must be at least %v, such as 2m", c.Timeout, shortest)
 	}
-	return nil
+	switch kill.Unsent(c.Unsent) {
+	case kill.UnsentUsual, kill.UnsentNone, kill.UnsentKilled, kill.UnsentAll:
+		return nil
+	}
+	return fmt.Errorf("unsent: %q must be none, killed or all", c.Unsent)
 }
 
 // refuse joins all problems of a section in one line, because the collector writes the

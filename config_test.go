@@ -182,7 +182,7 @@ func TestInvalidConfig(t *testing.T) {
 		},
 		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
 		{"outcome without a unit", "outcome: {timeout: 120}", "outcome::timeout: 120 must be a duration with its unit, such as 2s"},
-		{"part of outcome", "outcome: {after: 2m}", "outcome::after: unknown key, use one of enabled, timeout"},
+		{"part of outcome", "outcome: {after: 2m}", "outcome::after: unknown key, use one of enabled, timeout, unsent"},
 
 		{"unknown key of netlink", "netlink: {path: /a}", "netlink::path: unknown key, use one of mode, receive_buffer"},
 		{"unknown key of rules", "rules: {keys: a}", "rules::keys: unknown key, use one of key, manage"},

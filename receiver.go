@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -176,12 +177,15 @@ func (r *killReceiver) captureSettings() capture.Settings {
 		Correlation: capture.Correlation{
 			Timeout: config.Correlation.Timeout, MaxPending: config.Correlation.MaxPending, KeepOriginal: config.IncludeOriginal,
 		},
-		DescribeFirst: r.filter.NeedsPaths(),
-		Host:          r.machine, Root: config.RootPath, Conceal: redact.Policy(config.CommandLine).Apply,
+		DescribeFirst: r.filter.NeedsPaths(), DescribeThreads: r.filter.NeedsLeaders(),
+		Host: r.machine, Root: config.RootPath, Conceal: redact.Policy(config.CommandLine).Apply,
 		Logger: r.set.Logger, Warn: r.warn, Health: r.health.Source,
 	}
 	if config.Outcome.Enabled {
-		settings.OutcomeTimeout = config.Outcome.Timeout
+		settings.OutcomeTimeout, settings.Unsent = config.Outcome.Timeout, kill.Unsent(config.Outcome.Unsent)
+	}
+	if slices.Equal(config.Signals, defaultSignals()) {
+		settings.Ending = capture.Ending(wanted.Targets)
 	}
 	if r.storage != nil {
 		settings.Store = r.storage

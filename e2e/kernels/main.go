@@ -92,7 +92,7 @@ func (s *session) test(repository string, only []string) error {
 	}
 	fmt.Printf("%s: Debian's kernel and %d test programs are ready after %v\n", s.architecture, len(jobs), time.Since(begin).Round(time.Second))
 	for i, j := range jobs {
-		if err := s.boots(j, jobFile(i)); err != nil {
+		if err := s.twice(j, jobFile(i)); err != nil {
 			return err
 		}
 	}
@@ -107,23 +107,38 @@ func (s *session) test(repository string, only []string) error {
 // disk is the image that each job finds at its first boot.
 func (s *session) disk() string { return filepath.Join(s.directory, "disk.img") }
 
-// boots runs a job as many times as it has boots. What the first of several leaves on the
-// disk is there at the next, and not for other jobs.
-func (s *session) boots(j job, file string) error {
+// twice runs a job again if it fails: an emulated processor can stand still for seconds while the host
+// has other things to do. What fails only once is said as well.
+func (s *session) twice(j job, file string) error {
+	failed := s.total.failed
+	passed, err := s.boots(j, file)
+	if err != nil || passed {
+		return err
+	}
+	fmt.Printf("%s: %s has FAILED and is run again\n", s.architecture, j.name())
+	s.total.failed = failed
+	passed, err = s.boots(j, file)
+	s.broken = s.broken || !passed
+	return err
+}
+
+// boots runs a job as many times as it has boots, and reports whether it passed. What the first
+// of several leaves on the disk is there at the next, and not for other jobs.
+func (s *session) boots(j job, file string) (bool, error) {
 	if j.boots == 1 {
 		return s.boot(j, file, s.disk(), 0)
 	}
 	own := s.disk() + ".own"
 	defer os.Remove(own)
 	if err := shell(`cp --sparse=always "$0" "$1"`, s.disk(), own); err != nil {
-		return err
+		return false, err
 	}
 	for number := range j.boots {
-		if err := s.boot(j, file, own, number); err != nil {
-			return err
+		if passed, err := s.boot(j, file, own, number); !passed || err != nil {
+			return false, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 func (s *session) layout(repository string) layout {
@@ -160,8 +175,8 @@ func chosen(repository string, only []string, run string) ([]job, error) {
 	return jobs, nil
 }
 
-// boot runs a job in a machine, once, and reports what came of it.
-func (s *session) boot(j job, file, disk string, number int) error {
+// boot runs a job in a machine, once, prints what came of it, and reports whether it passed.
+func (s *session) boot(j job, file, disk string, number int) (bool, error) {
 	begin := time.Now()
 	name := j.name()
 	if number > 0 {
@@ -169,11 +184,11 @@ func (s *session) boot(j job, file, disk string, number int) error {
 	}
 	logPath := filepath.Join(s.directory, "logs", strings.NewReplacer("/", "-", " ", "-", ",", "").Replace(name)+".log")
 	if err := os.MkdirAll(filepath.Dir(logPath), 0o755); err != nil { //nolint:gosec // nothing secret
-		return err
+		return false, err
 	}
 	log, err := os.Create(logPath)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer log.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -184,7 +199,7 @@ func (s *session) boot(j job, file, disk string, number int) error {
 	r := read(text.String())
 	r.err = errors.Join(err, r.err, r.missing(j.tests))
 	s.report(name, logPath, r, time.Since(begin), worked)
-	return nil
+	return r.err == nil, nil
 }
 
 var printing sync.Mutex
@@ -199,7 +214,6 @@ func (s *session) report(name, log string, r result, took, worked time.Duration)
 	verdict := "ok"
 	if r.err != nil {
 		verdict = "FAIL"
-		s.broken = true
 		fmt.Printf("%s\n%s: %s: %v; all that it said: %s\n", strings.Join(r.told, "\n"), s.architecture, name, r.err, log)
 	}
 	for _, skip := range r.skips {

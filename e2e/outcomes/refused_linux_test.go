@@ -4,12 +4,17 @@
 package outcomes
 
 import (
+	"fmt"
 	"os/exec"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/pdata/plog"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/orders"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
 )
@@ -54,4 +59,44 @@ func refusedBy(s *stage, sender int) []otlp.Record {
 		}
 	}
 	return found
+}
+
+// nobodyElse is a user who has no other process than the test's.
+const nobodyElse = 64_123
+
+// A user may send a signal to all processes: the call succeeds even though the kernel refuses it for each
+// of another user. The collector says of none that it was struck, and of none that it survived.
+func TestSignalToAllThatReachesNobody(t *testing.T) {
+	for _, source := range liveSources {
+		t.Run(source.name, func(t *testing.T) {
+			s := newStage(t, source, "outcome: {timeout: 10s}")
+			target := process.StartTarget(t, exec.Command("sh", "-c", "echo; exec sleep 600"), true)
+			user := process.NewSender(t, s.program, func(command *exec.Cmd) {
+				command.SysProcAttr.Credential = &syscall.Credential{Uid: nobodyElse, Gid: nobodyElse}
+			})
+			user.Order(orders.Order{Call: "kill", PID: -1, Signal: int(unix.SIGKILL)})
+			if !s.source.traced() {
+				harness.Eventually(t, func() bool { return len(s.records(target.PID, "kill.signal")) == 1 }, "the attempt is reported")
+				r := s.records(target.PID, "kill.signal")[0]
+				assert.Equal(t, "unknown", r.Attributes["kill.result"])
+				assert.Equal(t, int64(nobodyElse), r.Attributes["process.user.id"])
+				assert.Equal(t, plog.SeverityNumberInfo, r.Severity)
+				assert.Contains(t, r.Body, fmt.Sprintf(" sent SIGKILL to all processes; whether it reached sleep[%d] is not recorded", target.PID))
+			}
+			s.signal(s.soft, target, 15)
+			outcome := s.awaitOutcome(target.PID)
+			assert.Equal(t, int64(s.soft.PID), outcome.Attributes["process.pid"], "it ended because of the signal that reached it")
+			assert.Equal(t, "killed", outcome.Attributes["kill.outcome"])
+			assert.Equal(t, false, outcome.Attributes["kill.escalated"])
+			s.c.Stop()
+			for _, r := range s.sink.Records() {
+				if r.Event == "kill.outcome" {
+					assert.NotEqual(t, int64(nobodyElse), r.Attributes["process.user.id"], "%s", r.Body)
+				}
+			}
+			if s.source.traced() {
+				assert.Len(t, s.records(target.PID, "kill.signal"), 1, "the kernel generates no signal that it refuses")
+			}
+		})
+	}
 }

@@ -18,14 +18,16 @@ const (
 	// TypeOther is any record that has nothing to do with signals.
 	TypeOther Type = 1
 
-	TypeDaemonEnd    Type = 1201
-	TypeSyscall      Type = 1300
-	TypeConfigChange Type = 1305
-	TypeObjPID       Type = 1318
-	TypeEOE          Type = 1320
-	TypeSeccomp      Type = 1326
-	TypeProctitle    Type = 1327
-	TypeAnomAbend    Type = 1701
+	TypeDaemonEnd      Type = 1201
+	TypeSyscall        Type = 1300
+	TypeConfigChange   Type = 1305
+	TypeObjPID         Type = 1318
+	TypeEOE            Type = 1320
+	TypeSeccomp        Type = 1326
+	TypeProctitle      Type = 1327
+	TypeAVC            Type = 1400
+	TypeLandlockAccess Type = 1423
+	TypeAnomAbend      Type = 1701
 )
 
 // ErrMalformed is returned for bytes that are not an audit record.
@@ -91,10 +93,13 @@ func ParseMessage(t Type, node, message []byte) (Record, error) {
 	return Record{Type: t, Stamp: stamp, Node: node, Head: whole[:len(whole)-len(rest)], Fields: rest}, nil
 }
 
-// Split splits "[node=N ]type=T message". The type is TypeNone if the line has another
-// form. It is called for every line of a log, few of which matter; ParseMessage continues
+// Split splits "[node=N ]type=T message", whatever other programs have put before it. The type is
+// TypeNone if the line has another form. It is called for every line of a log, few of which matter; ParseMessage continues
 // from there.
 func Split(line []byte) (t Type, node, message []byte) {
+	if !bytes.HasPrefix(line, typePrefix) && !bytes.HasPrefix(line, nodePrefix) {
+		line = withoutPrefix(line)
+	}
 	if !bytes.HasPrefix(line, typePrefix) {
 		if !bytes.HasPrefix(line, nodePrefix) {
 			return TypeNone, nil, nil
@@ -138,8 +143,14 @@ func IsOther(line []byte) bool {
 		return second != 'O'
 	case 'D': // DAEMON_END
 		return second != 'A'
-	case 'A', 'U': // ANOM_ABEND, UNKNOWN
+	case 'A': // ANOM_ABEND, AVC
+		return second != 'N' && second != 'V'
+	case 'U': // UNKNOWN
 		return second != 'N'
+	case 'L': // LANDLOCK_ACCESS
+		return second != 'A'
+	case '1': // a number, as the kernel itself writes it
+		return false
 	case ' ':
 		return false // no type at all
 	}
@@ -164,12 +175,18 @@ func typeByName(name []byte) Type {
 		return TypeConfigChange
 	case "DAEMON_END":
 		return TypeDaemonEnd
+	case "AVC":
+		return TypeAVC
+	case "LANDLOCK_ACCESS":
+		return TypeLandlockAccess
 	}
-	// An audit daemon older than the kernel writes UNKNOWN[1327].
-	if number, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {
-		if n, ok := parseUint(bytes.TrimSuffix(number, []byte("]"))); ok && n > uint64(TypeOther) && n < 1<<16 {
-			return Type(n)
-		}
+	// An audit daemon older than the kernel writes UNKNOWN[1327], the kernel's own log 1327.
+	number := name
+	if inner, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {
+		number = bytes.TrimSuffix(inner, []byte("]"))
+	}
+	if n, ok := parseUint(number); ok && n > uint64(TypeOther) && n < 1<<16 {
+		return Type(n)
 	}
 	return TypeOther
 }
@@ -193,6 +210,10 @@ func (t Type) String() string {
 		return "CONFIG_CHANGE"
 	case TypeDaemonEnd:
 		return "DAEMON_END"
+	case TypeAVC:
+		return "AVC"
+	case TypeLandlockAccess:
+		return "LANDLOCK_ACCESS"
 	}
 	return "UNKNOWN[" + strconv.Itoa(int(t)) + "]"
 }
@@ -205,9 +226,9 @@ func parseStamp(text []byte) (Stamp, []byte, bool) {
 	}
 	millis, rest, ok2 := cutUint(rest, ':')
 	serial, rest, ok3 := cutUint(rest, ')')
-	// After the year 9999 a time has no meaning and would overflow OTLP's nanoseconds; it
-	// is the sign of a damaged line.
-	const latest = 253402300799
+	// Later than in 2554 a time would overflow OTLP's nanoseconds; it is the sign of a damaged
+	// line.
+	const latest = 1<<64/1_000_000_000 - 1
 	if !ok1 || !ok2 || !ok3 || seconds > latest || serial > 1<<32-1 {
 		return Stamp{}, nil, false
 	}

@@ -37,8 +37,33 @@ func ArchName(arch uint32) string {
 // none.
 func ErrorName(errno int) string { return auparse.AuditErrnoToName[errno] }
 
+// mips are the calls of MIPS, whose three ABIs have their own numbers, each above its base
+// (arch/mips/kernel/syscalls). go-libaudit has none of them.
+var mips = map[string]map[int]string{
+	"mips": {
+		37: "kill", 102: "socketcall", 179: "sendmsg", 180: "sendto", 196: "rt_sigqueueinfo", 236: "tkill", 266: "tgkill",
+		332: "rt_tgsigqueueinfo", 424: "pidfd_send_signal",
+	},
+	"mips64": {
+		43: "sendto", 45: "sendmsg", 60: "kill", 127: "rt_sigqueueinfo", 192: "tkill", 225: "tgkill", 291: "rt_tgsigqueueinfo",
+		424: "pidfd_send_signal",
+	},
+	"mips64n32": {
+		43: "sendto", 45: "sendmsg", 60: "kill", 127: "rt_sigqueueinfo", 196: "tkill", 229: "tgkill", 295: "rt_tgsigqueueinfo",
+		424: "pidfd_send_signal",
+	},
+}
+
+var mipsBases = map[string]int{"mips": 4000, "mips64": 5000, "mips64n32": 6000}
+
+// SyscallBase is the lowest number of a system call; 0 but for MIPS.
+func SyscallBase(arch uint32) int { return mipsBases[mipsABI(arch)] }
+
 // SyscallName returns the name of a system call; empty if it is not known.
 func SyscallName(arch uint32, number int) string {
+	if abi := mipsABI(arch); abi != "" {
+		return mips[abi][number-mipsBases[abi]]
+	}
 	table, ok := tables[arch]
 	if !ok {
 		table = ArchName(arch)

@@ -17,3 +17,6 @@ func ErrorName(int) string { return "" }
 
 // SyscallName returns nothing on this system.
 func SyscallName(uint32, int) string { return "" }
+
+// SyscallBase returns 0 on this system.
+func SyscallBase(uint32) int { return 0 }

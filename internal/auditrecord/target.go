@@ -3,6 +3,8 @@
 
 package auditrecord
 
+import "bytes"
+
 // unset is what the kernel writes for a missing id.
 const unset = ^uint32(0)
 
@@ -81,7 +83,13 @@ type Victim struct {
 	AUIDName, UIDName  []byte
 	// Arch is the instruction set in a SECCOMP record, otherwise 0.
 	Arch uint32
+	// OneThread is true if seccomp ended only the thread, which ends the process if that has no
+	// other (kernel/seccomp.c, SECCOMP_RET_KILL_THREAD).
+	OneThread bool
 }
+
+// seccompAction are the bits of a filter's result that say what to do (include/uapi/linux/seccomp.h).
+const seccompAction = 0xffff0000
 
 // ParseVictim parses the fields of an ANOM_ABEND or SECCOMP record. It returns false if a
 // field that every such record has is missing or unreadable; the others are filled in
@@ -123,6 +131,10 @@ func ParseVictim(record []byte) (Victim, bool) {
 			var n uint64
 			n, ok = parseHex(value)
 			v.Arch = uint32(n)
+		case "code":
+			var n uint64
+			n, ok = parseHex(bytes.TrimPrefix(value, []byte("0x")))
+			v.OneThread = ok && n&seccompAction == 0
 		}
 		whole = whole && ok
 	}

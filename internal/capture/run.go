@@ -85,6 +85,9 @@ func (c *Capture) observe(o source.Observation) error {
 	defer c.panics.Contain("working on an event")
 	switch {
 	case o.End != nil:
+		if o.End.Process != nil && !c.wantsUnsent(o.End) {
+			break
+		}
 		c.outcomes.exited(o.End)
 	case c.wants(o.Event):
 		c.outcomes.signal(o.Event)
@@ -98,7 +101,7 @@ func (c *Capture) observe(o source.Observation) error {
 // wants reports whether the handler wants an event, and adds what the host knows about its
 // processes.
 func (c *Capture) wants(e *kill.Event) bool {
-	if c.settings.DescribeFirst {
+	if c.settings.DescribeFirst || c.settings.DescribeThreads && e.Scope == kill.ScopeThread {
 		c.describe(e)
 		return c.handler.Wants(e)
 	}

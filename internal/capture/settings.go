@@ -37,6 +37,9 @@ type Settings struct {
 	Signals          []kill.Signal
 	Targets, Senders []string
 	IncludeFailed    bool
+	// Ending are further signals, which are reported if their target ends of them, where the source can
+	// see that.
+	Ending []kill.Signal
 	// Correlation configures how audit records are joined to events.
 	Correlation Correlation
 	// RulesInterval is how often audit rules are checked without a reason: while audit is off,
@@ -45,9 +48,14 @@ type Settings struct {
 	// OutcomeTimeout is how long a process is watched after its first fatal signal; 0 watches
 	// none. Only live sources have outcomes.
 	OutcomeTimeout time.Duration
+	// Unsent says which ends are reported of processes to which no signal was seen, where the source
+	// reports all ends.
+	Unsent kill.Unsent
 	// DescribeFirst adds what the host knows about an event's processes before Handler.Wants is
 	// called, not only to wanted events.
 	DescribeFirst bool
+	// DescribeThreads does the same for signals to a thread, which may have a name of its own.
+	DescribeThreads bool
 
 	// Host is the host that is monitored, Root where its file system is mounted; empty for /.
 	Host machine.Machine

@@ -30,7 +30,8 @@ func (c *Correlator) addSignal(p *pending, s *auditrecord.Syscall) {
 	e.Syscall = called.name
 	if s.Has(auditrecord.FieldArg0 << called.signal) {
 		// The kernel uses the signal as an int, whatever the register holds.
-		e.Signal, e.SignalKnown = kill.Signal(int32(uint32(s.Args[called.signal]))), true
+		number, known := auditrecord.GenericSignal(s.Arch, int(int32(uint32(s.Args[called.signal]))))
+		e.Signal, e.SignalKnown = kill.Signal(number), known
 	}
 	e.Scope, e.Requested = scopeOf(called, s)
 	e.Result = p.result(s)
@@ -54,34 +55,6 @@ func (c *Correlator) addSender(p *pending, s *auditrecord.Syscall) {
 	if s.Has(auditrecord.FieldSession) {
 		e.Sender.Session = kill.NewID(s.Session)
 	}
-}
-
-// result returns how the call ended. The two fields that say so must agree; otherwise exit
-// decides, because success is derived from it.
-func (p *pending) result(s *auditrecord.Syscall) kill.Result {
-	exitKnown, successKnown := s.Has(auditrecord.FieldExit), s.Has(auditrecord.FieldSuccess)
-	if exitKnown && successKnown && s.Succeeded == (s.Exit < 0) {
-		p.cut = true
-	}
-	switch {
-	case exitKnown && s.Exit < 0:
-		return kill.Result{Known: true, Errno: int(-s.Exit), Error: errorName(int(-s.Exit))}
-	case exitKnown, successKnown && s.Succeeded:
-		return kill.Success()
-	case successKnown:
-		p.cut = true
-		return kill.Result{Known: true, Errno: -1, Error: "_OTHER"}
-	}
-	return kill.Result{}
-}
-
-// errorName falls back to the value that OpenTelemetry's error.type reserves for an error
-// without a name.
-func errorName(errno int) string {
-	if name := auditrecord.ErrorName(errno); name != "" {
-		return name
-	}
-	return "_OTHER"
 }
 
 // keys returns the rule keys of a field, and notes in p if it was cut.
@@ -140,7 +113,9 @@ func (c *Correlator) abend(record *auditrecord.Record, cause kill.Cause) *kill.E
 	e := p.event
 	e.Origin, e.Cause, e.Scope = kill.OriginKernel, cause, kill.ScopeProcess
 	e.Signal, e.SignalKnown = kill.Signal(v.Signal), v.Signal != 0
-	e.Result = kill.Success()
+	if !v.OneThread {
+		e.Result = kill.Success()
+	}
 	if v.Arch != 0 {
 		e.Audit.Arch = auditrecord.ArchName(v.Arch)
 	}

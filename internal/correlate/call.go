@@ -33,7 +33,7 @@ func knownCalls() []call {
 	}
 }
 
-// callTable holds the calls of one architecture by number.
+// callTable holds the calls of one architecture by number, less its SyscallBase.
 type callTable [600]*call
 
 // callTables holds the calls of all architectures. Finding them by name in go-libaudit's
@@ -44,6 +44,7 @@ type callTables struct {
 	// The architecture rarely changes from one record to the next.
 	lastArch  uint32
 	lastTable *callTable
+	lastBase  int
 }
 
 func newCallTables() *callTables {
@@ -54,11 +55,11 @@ func (t *callTables) lookup(arch uint32, number int) *call {
 	if arch == auditrecord.ArchX8664 {
 		number = fromX32(number)
 	}
-	if number < 0 || number >= len(callTable{}) {
-		return nil
-	}
 	if arch != t.lastArch || t.lastTable == nil {
-		t.lastArch, t.lastTable = arch, t.table(arch)
+		t.lastArch, t.lastTable, t.lastBase = arch, t.table(arch), auditrecord.SyscallBase(arch)
+	}
+	if number -= t.lastBase; number < 0 || number >= len(callTable{}) {
+		return nil
 	}
 	return t.lastTable[number]
 }
@@ -73,7 +74,7 @@ func (t *callTables) table(arch uint32) *callTable {
 	}
 	table := new(callTable)
 	for number := range table {
-		name := auditrecord.SyscallName(arch, number)
+		name := auditrecord.SyscallName(arch, auditrecord.SyscallBase(arch)+number)
 		for i := range t.calls {
 			if t.calls[i].name == name {
 				table[number] = &t.calls[i]

@@ -25,6 +25,8 @@ const (
 	maxBytes = 32 << 20
 	// targetBytes is the size of a target, without its texts.
 	targetBytes = 256
+	// denialBytes is the size of a refusal, with its label.
+	denialBytes = 128
 )
 
 const (
@@ -184,6 +186,10 @@ func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, n
 		c.addChange(record, line, at, now)
 	case auditrecord.TypeSyscall:
 		verdict = c.addCall(record, line, at, now)
+	case auditrecord.TypeAVC, auditrecord.TypeLandlockAccess:
+		if !c.others.has(record) && !c.done.has(record) {
+			verdict = c.addRefusal(record, line, at, now)
+		}
 	case auditrecord.TypeObjPID, auditrecord.TypeProctitle, auditrecord.TypeEOE:
 		switch {
 		case c.others.has(record):
@@ -196,6 +202,19 @@ func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, n
 	}
 	c.expireWhileReading()
 	return verdict
+}
+
+// addRefusal adds a record of a security module, most of which are not about signals.
+func (c *Correlator) addRefusal(record *auditrecord.Record, line []byte, at Position, now time.Time) Verdict {
+	d, refused := auditrecord.ParseDenial(record.Type, record.Fields)
+	if !refused {
+		return Ignored
+	}
+	p := c.gather(record, at, now)
+	c.addDenial(p, &d)
+	c.grow(p, denialBytes)
+	c.added(p, record, line)
+	return Taken
 }
 
 // addCall adds a SYSCALL record. Most of these calls send no signal.
@@ -400,7 +419,7 @@ func (c *Correlator) Flush() {
 func (c *Correlator) close(p *pending, evicted bool) {
 	c.table.remove(p)
 	c.spans.add(p, c.table.oldest)
-	if p.call == nil && len(p.event.Targets) == 0 && !p.tamper() {
+	if p.call == nil && len(p.event.Targets) == 0 && len(p.denials) == 0 && !p.tamper() {
 		return // only a command line, of an event of no interest
 	}
 	if p.tamper() || p.whole() && len(p.event.Targets) > 0 {

@@ -29,6 +29,10 @@ type pending struct {
 	// cut is true if a record of the event was incomplete or contradictory.
 	cut      bool
 	original []byte
+	// denials are the targets that a security module protects, refused is the latest that has a
+	// pid.
+	denials []denial
+	refused kill.Process
 	// also is what else the same call did to the audit system.
 	also []tampering
 	// counted is true once the event has been counted as settled.
@@ -97,12 +101,15 @@ func (p *pending) targetExpected() bool {
 // finish completes the event once no more records are awaited.
 func (p *pending) finish(evicted bool) *kill.Event {
 	e := p.event
+	p.addUnrecorded()
 	// The order in which the kernel names the targets means nothing (newest chunk first).
 	// Sorted, the event is the same however it was read.
 	slices.SortStableFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.Targets = slices.CompactFunc(e.Targets, func(a, b kill.Process) bool { return a.PID == b.PID })
-	lost := !p.tamper() && (p.call == nil || len(e.Targets) == 0 && p.targetExpected())
-	if !lost && !p.tamper() {
+	p.decide()
+	denied := p.call == nil && len(p.denials) > 0
+	lost := !p.tamper() && !denied && (p.call == nil || len(e.Targets) == 0 && p.targetExpected())
+	if !lost && !p.tamper() && !denied {
 		e.TargetCount = len(e.Targets)
 	}
 	e.Original = string(bytes.TrimSuffix(p.original, []byte("\n")))

@@ -155,6 +155,15 @@ func TestRetry(t *testing.T) {
 			answers: []error{fmt.Errorf("exporter: %w", errNever), nil},
 			dropped: true,
 		},
+		"permanent of all exporters": {
+			answers: []error{fmt.Errorf("fanout: %w", errors.Join(errNever, fmt.Errorf("b: %w", errNever))), nil},
+			dropped: true,
+		},
+		"permanent of one of two exporters": {
+			answers: []error{errors.Join(errNever, errNotNow), errors.Join(errNotNow, errNever), errNever, nil},
+			pauses:  []time.Duration{time.Second, 2 * time.Second},
+			dropped: true,
+		},
 		"permanent in the end": {
 			answers: []error{errNotNow, errNotNow, errNever, nil},
 			pauses:  []time.Duration{time.Second, 2 * time.Second},

@@ -11,7 +11,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/consumer"
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	"go.opentelemetry.io/otel/metric"
@@ -139,7 +138,7 @@ func (l *lane[T]) send(ctx context.Context, data T) (int, error) {
 			return 0, nil
 		}
 		data = l.refused(data, err)
-		permanent := consumererror.IsPermanent(err)
+		permanent := permanent(err)
 		// An interrupted consumer may return a permanent error, too.
 		if l.context.Err() != nil || l.stopping.Err() != nil && !permanent {
 			return l.count(data), errors.Join(errStopping, err)

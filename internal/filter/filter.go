@@ -49,6 +49,10 @@ func New(config Config) (*Filter, error) {
 // both processes of an event.
 func (f *Filter) NeedsPaths() bool { return f.targets.needPaths() || f.senders.needPaths() }
 
+// NeedsLeaders reports whether a target is chosen by its name, so that Apply needs the name of the
+// process if the sender addressed one of its threads.
+func (f *Filter) NeedsLeaders() bool { return len(f.targets) > 0 }
+
 // Apply removes unwanted targets from an event, and reports whether the event is still
 // wanted. Tampering with the monitor is always wanted.
 func (f *Filter) Apply(e *kill.Event) bool {
@@ -71,34 +75,33 @@ func (f *Filter) Apply(e *kill.Event) bool {
 
 // blinds returns which target is this process, if the signal has ended or stopped it; -1 if none.
 func (f *Filter) blinds(e *kill.Event) int {
-	if e.Kind != kill.KindSignal || e.Result.Failed() {
+	if e.Kind != kill.KindSignal || e.Signal != kill.SIGKILL && e.Signal != kill.SIGTERM && e.Signal != kill.SIGSTOP {
 		return -1
 	}
-	switch e.Signal {
-	case kill.SIGKILL, kill.SIGTERM, kill.SIGSTOP:
-		return slices.IndexFunc(e.Targets, f.isSelf)
-	}
-	return -1
+	return slices.IndexFunc(e.Targets, func(p kill.Process) bool { return f.isSelf(p) && !e.ResultFor(&p).Failed() })
 }
 
 func (f *Filter) isSelf(p kill.Process) bool { return f.self != 0 && p.PID == f.self }
 
 // selects does what Apply does, for events that are wanted only if they match.
 func (f *Filter) selects(e *kill.Event) bool {
-	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] {
-		return false
-	}
-	if e.Result.Failed() && !f.includeFailed {
+	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] && !e.EndsTarget {
 		return false
 	}
 	if !f.wantsSender(e) {
 		return false
 	}
-	if len(f.targets) == 0 || len(e.Targets) == 0 {
-		return len(f.targets) == 0 || !e.Complete
+	if len(e.Targets) == 0 {
+		return (f.includeFailed || !e.Result.Failed()) && (len(f.targets) == 0 || !e.Complete)
 	}
-	e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !f.targets.match(&p) })
+	if !f.includeFailed || len(f.targets) > 0 {
+		e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !f.wantsTarget(e, &p) })
+	}
 	return len(e.Targets) > 0
+}
+
+func (f *Filter) wantsTarget(e *kill.Event, p *kill.Process) bool {
+	return (f.includeFailed || !e.ResultFor(p).Failed()) && (len(f.targets) == 0 || f.targets.match(p))
 }
 
 // wantsSender reports whether the sender is wanted. A signal of the kernel has a sender only if

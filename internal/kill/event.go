@@ -102,13 +102,18 @@ type Event struct {
 	Signal Signal
 	// SignalKnown is false if the record that names the signal was lost.
 	SignalKnown bool
+	// EndsTarget is true if the signal is not one of those that were asked for, but its target
+	// neither handles, ignores nor blocks it, so that it ends.
+	EndsTarget bool
 	// Syscall is the name of the call, such as "tgkill"; empty if the kernel
 	// sent the signal or the record that names the call was lost.
 	Syscall string
 	Origin  Origin
 	Cause   Cause
 	Scope   Scope
-	Result  Result
+	// Result is how the call ended. A call that addresses several processes succeeds if it
+	// reached one of them, and kill(-1) even if it reached none: see ResultFor.
+	Result Result
 	// Delivery is what the kernel did with the signal, which a successful call does not say;
 	// empty if it differs between the targets, which have it then.
 	Delivery Delivery
@@ -164,6 +169,20 @@ func (e *Event) DeliveryTo(target *Process) Delivery {
 		return target.Delivery
 	}
 	return e.Delivery
+}
+
+// ResultFor returns whether the signal reached a target; nil is no target.
+func (e *Event) ResultFor(target *Process) Result {
+	if target != nil && target.Result != nil {
+		return *target.Result
+	}
+	return e.Result
+}
+
+// Doubtful reports whether nothing says if a signal to several processes reached a target; nil is
+// no target.
+func (e *Event) Doubtful(target *Process) bool {
+	return target != nil && target.Result != nil && !target.Result.Known
 }
 
 // Audit is what only the audit system knows about an event.
@@ -224,6 +243,9 @@ type Process struct {
 	// Delivery is what the kernel did with the signal for this target, if the event does not
 	// have it.
 	Delivery Delivery
+	// Result is whether the signal reached this target, if that is not the same as the result
+	// of the call; otherwise nil. Targets share it, so it is never changed.
+	Result *Result
 	// Span is the span of a target's termination; zero if the target is not watched.
 	Span Span
 }

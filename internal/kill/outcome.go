@@ -42,7 +42,29 @@ type End struct {
 	Exit Exit
 	// Command is its name at the end; empty if not known.
 	Command string
+	// Process is what is known about a process to which no signal was seen, and Parent about its
+	// parent; nil if one was.
+	Process, Parent *Process
+	// Complete is false if signals may have been missed. It counts only if Process is set.
+	Complete bool
+	// Source is the value of the attribute kill.source. It counts only if Process is set.
+	Source string
 }
+
+// Unsent says which ends are reported though no signal was seen that would explain them.
+type Unsent string
+
+const (
+	// UnsentNone reports none.
+	UnsentNone Unsent = "none"
+	// UnsentKilled reports those by a signal.
+	UnsentKilled Unsent = "killed"
+	// UnsentAll reports all.
+	UnsentAll Unsent = "all"
+	// UnsentUsual reports those by a signal, and any end of a process that was named as a target, unless
+	// its parent was as well: of a server, but not of each of its workers.
+	UnsentUsual Unsent = ""
+)
 
 const (
 	statusSignal = 0x7f
@@ -87,6 +109,8 @@ type Outcome struct {
 	Verdict Verdict
 	// Exit is how the process ended, as far as that is known.
 	Exit Exit
+	// Unsent is true if no signal to the process was seen. Began is then the time of its end.
+	Unsent bool
 	// Began is when the first fatal signal was sent.
 	Began time.Time
 	// Escalated is true if a softer signal was followed by SIGKILL.

@@ -3,7 +3,8 @@
 
 package kill
 
-// Result is how a signal call ended. The zero value is "not known".
+// Result is how a signal call ended, or what it meant for one of several targets. The zero
+// value is "not known".
 type Result struct {
 	Known bool
 	// Errno is 0 for success.
@@ -14,6 +15,17 @@ type Result struct {
 
 // Success is the result of a call that delivered its signal.
 func Success() Result { return Result{Known: true} }
+
+// Name returns the value of the attribute kill.result.
+func (r Result) Name() string {
+	switch {
+	case !r.Known:
+		return "unknown"
+	case r.Errno != 0:
+		return "failure"
+	}
+	return "success"
+}
 
 // Failed reports whether the call is known to have failed.
 func (r Result) Failed() bool { return r.Known && r.Errno != 0 }

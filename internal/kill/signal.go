@@ -5,6 +5,7 @@ package kill
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -33,6 +34,7 @@ const (
 	SIGFPE  Signal = 8
 	SIGKILL Signal = 9
 	SIGSEGV Signal = 11
+	SIGPIPE Signal = 13
 	SIGTERM Signal = 15
 	SIGSTOP Signal = 19
 	SIGXCPU Signal = 24
@@ -85,6 +87,18 @@ func DefaultSignals() []Signal {
 		SIGHUP, SIGINT, SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGBUS, SIGFPE,
 		SIGKILL, SIGSEGV, SIGTERM, SIGSTOP, SIGXCPU, SIGXFSZ, SIGSYS,
 	}
+}
+
+// EndingSignals are the other signals whose default action ends a process: mostly they are handled, and
+// mean something between two programs.
+func EndingSignals() []Signal {
+	var ending []Signal
+	for s := Signal(1); s <= maxSignal; s++ {
+		if s.Fatal() && !slices.Contains(DefaultSignals(), s) {
+			ending = append(ending, s)
+		}
+	}
+	return ending
 }
 
 // AllSignals are all signals, and 0, which only asks whether a process exists. 32 and 33 belong

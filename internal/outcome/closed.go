@@ -9,9 +9,9 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// maxClosed is how many closed episodes are remembered: a process that has ended may still
-// be sent signals, and a zombie can be watched.
-const maxClosed = 4096
+// maxRemembered is how many closed episodes are remembered: a process that has ended may still be
+// sent signals, and a zombie can be watched; a process that has survived may end later.
+const maxRemembered = 4096
 
 // instance identifies a process even if its pid is reused.
 type instance struct {
@@ -19,26 +19,41 @@ type instance struct {
 	start time.Duration
 }
 
+// memory has the spans of the episodes that were closed last.
+type memory struct {
+	spans map[instance]kill.Span
+	// order has the same processes, oldest first.
+	order []instance
+}
+
+// remember remembers the span of a closed episode.
+func (m *memory) remember(who instance, span kill.Span) {
+	if who.start == 0 || m.has(who) {
+		return
+	}
+	if m.spans == nil {
+		m.spans = map[instance]kill.Span{}
+	}
+	if len(m.order) >= maxRemembered {
+		delete(m.spans, m.order[0])
+		m.order = m.order[1:]
+	}
+	m.spans[who] = span
+	m.order = append(m.order, who)
+}
+
+// has reports whether an episode of a process is remembered.
+func (m *memory) has(who instance) bool {
+	_, ok := m.spans[who]
+	return ok
+}
+
 // setClosedSpan gives a target the span of its closed episode, and reports whether it has
 // one. A signal to it belongs to that span, and changes nothing.
 func (t *Table) setClosedSpan(target *kill.Process, start time.Duration) bool {
-	span, ok := t.closed[instance{target.PID, start}]
+	span, ok := t.closed.spans[instance{target.PID, start}]
 	if ok {
 		target.Span = span
 	}
 	return ok
-}
-
-// rememberClosed remembers the span of a closed episode.
-func (t *Table) rememberClosed(ep *episode) {
-	closed := instance{ep.pid, ep.start}
-	if _, ok := t.closed[closed]; ok || ep.start == 0 {
-		return
-	}
-	if len(t.closedOrder) >= maxClosed {
-		delete(t.closed, t.closedOrder[0])
-		t.closedOrder = t.closedOrder[1:]
-	}
-	t.closed[closed] = ep.Span
-	t.closedOrder = append(t.closedOrder, closed)
 }

@@ -28,6 +28,10 @@ const (
 // Exited records the end of a process.
 func (t *Table) Exited(end *kill.End) {
 	ep := t.open[end.PID]
+	if end.Process != nil && (ep == nil || end.Start != ep.start) {
+		t.unsent(end)
+		return
+	}
 	if ep == nil || !ep.Ended.IsZero() || end.Start != ep.start {
 		return
 	}
@@ -120,12 +124,22 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	ep.leave()
 	if ep.Ended.IsZero() {
 		t.config.Exits.Unwatch(ep.pid)
+		t.survivors.remember(instance{ep.pid, ep.start}, ep.Span)
 	} else {
-		t.rememberClosed(ep)
+		t.closed.remember(instance{ep.pid, ep.start}, ep.Span)
 	}
 	t.held -= ep.signals.len()
-	t.outcomes = append(t.outcomes, e)
-	if ep.call != nil && ep.call.addOutcome(e) {
+	told := ep.told(e.Outcome)
+	if told {
+		t.outcomes = append(t.outcomes, e)
+	}
+	if ep.call == nil {
+		return
+	}
+	if told {
+		ep.call.addOutcome(e)
+	}
+	if ep.call.release() {
 		t.finish(ep.call)
 	}
 }
@@ -133,6 +147,9 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 // finish reports a call whose episodes are all closed.
 func (t *Table) finish(c *call) {
 	delete(t.calls, c.Span)
+	if len(c.Verdicts) == 0 {
+		return // none of its targets has an outcome that is told
+	}
 	t.outcomes = append(t.outcomes, c.outcome())
 }
 

@@ -95,14 +95,14 @@ func TestSignalsToTheDead(t *testing.T) {
 func TestRemembersFewOfTheDead(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, true)
-	for pid := 1; pid <= maxClosed+10; pid++ {
+	for pid := 1; pid <= maxRemembered+10; pid++ {
 		f.born(pid)
 		f.send(kill.SIGKILL, pid)
 		f.died(pid, 9)
 	}
-	assert.Len(t, f.TakeOutcomes(), maxClosed+10)
-	assert.Len(t, f.closed, maxClosed)
-	assert.Len(t, f.closedOrder, maxClosed)
+	assert.Len(t, f.TakeOutcomes(), maxRemembered+10)
+	assert.Len(t, f.closed.spans, maxRemembered)
+	assert.Len(t, f.closed.order, maxRemembered)
 }
 
 // If ends are lost, processes that are gone make room for others.

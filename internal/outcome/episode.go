@@ -80,6 +80,10 @@ func (s *episodeState) begin(e *kill.Event, target, sender *kill.Process) {
 func (s *episodeState) add(e *kill.Event, target, sender *kill.Process, limit int) {
 	s.Incomplete = s.Incomplete || !e.Complete
 	added := entryOf(e, target, sender)
+	if added.certain() && !s.signals.certain() {
+		s.restart(added)
+		return
+	}
 	switch {
 	case added.Reported:
 		s.Abend = e.Signal
@@ -93,18 +97,32 @@ func (s *episodeState) add(e *kill.Event, target, sender *kill.Process, limit in
 		s.Last, s.LastAt, s.LastSender = last.Signal, last.Time, last.Sender
 		return
 	}
-	if s.signals.add(added, limit) && added.fatal() {
+	if s.signals.add(added, limit) && added.certain() {
 		s.noteFatal(&added)
 	}
+}
+
+// restart begins the history again with the first signal that is known to have reached the process:
+// it would be wrong to lay its end to the sender of one that may have been refused.
+func (s *episodeState) restart(first entry) {
+	if first.Reported {
+		s.Abend = first.Signal
+		if s.signals.explains(first.Signal) {
+			return // the process dies of a signal that it got
+		}
+	}
+	s.signals, s.LastSender = newHistory(first), nil
+	s.Softer, s.Escalated, s.Last, s.LastAt = false, false, 0, time.Time{}
+	s.noteFatal(&first)
 }
 
 func entryOf(e *kill.Event, target, sender *kill.Process) entry {
 	return entry{
 		Sent: kill.Sent{
 			Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
-			Result: e.Result, Delivery: e.DeliveryTo(target), Sender: sender,
+			Result: e.ResultFor(target), Delivery: e.DeliveryTo(target), Sender: sender,
 		},
-		Reported: e.Kind == kill.KindAbend && e.SignalKnown && e.Signal != 0,
+		Reported: e.Kind == kill.KindAbend && e.SignalKnown && e.Signal != 0 && e.ResultFor(target).Succeeded(),
 	}
 }
 
@@ -129,8 +147,8 @@ func nameOf(p *kill.Process) string { return cmp.Or(p.Leader, p.Command) }
 func fatal(e *kill.Event, target *kill.Process) bool {
 	switch {
 	case e.Kind == kill.KindAbend:
-		return e.SignalKnown && e.Signal != 0
-	case e.Kind != kill.KindSignal || !e.SignalKnown || !e.Signal.Fatal() || e.Result.Failed():
+		return e.SignalKnown && e.Signal != 0 && e.ResultFor(target).Succeeded()
+	case e.Kind != kill.KindSignal || !e.SignalKnown || !e.Signal.Fatal() || e.ResultFor(target).Failed():
 		return false
 	}
 	return e.DeliveryTo(target) != kill.DeliveryOverflow
@@ -153,10 +171,17 @@ func (e *episode) ending() kill.Exit {
 		return e.Exit
 	case e.Abend != 0:
 		return kill.Exit{Known: true, Status: int(e.Abend)}
-	case e.Last == kill.SIGKILL:
+	case e.Last == kill.SIGKILL && e.signals.lastFatal().certain():
 		return kill.Exit{Known: true, Status: int(kill.SIGKILL)}
 	}
 	return kill.Exit{}
+}
+
+// told reports whether an outcome is told. If no signal is known to have reached the process, it
+// is told only of a process that died of a signal that it may have got.
+func (e *episode) told(o *kill.Outcome) bool {
+	number := o.Exit.Signal()
+	return e.signals.certain() || number != 0 && !e.Ended.IsZero() && e.signals.explains(number)
 }
 
 // endOutcome returns the outcome event of a process that has ended.
@@ -208,8 +233,8 @@ type callState struct {
 	Failed   int
 }
 
-// addOutcome counts the outcome of one target, and reports whether it was the last one.
-func (c *call) addOutcome(e *kill.Event) bool {
+// addOutcome counts the outcome of one target.
+func (c *call) addOutcome(e *kill.Event) {
 	c.Verdicts[e.Outcome.Verdict]++
 	if e.Outcome.Fails() {
 		c.Failed++
@@ -217,7 +242,6 @@ func (c *call) addOutcome(e *kill.Event) bool {
 	if e.Time.After(c.Ended) {
 		c.Ended = e.Time
 	}
-	return c.release()
 }
 
 // release reports whether the call has no open episodes left.

@@ -22,6 +22,10 @@ func (s *entry) fatal() bool {
 	return s.Reported || s.Signal.Fatal() && !s.Result.Failed() && s.Delivery != kill.DeliveryOverflow
 }
 
+// certain reports whether the signal is known to have reached the process. A signal to several
+// processes may have been refused for this one.
+func (s *entry) certain() bool { return s.fatal() && (s.Reported || s.Result.Known) }
+
 // history is the signals to one process in the order in which they were sent, from the
 // first fatal one on. There is no empty history.
 type history struct {
@@ -53,15 +57,19 @@ func (h *history) last() *entry {
 	return &h.later[len(h.later)-1]
 }
 
-// lastFatal returns the last fatal signal.
+// lastFatal returns the last fatal signal that is known to have reached the process; the first one
+// if there is none.
 func (h *history) lastFatal() *entry {
 	for i := len(h.later) - 1; i >= 0; i-- {
-		if h.later[i].fatal() {
+		if h.later[i].certain() {
 			return &h.later[i]
 		}
 	}
 	return &h.first
 }
+
+// certain reports whether a fatal signal is known to have reached the process.
+func (h *history) certain() bool { return h.lastFatal().certain() }
 
 // sent returns all signals.
 func (h *history) sent() []kill.Sent {
@@ -84,10 +92,11 @@ func (h *history) explains(number kill.Signal) bool {
 }
 
 // add adds a signal, and omits one if there are more than limit then. It reports false for
-// a signal before the first fatal one, which does not count. Signals may arrive out of order.
+// a signal before the first fatal one, which does not count, nor does one that may not have reached
+// the process if that one did. Signals may arrive out of order.
 func (h *history) add(s entry, limit int) bool {
 	if s.Time.Before(h.first.Time) {
-		if !s.fatal() {
+		if !s.fatal() || h.certain() && !s.certain() {
 			return false
 		}
 		h.first, s = s, h.first
@@ -108,7 +117,7 @@ func (h *history) add(s entry, limit int) bool {
 // and reports whether there was one. A process does not die of a signal that was refused or
 // sent only afterwards.
 func (h *history) replace(s entry) bool {
-	if !s.fatal() {
+	if !s.certain() {
 		return false
 	}
 	reported := func(other entry) bool {

@@ -133,9 +133,12 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 		t.warnUnwatched(target.PID, errTooManyOfUser)
 		return nil
 	}
+	if s.Doubtful(target) && t.watched.Load() >= MaxWatches/2 {
+		return nil // the other half is for processes that were certainly struck
+	}
 	watched := Target{
 		PID: target.PID, Start: startOf(target), Command: target.Command,
-		At: t.config.SinceBoot() - now.Sub(s.Time), Killed: s.Signal == kill.SIGKILL,
+		At: t.config.SinceBoot() - now.Sub(s.Time), Killed: s.Signal == kill.SIGKILL && !s.Doubtful(target),
 	}
 	start, err := t.config.Exits.Watch(watched)
 	gone := errors.Is(err, ErrGone)
@@ -159,7 +162,8 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 	ep.begin(s.Event, target, s.sender(nil))
 	// The whole process ends, whichever thread was addressed.
 	ep.Target.Command, ep.Target.ThreadID = nameOf(target), target.PID
-	ep.Target.Original, ep.Target.Delivery, ep.Span = "", kill.DeliveryUnknown, t.span(s, ep)
+	ep.Target.Original, ep.Target.Delivery, ep.Target.Result = "", kill.DeliveryUnknown, nil
+	ep.Span = t.span(s, ep)
 	t.watch(ep)
 	t.held += ep.signals.len()
 	if gone {

@@ -54,10 +54,8 @@ type Table struct {
 	open               map[int]*episode
 	alive, gone, ended *list.List
 	calls              map[kill.Span]*call
-	// closed has the spans of the episodes that were closed last, closedOrder the same
-	// processes, oldest first.
-	closed      map[instance]kill.Span
-	closedOrder []instance
+	// closed has the episodes of processes that have ended, survivors those of others.
+	closed, survivors memory
 	// alivePerUser is how many processes of each user are watched.
 	alivePerUser map[kill.ID]int
 	// held is how many signals all episodes hold.
@@ -78,7 +76,7 @@ func NewTable(config Config) *Table {
 	return &Table{
 		config: config, ids: newIDs(config.HostID, config.BootID), now: time.Now,
 		open: map[int]*episode{}, alive: list.New(), gone: list.New(), ended: list.New(),
-		calls: map[kill.Span]*call{}, closed: map[instance]kill.Span{}, alivePerUser: map[kill.ID]int{},
+		calls: map[kill.Span]*call{}, alivePerUser: map[kill.ID]int{},
 	}
 }
 

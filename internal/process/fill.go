@@ -112,8 +112,8 @@ func (in *inquiry) fillTarget(e *kill.Event, target *kill.Process) {
 	if program == nil && target.PID == e.Sender.PID {
 		program = who.fitting(&e.Sender) // the name may be that of another thread
 	}
-	if program == nil && who != nil && e.Scope == kill.ScopeThread && in.hasThread(who, target) {
-		program = who.program
+	if program == nil && who != nil && who.program != nil && e.Scope == kill.ScopeThread && in.hasThread(who, target) {
+		program, target.Leader = who.program, who.program.command
 	}
 	if program == nil {
 		return

@@ -83,12 +83,11 @@ func (a attributes) signal(e *kill.Event, target *kill.Process) {
 			a.m.AppendEmpty("kill.duration").SetDouble(seconds(e.Tamper.Duration))
 		}
 	}
-	if e.Result.Failed() {
-		a.known("kill.result", "failure")
-		a.text("error.type", e.Result.Error)
-	} else if e.Result.Known {
-		a.known("kill.result", "success")
+	result := e.ResultFor(target)
+	if result.Known || e.Kind == kill.KindSignal || e.Kind == kill.KindAbend {
+		a.known("kill.result", result.Name())
 	}
+	a.text("error.type", result.Error)
 	a.text("kill.delivery", string(e.DeliveryTo(target)))
 }
 

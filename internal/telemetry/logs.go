@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
@@ -57,8 +56,8 @@ func (l *Logs) Take() plog.Logs {
 func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	record := l.records.AppendEmpty()
 	record.SetEventName(string(e.Kind))
-	record.SetTimestamp(pcommon.NewTimestampFromTime(e.Time))
-	record.SetObservedTimestamp(pcommon.NewTimestampFromTime(observed))
+	record.SetTimestamp(timestamp(e.Time))
+	record.SetObservedTimestamp(timestamp(observed))
 	record.SetSeverityNumber(severity(e, target))
 	if target != nil && target.Span != (kill.Span{}) {
 		record.SetTraceID(target.Span.Trace)
@@ -122,7 +121,12 @@ func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 	switch e.Kind {
 	case kill.KindSignal:
 		return signalSeverity(e, target)
-	case kill.KindAbend, kill.KindTamper:
+	case kill.KindAbend:
+		if !e.Result.Known {
+			return plog.SeverityNumberWarn // perhaps it was only a thread
+		}
+		return plog.SeverityNumberError
+	case kill.KindTamper:
 		return plog.SeverityNumberError
 	case kill.KindOutcome:
 		return outcomeSeverity(e.Outcome)
@@ -136,7 +140,7 @@ func signalSeverity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug
-	case e.Result.Failed() || failure(e.DeliveryTo(target)) != "" || !e.Signal.Fatal():
+	case e.ResultFor(target).Failed() || e.Doubtful(target) || failure(e.DeliveryTo(target)) != "" || !e.Signal.Fatal():
 		return plog.SeverityNumberInfo
 	}
 	return plog.SeverityNumberWarn

@@ -94,7 +94,7 @@ func TestAppendUnknown(t *testing.T) {
 	got := record.Attributes().AsRaw()
 	delete(got, "log.record.uid")
 	assert.Equal(t, map[string]any{
-		"kill.origin": "user", "kill.complete": false, "kill.source": "audit_file",
+		"kill.origin": "user", "kill.complete": false, "kill.source": "audit_file", "kill.result": "unknown",
 	}, got)
 	assert.Equal(t, "an unknown process sent an unknown signal to an unknown process", record.Body().Str())
 	assert.Equal(t, plog.SeverityNumberInfo, record.SeverityNumber())

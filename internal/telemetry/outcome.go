@@ -22,6 +22,9 @@ func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 	case kill.VerdictKilled, kill.VerdictCoreDumped:
 		a.known("kill.exit.signal.name", o.Exit.Signal().Name())
 	}
+	if o.Unsent {
+		return // there is no signal that it could be measured from
+	}
 	a.m.AppendEmpty("kill.duration").SetDouble(seconds(ended.Sub(o.Began)))
 	a.m.AppendEmpty("kill.escalated").SetBool(o.Escalated)
 	a.integer("kill.signal.count", int64(len(o.Signals)+o.Omitted))
@@ -45,7 +48,7 @@ func outcomeSeverity(o *kill.Outcome) plog.SeverityNumber {
 	switch {
 	case o.Verdict == kill.VerdictCoreDumped:
 		return plog.SeverityNumberError
-	case o.Fails():
+	case o.Fails(), o.Unsent && o.Exit.Signal() != 0:
 		return plog.SeverityNumberWarn
 	}
 	return plog.SeverityNumberInfo
@@ -59,7 +62,17 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		buf = append(appendVisible(append(buf, ", now "...), o.LastName), ',')
 	}
 	buf = appendVerdict(append(buf, ' '), o)
-	buf = appendAfter(append(buf, ", "...), e.Time.Sub(o.Began))
+	switch {
+	case o.Unsent && o.Exit.Signal() != 0:
+		return append(buf, "; nobody was seen to send it"...)
+	case o.Unsent:
+		return append(buf, "; nobody was seen to signal it"...)
+	}
+	if endedByItself(e) {
+		buf = append(buf, "; it was ending already when "...)
+	} else {
+		buf = appendAfter(append(buf, ", "...), e.Time.Sub(o.Began))
+	}
 	if e.Origin == kill.OriginKernel {
 		buf = append(append(buf, "the kernel"...), " sent "...)
 	} else {
@@ -74,6 +87,13 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		buf = appendDetails(appendProcess(append(buf, " by "...), p), p)
 	}
 	return buf
+}
+
+// endedByItself reports whether the process ended of something else than a SIGKILL, which no process
+// can handle: so it had begun to end before.
+func endedByItself(e *kill.Event) bool {
+	exit := e.Outcome.Exit
+	return e.SignalKnown && e.Signal == kill.SIGKILL && exit.Known && exit.Signal() != kill.SIGKILL
 }
 
 // appendVerdict appends how a process ended.
@@ -104,6 +124,9 @@ func appendAfter(buf []byte, d time.Duration) []byte {
 // failMessage returns why a termination counts as a failure, for people.
 func failMessage(e *kill.Event) string {
 	buf := appendVerdict(nil, e.Outcome)
+	if e.Outcome.Unsent {
+		return string(buf)
+	}
 	if d := e.Time.Sub(e.Outcome.Began); d < time.Millisecond && e.Outcome.Exit.Signal() == e.Signal {
 		return string(buf) // at once, by the signal that was sent
 	}

@@ -38,6 +38,10 @@ func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 }
 
 func abendSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	if e.Cause == kill.CauseSeccomp && !e.Result.Known {
+		buf = appendDetails(appendProcess(append(buf, "seccomp ended a thread of "...), target), target)
+		return append(append(append(buf, " with "...), signalName(e)...), "; whether the process ended is not recorded"...)
+	}
 	buf = appendDetails(appendProcess(buf, target), target)
 	if e.Cause == kill.CauseSeccomp {
 		return append(append(buf, " was killed by seccomp with "...), signalName(e)...)
@@ -54,7 +58,9 @@ func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	}
 	buf = append(append(buf, " sent "...), signalName(e)...)
 	buf = append(buf, " to "...)
-	if target != nil {
+	result := e.ResultFor(target)
+	doubtful := e.Doubtful(target)
+	if target != nil && !doubtful {
 		buf = appendProcess(buf, target)
 	} else {
 		buf = appendAddress(buf, e)
@@ -63,8 +69,11 @@ func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 		buf = append(buf, reason(e.Cause)...)
 		buf = appendPrompter(buf, &e.Sender, target)
 	}
-	if e.Result.Failed() {
-		return append(append(buf, ": "...), e.Result.Error...)
+	switch {
+	case doubtful:
+		return append(appendProcess(append(buf, "; whether it reached "...), target), " is not recorded"...)
+	case result.Failed():
+		return append(append(buf, ": "...), result.Error...)
 	}
 	return append(buf, failure(e.DeliveryTo(target))...)
 }

@@ -6,7 +6,6 @@ package telemetry
 import (
 	"strconv"
 
-	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/ptrace"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 
@@ -57,8 +56,8 @@ func (t *Traces) Append(e *kill.Event) {
 	span.SetSpanID(o.Span.ID)
 	span.SetParentSpanID(o.Parent.ID)
 	span.SetKind(ptrace.SpanKindInternal)
-	span.SetStartTimestamp(pcommon.NewTimestampFromTime(o.Began))
-	span.SetEndTimestamp(pcommon.NewTimestampFromTime(e.Time))
+	span.SetStartTimestamp(timestamp(o.Began))
+	span.SetEndTimestamp(timestamp(e.Time))
 	if e.Kind == kill.KindCall {
 		t.call(span, e)
 	} else {
@@ -97,7 +96,7 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 // sent writes one signal and its sender as a span event.
 func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	event.SetName("signal")
-	event.SetTimestamp(pcommon.NewTimestampFromTime(s.Time))
+	event.SetTimestamp(timestamp(s.Time))
 	a := t.begin(ofSpanEvent)
 	a.signal(&kill.Event{
 		Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,

@@ -55,7 +55,7 @@ func removeLeftovers(t *testing.T) {
 	t.Helper()
 	for rule := range strings.Lines(Auditctl(t, "-l")) {
 		match := leftoverPattern.FindStringSubmatch(rule)
-		if match == nil || !errors.Is(unix.Kill(harness.Number(match[1]), 0), unix.ESRCH) {
+		if len(match) == 0 || !errors.Is(unix.Kill(harness.Number(match[1]), 0), unix.ESRCH) {
 			continue
 		}
 		t.Logf("removing an audit rule of process %s, which no longer runs", match[1])

@@ -24,6 +24,9 @@ type assemblerConfig struct {
 	maxPending int
 	// followFor is how long the end of a process that was signaled is of interest; 0 if it is not.
 	followFor time.Duration
+	// unexplained is true if ends by a signal are of interest also if no signal was seen, allEnds if
+	// all others are, too.
+	unexplained, allEnds bool
 	// seesEnds is true if the ends of calls are reported.
 	seesEnds bool
 	// partial is true if the kernel filters by target, so that a call without a target is
@@ -214,17 +217,29 @@ func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 	e.Targets[last].Delivery = deliveryOf(r.Result)
 }
 
-// exit emits the end of a process that was signaled. If the pipeline is too slow, the queue
+// exit emits the end of a process that was signaled, or of one for which that would explain it. If the pipeline is too slow, the queue
 // drops and counts it as it does any event; a later check for processes that are gone finds
 // it.
 func (a *assembler) exit(r *kernelExitRecord) {
 	k := key(&r.Identity)
-	if !a.exits.forget(k) {
+	signaled := a.exits.forget(k)
+	if !signaled && !a.config.wantsUnexplained(r) {
 		return
 	}
-	if end := a.events.exit(r); !a.exits.keepBack(k, end) {
+	end := a.events.exit(r)
+	if !signaled {
+		a.events.unexplained(end, r)
+		end.Complete = a.lostSoFar() == a.lostBefore
+	}
+	if !a.exits.keepBack(k, end) {
 		a.emit(source.Observation{End: end})
 	}
+}
+
+// wantsUnexplained reports whether to report the end of a process to which no signal was seen.
+func (c *assemblerConfig) wantsUnexplained(r *kernelExitRecord) bool {
+	killed := kill.Exit{Known: true, Status: int(r.Status)}.Signal() != 0
+	return c.unexplained && (killed || c.allEnds)
 }
 
 // emitAwaited emits an event that the ends of its targets may have waited for, and those ends.
@@ -244,7 +259,7 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 		a.close(thread, true)
 	case r.Result < 0 || r.Call.Signal == 0:
 		a.event(a.events.call(r))
-	case !a.config.partial:
+	case !a.config.partial && a.events.wasAsked(r.Call.Signal):
 		// It has signaled at least one process, but the ring had no room for the record that says which.
 		e := a.events.call(r)
 		e.TargetCount = -1

@@ -59,12 +59,20 @@ type events struct {
 	parents   parents
 	// boot is when the host was started, by the wall clock, which may be set.
 	boot time.Time
+	// asked are the signals that were asked for, bit n-1 being signal n; 0 if that does not matter.
+	asked uint64
+}
+
+// wasAsked reports whether a signal is one that was asked for, not only one that ends its target.
+func (m *events) wasAsked(signal int32) bool {
+	return m.asked == 0 || signal <= 0 || signal > 64 || m.asked>>(signal-1)&1 != 0
 }
 
 // signal makes the event of a signal that was generated, with its one target.
 func (m *events) signal(r *kernelSignalRecord) *kill.Event {
 	signal := kill.Signal(r.Signal)
 	e := m.begin(kill.KindSignal, r)
+	e.EndsTarget = !m.wasAsked(r.Signal)
 	e.Code, e.Delivery, e.Result = codeName(signal, r.Code), deliveryOf(r.Result), kill.Success()
 	if r.Special != infoOwn {
 		e.Code = ""
@@ -131,6 +139,33 @@ func (m *events) exit(r *kernelExitRecord) *kill.End {
 	return &kill.End{
 		PID: who.PID, Start: who.Start, Time: m.boot.Add(time.Duration(r.Time)),
 		Exit: kill.Exit{Known: true, Status: int(r.Status)}, Command: m.texts.get(trimCommand(r.Command[:])),
+	}
+}
+
+// unexplained adds to the end of a process what is known about it, as no signal to it was seen.
+func (m *events) unexplained(end *kill.End, r *kernelExitRecord) {
+	end.Source = sourceName
+	who := key(&r.Identity)
+	known, ok := m.processes.Lookup(who.PID)
+	if !ok || known.Key != who {
+		instance, executable := m.processes.Identify(who, process.CgroupID{})
+		known = process.Known{Key: who, Executable: executable, Instance: instance}
+	}
+	end.Process = describe(&known)
+	end.Process.Command, end.Process.Leader = end.Command, end.Command
+	end.Process.User, end.Process.Login, end.Process.Session = user(r.Uid), user(r.Login), kill.NewID(r.Session)
+	if known.Parent > 0 {
+		if parent, ok := m.processes.Lookup(known.Parent); ok && parent.Start <= who.Start {
+			end.Parent = describe(&parent)
+		}
+	}
+}
+
+// describe returns a process as far as the table knows it.
+func describe(known *process.Known) *kill.Process {
+	return &kill.Process{
+		PID: known.PID, Command: known.Command, Leader: known.Command, Executable: known.Executable, Instance: known.Instance,
+		User: kill.User{ID: known.RealUser}, Login: kill.User{ID: known.Login}, Session: known.Session,
 	}
 }
 
@@ -242,10 +277,7 @@ func (m *events) lookup(e *kill.Event, pid int) {
 	if !ok {
 		return
 	}
-	t := e.AddTarget()
-	t.PID, t.Command, t.Leader = known.PID, known.Command, known.Command
-	t.User, t.Login, t.Session = kill.User{ID: known.RealUser}, kill.User{ID: known.Login}, known.Session
-	t.Instance, t.Executable = known.Instance, known.Executable
+	*e.AddTarget() = *describe(&known)
 }
 
 func user(id uint32) kill.User { return kill.User{ID: kill.NewID(id)} }

@@ -60,6 +60,10 @@ type kernelExitRecord struct {
 	Time     uint64
 	Identity kernelIdentity
 	Command  [16]uint8
+	Uid      uint32
+	Login    uint32
+	Session  uint32
+	Unused2  uint32
 }
 
 type kernelForkRecord struct {
@@ -162,6 +166,7 @@ const (
 	kernelProgMarkVictim      = "mark_victim"
 	kernelVarDroppedProcesses = "dropped_processes"
 	kernelVarDroppedSignals   = "dropped_signals"
+	kernelVarEndingSignals    = "ending_signals"
 	kernelVarFewSenders       = "few_senders"
 	kernelVarFewSendersCount  = "few_senders_count"
 	kernelVarFewTargets       = "few_targets"
@@ -249,6 +254,7 @@ type kernelMapSpecs struct {
 type kernelVariableSpecs struct {
 	DroppedProcesses *ebpf.VariableSpec `ebpf:"dropped_processes"`
 	DroppedSignals   *ebpf.VariableSpec `ebpf:"dropped_signals"`
+	EndingSignals    *ebpf.VariableSpec `ebpf:"ending_signals"`
 	FewSenders       *ebpf.VariableSpec `ebpf:"few_senders"`
 	FewSendersCount  *ebpf.VariableSpec `ebpf:"few_senders_count"`
 	FewTargets       *ebpf.VariableSpec `ebpf:"few_targets"`
@@ -308,6 +314,7 @@ func (m *kernelMaps) Close() error {
 type kernelVariables struct {
 	DroppedProcesses *ebpf.Variable `ebpf:"dropped_processes"`
 	DroppedSignals   *ebpf.Variable `ebpf:"dropped_signals"`
+	EndingSignals    *ebpf.Variable `ebpf:"ending_signals"`
 	FewSenders       *ebpf.Variable `ebpf:"few_senders"`
 	FewSendersCount  *ebpf.Variable `ebpf:"few_senders_count"`
 	FewTargets       *ebpf.Variable `ebpf:"few_targets"`

@@ -40,7 +40,7 @@ const fewNames = 8
 // wish is what the programs filter by.
 type wish struct {
 	ring             int
-	signals          []kill.Signal
+	signals, ending  []kill.Signal
 	targets, senders []string
 	includeFailed    bool
 	// calls is how the ends of calls are to be seen; empty to choose.
@@ -86,19 +86,11 @@ func load(w wish) (*programs, error) {
 
 // specify sets what is known before loading. self is the pid of this process.
 func specify(spec *ebpf.CollectionSpec, w wish, self uint32) error {
-	var signals uint64
-	var zero bool
-	for _, signal := range w.signals {
-		if signal == 0 {
-			zero = true
-			continue
-		}
-		signals |= 1 << (signal - 1)
-	}
 	values := map[string]any{
 		kernelVarSelf:           self,
-		kernelVarSignals:        signals,
-		kernelVarSignalZero:     zero,
+		kernelVarSignals:        bits(w.signals),
+		kernelVarEndingSignals:  bits(w.ending),
+		kernelVarSignalZero:     slices.Contains(w.signals, 0),
 		kernelVarIncludeFailed:  w.includeFailed,
 		kernelVarOnlyTargets:    plain(w.targets),
 		kernelVarOnlySenders:    plain(w.senders),
@@ -115,6 +107,17 @@ func specify(spec *ebpf.CollectionSpec, w wish, self uint32) error {
 	spec.Maps[kernelMapTargets].MaxEntries = uint32(max(1, len(w.targets)))
 	spec.Maps[kernelMapSenders].MaxEntries = uint32(max(1, len(w.senders)))
 	return nil
+}
+
+// bits returns a set of signals as the kernel has it: bit n-1 is signal n.
+func bits(signals []kill.Signal) uint64 {
+	var set uint64
+	for _, signal := range signals {
+		if signal > 0 {
+			set |= 1 << (signal - 1)
+		}
+	}
+	return set
 }
 
 // few passes the names in a variable if there are only few, so that no map is needed.

@@ -39,7 +39,9 @@ type Settings struct {
 	RingBuffer int
 	// Signals are the signals that the kernel reports. Targets and Senders are as
 	// configured; the kernel filters by them if all of them are plain names.
-	Signals          []kill.Signal
+	Signals []kill.Signal
+	// Ending are further signals, reported only if the target ends of them.
+	Ending           []kill.Signal
 	Targets, Senders []string
 	// IncludeFailed also reports calls that failed.
 	IncludeFailed bool
@@ -52,6 +54,9 @@ type Settings struct {
 	// FollowFor is how long after a fatal signal the end of a process is reported; 0 to
 	// report no ends.
 	FollowFor time.Duration
+	// Unexplained makes the source also report the ends of processes to which it has seen no signal:
+	// those by a signal, and all others as well.
+	Unexplained, AllEnds bool
 	// LostEnds is called when ends of processes may have been lost; it may be nil.
 	LostEnds func()
 	// Panics contains a panic to the record that caused it.
@@ -90,7 +95,7 @@ func New(settings Settings) *Source {
 // not suffice, its error says what would.
 func (s *Source) Start(ctx context.Context) error {
 	w := wish{
-		ring: s.settings.RingBuffer, signals: s.settings.Signals, includeFailed: s.settings.IncludeFailed,
+		ring: s.settings.RingBuffer, signals: s.settings.Signals, ending: s.settings.Ending, includeFailed: s.settings.IncludeFailed,
 		targets: s.settings.Targets, senders: s.settings.Senders,
 	}
 	var err error
@@ -138,8 +143,11 @@ func (s *Source) begin(ctx context.Context, ring ring) error {
 	config := assemblerConfig{
 		timeout: s.settings.CorrelationTimeout, maxPending: s.settings.MaxPending, followFor: s.settings.FollowFor,
 		seesEnds: s.programs.calls != endsUnseen, partial: plain(s.settings.Targets),
+		unexplained: s.settings.Unexplained, allEnds: s.settings.AllEnds,
 	}
-	s.reader = newReader(ring, s.programs, config, newEvents(s.settings.Processes))
+	made := newEvents(s.settings.Processes)
+	made.asked = bits(s.settings.Signals)
+	s.reader = newReader(ring, s.programs, config, made)
 	s.reader.panics = s.settings.Panics
 	s.programs.note()
 	s.reading.Go(s.read)

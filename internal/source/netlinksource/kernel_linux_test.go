@@ -174,6 +174,7 @@ func TestMulticastAlone(t *testing.T) {
 
 func TestUnicastChangesAndRestoresTheQueue(t *testing.T) {
 	client := realKernel(t)
+	wait(t, client)
 	before, err := client.GetStatus()
 	require.NoError(t, err)
 	require.NotZero(t, before.BacklogWaitTime)
@@ -253,6 +254,18 @@ func (r *running) offer(t *testing.T) {
 	r.awaitPID(t, 0)
 }
 
+// wait makes system calls wait for room in the kernel's queue during the test, which they do unless
+// somebody has changed that.
+func wait(t *testing.T, client auditcontrol.Client) {
+	t.Helper()
+	before, err := client.GetStatus()
+	require.NoError(t, err)
+	require.NoError(t, client.SetBacklogWaitTime(1000, libaudit.WaitForReply))
+	t.Cleanup(func() {
+		assert.NoError(t, client.SetBacklogWaitTime(int32(before.BacklogWaitTime), libaudit.WaitForReply))
+	})
+}
+
 func (r *running) awaitPID(t *testing.T, pid int) {
 	t.Helper()
 	var client auditcontrol.Client
@@ -265,7 +278,8 @@ func (r *running) awaitPID(t *testing.T, pid int) {
 // Records that do not fit into the socket are reported, and the events that they may belong to are
 // marked.
 func TestOverrun(t *testing.T) {
-	realKernel(t)
+	client := realKernel(t)
+	wait(t, client)
 	socket, err := openSocket()
 	require.NoError(t, err)
 	defer func() { require.NoError(t, socket.close()) }()
@@ -273,6 +287,10 @@ func TestOverrun(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, socket.join())
 	sendSignals(t, 2000)
+	require.Eventually(t, func() bool {
+		status, failure := client.GetStatus()
+		return failure == nil && status.Backlog == 0
+	}, limit, time.Millisecond, "the kernel has sent all records")
 	_, _, err = socket.receive(time.Now().Add(limit))
 	require.ErrorIs(t, err, unix.ENOBUFS)
 	messages, _, err := socket.receive(time.Now().Add(limit))

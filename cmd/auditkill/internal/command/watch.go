@@ -160,11 +160,12 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	if err := validKey(f.key); err != nil {
 		return live.Config{}, err
 	}
+	var ending []kill.Signal
 	if len(f.signals) == 0 {
-		asked.Signals = kill.DefaultSignals()
+		asked.Signals, ending = kill.DefaultSignals(), capture.Ending(asked.Targets)
 	}
 	return live.Config{
-		Source: f.source, Path: f.file, Key: f.key, Asked: asked, OutcomeTimeout: time.Duration(f.outcome),
+		Source: f.source, Path: f.file, Key: f.key, Asked: asked, Ending: ending, OutcomeTimeout: time.Duration(f.outcome),
 		CommandLine: redact.Policy(f.commandLine), Host: machine.This(""),
 		Say: func(text string) { fmt.Fprintf(errs, "auditkill: %s\n", text) },
 	}, nil

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/live"
+	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -201,6 +203,9 @@ func TestWatchAsks(t *testing.T) {
 			}
 			want.Asked.Signals = kill.DefaultSignals()
 			tt.wants(&want)
+			if slices.Equal(want.Asked.Signals, kill.DefaultSignals()) {
+				want.Ending = capture.Ending(want.Asked.Targets)
+			}
 			assert.NotNil(t, s.config.Say)
 			assert.NotEmpty(t, s.config.Host.OS)
 			s.config.Say, s.config.Host = nil, want.Host

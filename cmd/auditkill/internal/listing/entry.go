@@ -70,10 +70,15 @@ func (e Entry) Kernel() bool {
 	return e.Event.Origin == kill.OriginKernel || e.Event.Kind == kill.KindAbend
 }
 
+// unsent reports whether a process ended to which no signal was seen.
+func (e Entry) unsent() bool { return e.Event.Outcome != nil && e.Event.Outcome.Unsent }
+
 // SenderName is the name of the process that sent the signal. If the kernel did, it is "kernel",
 // with the reason if that is known.
 func (e Entry) SenderName() string {
 	switch {
+	case e.unsent():
+		return "nobody seen"
 	case e.Kernel() && e.Event.Cause != kill.CauseNone:
 		return "kernel (" + string(e.Event.Cause) + ")"
 	case e.Kernel():
@@ -92,7 +97,7 @@ func (e Entry) SenderPID() string {
 
 // SenderProcess is name[pid].
 func (e Entry) SenderProcess() string {
-	if e.Kernel() {
+	if e.Kernel() || e.unsent() {
 		return e.SenderName()
 	}
 	return named(&e.Event.Sender)
@@ -162,6 +167,9 @@ func (e Entry) Result() string {
 	case kill.KindSignal, kill.KindTamper:
 		return e.attempt()
 	case kill.KindAbend:
+		if !e.Event.Result.Known {
+			return "thread died"
+		}
 		return "died"
 	case kill.KindOutcome:
 		return outcomeOf(e.Event)
@@ -172,7 +180,7 @@ func (e Entry) Result() string {
 // attempt is the result of a signal that was sent.
 func (e Entry) attempt() string {
 	delivery := e.Event.DeliveryTo(e.Target)
-	switch result := e.Event.Result; {
+	switch result := e.Event.ResultFor(e.Target); {
 	case result.Failed() && result.Error != "":
 		return result.Error
 	case result.Failed():
@@ -194,6 +202,9 @@ func (e Entry) attempt() string {
 // outcomeOf is the outcome of a process.
 func outcomeOf(e *kill.Event) string {
 	o, after := e.Outcome, e.Time.Sub(e.Outcome.Began)
+	if o.Unsent {
+		return unsentOutcome(o)
+	}
 	if o.Verdict == kill.VerdictSurvived {
 		return fmt.Sprintf("alive after %.0f s", after.Seconds())
 	}
@@ -214,8 +225,21 @@ func outcomeOf(e *kill.Event) string {
 	return gone
 }
 
+// unsentOutcome is how a process ended by itself, or for a reason that nobody saw.
+func unsentOutcome(o *kill.Outcome) string {
+	switch o.Verdict {
+	case kill.VerdictExited:
+		return "exit code " + strconv.Itoa(o.Exit.Code())
+	case kill.VerdictCoreDumped:
+		return "core dumped on " + o.Exit.Signal().Name()
+	case kill.VerdictKilled:
+		return "died of " + o.Exit.Signal().Name()
+	}
+	return "gone"
+}
+
 // Failed reports whether the signal did not get through.
-func (e Entry) Failed() bool { return e.Event.Result.Failed() }
+func (e Entry) Failed() bool { return e.Event.ResultFor(e.Target).Failed() }
 
 // Fatal reports whether a signal got through that by default ends its target.
 func (e Entry) Fatal() bool {
@@ -223,7 +247,7 @@ func (e Entry) Fatal() bool {
 	case kill.DeliveryIgnored, kill.DeliveryOverflow:
 		return false
 	}
-	return e.Event.SignalKnown && e.Event.Signal.Fatal() && !e.Failed()
+	return e.Event.SignalKnown && e.Event.Signal.Fatal() && !e.Failed() && !e.Event.Doubtful(e.Target)
 }
 
 func named(p *kill.Process) string {

@@ -37,6 +37,8 @@ func (e Entry) shortSignal() string {
 func (e Entry) shortResult() string {
 	outcome := e.Event.Outcome
 	switch {
+	case e.unsent():
+		return "gone"
 	case outcome != nil && outcome.Verdict == kill.VerdictSurvived:
 		return "alive " + shortTime(e.Event.Time.Sub(outcome.Began).Round(time.Second))
 	case outcome != nil && outcome.Verdict == kill.VerdictUnknown:

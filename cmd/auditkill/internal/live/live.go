@@ -49,6 +49,8 @@ type Config struct {
 	Key string
 	// Asked says which signals are asked for.
 	Asked selection.Config
+	// Ending are further signals, shown if their target ends of them.
+	Ending []kill.Signal
 	// OutcomeTimeout is how long to wait for the end of a process after a fatal signal; 0 does
 	// not wait.
 	OutcomeTimeout time.Duration
@@ -67,4 +69,13 @@ func (c *Config) signals() []kill.Signal {
 		return kill.AllSignals()
 	}
 	return c.Asked.Signals
+}
+
+// unsent says which ends are shown of processes to which no signal was seen: none if the signals of
+// some users only are asked for.
+func (c *Config) unsent() kill.Unsent {
+	if c.Asked.User != "" || c.Asked.OnlyFailed {
+		return kill.UnsentNone
+	}
+	return kill.UnsentUsual
 }

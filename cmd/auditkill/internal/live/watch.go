@@ -77,6 +77,7 @@ func (w *Watch) settings(candidates []capture.Candidate) capture.Settings {
 		Correlation: capture.Correlation{
 			Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending, Quiet: quiet,
 		},
+		Ending: w.config.Ending, Unsent: w.config.unsent(),
 		RulesInterval: rulesInterval, OutcomeTimeout: w.config.OutcomeTimeout, DescribeFirst: true,
 		Host: w.config.Host, Conceal: w.config.CommandLine.Apply,
 		Logger: w.logger, Warn: w.warn, Health: func(error) {}, // failures are logged, too

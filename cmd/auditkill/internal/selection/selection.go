@@ -7,6 +7,7 @@ package selection
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -143,10 +144,19 @@ func (s *Selection) byUser(e *kill.Event) bool {
 	return false
 }
 
-// mayHaveFailed reports whether a signal did not get through, or the record with its result is
-// lost.
+// mayHaveFailed removes the targets that a signal reached, and reports whether there was another,
+// or nobody knows.
 func mayHaveFailed(e *kill.Event) bool {
-	return e.Result.Failed() || e.Kind == kill.KindSignal && !e.Complete && !e.Result.Known && e.Delivery == kill.DeliveryUnknown
+	if len(e.Targets) == 0 {
+		return failedFor(e, nil)
+	}
+	e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !failedFor(e, &p) })
+	return len(e.Targets) > 0
+}
+
+func failedFor(e *kill.Event, target *kill.Process) bool {
+	result := e.ResultFor(target)
+	return result.Failed() || e.Kind == kill.KindSignal && !result.Known && e.DeliveryTo(target) == kill.DeliveryUnknown
 }
 
 // Rejections returns why events were not selected. Each event counts once.

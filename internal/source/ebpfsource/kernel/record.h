@@ -125,6 +125,10 @@ struct exit_record {
 	u64 time;   // since boot, in ns
 	struct identity identity;
 	u8 command[COMMAND]; // of the first thread, as it was called at the end
+	u32 uid; // real
+	u32 login; // as in struct party
+	u32 session;
+	u32 unused2;
 };
 
 struct cgroup_record {

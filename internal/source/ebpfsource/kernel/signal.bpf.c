@@ -19,6 +19,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 // Set before loading, so that the verifier removes the code for what nobody asked for.
 const volatile u64 signals = 0;          // bit n-1 is signal n
+const volatile u64 ending_signals = 0;   // further ones, told only if the target ends of them
 const volatile bool signal_zero = false; // kill(pid, 0), which only asks
 const volatile bool include_failed = false;
 const volatile bool only_targets = false; // those named, see struct names
@@ -86,11 +87,16 @@ static __always_inline u64 wakeup(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
+static __always_inline bool in(u64 set, s32 signal)
+{
+	return signal > 0 && signal <= 64 && set >> (signal - 1) & 1;
+}
+
 static __always_inline bool wanted(s32 signal)
 {
 	if (signal == 0)
 		return signal_zero;
-	return signal > 0 && signal <= 64 && signals >> (signal - 1) & 1;
+	return in(signals, signal);
 }
 
 // before_nul returns the bytes of a word that are before its first NUL, and whether there is one.
@@ -185,18 +191,31 @@ static __always_inline bool fault(s32 signal, s32 code)
 	return false;
 }
 
-// handled reports whether the program handles its fault itself, as the runtimes of Java and Go do all the time, or a
-// debugger has asked for it.
-static __always_inline bool handled(struct task_struct *task, s32 signal)
+// handler_of returns a process's handler of a signal: 0 is the default (SIG_DFL), 1 is none (SIG_IGN).
+static __always_inline u64 handler_of(struct task_struct *task, s32 signal)
 {
 	const void *actions = (void *)task->sighand + bpf_core_field_offset(struct sighand_struct, action);
 	u64 handler = 0;
 
-	if (signal == 5 && task->ptrace)
-		return true;
 	bpf_probe_read_kernel(&handler, sizeof(handler), actions + (signal - 1) * bpf_core_type_size(struct k_sigaction) +
 		bpf_core_field_offset(struct k_sigaction, sa.sa_handler));
-	return handler > 1; // SIG_DFL, SIG_IGN
+	return handler;
+}
+
+// handled reports whether the program handles its fault itself, as the runtimes of Java and Go do all the time, or a
+// debugger has asked for it.
+static __always_inline bool handled(struct task_struct *task, s32 signal)
+{
+	return signal == 5 && task->ptrace || handler_of(task, signal) > 1;
+}
+
+#define SIGNAL_UNKILLABLE 0x00000040 // include/linux/sched/signal.h
+
+// ends reports whether a signal that nobody asked for ends its target, which neither handles nor blocks it.
+static __always_inline bool ends(struct task_struct *task, s32 signal)
+{
+	return in(ending_signals, signal) && !handler_of(task, signal) && !in(task->blocked.sig[0], signal) &&
+	       !(task->signal->flags & SIGNAL_UNKILLABLE);
 }
 
 #define SIGURG 23
@@ -236,7 +255,9 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if (signal == SIGURG && task->tgid == self)
 		beat();
 	if (!blinds(signal, task)) {
-		if (!wanted(signal) || !from_wanted(bpf_get_current_task_btf()) || only_targets && !is_target(task))
+		if (!wanted(signal) && !ends(task, signal))
+			return 0;
+		if (!from_wanted(bpf_get_current_task_btf()) || only_targets && !is_target(task))
 			return 0;
 	}
 	sender = bpf_get_current_task_btf();
@@ -340,7 +361,9 @@ static __always_inline int ended(long result)
 	struct signal_record *r;
 	struct call call;
 
-	if (!current_call(sender, &call) || !wanted(call.signal))
+	if (!current_call(sender, &call))
+		return 0;
+	if (!wanted(call.signal) && (result < 0 || !for_many(&call) || !in(ending_signals, call.signal)))
 		return 0;
 	if (result < 0 ? !include_failed : call.signal != 0 && !for_many(&call))
 		return 0;
@@ -396,8 +419,6 @@ int BPF_PROG(any_call_ended, const void *regs, long result)
 		return 0;
 	return ended(result);
 }
-
-#define SIGNAL_UNKILLABLE 0x00000040 // include/linux/sched/signal.h
 
 // include/linux/signal.h, SIG_KERNEL_COREDUMP_MASK, without QUIT, which the audit system leaves out as well
 // (kernel/auditsc.c, audit_core_dumps).
@@ -611,6 +632,9 @@ int BPF_PROG(exited, struct task_struct *task)
 	r->time = bpf_ktime_get_boot_ns();
 	identify(&r->identity, leader);
 	copy_command(r->command, leader);
+	r->uid = leader->real_cred->uid.val;
+	login_of(leader, &r->login, &r->session);
+	r->unused2 = 0;
 	bpf_ringbuf_submit(r, life());
 	return 0;
 }

@@ -47,6 +47,16 @@ static __always_inline void locate(struct group *to, struct task_struct *task)
 	to->id = cgroup->kn->id;
 }
 
+// login_of tells who has logged in; -1 is nobody.
+static __always_inline void login_of(struct task_struct *task, u32 *login, u32 *session)
+{
+	*login = *session = -1;
+	if (bpf_core_field_exists(task->loginuid)) { // CONFIG_AUDIT
+		*login = task->loginuid.val;
+		*session = task->sessionid;
+	}
+}
+
 static __always_inline void describe(struct party *to, struct task_struct *task, const struct cred *cred)
 {
 	struct task_struct *leader = task->group_leader;
@@ -57,11 +67,7 @@ static __always_inline void describe(struct party *to, struct task_struct *task,
 	to->uid = cred->uid.val;
 	to->euid = cred->euid.val;
 	to->suid = cred->suid.val;
-	to->login = to->session = -1;
-	if (bpf_core_field_exists(task->loginuid)) { // CONFIG_AUDIT
-		to->login = task->loginuid.val;
-		to->session = task->sessionid;
-	}
+	login_of(task, &to->login, &to->session);
 	copy_command(to->command, task);
 	copy_command(to->leader, leader);
 }

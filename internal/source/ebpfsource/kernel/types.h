@@ -149,6 +149,11 @@ struct sighand_struct {
 	struct k_sigaction action[64];
 };
 
+// One word has all signals on the supported architectures.
+typedef struct {
+	unsigned long sig[1];
+} sigset_t;
+
 struct signal_struct {
 	atomic_t live;
 	u32 flags;
@@ -193,6 +198,7 @@ struct task_struct {
 	struct files_struct *files;
 	struct signal_struct *signal;
 	struct sighand_struct *sighand;
+	sigset_t blocked;
 	kuid_t loginuid;
 	u32 sessionid;
 	struct css_set *cgroups;

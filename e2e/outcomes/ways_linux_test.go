@@ -1,0 +1,58 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcomes
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
+)
+
+// unseen are the ways in which nobody can be seen to send a signal, and how their outcome is told.
+var unseen = map[string]string{
+	"a tracer injects SIGTERM": "was killed by SIGTERM; nobody was seen to send it",
+	"a tracer injects SIGKILL": "was killed by SIGKILL; nobody was seen to send it",
+	"a tracer injects SIGUSR1": "was killed by SIGUSR1; nobody was seen to send it",
+	"it exits by itself":       "exited with code 1; nobody was seen to signal it",
+}
+
+// byKernel are the ways that make the kernel send the signal.
+var byKernel = []string{"a tracer ends", "a processor limit", "a file's owner gets SIGKILL"}
+
+// However a process ends, its end is told, with the process that sent the signal, the kernel or nobody as
+// its sender.
+func TestEveryWayToEnd(t *testing.T) {
+	s := newStage(t, liveSources[0], "targets: [sleep, 'yes', 'false'], outcome: {timeout: 1m}")
+	for _, way := range slices.Sorted(maps.Keys(process.Ways)) {
+		t.Run(way, func(t *testing.T) {
+			pid, ender := process.EndBy(t, way)
+			s := *s
+			s.t = t
+			outcome := s.awaitOutcome(pid)
+			body, nobody := unseen[way]
+			switch {
+			case nobody:
+				assert.Contains(t, outcome.Body, fmt.Sprintf("[%d] %s", pid, body))
+				assert.Nil(t, outcome.Attributes["process.pid"])
+				assert.Nil(t, outcome.Attributes["kill.duration"])
+				assert.Equal(t, int64(65534), outcome.Attributes["kill.target.user.id"])
+				s.awaitSpan(outcome)
+			case slices.Contains(byKernel, way):
+				assert.Contains(t, outcome.Body, "the kernel sent SIG")
+				assert.Equal(t, "kernel", outcome.Attributes["kill.origin"])
+			default:
+				assert.Equal(t, int64(ender), outcome.Attributes["process.pid"], "%s", outcome.Body)
+				assert.Equal(t, "user", outcome.Attributes["kill.origin"])
+			}
+			assert.Equal(t, true, outcome.Attributes["kill.complete"], "%s", outcome.Body)
+		})
+	}
+	s.c.Stop()
+	s.assertOnce()
+}

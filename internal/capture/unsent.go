@@ -1,0 +1,58 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package capture
+
+import (
+	"slices"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// tellsUnsent reports whether ends are reported of processes to which no signal was seen. If only some
+// senders are wanted, it would be wrong to say that nobody was seen.
+func (s *Settings) tellsUnsent() bool {
+	return s.OutcomeTimeout > 0 && s.Unsent != kill.UnsentNone && len(s.Senders) == 0
+}
+
+// wantsUnsent reports whether the end of a process is wanted to which no signal was seen.
+func (c *Capture) wantsUnsent(end *kill.End) bool {
+	s := &c.settings
+	if !s.tellsUnsent() || !c.wantsEnd(end) || !c.wantsProcess(end.Process) {
+		return false
+	}
+	named := &kill.Event{Targets: []kill.Process{*end.Process}}
+	c.users.Fill(named)
+	end.Process = &named.Targets[0]
+	return true
+}
+
+// wantsEnd reports whether the way in which a process has ended is of interest.
+func (c *Capture) wantsEnd(end *kill.End) bool {
+	s, named := &c.settings, len(c.settings.Targets) > 0
+	switch signal := end.Exit.Signal(); {
+	case signal == 0 && s.Unsent == kill.UnsentUsual:
+		return named && (end.Parent == nil || !c.wantsProcess(end.Parent))
+	case signal == 0:
+		return s.Unsent == kill.UnsentAll
+	case signal == kill.SIGPIPE && len(s.Ending) > 0:
+		return named || s.Unsent == kill.UnsentAll // every `yes | head` ends by it
+	case len(s.Ending) > 0:
+		return true
+	default:
+		return slices.Contains(s.Signals, signal) // nobody looked for others
+	}
+}
+
+// wantsProcess reports whether a process is one of the targets.
+func (c *Capture) wantsProcess(p *kill.Process) bool {
+	e := &kill.Event{Kind: kill.KindOutcome, TargetCount: -1, Complete: true}
+	*e.AddTarget() = *p
+	return c.handler.Wants(e)
+}
+
+// Ending returns the signals that are reported only if their target ends of them, for a user who has
+// not said which signals he wants. SIGPIPE is one only for named targets: every `yes | head` ends by it.
+func Ending(targets []string) []kill.Signal {
+	return slices.DeleteFunc(kill.EndingSignals(), func(s kill.Signal) bool { return s == kill.SIGPIPE && len(targets) == 0 })
+}

@@ -1,0 +1,26 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import "github.com/auditkill/auditkillreceiver/internal/kill"
+
+// unsent adds the outcome of a process to which no signal was seen: its tracer may have injected one,
+// or it ended by itself. Its span lasts from the end to the end.
+func (t *Table) unsent(end *kill.End) {
+	who := instance{end.PID, end.Start}
+	if t.closed.has(who) || t.survivors.has(who) {
+		return // signals to it were seen
+	}
+	trace := t.ids.instance(end.PID, end.Start)
+	span := kill.Span{Trace: trace, ID: t.ids.termination(trace, end.PID, end.Time)}
+	t.closed.remember(who, span)
+	e := &kill.Event{
+		Kind: kill.KindOutcome, Time: end.Time, TargetCount: -1, Complete: end.Complete, Source: end.Source,
+		Outcome: &kill.Outcome{Span: span, Verdict: end.Exit.Verdict(), Exit: end.Exit, Unsent: true, Began: end.Time},
+	}
+	target := e.AddTarget()
+	*target = *end.Process
+	target.Span = span
+	t.outcomes = append(t.outcomes, e)
+}

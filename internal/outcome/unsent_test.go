@@ -1,0 +1,82 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outcome
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// unexplained ends a process now to which the source has seen no signal.
+func (f *fixture) unexplained(pid, status int) {
+	start := f.exits.starts[pid]
+	delete(f.exits.starts, pid)
+	f.Exited(&kill.End{
+		PID: pid, Start: start, Time: f.now(), Exit: kill.Exit{Known: true, Status: status}, Command: "mysqld",
+		Process: &kill.Process{PID: pid, Command: "mysqld"}, Complete: true, Source: "ebpf",
+	})
+}
+
+// An end that no signal explains is an outcome without a sender, unless signals to the process were seen.
+func TestUnsent(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		before func(f *fixture)
+		want   bool
+	}{
+		"nothing was sent":       {func(*fixture) {}, true},
+		"another was struck":     {func(f *fixture) { f.born(pid + 1); f.send(kill.SIGTERM, pid+1) }, true},
+		"it has survived before": {func(f *fixture) { f.send(kill.SIGTERM, pid); f.pass(3 * time.Minute); f.TakeOutcomes() }, false},
+		"the pid was another's": {func(f *fixture) {
+			f.send(kill.SIGKILL, pid)
+			f.died(pid, 9)
+			f.TakeOutcomes()
+			f.exits.starts[pid] = 2 * uptime
+		}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, true)
+			f.born(pid)
+			tt.before(f)
+			start := f.exits.starts[pid]
+			f.unexplained(pid, 15)
+			got := f.TakeOutcomes()
+			if !tt.want {
+				assert.Empty(t, got)
+				return
+			}
+			require.Len(t, got, 1)
+			e := got[0]
+			assert.True(t, e.Outcome.Unsent)
+			assert.Equal(t, kill.VerdictKilled, e.Outcome.Verdict)
+			assert.Zero(t, e.Sender)
+			assert.Equal(t, e.Time, e.Outcome.Began)
+			assert.Equal(t, e.Outcome.Span, e.Targets[0].Span)
+			assert.Equal(t, "ebpf", e.Source)
+			f.exits.starts[pid] = start
+			f.unexplained(pid, 15)
+			assert.Empty(t, f.TakeOutcomes(), "each end is told once")
+		})
+	}
+}
+
+// A signal to the zombie belongs to the end that was told.
+func TestSignalAfterAnUnsentEnd(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	start := f.exits.starts[pid]
+	f.unexplained(pid, 15)
+	span := f.only(t).Outcome.Span
+	f.exits.starts[pid] = start
+	assert.Equal(t, span, f.send(kill.SIGKILL, pid).Targets[0].Span)
+	assert.Empty(t, f.TakeOutcomes())
+}
