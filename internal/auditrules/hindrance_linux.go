@@ -29,7 +29,8 @@ func (m *Manager) hindrances() (found []hindrance, daemon int, err error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.rules == nil {
-		if err = m.build(); err != nil {
+		err = m.build()
+		if err != nil {
 			return nil, 0, err
 		}
 	}
