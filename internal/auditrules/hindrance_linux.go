@@ -25,11 +25,11 @@ type hindrance struct {
 
 // hindrances returns what hinders the rules that record signals now, whoever has loaded them, and
 // which process is the audit daemon. It changes nothing.
-func (m *Manager) hindrances() (found []hindrance, daemon int, err error) {
+func (m *Manager) hindrances() ([]hindrance, int, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	if m.rules == nil {
-		if err = m.build(); err != nil {
+		if err := m.build(); err != nil {
 			return nil, 0, err
 		}
 	}

@@ -75,14 +75,10 @@ func (f *Filter) Apply(e *kill.Event) bool {
 
 // blinds returns which target is this process, if the signal has ended or stopped it; -1 if none.
 func (f *Filter) blinds(e *kill.Event) int {
-	if e.Kind != kill.KindSignal || e.Result.Failed() {
+	if e.Kind != kill.KindSignal || e.Signal != kill.SIGKILL && e.Signal != kill.SIGTERM && e.Signal != kill.SIGSTOP {
 		return -1
 	}
-	switch e.Signal {
-	case kill.SIGKILL, kill.SIGTERM, kill.SIGSTOP:
-		return slices.IndexFunc(e.Targets, f.isSelf)
-	}
-	return -1
+	return slices.IndexFunc(e.Targets, func(p kill.Process) bool { return f.isSelf(p) && !e.ResultFor(&p).Failed() })
 }
 
 func (f *Filter) isSelf(p kill.Process) bool { return f.self != 0 && p.PID == f.self }

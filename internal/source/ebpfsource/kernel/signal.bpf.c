@@ -255,7 +255,9 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if (signal == SIGURG && task->tgid == self)
 		beat();
 	if (!blinds(signal, task)) {
-		if (!wanted(signal) && !ends(task, signal) || !from_wanted(bpf_get_current_task_btf()) || only_targets && !is_target(task))
+		if (!wanted(signal) && !ends(task, signal))
+			return 0;
+		if (!from_wanted(bpf_get_current_task_btf()) || only_targets && !is_target(task))
 			return 0;
 	}
 	sender = bpf_get_current_task_btf();
