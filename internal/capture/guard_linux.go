@@ -12,13 +12,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-const (
-	// rulesInterval is the default of Settings.RulesInterval.
-	rulesInterval = 10 * time.Second
-	// guardQueue is how many times the guard can put rules back while the handler takes no
-	// events: some five minutes if somebody keeps removing them.
-	guardQueue = 16
-)
+// rulesInterval is the default of Settings.RulesInterval.
+const rulesInterval = 10 * time.Second
 
 // guard keeps the audit rules loaded that make the kernel record signals, unless others see to
 // them. It reports each time that it has to put them back, and what hinders them.
@@ -73,7 +68,7 @@ func (c *Capture) requestRulesCheck() {
 // runGuard puts rules back that somebody removes, until ctx is done. It does not wait for the
 // handler: even if that is stuck, signals must be recorded.
 func (c *Capture) runGuard(ctx context.Context) {
-	c.reportTo(guardQueue, func(handle func([]*kill.Event) bool) { c.checking().Run(ctx, handle) })
+	c.report(func(handle func([]*kill.Event) bool) { c.checking().Run(ctx, handle) })
 }
 
 // checking returns the guard that checks the rules.

@@ -13,7 +13,7 @@ import (
 // watchPulse reports that this process did not run. Who stopped it is known from the signal, which
 // waits in the kernel's ring or socket, or in the log, until the process runs again.
 func (c *Capture) watchPulse(ctx context.Context) {
-	c.reportTo(guardQueue, func(handle func([]*kill.Event) bool) {
+	c.report(func(handle func([]*kill.Event) bool) {
 		pulse.Watch(ctx, func(gap pulse.Gap) { handle([]*kill.Event{stopped(gap)}) })
 	})
 }

@@ -12,10 +12,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
-// reportTo delivers what run hands over while it runs. run never waits for the handler, which
-// may be stuck: what does not fit into a queue is dropped and counted.
-func (c *Capture) reportTo(size int, run func(handle func([]*kill.Event) bool)) {
-	waiting := make(chan []*kill.Event, size)
+// reportQueue is how many times something can be reported while the handler takes no events: some
+// five minutes if somebody keeps removing rules.
+const reportQueue = 16
+
+// report delivers what run hands over while it runs. run never waits for the handler, which may be
+// stuck: what does not fit into a queue is dropped and counted.
+func (c *Capture) report(run func(handle func([]*kill.Event) bool)) {
+	waiting := make(chan []*kill.Event, reportQueue)
 	var delivering sync.WaitGroup
 	delivering.Go(func() {
 		for events := range waiting {
