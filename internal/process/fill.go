@@ -177,10 +177,7 @@ func (t *Table) share(e *entry, p *program) *kill.Instance {
 	if p != e.program {
 		return t.describe(e, p)
 	}
-	if e.instance == nil {
-		e.instance = t.describe(e, p)
-	}
-	return e.instance
+	return t.instanceOf(e)
 }
 
 // bearer returns the process that had a pid when the event happened, or nil if that is not certain.

@@ -46,16 +46,13 @@ func (t *Table) Lookup(pid int) (Known, bool) {
 	if e == nil || e.program == nil {
 		return Known{}, false
 	}
-	if e.instance == nil {
-		e.instance = t.describe(e, e.program)
-	}
 	command := e.program.command
 	if e.owner.at != 0 {
 		command = e.owner.command
 	}
 	return Known{
 		Key: e.Key, Parent: e.parent, Command: command, Executable: e.program.executable,
-		Instance: e.instance, RealUser: e.owner.user, Login: e.owner.login, Session: e.owner.session,
+		Instance: t.instanceOf(e), RealUser: e.owner.user, Login: e.owner.login, Session: e.owner.session,
 	}, true
 }
 

@@ -73,7 +73,7 @@ type Counts struct {
 type Table struct {
 	logger *zap.Logger
 	proc   *proc
-	// host is the name of the host, boot the time it started.
+	// host is the name of the host, boot the time it started: see bootTime.
 	host string
 	boot time.Time
 	// now is the time since boot, wall that of the wall clock.
@@ -202,10 +202,7 @@ func (t *Table) Identify(key Key, cgroup CgroupID) (instance *kill.Instance, exe
 	if e.program == nil {
 		return t.describe(e, &program{}), ""
 	}
-	if e.instance == nil {
-		e.instance = t.describe(e, e.program)
-	}
-	return e.instance, e.program.executable
+	return t.instanceOf(e), e.program.executable
 }
 
 // Counts returns the table's own numbers.
@@ -252,9 +249,29 @@ func (t *Table) move(e *entry, id CgroupID) {
 	}
 }
 
+// instanceOf returns what events share about a process. It is made anew once the clock was set.
+func (t *Table) instanceOf(e *entry) *kill.Instance {
+	if e.instance == nil || !e.instance.Start.Equal(t.bootTime().Add(e.Start)) {
+		e.instance = t.describe(e, e.program)
+	}
+	return e.instance
+}
+
+// clockStep is by how much the clock must be set to change when processes were started: some hosts have
+// no clock of their own, and begin in 1970. While it is only adjusted, a process keeps one start time.
+const clockStep = time.Second
+
+// bootTime returns when the host was started, from which the start times of processes are counted.
+func (t *Table) bootTime() time.Time {
+	if now := t.booted(); now.Sub(t.boot).Abs() > clockStep {
+		t.boot = now.UTC().Round(time.Millisecond)
+	}
+	return t.boot
+}
+
 // describe makes what events share.
 func (t *Table) describe(e *entry, p *program) *kill.Instance {
-	i := &kill.Instance{Start: t.boot.Add(e.Start), SinceBoot: e.Start, CommandLine: p.commandLine}
+	i := &kill.Instance{Start: t.bootTime().Add(e.Start), SinceBoot: e.Start, CommandLine: p.commandLine}
 	if e.place != nil {
 		i.Cgroup = e.place.path
 		i.Container, i.Pod, i.Unit = e.place.container, e.place.pod, e.place.unit

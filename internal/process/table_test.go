@@ -20,7 +20,30 @@ func newToldTable(t *testing.T, limit int) *Table {
 	t.Helper()
 	table := NewTable(Config{Root: t.TempDir(), Max: limit})
 	table.boot = time.Date(2025, 6, 1, 12, 0, 0, 0, time.UTC)
+	table.now, table.wall = func() time.Duration { return time.Hour }, func() time.Time { return table.boot.Add(time.Hour) }
 	return table
+}
+
+// A host without a clock of its own begins in 1970. Once its clock is set, the start times of processes are right,
+// also of those that were known before.
+func TestClockIsSet(t *testing.T) {
+	t.Parallel()
+	table := newToldTable(t, 0)
+	boot, wall := table.boot, time.Unix(3600, 0)
+	table.boot, table.wall = time.Unix(0, 0), func() time.Time { return wall }
+	tell(table)
+	before, _ := table.Identify(parentKey, serviceID)
+	assert.Equal(t, 1970, before.Start.UTC().Year())
+	wall = boot.Add(time.Hour)
+	after, _ := table.Identify(parentKey, serviceID)
+	assert.Equal(t, boot.Add(5*time.Second), after.Start)
+	assert.Equal(t, before.SinceBoot, after.SinceBoot)
+	assert.Equal(t, 1970, before.Start.UTC().Year(), "events that were emitted do not change")
+
+	wall = wall.Add(2*time.Second + clockStep/2) // adjusted, and some time later
+	table.now = func() time.Duration { return time.Hour + 2*time.Second }
+	again, _ := table.Identify(parentKey, serviceID)
+	assert.Same(t, after, again, "while the clock is only adjusted, the start time stays")
 }
 
 const service = "/system.slice/mysql.service"
