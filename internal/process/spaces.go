@@ -27,7 +27,7 @@ const (
 	// readerPatience is how long an event waits for a database. If it took longer, no event waits for
 	// any until hastyFor is over, and the databases of the user who owns the process are not read until
 	// suspension is over.
-	readerPatience = 20 * time.Millisecond
+	readerPatience = 50 * time.Millisecond
 	hastyFor       = time.Second
 	suspension     = time.Minute
 	maxSuspended   = 256
@@ -61,8 +61,9 @@ type space struct {
 	file  version
 	names map[uint32]string
 	at    time.Duration
-	// answer is what is still being read; nil if nothing is.
+	// answer is what has been read since began; nil if nothing is being read.
 	answer chan reading
+	began  time.Duration
 }
 
 // reading is what a look at /etc/passwd has brought.
@@ -110,33 +111,44 @@ func (s *spaces) ask(id spaceID, now, age time.Duration, open func() reader) kil
 		at = &space{at: -spaceFor}
 		s.known[id] = at
 	}
+	if at.answer != nil {
+		select {
+		case r := <-at.answer:
+			at.take(r, at.began)
+		default:
+			return at.unless(age)
+		}
+	}
 	if now < at.at+age {
 		return at.users
 	}
-	if at.answer == nil {
-		if until, ok := s.suspended[id.owner]; ok && now < until || s.readers.Load() >= maxReaders {
-			return at.users
-		}
-		read := open()
-		if read == nil {
-			return at.users
-		}
-		answer, last := make(chan reading, 1), at.file
-		at.answer = answer
-		s.readers.Add(1)
-		go func() {
-			defer s.readers.Add(-1)
-			answer <- read(last)
-		}()
-		if now >= s.hasty {
-			s.await(at, id.owner, now)
-		}
-		return at.users
+	if until, ok := s.suspended[id.owner]; ok && now < until || s.readers.Load() >= maxReaders {
+		return at.unless(age)
 	}
-	select {
-	case r := <-at.answer:
-		at.take(r, now)
-	default:
+	read := open()
+	if read == nil {
+		return at.unless(age)
+	}
+	answer, last := make(chan reading, 1), at.file
+	at.answer, at.began = answer, now
+	s.readers.Add(1)
+	go func() {
+		defer s.readers.Add(-1)
+		answer <- read(last)
+	}()
+	if now >= s.hasty {
+		s.await(at, id.owner, now)
+	}
+	if at.answer != nil {
+		return at.unless(age)
+	}
+	return at.users
+}
+
+// unless returns whose users there were before, unless that is asked for as of now.
+func (at *space) unless(age time.Duration) kill.Whose {
+	if age == 0 {
+		return kill.WhoseUnknown
 	}
 	return at.users
 }

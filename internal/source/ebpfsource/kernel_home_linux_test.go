@@ -42,7 +42,7 @@ func TestWhoseNames(t *testing.T) {
 	}{
 		"of the host": {script: `exec sleep 1000`, path: sleep, users: host, program: host},
 		"a service": {
-			attributes: inNamespaces(0), script: `mount -t tmpfs x /mnt; exec sleep 1000`, path: sleep, users: host, program: host,
+			attributes: inNamespaces(0), script: `mount -t tmpfs x /tmp; exec sleep 1000`, path: sleep, users: host, program: host,
 		},
 		"a user namespace": {
 			attributes: inNamespaces(syscall.CLONE_NEWUSER), script: `exec sleep 1000`, path: sleep, users: host, program: host,
