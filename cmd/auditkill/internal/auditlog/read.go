@@ -134,12 +134,16 @@ func (r *reading) read(p part) bool {
 		r.log.problem(Problem{Path: p.name, Err: unreadable(p.err), Rest: true})
 		return true
 	}
+	var only []byte // what was read, as long as it has no whole line
 	in, err := unzipped(&counter{in: p.in, count: r.log.Progress})
 	for err == nil {
 		var n int
 		free := s.Free()
 		n, err = in.Read(free)
 		r.log.stamp(free[:n])
+		if n > 0 && r.log.first.Milliseconds == 0 {
+			only = append(only[:0], free[:n]...)
+		}
 		s.Filled(n)
 		r.end += correlate.Position(n)
 		for s.Scan(r.end, time.Now()); s.More(); s.Scan(r.end, time.Now()) {
@@ -147,6 +151,9 @@ func (r *reading) read(p part) bool {
 				return false
 			}
 		}
+	}
+	if r.log.first.Milliseconds == 0 {
+		r.log.stamp(append(only, '\n')) // a log of one line, which has no end
 	}
 	if !errors.Is(err, io.EOF) {
 		s.Drop() // half a line, which the problem below covers

@@ -88,6 +88,9 @@ func TestReportSaysWhyNothingMatches(t *testing.T) {
 	}{
 		"empty":     {"", "standard input: empty\n", exitNothing},
 		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record\n", exitFailure},
+		"one line without an end": {
+			"type=PATH msg=audit(1450214919.813:149): item=0 nametype=NORMAL", "no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:39", exitNothing,
+		},
 		"no rule": {
 			"type=CWD msg=audit(1450214919.813:149): cwd=\"/\"\ntype=CWD msg=audit(1450214920.813:150): cwd=\"/\"\n",
 			"no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:40, perhaps because no audit rule recorded signals", exitNothing,

@@ -70,7 +70,7 @@ func (j *jsonLines) Flush() error {
 // encode appends a record: first the fields that all records have, then its attributes.
 func (j *jsonLines) encode(record plog.LogRecord) error {
 	j.fields = append(j.fields[:0],
-		text("time", record.Timestamp().AsTime().Format(time.RFC3339Nano)), text("event", record.EventName()),
+		text("time", timeOf(record.Timestamp()).Format(time.RFC3339Nano)), text("event", record.EventName()),
 		text("severity", record.SeverityNumber().String()), text("message", record.Body().Str()))
 	for key, value := range record.Attributes().All() {
 		j.fields = append(j.fields, field(key, value))
@@ -100,4 +100,11 @@ func field(key string, value pcommon.Value) zapcore.Field {
 		return zap.Float64(key, value.Double())
 	}
 	return zap.Any(key, value.AsRaw()) // a list
+}
+
+// timeOf returns a time that is written in nanoseconds without a sign, which AsTime takes for one with a
+// sign: that ends in the year 2262.
+func timeOf(at pcommon.Timestamp) time.Time {
+	const second = 1e9
+	return time.Unix(int64(at/second), int64(at%second)).UTC()
 }

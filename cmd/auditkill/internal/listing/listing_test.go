@@ -289,3 +289,13 @@ func BenchmarkPrint(b *testing.B) {
 		})
 	}
 }
+
+// A damaged clock may be far in the future.
+func TestTimeAfter2262(t *testing.T) {
+	t.Parallel()
+	late := time.UnixMilli(9_999_999_999_999).UTC()
+	for _, format := range []string{FormatJSON, FormatCSV} {
+		out := list(t, format, 0, event(func(e *kill.Event) { e.Time = late }))
+		assert.Contains(t, out, "2286-11-20T17:46:39.999", format)
+	}
+}
