@@ -79,7 +79,7 @@ func TestTellsContainersFromTheHost(t *testing.T) {
 			sink, program := otlp.NewSink(t, "grpc"), process.NativeSender(t)
 			root := t.TempDir()
 			require.NoError(t, os.MkdirAll(root+"/etc", 0o755))
-			require.NoError(t, os.WriteFile(root+"/etc/passwd", []byte("captain:x:0:0::/:/\n"), 0o644)) //nolint:gosec // as any passwd
+			require.NoError(t, os.WriteFile(root+"/etc/passwd", []byte("captain:x:0:0::/:/\n"), 0o644))
 			require.NoError(t, os.Mkdir(root+"/proc", 0o755))
 			require.NoError(t, os.Mkdir(root+"/dev", 0o755))
 			require.NoError(t, os.WriteFile(root+"/dev/null", nil, 0o600))
@@ -87,7 +87,7 @@ func TestTellsContainersFromTheHost(t *testing.T) {
 			t.Cleanup(func() { assert.NoError(t, unix.Unmount(root+"/proc", unix.MNT_DETACH)) })
 			content, err := os.ReadFile(program)
 			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(root+"/sender", content, 0o755)) //nolint:gosec // a program
+			require.NoError(t, os.WriteFile(root+"/sender", content, 0o755))
 			c := startLive(t, "{"+source+": {}, senders: [sender]}", sink)
 			boxed := process.NewSender(t, program, process.InPIDNamespace, func(command *exec.Cmd) {
 				command.SysProcAttr.Chroot, command.Path, command.Dir = root, "/sender", "/"

@@ -98,7 +98,7 @@ func TestForgedPathInAChroot(t *testing.T) {
 	root := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Dir(root+sleep), 0o755))
 	writeProgram(t, root+sleep, pause)
-	c := exec.Command(sleep)
+	c := exec.Command(sleep) //nolint:gosec // a copy of sleep(1)
 	c.Dir, c.SysProcAttr = "/", &syscall.SysProcAttr{
 		Chroot: root, Cloneflags: syscall.CLONE_NEWUSER, UidMappings: []syscall.SysProcIDMap{{Size: 1}}, GidMappings: []syscall.SysProcIDMap{{Size: 1}},
 	}
