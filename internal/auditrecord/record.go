@@ -184,6 +184,8 @@ func typeByName(name []byte) Type {
 	number := name
 	if inner, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {
 		number = bytes.TrimSuffix(inner, []byte("]"))
+	} else if name[0] != '1' {
+		return TypeOther
 	}
 	if n, ok := parseUint(number); ok && n > uint64(TypeOther) && n < 1<<16 {
 		return Type(n)

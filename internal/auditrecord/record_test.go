@@ -6,6 +6,7 @@ package auditrecord
 import (
 	"bytes"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -135,6 +136,15 @@ func TestStampString(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	for _, name := range []string{"seed.log", "variants.log", "tamper.log"} {
 		log, err := os.ReadFile("../../testdata/" + name)
+		require.NoError(f, err)
+		for line := range bytes.Lines(log) {
+			f.Add(bytes.TrimSuffix(line, []byte("\n")))
+		}
+	}
+	cases, err := filepath.Glob("../../testdata/cases/*.log")
+	require.NoError(f, err)
+	for _, path := range cases {
+		log, err := os.ReadFile(path)
 		require.NoError(f, err)
 		for line := range bytes.Lines(log) {
 			f.Add(bytes.TrimSuffix(line, []byte("\n")))
