@@ -263,7 +263,7 @@ func TestManyAtOnce(t *testing.T) {
 	require.NoError(t, errors.Join(read.Close(), write.Close()))
 	for _, p := range targets {
 		if p.Args[0] == "sleep" {
-			p.signal(t, []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGHUP}[p.pid()%3])
+			p.signal(t, []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM, syscall.SIGUSR1}[p.pid()%3]) // nohup(1) lets them ignore SIGHUP
 		}
 	}
 	want := map[int]kill.Exit{}

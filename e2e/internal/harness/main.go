@@ -8,7 +8,9 @@ package harness
 import (
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -30,6 +32,9 @@ func Main(m *testing.M) {
 		path, _ := filepath.Abs(Distribution())
 		fmt.Fprintf(os.Stderr, "%s is missing: run `make otelcol` first\n", path)
 		os.Exit(1)
+	}
+	if signal.Ignored(syscall.SIGHUP) { // by nohup(1), and so by everything that the tests start
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	goleak.VerifyTestMain(m)
 }
