@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -88,6 +89,9 @@ func (c *crowd) counted(path string) map[int64]int {
 				continue // outcomes are in the file, too
 			}
 			sender, _ := r.Attributes().Get("process.pid")
+			if !c.sends(sender.Int()) {
+				continue // the SIGTERM that has stopped the collector passes all filters
+			}
 			uid, _ := r.Attributes().Get("log.record.uid")
 			counts[sender.Int()]++
 			if seen[uid.Str()] {
@@ -98,6 +102,11 @@ func (c *crowd) counted(path string) map[int64]int {
 	}
 	assert.Zero(c.t, repeated, "log records with the log.record.uid of another one")
 	return counts
+}
+
+// sends reports whether a process is one of the senders.
+func (c *crowd) sends(pid int64) bool {
+	return slices.ContainsFunc(c.senders, func(s *process.Sender) bool { return int64(s.PID) == pid })
 }
 
 // messages reads what the file exporter writes with format proto: messages, each

@@ -44,6 +44,9 @@ func Use(t *testing.T) {
 	}
 	removeLeftovers(t)
 	restore(t, before)
+	if before["backlog_wait_time"] == "0" { // a collector that was killed in the daemon's place leaves that
+		Auditctl(t, "--backlog_wait_time", "15000")
+	}
 	wake(t, before)
 }
 

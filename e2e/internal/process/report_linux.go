@@ -5,6 +5,7 @@ package process
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -53,7 +54,7 @@ func (s Report) KnownTo(r otlp.Record) Report {
 // expect returns the reports that a call must lead to, as far as they are known before the call.
 func (s *Sender) expect(order orders.Order, targets []int) []Report {
 	one := Report{
-		Sender: int64(s.PID), Command: s.Name, Executable: s.Command.Path, Arch: s.arch,
+		Sender: int64(s.PID), Command: escaped(s.Name), Executable: s.Command.Path, Arch: s.arch,
 		Call: order.Call, Signal: int64(order.Signal), Scope: ScopeOf(order), TargetCount: int64(len(targets)),
 	}
 	if credential := s.Command.SysProcAttr.Credential; credential != nil {
@@ -71,11 +72,14 @@ func (s *Sender) expect(order orders.Order, targets []int) []Report {
 			target = outside
 		}
 		want[i] = one
-		want[i].Target, want[i].TargetName = int64(target), CommandName(s.T, target)
+		want[i].Target, want[i].TargetName = int64(target), escaped(CommandName(s.T, target))
 	}
 	slices.SortFunc(want, byTarget)
 	return want
 }
+
+// escaped returns a name as it is reported: a newline in it would begin a line of its own.
+func escaped(name string) string { return strings.ReplaceAll(name, "\n", `\n`) }
 
 // add adds the wanted reports of one call, now that its result is known.
 func (s *Sender) add(want []Report, errno int) {
