@@ -67,6 +67,9 @@ func Open(ctx context.Context, settings Settings) (*Capture, error) {
 		return nil, err
 	}
 	c.openOutcomes()
+	if c.outcomes != nil {
+		c.resumeOutcomes(ctx) // before anybody is told that it is ready
+	}
 	return c, nil
 }
 

@@ -37,7 +37,6 @@ func (c *Capture) Run(ctx context.Context, handler Handler) {
 	c.handler = handler
 	var producing, tracking sync.WaitGroup
 	if c.outcomes != nil {
-		c.resumeOutcomes(ctx)
 		if c.exits != nil {
 			c.watchExits(ctx, &producing)
 		}
