@@ -58,7 +58,8 @@ type events struct {
 	texts     texts
 	parents   parents
 	// boot is when the host was started, by the wall clock, which may be set.
-	boot time.Time
+	boot    time.Time
+	moments moments
 	// asked are the signals that were asked for, bit n-1 being signal n; 0 if that does not matter.
 	asked uint64
 }
@@ -175,7 +176,7 @@ func describe(known *process.Known) *kill.Process {
 
 func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {
 	return &kill.Event{
-		Kind: kind, Time: m.boot.Add(time.Duration(r.Time)), Signal: kill.Signal(r.Signal), SignalKnown: true,
+		Kind: kind, Time: m.moments.unlike(r.Sender.Thread, m.boot.Add(time.Duration(r.Time))), Signal: kill.Signal(r.Signal), SignalKnown: true,
 		TargetCount: -1, Complete: true, Source: sourceName,
 	}
 }
