@@ -85,7 +85,8 @@ func TestForgedPathOfABriefLife(t *testing.T) {
 		require.NoError(t, c.Run())
 		e := w.find(t, to(target, kill.SIGKILL))
 		assert.Equal(t, sleep, e.Sender.Executable)
-		assert.Equal(t, kill.WhoseOther, e.Sender.Home.Program)
+		// On a slow machine it may be gone before anybody could compare the files: then that is not known.
+		assert.NotEqual(t, kill.WhoseHost, e.Sender.Home.Program)
 		assert.Equal(t, kill.WhoseHost, e.Sender.Home.PIDs)
 	}
 }
