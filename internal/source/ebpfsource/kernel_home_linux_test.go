@@ -78,7 +78,11 @@ func TestForgedPathOfABriefLife(t *testing.T) {
 	w := start(t, nil)
 	sleep, err := filepath.EvalSymlinks("/bin/sleep")
 	require.NoError(t, err)
-	for range 20 {
+	times := 20
+	if testing.Short() {
+		times = 5
+	}
+	for range times {
 		target := sleeper(t)
 		c := exec.Command("/bin/sh", "-e", "-c", `mount --bind "$1" "$0"; exec "$0"`, sleep, program64(t, kill64(target, kill.SIGKILL))) //nolint:gosec // the test's own
 		c.SysProcAttr = inNamespaces(syscall.CLONE_NEWUSER)
