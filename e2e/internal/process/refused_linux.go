@@ -31,9 +31,16 @@ func init() { harness.Roles[refusedRole] = dieRefused }
 // DieRefused returns the pids of the process and of the tracer.
 func DieRefused(t *testing.T) (pid, sender int) {
 	t.Helper()
+	return playAsNobody(t, refusedRole)
+}
+
+// playAsNobody has an unprivileged user play a role that writes the pid of a process. It returns that, and the pid of
+// the player.
+func playAsNobody(t *testing.T, role string, variables ...string) (pid, player int) {
+	t.Helper()
 	audit.NoteSender(t)
 	command := exec.CommandContext(t.Context(), "/proc/self/exe") // the other user may not be able to enter the folder of this program
-	command.Env = append(os.Environ(), harness.RoleVariable+"="+refusedRole)
+	command.Env = append(append(os.Environ(), harness.RoleVariable+"="+role), variables...)
 	command.Stderr = os.Stderr
 	harness.Attributes(command).Credential = &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}
 	said, err := command.Output()

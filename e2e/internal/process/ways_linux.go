@@ -8,17 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
 
-	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
-	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
@@ -36,16 +32,7 @@ func init() { harness.Roles[wayRole] = endByWay }
 // Ways. It returns the pids of that process and of the one that ended it.
 func EndBy(t *testing.T, way string) (pid, ender int) {
 	t.Helper()
-	audit.NoteSender(t)
-	command := exec.CommandContext(t.Context(), "/proc/self/exe") // the other user may not be able to enter the folder of this program
-	command.Env = append(os.Environ(), harness.RoleVariable+"="+wayRole, wayVariable+"="+way)
-	command.Stderr = os.Stderr
-	harness.Attributes(command).Credential = &syscall.Credential{Uid: harness.NobodyID, Gid: harness.NobodyID}
-	said, err := command.Output()
-	require.NoError(t, err)
-	pid, err = strconv.Atoi(strings.TrimSpace(string(said)))
-	require.NoError(t, err, "%q", said)
-	return pid, command.Process.Pid
+	return playAsNobody(t, wayRole, wayVariable+"="+way)
 }
 
 // Ways are the ways to end a process: system calls that send a signal, and others that make the kernel do
@@ -56,7 +43,7 @@ var Ways = map[string]func(pid int){
 	"tkill":                       func(pid int) { call(unix.SYS_TKILL, pid, int(unix.SIGTERM), 0, 0) },
 	"tgkill":                      func(pid int) { check(unix.Tgkill(pid, pid, unix.SIGTERM)) },
 	"pidfd_send_signal":           func(pid int) { check(unix.PidfdSendSignal(pidfd(pid), unix.SIGTERM, nil, 0)) },
-	"rt_sigqueueinfo":             func(pid int) { queue(unix.SYS_RT_SIGQUEUEINFO, pid, pid, unix.SIGTERM) },
+	"rt_sigqueueinfo":             func(pid int) { queue(pid, unix.SIGTERM) },
 	"SIGKILL":                     func(pid int) { check(unix.Kill(pid, unix.SIGKILL)) },
 	"SIGHUP":                      func(pid int) { check(unix.Kill(pid, unix.SIGHUP)) },
 	"SIGUSR1":                     func(pid int) { check(unix.Kill(pid, unix.SIGUSR1)) },
@@ -122,9 +109,9 @@ func pidfd(pid int) int {
 	return fd
 }
 
-func queue(number uintptr, pid, _ int, signal syscall.Signal) {
-	info := siginfo{number: int32(signal), code: -1}                                                   // SI_QUEUE
-	_, _, errno := unix.Syscall(number, uintptr(pid), uintptr(signal), uintptr(unsafe.Pointer(&info))) //nolint:gosec // a system call
+func queue(pid int, signal syscall.Signal) {
+	info := siginfo{number: int32(signal), code: -1}                                                                     // SI_QUEUE
+	_, _, errno := unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(signal), uintptr(unsafe.Pointer(&info))) //nolint:gosec // a system call
 	checkErrno(errno)
 }
 
