@@ -6,7 +6,6 @@
 package capture
 
 import (
-	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/ebpfsource"
 )
@@ -17,7 +16,7 @@ func (t EBPF) source(c *Capture, _ *Candidate) source.Source {
 		RingBuffer: t.RingBuffer, Signals: s.Signals, Targets: s.Targets, Senders: s.Senders, IncludeFailed: s.IncludeFailed,
 		Processes: c.processes, FollowFor: s.OutcomeTimeout, LostEnds: c.noteLostEnds,
 		CorrelationTimeout: s.Correlation.Timeout, MaxPending: s.Correlation.MaxPending,
-		Ending: s.Ending, Unexplained: s.tellsUnsent(), AllEnds: s.Unsent == kill.UnsentAll || s.Unsent == kill.UnsentUsual && len(s.Targets) > 0,
+		Ending: s.Ending, Unexplained: s.tellsUnsent(), AllEnds: s.tellsExits(),
 		Panics: c.panics, Counts: &c.counts, Logger: s.Logger, Health: s.Health,
 	})
 }

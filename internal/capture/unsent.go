@@ -15,6 +15,11 @@ func (s *Settings) tellsUnsent() bool {
 	return s.OutcomeTimeout > 0 && s.Unsent != kill.UnsentNone && len(s.Senders) == 0
 }
 
+// tellsExits reports whether ends by exit may be among them, too.
+func (s *Settings) tellsExits() bool {
+	return s.Unsent == kill.UnsentAll || s.Unsent == kill.UnsentUsual && len(s.Targets) > 0
+}
+
 // wantsUnsent reports whether the end of a process is wanted to which no signal was seen.
 func (c *Capture) wantsUnsent(end *kill.End) bool {
 	s := &c.settings
@@ -32,9 +37,9 @@ func (c *Capture) wantsEnd(end *kill.End) bool {
 	s, named := &c.settings, len(c.settings.Targets) > 0
 	switch signal := end.Exit.Signal(); {
 	case signal == 0 && s.Unsent == kill.UnsentUsual:
-		return named && (end.Parent == nil || !c.wantsProcess(end.Parent))
+		return s.tellsExits() && (end.Parent == nil || !c.wantsProcess(end.Parent))
 	case signal == 0:
-		return s.Unsent == kill.UnsentAll
+		return s.tellsExits()
 	case signal == kill.SIGPIPE && len(s.Ending) > 0:
 		return named || s.Unsent == kill.UnsentAll // every `yes | head` ends by it
 	case len(s.Ending) > 0:

@@ -18,8 +18,15 @@ type saved struct {
 	Boot     string
 	Episodes []savedEpisode
 	Calls    []callState
+	// Survivors have survived a signal. If they end later, nobody may be told that none was seen.
+	Survivors []survivor
 	// Senders are the senders of all signals, each once.
 	Senders []*kill.Process
+}
+
+type survivor struct {
+	PID   int
+	Start time.Duration
 }
 
 type savedEpisode struct {
@@ -74,6 +81,9 @@ func (t *Table) Save() ([]byte, error) {
 		kept.Event = &e
 		s.Calls = append(s.Calls, kept)
 	}
+	for _, who := range t.survivors.order {
+		s.Survivors = append(s.Survivors, survivor{who.pid, who.start})
+	}
 	data, err := json.Marshal(s)
 	if err != nil {
 		return nil, fmt.Errorf("saving the processes that are watched: %w", err)
@@ -114,6 +124,11 @@ func (t *Table) Restore(data []byte) error {
 	for _, c := range s.Calls {
 		if c.Event != nil && c.Verdicts != nil {
 			t.calls[c.Span] = &call{callState: c}
+		}
+	}
+	if s.Boot == t.config.BootID {
+		for _, who := range s.Survivors {
+			t.survivors.remember(instance{who.PID, who.Start}, kill.Span{})
 		}
 	}
 	for i := range s.Episodes {

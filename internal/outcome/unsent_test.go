@@ -80,3 +80,21 @@ func TestSignalAfterAnUnsentEnd(t *testing.T) {
 	assert.Equal(t, span, f.send(kill.SIGKILL, pid).Targets[0].Span)
 	assert.Empty(t, f.TakeOutcomes())
 }
+
+// What has survived a signal is remembered over a restart, but not over a boot.
+func TestSurvivorsOverARestart(t *testing.T) {
+	t.Parallel()
+	for boot, want := range map[string]int{"boot": 0, "another": 1} {
+		f := newFixture(t, true)
+		f.born(pid)
+		f.send(kill.SIGTERM, pid)
+		f.pass(3 * time.Minute)
+		data, err := f.Save()
+		require.NoError(t, err)
+		next := newFixture(t, true)
+		next.config.BootID, next.exits.starts = boot, f.exits.starts
+		require.NoError(t, next.Restore(data))
+		next.unexplained(pid, 15)
+		assert.Len(t, next.TakeOutcomes(), want, boot)
+	}
+}
