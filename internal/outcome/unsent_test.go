@@ -14,11 +14,11 @@ import (
 )
 
 // unexplained ends the process now; the source has seen no signal to it.
-func (f *fixture) unexplained(status int) {
+func (f *fixture) unexplained() {
 	start := f.exits.starts[pid]
 	delete(f.exits.starts, pid)
 	f.Exited(&kill.End{
-		PID: pid, Start: start, Time: f.now(), Exit: kill.Exit{Known: true, Status: status}, Command: "mysqld",
+		PID: pid, Start: start, Time: f.now(), Exit: kill.Exit{Known: true, Status: int(kill.SIGTERM)}, Command: "mysqld",
 		Process: &kill.Process{PID: pid, Command: "mysqld"}, Complete: true, Source: "ebpf",
 	})
 }
@@ -47,7 +47,7 @@ func TestUnsent(t *testing.T) {
 			f.born(pid)
 			tt.before(f)
 			start := f.exits.starts[pid]
-			f.unexplained(15)
+			f.unexplained()
 			got := f.TakeOutcomes()
 			if !tt.want {
 				assert.Empty(t, got)
@@ -62,7 +62,7 @@ func TestUnsent(t *testing.T) {
 			assert.Equal(t, e.Outcome.Span, e.Targets[0].Span)
 			assert.Equal(t, "ebpf", e.Source)
 			f.exits.starts[pid] = start
-			f.unexplained(15)
+			f.unexplained()
 			assert.Empty(t, f.TakeOutcomes(), "each end is told once")
 		})
 	}
@@ -74,7 +74,7 @@ func TestSignalAfterAnUnsentEnd(t *testing.T) {
 	f := newFixture(t, true)
 	f.born(pid)
 	start := f.exits.starts[pid]
-	f.unexplained(15)
+	f.unexplained()
 	span := f.only(t).Outcome.Span
 	f.exits.starts[pid] = start
 	assert.Equal(t, span, f.send(kill.SIGKILL, pid).Targets[0].Span)
@@ -94,7 +94,7 @@ func TestSurvivorsOverARestart(t *testing.T) {
 		next := newFixture(t, true)
 		next.config.BootID, next.exits.starts = boot, f.exits.starts
 		require.NoError(t, next.Restore(data))
-		next.unexplained(15)
+		next.unexplained()
 		assert.Len(t, next.TakeOutcomes(), want, boot)
 	}
 }
