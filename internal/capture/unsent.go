@@ -32,20 +32,20 @@ func (c *Capture) wantsUnsent(end *kill.End) bool {
 	return true
 }
 
-// wantsEnd reports whether the way in which a process has ended is of interest.
+// wantsEnd reports whether the way in which a process has ended is of interest. Of signals that were not
+// asked for, nobody looks for the sender.
 func (c *Capture) wantsEnd(end *kill.End) bool {
-	s, named := &c.settings, len(c.settings.Targets) > 0
-	switch signal := end.Exit.Signal(); {
-	case signal == 0 && s.Unsent == kill.UnsentUsual:
-		return s.tellsExits() && (end.Parent == nil || !c.wantsProcess(end.Parent))
-	case signal == 0:
-		return s.tellsExits()
-	case signal == kill.SIGPIPE && len(s.Ending) > 0:
-		return named || s.Unsent == kill.UnsentAll // every `yes | head` ends by it
-	case len(s.Ending) > 0:
-		return true
+	s := &c.settings
+	switch signal := end.Exit.Signal(); signal {
+	case 0:
+		return s.tellsExits() && (s.Unsent == kill.UnsentAll || end.Parent == nil || !c.wantsProcess(end.Parent))
+	case kill.SIGPIPE:
+		if s.Unsent == kill.UnsentAll && len(s.Ending) > 0 {
+			return true
+		}
+		fallthrough
 	default:
-		return slices.Contains(s.Signals, signal) // nobody looked for others
+		return slices.Contains(s.Signals, signal) || slices.Contains(s.Ending, signal)
 	}
 }
 

@@ -57,6 +57,9 @@ func TestWantsUnsent(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&s)
 			}
+			if s.Ending != nil {
+				s.Ending = Ending(s.Targets)
+			}
 			c := newCapture(s)
 			handler := choosy{}
 			if len(s.Targets) > 0 {

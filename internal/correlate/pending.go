@@ -101,13 +101,18 @@ func (p *pending) targetExpected() bool {
 // finish completes the event once no more records are awaited.
 func (p *pending) finish(evicted bool) *kill.Event {
 	e := p.event
+	// OBJ_PID is written only if a rule asks for the call: beside one, the SYSCALL record was lost.
+	denied := p.call == nil && len(p.denials) > 0 && len(e.Targets) == 0
+	if p.call == nil && len(p.denials) > 0 && !denied {
+		e.Result = kill.Result{}
+		p.attributeDenials()
+	}
 	p.addUnrecorded()
 	// The order in which the kernel names the targets means nothing (newest chunk first).
 	// Sorted, the event is the same however it was read.
 	slices.SortStableFunc(e.Targets, func(a, b kill.Process) int { return a.PID - b.PID })
 	e.Targets = slices.CompactFunc(e.Targets, func(a, b kill.Process) bool { return a.PID == b.PID })
 	p.decide()
-	denied := p.call == nil && len(p.denials) > 0
 	lost := !p.tamper() && !denied && (p.call == nil || len(e.Targets) == 0 && p.targetExpected())
 	if !lost && !p.tamper() && !denied {
 		e.TargetCount = len(e.Targets)

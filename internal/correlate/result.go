@@ -144,7 +144,9 @@ func (c *Correlator) addDenial(p *pending, d *auditrecord.Denial) {
 	e.Sender.PID, e.Sender.Command, e.Sender.Label = d.PID, c.text(p, d.Comm), c.texts.plain(d.Subject)
 	e.Signal, e.SignalKnown = deniedSignal(string(d.SignalName))
 	e.Result = *refusal.result
-	p.refused = kill.Process{PID: d.TargetPID, Command: c.text(p, d.TargetComm)}
+	if d.TargetPID != 0 {
+		p.refused = kill.Process{PID: d.TargetPID, Command: c.text(p, d.TargetComm)}
+	}
 }
 
 // maxDenials bounds the refusals of one event.

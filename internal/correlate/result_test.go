@@ -125,6 +125,14 @@ func TestRefusalAlone(t *testing.T) {
 			assert.Equal(t, kill.KindSignal, e.Kind)
 		})
 	}
+	// If a rule has asked for the call, its SYSCALL record was lost, and nothing says what became of the others.
+	lossy := newBench(Config{})
+	lossy.feed(selinux(1), member(100, 0, "b"), member(101, 0, "c"), title(1))
+	lossy.Flush()
+	lost := lossy.only(t)
+	assert.False(t, lost.Complete)
+	assert.Equal(t, "EACCES", lost.ResultFor(&lost.Targets[0]).Error)
+	assert.Equal(t, "unknown", lost.ResultFor(&lost.Targets[1]).Name())
 	// The refusal of a call that sends no signal, as that of a SIGCHLD at its end, belongs to none.
 	b := newBench(Config{})
 	b.feed(selinux(1), other(1), selinux(2))

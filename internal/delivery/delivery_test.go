@@ -160,6 +160,10 @@ func TestRetry(t *testing.T) {
 			answers: []error{fmt.Errorf("fanout: %w", errors.Join(errNever, fmt.Errorf("b: %w", errNever))), nil},
 			dropped: true,
 		},
+		"permanent, of several reasons": {
+			answers: []error{consumererror.NewPermanent(errors.Join(errNotNow, errNotNow)), nil},
+			dropped: true,
+		},
 		"permanent of one of two exporters": {
 			answers: []error{errors.Join(errNever, errNotNow), errors.Join(errNotNow, errNever), errNever, nil},
 			pauses:  []time.Duration{time.Second, 2 * time.Second},

@@ -3,7 +3,11 @@
 
 package delivery
 
-import "go.opentelemetry.io/collector/consumer/consumererror"
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/consumer/consumererror"
+)
 
 // permanent reports whether every consumer has refused the data for good. The error of a pipeline
 // with several exporters joins theirs, and consumererror.IsPermanent is true if one of them is: then
@@ -12,25 +16,12 @@ func permanent(err error) bool {
 	if !consumererror.IsPermanent(err) {
 		return false
 	}
-	for _, e := range joined(err) {
-		if !permanent(e) {
-			return false
-		}
+	switch e := err.(type) { //nolint:errorlint // it takes the error apart
+	case interface{ Unwrap() []error }:
+		return !slices.ContainsFunc(e.Unwrap(), func(e error) bool { return !permanent(e) })
+	case interface{ Unwrap() error }:
+		inner := e.Unwrap()
+		return !consumererror.IsPermanent(inner) || permanent(inner) // else err itself marks all that it wraps
 	}
 	return true
-}
-
-// joined returns the errors that an error joins; none if it is a single one.
-func joined(err error) []error {
-	for err != nil {
-		switch e := err.(type) { //nolint:errorlint // it takes the error apart
-		case interface{ Unwrap() []error }:
-			return e.Unwrap()
-		case interface{ Unwrap() error }:
-			err = e.Unwrap()
-		default:
-			return nil
-		}
-	}
-	return nil
 }

@@ -96,6 +96,7 @@ func TestSentToAllLeavesRoom(t *testing.T) {
 	}
 	f.sendWith(kill.SIGKILL, sentToAll, all...)
 	assert.EqualValues(t, MaxWatches/2, f.Watched())
+	assert.EqualValues(t, MaxWatches/2, f.Unwatched(), "counted, but no reason to warn")
 	assert.Empty(t, f.warned)
 	f.pass(3 * time.Minute)
 	assert.Empty(t, f.TakeOutcomes(), "neither of a process nor of the call")

@@ -134,7 +134,8 @@ func (t *Table) begin(s *signal, target *kill.Process) *episode {
 		return nil
 	}
 	if s.Doubtful(target) && t.watched.Load() >= MaxWatches/2 {
-		return nil // the other half is for processes that were certainly struck
+		t.unwatched.Add(1) // the other half is for processes that were certainly struck
+		return nil
 	}
 	watched := Target{
 		PID: target.PID, Start: startOf(target), Command: target.Command,

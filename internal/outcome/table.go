@@ -54,7 +54,8 @@ type Table struct {
 	open               map[int]*episode
 	alive, gone, ended *list.List
 	calls              map[kill.Span]*call
-	// closed has the episodes of processes that have ended, survivors those of others.
+	// closed has the episodes of processes that have ended, survivors those of others, whose spans do
+	// not matter.
 	closed, survivors memory
 	// alivePerUser is how many processes of each user are watched.
 	alivePerUser map[kill.ID]int

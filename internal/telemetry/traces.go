@@ -99,7 +99,7 @@ func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	event.SetTimestamp(timestamp(s.Time))
 	a := t.begin(ofSpanEvent)
 	a.signal(&kill.Event{
-		Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,
+		Kind: kill.KindSignal, Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,
 		Result: s.Result, Delivery: s.Delivery,
 	}, nil)
 	if s.Sender != nil {
