@@ -122,7 +122,7 @@ func (s *spaces) ask(id spaceID, now, age time.Duration, open func() reader) kil
 	if now < at.at+age {
 		return at.users
 	}
-	if until, ok := s.suspended[id.owner]; ok && now < until || s.readers.Load() >= maxReaders {
+	if until, ok := s.suspended[id.owner]; ok && now < until || s.readers.Load() >= maxReaders || s.occupies(id.owner) {
 		return at.unless(age)
 	}
 	read := open()
@@ -144,6 +144,23 @@ func (s *spaces) ask(id spaceID, now, age time.Duration, open func() reader) kil
 	}
 	return at.users
 }
+
+// occupies reports whether a reader is still busy with a database of a user, who gets no other one then:
+// his file system may let it wait for good. Root owns most containers.
+func (s *spaces) occupies(owner uint32) bool {
+	if owner == 0 {
+		return false
+	}
+	for id, at := range s.known {
+		if id.owner == owner && at.busy() {
+			return true
+		}
+	}
+	return false
+}
+
+// busy reports whether a reader has not answered yet.
+func (at *space) busy() bool { return at.answer != nil && len(at.answer) == 0 }
 
 // unless returns whose users there were before, unless that is asked for as of now.
 func (at *space) unless(age time.Duration) kill.Whose {
@@ -193,8 +210,8 @@ func (s *spaces) makeRoom(owner uint32) {
 			most = id.owner
 		}
 	}
-	for id := range s.known {
-		if id.owner == most {
+	for id, at := range s.known {
+		if id.owner == most && !at.busy() {
 			delete(s.known, id)
 			return
 		}

@@ -4,7 +4,10 @@
 // Package redact removes secrets from command lines.
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Policy says how much of a command line is kept and reported.
 type Policy string
@@ -24,13 +27,7 @@ const (
 func Policies() []Policy { return []Policy{Redacted, Program, Full, Off} }
 
 // Known reports whether there is such a policy.
-func (p Policy) Known() bool {
-	switch p {
-	case Redacted, Program, Full, Off:
-		return true
-	}
-	return false
-}
+func (p Policy) Known() bool { return slices.Contains(Policies(), p) }
 
 // Apply returns what may be kept of a command line, a NUL after each argument.
 func (p Policy) Apply(commandLine string) string {
