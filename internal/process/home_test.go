@@ -175,6 +175,8 @@ func TestSpacesThatDoNotAnswer(t *testing.T) {
 		}
 		assert.Equal(t, readerPatience, time.Since(begin))
 		assert.EqualValues(t, 1, s.readers.Load())
+		s.ask(spaceID{namespace: 900, owner: 1000}, 2*suspension, spaceFor, stuck)
+		assert.EqualValues(t, 1, s.readers.Load(), "he gets no other reader while one waits for him")
 		another := spaceID{namespace: 1000}
 		s.ask(another, 0, spaceFor, answers(kill.WhoseOther, version{}, nil))
 		synctest.Wait()
