@@ -241,6 +241,10 @@ func (c *Config) checkSources() []string {
 		problems = append(problems, strings.Join(sources, ", ")+
 			": only one source is possible; use an audit_kill receiver of its own for each")
 	}
+	if unsent := kill.Unsent(c.Outcome.Unsent); unsent != kill.UnsentUsual && unsent != kill.UnsentNone &&
+		len(sources) > 0 && !c.EBPF.HasValue() {
+		problems = append(problems, fmt.Sprintf("outcome::unsent: %s is for ebpf, which sees how all processes end; leave it out", unsent))
+	}
 	if c.EBPF.HasValue() && c.Rules.Manage != nil && *c.Rules.Manage {
 		problems = append(problems, "rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out")
 	}
@@ -320,6 +324,8 @@ func (c *PluginConfig) Validate() error {
 	switch {
 	case c.Path == "":
 		return fmt.Errorf("path: must name the socket of auditd's af_unix plugin, such as %s", capture.DefaultSocket)
+	case !strings.HasPrefix(c.Path, "/"):
+		return fmt.Errorf("path: %q must be an absolute path, such as %s", c.Path, capture.DefaultSocket)
 	case len(c.Path) > longestSocket:
 		return fmt.Errorf("path: %q must have at most %d bytes, as the path of a Unix socket", c.Path, longestSocket)
 	}

@@ -196,6 +196,13 @@ func TestInvalidConfig(t *testing.T) {
 		{"unknown key of plugin", "plugin: {socket: /a}", "plugin::socket: unknown key, use one of path"},
 		{"the socket as section", "plugin: /a", "plugin: /a must be a section with some of the keys path"},
 		{
+			"a relative socket", "plugin: {path: events}", "receivers::audit_kill::plugin: " +
+				`path: "events" must be an absolute path, such as /var/run/audispd_events`,
+		},
+		{"unsent without ebpf", "{netlink: {}, outcome: {unsent: killed}}", "receivers::audit_kill: " +
+			"outcome::unsent: killed is for ebpf, which sees how all processes end; leave it out"},
+		{"unsent", "outcome: {unsent: some}", `receivers::audit_kill::outcome: unsent: "some" must be none, killed or all`},
+		{
 			"no socket", `plugin: {path: ""}`, "receivers::audit_kill::plugin: " +
 				"path: must name the socket of auditd's af_unix plugin, such as /var/run/audispd_events",
 		},

@@ -56,3 +56,19 @@ func TestEveryWayToEnd(t *testing.T) {
 	s.c.Stop()
 	s.assertOnce()
 }
+
+// Of a server that is named as a target the end is told, of its workers that exit it is not: neither of one
+// that the server waits for at once, nor of one that becomes a zombie.
+func TestWorkersThatExit(t *testing.T) {
+	s := newStage(t, liveSources[0], "targets: [server]")
+	server := process.StartScript(t, "server", "(exit 61); echo ready; (exit 62) & sleep 0.5; wait; exit 60", true)
+	server.AwaitReaped()
+	outcome := s.awaitOutcome(server.PID)
+	assert.Equal(t, int64(60), outcome.Attributes["process.exit.code"])
+	s.c.Stop()
+	for _, r := range s.sink.Records() {
+		if r.Event == "kill.outcome" && r.Attributes["kill.target.pid"] != int64(s.c.PID()) {
+			assert.Equal(t, int64(server.PID), r.Attributes["kill.target.pid"], "%s", r.Body)
+		}
+	}
+}

@@ -140,10 +140,14 @@ func (c *Correlator) newEvent(kind kill.Kind, record *auditrecord.Record) *kill.
 	return e
 }
 
-// text decodes a field and notes in p if it was cut.
+// text decodes a field and notes in p if it was cut. What is left of a name or a path would be
+// another one.
 func (c *Correlator) text(p *pending, value []byte) string {
 	text, whole := c.texts.decode(value)
-	p.cut = p.cut || !whole
+	if !whole {
+		p.cut = true
+		return ""
+	}
 	return text
 }
 

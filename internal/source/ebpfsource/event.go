@@ -155,10 +155,9 @@ func (m *events) unexplained(end *kill.End, r *kernelExitRecord) {
 	end.Process = describe(&known)
 	end.Process.Command, end.Process.Leader = end.Command, end.Command
 	end.Process.User, end.Process.Login, end.Process.Session = user(r.Uid), user(r.Login), kill.NewID(r.Session)
-	if known.Parent > 0 {
-		if parent, ok := m.processes.Lookup(known.Parent); ok && parent.Start <= who.Start {
-			end.Parent = describe(&parent)
-		}
+	// Not the parent that the table knows: if that has waited for the process, /proc shows nothing any more.
+	if parent, ok := m.processes.Lookup(int(r.Parent)); ok && parent.Start <= who.Start {
+		end.Parent = describe(&parent)
 	}
 }
 

@@ -64,7 +64,7 @@ type kernelExitRecord struct {
 	Uid      uint32
 	Login    uint32
 	Session  uint32
-	Unused2  uint32
+	Parent   uint32
 }
 
 type kernelForkRecord struct {

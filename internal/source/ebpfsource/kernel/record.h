@@ -129,7 +129,7 @@ struct exit_record {
 	u32 uid; // real
 	u32 login; // as in struct party
 	u32 session;
-	u32 unused2;
+	u32 parent;
 };
 
 struct cgroup_record {

@@ -638,7 +638,7 @@ int BPF_PROG(exited, struct task_struct *task)
 	copy_command(r->command, leader);
 	r->uid = leader->real_cred->uid.val;
 	login_of(leader, &r->login, &r->session);
-	r->unused2 = 0;
+	r->parent = leader->real_parent->tgid;
 	bpf_ringbuf_submit(r, life());
 	return 0;
 }
