@@ -26,6 +26,8 @@ func (c *Capture) wantsUnsent(end *kill.End) bool {
 	if !s.tellsUnsent() || !c.wantsEnd(end) || !c.wantsProcess(end.Process) {
 		return false
 	}
+	// A signal that was blocked when it was sent was not told: it did not end its target then.
+	end.Complete = end.Complete && !slices.Contains(s.Ending, end.Exit.Signal())
 	named := &kill.Event{Targets: []kill.Process{*end.Process}}
 	c.users.Fill(named)
 	end.Process = &named.Targets[0]

@@ -4,6 +4,7 @@
 package outcome
 
 import (
+	"slices"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -24,6 +25,8 @@ type memory struct {
 	spans map[instance]kill.Span
 	// order has the same processes, oldest first.
 	order []instance
+	// forgotten is the latest start of a process that had to make room: of older ones, nobody knows.
+	forgotten time.Duration
 }
 
 // remember remembers the span of a closed episode.
@@ -35,11 +38,18 @@ func (m *memory) remember(who instance, span kill.Span) {
 		m.spans = map[instance]kill.Span{}
 	}
 	if len(m.order) >= maxRemembered {
+		m.forgotten = max(m.forgotten, m.order[0].start)
 		delete(m.spans, m.order[0])
 		m.order = m.order[1:]
 	}
 	m.spans[who] = span
 	m.order = append(m.order, who)
+}
+
+// forget forgets a process, which has ended.
+func (m *memory) forget(who instance) {
+	delete(m.spans, who)
+	m.order = slices.DeleteFunc(m.order, func(other instance) bool { return other == who })
 }
 
 // has reports whether an episode of a process is remembered.

@@ -9,14 +9,18 @@ import "github.com/auditkill/auditkillreceiver/internal/kill"
 // or it ended by itself. Its span lasts from the end to the end.
 func (t *Table) unsent(end *kill.End) {
 	who := instance{end.PID, end.Start}
-	if t.closed.has(who) || t.survivors.has(who) {
+	if t.survivors.has(who) {
+		t.survivors.forget(who)
 		return // signals to it were seen
+	}
+	if t.closed.has(who) {
+		return // its end was told
 	}
 	trace := t.ids.instance(end.PID, end.Start)
 	span := kill.Span{Trace: trace, ID: t.ids.termination(trace, end.PID, end.Time)}
 	t.closed.remember(who, span)
 	e := &kill.Event{
-		Kind: kill.KindOutcome, Time: end.Time, TargetCount: -1, Complete: end.Complete, Source: end.Source,
+		Kind: kill.KindOutcome, Time: end.Time, TargetCount: -1, Complete: end.Complete && end.Start > t.survivors.forgotten, Source: end.Source,
 		Outcome: &kill.Outcome{Span: span, Verdict: end.Exit.Verdict(), Exit: end.Exit, Unsent: true, Began: end.Time},
 	}
 	target := e.AddTarget()

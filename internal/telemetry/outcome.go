@@ -64,6 +64,8 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	}
 	buf = appendVerdict(append(buf, ' '), o)
 	switch {
+	case o.Unsent && !e.Complete:
+		return append(buf, "; nobody was seen to signal it, but signals may have been missed"...)
 	case o.Unsent && o.Exit.Signal() != 0:
 		return append(buf, "; nobody was seen to send it"...)
 	case o.Unsent:

@@ -56,6 +56,8 @@ type assembler struct {
 	// that was when the ring was last empty, so that every record in the ring is newer.
 	lostSoFar  func() uint64
 	lostBefore uint64
+	// lastLoss is when signals were last lost, since boot; 0 if never.
+	lastLoss time.Duration
 
 	// heard is the latest number that the programs have returned (vigil).
 	heard uint32
@@ -229,7 +231,8 @@ func (a *assembler) exit(r *kernelExitRecord) {
 	end := a.events.exit(r)
 	if !signaled {
 		a.events.unexplained(end, r)
-		end.Complete = a.lostSoFar() == a.lostBefore
+		// It may die of a lost signal at any time later, if it was blocking that.
+		end.Complete = a.lastLoss == 0 || time.Duration(r.Identity.Start) > a.lastLoss
 	}
 	if !a.exits.keepBack(k, end) {
 		a.emit(source.Observation{End: end})
@@ -257,6 +260,7 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 	switch {
 	case g != nil && g.call == r.Call:
 		a.close(thread, true)
+	case r.Result == -errnoAgain: // the generation has told that a queue was full
 	case r.Result < 0 || r.Call.Signal == 0:
 		a.event(a.events.call(r))
 	case !a.config.partial && a.events.wasAsked(r.Call.Signal):
@@ -309,6 +313,15 @@ func (a *assembler) evict() {
 	}
 	a.counts.evicted++
 	a.close(oldest, false)
+}
+
+// skip notes a record of a signal that is dropped, so that the end of its target is not taken for one
+// that nobody was seen to cause.
+func (a *assembler) skip(raw []byte) {
+	r := whole[kernelSignalRecord](raw)
+	if r != nil && r.Kind != kindCall && kill.Signal(r.Signal).Fatal() {
+		a.exits.watch(key(&r.Target.Identity), time.Duration(r.Time))
+	}
 }
 
 // dropped notes that records were dropped: each call in progress may have signaled another

@@ -199,12 +199,14 @@ func byCall(r *kernelSignalRecord) bool {
 // prompted reports whether the process that was running caused the kernel to send the
 // signal, for example by writing to cgroup.kill, rather than merely being interrupted.
 func prompted(r *kernelSignalRecord, cause kill.Cause) bool {
-	asynchronous := r.Special == infoOwn && r.Code != codeUser && r.Code != codeKernel
+	// Whatever call it was, these come from a process.
+	byProcess := r.Special == infoOwn && (r.Code == codeUser || r.Code == codeTkill || r.Code == codeQueue)
+	asynchronous := r.Special == infoOwn && !byProcess && r.Code != codeKernel
 	switch r.Signal {
 	case signalChild:
 		asynchronous = false // from its child, which stopped or ended
 	case signalAlarm, signalUrgent, signalVirtualAlarm, signalProfile, signalIO:
-		asynchronous = true // from a timer, or because of something from a network
+		asynchronous = !byProcess // from a timer, or because of something from a network
 	}
 	return cause == kill.CauseNone && !asynchronous && r.KernelThread == 0 &&
 		r.Sender.Identity.Pid != 0 && r.Sender.Identity.Pid != r.Target.Identity.Pid

@@ -182,6 +182,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		}
 		if full && isSignal(record.RawSample) {
 			dropped++ // making an event of it would only slow the pipeline down
+			r.assembler.skip(record.RawSample)
 		} else {
 			r.add(record.RawSample)
 		}
@@ -191,6 +192,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	if dropped > 0 {
 		r.queue.Drop(dropped)
 		r.assembler.dropped()
+		r.assembler.lastLoss = r.now()
 	}
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0
@@ -260,6 +262,9 @@ func (r *reader) checkLosses() {
 	}
 	if now.processes != r.lost.processes {
 		r.assembler.events.processes.Doubt()
+	}
+	if now.signals != r.lost.signals {
+		r.assembler.lastLoss = r.now()
 	}
 	r.lost = now
 	if r.ring.AvailableBytes() == 0 {

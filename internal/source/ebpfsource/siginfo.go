@@ -11,13 +11,14 @@ import "github.com/auditkill/auditkillreceiver/internal/kill"
 const (
 	codeUser   = 0
 	codeKernel = 0x80
+	codeQueue  = -1
 	codeTkill  = -6
 	// codeSeccomp marks a SIGSYS from seccomp.
 	codeSeccomp = 1
 )
 
 var commonCodes = map[int32]string{
-	codeUser: "SI_USER", codeKernel: "SI_KERNEL", -1: "SI_QUEUE", -2: "SI_TIMER", -3: "SI_MESGQ", -4: "SI_ASYNCIO",
+	codeUser: "SI_USER", codeKernel: "SI_KERNEL", codeQueue: "SI_QUEUE", -2: "SI_TIMER", -3: "SI_MESGQ", -4: "SI_ASYNCIO",
 	-5: "SI_SIGIO", codeTkill: "SI_TKILL", -7: "SI_DETHREAD", -60: "SI_ASYNCNL",
 }
 

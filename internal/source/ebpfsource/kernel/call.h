@@ -26,8 +26,9 @@ struct arguments {
 	u64 a0, a1, a2, a3;
 };
 
-// arch/x86/entry/syscalls/syscall_64.tbl
-static __always_inline u32 x86_64_call(u64 number)
+// arch/x86/entry/syscalls/syscall_64.tbl. The kernel calls by the lower half of the register: with something in the upper
+// half, any user could send signals unseen.
+static __always_inline u32 x86_64_call(u32 number)
 {
 	switch (number & ~X32_SYSCALL_BIT) {
 	case 62: return KILL;
@@ -41,7 +42,7 @@ static __always_inline u32 x86_64_call(u64 number)
 }
 
 // arch/x86/entry/syscalls/syscall_32.tbl
-static __always_inline u32 i386_call(u64 number)
+static __always_inline u32 i386_call(u32 number)
 {
 	switch (number) {
 	case 37: return KILL;
@@ -55,7 +56,7 @@ static __always_inline u32 i386_call(u64 number)
 }
 
 // include/uapi/asm-generic/unistd.h
-static __always_inline u32 arm64_call(u64 number)
+static __always_inline u32 arm64_call(u32 number)
 {
 	switch (number) {
 	case 129: return KILL;
@@ -69,7 +70,7 @@ static __always_inline u32 arm64_call(u64 number)
 }
 
 // arch/arm64/tools/syscall_32.tbl
-static __always_inline u32 arm_call(u64 number)
+static __always_inline u32 arm_call(u32 number)
 {
 	switch (number) {
 	case 37: return KILL;

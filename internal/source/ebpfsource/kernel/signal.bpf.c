@@ -211,10 +211,12 @@ static __always_inline bool handled(struct task_struct *task, s32 signal)
 
 #define SIGNAL_UNKILLABLE 0x00000040 // include/linux/sched/signal.h
 
-// ends reports whether a signal that nobody asked for ends its target, which neither handles nor blocks it.
-static __always_inline bool ends(struct task_struct *task, s32 signal)
+// ends reports whether a signal that nobody asked for ends its target, which neither handles nor blocks it. Of several
+// threads, any may take a signal to the process: what one of them blocks says nothing.
+static __always_inline bool ends(struct task_struct *task, s32 signal, int group)
 {
-	return in(ending_signals, signal) && !handler_of(task, signal) && !in(task->blocked.sig[0], signal) &&
+	return in(ending_signals, signal) && !handler_of(task, signal) &&
+	       (group && task->signal->nr_threads > 1 || !in(task->blocked.sig[0], signal)) &&
 	       !(task->signal->flags & SIGNAL_UNKILLABLE);
 }
 
@@ -255,7 +257,7 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if (signal == SIGURG && task->tgid == self)
 		beat();
 	if (!blinds(signal, task)) {
-		if (!wanted(signal) && !ends(task, signal))
+		if (!wanted(signal) && !ends(task, signal, group))
 			return 0;
 		if (!from_wanted(bpf_get_current_task_btf()) || only_targets && !is_target(task))
 			return 0;
@@ -360,14 +362,16 @@ static __always_inline int ended(long result)
 	struct task_struct *sender = bpf_get_current_task_btf();
 	struct signal_record *r;
 	struct call call;
+	bool failed;
 
 	if (!current_call(sender, &call))
 		return 0;
-	if (!wanted(call.signal) && (result < 0 || !for_many(&call) || !in(ending_signals, call.signal)))
+	if (result == -EAGAIN && !for_many(&call)) // the target's queue is full, as the generation has told
 		return 0;
-	if (result < 0 ? !include_failed : call.signal != 0 && !for_many(&call))
+	failed = result < 0 && result != -EAGAIN;
+	if (!wanted(call.signal) && (failed || !for_many(&call) || !in(ending_signals, call.signal)))
 		return 0;
-	if (result == -EAGAIN) // the target's queue is full, as the generation has told
+	if (failed ? !include_failed : call.signal != 0 && !for_many(&call))
 		return 0;
 	if (sender->tgid == self || !from_wanted(sender))
 		return 0;

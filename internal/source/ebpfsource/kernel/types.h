@@ -175,6 +175,7 @@ typedef struct {
 struct signal_struct {
 	atomic_t live;
 	u32 flags;
+	s32 nr_threads;
 	s32 group_exit_code;
 };
 
