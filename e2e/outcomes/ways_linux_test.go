@@ -18,7 +18,7 @@ import (
 var unseen = map[string]string{
 	"a tracer injects SIGTERM": "was killed by SIGTERM; nobody was seen to send it",
 	"a tracer injects SIGKILL": "was killed by SIGKILL; nobody was seen to send it",
-	"a tracer injects SIGUSR1": "was killed by SIGUSR1; nobody was seen to send it",
+	"a tracer injects SIGUSR1": "was killed by SIGUSR1; nobody was seen to signal it, but signals may have been missed",
 	"it exits by itself":       "exited with code 1; nobody was seen to signal it",
 }
 
@@ -50,7 +50,8 @@ func TestEveryWayToEnd(t *testing.T) {
 				assert.Equal(t, int64(ender), outcome.Attributes["process.pid"], "%s", outcome.Body)
 				assert.Equal(t, "user", outcome.Attributes["kill.origin"])
 			}
-			assert.Equal(t, true, outcome.Attributes["kill.complete"], "%s", outcome.Body)
+			// Such a signal may have been sent before, and blocked.
+			assert.Equal(t, way != "a tracer injects SIGUSR1", outcome.Attributes["kill.complete"], "%s", outcome.Body)
 		})
 	}
 	s.c.Stop()

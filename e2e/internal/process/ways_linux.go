@@ -58,11 +58,17 @@ var Ways = map[string]func(pid int){
 	"a tracer injects SIGTERM":    func(pid int) { inject(pid, unix.SIGTERM) },
 	"a tracer injects SIGKILL":    func(pid int) { inject(pid, unix.SIGKILL) },
 	"a tracer injects SIGUSR1":    func(pid int) { inject(pid, unix.SIGUSR1) },
+	"tgkill, odd number":          func(pid int) { call(unix.SYS_TGKILL|upperHalf, pid, pid, int(unix.SIGTERM)) },
+	"rt_sigqueueinfo, odd":        func(pid int) { queueBy(unix.SYS_RT_SIGQUEUEINFO|upperHalf, pid, unix.SIGTERM) },
+	"SIGALRM, odd number":         func(pid int) { call(unix.SYS_KILL|upperHalf, pid, int(unix.SIGALRM)) },
 	"a tracer ends":               exitKill,
 	limited:                       limitProcessor,
 	"a file's owner gets SIGKILL": ownFile,
 	exits:                         nil,
 }
+
+// upperHalf is something in that half of a call's number which the kernel ignores since Linux 5.14.
+const upperHalf = 1 << 32
 
 // endByWay is the role of the process that ends another.
 func endByWay() {
@@ -109,9 +115,11 @@ func pidfd(pid int) int {
 	return fd
 }
 
-func queue(pid int, signal syscall.Signal) {
-	info := siginfo{number: int32(signal), code: -1}                                                                     // SI_QUEUE
-	_, _, errno := unix.Syscall(unix.SYS_RT_SIGQUEUEINFO, uintptr(pid), uintptr(signal), uintptr(unsafe.Pointer(&info))) //nolint:gosec // a system call
+func queue(pid int, signal syscall.Signal) { queueBy(unix.SYS_RT_SIGQUEUEINFO, pid, signal) }
+
+func queueBy(number uintptr, pid int, signal syscall.Signal) {
+	info := siginfo{number: int32(signal), code: -1}                                                   // SI_QUEUE
+	_, _, errno := unix.Syscall(number, uintptr(pid), uintptr(signal), uintptr(unsafe.Pointer(&info))) //nolint:gosec // a system call
 	checkErrno(errno)
 }
 
