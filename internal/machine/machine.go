@@ -25,6 +25,16 @@ type Machine struct {
 	Boot string
 }
 
+// Same compares a name that auditd wrote with a host's; one of them may be fully qualified (auditd.conf(5), name_format).
+func Same(node, host string) bool {
+	shortNode, _, longNode := strings.Cut(node, ".")
+	shortHost, _, longHost := strings.Cut(host, ".")
+	if longNode && longHost {
+		return strings.EqualFold(node, host)
+	}
+	return strings.EqualFold(shortNode, shortHost)
+}
+
 // This describes the host whose root directory is mounted at root, or this one if root is
 // empty.
 func This(root string) Machine {

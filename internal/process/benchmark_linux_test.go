@@ -50,7 +50,7 @@ func BenchmarkForkExecExit(b *testing.B) {
 		child := Key{PID: 2 + i%32768, Start: time.Duration(i) * procstat.Tick}
 		table.Fork(parent, child)
 		table.Exec(Exec{Key: child, Parent: 1, Command: "true", Executable: "/bin/true", CommandLine: "true\x00", Cgroup: id})
-		table.Exit(child)
+		table.Exit(child, time.Now())
 	}
 }
 
@@ -58,7 +58,10 @@ func BenchmarkForkExecExit(b *testing.B) {
 func BenchmarkFillTable(b *testing.B) {
 	self, err := os.Executable()
 	require.NoError(b, err)
-	for name, ago := range map[string]time.Duration{"looked at since": time.Second, "to be looked at": 0} {
+	for name, test := range map[string]struct {
+		ago   time.Duration
+		batch bool
+	}{"looked at since": {ago: time.Second}, "to be looked at": {}, "looked at in the batch": {batch: true}} {
 		b.Run(name, func(b *testing.B) {
 			table := newLiveTable(b)
 			require.NoError(b, table.Prime())
@@ -69,10 +72,13 @@ func BenchmarkFillTable(b *testing.B) {
 			start := time.Now()
 			e := &kill.Event{Sender: kill.Process{PID: os.Getpid(), ParentPID: os.Getppid(), Executable: self}}
 			e.AddTarget()
+			if test.batch {
+				table.Batch()
+			}
 			b.ReportAllocs()
 			for b.Loop() {
-				e.Time = start.Add(-ago)
-				if ago == 0 {
+				e.Time = start.Add(-test.ago)
+				if test.ago == 0 {
 					e.Time = time.Now()
 				}
 				e.Sender.Instance, e.Sender.Ancestry = nil, nil

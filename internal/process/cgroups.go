@@ -20,12 +20,6 @@ const (
 // place is a control group and what its path shows.
 type place struct{ path, container, pod, unit string }
 
-func newPlace(path string) *place {
-	p := &place{path: path}
-	p.container, p.pod, p.unit = ParseCgroup(path)
-	return p
-}
-
 // cgroups maps ids of control groups to their paths.
 type cgroups struct {
 	// root is the host's folder of cgroup file systems.
@@ -33,13 +27,26 @@ type cgroups struct {
 	// mounts are the folders of the hierarchies whose ids the kernel reports.
 	mounts map[int]string
 	places map[CgroupID]*place
+	// expect is Config.Container.
+	expect func(id, pod string)
 }
 
-func newCgroups(root string) cgroups {
+func newCgroups(root string, expect func(id, pod string)) cgroups {
 	return cgroups{
+		expect: expect,
 		root:   filepath.Join("/", root, "sys/fs/cgroup"),
 		places: make(map[CgroupID]*place),
 	}
+}
+
+// newPlace returns what a path shows, and reports its container.
+func (c *cgroups) newPlace(path string) *place {
+	p := &place{path: path}
+	p.container, p.pod, p.unit = ParseCgroup(path)
+	if p.container != "" && c.expect != nil {
+		c.expect(p.container, p.pod)
+	}
+	return p
 }
 
 // cgroupMounts returns the folders of the hierarchies, where systemd and everything else mounts
@@ -67,7 +74,7 @@ func (c *cgroups) add(id CgroupID, path string) *place {
 			break
 		}
 	}
-	p := newPlace(path)
+	p := c.newPlace(path)
 	c.places[id] = p
 	return p
 }

@@ -38,3 +38,12 @@ func SinceBoot() time.Duration {
 	}
 	return time.Duration(now.Nano())
 }
+
+// threadTime returns how long the calling thread has been on a processor (CLOCK_THREAD_CPUTIME_ID).
+func threadTime() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &now); err != nil {
+		return 0 // every kernel since 2.6.12 has it
+	}
+	return time.Duration(now.Nano())
+}

@@ -12,3 +12,6 @@ func BootTime() time.Time { return time.Time{} }
 
 // SinceBoot returns 0: only Linux is supported.
 func SinceBoot() time.Duration { return 0 }
+
+// threadTime returns 0: only Linux is supported.
+func threadTime() time.Duration { return 0 }

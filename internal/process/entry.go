@@ -54,10 +54,17 @@ type entry struct {
 	notReusedUntil snapshot
 	// gone is true once the process is known to have ended.
 	gone bool
+	// left is when it has ended, in nanoseconds since 1970; 0 if that was not reported.
+	left int64
 	// round is the last scan that found the process.
 	round uint64
 	owner owner
 	home  home
+	// batch is that in which /proc was last read, 0 if in none.
+	batch uint64
+	// parents are those that an event of the process had last.
+	parents   []kill.Ancestor
+	parentsOf parentsOf
 
 	// older is the previous process with this pid.
 	older *entry

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
@@ -31,7 +32,7 @@ func (t *Table) fillNames(e *kill.Event) {
 }
 
 func (t *Table) fill(e *kill.Event) {
-	if identified(e) || e.Audit.Node != "" && !sameHost(e.Audit.Node, t.host) {
+	if identified(e) || e.Audit.Node != "" && !machine.Same(e.Audit.Node, t.host) {
 		return
 	}
 	t.mu.Lock()
@@ -39,7 +40,7 @@ func (t *Table) fill(e *kill.Event) {
 	if e.Time.Before(t.booted()) {
 		return // pids from before the boot mean nothing now
 	}
-	in := &inquiry{Table: t, at: t.sinceBoot(e.Time)}
+	in := &inquiry{Table: t, at: t.batch.sinceBoot(t, e.Time)}
 	in.fillSender(e)
 	for i := range e.Targets {
 		in.fillTarget(e, &e.Targets[i])
@@ -94,7 +95,7 @@ type inquiry struct {
 	*Table
 	// at is the time of the event, since boot.
 	at time.Duration
-	// later is a snapshot after the event, once it has been taken.
+	// later is a snapshot after the event, once it has been taken: that of the batch, if there is one.
 	later snapshot
 }
 
@@ -115,10 +116,10 @@ func (in *inquiry) fillSender(e *kill.Event) {
 		return
 	}
 	if program != nil {
-		sender.Ancestry = in.ancestry(sender.ParentPID, who.Start)
+		sender.Ancestry = in.parents(who, sender.ParentPID)
 	} else if in.sameLogin(sender) {
 		sender.Home = in.inherited(in.bearer(sender.ParentPID))
-		sender.Ancestry = in.ancestry(sender.ParentPID, in.at)
+		sender.Ancestry, _ = in.ancestry(sender.ParentPID, in.at)
 	}
 }
 
@@ -189,11 +190,15 @@ func (in *inquiry) bearer(pid int) *entry {
 	switch {
 	case e != nil && in.at+procstat.RecordLag <= e.seen:
 		return e // reading it once is enough for all earlier events
+	case e != nil && !e.gone && in.batch.covers(e.batch):
+		return e // it was read after the event had arrived
 	case e == nil && in.at+procstat.RecordLag <= in.scanned.at:
 		return nil // it was gone by the last scan, like most processes in a log
 	}
-	in.refresh(pid)
-	e = in.remembered(pid)
+	if !in.batch.missing[pid] {
+		in.refresh(pid)
+		e = in.remembered(pid)
+	}
 	switch {
 	case e == nil || e.notReusedUntil.at == 0:
 		return nil
@@ -217,7 +222,7 @@ func (in *inquiry) remembered(pid int) *entry {
 // the time of the event.
 func (in *inquiry) mayBeReused(e *entry) bool {
 	if in.later.at == 0 {
-		in.later = in.snapshot()
+		in.later = in.batch.snapshot(in.Table)
 	}
 	return mayBeNew(e.PID, e.notReusedUntil, in.later)
 }

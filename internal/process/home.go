@@ -18,6 +18,9 @@ const (
 	looksPerSecond = 500
 	// spaceFor is how long a running process's users are considered current.
 	spaceFor = time.Second
+	// maxOthers is how many namespaces of others are remembered: about as many as there are containers. It begins anew when it is
+	// full.
+	maxOthers = 256
 	// maxExtents is how many lines of a uid_map are remembered; containers have at most three.
 	maxExtents = 8
 )
@@ -45,7 +48,9 @@ type foreign struct {
 type homes struct {
 	host vantage
 	// known are the namespaces and the root of the host's own processes; zero until one was looked at.
-	known  Namespaces
+	known Namespaces
+	// others are those of processes that were seen to see other files than the host's.
+	others map[Namespaces]struct{}
 	spaces spaces
 	// looks bounds those at processes of the initial user namespace, strangers those at all others,
 	// which any user can start.
@@ -54,7 +59,7 @@ type homes struct {
 
 func newHomes(root string) homes {
 	return homes{
-		host: newVantage(root), spaces: newSpaces(),
+		host: newVantage(root), others: map[Namespaces]struct{}{}, spaces: newSpaces(),
 		looks: budget{perSecond: looksPerSecond}, strangers: budget{perSecond: looksPerSecond},
 	}
 }
@@ -87,14 +92,32 @@ func (t *Table) arrive(e *entry, n Namespaces) {
 	}
 	switch {
 	case t.proc.err == nil && looks.take() && t.visit(e, 0):
-		if e.home.native {
-			t.homes.known = n
-		}
-	case n.UserLevel > 0, n.Root != t.homes.known.Root && t.homes.known.Root != 0:
+		t.homes.learn(e, n)
+	case t.homes.foreign(n), n.UserLevel > 0, n.Root != t.homes.known.Root && t.homes.known.Root != 0:
 		e.home.Users, e.home.Program = kill.WhoseOther, kill.WhoseOther
 	case n.Root == t.homes.known.Root:
 		e.home.Users, e.home.Program, e.home.presumed = kill.WhoseHost, kill.WhoseHost, true
 	}
+}
+
+// learn notes whose the files are that processes see in some namespaces.
+func (h *homes) learn(e *entry, n Namespaces) {
+	switch {
+	case e.home.native && n.UserLevel == 0: // a user who leaves a namespace of his own again looks like one of the host
+		h.known = n
+	case e.home.Users == kill.WhoseOther && !h.foreign(n):
+		if len(h.others) >= maxOthers {
+			clear(h.others)
+		}
+		h.others[n] = struct{}{}
+	}
+}
+
+// foreign reports whether a process in these namespaces was seen to see other files than the host's. Until one of the host was
+// seen, nothing else tells. Who sees the host's root may be any service's.
+func (h *homes) foreign(n Namespaces) bool {
+	_, known := h.others[n]
+	return known && n.Root != h.known.Root
 }
 
 // visit looks at a process that lives, and reports whether it was still there.

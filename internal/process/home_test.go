@@ -204,13 +204,39 @@ func TestSpacesThatDoNotAnswer(t *testing.T) {
 	})
 }
 
+// Whoever holds up others does not wait at all, and finds out later.
+func TestSpacesThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		table := NewTable(Config{})
+		s := &table.homes.spaces
+		release, id := make(chan struct{}), spaceID{namespace: 1, owner: 1000}
+		slow := func() reader {
+			return func(version) reading {
+				<-release
+				return reading{users: kill.WhoseOther, names: map[uint32]string{70: "web"}}
+			}
+		}
+		begin, done := time.Now(), table.hurry()
+		assert.Equal(t, kill.WhoseUnknown, s.ask(id, 0, spaceFor, slow))
+		done()
+		assert.Zero(t, time.Since(begin))
+		assert.Empty(t, s.suspended, "nothing is held against him that nobody has waited for")
+		close(release)
+		synctest.Wait()
+		assert.Equal(t, kill.WhoseOther, s.ask(id, 0, spaceFor, nil))
+		assert.Equal(t, "web", s.name(id, 70))
+		assert.False(t, s.hurried)
+	})
+}
+
 // Whose the names of a process are, by its control group, if its files were not seen.
 func TestWhoseByCgroup(t *testing.T) {
 	t.Parallel()
 	host, other := kill.Home{Users: kill.WhoseHost, Program: kill.WhoseHost}, kill.Home{
 		Users: kill.WhoseOther, Program: kill.WhoseOther, PIDs: kill.WhoseOther,
 	}
-	container, service := newPlace("/docker/"+containerA), newPlace("/system.slice/mysql.service")
+	container, service := new(cgroups).newPlace("/docker/"+containerA), new(cgroups).newPlace("/system.slice/mysql.service")
 	now, before := &program{}, &program{command: "before"}
 	for name, test := range map[string]struct {
 		e       entry
@@ -236,6 +262,44 @@ func TestWhoseByCgroup(t *testing.T) {
 			assert.Equal(t, test.want, test.e.whose(test.program))
 		})
 	}
+}
+
+// Before anything of the host was seen, a program that leaves at once is what was seen of others in its namespaces.
+func TestArriveBeforeTheHost(t *testing.T) {
+	t.Parallel()
+	h := newHomes("")
+	seen := func(users kill.Whose, native bool) *entry {
+		return &entry{home: home{Home: kill.Home{Users: users}, native: native}}
+	}
+	h.learn(seen(kill.WhoseOther, false), Namespaces{Mount: 2, Root: 11})
+	h.learn(seen(kill.WhoseHost, false), Namespaces{Mount: 3, Root: 12})
+	assert.True(t, h.foreign(Namespaces{Mount: 2, Root: 11}))
+	for _, unknown := range []Namespaces{{Mount: 2, Root: 12}, {Mount: 3, Root: 12}, {Mount: 2, Root: 11, UserLevel: 1}} {
+		assert.False(t, h.foreign(unknown), unknown)
+	}
+	assert.Zero(t, h.known)
+	h.learn(seen(kill.WhoseHost, true), Namespaces{Mount: 1, Root: 10})
+	assert.Equal(t, Namespaces{Mount: 1, Root: 10}, h.known)
+	for n := range 2 * maxOthers {
+		h.learn(seen(kill.WhoseOther, false), Namespaces{Mount: 9, Root: uint64(n)})
+	}
+	assert.LessOrEqual(t, len(h.others), maxOthers)
+	assert.True(t, h.foreign(Namespaces{Mount: 9, Root: 2*maxOthers - 1}))
+}
+
+// Neither a user with a namespace of his own nor a service's process that has left its mounts changes whose the files of others are.
+func TestNobodyTeachesWhoseFiles(t *testing.T) {
+	t.Parallel()
+	h := newHomes("")
+	host, service, user := Namespaces{Mount: 1, Root: 10}, Namespaces{Mount: 2, Root: 10}, Namespaces{Mount: 1, Root: 66, UserLevel: 1}
+	other := &entry{home: home{Home: kill.Home{Users: kill.WhoseOther}}}
+	native := &entry{home: home{Home: kill.Home{Users: kill.WhoseHost}, native: true}}
+	h.learn(other, service) // before the host is known
+	h.learn(native, host)
+	h.learn(native, user)
+	h.learn(other, service)
+	assert.Equal(t, host, h.known)
+	assert.False(t, h.foreign(service))
 }
 
 // The host's names are for the host's users.

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -413,4 +414,43 @@ func TestLivesUnseen(t *testing.T) {
 	assert.False(t, table.Lives(Key{PID: os.Getpid()}))
 	require.NoError(t, os.WriteFile(fmt.Sprint(hidden, "/", os.Getpid()), nil, 0o600))
 	assert.True(t, table.Lives(Key{PID: os.Getpid()}), "it cannot be opened")
+}
+
+// TestCompleteOnlyWhatWasThere asks for a process at a time at which another one had its pid.
+func TestCompleteOnlyWhatWasThere(t *testing.T) {
+	t.Parallel()
+	table := newLiveTable(t)
+	running := startIdle(t, table, "systemctl")
+	for age, want := range map[time.Duration]bool{0: true, time.Hour: false} {
+		p := kill.Process{PID: running.key.PID}
+		assert.Equal(t, want, newLiveTable(t).Complete(&p, time.Now().Add(-age)), age)
+	}
+}
+
+// The births of a busy host are all of pids that were given out, or no process that has ended could be told from one that
+// follows it.
+func TestSnapshotsOfABusyHost(t *testing.T) {
+	t.Parallel()
+	table := newLiveTable(t)
+	idle, stop := context.WithCancel(t.Context())
+	var busy sync.WaitGroup
+	for range 3 {
+		busy.Go(func() {
+			for idle.Err() == nil {
+				_ = exec.CommandContext(idle, "true").Run()
+			}
+		})
+	}
+	const looks = 2000
+	doubtful := 0
+	for range looks {
+		from := table.snapshot()
+		time.Sleep(time.Millisecond)
+		if to := table.snapshot(); from.cursor <= to.cursor && mayBeNew(0, from, to) {
+			doubtful++
+		}
+	}
+	stop()
+	busy.Wait()
+	assert.LessOrEqual(t, doubtful, looks/400, "of %d", looks)
 }

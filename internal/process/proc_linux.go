@@ -113,16 +113,33 @@ func (p *proc) pids() ([]int, error) {
 	return pids, nil
 }
 
-// births returns the last pid that was given out, and how many there have been since boot; 0 if
-// that is not known. The number is read last: a birth between the two reads must not look like one
-// that the cursor accounts for.
+// births returns the last pid that was given out, and how many births there have been since boot; 0 if
+// that is not known. A birth between the two reads would look like one of a pid that was chosen, not given out, and
+// on a busy host there are many; so they are repeated until none happened in between.
 func (p *proc) births() (cursor, births int) {
 	if !p.cyclic {
 		return 0, 0
 	}
-	cursor, _ = parseCursor(readInto(unix.AT_FDCWD, p.loadavg, p.buffer))
-	births, _ = parseBirths(readInto(unix.AT_FDCWD, p.stat, p.buffer))
+	cursor = p.cursor()
+	for range birthReads {
+		births, _ = parseBirths(readInto(unix.AT_FDCWD, p.stat, p.buffer))
+		now := p.cursor()
+		if now == cursor {
+			break
+		}
+		cursor = now
+	}
 	return cursor, births
+}
+
+// birthReads is how often births reads at most. On a host that creates processes without a pause, the number is of a moment
+// before the cursor then, and never of one after it.
+const birthReads = 8
+
+// cursor returns the last pid that was given out, or 0 if that is not known.
+func (p *proc) cursor() int {
+	cursor, _ := parseCursor(readInto(unix.AT_FDCWD, p.loadavg, p.buffer))
+	return cursor
 }
 
 // hierarchies returns the numbers of the v1 hierarchies by controller.

@@ -5,6 +5,7 @@ package process
 
 import (
 	"context"
+	"runtime"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,8 +17,8 @@ const (
 	// scanInterval is how long a new process may go unnoticed with a source that reports only
 	// signals. If no process was created, a scan reads only two small files.
 	scanInterval = 250 * time.Millisecond
-	// scanPause is the minimum pause between scans, as a multiple of the time one takes, so that
-	// scanning takes a fifth of a percent of a processor on the largest host.
+	// scanPause is the minimum pause between scans, as a multiple of the processor time that one takes,
+	// so that scanning takes a fifth of a percent of a processor on the largest host.
 	scanPause = 500
 	// settling is the age at which a process runs its actual program: between fork and exec it is a
 	// copy of its parent.
@@ -48,6 +49,9 @@ func (t *Table) Prime() error {
 
 // Run keeps the table up to date until ctx is done, for sources that do not report every process.
 func (t *Table) Run(ctx context.Context) {
+	// On a busy host, a scan takes much longer than it runs, and new processes would stay unknown for as much longer.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	timer := time.NewTimer(scanInterval)
 	defer timer.Stop()
 	for {
@@ -56,11 +60,11 @@ func (t *Table) Run(ctx context.Context) {
 			return
 		case <-timer.C:
 		}
-		start := time.Now()
+		start := threadTime()
 		if err := t.scan(); err != nil {
 			t.logger.Warn("cannot list the processes: names of targets will be missing", zap.Error(err))
 		}
-		timer.Reset(max(scanInterval, scanPause*time.Since(start)))
+		timer.Reset(max(scanInterval, scanPause*(threadTime()-start)))
 	}
 }
 
@@ -155,7 +159,7 @@ func (t *Table) refresh(pid int) *entry {
 	if e.notReusedUntil.at == 0 {
 		e.notReusedUntil = t.scanned
 	}
-	e.notReusedUntil.at, e.seen = now, now
+	e.notReusedUntil.at, e.seen, e.batch = now, now, t.batch.number
 	if !e.reported || e.program == nil {
 		t.learn(e, &s, dir, now)
 	}
@@ -164,6 +168,7 @@ func (t *Table) refresh(pid int) *entry {
 
 // miss notes that no process has a pid.
 func (t *Table) miss(pid int) {
+	t.batch.miss(pid)
 	if e := t.memory.newest[pid]; e != nil && t.proc.err == nil {
 		t.memory.leave(e)
 	}
@@ -183,9 +188,11 @@ func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration)
 	commandLine := dir.commandLine()
 	switch {
 	case !same:
+		t.programs.Add(1)
 		e.before, e.program = old, &program{command: s.Command, executable: executable, commandLine: commandLine}
 		e.instance = nil
 	case commandLine != "" && commandLine != old.commandLine:
+		t.programs.Add(1)
 		e.program = &program{command: old.command, executable: old.executable, commandLine: commandLine}
 		e.instance = nil
 	}
@@ -202,6 +209,6 @@ func (t *Table) learn(e *entry, s *procstat.Stat, dir folder, now time.Duration)
 		}
 	}
 	if path != "" && (e.place == nil || e.place.path != path && !s.Zombie) {
-		e.place, e.cgroup, e.instance = newPlace(path), CgroupID{}, nil
+		e.place, e.cgroup, e.instance = t.cgroups.newPlace(path), CgroupID{}, nil
 	}
 }

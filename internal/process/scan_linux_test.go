@@ -208,7 +208,7 @@ func TestWhatTheKernelToldIsNotOverwritten(t *testing.T) {
 
 	// Reported to have ended before /proc was read, where it is still ending.
 	gone := Key{PID: 3937, Start: mysqld.start}
-	h.table.Exit(gone)
+	h.table.Exit(gone, time.Now())
 	h.runs(3937, mysqld)
 	h.cursor(200)
 	h.scan()
@@ -358,7 +358,7 @@ func TestControlGroupsOfAHost(t *testing.T) {
 
 func TestControlGroupsAreBounded(t *testing.T) {
 	t.Parallel()
-	c := newCgroups("/")
+	c := newCgroups("/", nil)
 	for i := range maxCgroups + 10 {
 		c.add(CgroupID{ID: uint64(i)}, fmt.Sprintf("/%d", i))
 	}

@@ -84,6 +84,8 @@ type spaces struct {
 	suspended map[uint32]time.Duration
 	// hasty is until when nobody waits for a database.
 	hasty time.Duration
+	// hurried is true while somebody asks who holds up others, and never waits.
+	hurried bool
 }
 
 func newSpaces() spaces {
@@ -136,7 +138,7 @@ func (s *spaces) ask(id spaceID, now, age time.Duration, open func() reader) kil
 		defer s.readers.Add(-1)
 		answer <- read(last)
 	}()
-	if now >= s.hasty {
+	if now >= s.hasty && !s.hurried {
 		s.await(at, id.owner, now)
 	}
 	if at.answer != nil {

@@ -6,6 +6,7 @@ package process
 import (
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -35,6 +36,9 @@ type Config struct {
 	// Max bounds the processes that are remembered, including ended ones; 0 means the default.
 	Max    int
 	Logger *zap.Logger
+	// Container is called with the id of a container, and its pod's uid, when a control group of it is seen for the
+	// first time, and perhaps again; nil if nobody wants to know. It must not wait, nor ask the table.
+	Container func(id, pod string)
 }
 
 // CgroupID identifies a control group as the kernel does.
@@ -81,6 +85,8 @@ type Table struct {
 	wall func() time.Time
 	// bootNow is when the host was started by the wall clock, as of bootAsked.
 	bootNow, bootAsked time.Time
+	// programs counts what processes were seen to run.
+	programs atomic.Uint64
 
 	mu      sync.Mutex
 	memory  memory
@@ -89,6 +95,7 @@ type Table struct {
 	reads   budget
 	scanned snapshot
 	round   uint64
+	batch   batch
 }
 
 // NewTable returns an empty table.
@@ -107,7 +114,7 @@ func NewTable(config Config) *Table {
 		now:     SinceBoot,
 		wall:    time.Now,
 		memory:  newMemory(config.Max),
-		cgroups: newCgroups(config.Root),
+		cgroups: newCgroups(config.Root, config.Container),
 		homes:   newHomes(config.Root),
 		reads:   budget{perSecond: readsPerSecond},
 	}
@@ -119,6 +126,7 @@ func (t *Table) Fork(parent, child Key) {
 	defer t.mu.Unlock()
 	e := t.entryOf(child)
 	if e.gone { // its pid was reused within a tick
+		t.programs.Add(1)
 		e.program, e.before, e.reported, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
 		e.home = home{}
 	}
@@ -139,6 +147,7 @@ func (t *Table) Exec(x Exec) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.entryOf(x.Key)
+	t.programs.Add(1)
 	e.parent = x.Parent
 	e.program = &program{
 		command: x.Command, executable: withoutDeleted(x.Executable),
@@ -160,6 +169,7 @@ func (t *Table) Exec(x Exec) {
 func (t *Table) Doubt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.programs.Add(1)
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
 			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
@@ -171,12 +181,25 @@ func (t *Table) Doubt() {
 	}
 }
 
-// Exit reports that a process has ended. The table remembers it for a while, because ended
+// Exit reports that a process has ended at a time. The table remembers it for a while, because ended
 // processes are signaled, too, and events come late.
-func (t *Table) Exit(key Key) {
+func (t *Table) Exit(key Key, at time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.memory.leave(t.entryOf(key))
+	e := t.entryOf(key)
+	e.left = at.UnixNano()
+	t.memory.leave(e)
+}
+
+// LeftBefore reports whether it is known that a process had ended before a time. The process is one with an Instance.
+func (t *Table) LeftBefore(p *kill.Process, at time.Time) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.Instance == nil {
+		return false
+	}
+	e := t.memory.find(Key{PID: p.PID, Start: p.Instance.SinceBoot}.rounded())
+	return e != nil && e.left != 0 && e.left < at.UnixNano()
 }
 
 // MadeCgroup reports the path of a new control group.
@@ -184,6 +207,16 @@ func (t *Table) MadeCgroup(id CgroupID, path string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.cgroups.add(id, path)
+}
+
+// Cgroup returns the path of a control group; empty if it is not known.
+func (t *Table) Cgroup(id CgroupID) string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known := t.cgroups.find(id); known != nil {
+		return known.path
+	}
+	return ""
 }
 
 // Identify returns what is known about a process that the kernel reported, and about the program it

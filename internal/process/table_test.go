@@ -87,7 +87,13 @@ func TestIdentify(t *testing.T) {
 	assert.Equal(t, "/bin/sleep", executable)
 
 	// Ended processes are remembered.
-	table.Exit(childKey)
+	child := &kill.Process{PID: childKey.PID, Instance: &kill.Instance{SinceBoot: childKey.Start}}
+	now := time.Now()
+	assert.False(t, table.LeftBefore(child, now), "it lives")
+	table.Exit(childKey, now)
+	assert.True(t, table.LeftBefore(child, now.Add(1)))
+	assert.False(t, table.LeftBefore(child, now))
+	assert.False(t, table.LeftBefore(&kill.Process{PID: childKey.PID}, now.Add(1)), "it may be any that had the pid")
 	dead, executable := table.Identify(childKey, serviceID)
 	assert.Same(t, instance, dead)
 	assert.Equal(t, "/bin/sleep", executable)
@@ -101,7 +107,7 @@ func TestIdentifyNeverPassesOnANameToTheNextLife(t *testing.T) {
 			table := newToldTable(t, 0)
 			tell(table)
 			if exits {
-				table.Exit(parentKey)
+				table.Exit(parentKey, time.Now())
 			}
 			next := Key{PID: parentKey.PID, Start: parentKey.Start + procstat.Tick}
 			instance, executable := table.Identify(next, CgroupID{})
@@ -198,7 +204,7 @@ func TestLookupOfWhatWasTold(t *testing.T) {
 	assert.Equal(t, Known{
 		Key: parentKey.rounded(), Parent: 1, Command: "bash", Executable: "/bin/bash", Instance: instance,
 	}, who)
-	table.Exit(parentKey)
+	table.Exit(parentKey, time.Now())
 	_, known = table.Lookup(parentKey.PID)
 	assert.False(t, known, "no process has the pid")
 }
@@ -218,7 +224,7 @@ func TestTableIsSafeForConcurrentUse(t *testing.T) {
 				table.MadeCgroup(CgroupID{ID: uint64(i % 5)}, service)
 				table.Lookup(key.PID)
 				table.Fill(&kill.Event{Time: time.Now(), Sender: kill.Process{PID: key.PID, Command: "x"}})
-				table.Exit(child)
+				table.Exit(child, time.Now())
 			}
 		})
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 )
 
 const (
@@ -52,36 +53,40 @@ func NewUsers(path, host string) *Users {
 // where the same ids may belong to other people, and processes with users of their own. An audit record
 // does not say whose the users are: if nobody knows better, they are taken for the host's.
 func (u *Users) Fill(e *kill.Event) {
-	if e.Audit.Node != "" && !sameHost(e.Audit.Node, u.host) {
+	if e.Audit.Node != "" && !machine.Same(e.Audit.Node, u.host) {
 		return
 	}
 	u.check()
-	u.fill(e, &e.Sender, &e.Sender.User, &e.Sender.RealUser, &e.Sender.SavedUser, &e.Sender.Login)
+	u.nameAll(&e.Sender, e.Audit.Recorded)
 	for i := range e.Targets {
 		t := &e.Targets[i]
-		u.fill(e, t, &t.User)
+		u.name(&t.User, t.Home.Users, e.Audit.Recorded)
 	}
 }
 
-// fill names the users of one process. auditd may have named them before, by the host's database.
-func (u *Users) fill(e *kill.Event, p *kill.Process, users ...*kill.User) {
-	here := p.Home.Users == kill.WhoseHost || p.Home.Users == kill.WhoseUnknown && e.Audit.Recorded
-	for _, user := range users {
-		switch {
-		case !here && p.Home.Users == kill.WhoseOther:
-			user.Name = ""
-		case here && user.ID.Known && user.Name == "":
-			user.Name = u.names[user.ID.Value]
-		}
+// NameProcess names the users of a process that is in no event yet, such as one that has asked a manager for
+// something. It is called before anybody shares the process. recorded says that an audit record of this host
+// tells of it, as in Fill.
+func (u *Users) NameProcess(p *kill.Process, recorded bool) {
+	u.check()
+	u.nameAll(p, recorded)
+}
+
+func (u *Users) nameAll(p *kill.Process, recorded bool) {
+	for _, user := range []*kill.User{&p.User, &p.RealUser, &p.SavedUser, &p.Login} {
+		u.name(user, p.Home.Users, recorded)
 	}
 }
 
-// sameHost compares a name that auditd wrote with the host's; either may be fully qualified
-// (auditd.conf(5), name_format).
-func sameHost(node, host string) bool {
-	node, _, _ = strings.Cut(node, ".")
-	host, _, _ = strings.Cut(host, ".")
-	return strings.EqualFold(node, host)
+// name names one user. auditd may have done so before, by the host's database.
+func (u *Users) name(user *kill.User, whose kill.Whose, recorded bool) {
+	here := whose == kill.WhoseHost || whose == kill.WhoseUnknown && recorded
+	switch {
+	case whose == kill.WhoseOther:
+		user.Name = ""
+	case here && user.ID.Known && user.Name == "":
+		user.Name = u.names[user.ID.Value]
+	}
 }
 
 // Name returns the name of a user id; empty if it has none.

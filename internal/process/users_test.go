@@ -97,6 +97,35 @@ func TestFill(t *testing.T) {
 	}
 }
 
+// Whoever asks a manager for something has a name by the same rules as a sender.
+func TestNameProcess(t *testing.T) {
+	t.Parallel()
+	users, _, _ := newTestUsers(t, "root:x:0:0::/:/\nalice:x:1000:1000::/:/\n")
+	for name, tt := range map[string]struct {
+		whose    kill.Whose
+		recorded bool
+		told     string
+		want     string
+	}{
+		"of the host":               {kill.WhoseHost, false, "", "alice"},
+		"of a container":            {kill.WhoseOther, false, "", ""},
+		"of a container, recorded":  {kill.WhoseOther, true, "alice", ""},
+		"nobody knows":              {kill.WhoseUnknown, false, "", ""},
+		"nobody knows, recorded":    {kill.WhoseUnknown, true, "", "alice"},
+		"told by whoever let it in": {kill.WhoseHost, false, "alice.cooper", "alice.cooper"},
+	} {
+		alice := kill.User{ID: kill.NewID(1000), Name: tt.told}
+		p := kill.Process{User: alice, RealUser: alice, SavedUser: alice, Login: alice, Home: kill.Home{Users: tt.whose}}
+		users.NameProcess(&p, tt.recorded)
+		for _, got := range []kill.User{p.User, p.RealUser, p.SavedUser, p.Login} {
+			assert.Equal(t, tt.want, got.Name, name)
+		}
+	}
+	nobody := kill.Process{Home: kill.Home{Users: kill.WhoseHost}}
+	users.NameProcess(&nobody, false)
+	assert.Equal(t, kill.User{}, nobody.Login, "nobody is not root")
+}
+
 func BenchmarkFill(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "passwd")
 	require.NoError(b, os.WriteFile(path, []byte("root:x:0:0::/:/\n"), 0o600))

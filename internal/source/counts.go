@@ -19,8 +19,16 @@ type Counts struct {
 	// Bytes is how much of a log has been read, BytesBehind how much of it has been written
 	// but not read yet.
 	Bytes, BytesBehind atomic.Int64
+	// RequestsLost counts the requests to managers for which there was no room. It is no loss to warn of:
+	// any user may make too many, and no signal is missing.
+	RequestsLost atomic.Int64
+	// Joined counts the signals that are told in one event with equal ones, beyond the first.
+	Joined atomic.Int64
 	// CheckpointErrors counts the failures to store the read position.
 	CheckpointErrors atomic.Int64
+	// AttributionMissed counts the events of managers that were delivered before it was known who is
+	// behind them.
+	AttributionMissed atomic.Int64
 
 	// OnLoss is called when something was lost, from any goroutine; it may be nil. It is
 	// set before the source is started.

@@ -23,6 +23,8 @@ const (
 	SequenceGaps
 	// QueueFull are events that found no room in the queue in front of the pipeline.
 	QueueFull
+	// KernelLogMessages are messages of the kernel's log that were overwritten before they were read.
+	KernelLogMessages
 	// RotatedFiles are files that were rotated away before they had been read to their end.
 	RotatedFiles
 
@@ -62,6 +64,9 @@ func (l Loss) Problem(n int64) *problem.Problem {
 		p.What, unit = "audit events are missing: the kernel's numbers have gaps", "events"
 	case QueueFull:
 		p.What, unit = "dropped events because they are not taken as fast as signals are sent", "events"
+	case KernelLogMessages:
+		p.What, unit = "messages of the kernel's log were overwritten before they were read: kills for lack of memory may be missing", "messages"
+		p.Fix = "the kernel keeps more with log_buf_len=4M on its command line"
 	case RotatedFiles:
 		return nil
 	}

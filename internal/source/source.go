@@ -9,6 +9,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
@@ -18,6 +19,8 @@ type Observation struct {
 	Event *kill.Event
 	// End is the end of a process.
 	End *kill.End
+	// Fact is something that helps to explain signals. Nobody takes note of it if it is lost.
+	Fact *attribution.Fact
 }
 
 // Events returns events as observations.
@@ -69,6 +72,9 @@ type Traits struct {
 	// signal to, and only after all signals to it. Watch makes it report the end of another
 	// process: start is when that process was created, since boot.
 	Watch func(pid int, start time.Duration)
+	// InfersLimits is true if the source reports kills for lack of memory, but can only infer what was out of it
+	// (kill.OutOfMemory.Inferred), so that the kernel's log has something to add.
+	InfersLimits bool
 }
 
 // Store keeps a few values across restarts. The collector's storage.Client is one.

@@ -9,7 +9,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/managercall"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -29,6 +31,8 @@ type assemblerConfig struct {
 	unexplained, allEnds bool
 	// seesEnds is true if the ends of calls are reported.
 	seesEnds bool
+	// seesHandled is true if it is reported when the OOM killer has killed all that it wants.
+	seesHandled bool
 	// partial is true if the kernel filters by target, so that a call without a target is
 	// of no interest.
 	partial bool
@@ -52,12 +56,14 @@ type assembler struct {
 
 	exits exits
 
-	// lostSoFar returns how many signals have found no room in the ring; lostBefore is what
+	// lostSoFar returns how many signals have found no room in the ring, even if they were counted; lostBefore is what
 	// that was when the ring was last empty, so that every record in the ring is newer.
 	lostSoFar  func() uint64
 	lostBefore uint64
 	// lastLoss is when signals were last lost, since boot; 0 if never.
 	lastLoss time.Duration
+
+	kinds kinds
 
 	// heard is the latest number that the programs have returned (vigil).
 	heard uint32
@@ -65,8 +71,8 @@ type assembler struct {
 	counts counts
 }
 
-// counts is what has happened since the start.
-type counts struct{ records, malformed, incomplete, evicted int64 }
+// counts is what has happened since the start. requests counts those that were dropped.
+type counts struct{ records, malformed, incomplete, evicted, requests int64 }
 
 // group is a call that signals any number of processes.
 type group struct {
@@ -81,7 +87,7 @@ type group struct {
 func newAssembler(config assemblerConfig, events *events, emit func(source.Observation)) *assembler {
 	return &assembler{
 		config: config, events: events, emit: emit, groups: map[uint32]*group{}, current: map[loopID]*loop{},
-		exits: newExits(config.followFor), lostSoFar: func() uint64 { return 0 },
+		exits: newExits(config.followFor), kinds: kinds{}, lostSoFar: func() uint64 { return 0 },
 	}
 }
 
@@ -105,21 +111,40 @@ func (a *assembler) take(kind byte, raw []byte) bool {
 		}
 		a.signal(r)
 	case kindVictim:
-		r := whole[kernelVictimRecord](raw)
-		if r == nil {
+		r, path, ok := viewVictim(raw)
+		if !ok {
 			return false
 		}
-		a.victim(victim{thread: r.Thread, at: time.Duration(r.Time)})
+		a.victim(a.events.victimOf(r, path))
+	case kindHandled:
+		return a.handled(whole[kernelHandledRecord](raw))
 	case kindPulse:
 		r := whole[kernelPulseRecord](raw)
 		if r == nil {
 			return false
 		}
 		a.heard = r.Number
+	case kindConnect, kindMessage:
+		r, sent, ok := viewRequest(raw)
+		if !ok {
+			return false
+		}
+		a.request(r, sent)
 	default:
 		return a.life(kind, raw)
 	}
 	return true
+}
+
+// request emits requests: that a process has connected, or the calls that it sends.
+func (a *assembler) request(r *kernelRequestRecord, sent []byte) {
+	if r.Kind == kindConnect {
+		a.emit(source.Observation{Fact: &attribution.Fact{Request: a.events.request(r, nil)}})
+		return
+	}
+	for _, call := range managercall.Parse(sent) {
+		a.emit(source.Observation{Fact: &attribution.Fact{Request: a.events.request(r, &call)}})
+	}
 }
 
 // life updates the process table with what has happened to a process.
@@ -144,7 +169,7 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 			return false
 		}
 		a.exit(r)
-		table.Exit(key(&r.Identity))
+		table.Exit(key(&r.Identity), a.events.boot.Add(time.Duration(r.Time)))
 	case kindCgroup:
 		r, path, ok := viewCgroup(raw)
 		if !ok {
@@ -264,7 +289,11 @@ func (a *assembler) ended(r *kernelSignalRecord) {
 	case r.Result < 0 || r.Call.Signal == 0:
 		a.event(a.events.call(r))
 	case !a.config.partial && a.events.wasAsked(r.Call.Signal):
-		// It has signaled at least one process, but the ring had no room for the record that says which.
+		// It has signaled at least one process, but the ring had no room for the record that says which. If that was counted
+		// instead, the sum says so.
+		if a.lastLoss == 0 || time.Duration(r.Time)-a.lastLoss > a.config.timeout {
+			return
+		}
 		e := a.events.call(r)
 		e.TargetCount = -1
 		a.incomplete(e)
@@ -313,26 +342,6 @@ func (a *assembler) evict() {
 	}
 	a.counts.evicted++
 	a.close(oldest, false)
-}
-
-// skip notes a record of a signal that is dropped, so that the end of its target is not taken for one
-// that nobody was seen to cause.
-func (a *assembler) skip(raw []byte) {
-	r := whole[kernelSignalRecord](raw)
-	if r != nil && r.Kind != kindCall && kill.Signal(r.Signal).Fatal() {
-		a.exits.watch(key(&r.Target.Identity), time.Duration(r.Time))
-	}
-}
-
-// dropped notes that records were dropped: each call in progress may have signaled another
-// process.
-func (a *assembler) dropped() {
-	for _, g := range a.groups {
-		a.incomplete(g.event)
-	}
-	for _, l := range a.loops {
-		l.lossy = true
-	}
 }
 
 // expire emits what has waited long enough. now is the time since boot up to which

@@ -157,6 +157,7 @@ func TestGroups(t *testing.T) {
 					want = tt.unseen
 				}
 				b := newBench(func(c *assemblerConfig) { c.seesEnds = sees })
+				b.lastLoss = 1
 				for _, raw := range tt.records {
 					b.add(raw)
 				}
@@ -256,22 +257,6 @@ func TestEviction(t *testing.T) {
 	assert.Equal(t, counts{records: 3, incomplete: 1, evicted: 1}, b.counts)
 }
 
-func TestDropped(t *testing.T) {
-	t.Parallel()
-	b := newBench(nil)
-	b.add(strikes(10, toGroup(-1), 20))
-	b.add(strikes(11, toGroup(-1), 20))
-	b.dropped()
-	b.dropped()
-	b.add(ends(10, toGroup(-1), 0))
-	b.add(strikes(12, toGroup(-1), 20))
-	b.add(ends(12, toGroup(-1), 0))
-	assert.Equal(t, []string{"10>[20] incomplete", "12>[20]"}, b.take(), "only what went on meanwhile")
-	b.flush()
-	assert.Equal(t, []string{"11>[20] incomplete"}, b.take())
-	assert.EqualValues(t, 2, b.counts.incomplete, "each counted once")
-}
-
 // A signal that the ring had no room for was lost after what was in it then, and before what came
 // once it was empty again.
 func TestLost(t *testing.T) {
@@ -313,7 +298,7 @@ func TestMalformed(t *testing.T) {
 	for _, raw := range [][]byte{
 		nil,
 		{0},
-		{kindCgroup + 1, 0, 0, 0, 0, 0, 0, 0},
+		{kindHandled + 1, 0, 0, 0, 0, 0, 0, 0},
 		bytesOf(kills())[:100], execs(1, "a\x00", "a")[:50],
 		makes(1, "/a")[:25],
 		{kindFork, 0},

@@ -85,16 +85,9 @@ func (c callEnds) check() error {
 	default:
 		return nil
 	}
-	program, err := ebpf.NewProgram(spec)
-	if err != nil {
-		return err
-	}
-	defer program.Close()
-	attached, err := c.attachOne(program, callNames[callKill])
-	if err != nil {
-		return err
-	}
-	return attached.Close()
+	return tryOut(spec, func(program *ebpf.Program) (link.Link, error) {
+		return c.attachOne(program, callNames[callKill])
+	})
 }
 
 // attachOne attaches a program to the end of one call.
@@ -106,13 +99,13 @@ func (c callEnds) attachOne(program *ebpf.Program, call string) (link.Link, erro
 }
 
 // specify keeps only those of the programs for the ends of calls that this way needs, one
-// for each function.
-func (c callEnds) specify(spec *ebpf.CollectionSpec) error {
+// for each function. shared is true if the program at the end of every call is needed anyway.
+func (c callEnds) specify(spec *ebpf.CollectionSpec, shared bool) error {
 	function := spec.Programs[kernelProgFunctionEnded]
 	keep := map[callEnds]string{endsOfSixCalls: kernelProgCallEnded, endsOfAllCalls: kernelProgAnyCallEnded}[c]
 	for _, name := range []string{kernelProgFunctionEnded, kernelProgCallEnded, kernelProgAnyCallEnded} {
 		// The tracepoints may be gone by the time of attaching, if tracefs is unmounted.
-		spare := c == endsOfSixCalls && name == kernelProgAnyCallEnded
+		spare := (shared || c == endsOfSixCalls) && name == kernelProgAnyCallEnded
 		if name != keep && !spare {
 			delete(spec.Programs, name)
 		}
@@ -158,7 +151,7 @@ func existing(functions []string) ([]string, error) {
 	return there, nil
 }
 
-// attach attaches what was loaded. It returns what it has attached even if it fails.
+// attach attaches what was loaded, except the program at the end of every call. It returns what it has attached even if it fails.
 func (c callEnds) attach(collection *ebpf.Collection) ([]link.Link, error) {
 	programs := map[string]*ebpf.Program{} // by the call, or by the function behind it
 	switch c {
@@ -172,8 +165,6 @@ func (c callEnds) attach(collection *ebpf.Collection) ([]link.Link, error) {
 		for _, name := range callNames[callKill:] {
 			programs[name] = collection.Programs[kernelProgCallEnded]
 		}
-	case endsOfAllCalls:
-		programs["all calls"] = collection.Programs[kernelProgAnyCallEnded]
 	}
 	var links []link.Link
 	for name, program := range programs {

@@ -13,11 +13,13 @@
 //	kernel/   the programs, and the layout of their records
 //	programs  loads and attaches them, and reports what they have lost
 //	calls     chooses how the end of a system call is seen
+//	connects  chooses how it is seen who turns to a manager
 //	reader    reads the records from the ring
 //	assembler makes events from the records
 //	loops     joins what the kernel itself kills in one go
+//	memory    says what victims of the OOM killer held, and which limit was reached
 //	exits     knows which ends to report, and when
 //	source    hands the events on
 package ebpfsource
 
-//go:generate go tool -modfile=../../../tools/go.mod bpf2go -go-package ebpfsource -target bpfel -cc clang -cflags "-O2 -g -mcpu=v2 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-parentheses -Wno-sign-compare" -type name -type identity -type group -type ancestor -type call -type party -type signal_record -type victim_record -type fork_record -type exec_record -type exit_record -type cgroup_record -type pulse_record kernel kernel/signal.bpf.c
+//go:generate go tool -modfile=../../../tools/go.mod bpf2go -go-package ebpfsource -target bpfel -cc clang -cflags "-O2 -g -mcpu=v2 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-parentheses -Wno-sign-compare" -type name -type identity -type group -type ancestor -type call -type party -type signal_record -type victim_record -type handled_record -type fork_record -type exec_record -type exit_record -type cgroup_record -type pulse_record -type request_record -type socket_name -type sum_key -type sum_party -type sum kernel kernel/signal.bpf.c

@@ -9,7 +9,6 @@ import (
 	"bytes"
 	"debug/elf"
 	"encoding/binary"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -32,6 +31,7 @@ var (
 	segfault = []byte{0x31, 0xc0, 0x88, 0x00}             // *(char *)0 = 0
 	division = []byte{0x31, 0xc9, 0x31, 0xd2, 0xf7, 0xf1} // 0 / 0
 	noCode   = []byte{0x0f, 0x0b}                         // an instruction that there is not
+	halts    = []byte{0xf4}                               // hlt, which is for the kernel only
 	aborts   = slices.Concat(                             //
 		[]byte{0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0x89, 0xc7},        // getpid()
 		[]byte{0xb8, 186, 0, 0, 0, 0x0f, 0x05, 0x89, 0xc6},       // gettid()
@@ -61,13 +61,16 @@ func program64(t *testing.T, code []byte) string {
 // writeProgram writes a program to a path.
 func writeProgram(t *testing.T, path string, code []byte) {
 	t.Helper()
-	require.NoError(t, os.WriteFile(path, image64(t, code), 0o755))
+	audittest.WriteProgram(t, path, image64(t, code))
 }
+
+// entry64 is where the code of a 64-bit program begins.
+const entry64 = 0x400000 + 64 + 56
 
 func image64(t *testing.T, code []byte) []byte {
 	t.Helper()
 	needAMD64(t)
-	const base, header = 0x400000, 64 + 56
+	const base, header = 0x400000, entry64 - 0x400000
 	return image(t, code, header,
 		&elf.Header64{
 			Ident: ident(elf.ELFCLASS64), Type: uint16(elf.ET_EXEC), Machine: uint16(elf.EM_X86_64), Version: 1,
@@ -94,7 +97,7 @@ func program32(t *testing.T, code []byte) string {
 			Filesz: header + uint32(len(code)), Memsz: header + uint32(len(code)),
 		})
 	path := filepath.Join(t.TempDir(), "program")
-	require.NoError(t, os.WriteFile(path, raw, 0o755))
+	audittest.WriteProgram(t, path, raw)
 	return path
 }
 

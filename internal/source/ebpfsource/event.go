@@ -7,8 +7,11 @@ package ebpfsource
 
 import (
 	"bytes"
+	"os"
+	"sync"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -30,25 +33,15 @@ const (
 	errnoAgain      = 11 // EAGAIN: the target's queue is full
 )
 
-// Signals that the kernel sends for reasons of their own (signal(7)), mostly while it
-// interrupts whatever process runs.
-const (
-	signalAlarm        = 14
-	signalChild        = 17
-	signalUrgent       = 23
-	signalVirtualAlarm = 26
-	signalProfile      = 27
-	signalIO           = 29
-)
-
 // processes knows more about a process than the kernel reports with a signal.
 type processes interface {
 	Fork(parent, child process.Key)
 	Exec(exec process.Exec)
-	Exit(key process.Key)
+	Exit(key process.Key, at time.Time)
 	MadeCgroup(id process.CgroupID, path string)
 	Identify(key process.Key, cgroup process.CgroupID) (instance *kill.Instance, executable string)
 	Lookup(pid int) (process.Known, bool)
+	Cgroup(id process.CgroupID) string
 	Doubt()
 }
 
@@ -60,6 +53,10 @@ type events struct {
 	// boot is when the host was started, by the wall clock, which may be set.
 	boot    time.Time
 	moments moments
+	// pageSize is how many bytes a page has.
+	pageSize int64
+	// severalNodes reports whether the host's memory has several nodes.
+	severalNodes func() bool
 	// asked are the signals that were asked for, bit n-1 being signal n; 0 if that does not matter.
 	asked uint64
 }
@@ -87,9 +84,7 @@ func (m *events) signal(r *kernelSignalRecord) *kill.Event {
 		}
 	default:
 		e.Origin, e.Scope = kill.OriginKernel, kill.ScopeProcess
-		if r.Special == infoOwn {
-			e.Cause = causeOf(signal, r.Code)
-		}
+		m.addCause(e, r)
 		if prompted(r, e.Cause) {
 			m.addSender(e, r)
 		}
@@ -173,9 +168,22 @@ func describe(known *process.Known) *kill.Process {
 	return p
 }
 
+// request makes the request of a process that has connected to a manager, or has sent it a call.
+func (m *events) request(r *kernelRequestRecord, call *attribution.Call) *attribution.Request {
+	request := &attribution.Request{
+		Time: m.boot.Add(time.Duration(r.Time)), Manager: int(r.Listener),
+		Socket: m.texts.get(trimCommand(r.Socket[:])), Call: call,
+	}
+	m.fillActor(&request.Requester, &actor{
+		party: &r.Requester, parent: r.Parent, level: r.Level,
+		title: first(r.Title[:], r.TitleLength), ancestors: first(r.Ancestors[:], r.AncestorCount),
+	})
+	return request
+}
+
 func (m *events) begin(kind kill.Kind, r *kernelSignalRecord) *kill.Event {
 	return &kill.Event{
-		Kind: kind, Time: m.moments.unlike(r.Sender.Thread, m.boot.Add(time.Duration(r.Time))), Signal: kill.Signal(r.Signal), SignalKnown: true,
+		Kind: kind, Time: m.boot.Add(m.moments.unlike(r.Sender.Thread, time.Duration(r.Time))), Signal: kill.Signal(r.Signal), SignalKnown: true,
 		TargetCount: -1, Complete: true, Source: sourceName,
 	}
 }
@@ -194,22 +202,6 @@ func byCall(r *kernelSignalRecord) bool {
 	}
 	// The sender chooses it, to itself even one of the kernel's (kernel/signal.c, do_rt_sigqueueinfo).
 	return r.Code <= 0 || r.Sender.Identity == r.Target.Identity
-}
-
-// prompted reports whether the process that was running caused the kernel to send the
-// signal, for example by writing to cgroup.kill, rather than merely being interrupted.
-func prompted(r *kernelSignalRecord, cause kill.Cause) bool {
-	// Whatever call it was, these come from a process.
-	byProcess := r.Special == infoOwn && (r.Code == codeUser || r.Code == codeTkill || r.Code == codeQueue)
-	asynchronous := r.Special == infoOwn && !byProcess && r.Code != codeKernel
-	switch r.Signal {
-	case signalChild:
-		asynchronous = false // from its child, which stopped or ended
-	case signalAlarm, signalUrgent, signalVirtualAlarm, signalProfile, signalIO:
-		asynchronous = !byProcess // from a timer, or because of something from a network
-	}
-	return cause == kill.CauseNone && !asynchronous && r.KernelThread == 0 &&
-		r.Sender.Identity.Pid != 0 && r.Sender.Identity.Pid != r.Target.Identity.Pid
 }
 
 func failure(errno int) kill.Result {
@@ -255,16 +247,34 @@ func scopeOf(c *kernelCall, group bool) (kill.Scope, int) {
 }
 
 func (m *events) addSender(e *kill.Event, r *kernelSignalRecord) {
-	m.fill(&e.Sender, &r.Sender)
-	e.Sender.User = user(r.Sender.Euid)
-	e.Sender.RealUser, e.Sender.SavedUser = user(r.Sender.Uid), user(r.Sender.Suid)
-	e.Sender.ParentPID = int(r.Parent)
-	e.Sender.Home.PIDs = kill.WhoseHost
-	if r.Level > 0 {
-		e.Sender.Home.PIDs = kill.WhoseOther
+	m.fillActor(&e.Sender, &actor{
+		party: &r.Sender, parent: r.Parent, level: r.Level,
+		title: first(r.Title[:], r.TitleLength), ancestors: first(r.Ancestors[:], r.AncestorCount),
+	})
+}
+
+// first returns the first n of all.
+func first[T any](all []T, n uint32) []T { return all[:min(int(n), len(all))] }
+
+// actor is what is told of a process that does something.
+type actor struct {
+	party         *kernelParty
+	parent, level uint32
+	title         []byte
+	ancestors     []kernelAncestor
+}
+
+func (m *events) fillActor(to *kill.Process, a *actor) {
+	m.fill(to, a.party)
+	to.User = user(a.party.Euid)
+	to.RealUser, to.SavedUser = user(a.party.Uid), user(a.party.Suid)
+	to.ParentPID = int(a.parent)
+	to.Home.PIDs = kill.WhoseHost
+	if a.level > 0 {
+		to.Home.PIDs = kill.WhoseOther
 	}
-	e.Sender.Title = m.texts.get(trimTitle(r.Title[:min(int(r.TitleLength), len(r.Title))]))
-	e.Sender.Ancestry = m.parents.get(r, &m.texts)
+	to.Title = m.texts.get(trimTitle(a.title))
+	to.Ancestry = m.parents.get(&a.party.Identity, a.ancestors, &m.texts)
 }
 
 func (m *events) addTarget(e *kill.Event, p *kernelParty) {
@@ -319,5 +329,8 @@ func (m *events) exec(x *execution) {
 }
 
 func newEvents(processes processes) *events {
-	return &events{processes: processes, texts: texts{}, parents: parents{}, boot: process.BootTime()}
+	return &events{
+		processes: processes, texts: texts{}, parents: parents{}, boot: process.BootTime(),
+		pageSize: int64(os.Getpagesize()), severalNodes: sync.OnceValue(severalNodes), // nodes come with new hardware only
+	}
 }

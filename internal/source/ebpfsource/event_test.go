@@ -155,9 +155,9 @@ func TestKernelSends(t *testing.T) {
 		"the end of a pid 1":    {func(r *kernelSignalRecord) { r.Special = infoPriv }, "", kill.CauseNone, 10},
 		"to itself, as SIGPIPE": {func(r *kernelSignalRecord) { r.Special, r.Target = infoNone, r.Sender }, "", kill.CauseNone, 0},
 		"a terminal":            {func(r *kernelSignalRecord) { r.Special, r.KernelThread = infoPriv, 1 }, "", kill.CauseNone, 0},
-		"a timer of another":    {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callNone, -2 }, "SI_TIMER", kill.CauseNone, 0},
+		"a timer of another":    {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callNone, -2 }, "SI_TIMER", kill.CauseTimer, 0},
 		"a child has ended":     {func(r *kernelSignalRecord) { r.Signal, r.Call.Number, r.Code = signalChild, callNone, 1 }, "", kill.CauseNone, 10},
-		"an alarm":              {func(r *kernelSignalRecord) { r.Signal, r.Call.Number, r.Special = signalAlarm, callNone, infoPriv }, "", kill.CauseNone, 0},
+		"an alarm":              {func(r *kernelSignalRecord) { r.Signal, r.Call.Number, r.Special = signalAlarm, callNone, infoPriv }, "", kill.CauseTimer, 0},
 		"input has come":        {func(r *kernelSignalRecord) { r.Call.Number, r.Code = callNone, 1 }, "", kill.CauseNone, 0},
 		"a fault": {func(r *kernelSignalRecord) {
 			r.Signal, r.Code, r.Call.Number, r.Target = int32(kill.SIGSEGV), 1, callNone, r.Sender

@@ -95,7 +95,7 @@ func (f *fakeProcesses) Fork(parent, child process.Key) { f.note("fork %v %v", p
 
 func (f *fakeProcesses) Exec(x process.Exec) { f.note("exec %+v", x) }
 
-func (f *fakeProcesses) Exit(key process.Key) { f.note("exit %v", key) }
+func (f *fakeProcesses) Exit(key process.Key, _ time.Time) { f.note("exit %v", key) }
 
 func (f *fakeProcesses) MadeCgroup(id process.CgroupID, path string) {
 	f.note("cgroup %v %s", id, path)
@@ -115,6 +115,8 @@ func (f *fakeProcesses) Lookup(pid int) (process.Known, bool) {
 	return known, ok
 }
 
+func (*fakeProcesses) Cgroup(id process.CgroupID) string { return fmt.Sprintf("/group-%d", id.ID) }
+
 // instanceOf is what is known about a process, which is its party.
 func instanceOf(pid int) *kill.Instance {
 	return &kill.Instance{SinceBoot: time.Duration(pid) * tick, CommandLine: "program\x00"}
@@ -125,8 +127,13 @@ func newFakeEvents(known ...process.Known) (*events, *fakeProcesses) {
 	for _, k := range known {
 		fake.known[k.PID] = k
 	}
-	return &events{processes: fake, texts: texts{}, parents: parents{}, boot: boot}, fake
+	return &events{
+		processes: fake, texts: texts{}, parents: parents{}, boot: boot, pageSize: testPage, severalNodes: func() bool { return false },
+	}, fake
 }
+
+// testPage is how many bytes a page of the host has.
+const testPage = 4096
 
 // told is what an event says about the signal, in a form that can be compared. The pids and threads
 // are those of the targets.

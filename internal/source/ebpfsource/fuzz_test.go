@@ -30,12 +30,14 @@ func FuzzAssembler(f *testing.F) {
 	f.Add(bytesOf(kills()), strikes(10, toGroup(-1), 20), ends(10, toGroup(-1), 0), true)
 	f.Add(strikes(10, toGroup(-1), 20), strikes(11, toGroup(0), 20), strikes(12, toGroup(0), 20), false)
 	f.Add(slays(time.Second, 10, 20), chooses(time.Second, 20), slays(time.Second, 10, 21), true)
+	f.Add(slays(early, 10, 20), choosesWith(early, 20, func(*kernelVictimRecord) {}, "b\x00a\x00"), slays(early, 10, 21), true)
 	f.Add(slaysAs(infoNone, time.Second, 10, 20), slaysAs(infoNone, time.Second, 10, 21), ending(20, 9), true)
 	f.Add(bytesOf(kills()), ending(20, 0), ending(20, 0x8b), true)
 	f.Add(strikes(10, toGroup(-1), 20), ending(20, 15), ends(10, toGroup(-1), 0), true)
 	f.Add(ends(10, toGroup(-1), eperm), ends(10, toGroup(20), eperm), ends(10, toGroup(20), -1<<31), true)
 	f.Add(execs(30, "sleep\x00bin\x00", "sleep\x001\x00"), makes(5, "/a.service\x00"), []byte{kindExit}, false)
 	f.Add(bytesOf(sends(func(r *kernelSignalRecord) { r.Kind = kindDeath })), []byte{kindFork}, []byte{}, true)
+	f.Add(asking(kindConnect, ""), asking(kindMessage, stopsWeb), bytesOf(kills()), true)
 	f.Fuzz(func(t *testing.T, first, second, third []byte, seesEnds bool) {
 		b := newBench(func(c *assemblerConfig) { c.seesEnds, c.maxPending, c.followFor = seesEnds, 2, time.Minute })
 		records := [][]byte{first, second, third, first, second, third}
@@ -44,17 +46,20 @@ func FuzzAssembler(f *testing.F) {
 			assert.LessOrEqual(t, len(b.groups), 2)
 			assert.LessOrEqual(t, len(b.loops), 2)
 		}
-		b.dropped()
 		b.expire(time.Hour)
 		b.flush()
 		assert.Zero(t, b.pending())
 		assert.Empty(t, b.current)
 		assert.Empty(t, b.exits.waiting)
 		assert.Empty(t, b.exits.late)
-		assert.LessOrEqual(t, len(b.events), len(records))
+		facts := requirePossibleFacts(t, b, records)
+		assert.LessOrEqual(t, len(b.events), len(records)+facts)
 		assert.EqualValues(t, len(records), b.counts.records)
 		exits := 0
 		for _, o := range b.events {
+			if o.Fact != nil {
+				continue
+			}
 			if o.End != nil {
 				exits++
 				requirePossibleEnd(t, o.End)
@@ -62,8 +67,30 @@ func FuzzAssembler(f *testing.F) {
 			}
 			requirePossible(t, o.Event)
 		}
-		assert.LessOrEqual(t, int64(len(b.events)-exits)+b.counts.malformed+int64(len(b.fake.told)), b.counts.records)
+		assert.LessOrEqual(t, int64(len(b.events)-exits-facts)+b.counts.malformed+int64(len(b.fake.told)), b.counts.records)
 	})
+}
+
+// requirePossibleFacts returns how many facts were told. Each record may have several calls.
+func requirePossibleFacts(t *testing.T, b *bench, records [][]byte) int {
+	t.Helper()
+	facts, bytes := 0, 0
+	for _, raw := range records {
+		bytes += len(raw)
+	}
+	for _, o := range b.events {
+		if o.Fact == nil {
+			continue
+		}
+		facts++
+		r := o.Fact.Request
+		require.NotNil(t, r)
+		assert.LessOrEqual(t, len(r.Socket), 108)
+		assert.LessOrEqual(t, len(r.Requester.Title), 128)
+		assert.LessOrEqual(t, len(r.Requester.Ancestry), 8)
+	}
+	assert.LessOrEqual(t, facts, bytes)
+	return facts
 }
 
 func requirePossible(t *testing.T, e *kill.Event) {

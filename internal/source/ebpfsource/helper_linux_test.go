@@ -18,7 +18,6 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/creack/pty"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 )
@@ -28,10 +27,10 @@ import (
 func init() {
 	roles["sender"] = beSender
 	roles["target"] = beTarget
-	roles["terminal"] = beTerminal
 	roles["recover"] = recoverFromFaults
 	roles["forbid"] = forbid
-	if os.Getenv(roleVariable) == "target" {
+	switch os.Getenv(roleVariable) {
+	case "target", "parent", "forger":
 		runtime.LockOSThread() // so that no other goroutine runs on the first thread
 	}
 }
@@ -185,27 +184,6 @@ func beTarget([]string) {
 	}()
 	fmt.Println(<-threads) //nolint:forbidigo // this is how it answers
 	<-threads
-}
-
-// beTerminal holds a terminal in which a shell waits for another program. It types what it is sent,
-// and hangs up when there is no more.
-func beTerminal([]string) {
-	shell := exec.Command("sh", "-c", "sleep 1000 & echo $! && exec sleep 1000")
-	terminal, err := pty.Start(shell)
-	check(err)
-	var other int
-	_, err = fmt.Fscan(terminal, &other)
-	check(err)
-	fmt.Println(shell.Process.Pid, other) //nolint:forbidigo // this is how it answers
-	for input := bufio.NewScanner(os.Stdin); input.Scan(); {
-		if input.Text() == "hang up" {
-			break
-		}
-		_, err := terminal.WriteString("\x03") // Ctrl-C
-		check(err)
-	}
-	check(terminal.Close())
-	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
 // recoverFromFaults causes faults and handles them.

@@ -82,6 +82,13 @@ type kernelGroup struct {
 	Unused    uint32
 }
 
+type kernelHandledRecord struct {
+	_      structs.HostLayout
+	Kind   uint8
+	Unused [3]uint8
+	Thread uint32
+}
+
 type kernelIdentity struct {
 	_      structs.HostLayout
 	Start  uint64
@@ -115,6 +122,32 @@ type kernelPulseRecord struct {
 	Number uint32
 }
 
+type kernelRequestRecord struct {
+	_             structs.HostLayout
+	Kind          uint8
+	Unused        [3]uint8
+	Listener      uint32
+	Time          uint64
+	Requester     kernelParty
+	Parent        uint32
+	Level         uint32
+	TitleLength   uint32
+	AncestorCount uint32
+	Ancestors     [8]kernelAncestor
+	Title         [128]uint8
+	Socket        [108]uint8
+	SentLength    uint32
+	Sent          [1024]uint8
+}
+
+type kernelShare struct {
+	_       structs.HostLayout
+	Round   uint32
+	Records uint32
+	Look    uint32
+	Sums    uint32
+}
+
 type kernelSignalRecord struct {
 	_             structs.HostLayout
 	Kind          uint8
@@ -134,54 +167,174 @@ type kernelSignalRecord struct {
 	AncestorCount uint32
 	Ancestors     [8]kernelAncestor
 	Title         [128]uint8
+	Cause         uint32
+	ParentStatus  int32
+	Number        uint64
+	Killed        uint64
+	Terminal      [32]uint8
+}
+
+type kernelSocketName struct {
+	_    structs.HostLayout
+	Path [108]uint8
+	Any  uint32
+}
+
+type kernelSum struct {
+	_      structs.HostLayout
+	Count  uint64
+	First  uint64
+	Last   uint64
+	Sender kernelSumParty
+	Target kernelSumParty
+	Parent uint32
+	Level  uint32
+}
+
+type kernelSumKey struct {
+	_            structs.HostLayout
+	Sender       kernelIdentity
+	Target       kernelIdentity
+	Kind         uint8
+	Special      uint8
+	Group        uint8
+	KernelThread uint8
+	Signal       int32
+	Code         int32
+	Result       int32
+	Call         kernelCall
+}
+
+type kernelSumParty struct {
+	_       structs.HostLayout
+	Thread  uint32
+	Uid     uint32
+	Euid    uint32
+	Suid    uint32
+	Login   uint32
+	Session uint32
+	Command [16]uint8
+	Leader  [16]uint8
 }
 
 type kernelVictimRecord struct {
-	_       structs.HostLayout
-	Kind    uint8
-	Unused  [3]uint8
-	Pid     uint32
-	Thread  uint32
-	Unused2 uint32
-	Time    uint64
+	_              structs.HostLayout
+	Kind           uint8
+	HasMemory      uint8
+	Constraint     uint8
+	Observed       uint8
+	Asked          uint8
+	Unused         uint8
+	ScoreAdj       int16
+	Pid            uint32
+	Thread         uint32
+	Time           uint64
+	Anon           uint64
+	File           uint64
+	Shmem          uint64
+	Total          uint64
+	PageTables     uint64
+	Limit          uint64
+	Usage          uint64
+	Group          kernelGroup
+	Invoker        uint32
+	PathLength     uint32
+	InvokerCommand [16]uint8
+	Path           [2304]uint8
+}
+
+type kernelVisitor struct {
+	_        structs.HostLayout
+	Start    uint64
+	Memory   uint64
+	Pid      uint32
+	Euid     uint32
+	Listener uint32
+	Socket   uint32
+}
+
+type kernelVisits struct {
+	_     structs.HostLayout
+	Since uint64
+	Count uint64
 }
 
 // Names of all BPF objects in the ELF.
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	kernelMapCgroupScratch    = "cgroup_scratch"
-	kernelMapExecScratch      = "exec_scratch"
-	kernelMapRing             = "ring"
-	kernelMapSenders          = "senders"
-	kernelMapTargets          = "targets"
-	kernelProgAnyCallEnded    = "any_call_ended"
-	kernelProgCallEnded       = "call_ended"
-	kernelProgDeliver         = "deliver"
-	kernelProgExecuted        = "executed"
-	kernelProgExited          = "exited"
-	kernelProgForked          = "forked"
-	kernelProgFunctionEnded   = "function_ended"
-	kernelProgGenerate        = "generate"
-	kernelProgMadeCgroup      = "made_cgroup"
-	kernelProgMarkVictim      = "mark_victim"
-	kernelVarDroppedProcesses = "dropped_processes"
-	kernelVarDroppedSignals   = "dropped_signals"
-	kernelVarEndingSignals    = "ending_signals"
-	kernelVarFewSenders       = "few_senders"
-	kernelVarFewSendersCount  = "few_senders_count"
-	kernelVarFewTargets       = "few_targets"
-	kernelVarFewTargetsCount  = "few_targets_count"
-	kernelVarIncludeFailed    = "include_failed"
-	kernelVarOnlySenders      = "only_senders"
-	kernelVarOnlyTargets      = "only_targets"
-	kernelVarPulse            = "pulse"
-	kernelVarRecords          = "records"
-	kernelVarRoomForSignals   = "room_for_signals"
-	kernelVarSelf             = "self"
-	kernelVarSignalZero       = "signal_zero"
-	kernelVarSignals          = "signals"
-	kernelVarWaiting          = "waiting"
+	kernelMapCgroupScratch      = "cgroup_scratch"
+	kernelMapConnectsTold       = "connects_told"
+	kernelMapExecScratch        = "exec_scratch"
+	kernelMapLostOfUsers        = "lost_of_users"
+	kernelMapMessagesTold       = "messages_told"
+	kernelMapRequestScratch     = "request_scratch"
+	kernelMapRing               = "ring"
+	kernelMapSenders            = "senders"
+	kernelMapShares             = "shares"
+	kernelMapSockets            = "sockets"
+	kernelMapSums0              = "sums_0"
+	kernelMapSums1              = "sums_1"
+	kernelMapTargets            = "targets"
+	kernelMapVictimScratch      = "victim_scratch"
+	kernelProgAnyCallEnded      = "any_call_ended"
+	kernelProgCallEnded         = "call_ended"
+	kernelProgConnectEnded      = "connect_ended"
+	kernelProgDeliver           = "deliver"
+	kernelProgExecuted          = "executed"
+	kernelProgExited            = "exited"
+	kernelProgForked            = "forked"
+	kernelProgFunctionEnded     = "function_ended"
+	kernelProgGenerate          = "generate"
+	kernelProgMadeCgroup        = "made_cgroup"
+	kernelProgMarkVictim        = "mark_victim"
+	kernelProgMemoryHandled     = "memory_handled"
+	kernelProgMemoryOut         = "memory_out"
+	kernelProgStreamConnected   = "stream_connected"
+	kernelProgStreamSent        = "stream_sent"
+	kernelVarAnyCallConnects    = "any_call_connects"
+	kernelVarAnyCallSends       = "any_call_sends"
+	kernelVarDroppedProcesses   = "dropped_processes"
+	kernelVarDroppedRequests    = "dropped_requests"
+	kernelVarDroppedSignals     = "dropped_signals"
+	kernelVarEndingSignals      = "ending_signals"
+	kernelVarEntered            = "entered"
+	kernelVarFewSenders         = "few_senders"
+	kernelVarFewSendersCount    = "few_senders_count"
+	kernelVarFewTargets         = "few_targets"
+	kernelVarFewTargetsCount    = "few_targets_count"
+	kernelVarHugePage           = "huge_page"
+	kernelVarIncludeFailed      = "include_failed"
+	kernelVarLeft               = "left"
+	kernelVarLooks              = "looks"
+	kernelVarNothing            = "nothing"
+	kernelVarOnlySenders        = "only_senders"
+	kernelVarOnlyTargets        = "only_targets"
+	kernelVarOomNotes           = "oom_notes"
+	kernelVarOomThread          = "oom_thread"
+	kernelVarOomVictims         = "oom_victims"
+	kernelVarPressed            = "pressed"
+	kernelVarPulse              = "pulse"
+	kernelVarRecords            = "records"
+	kernelVarRingSize           = "ring_size"
+	kernelVarRoomForRequests    = "room_for_requests"
+	kernelVarRoomForSignals     = "room_for_signals"
+	kernelVarRounds             = "rounds"
+	kernelVarSelf               = "self"
+	kernelVarSide               = "side"
+	kernelVarSignalZero         = "signal_zero"
+	kernelVarSignals            = "signals"
+	kernelVarSocketBeginnings   = "socket_beginnings"
+	kernelVarSocketBeginnings64 = "socket_beginnings_64"
+	kernelVarSocketEnds         = "socket_ends"
+	kernelVarSocketEnds64       = "socket_ends_64"
+	kernelVarSocketEndsInDigit  = "socket_ends_in_digit"
+	kernelVarSocketLengths      = "socket_lengths"
+	kernelVarSocketLengths64    = "socket_lengths_64"
+	kernelVarStorming           = "storming"
+	kernelVarSummedSignals      = "summed_signals"
+	kernelVarTick               = "tick"
+	kernelVarWaiting            = "waiting"
 )
 
 // loadKernel returns the embedded CollectionSpec for kernel.
@@ -226,50 +379,90 @@ type kernelSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelProgramSpecs struct {
-	AnyCallEnded  *ebpf.ProgramSpec `ebpf:"any_call_ended"`
-	CallEnded     *ebpf.ProgramSpec `ebpf:"call_ended"`
-	Deliver       *ebpf.ProgramSpec `ebpf:"deliver"`
-	Executed      *ebpf.ProgramSpec `ebpf:"executed"`
-	Exited        *ebpf.ProgramSpec `ebpf:"exited"`
-	Forked        *ebpf.ProgramSpec `ebpf:"forked"`
-	FunctionEnded *ebpf.ProgramSpec `ebpf:"function_ended"`
-	Generate      *ebpf.ProgramSpec `ebpf:"generate"`
-	MadeCgroup    *ebpf.ProgramSpec `ebpf:"made_cgroup"`
-	MarkVictim    *ebpf.ProgramSpec `ebpf:"mark_victim"`
+	AnyCallEnded    *ebpf.ProgramSpec `ebpf:"any_call_ended"`
+	CallEnded       *ebpf.ProgramSpec `ebpf:"call_ended"`
+	ConnectEnded    *ebpf.ProgramSpec `ebpf:"connect_ended"`
+	Deliver         *ebpf.ProgramSpec `ebpf:"deliver"`
+	Executed        *ebpf.ProgramSpec `ebpf:"executed"`
+	Exited          *ebpf.ProgramSpec `ebpf:"exited"`
+	Forked          *ebpf.ProgramSpec `ebpf:"forked"`
+	FunctionEnded   *ebpf.ProgramSpec `ebpf:"function_ended"`
+	Generate        *ebpf.ProgramSpec `ebpf:"generate"`
+	MadeCgroup      *ebpf.ProgramSpec `ebpf:"made_cgroup"`
+	MarkVictim      *ebpf.ProgramSpec `ebpf:"mark_victim"`
+	MemoryHandled   *ebpf.ProgramSpec `ebpf:"memory_handled"`
+	MemoryOut       *ebpf.ProgramSpec `ebpf:"memory_out"`
+	StreamConnected *ebpf.ProgramSpec `ebpf:"stream_connected"`
+	StreamSent      *ebpf.ProgramSpec `ebpf:"stream_sent"`
 }
 
 // kernelMapSpecs contains maps before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelMapSpecs struct {
-	CgroupScratch *ebpf.MapSpec `ebpf:"cgroup_scratch"`
-	ExecScratch   *ebpf.MapSpec `ebpf:"exec_scratch"`
-	Ring          *ebpf.MapSpec `ebpf:"ring"`
-	Senders       *ebpf.MapSpec `ebpf:"senders"`
-	Targets       *ebpf.MapSpec `ebpf:"targets"`
+	CgroupScratch  *ebpf.MapSpec `ebpf:"cgroup_scratch"`
+	ConnectsTold   *ebpf.MapSpec `ebpf:"connects_told"`
+	ExecScratch    *ebpf.MapSpec `ebpf:"exec_scratch"`
+	LostOfUsers    *ebpf.MapSpec `ebpf:"lost_of_users"`
+	MessagesTold   *ebpf.MapSpec `ebpf:"messages_told"`
+	RequestScratch *ebpf.MapSpec `ebpf:"request_scratch"`
+	Ring           *ebpf.MapSpec `ebpf:"ring"`
+	Senders        *ebpf.MapSpec `ebpf:"senders"`
+	Shares         *ebpf.MapSpec `ebpf:"shares"`
+	Sockets        *ebpf.MapSpec `ebpf:"sockets"`
+	Sums0          *ebpf.MapSpec `ebpf:"sums_0"`
+	Sums1          *ebpf.MapSpec `ebpf:"sums_1"`
+	Targets        *ebpf.MapSpec `ebpf:"targets"`
+	VictimScratch  *ebpf.MapSpec `ebpf:"victim_scratch"`
 }
 
 // kernelVariableSpecs contains global variables before they are loaded into the kernel.
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type kernelVariableSpecs struct {
-	DroppedProcesses *ebpf.VariableSpec `ebpf:"dropped_processes"`
-	DroppedSignals   *ebpf.VariableSpec `ebpf:"dropped_signals"`
-	EndingSignals    *ebpf.VariableSpec `ebpf:"ending_signals"`
-	FewSenders       *ebpf.VariableSpec `ebpf:"few_senders"`
-	FewSendersCount  *ebpf.VariableSpec `ebpf:"few_senders_count"`
-	FewTargets       *ebpf.VariableSpec `ebpf:"few_targets"`
-	FewTargetsCount  *ebpf.VariableSpec `ebpf:"few_targets_count"`
-	IncludeFailed    *ebpf.VariableSpec `ebpf:"include_failed"`
-	OnlySenders      *ebpf.VariableSpec `ebpf:"only_senders"`
-	OnlyTargets      *ebpf.VariableSpec `ebpf:"only_targets"`
-	Pulse            *ebpf.VariableSpec `ebpf:"pulse"`
-	Records          *ebpf.VariableSpec `ebpf:"records"`
-	RoomForSignals   *ebpf.VariableSpec `ebpf:"room_for_signals"`
-	Self             *ebpf.VariableSpec `ebpf:"self"`
-	SignalZero       *ebpf.VariableSpec `ebpf:"signal_zero"`
-	Signals          *ebpf.VariableSpec `ebpf:"signals"`
-	Waiting          *ebpf.VariableSpec `ebpf:"waiting"`
+	AnyCallConnects    *ebpf.VariableSpec `ebpf:"any_call_connects"`
+	AnyCallSends       *ebpf.VariableSpec `ebpf:"any_call_sends"`
+	DroppedProcesses   *ebpf.VariableSpec `ebpf:"dropped_processes"`
+	DroppedRequests    *ebpf.VariableSpec `ebpf:"dropped_requests"`
+	DroppedSignals     *ebpf.VariableSpec `ebpf:"dropped_signals"`
+	EndingSignals      *ebpf.VariableSpec `ebpf:"ending_signals"`
+	Entered            *ebpf.VariableSpec `ebpf:"entered"`
+	FewSenders         *ebpf.VariableSpec `ebpf:"few_senders"`
+	FewSendersCount    *ebpf.VariableSpec `ebpf:"few_senders_count"`
+	FewTargets         *ebpf.VariableSpec `ebpf:"few_targets"`
+	FewTargetsCount    *ebpf.VariableSpec `ebpf:"few_targets_count"`
+	HugePage           *ebpf.VariableSpec `ebpf:"huge_page"`
+	IncludeFailed      *ebpf.VariableSpec `ebpf:"include_failed"`
+	Left               *ebpf.VariableSpec `ebpf:"left"`
+	Looks              *ebpf.VariableSpec `ebpf:"looks"`
+	Nothing            *ebpf.VariableSpec `ebpf:"nothing"`
+	OnlySenders        *ebpf.VariableSpec `ebpf:"only_senders"`
+	OnlyTargets        *ebpf.VariableSpec `ebpf:"only_targets"`
+	OomNotes           *ebpf.VariableSpec `ebpf:"oom_notes"`
+	OomThread          *ebpf.VariableSpec `ebpf:"oom_thread"`
+	OomVictims         *ebpf.VariableSpec `ebpf:"oom_victims"`
+	Pressed            *ebpf.VariableSpec `ebpf:"pressed"`
+	Pulse              *ebpf.VariableSpec `ebpf:"pulse"`
+	Records            *ebpf.VariableSpec `ebpf:"records"`
+	RingSize           *ebpf.VariableSpec `ebpf:"ring_size"`
+	RoomForRequests    *ebpf.VariableSpec `ebpf:"room_for_requests"`
+	RoomForSignals     *ebpf.VariableSpec `ebpf:"room_for_signals"`
+	Rounds             *ebpf.VariableSpec `ebpf:"rounds"`
+	Self               *ebpf.VariableSpec `ebpf:"self"`
+	Side               *ebpf.VariableSpec `ebpf:"side"`
+	SignalZero         *ebpf.VariableSpec `ebpf:"signal_zero"`
+	Signals            *ebpf.VariableSpec `ebpf:"signals"`
+	SocketBeginnings   *ebpf.VariableSpec `ebpf:"socket_beginnings"`
+	SocketBeginnings64 *ebpf.VariableSpec `ebpf:"socket_beginnings_64"`
+	SocketEnds         *ebpf.VariableSpec `ebpf:"socket_ends"`
+	SocketEnds64       *ebpf.VariableSpec `ebpf:"socket_ends_64"`
+	SocketEndsInDigit  *ebpf.VariableSpec `ebpf:"socket_ends_in_digit"`
+	SocketLengths      *ebpf.VariableSpec `ebpf:"socket_lengths"`
+	SocketLengths64    *ebpf.VariableSpec `ebpf:"socket_lengths_64"`
+	Storming           *ebpf.VariableSpec `ebpf:"storming"`
+	SummedSignals      *ebpf.VariableSpec `ebpf:"summed_signals"`
+	Tick               *ebpf.VariableSpec `ebpf:"tick"`
+	Waiting            *ebpf.VariableSpec `ebpf:"waiting"`
 }
 
 // kernelObjects contains all objects after they have been loaded into the kernel.
@@ -292,20 +485,38 @@ func (o *kernelObjects) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelMaps struct {
-	CgroupScratch *ebpf.Map `ebpf:"cgroup_scratch"`
-	ExecScratch   *ebpf.Map `ebpf:"exec_scratch"`
-	Ring          *ebpf.Map `ebpf:"ring"`
-	Senders       *ebpf.Map `ebpf:"senders"`
-	Targets       *ebpf.Map `ebpf:"targets"`
+	CgroupScratch  *ebpf.Map `ebpf:"cgroup_scratch"`
+	ConnectsTold   *ebpf.Map `ebpf:"connects_told"`
+	ExecScratch    *ebpf.Map `ebpf:"exec_scratch"`
+	LostOfUsers    *ebpf.Map `ebpf:"lost_of_users"`
+	MessagesTold   *ebpf.Map `ebpf:"messages_told"`
+	RequestScratch *ebpf.Map `ebpf:"request_scratch"`
+	Ring           *ebpf.Map `ebpf:"ring"`
+	Senders        *ebpf.Map `ebpf:"senders"`
+	Shares         *ebpf.Map `ebpf:"shares"`
+	Sockets        *ebpf.Map `ebpf:"sockets"`
+	Sums0          *ebpf.Map `ebpf:"sums_0"`
+	Sums1          *ebpf.Map `ebpf:"sums_1"`
+	Targets        *ebpf.Map `ebpf:"targets"`
+	VictimScratch  *ebpf.Map `ebpf:"victim_scratch"`
 }
 
 func (m *kernelMaps) Close() error {
 	return _KernelClose(
 		m.CgroupScratch,
+		m.ConnectsTold,
 		m.ExecScratch,
+		m.LostOfUsers,
+		m.MessagesTold,
+		m.RequestScratch,
 		m.Ring,
 		m.Senders,
+		m.Shares,
+		m.Sockets,
+		m.Sums0,
+		m.Sums1,
 		m.Targets,
+		m.VictimScratch,
 	)
 }
 
@@ -313,45 +524,77 @@ func (m *kernelMaps) Close() error {
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelVariables struct {
-	DroppedProcesses *ebpf.Variable `ebpf:"dropped_processes"`
-	DroppedSignals   *ebpf.Variable `ebpf:"dropped_signals"`
-	EndingSignals    *ebpf.Variable `ebpf:"ending_signals"`
-	FewSenders       *ebpf.Variable `ebpf:"few_senders"`
-	FewSendersCount  *ebpf.Variable `ebpf:"few_senders_count"`
-	FewTargets       *ebpf.Variable `ebpf:"few_targets"`
-	FewTargetsCount  *ebpf.Variable `ebpf:"few_targets_count"`
-	IncludeFailed    *ebpf.Variable `ebpf:"include_failed"`
-	OnlySenders      *ebpf.Variable `ebpf:"only_senders"`
-	OnlyTargets      *ebpf.Variable `ebpf:"only_targets"`
-	Pulse            *ebpf.Variable `ebpf:"pulse"`
-	Records          *ebpf.Variable `ebpf:"records"`
-	RoomForSignals   *ebpf.Variable `ebpf:"room_for_signals"`
-	Self             *ebpf.Variable `ebpf:"self"`
-	SignalZero       *ebpf.Variable `ebpf:"signal_zero"`
-	Signals          *ebpf.Variable `ebpf:"signals"`
-	Waiting          *ebpf.Variable `ebpf:"waiting"`
+	AnyCallConnects    *ebpf.Variable `ebpf:"any_call_connects"`
+	AnyCallSends       *ebpf.Variable `ebpf:"any_call_sends"`
+	DroppedProcesses   *ebpf.Variable `ebpf:"dropped_processes"`
+	DroppedRequests    *ebpf.Variable `ebpf:"dropped_requests"`
+	DroppedSignals     *ebpf.Variable `ebpf:"dropped_signals"`
+	EndingSignals      *ebpf.Variable `ebpf:"ending_signals"`
+	Entered            *ebpf.Variable `ebpf:"entered"`
+	FewSenders         *ebpf.Variable `ebpf:"few_senders"`
+	FewSendersCount    *ebpf.Variable `ebpf:"few_senders_count"`
+	FewTargets         *ebpf.Variable `ebpf:"few_targets"`
+	FewTargetsCount    *ebpf.Variable `ebpf:"few_targets_count"`
+	HugePage           *ebpf.Variable `ebpf:"huge_page"`
+	IncludeFailed      *ebpf.Variable `ebpf:"include_failed"`
+	Left               *ebpf.Variable `ebpf:"left"`
+	Looks              *ebpf.Variable `ebpf:"looks"`
+	Nothing            *ebpf.Variable `ebpf:"nothing"`
+	OnlySenders        *ebpf.Variable `ebpf:"only_senders"`
+	OnlyTargets        *ebpf.Variable `ebpf:"only_targets"`
+	OomNotes           *ebpf.Variable `ebpf:"oom_notes"`
+	OomThread          *ebpf.Variable `ebpf:"oom_thread"`
+	OomVictims         *ebpf.Variable `ebpf:"oom_victims"`
+	Pressed            *ebpf.Variable `ebpf:"pressed"`
+	Pulse              *ebpf.Variable `ebpf:"pulse"`
+	Records            *ebpf.Variable `ebpf:"records"`
+	RingSize           *ebpf.Variable `ebpf:"ring_size"`
+	RoomForRequests    *ebpf.Variable `ebpf:"room_for_requests"`
+	RoomForSignals     *ebpf.Variable `ebpf:"room_for_signals"`
+	Rounds             *ebpf.Variable `ebpf:"rounds"`
+	Self               *ebpf.Variable `ebpf:"self"`
+	Side               *ebpf.Variable `ebpf:"side"`
+	SignalZero         *ebpf.Variable `ebpf:"signal_zero"`
+	Signals            *ebpf.Variable `ebpf:"signals"`
+	SocketBeginnings   *ebpf.Variable `ebpf:"socket_beginnings"`
+	SocketBeginnings64 *ebpf.Variable `ebpf:"socket_beginnings_64"`
+	SocketEnds         *ebpf.Variable `ebpf:"socket_ends"`
+	SocketEnds64       *ebpf.Variable `ebpf:"socket_ends_64"`
+	SocketEndsInDigit  *ebpf.Variable `ebpf:"socket_ends_in_digit"`
+	SocketLengths      *ebpf.Variable `ebpf:"socket_lengths"`
+	SocketLengths64    *ebpf.Variable `ebpf:"socket_lengths_64"`
+	Storming           *ebpf.Variable `ebpf:"storming"`
+	SummedSignals      *ebpf.Variable `ebpf:"summed_signals"`
+	Tick               *ebpf.Variable `ebpf:"tick"`
+	Waiting            *ebpf.Variable `ebpf:"waiting"`
 }
 
 // kernelPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadKernelObjects or ebpf.CollectionSpec.LoadAndAssign.
 type kernelPrograms struct {
-	AnyCallEnded  *ebpf.Program `ebpf:"any_call_ended"`
-	CallEnded     *ebpf.Program `ebpf:"call_ended"`
-	Deliver       *ebpf.Program `ebpf:"deliver"`
-	Executed      *ebpf.Program `ebpf:"executed"`
-	Exited        *ebpf.Program `ebpf:"exited"`
-	Forked        *ebpf.Program `ebpf:"forked"`
-	FunctionEnded *ebpf.Program `ebpf:"function_ended"`
-	Generate      *ebpf.Program `ebpf:"generate"`
-	MadeCgroup    *ebpf.Program `ebpf:"made_cgroup"`
-	MarkVictim    *ebpf.Program `ebpf:"mark_victim"`
+	AnyCallEnded    *ebpf.Program `ebpf:"any_call_ended"`
+	CallEnded       *ebpf.Program `ebpf:"call_ended"`
+	ConnectEnded    *ebpf.Program `ebpf:"connect_ended"`
+	Deliver         *ebpf.Program `ebpf:"deliver"`
+	Executed        *ebpf.Program `ebpf:"executed"`
+	Exited          *ebpf.Program `ebpf:"exited"`
+	Forked          *ebpf.Program `ebpf:"forked"`
+	FunctionEnded   *ebpf.Program `ebpf:"function_ended"`
+	Generate        *ebpf.Program `ebpf:"generate"`
+	MadeCgroup      *ebpf.Program `ebpf:"made_cgroup"`
+	MarkVictim      *ebpf.Program `ebpf:"mark_victim"`
+	MemoryHandled   *ebpf.Program `ebpf:"memory_handled"`
+	MemoryOut       *ebpf.Program `ebpf:"memory_out"`
+	StreamConnected *ebpf.Program `ebpf:"stream_connected"`
+	StreamSent      *ebpf.Program `ebpf:"stream_sent"`
 }
 
 func (p *kernelPrograms) Close() error {
 	return _KernelClose(
 		p.AnyCallEnded,
 		p.CallEnded,
+		p.ConnectEnded,
 		p.Deliver,
 		p.Executed,
 		p.Exited,
@@ -360,6 +603,10 @@ func (p *kernelPrograms) Close() error {
 		p.Generate,
 		p.MadeCgroup,
 		p.MarkVictim,
+		p.MemoryHandled,
+		p.MemoryOut,
+		p.StreamConnected,
+		p.StreamSent,
 	)
 }
 

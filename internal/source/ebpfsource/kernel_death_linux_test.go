@@ -42,6 +42,12 @@ func (t told) prompted(process, thread int) told {
 	return t
 }
 
+// because adds the cause.
+func (t told) because(cause kill.Cause) told {
+	t.Cause = cause
+	return t
+}
+
 // abends matches the report of a crash.
 func abends(pid int) func(*kill.Event) bool {
 	return func(e *kill.Event) bool { return e.Kind == kill.KindAbend && toAny(pid)(e) }
@@ -52,7 +58,6 @@ func TestWhatTheKernelSends(t *testing.T) {
 	t.Run("out of memory", func(t *testing.T) { testOOMKiller(t, w) })
 	t.Run("cgroup.kill", func(t *testing.T) { testCgroupKill(t, w) })
 	t.Run("the end of a container", func(t *testing.T) { testEndOfAContainer(t, w) })
-	t.Run("a terminal", func(t *testing.T) { testTerminal(t, w) })
 	t.Run("faults", func(t *testing.T) { testFaults(t, w) })
 	t.Run("abort", func(t *testing.T) { testAbort(t, w) })
 	t.Run("seccomp", func(t *testing.T) { testSeccomp(t, w) })
@@ -113,7 +118,8 @@ func testCgroupKill(t *testing.T, w *watch) {
 		return members
 	})
 	sender := writer.ProcessState.Pid()
-	assert.Equal(t, byKernelToMany(kill.SIGKILL, members).prompted(sender, sender), tell(e))
+	assert.Equal(t, byKernelToMany(kill.SIGKILL, members).because(kill.CauseCgroupKill).prompted(sender, sender), tell(e))
+	assert.Equal(t, &kill.Trigger{Cgroup: group.path}, e.Trigger)
 	assert.Equal(t, "sh", e.Sender.Command)
 	assert.Equal(t, "sh\x00-c\x00echo 1 > \"$0/cgroup.kill\"\x00"+group.folder, e.Sender.Instance.CommandLine)
 	for i := range e.Targets {
@@ -142,42 +148,10 @@ func testEndOfAContainer(t *testing.T, w *watch) {
 		require.NoError(t, in.Close())
 		return members
 	})
-	assert.Equal(t, byKernelToMany(kill.SIGKILL, members).prompted(pid, pid), tell(e))
+	assert.Equal(t, byKernelToMany(kill.SIGKILL, members).because(kill.CausePIDNamespaceEnd).prompted(pid, pid), tell(e))
 	for i := range e.Targets {
 		assert.Equal(t, "sleep\x001000", e.Targets[i].Instance.CommandLine)
 	}
-}
-
-func testTerminal(t *testing.T, w *watch) {
-	t.Helper()
-	open := func(t *testing.T) (terminal *helper, shell, other int) {
-		t.Helper()
-		terminal = help(t, "terminal", nil)
-		terminal.read(&shell, &other)
-		awaitCommand(t, shell, "sleep")
-		awaitCommand(t, other, "sleep")
-		return terminal, shell, other
-	}
-	t.Run("hang up", func(t *testing.T) {
-		terminal, shell, _ := open(t)
-		terminal.say("hang up")
-		// When it dies, it hangs up on its group, itself included.
-		e := w.find(t, func(e *kill.Event) bool { return to(shell, kill.SIGHUP)(e) && by(terminal.pid)(e) })
-		want := byKernel(kill.SIGHUP, shell).prompted(terminal.pid, e.Sender.ThreadID)
-		if e.Delivery == kill.DeliveryIgnored {
-			want.Delivery = kill.DeliveryIgnored // the shell was faster to end, as it could read no more
-		}
-		assert.Equal(t, want, tell(e))
-	})
-	t.Run("Ctrl-C", func(t *testing.T) {
-		terminal, shell, other := open(t)
-		terminal.say("^C")
-		want := byKernel(kill.SIGINT, shell)
-		assert.Equal(t, want, tell(w.find(t, to(shell, kill.SIGINT))), "from nobody: the terminal's driver sends it")
-		want = byKernel(kill.SIGINT, other)
-		want.Delivery = kill.DeliveryIgnored // as a shell without job control has it
-		assert.Equal(t, want, tell(w.find(t, to(other, kill.SIGINT))))
-	})
 }
 
 // A crash is reported twice: that the kernel sent a signal, and that the process died of it.
@@ -188,10 +162,12 @@ func testFaults(t *testing.T, w *watch) {
 		signal    kill.Signal
 		codeName  string
 		delivered kill.Delivery
+		trigger   *kill.Trigger
 	}{
-		"a bad address":       {segfault, kill.SIGSEGV, "SEGV_MAPERR", kill.DeliveryDelivered},
-		"a division by zero":  {division, kill.SIGFPE, "FPE_INTDIV", kill.DeliveryDelivered},
-		"no such instruction": {noCode, kill.SIGILL, "ILL_ILLOPN", kill.DeliveryDelivered},
+		"a bad address":       {segfault, kill.SIGSEGV, "SEGV_MAPERR", kill.DeliveryDelivered, at(0)},
+		"a division by zero":  {division, kill.SIGFPE, "FPE_INTDIV", kill.DeliveryDelivered, at(entry64 + 4)},
+		"no such instruction": {noCode, kill.SIGILL, "ILL_ILLOPN", kill.DeliveryDelivered, at(entry64)},
+		"general protection":  {halts, kill.SIGSEGV, "SI_KERNEL", kill.DeliveryDelivered, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			program := command(program64(t, tt.code), "an argument")
@@ -202,6 +178,7 @@ func testFaults(t *testing.T, w *watch) {
 			e := w.find(t, to(pid, tt.signal))
 			assert.Equal(t, want, tell(e))
 			assert.Equal(t, kill.Process{}, e.Sender)
+			assert.Equal(t, tt.trigger, e.Trigger)
 			want.Kind, want.Delivery = kill.KindAbend, kill.DeliveryUnknown
 			e = w.find(t, abends(pid))
 			assert.Equal(t, want, tell(e))

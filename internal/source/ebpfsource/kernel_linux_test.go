@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zaptest"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/process"
@@ -36,6 +37,7 @@ type watch struct {
 
 	mutex  sync.Mutex
 	events []*kill.Event
+	asked  []*attribution.Request
 }
 
 func newSettings(t *testing.T) Settings {
@@ -69,6 +71,12 @@ func start(t *testing.T, change func(*Settings)) *watch {
 // startWith is start with a chosen way to see the ends of calls.
 func startWith(t *testing.T, ends callEnds, change func(*Settings)) *watch {
 	t.Helper()
+	return startBy(t, ends, "", change)
+}
+
+// startBy is startWith with a chosen way to see requests.
+func startBy(t *testing.T, ends callEnds, requests connects, change func(*Settings)) *watch {
+	t.Helper()
 	needRoot(t)
 	settings := newSettings(t)
 	if change != nil {
@@ -79,6 +87,7 @@ func startWith(t *testing.T, ends callEnds, change func(*Settings)) *watch {
 	s.programs, err = load(wish{
 		ring: settings.RingBuffer, signals: settings.Signals, includeFailed: settings.IncludeFailed,
 		targets: settings.Targets, senders: settings.Senders, calls: ends,
+		sockets: settings.Sockets, connects: requests,
 	})
 	require.NoError(t, err)
 	require.NoError(t, s.programs.attachProcesses())
@@ -109,6 +118,11 @@ func (w *watch) deliver(seen []source.Observation) error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	w.events = append(w.events, asEvents(seen)...)
+	for _, o := range seen {
+		if o.Fact != nil {
+			w.asked = append(w.asked, o.Fact.Request)
+		}
+	}
 	return nil
 }
 
@@ -120,6 +134,9 @@ func asEvents(seen []source.Observation) []*kill.Event {
 	var events []*kill.Event
 	for _, o := range seen {
 		e := o.Event
+		if o.Fact != nil {
+			continue
+		}
 		if o.End != nil {
 			e = &kill.Event{Kind: endKind, Time: o.End.Time, Outcome: &kill.Outcome{Exit: o.End.Exit}}
 			*e.AddTarget() = kill.Process{
@@ -148,6 +165,13 @@ func (w *watch) all(matches func(*kill.Event) bool) []*kill.Event {
 func (w *watch) find(t *testing.T, matches func(*kill.Event) bool) *kill.Event {
 	t.Helper()
 	return w.several(t, 1, matches)[0]
+}
+
+// some waits for an event, which need not be the only one that matches, and returns the first.
+func (w *watch) some(t *testing.T, matches func(*kill.Event) bool) *kill.Event {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(w.all(matches)) > 0 }, limit, time.Millisecond)
+	return w.all(matches)[0]
 }
 
 // several waits for the given number of events.

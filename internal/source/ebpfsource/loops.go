@@ -26,13 +26,15 @@ const (
 	// regardless, so that a thread that makes the kernel kill again and again does not fill
 	// the memory.
 	longestLoop = time.Second
+	// maxVictims is of how many processes a loop keeps what they held; who makes a whole control group
+	// run out of memory chooses how many are in it.
+	maxVictims = 1 << 14
 )
 
 // loop is a kill by the kernel that may have many targets: the kernel goes through the
 // processes of a control group (kernel/cgroup/cgroup.c, __cgroup_kill), of a pid namespace
 // (kernel/pid_namespace.c, zap_pid_ns_processes), or through those that the OOM killer
-// kills with its victim (mm/oom_kill.c). It reports neither which of these it is nor its
-// end.
+// kills with its victim (mm/oom_kill.c). It does not report its end.
 type loop struct {
 	loopID
 	event *kill.Event
@@ -40,10 +42,12 @@ type loop struct {
 	first, last time.Duration
 	// others holds the pids of all targets but the first.
 	others map[int]struct{}
-	// lostBefore is the assembler's lostBefore at the time when the loop began, lossy is
-	// true if some of its kills may have been dropped since.
+	// victims holds the first report of each victim, by its pid; nil if there is none.
+	victims map[int]victim
+	// lostBefore is the assembler's lostBefore at the time when the loop began.
 	lostBefore uint64
-	lossy      bool
+	// seesHandled is that of the assembler.
+	seesHandled bool
 }
 
 // loopID is what the kills of one loop have in common.
@@ -51,12 +55,8 @@ type loopID struct {
 	// thread is the one that was running when the signals were sent.
 	thread  uint32
 	special uint8
-}
-
-// victim is the OOM killer's report of a victim: the thread that was running, and when.
-type victim struct {
-	thread uint32
-	at     time.Duration
+	// cause is a cause of the kernel (kernel/record.h), or causeUnknown.
+	cause uint32
 }
 
 // ofLoop reports whether the kernel kills on its own account, be it one process or many. A
@@ -68,7 +68,7 @@ func ofLoop(r *kernelSignalRecord) bool {
 // addKill adds a kill by the kernel to its loop.
 func (a *assembler) addKill(r *kernelSignalRecord) {
 	at := time.Duration(r.Time)
-	id := loopID{thread: r.Sender.Thread, special: r.Special}
+	id := loopID{thread: r.Sender.Thread, special: r.Special, cause: r.Cause}
 	l := a.current[id]
 	if l == nil || at >= l.due() || at-l.first > longestLoop {
 		a.beginLoop(id, r)
@@ -96,7 +96,7 @@ func (a *assembler) beginLoop(id loopID, r *kernelSignalRecord) {
 		a.loops = a.loops[1:]
 	}
 	at := time.Duration(r.Time)
-	l := &loop{loopID: id, event: a.events.signal(r), first: at, last: at, lostBefore: a.lostBefore}
+	l := &loop{loopID: id, event: a.events.signal(r), first: at, last: at, lostBefore: a.lostBefore, seesHandled: a.config.seesHandled}
 	for _, v := range a.victims {
 		l.blame(v)
 	}
@@ -108,26 +108,39 @@ func (a *assembler) beginLoop(id loopID, r *kernelSignalRecord) {
 // victim handles a report of the OOM killer. The same thread kills all other processes that
 // share the victim's memory right afterwards.
 func (a *assembler) victim(v victim) {
+	if n := len(a.victims); n > 0 && v.follows(&a.victims[n-1]) {
+		v.outOfMemory = a.victims[n-1].outOfMemory
+	}
 	a.victims = append(a.victims, v)
 	for _, l := range a.loops {
 		l.blame(v)
 	}
 }
 
-// blame attributes a loop to the OOM killer if the report of a victim belongs to it.
-func (l *loop) blame(v victim) {
-	if l.special == infoPriv && v.thread == l.thread && v.at > l.first-oomWindow && v.at < l.last+oomWindow {
-		l.event.Cause = kill.CauseOOM
-		l.event.Sender = kill.Process{} // the process that needed memory is not the killer
-	}
-}
+// mayBeOOM reports whether it may be the OOM killer. Where it kills who has used up all its CPU time, it is.
+func (l *loop) mayBeOOM() bool { return l.special == infoPriv && l.cause != causeNamespaceEnd }
 
 // due is when nothing more can arrive that belongs to the loop.
 func (l *loop) due() time.Duration {
-	if l.special == infoPriv && l.event.Cause == kill.CauseNone {
+	switch {
+	case l.mayBeOOM() && l.event.Cause != kill.CauseOOM:
 		return l.last + oomWindow
+	case l.seesHandled && l.event.Cause == kill.CauseOOM:
+		return l.first + longestLoop // unless it is reported before, see handled
 	}
 	return l.last + loopWindow
+}
+
+// handled ends the loop of a thread, which has killed all that the OOM killer wants.
+func (a *assembler) handled(r *kernelHandledRecord) bool {
+	a.loops = slices.DeleteFunc(a.loops, func(l *loop) bool {
+		if r == nil || l.thread != r.Thread || l.event.Cause != kill.CauseOOM {
+			return false
+		}
+		a.endLoop(l)
+		return true
+	})
+	return r != nil
 }
 
 // endLoop emits the event of a loop.
@@ -135,9 +148,10 @@ func (a *assembler) endLoop(l *loop) {
 	if a.current[l.loopID] == l {
 		delete(a.current, l.loopID)
 	}
+	l.describeMemory()
 	if len(l.event.Targets) > 1 {
 		l.event.Scope = kill.ScopeUnknown // no scope describes it
-		if l.lossy || a.lostSoFar() != l.lostBefore {
+		if a.lostSoFar() != l.lostBefore {
 			a.incomplete(l.event)
 		}
 		a.count(l.event)

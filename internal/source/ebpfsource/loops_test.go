@@ -233,22 +233,14 @@ func TestLoopsAreBounded(t *testing.T) {
 // If something was lost meanwhile, there may be more targets than those reported.
 func TestLoopsWithLosses(t *testing.T) {
 	t.Parallel()
-	for name, lose := range map[string]func(b *bench){
-		"by the ring":  func(b *bench) { b.lostSoFar = func() uint64 { return 1 } },
-		"by the queue": func(b *bench) { b.dropped() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := newBench(nil)
-			b.add(slays(early, 10, 20))
-			b.add(slays(early, 10, 21))
-			b.add(slays(early, 11, 30))
-			lose(b)
-			b.flush()
-			assert.Equal(t, []string{"10>[20 21] incomplete", "11>[30]"}, b.take())
-			assert.EqualValues(t, 1, b.counts.incomplete)
-		})
-	}
+	b := newBench(nil)
+	b.add(slays(early, 10, 20))
+	b.add(slays(early, 10, 21))
+	b.add(slays(early, 11, 30))
+	b.lostSoFar = func() uint64 { return 1 }
+	b.flush()
+	assert.Equal(t, []string{"10>[20 21] incomplete", "11>[30]"}, b.take())
+	assert.EqualValues(t, 1, b.counts.incomplete)
 }
 
 // The thread that was running when a victim died may do other things later.

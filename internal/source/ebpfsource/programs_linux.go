@@ -11,11 +11,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
 	"github.com/cilium/ebpf/rlimit"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
@@ -28,11 +30,15 @@ type programs struct {
 	// attachments are the links as they were made.
 	attachments []attachment
 	calls       callEnds
+	connects    connects
 	waiting     *ebpf.Variable
+	counted     *sums
+	rounds      uint32
 }
 
-// losses counts the records that found no room in the ring, since the start.
-type losses struct{ signals, processes uint64 }
+// losses counts the records that found no room in the ring, since the start. counted are signals that were counted
+// instead.
+type losses struct{ signals, processes, requests, counted uint64 }
 
 // fewNames is how many names are compared one by one (kernel/record.h, FEW).
 const fewNames = 8
@@ -45,6 +51,10 @@ type wish struct {
 	includeFailed    bool
 	// calls is how the ends of calls are to be seen; empty to choose.
 	calls callEnds
+	// sockets are the paths of managers' sockets, connects is how requests are to be seen; empty to
+	// choose.
+	sockets  []string
+	connects connects
 }
 
 // errMemlock means that the kernel counts what is loaded as locked memory, and refuses to
@@ -57,10 +67,8 @@ func load(w wish) (*programs, error) {
 	if err := rlimit.RemoveMemlock(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errMemlock, err)
 	}
-	p := &programs{calls: w.calls}
-	if p.calls == "" {
-		p.calls = chooseCallEnds(w.includeFailed || slices.Contains(w.signals, 0))
-	}
+	p := &programs{}
+	p.choose(w)
 	spec, err := loadKernel()
 	if err != nil {
 		return nil, err
@@ -69,19 +77,57 @@ func load(w wish) (*programs, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = errors.Join(specify(spec, w, self), p.calls.specify(spec))
+	p.connects.specify(spec)
+	specifyMemory(spec)
+	err = errors.Join(specify(spec, w, self), specifySockets(spec, w.sockets, w.ring), p.specifyAnyCall(spec))
 	if err != nil {
 		return nil, err
 	}
-	if p.collection, err = ebpf.NewCollection(spec); err != nil {
+	if p.collection, err = loadAll(spec); err != nil {
 		return nil, err
 	}
-	p.waiting = p.collection.Variables[kernelVarWaiting]
+	p.waiting, p.counted = p.collection.Variables[kernelVarWaiting], newSums(p.collection)
 	err = p.prepare(w)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
+}
+
+// choose chooses how the ends of calls and requests are seen.
+func (p *programs) choose(w wish) {
+	p.calls, p.connects = w.calls, w.connects
+	if p.calls == "" {
+		p.calls = chooseCallEnds(w.includeFailed || slices.Contains(w.signals, 0))
+	}
+	switch {
+	case len(w.sockets) == 0:
+		p.connects = connectsUnseen
+	case p.connects == "":
+		p.connects = chooseConnects(p.calls)
+	case p.connects == connectsOfCall && p.calls == endsOfAllCalls:
+		p.connects = connectsOfAllCalls // or the same connect would be reported twice
+	}
+}
+
+// specifyAnyCall says what the program at the end of every call is for, or removes it.
+func (p *programs) specifyAnyCall(spec *ebpf.CollectionSpec) error {
+	sends := p.calls == endsOfSixCalls || p.calls == endsOfAllCalls
+	return errors.Join(
+		spec.Variables[kernelVarAnyCallSends].Set(sends),
+		spec.Variables[kernelVarAnyCallConnects].Set(p.connects.costsAll()),
+		p.calls.specify(spec, p.connects.costsAll()))
+}
+
+// tickLength returns how long a tick of the kernel's clock takes, in microseconds; 0 if that is not known. The coarse clock is
+// set once a tick (clock_getres(2)).
+func tickLength() uint64 {
+	var length unix.Timespec
+	if unix.ClockGetres(unix.CLOCK_MONOTONIC_COARSE, &length) != nil || length.Nano() <= 0 {
+		return 0
+	}
+	hertz := (int64(time.Second) + length.Nano()/2) / length.Nano()
+	return uint64(int64(time.Second/time.Microsecond) / max(hertz, 1))
 }
 
 // specify sets what is known before loading. self is the pid of this process.
@@ -94,7 +140,10 @@ func specify(spec *ebpf.CollectionSpec, w wish, self uint32) error {
 		kernelVarIncludeFailed:  w.includeFailed,
 		kernelVarOnlyTargets:    plain(w.targets),
 		kernelVarOnlySenders:    plain(w.senders),
+		kernelVarRingSize:       uint64(w.ring),
 		kernelVarRoomForSignals: uint64(w.ring) * 3 / 4,
+		kernelVarHugePage:       hugePage(),
+		kernelVarTick:           tickLength(),
 	}
 	few(values, w.targets, kernelVarFewTargets, kernelVarFewTargetsCount)
 	few(values, w.senders, kernelVarFewSenders, kernelVarFewSendersCount)
@@ -165,7 +214,7 @@ func (p *programs) prepare(w wish) error {
 			}
 		}
 	}
-	return p.freeze()
+	return errors.Join(p.listSockets(w.sockets), p.freeze())
 }
 
 // freeze makes the maps unchangeable from user space that only the programs themselves write from now
@@ -173,7 +222,11 @@ func (p *programs) prepare(w wish) error {
 // that are set only once are frozen already (ebpf.CollectionSpec, .rodata). What remains are the ring,
 // and the counters and flags that the reader shares with the programs.
 func (p *programs) freeze() error {
-	for _, name := range []string{kernelMapTargets, kernelMapSenders, kernelMapExecScratch, kernelMapCgroupScratch} {
+	for _, name := range []string{
+		kernelMapTargets, kernelMapSenders, kernelMapExecScratch, kernelMapCgroupScratch, kernelMapVictimScratch,
+		kernelMapSockets, kernelMapConnectsTold, kernelMapMessagesTold, kernelMapRequestScratch,
+		kernelMapShares, kernelMapLostOfUsers,
+	} {
 		if err := p.collection.Maps[name].Freeze(); err != nil {
 			return fmt.Errorf("freezing the map %s: %w", name, err)
 		}
@@ -213,17 +266,11 @@ func (p *programs) attachSignals() error {
 		return fmt.Errorf("attaching to the tracepoint mark_victim: %w", err)
 	}
 	p.links = append(p.links, victims)
-	ends, err := p.calls.attach(p.collection)
-	if err != nil && p.calls == endsOfSixCalls {
-		for _, end := range ends {
-			_ = end.Close() // or the same end would be reported twice
-		}
-		p.calls = endsOfAllCalls
-		ends, err = p.calls.attach(p.collection)
+	if err := p.attachMemory(); err != nil {
+		return err
 	}
-	p.links = append(p.links, ends...)
-	if err != nil {
-		return fmt.Errorf("attaching to the ends of system calls: %w", err)
+	if err := p.attachCallEnds(); err != nil {
+		return err
 	}
 	return p.attach(kernelProgDeliver, kernelProgGenerate)
 }
@@ -253,8 +300,43 @@ func (p *programs) losses() (losses, error) {
 	var l losses
 	err := errors.Join(
 		p.collection.Variables[kernelVarDroppedSignals].Get(&l.signals),
-		p.collection.Variables[kernelVarDroppedProcesses].Get(&l.processes))
+		p.collection.Variables[kernelVarDroppedProcesses].Get(&l.processes),
+		p.collection.Variables[kernelVarDroppedRequests].Get(&l.requests),
+		p.collection.Variables[kernelVarSummedSignals].Get(&l.counted))
 	return l, err
+}
+
+// lostOf returns how many signals of each user have been lost since the start; of the first users only, if there are many.
+func (p *programs) lostOf() map[uint32]uint64 {
+	lost := map[uint32]uint64{}
+	users := p.collection.Maps[kernelMapLostOfUsers]
+	if users == nil { // in tests
+		return lost
+	}
+	var user uint32
+	var signals uint64
+	for all := users.Iterate(); all.Next(&user, &signals); {
+		lost[user] = signals
+	}
+	return lost
+}
+
+// emptied says that the ring was emptied once more, so that each user has a new share of it, unless the pipeline is far
+// behind.
+func (p *programs) emptied(pressed bool) error {
+	var far uint32
+	if pressed {
+		far = 1
+	} else {
+		p.rounds++
+	}
+	return errors.Join(
+		p.collection.Variables[kernelVarPressed].Set(far), p.collection.Variables[kernelVarRounds].Set(p.rounds))
+}
+
+// sums passes on the signals that were counted until now.
+func (p *programs) sums(now time.Duration, add func(*kernelSumKey, *kernelSum)) (bool, error) {
+	return p.counted.take(now, add)
 }
 
 // missed returns how often the kernel skipped a program that reports signals or ends. It
@@ -264,7 +346,8 @@ func (p *programs) missed() uint64 {
 	var missed uint64
 	for name, program := range p.collection.Programs {
 		switch name {
-		case kernelProgForked, kernelProgExecuted, kernelProgMadeCgroup:
+		case kernelProgForked, kernelProgExecuted, kernelProgMadeCgroup,
+			kernelProgStreamConnected, kernelProgConnectEnded, kernelProgStreamSent:
 			continue
 		}
 		if stats, err := program.Stats(); err == nil { // since Linux 5.12

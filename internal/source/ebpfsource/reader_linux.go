@@ -41,6 +41,8 @@ const (
 	// ringHeader is the size of the header of each record (include/uapi/linux/bpf.h,
 	// BPF_RINGBUF_HDR_SZ).
 	ringHeader = 8
+	// ringAlign is what the size of each is rounded up to.
+	ringAlign = 8
 )
 
 // ring is the part of ringbuf.Reader that the reader needs.
@@ -56,6 +58,10 @@ type ring interface {
 type kernel interface {
 	wake(waiting bool) error
 	losses() (losses, error)
+	// empty says that the ring was emptied once more, and whether the pipeline is far behind.
+	emptied(pressed bool) error
+	// sums passes on the signals that were counted until now. It returns false if some are still missing.
+	sums(now time.Duration, add func(*kernelSumKey, *kernelSum)) (bool, error)
 }
 
 // reader empties the ring. Its goroutine waits for nothing but the ring.
@@ -169,10 +175,16 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	defer r.mutex.Unlock()
 	if r.ahead <= 0 {
 		r.mark, r.ahead = r.now(), r.ring.AvailableBytes()
+		if err := r.kernel.emptied(r.queue.Pressed()); err != nil {
+			return 0, err
+		}
 	}
 	r.checkLosses()
-	full, dropped := r.queue.Full(), int64(0)
-	for came < batch && r.ring.AvailableBytes() > 0 {
+	// What was counted comes before the records that are in the ring now: the end of a process after all signals to it.
+	room := r.ring.AvailableBytes()
+	r.takeSums()
+	busy := r.queue.HalfFull()
+	for came < batch && room > 0 {
 		got, err := r.read(record)
 		if err != nil {
 			return came, err
@@ -180,19 +192,15 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		if !got {
 			break // the next record is reserved, but not written yet
 		}
-		if full && isSignal(record.RawSample) {
-			dropped++ // making an event of it would only slow the pipeline down
-			r.assembler.skip(record.RawSample)
+		if busy && isRequest(record.RawSample) { // anybody can make many: they must not displace signals
+			r.assembler.counts.requests++
 		} else {
 			r.add(record.RawSample)
 		}
-		r.ahead -= ringHeader + len(record.RawSample)
+		length := ringHeader + (len(record.RawSample)+ringAlign-1)/ringAlign*ringAlign
+		r.ahead -= length
+		room -= length
 		came++
-	}
-	if dropped > 0 {
-		r.queue.Drop(dropped)
-		r.assembler.dropped()
-		r.assembler.lastLoss = r.now()
 	}
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0
@@ -245,6 +253,7 @@ func (r *reader) settle() time.Duration {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	r.setClock()
+	r.takeSums()
 	wait := pollInterval
 	if next := r.expire(); next > 0 {
 		wait = min(wait, next)
@@ -268,7 +277,16 @@ func (r *reader) checkLosses() {
 	}
 	r.lost = now
 	if r.ring.AvailableBytes() == 0 {
-		r.assembler.lostBefore = now.signals
+		r.assembler.lostBefore = now.signals + now.counted
+	}
+}
+
+// takeSums takes the signals that the programs have counted because the ring had no room.
+func (r *reader) takeSums() {
+	defer r.panics.Contain("reading what the kernel's programs have counted")
+	complete, err := r.kernel.sums(r.now(), func(key *kernelSumKey, s *kernelSum) { r.assembler.sum(key, s, r.queue) })
+	if err != nil || !complete {
+		r.assembler.lastLoss = r.now() // the end of a process may come before a signal to it
 	}
 }
 
@@ -276,9 +294,9 @@ func (r *reader) checkLosses() {
 func (r *reader) lostSignals() uint64 {
 	now, err := r.kernel.losses()
 	if err != nil {
-		return r.lost.signals
+		return r.lost.signals + r.lost.counted
 	}
-	return now.signals
+	return now.signals + now.counted
 }
 
 // setClock adjusts to the wall clock, which people who read the events go by.
@@ -302,8 +320,10 @@ func (r *reader) hand() {
 func (r *reader) flush() {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.takeSums()
 	r.assembler.flush()
 	r.hand()
+	r.queue.Finish()
 	r.stopped = true
 }
 

@@ -141,6 +141,12 @@ func (f *fakeRing) wake(waiting bool) error {
 	return f.failure
 }
 
+func (f *fakeRing) emptied(bool) error { return nil }
+
+func (f *fakeRing) sums(time.Duration, func(*kernelSumKey, *kernelSum)) (bool, error) {
+	return true, nil
+}
+
 func (f *fakeRing) losses() (losses, error) {
 	f.asked.Add(1)
 	f.mutex.Lock()

@@ -20,7 +20,10 @@ const (
 	kindExec
 	kindExit
 	kindCgroup
-	kindPulse // we are still heard
+	kindPulse   // we are still heard
+	kindConnect // to a manager's socket
+	kindMessage // sent on such a connection
+	kindHandled // by the OOM killer: all victims of one lack of memory were reported
 )
 
 // The calls that send signals (kernel/call.h).
@@ -40,6 +43,19 @@ var callNames = [...]string{
 	callTgsigqueue: "rt_tgsigqueueinfo", callPidfd: "pidfd_send_signal",
 }
 
+// Why the kernel sends a signal on its own account (kernel/record.h).
+const (
+	causeUnknown = iota
+	causeCPULimit
+	causeFileSizeLimit
+	causeTerminalKey
+	causeTerminalHangup
+	causeCgroupKill
+	causeNamespaceEnd
+	causeParentDeath
+	causeRealtimeLimit
+)
+
 // Where the siginfo comes from (kernel/record.h, special).
 const (
 	infoNone = 0 // SEND_SIG_NOINFO: the kernel, in the name of the process
@@ -51,6 +67,8 @@ const (
 const (
 	execTextOffset   = unsafe.Offsetof(kernelExecRecord{}.Text)
 	cgroupPathOffset = unsafe.Offsetof(kernelCgroupRecord{}.Path)
+	sentOffset       = unsafe.Offsetof(kernelRequestRecord{}.Sent)
+	victimPathOffset = unsafe.Offsetof(kernelVictimRecord{}.Path)
 )
 
 // view returns the bytes of a record as a struct, or nil if they are too few. A program of
@@ -66,8 +84,10 @@ func view[T any](raw []byte, size uintptr) *T {
 // whole is view for records of one size.
 func whole[T any](raw []byte) *T { return view[T](raw, unsafe.Sizeof(*new(T))) }
 
-// isSignal reports whether a record is that of a signal that was generated.
-func isSignal(raw []byte) bool { return len(raw) > 0 && raw[0] == kindSignal }
+// isRequest reports whether a record is about a request.
+func isRequest(raw []byte) bool {
+	return len(raw) > 0 && (raw[0] == kindConnect || raw[0] == kindMessage)
+}
 
 // execution is what a process started to run.
 type execution struct {
@@ -93,22 +113,27 @@ func viewExec(raw []byte) (execution, bool) {
 
 // executable joins the parts of the path.
 func (x *execution) executable() string {
-	if len(x.path) == 0 {
+	path := join(x.path)
+	if path != "" && x.Deleted != 0 {
+		path += " (deleted)" // as the kernel writes it (fs/d_path.c)
+	}
+	return path
+}
+
+// join joins the parts of a path, of which the last comes first, each with a NUL; empty if there are none.
+func join(parts []byte) string {
+	if len(parts) == 0 {
 		return ""
 	}
-	buf := make([]byte, 0, len(x.path))
-	for rest := bytes.TrimSuffix(x.path, []byte{0}); ; {
+	buf := make([]byte, 0, len(parts))
+	for rest := bytes.TrimSuffix(parts, []byte{0}); ; {
 		cut := bytes.LastIndexByte(rest, 0)
 		buf = append(append(buf, '/'), rest[cut+1:]...)
 		if cut < 0 {
-			break
+			return string(buf)
 		}
 		rest = rest[:cut]
 	}
-	if x.Deleted != 0 {
-		buf = append(buf, " (deleted)"...) // as the kernel writes it (fs/d_path.c)
-	}
-	return string(buf)
 }
 
 // viewCgroup returns the bytes of a CGROUP record as a struct, and the path in it.
@@ -118,6 +143,24 @@ func viewCgroup(raw []byte) (r *kernelCgroupRecord, path []byte, ok bool) {
 		return nil, nil, false
 	}
 	return r, trimCommand(raw[cgroupPathOffset:][:r.PathLength]), true
+}
+
+// viewVictim returns the bytes of a VICTIM record as a struct, and the parts of the path in it.
+func viewVictim(raw []byte) (r *kernelVictimRecord, path []byte, ok bool) {
+	r = view[kernelVictimRecord](raw, victimPathOffset)
+	if r == nil || uintptr(len(raw)) < victimPathOffset+uintptr(r.PathLength) {
+		return nil, nil, false
+	}
+	return r, raw[victimPathOffset:][:r.PathLength], true
+}
+
+// viewRequest returns the bytes of a CONNECT or MESSAGE record as a struct, and the beginning of the message.
+func viewRequest(raw []byte) (r *kernelRequestRecord, sent []byte, ok bool) {
+	r = view[kernelRequestRecord](raw, sentOffset)
+	if r == nil || uintptr(len(raw)) < sentOffset+uintptr(r.SentLength) {
+		return nil, nil, false
+	}
+	return r, raw[sentOffset:][:r.SentLength], true
 }
 
 // trimCommand cuts text at its first NUL.

@@ -12,14 +12,18 @@ const (
 	codeUser   = 0
 	codeKernel = 0x80
 	codeQueue  = -1
+	codeTimer  = -2
+	codeSigIO  = -5
 	codeTkill  = -6
+	// codeMessage is POLL_MSG: a lease was broken, or a directory has changed (fcntl(2)).
+	codeMessage = 3
 	// codeSeccomp marks a SIGSYS from seccomp.
 	codeSeccomp = 1
 )
 
 var commonCodes = map[int32]string{
-	codeUser: "SI_USER", codeKernel: "SI_KERNEL", codeQueue: "SI_QUEUE", -2: "SI_TIMER", -3: "SI_MESGQ", -4: "SI_ASYNCIO",
-	-5: "SI_SIGIO", codeTkill: "SI_TKILL", -7: "SI_DETHREAD", -60: "SI_ASYNCNL",
+	codeUser: "SI_USER", codeKernel: "SI_KERNEL", codeQueue: "SI_QUEUE", codeTimer: "SI_TIMER", -3: "SI_MESGQ", -4: "SI_ASYNCIO",
+	codeSigIO: "SI_SIGIO", codeTkill: "SI_TKILL", -7: "SI_DETHREAD", -60: "SI_ASYNCNL",
 }
 
 // signalCodes are the codes whose meaning depends on the signal (sigaction(2)), from 1 up.
@@ -57,15 +61,34 @@ func fault(signal kill.Signal, code int32) bool {
 	return hasCodes && code > 0
 }
 
-// causeOf returns why the kernel raised a signal.
+// causeOf returns why the kernel sent a signal with siginfo of its own.
 func causeOf(signal kill.Signal, code int32) kill.Cause {
 	switch {
+	case code == codeTimer:
+		return kill.CauseTimer
 	case !fault(signal, code):
 		return kill.CauseNone
 	case signal == kill.SIGSYS && code == codeSeccomp:
 		return kill.CauseSeccomp
 	}
 	return kill.CauseCrash
+}
+
+// hasAddress reports whether a fault has an address that it is about: of the memory, or of the instruction. The kernel
+// has some without, for which it says 0 (arch/x86/kernel/traps.c, exc_alignment_check; Documentation/arch/arm64/memory-tagging-extension.rst).
+func hasAddress(signal kill.Signal, code int32, address uint64) bool {
+	switch signal {
+	case kill.SIGSEGV, kill.SIGBUS, kill.SIGILL, kill.SIGFPE:
+	default:
+		return false
+	}
+	switch name := codeName(signal, code); name {
+	case "", commonCodes[codeKernel], "SEGV_MTEAERR":
+		return false
+	case "BUS_ADRALN":
+		return address != 0
+	}
+	return fault(signal, code)
 }
 
 // deliveries translates the kernel's enum (include/trace/events/signal.h).

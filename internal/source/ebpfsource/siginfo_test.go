@@ -26,7 +26,7 @@ func TestCodes(t *testing.T) {
 		"the kernel":                    {kill.SIGINT, 0x80, "SI_KERNEL", kill.CauseNone},
 		"tkill":                         {kill.SIGABRT, -6, "SI_TKILL", kill.CauseNone},
 		"sigqueue":                      {kill.SIGTERM, -1, "SI_QUEUE", kill.CauseNone},
-		"a timer":                       {kill.SIGTERM, -2, "SI_TIMER", kill.CauseNone},
+		"a timer":                       {kill.SIGTERM, -2, "SI_TIMER", kill.CauseTimer},
 		"a name lookup":                 {kill.SIGTERM, -60, "SI_ASYNCNL", kill.CauseNone},
 		"a bad address":                 {kill.SIGSEGV, 1, "SEGV_MAPERR", kill.CauseCrash},
 		"the last of SEGV":              {kill.SIGSEGV, 10, "SEGV_CPERR", kill.CauseCrash},

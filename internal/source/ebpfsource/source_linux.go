@@ -19,6 +19,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/resident"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -45,6 +46,9 @@ type Settings struct {
 	Targets, Senders []string
 	// IncludeFailed also reports calls that failed.
 	IncludeFailed bool
+	// Sockets are the paths of managers' sockets (attribution.CheckSocket). Requests are reported of
+	// processes that connect to them; if there are none, no program looks for any.
+	Sockets []string
 	// Processes is kept up to date with all processes, and asked about those that are signaled.
 	Processes *process.Table
 	// CorrelationTimeout is how long to wait for the end of a call to a group, MaxPending
@@ -96,7 +100,7 @@ func New(settings Settings) *Source {
 func (s *Source) Start(ctx context.Context) error {
 	w := wish{
 		ring: s.settings.RingBuffer, signals: s.settings.Signals, ending: s.settings.Ending, includeFailed: s.settings.IncludeFailed,
-		targets: s.settings.Targets, senders: s.settings.Senders,
+		targets: s.settings.Targets, senders: s.settings.Senders, sockets: s.settings.Sockets,
 	}
 	var err error
 	if s.programs, err = load(w); err != nil {
@@ -110,6 +114,9 @@ func (s *Source) Start(ctx context.Context) error {
 	// The memory that loading took, above all for the kernel's type information, is not
 	// needed again, and the runtime alone would return it only after minutes.
 	debug.FreeOSMemory()
+	if failed := resident.ReleaseProgram(); failed != nil {
+		s.settings.Logger.Debug("cannot release what the start needed of the program file", zap.Error(failed))
+	}
 	ring, err := ringbuf.NewReader(s.programs.collection.Maps[kernelMapRing])
 	if err != nil {
 		return fmt.Errorf("opening the ring buffer: %w", err)
@@ -131,18 +138,26 @@ func (s *Source) attach() error {
 
 // logCallEnds logs what seeing the ends of calls costs, if it costs anything.
 func (s *Source) logCallEnds() {
+	const cost = "which cost every system call some 20 to 100 ns; "
 	switch s.programs.calls {
 	case endsOfSixCalls, endsOfAllCalls:
 		s.settings.Logger.Info("the kernel does not allow functions to be traced, so failed signals are seen by tracepoints, "+
-			"which cost every system call some 20 to 100 ns; include_failed: false avoids that",
-			zap.String("by", string(s.programs.calls)))
+			cost+"include_failed: false avoids that", zap.String("by", string(s.programs.calls)))
+	}
+	if s.programs.connects.costsAll() && s.programs.calls != endsOfAllCalls {
+		s.settings.Logger.Info("the kernel does not allow functions to be traced, so requests to managers are seen by tracepoints, "+
+			cost+"without attribution there are none", zap.String("by", string(s.programs.connects)))
+	}
+	if s.programs.connects != connectsUnseen && s.programs.collection.Programs[kernelProgStreamSent] == nil {
+		s.settings.Logger.Info("the kernel does not allow the function to be traced that sends messages, so it is only known " +
+			"who has connected to a manager, and what was asked for is inferred")
 	}
 }
 
 func (s *Source) begin(ctx context.Context, ring ring) error {
 	config := assemblerConfig{
 		timeout: s.settings.CorrelationTimeout, maxPending: s.settings.MaxPending, followFor: s.settings.FollowFor,
-		seesEnds: s.programs.calls != endsUnseen, partial: plain(s.settings.Targets),
+		seesEnds: s.programs.calls != endsUnseen, seesHandled: s.programs.tracesMemory(), partial: plain(s.settings.Targets),
 		unexplained: s.settings.Unexplained, allEnds: s.settings.AllEnds,
 	}
 	made := newEvents(s.settings.Processes)
@@ -158,7 +173,9 @@ func (s *Source) begin(ctx context.Context, ring ring) error {
 
 // Traits implements source.Source.
 func (s *Source) Traits() source.Traits {
-	return source.Traits{Way: sourceName, Live: true, TracksProcesses: true, Watch: s.watch}
+	return source.Traits{
+		Way: sourceName, Live: true, TracksProcesses: true, Watch: s.watch, InfersLimits: !s.programs.tracesMemory(),
+	}
 }
 
 // read empties the ring until the source is closed.
@@ -232,13 +249,25 @@ func (s *Source) report() {
 	c.Evicted.Add(now.evicted - last.evicted)
 	c.Pending.Store(int64(now.pending))
 	c.Lose(source.QueueFull, now.dropped)
+	c.Joined.Add(s.reader.queue.TakeJoined())
 	c.Lose(source.RingSignals, signals)
+	s.tellWhose(signals)
 	c.Lose(source.RingProcesses, processes)
+	c.RequestsLost.Add(int64(now.losses.requests-last.losses.requests) + now.counts.requests - last.counts.requests)
 	c.Lose(source.ProgramsSkipped, int64(missed-s.missed))
 	if s.settings.LostEnds != nil && (signals > 0 || processes > 0 || missed > s.missed || now.dropped > 0) {
 		s.settings.LostEnds()
 	}
 	s.reported, s.missed = now, missed
+}
+
+// tellWhose logs whose signals were lost.
+func (s *Source) tellWhose(signals int64) {
+	if signals <= 0 {
+		return
+	}
+	s.settings.Logger.Warn("whose signals neither the ring buffer nor the sums had room for, since the start",
+		zap.Any("by_user_id", s.programs.lostOf()))
 }
 
 // Close implements source.Source. It removes the programs from the kernel.

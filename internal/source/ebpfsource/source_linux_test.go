@@ -85,13 +85,14 @@ func TestSourceTellsOfLosses(t *testing.T) {
 	t.Parallel()
 	p := newPlayed(t)
 	p.ring.mutex.Lock()
-	p.ring.lost = losses{signals: 3, processes: 5}
+	p.ring.lost = losses{signals: 3, processes: 5, requests: 7}
 	p.ring.mutex.Unlock()
 	p.ring.writeSilently([]byte{0})
 	require.Eventually(t, func() bool { return p.reader.snapshot().signals == 3 }, limit, time.Millisecond)
 	require.NoError(t, p.Close())
 	assert.EqualValues(t, 3, p.counts.Lost(source.RingSignals))
 	assert.EqualValues(t, 5, p.counts.Lost(source.RingProcesses))
+	assert.EqualValues(t, 7, p.counts.RequestsLost.Load())
 }
 
 func TestSourceThatFails(t *testing.T) {

@@ -46,23 +46,22 @@ type lineage struct {
 	ancestry []kill.Ancestor
 }
 
-func (p parents) get(r *kernelSignalRecord, texts *texts) []kill.Ancestor {
-	n := min(int(r.AncestorCount), len(r.Ancestors))
-	if n == 0 {
+func (p parents) get(of *kernelIdentity, ancestors []kernelAncestor, texts *texts) []kill.Ancestor {
+	if len(ancestors) == 0 {
 		return nil
 	}
-	raw := unsafe.Slice((*byte)(unsafe.Pointer(&r.Ancestors)), uintptr(n)*unsafe.Sizeof(r.Ancestors[0])) //nolint:gosec // within the array
-	sender := key(&r.Sender.Identity)
-	if known, ok := p[sender]; ok && known.raw == string(raw) {
+	raw := unsafe.Slice((*byte)(unsafe.Pointer(&ancestors[0])), uintptr(len(ancestors))*unsafe.Sizeof(ancestors[0])) //nolint:gosec // within the slice
+	child := key(of)
+	if known, ok := p[child]; ok && known.raw == string(raw) {
 		return known.ancestry
 	}
 	if len(p) >= maxParents {
 		clear(p)
 	}
-	ancestry := make([]kill.Ancestor, n)
+	ancestry := make([]kill.Ancestor, len(ancestors))
 	for i := range ancestry {
-		ancestry[i] = kill.Ancestor{PID: int(r.Ancestors[i].Pid), Command: texts.get(trimCommand(r.Ancestors[i].Command[:]))}
+		ancestry[i] = kill.Ancestor{PID: int(ancestors[i].Pid), Command: texts.get(trimCommand(ancestors[i].Command[:]))}
 	}
-	p[sender] = lineage{raw: string(raw), ancestry: ancestry}
+	p[child] = lineage{raw: string(raw), ancestry: ancestry}
 	return ancestry
 }

@@ -35,28 +35,31 @@ func TestTexts(t *testing.T) {
 func TestParents(t *testing.T) {
 	t.Parallel()
 	all, names := parents{}, texts{}
+	get := func(r *kernelSignalRecord) []kill.Ancestor {
+		return all.get(&r.Sender.Identity, first(r.Ancestors[:], r.AncestorCount), &names)
+	}
 	want := []kill.Ancestor{{PID: 9, Command: "bash"}, {PID: 1, Command: "systemd"}}
-	first := all.get(kills(), &names)
-	assert.Equal(t, want, first)
-	again := all.get(kills(), &names)
-	assert.Same(t, &first[0], &again[0], "one for all")
+	one := get(kills())
+	assert.Equal(t, want, one)
+	again := get(kills())
+	assert.Same(t, &one[0], &again[0], "one for all")
 
 	// The parent has died, and the child has another one now.
-	orphan := all.get(sends(func(r *kernelSignalRecord) {
+	orphan := get(sends(func(r *kernelSignalRecord) {
 		r.AncestorCount = 1
 		r.Ancestors[0] = ancestor(1, "systemd")
-	}), &names)
+	}))
 	assert.Equal(t, want[1:], orphan)
-	assert.Equal(t, want, first, "the first event keeps its own")
+	assert.Equal(t, want, one, "the first event keeps its own")
 
-	renamed := all.get(sends(func(r *kernelSignalRecord) { r.Ancestors[0] = ancestor(9, "zsh") }), &names)
+	renamed := get(sends(func(r *kernelSignalRecord) { r.Ancestors[0] = ancestor(9, "zsh") }))
 	assert.Equal(t, "zsh", renamed[0].Command)
-	assert.Nil(t, all.get(sends(func(r *kernelSignalRecord) { r.AncestorCount = 0 }), &names))
-	many := all.get(sends(func(r *kernelSignalRecord) { r.AncestorCount = 1 << 31 }), &names)
+	assert.Nil(t, get(sends(func(r *kernelSignalRecord) { r.AncestorCount = 0 })))
+	many := get(sends(func(r *kernelSignalRecord) { r.AncestorCount = 1 << 31 }))
 	assert.Len(t, many, len(kernelSignalRecord{}.Ancestors), "no more than there is room for")
 
 	for pid := range 3 * maxParents {
-		all.get(sends(func(r *kernelSignalRecord) { r.Sender.Identity.Pid = uint32(pid) }), &names)
+		get(sends(func(r *kernelSignalRecord) { r.Sender.Identity.Pid = uint32(pid) }))
 		assert.LessOrEqual(t, len(all), maxParents)
 	}
 }

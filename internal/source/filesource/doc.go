@@ -16,6 +16,9 @@
 //     even if it is removed.
 //   - The checkpoint never passes a record whose event has not been delivered.
 //     After a crash some events are delivered again, but none is missing.
+//   - Facts come in order with the events, and after a restart those that still
+//     matter are told again first, as they were at the checkpoint. If events wait
+//     for facts (correlate.Config.Wait), the checkpoint stays before them.
 //   - A line is read only once its line feed has been written, once the file was
 //     rotated away, or at the end of a log that is not followed; in the last case
 //     the checkpoint stays before it.

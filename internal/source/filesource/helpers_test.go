@@ -211,7 +211,7 @@ func (r *run) check(events ...int) {
 // sink receives what a source delivers.
 type sink struct {
 	mutex   sync.Mutex
-	taken   []*kill.Event
+	seen    []source.Observation
 	refuse  error
 	blocked chan struct{}
 }
@@ -230,9 +230,7 @@ func (s *sink) deliver(seen []source.Observation) error {
 	if s.refuse != nil {
 		return s.refuse
 	}
-	for _, o := range seen {
-		s.taken = append(s.taken, o.Event)
-	}
+	s.seen = append(s.seen, seen...)
 	return nil
 }
 
@@ -262,7 +260,13 @@ func (s *sink) close() {
 func (s *sink) events() []*kill.Event {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return append([]*kill.Event(nil), s.taken...)
+	var events []*kill.Event
+	for _, o := range s.seen {
+		if o.Event != nil {
+			events = append(events, o.Event)
+		}
+	}
+	return events
 }
 
 // counts returns how often each event was delivered.

@@ -5,7 +5,6 @@ package filesource
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +19,7 @@ import (
 var errTruncated = errors.New("file was truncated")
 
 // errDamaged means that a compressed file cannot be read, or not to its end.
-var errDamaged = errors.New("damaged gzip file")
+var errDamaged = errors.New("damaged compressed file")
 
 // logFile is one open file of the log.
 type logFile struct {
@@ -66,7 +65,7 @@ func (f *logFile) begin() (err error) {
 		f.prefix, err = logfile.ReadPrefix(f.file)
 		return err
 	}
-	if f.prefix, err = logfile.UnzippedPrefix(f.file); err == nil {
+	if f.prefix, err = logfile.UnpackedPrefix(f.path, f.file); err == nil {
 		err = f.unzip()
 	}
 	if err != nil {
@@ -77,7 +76,7 @@ func (f *logFile) begin() (err error) {
 
 // unzip begins to read a compressed file at the offset.
 func (f *logFile) unzip() (err error) {
-	if f.unzipped, err = gzip.NewReader(f.file); err != nil {
+	if f.unzipped, err = logfile.UnpackFile(f.path, f.file); err != nil {
 		return err
 	}
 	if _, err = io.CopyN(io.Discard, f.unzipped, f.offset); errors.Is(err, io.EOF) {
@@ -132,7 +131,7 @@ func (f *logFile) readUnzipped(buf []byte) (int, error) {
 		f.damage = nil
 		return 0, damage
 	}
-	n, err := f.unzipped.Read(buf)
+	n, err := logfile.Fill(f.unzipped, buf)
 	f.offset += int64(n)
 	if err != nil && !errors.Is(err, io.EOF) {
 		f.damaged(err)

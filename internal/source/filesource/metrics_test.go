@@ -81,7 +81,7 @@ func TestLossIsToldOnce(t *testing.T) {
 	assert.Equal(t, int64(20), b.lost())
 	told := b.logs.FilterMessage("a part of the log is lost").All()
 	require.Len(t, told, 1)
-	assert.ErrorContains(t, told[0].Context[1].Interface.(error), b.number(20)+".gz: damaged gzip file")
+	assert.ErrorContains(t, told[0].Context[1].Interface.(error), b.number(20)+".gz: damaged compressed file")
 }
 
 // TestEvents checks what the source adds to an event.

@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source/filesource"
 )
 
@@ -41,6 +42,9 @@ func TestAnything(t *testing.T) {
 			}
 			c.settings = c.bench.settings()
 			c.settings.Correlation.Timeout = time.Hour // however slow the machine is
+			c.settings.Correlation.Wait = func(e *kill.Event) time.Duration {
+				return time.Duration(e.Audit.Serial%3) * 5 * time.Millisecond
+			}
 			const events = 400
 			for n := 1; n <= events; n += 4 {
 				for _, line := range c.mixed(n, n+1, n+2, n+3) {

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
-	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -23,11 +22,14 @@ const (
 	retryInterval = time.Second
 )
 
-// batch is a number of events that are delivered together, and the checkpoint that holds
-// after that.
+// batch is a number of events and facts that are delivered together, and the checkpoint that
+// holds after that.
 type batch struct {
-	events []*kill.Event
-	at     checkpoint
+	seen []source.Observation
+	// facts are those among them with their places in the log, safe is the place of the checkpoint.
+	facts []placed
+	safe  correlate.Position
+	at    checkpoint
 }
 
 // Run implements source.Source. Reading and delivering overlap by one batch and no more:
@@ -49,21 +51,23 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 
 // deliver hands batches on, and advances the checkpoint past each that was accepted.
 func (s *Source) deliver(ctx context.Context, batches <-chan batch, deliver source.Deliver) {
-	failed := false
+	failed := len(s.remembered) > 0 && deliver(s.remembered) != nil
 	for b := range batches {
 		if failed {
 			continue // shutting down: the rest is read again after the restart
 		}
-		if len(b.events) > 0 && deliver(source.Events(b.events)) != nil {
+		if len(b.seen) > 0 && deliver(b.seen) != nil {
 			failed = true
 			continue
 		}
+		s.memory.add(b.facts, b.safe)
 		s.save(ctx, b.at)
 	}
 }
 
+// save stores the facts first: if the program is killed between the two, some are told again.
 func (s *Source) save(ctx context.Context, at checkpoint) {
-	if err := s.checkpoints.save(ctx, at); err != nil {
+	if err := errors.Join(s.memory.save(ctx), s.checkpoints.save(ctx, at)); err != nil {
 		s.settings.Counts.CheckpointErrors.Add(1)
 		s.sampled.Error("events are delivered, but will be delivered again after a restart: "+
 			"make room for the storage extension", zap.Error(err))
@@ -101,22 +105,35 @@ func (s *Source) readAll(ctx context.Context, batches chan<- batch) {
 	}
 }
 
-// read reads and scans once. It returns io.EOF if the file has nothing more for now.
+// read reads ahead as far as there is room, and scans what was read. It returns io.EOF if the
+// file has nothing more for now, and any other error once what was read before it is scanned.
 func (s *Source) read() error {
 	if s.trail.current == nil {
 		return io.EOF
 	}
-	if s.scanner.More() {
-		s.scanner.Scan(s.trail.position(), time.Now())
-		return nil
+	more := s.scanner.More()
+	for s.readError == nil && s.scanner.Room() {
+		free := s.scanner.Free()
+		n, err := s.trail.current.read(free)
+		if n == 0 {
+			s.readError = err
+			break
+		}
+		more = true
+		if !s.scanner.Filled(n) || n < len(free) {
+			break // this is the end for now, or a line that is too long
+		}
 	}
-	n, err := s.trail.current.read(s.scanner.Free())
-	if n > 0 {
-		s.scanner.Filled(n)
+	if more {
+		if errors.Is(s.readError, io.EOF) {
+			s.readError = nil // there may be more by then
+		}
 		s.scanner.Path = s.trail.current.path
 		s.scanner.Scan(s.trail.position(), time.Now())
 		return nil
 	}
+	err := s.readError
+	s.readError = nil
 	if errors.Is(err, errDamaged) {
 		s.trail.lose(err)
 		return io.EOF
@@ -173,10 +190,16 @@ func (s *Source) idle(ctx context.Context, batches chan<- batch) {
 		wait = min(wait, next)
 	}
 	s.sendGathered(batches)
-	s.watcher.wait(ctx, wait)
+	s.warnOfNothing()
+	gather, read := gatherTime, s.scanner.Counts().Bytes
+	if read-s.idleAt >= busyFrom {
+		gather = busyGatherTime
+	}
+	s.idleAt = read
+	s.watcher.wait(ctx, gather, wait)
 }
 
-// sendGathered sends the events gathered so far, and every so often just a checkpoint.
+// sendGathered sends what was gathered so far, and every so often just a checkpoint.
 func (s *Source) sendGathered(batches chan<- batch) {
 	if s.scanner.Gathered() || time.Since(s.lastBatch) > checkpointInterval {
 		s.send(batches, s.checkpoint())
@@ -195,6 +218,7 @@ func (s *Source) end(batches chan<- batch) {
 	s.scanner.Correlator.Flush()
 	s.send(batches, at)
 	s.ended = true
+	s.warnOfNothing()
 	s.settings.Logger.Info("the log was read to its end", zap.String("path", s.settings.Path))
 }
 
@@ -217,7 +241,8 @@ func (s *Source) checkpoint() correlate.Position {
 }
 
 func (s *Source) send(batches chan<- batch, at correlate.Position) {
-	b := batch{events: s.scanner.Take(), at: s.trail.checkpoint(at)}
+	b := batch{safe: at, at: s.trail.checkpoint(at)}
+	s.take(&b)
 	s.report()
 	s.settings.Counts.Pending.Store(int64(s.scanner.Correlator.Pending()))
 	// While there are files to catch up with, this has to check all of them.
@@ -226,6 +251,18 @@ func (s *Source) send(batches chan<- batch, at correlate.Position) {
 	}
 	s.handOver(batches, b)
 	s.lastBatch = time.Now()
+}
+
+// take fills a batch with what the scanner has gathered.
+func (s *Source) take(b *batch) {
+	gathered := s.scanner.Take()
+	b.seen = make([]source.Observation, len(gathered))
+	for i, one := range gathered {
+		b.seen[i].Event, b.seen[i].Fact = one.Event, one.Fact
+		if one.Fact != nil {
+			b.facts = append(b.facts, placed{one.Fact, one.At})
+		}
+	}
 }
 
 // handOver waits until there is room for a batch. Meanwhile it keeps measuring how far

@@ -31,8 +31,12 @@ type Settings struct {
 	Follow bool
 	// Correlation says how records are joined.
 	Correlation correlate.Config
-	// Store keeps the checkpoint; nil keeps none.
+	// Facts delivers facts as well as events: before a restart and after it as if there had been none.
+	Facts bool
+	// Store keeps the checkpoint and facts; nil keeps none.
 	Store source.Store
+	// Conceal returns what may be stored of a command line; nil stores it as it is.
+	Conceal func(commandLine string) string
 	// Panics contains a panic to the line that caused it.
 	Panics *panics.Guard
 	Counts *source.Counts
@@ -52,6 +56,9 @@ type Source struct {
 	scanner     *logfile.Scanner
 	watcher     *watcher
 	checkpoints *checkpoints
+	memory      *memory
+	// remembered are the facts from before the restart, until Run has delivered them.
+	remembered []source.Observation
 
 	// reported and correlated are the counts of the scanner and of its correlator that
 	// settings.Counts already includes.
@@ -59,6 +66,12 @@ type Source struct {
 	correlated correlate.Counts
 
 	lastBatch, lastBehind time.Time
+	// idleAt is how many bytes had been read when all was read that had been written.
+	idleAt int64
+	// readError is why no more could be read, while what was read before that is scanned.
+	readError error
+	// warned is true once a log was said to be none.
+	warned bool
 	// failing is true while the log cannot be read, ended once a log that is not followed
 	// has been read to its end.
 	failing, ended bool
@@ -72,11 +85,12 @@ func New(settings Settings) *Source {
 	s := &Source{
 		settings:    settings,
 		sampled:     logsampling.New(settings.Logger),
-		scanner:     logfile.NewScanner(settings.Correlation, 0),
+		scanner:     logfile.NewScanner(settings.Correlation, 0, settings.Facts),
 		checkpoints: newCheckpoints(settings.Store, settings.Path),
+		memory:      newMemory(&settings),
 		watcher:     &watcher{},
 	}
-	s.scanner.Tampered, s.scanner.Panics = settings.Tampered, settings.Panics
+	s.scanner.Tampered, s.scanner.Panics, s.scanner.Rejected = settings.Tampered, settings.Panics, s.rejected
 	s.trail = &trail{path: settings.Path, toEnd: !settings.Follow, logger: s.sampled, lost: func() {
 		settings.Counts.Lose(source.RotatedFiles, 1)
 	}}
@@ -94,6 +108,7 @@ func (s *Source) Start(ctx context.Context) error {
 	case err != nil:
 		return err
 	case at != nil:
+		s.remember(ctx)
 		err = s.trail.openAt(*at)
 	case s.settings.FromBeginning:
 		err = s.trail.openOldest()

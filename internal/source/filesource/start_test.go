@@ -4,12 +4,15 @@
 package filesource_test
 
 import (
+	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/ulikunitz/xz"
 )
 
 func TestStartAtEnd(t *testing.T) {
@@ -215,13 +218,34 @@ func TestStartAtBeginning(t *testing.T) {
 		},
 		"files of other names": {
 			prepare: func(t *testing.T, b *bench) {
-				for _, name := range []string{"x", "audit.log.01", "audit.log.+1", "audit.log.0", "audit.log.1.bz2", "audit.log.20260101"} {
+				for _, name := range []string{"x", "audit.log.01", "audit.log.+1", "audit.log.0", "audit.log.1.bz2", "audit.log.20260101.old"} {
 					b.write(t, filepath.Join(filepath.Dir(b.path), name), event(9))
 				}
 				require.NoError(t, os.Mkdir(b.number(1), 0o700))
 				b.append(t, event(1))
 			},
 			want: upTo(1, 1),
+		},
+		"files with dates": {
+			prepare: func(t *testing.T, b *bench) {
+				b.write(t, b.path+"-20261127", event(1))
+				b.write(t, b.path+"-20261128", event(2))
+				b.append(t, event(3))
+			},
+			want: upTo(1, 3),
+		},
+		"a file packed by xz": {
+			prepare: func(t *testing.T, b *bench) {
+				var packed bytes.Buffer
+				w, err := xz.NewWriter(&packed)
+				require.NoError(t, err)
+				_, err = io.WriteString(w, event(1))
+				require.NoError(t, err)
+				require.NoError(t, w.Close())
+				b.write(t, b.path+"-20261128.xz", packed.String())
+				b.append(t, event(2))
+			},
+			want: upTo(1, 2),
 		},
 		"a read-only log": {
 			prepare: func(t *testing.T, b *bench) {

@@ -24,6 +24,10 @@ const (
 	// gatherTime is how long to wait for more lines after the first, so that a busy log
 	// costs a check every few milliseconds instead of one for each line.
 	gatherTime = 5 * time.Millisecond
+	// busyGatherTime is the same after a wait in which busyFrom bytes or more were written: most of the work would
+	// be to wake up.
+	busyGatherTime = 20 * time.Millisecond
+	busyFrom       = 64 << 10
 )
 
 // watcher waits for the log to change.
@@ -60,8 +64,8 @@ func (w *watcher) watch() error {
 	return nil
 }
 
-// wait returns when the log may have changed, after limit, or when ctx is done.
-func (w *watcher) wait(ctx context.Context, limit time.Duration) {
+// wait returns a while after the log may have changed, after limit, or when ctx is done.
+func (w *watcher) wait(ctx context.Context, gather, limit time.Duration) {
 	if w.notify == nil {
 		sleep(ctx, min(limit, pollBlind))
 		return
@@ -83,7 +87,7 @@ func (w *watcher) wait(ctx context.Context, limit time.Duration) {
 			return
 		case event := <-w.notify.Events:
 			if w.concerns(event) {
-				sleep(ctx, min(limit, gatherTime))
+				sleep(ctx, min(limit, gather))
 				w.drain()
 				return
 			}

@@ -46,7 +46,7 @@ func TestWatcherWaits(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "other"), nil, 0o600))
 	const limit = 200 * time.Millisecond
 	begin := time.Now()
-	w.wait(t.Context(), limit)
+	w.wait(t.Context(), gatherTime, limit)
 	assert.GreaterOrEqual(t, time.Since(begin), limit)
 }
 
@@ -64,7 +64,7 @@ func TestWatcherEndsWithItsContext(t *testing.T) {
 			cancel()
 			begin := time.Now()
 			for range 100 {
-				w.wait(ctx, forever)
+				w.wait(ctx, gatherTime, forever)
 			}
 			assert.Less(t, time.Since(begin), 100*pollBlind, "each waits for its time otherwise")
 		})
@@ -80,12 +80,12 @@ func TestWatcherFollowsTheFolder(t *testing.T) {
 	for range 2 {
 		require.NoError(t, os.Mkdir(folder, 0o700))
 		for w.folder == "" {
-			w.wait(t.Context(), forever)
+			w.wait(t.Context(), gatherTime, forever)
 		}
 		require.Equal(t, folder, w.folder)
 		require.NoError(t, os.Remove(folder))
 		for w.folder != "" {
-			w.wait(t.Context(), forever)
+			w.wait(t.Context(), gatherTime, forever)
 		}
 	}
 }

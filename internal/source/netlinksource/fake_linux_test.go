@@ -210,11 +210,11 @@ func newBench(t *testing.T, mode Mode, status libaudit.AuditStatus) *bench {
 	b.logs = logs
 	logger := zap.New(core)
 	b.Source = New(Settings{
-		Mode: mode, Counts: &b.counts, Logger: logger, Warn: func(p *problem.Problem) { logger.Warn(p.What) },
+		Mode: mode, Counts: &b.counts, Tampered: func() { b.tampered.Add(1) }, Logger: logger, Warn: func(p *problem.Problem) { logger.Warn(p.What) },
 		Correlation: correlate.Config{Timeout: time.Minute, MaxPending: 100},
 		Health:      func(err error) { b.troubles = append(b.troubles, err) },
 	})
-	b.reader = newReader(b.transport, b.settings.Correlation, func() { b.tampered.Add(1) }, nil)
+	b.reader = newReader(b.transport, &b.settings)
 	b.supervisor = newSupervisor(&b.settings, b.sampled, b.reader, b.kernel, b.vacancies)
 	b.supervisor.now = func() time.Time { return b.clock }
 	b.reading.Go(b.read)
@@ -222,6 +222,11 @@ func newBench(t *testing.T, mode Mode, status libaudit.AuditStatus) *bench {
 		b.end()
 	})
 	return b
+}
+
+// newTestReader returns a reader that the test feeds.
+func newTestReader(config correlate.Config) *reader {
+	return newReader(newFakeTransport(), &Settings{Correlation: config, Tampered: func() {}, Facts: true})
 }
 
 // end closes the source, once.

@@ -50,7 +50,7 @@ func FuzzReader(f *testing.F) {
 	f.Add(uint8(toServing), uint16(unix.NLMSG_ERROR), []byte{0}, false, false)
 	f.Add(uint8(listening), uint16(typeReplace), []byte{}, true, false)
 	f.Fuzz(func(t *testing.T, from uint8, kind uint16, text []byte, multicast, overrun bool) {
-		r := newReader(newFakeTransport(), correlate.Config{Timeout: time.Second, MaxPending: 2, KeepOriginal: true}, func() {}, nil)
+		r := newTestReader(correlate.Config{Timeout: time.Second, MaxPending: 2, KeepOriginal: true})
 		r.handover.state = state(from % 4)
 		groups := uint32(0)
 		if multicast {
@@ -75,7 +75,7 @@ func FuzzReader(f *testing.F) {
 
 // BenchmarkReader is the cost from the messages of an event to the queue.
 func BenchmarkReader(b *testing.B) {
-	r := newReader(newFakeTransport(), correlate.Config{Timeout: time.Second, MaxPending: 8192}, func() {}, nil)
+	r := newTestReader(correlate.Config{Timeout: time.Second, MaxPending: 8192})
 	r.handover.state = serving
 	messages := recordsOf(7, 10, 20)
 	b.ReportAllocs()

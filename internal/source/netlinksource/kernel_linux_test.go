@@ -24,6 +24,7 @@ import (
 	"go.uber.org/zap/zaptest"
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
@@ -80,6 +81,7 @@ type running struct {
 	*Source
 	mutex  sync.Mutex
 	events []*kill.Event
+	facts  []*attribution.Fact
 	stop   func()
 }
 
@@ -95,7 +97,12 @@ func newSource(t *testing.T, mode Mode) *Source {
 
 func run(t *testing.T, mode Mode) *running {
 	t.Helper()
-	r := &running{Source: newSource(t, mode)}
+	return runSource(t, newSource(t, mode))
+}
+
+func runSource(t *testing.T, s *Source) *running {
+	t.Helper()
+	r := &running{Source: s}
 	r.vacancies = vacancies{}
 	require.NoError(t, r.Start(t.Context()))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -116,7 +123,13 @@ func run(t *testing.T, mode Mode) *running {
 func (r *running) deliver(seen []source.Observation) error {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.events = append(r.events, eventsOf(seen)...)
+	for _, o := range seen {
+		if o.Fact != nil {
+			r.facts = append(r.facts, o.Fact)
+		} else {
+			r.events = append(r.events, o.Event)
+		}
+	}
 	return nil
 }
 

@@ -44,6 +44,8 @@ type Settings struct {
 	ReceiveBuffer int
 	// Correlation says how records are joined.
 	Correlation correlate.Config
+	// Facts delivers facts as well as events.
+	Facts bool
 	// Panics contains a panic to the record that caused it.
 	Panics *panics.Guard
 	Counts *source.Counts
@@ -96,7 +98,7 @@ func (s *Source) Start(ctx context.Context) error {
 
 // begin starts listening.
 func (s *Source) begin(ctx context.Context, transport transport, kernel kernel) error {
-	s.reader = newReader(transport, s.settings.Correlation, s.settings.Tampered, s.settings.Panics)
+	s.reader = newReader(transport, &s.settings)
 	s.supervisor = newSupervisor(&s.settings, s.sampled, s.reader, kernel, s.vacancies)
 	s.reading.Go(s.read)
 	if err := s.supervisor.begin(ctx); err != nil {
@@ -193,6 +195,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	s.halt()
 	s.reader.flush()
 	s.supervisor.ascertain()
+	s.reader.queue.Finish()
 	s.reader.queue.Deliver(deliver)
 }
 
@@ -215,6 +218,7 @@ func (s *Source) report() {
 	c.Lose(source.ReceiveOverruns, now.overruns)
 	c.Lose(source.SequenceGaps, now.gaps)
 	c.Lose(source.QueueFull, now.dropped)
+	c.Joined.Add(s.reader.queue.TakeJoined())
 	s.reported = now.correlated
 }
 

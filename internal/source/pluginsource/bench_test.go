@@ -60,7 +60,7 @@ func newBench(t *testing.T) *bench {
 		tampered: func() {}, deliver: func([]source.Observation) error { return nil },
 	}
 	b.source = New(Settings{
-		Path: b.path, Correlation: correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192},
+		Path: b.path, Facts: true, Correlation: correlate.Config{Timeout: 2 * time.Second, MaxPending: 8192},
 		Panics: b.panics, Counts: &b.counts, Logger: zap.New(core), Tampered: func() { b.tampered() }, Health: b.note,
 	})
 	return b
@@ -89,7 +89,9 @@ func (b *bench) take(seen []source.Observation) error {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	for _, o := range seen {
-		b.events = append(b.events, o.Event)
+		if o.Event != nil {
+			b.events = append(b.events, o.Event)
+		}
 	}
 	return nil
 }

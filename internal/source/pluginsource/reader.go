@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -113,13 +112,17 @@ func (s *Source) settle(now time.Time) time.Duration {
 	return wait
 }
 
-// hand moves events into the queue, except for our own signals: what we do must not add to what
+// hand moves what was read into the queue, except for our own signals: what we do must not add to what
 // we read, whatever rules others have loaded.
 func (s *Source) hand() {
-	events := slices.DeleteFunc(s.scanner.Take(), func(e *kill.Event) bool {
-		return e.Kind == kill.KindSignal && e.Sender.PID == s.self && s.self != 0
-	})
-	s.queue.Add(source.Events(events))
+	gathered := s.scanner.Take()
+	seen := make([]source.Observation, 0, len(gathered))
+	for _, one := range gathered {
+		if e := one.Event; e == nil || e.Kind != kill.KindSignal || e.Sender.PID != s.self || s.self == 0 {
+			seen = append(seen, source.Observation{Event: e, Fact: one.Fact})
+		}
+	}
+	s.queue.Add(seen)
 }
 
 // reconnect connects again; it returns nil once ctx is done.

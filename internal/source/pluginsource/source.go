@@ -34,6 +34,8 @@ type Settings struct {
 	Path string
 	// Correlation says how records are joined.
 	Correlation correlate.Config
+	// Facts delivers facts as well as events.
+	Facts bool
 	// Panics limits the damage of a panic to one line.
 	Panics *panics.Guard
 	Counts *source.Counts
@@ -83,7 +85,7 @@ func New(settings Settings) *Source {
 		},
 	}
 	settings.Correlation.Source, settings.Correlation.PID = sourceName, s.self
-	s.scanner = logfile.NewScanner(settings.Correlation, bufferSize)
+	s.scanner = logfile.NewScanner(settings.Correlation, bufferSize, settings.Facts)
 	s.scanner.Tampered, s.scanner.Panics, s.scanner.Rejected = settings.Tampered, settings.Panics, s.reject
 	return s
 }
@@ -116,6 +118,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 	time.Sleep(linger)
 	s.halt()
 	s.flush()
+	s.queue.Finish()
 	s.queue.Deliver(deliver)
 }
 
@@ -156,6 +159,7 @@ func (s *Source) report() {
 	s.correlated = correlated
 	counts.Pending.Store(int64(s.scanner.Correlator.Pending()))
 	counts.Lose(source.QueueFull, s.queue.TakeDropped())
+	counts.Joined.Add(s.queue.TakeJoined())
 	s.lastReport = time.Now()
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
@@ -43,18 +44,36 @@ func TestQueueIsBounded(t *testing.T) {
 	t.Parallel()
 	q := New()
 	for i := range uint32(Max) {
-		q.Add(source.Events([]*kill.Event{event(i, 1)}))
+		q.Add(source.Events([]*kill.Event{event(i, 2)})) // what has several targets cannot be joined
 	}
-	assert.EqualValues(t, Max/2, q.TakeDropped())
-	assert.True(t, q.Full())
-	q.Drop(3)
-	assert.EqualValues(t, 3, q.TakeDropped())
+	assert.EqualValues(t, Max-Max/3, q.TakeDropped())
+	assert.True(t, q.Pressed())
 	assert.Zero(t, q.TakeDropped(), "each is reported once")
-	assert.Len(t, q.Take(Max), Max/2)
-	assert.False(t, q.Full())
+	assert.Len(t, q.Take(Max), Max/3)
+	assert.False(t, q.Pressed())
 	q.Add(source.Events([]*kill.Event{event(1, 1)}))
 	assert.Equal(t, []uint32{1}, serialsOf(q.Take(1)), "there is room again")
 	assert.Zero(t, q.weight)
+	assert.Empty(t, q.shares)
+}
+
+// TestFactsLeaveRoom floods a queue with facts: signals still fit, and the facts that did not are no loss.
+func TestFactsLeaveRoom(t *testing.T) {
+	t.Parallel()
+	q := New()
+	facts := make([]source.Observation, 2*Max)
+	for i := range facts {
+		facts[i].Fact = &attribution.Fact{Logout: &attribution.Logout{}}
+	}
+	q.Add(facts)
+	assert.Equal(t, maxWithFact, q.Len())
+	for i := range uint32(Max/2 - maxWithFact/2) {
+		q.Add(source.Events([]*kill.Event{event(i, 1)}))
+	}
+	assert.Zero(t, q.TakeDropped())
+	assert.True(t, q.Pressed())
+	q.Abandon()
+	assert.EqualValues(t, Max/2-maxWithFact/2, q.TakeDropped())
 }
 
 // A kill(-1) on a large host may have more targets than fit.

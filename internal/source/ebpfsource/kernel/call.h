@@ -6,6 +6,7 @@
 
 #include "record.h"
 
+#define PF_EXITING 0x00000004   // include/linux/sched.h
 #define PF_KTHREAD 0x00200000   // include/linux/sched.h
 #define TS_COMPAT 0x0002        // arch/x86/include/asm/thread_info.h
 #define TIF_32BIT 22            // arch/arm64/include/asm/thread_info.h
@@ -20,6 +21,8 @@ enum syscall {
 	RT_SIGQUEUEINFO = 4,
 	RT_TGSIGQUEUEINFO = 5,
 	PIDFD_SEND_SIGNAL = 6,
+	CONNECTS = 7,        // connect(2), which sends none
+	CONNECTS_AMONG = 8,  // socketcall(2) of 32-bit programs, which may be connect(2)
 };
 
 struct arguments {
@@ -37,6 +40,7 @@ static __always_inline u32 x86_64_call(u32 number)
 	case 129: case 524: return RT_SIGQUEUEINFO;
 	case 297: case 536: return RT_TGSIGQUEUEINFO;
 	case 424: return PIDFD_SEND_SIGNAL;
+	case 42: return CONNECTS;
 	}
 	return NONE;
 }
@@ -51,6 +55,8 @@ static __always_inline u32 i386_call(u32 number)
 	case 178: return RT_SIGQUEUEINFO;
 	case 335: return RT_TGSIGQUEUEINFO;
 	case 424: return PIDFD_SEND_SIGNAL;
+	case 362: return CONNECTS;
+	case 102: return CONNECTS_AMONG;
 	}
 	return NONE;
 }
@@ -65,6 +71,7 @@ static __always_inline u32 arm64_call(u32 number)
 	case 138: return RT_SIGQUEUEINFO;
 	case 240: return RT_TGSIGQUEUEINFO;
 	case 424: return PIDFD_SEND_SIGNAL;
+	case 203: return CONNECTS;
 	}
 	return NONE;
 }
@@ -79,6 +86,7 @@ static __always_inline u32 arm_call(u32 number)
 	case 178: return RT_SIGQUEUEINFO;
 	case 363: return RT_TGSIGQUEUEINFO;
 	case 424: return PIDFD_SEND_SIGNAL;
+	case 283: return CONNECTS;
 	}
 	return NONE;
 }
@@ -114,17 +122,20 @@ static __always_inline u32 registers(struct task_struct *task, struct arguments 
 	return x86_64_call(regs->orig_ax);
 }
 
-// current_call describes the call by which the task sends a signal; false if there is none. In a fault or an interrupt
+// current_call describes the call by which the running task sends a signal; 0 if there is none. In a fault or an interrupt
 // the registers hold something else, and after a call they still hold its arguments: callers must check that they fit.
-static __always_inline bool current_call(struct task_struct *task, struct call *call)
+// What a task that exits sends, no call does.
+FUNCTION int current_call(struct call *call)
 {
+	struct task_struct *task = bpf_get_current_task_btf();
 	struct arguments a;
 
-	if (task->flags & PF_KTHREAD)
+	if (!call || task->flags & (PF_KTHREAD | PF_EXITING))
 		return false;
 	call->number = registers(task, &a);
-	if (call->number == NONE)
+	if (call->number == NONE || call->number >= CONNECTS)
 		return false;
+	call->number |= nothing;
 	call->pid = a.a0;
 	call->signal = a.a1;
 	call->flags = 0;
@@ -133,6 +144,23 @@ static __always_inline bool current_call(struct task_struct *task, struct call *
 	if (call->number == PIDFD_SEND_SIGNAL)
 		call->flags = a.a3;
 	return true;
+}
+
+// connecting reports whether the running task is in connect(2), and with which file descriptor.
+FUNCTION int connecting(s32 *fd)
+{
+	const u64 connect = 3; // include/uapi/linux/net.h, SYS_CONNECT
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct arguments a;
+	u32 number;
+
+	if (!fd || task->flags & PF_KTHREAD)
+		return false;
+	number = registers(task, &a);
+	*fd = a.a0;
+	if (number == CONNECTS)
+		return true;
+	return number == CONNECTS_AMONG && a.a0 == connect && !bpf_probe_read_user(fd, sizeof(*fd), (void *)a.a1);
 }
 
 // for_many reports whether a call may signal more than one process.

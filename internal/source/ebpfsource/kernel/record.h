@@ -13,12 +13,17 @@
 #define NAME_MAX 256   // one part of it, with the NUL
 #define ARGUMENTS 1024 // the command line that a process was started with
 
+#define SOCKET 108     // include/uapi/linux/un.h, sun_path
+#define SENT 512       // what is told of a message to a manager
+
 #define FEW 8          // names that are compared one by one
 
 // The name of a process or thread, padded with zeros.
 struct name {
 	u64 words[COMMAND / sizeof(u64)];
 };
+
+#define TERMINAL 32    // the name of a terminal, which is mostly shorter (include/linux/tty.h)
 
 enum kind {
 	SIGNAL = 1, // was generated
@@ -30,6 +35,9 @@ enum kind {
 	EXIT = 7,
 	CGROUP = 8,
 	PULSE = 9,
+	CONNECT = 10, // to a manager's socket
+	MESSAGE = 11, // sent on such a connection
+	HANDLED = 12, // the OOM killer has killed all that it wants
 };
 
 struct group {
@@ -69,6 +77,19 @@ struct call {
 	u32 flags;
 };
 
+// Why the kernel sends a signal on its own account, where that is certain.
+enum cause {
+	NO_CAUSE = 0,
+	CPU_LIMIT = 1,
+	FILE_SIZE_LIMIT = 2,
+	TERMINAL_KEY = 3,
+	TERMINAL_HANGUP = 4,
+	CGROUP_KILL = 5,
+	PID_NAMESPACE_END = 6,
+	PARENT_DEATH = 7,
+	REALTIME_LIMIT = 8, // of CPU time without a pause
+};
+
 struct signal_record {
 	u8 kind;
 	u8 special; // the siginfo is 0: SEND_SIG_NOINFO, 1: SEND_SIG_PRIV, 2: one of its own
@@ -86,15 +107,44 @@ struct signal_record {
 	u32 ancestor_count;
 	struct ancestor ancestors[ANCESTORS];
 	u8 title[TITLE];
+	// What follows counts only with the causes that it is about, and an address with a fault that has one.
+	u32 cause;
+	s32 parent_status; // as waitpid(2) returns it; -1 if only the thread has ended that was the parent
+	u64 number;        // the limit, of CPU time in s or without a pause in us, or of a file's size in bytes; or the address
+	u64 killed;        // the control group
+	u8 terminal[TERMINAL];
 };
+
+// What was out of memory (include/linux/oom.h, enum oom_constraint, plus 1).
+enum constraint { UNKNOWN, HOST, CPUSET, MEMPOLICY, MEMCG };
 
 struct victim_record {
 	u8 kind;
-	u8 unused[3];
-	u32 pid;
+	u8 has_memory;
+	u8 constraint;
+	u8 observed; // the kernel says so
+	u8 asked;    // whoever was running asked for memory
+	u8 unused;
+	s16 score_adj;
+	u32 pid;    // 0 if not known
 	u32 thread; // in whose time the victim was chosen
-	u32 unused2;
 	u64 time;
+	// In pages, but the page tables in bytes.
+	u64 anon, file, shmem, total, page_tables;
+	u64 limit, usage;
+	struct group group; // that has reached its limit
+	u32 invoker;
+	u32 path_length;
+	u8 invoker_command[COMMAND];
+	// The parts of the group's path, last part first, each with a NUL. The room beyond PATH_MAX + NAME_MAX spares the
+	// verifier from trying every length that is possible.
+	u8 path[2 * PATH_MAX + NAME_MAX];
+};
+
+struct handled_record {
+	u8 kind;
+	u8 unused[3];
+	u32 thread; // as in struct victim_record
 };
 
 struct fork_record {
@@ -144,4 +194,31 @@ struct pulse_record {
 	u8 kind;
 	u8 unused[3];
 	u32 number;
+};
+
+// Where a process has connected to, or what it sends there.
+struct request_record {
+	u8 kind;
+	u8 unused[3];
+	u32 listener; // the process that listens, in the initial pid namespace
+	u64 time;     // since boot, in ns
+	struct party requester;
+	u32 parent;
+	u32 level; // as in struct signal_record
+	u32 title_length;
+	u32 ancestor_count;
+	struct ancestor ancestors[ANCESTORS];
+	u8 title[TITLE];
+	u8 socket[SOCKET]; // the path under which the listener has bound it
+	u32 sent_length;
+	// The beginning of the message. Only the first SENT bytes are ever told; the rest spares the verifier from trying
+	// every length that is possible.
+	u8 sent[2 * SENT];
+};
+
+// A path of a socket as it is looked up, padded with zeros. Where it has a number that may be any, that is left out, and
+// any is 1.
+struct socket_name {
+	u8 path[SOCKET];
+	u32 any;
 };

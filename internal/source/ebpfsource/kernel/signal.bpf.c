@@ -28,23 +28,36 @@ const volatile struct name few_targets[FEW];
 const volatile struct name few_senders[FEW];
 const volatile u32 few_targets_count = 0;
 const volatile u32 few_senders_count = 0;
+const volatile u64 ring_size = 0;
 const volatile u64 room_for_signals = 0; // bytes of the ring that the records of processes leave free
+const volatile u64 room_for_requests = 0; // the same of the requests of ordinary users
+// Bit n is set if a listed socket's path may have n bytes, and 64 + n.
+const volatile u64 socket_lengths = 0;
+const volatile u64 socket_lengths_64 = 0;
+const volatile u64 socket_beginnings = 0; // see may_begin
+const volatile u64 socket_beginnings_64 = 0;
+// What the program at the end of every call is for.
+const volatile bool any_call_sends = false;
+const volatile bool any_call_connects = false;
 const volatile u32 self = 0;             // the reader's pid in the initial pid namespace, which nobody can change later
 
 volatile u32 waiting = 0; // the reader sleeps, and wants to be woken
 volatile u32 pulse = 0;   // the reader wants this number back, see beat
 u64 dropped_signals = 0;
 u64 dropped_processes = 0;
+u64 dropped_requests = 0;
 
 // Keeps these types in the type information, from which bpf2go generates the Go types.
 const union {
 	struct signal_record signal;
 	struct victim_record victim;
+	struct handled_record handled;
 	struct fork_record fork;
 	struct exec_record exec;
 	struct exit_record exit;
 	struct cgroup_record cgroup;
 	struct pulse_record pulse;
+	struct request_record request;
 } *records __attribute__((unused));
 
 struct {
@@ -85,6 +98,20 @@ static __always_inline u64 wakeup(void)
 		return BPF_RB_NO_WAKEUP;
 	waiting = 0;
 	return BPF_RB_FORCE_WAKEUP;
+}
+
+// life returns the flags to submit the record of a process with. It wakes the reader only if the ring is filling up.
+static __always_inline u64 life(void)
+{
+	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2 ? wakeup() : BPF_RB_NO_WAKEUP;
+}
+
+static __always_inline bool no_room(u64 limit)
+{
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= limit)
+		return false;
+	__sync_fetch_and_add(&dropped_processes, 1);
+	return true;
 }
 
 static __always_inline bool in(u64 set, s32 signal)
@@ -143,14 +170,7 @@ static __always_inline bool from_wanted(struct task_struct *sender)
 	return !only_senders || is_sender(sender);
 }
 
-static __always_inline struct signal_record *reserve_signal(void)
-{
-	struct signal_record *r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-
-	if (!r)
-		__sync_fetch_and_add(&dropped_signals, 1);
-	return r;
-}
+#include "sums.h"
 
 static __always_inline void clear_party(struct party *p)
 {
@@ -160,25 +180,34 @@ static __always_inline void clear_party(struct party *p)
 		words[i] = 0;
 }
 
-// add_sender describes the process in whose context the kernel sends the signal.
-static __always_inline void add_sender(struct signal_record *r, struct task_struct *sender)
+static __always_inline void add_key(struct signal_record *r, struct sum_key *key)
 {
-	struct mm_struct *mm = sender->mm;
-	u64 length = 0;
+	r->kind = key->kind;
+	r->special = key->special;
+	r->group = key->group;
+	r->kernel_thread = key->kernel_thread;
+	r->signal = key->signal;
+	r->time = bpf_ktime_get_boot_ns();
+	r->code = key->code;
+	r->result = key->result;
+	r->call = key->call;
+	r->cause = NO_CAUSE;
+}
 
+// add_sender describes the process in whose context the kernel sends the signal.
+FUNCTION int add_sender(struct signal_record *r)
+{
+	struct task_struct *sender = bpf_get_current_task_btf();
+
+	if (!r)
+		return 0;
 	describe(&r->sender, sender, sender->cred);
 	r->parent = sender->real_parent->tgid;
 	r->level = sender->thread_pid->level;
 	r->kernel_thread = (sender->flags & PF_KTHREAD) != 0;
 	r->ancestor_count = parents(r->ancestors, sender->group_leader);
-	r->title_length = 0;
-	if (r->kernel_thread || !mm)
-		return;
-	length = mm->arg_end - mm->arg_start;
-	if (length > TITLE)
-		length = TITLE;
-	if (length && !bpf_probe_read_user(r->title, length, (void *)mm->arg_start))
-		r->title_length = length;
+	r->title_length = r->kernel_thread ? 0 : copy_title(r->title, sender);
+	return 0;
 }
 
 // fault reports whether a program's own instruction has raised a signal (include/uapi/asm-generic/siginfo.h).
@@ -189,6 +218,12 @@ static __always_inline bool fault(s32 signal, s32 code)
 		return code > 0;
 	}
 	return false;
+}
+
+// by_call reports whether a call sends signals with a code (include/uapi/asm-generic/siginfo.h: SI_USER, SI_QUEUE, SI_TKILL).
+static __always_inline bool by_call(s32 code)
+{
+	return code == 0 || code == -1 || code == -6;
 }
 
 // handler_of returns a process's handler of a signal: 0 is the default (SIG_DFL), 1 is none (SIG_IGN).
@@ -219,6 +254,9 @@ static __always_inline bool ends(struct task_struct *task, s32 signal, int group
 	       (group && task->signal->nr_threads > 1 || !in(task->blocked.sig[0], signal)) &&
 	       !(task->signal->flags & SIGNAL_UNKILLABLE);
 }
+
+#include "request.h"
+#include "cause.h"
 
 #define SIGURG 23
 
@@ -253,6 +291,7 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	struct call call = {};
 	u64 special = 0;
 	s32 code = 0;
+	bool faults = false;
 
 	if (signal == SIGURG && task->tgid == self)
 		beat();
@@ -266,34 +305,40 @@ int BPF_PROG(generate, int signal, void *info, struct task_struct *task, int gro
 	if ((u64)info > 1) {
 		special = 2;
 		bpf_probe_read_kernel(&code, sizeof(code), &((struct kernel_siginfo *)info)->si_code);
-		if (fault(signal, code) && handled(task, signal))
+		faults = fault(signal, code);
+		if (faults && handled(task, signal))
 			return 0;
 	} else if ((u64)info == 1) {
 		special = 1;
 	}
 	// Without this the compiler tests whether info is 0, which the verifier considers impossible.
 	asm volatile("" : "+r"(special));
-	if (!current_call(sender, &call))
+	if (!current_call(&call))
 		call.number = NONE;
 	// In Linux 7.3 kill(2) passes no siginfo: the kernel fills in the same one later, when it queues the signal.
 	if (special == 0 && call.number == KILL && call.signal == signal)
 		special = 2;
-	// Drops our own signals, but not those that the kernel sends in our context.
-	if (sender->tgid == self && special == 2 && code <= 0)
+	// Drops our own signals, but not those that the kernel sends in our context, such as those of the timers of others.
+	if (sender->tgid == self && special == 2 && by_call(code))
 		return 0;
-	r = reserve_signal();
+	special += nothing;
+	faults |= nothing;
+	struct sum_key key = {
+		.kind = SIGNAL, .special = special, .group = group != 0, .kernel_thread = (sender->flags & PF_KTHREAD) != 0,
+		.signal = signal, .code = code, .result = result, .call = call,
+	};
+	identify(&key.sender, sender->group_leader);
+	identify(&key.target, task->group_leader);
+	r = reserve(&key, sender, task);
 	if (!r)
 		return 0;
-	r->kind = SIGNAL;
-	r->special = special;
-	r->group = group != 0;
-	r->signal = signal;
-	r->time = bpf_ktime_get_boot_ns();
-	r->code = code;
-	r->result = result;
-	r->call = call;
-	add_sender(r, sender);
+	add_key(r, &key);
+	add_sender(r);
 	describe(&r->target, task, task->real_cred);
+	if (special != 2)
+		add_cause(r, sender, task);
+	else if (faults)
+		bpf_probe_read_kernel(&r->number, sizeof(r->number), &((struct kernel_siginfo *)info)->_sifields._sigfault._addr);
 	bpf_ringbuf_submit(r, wakeup());
 	return 0;
 }
@@ -306,13 +351,9 @@ void bpf_task_release(struct task_struct *p) __ksym __weak;
 // since Linux 6.9, and was in the file before that (fs/pidfs.c, kernel/fork.c).
 static __always_inline s32 pid_of(struct task_struct *task, s32 fd)
 {
-	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
-	struct file *file = NULL;
+	struct file *file = file_of(task, fd);
 	struct pid *pid;
 
-	if (fd < 0 || fd >= BPF_CORE_READ(table, max_fds))
-		return 0;
-	bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
 	pid = BPF_CORE_READ(file, f_inode, i_private);
 	if (!pid)
 		pid = BPF_CORE_READ(file, private_data);
@@ -361,10 +402,10 @@ static __always_inline int ended(long result)
 {
 	struct task_struct *sender = bpf_get_current_task_btf();
 	struct signal_record *r;
-	struct call call;
+	struct call call = {};
 	bool failed;
 
-	if (!current_call(sender, &call))
+	if (!current_call(&call))
 		return 0;
 	if (result == -EAGAIN && !for_many(&call)) // the target's queue is full, as the generation has told
 		return 0;
@@ -375,18 +416,19 @@ static __always_inline int ended(long result)
 		return 0;
 	if (sender->tgid == self || !from_wanted(sender))
 		return 0;
-	r = reserve_signal();
+	struct sum_key key = { .kind = CALL, .signal = call.signal, .result = result, .call = call };
+	identify(&key.sender, sender->group_leader);
+	if (!failed && call.signal != 0) { // only its signals count: without the end, they are complete a little later
+		if (!admits(sender->cred->uid.val, SIGNAL, 0))
+			return 0;
+		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	} else {
+		r = reserve(&key, sender, NULL);
+	}
 	if (!r)
 		return 0;
-	r->kind = CALL;
-	r->special = 0;
-	r->group = 0;
-	r->signal = call.signal;
-	r->time = bpf_ktime_get_boot_ns();
-	r->code = 0;
-	r->result = result;
-	r->call = call;
-	add_sender(r, sender);
+	add_key(r, &key);
+	add_sender(r);
 	add_asked(r, sender);
 	bpf_ringbuf_submit(r, wakeup());
 	return 0;
@@ -419,9 +461,11 @@ int call_ended(struct sys_exit *context)
 SEC("tp_btf/sys_exit")
 int BPF_PROG(any_call_ended, const void *regs, long result)
 {
-	if (result > 0) // which no call that sends a signal returns
+	if (result > 0) // which no call that sends a signal or connects returns
 		return 0;
-	return ended(result);
+	if (any_call_connects && result == 0)
+		call_connected();
+	return any_call_sends ? ended(result) : 0;
 }
 
 // include/linux/signal.h, SIG_KERNEL_COREDUMP_MASK, without QUIT, which the audit system leaves out as well
@@ -446,20 +490,14 @@ int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
 	task = bpf_get_current_task_btf();
 	if (task->signal->flags & SIGNAL_UNKILLABLE || only_targets && !is_target(task))
 		return 0;
-	r = reserve_signal();
+	struct sum_key key = { .kind = DEATH, .special = 2, .group = 1, .signal = signal };
+	if ((u64)info > 1)
+		bpf_probe_read_kernel(&key.code, sizeof(key.code), &((struct kernel_siginfo *)info)->si_code);
+	identify(&key.target, task->group_leader);
+	r = reserve(&key, task, task);
 	if (!r)
 		return 0;
-	r->kind = DEATH;
-	r->special = 2;
-	r->group = 1;
-	r->kernel_thread = 0;
-	r->signal = signal;
-	r->time = bpf_ktime_get_boot_ns();
-	r->code = 0;
-	if ((u64)info > 1)
-		bpf_probe_read_kernel(&r->code, sizeof(r->code), &((struct kernel_siginfo *)info)->si_code);
-	r->result = 0;
-	r->call.number = NONE;
+	add_key(r, &key);
 	clear_party(&r->sender);
 	describe(&r->target, task, task->real_cred);
 	r->parent = r->level = r->ancestor_count = r->title_length = 0;
@@ -467,40 +505,7 @@ int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
 	return 0;
 }
 
-// The argument is the task since Linux 6.9, and the pid before that (include/trace/events/oom.h).
-SEC("raw_tp/mark_victim")
-int mark_victim(u64 *arguments)
-{
-	const u64 most_pids = 4 << 20; // include/linux/threads.h, PID_MAX_LIMIT
-	u64 victim = arguments[0];
-	struct victim_record *r;
-
-	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
-	if (!r) {
-		__sync_fetch_and_add(&dropped_signals, 1);
-		return 0;
-	}
-	r->kind = VICTIM;
-	r->thread = bpf_get_current_pid_tgid();
-	r->pid = victim <= most_pids ? victim : BPF_CORE_READ((struct task_struct *)victim, tgid);
-	r->time = bpf_ktime_get_boot_ns();
-	bpf_ringbuf_submit(r, wakeup());
-	return 0;
-}
-
-// life returns the flags to submit the record of a process with. It wakes the reader only if the ring is filling up.
-static __always_inline u64 life(void)
-{
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2 ? wakeup() : BPF_RB_NO_WAKEUP;
-}
-
-static __always_inline bool no_room(u64 limit)
-{
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= limit)
-		return false;
-	__sync_fetch_and_add(&dropped_processes, 1);
-	return true;
-}
+#include "memory.h"
 
 SEC("tp_btf/sched_process_fork")
 int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
@@ -533,18 +538,23 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 	struct dentry *root = BPF_CORE_READ(task, fs, root.dentry);
 	struct vfsmount *root_at = BPF_CORE_READ(task, fs, root.mnt);
 	bool alone = dentry == BPF_CORE_READ(dentry, d_parent) && dentry != BPF_CORE_READ(at, mnt_root);
-	u32 length = 0;
+	u32 length = nothing & (2 * PATH_MAX - 1);
 
 	r->path_length = 0;
 	// A memfd is in no directory, and the kernel always calls it deleted (fs/d_path.c, simple_dname).
 	r->deleted = alone || !BPF_CORE_READ(dentry, d_hash.pprev) && dentry != BPF_CORE_READ(dentry, d_parent);
+	if (alone) {
+		long n = bpf_probe_read_kernel_str(r->text, NAME_MAX, BPF_CORE_READ(dentry, d_name.name));
+		r->path_length = n > 0 ? n : 0;
+		return;
+	}
 	for (int i = 0; i < MOST_PARTS; i++) {
 		if (dentry == root && at == root_at) {
 			r->path_length = length;
 			return;
 		}
 		struct dentry *parent = BPF_CORE_READ(dentry, d_parent);
-		if (!alone && (dentry == BPF_CORE_READ(at, mnt_root) || dentry == parent)) {
+		if (dentry == BPF_CORE_READ(at, mnt_root) || dentry == parent) {
 			struct mount *mount = (void *)at - bpf_core_field_offset(struct mount, mnt);
 			struct mount *below = BPF_CORE_READ(mount, mnt_parent);
 			if (mount == below) {
@@ -562,10 +572,6 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 			return;
 		// The mask spares the verifier from trying every length that is possible.
 		length = (length + n) & (2 * PATH_MAX - 1);
-		if (alone) {
-			r->path_length = length;
-			return;
-		}
 		dentry = parent;
 	}
 }
@@ -609,16 +615,6 @@ int BPF_PROG(executed, struct task_struct *task)
 	if (bpf_ringbuf_output(&ring, r, length, life()))
 		__sync_fetch_and_add(&dropped_processes, 1);
 	return 0;
-}
-
-#define SIGNAL_GROUP_EXIT 0x00000004 // include/linux/sched/signal.h
-
-// status_of returns the status that the parent will get from waitpid(2) (kernel/exit.c, wait_task_zombie).
-static __always_inline s32 status_of(struct task_struct *leader)
-{
-	struct signal_struct *signal = leader->signal;
-
-	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
 }
 
 // Reports the process when its last thread ends. By now it has its exit code, and any core dump is written.

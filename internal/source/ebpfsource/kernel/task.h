@@ -86,3 +86,40 @@ static __always_inline u32 parents(struct ancestor *to, struct task_struct *task
 	}
 	return n;
 }
+
+// copy_title copies the beginning of the task's own command line, and returns its length. A kernel thread has none.
+static __always_inline u32 copy_title(u8 *to, struct task_struct *task)
+{
+	struct mm_struct *mm = task->mm;
+	u64 length;
+
+	if (!mm)
+		return 0;
+	length = mm->arg_end - mm->arg_start;
+	if (length > TITLE)
+		length = TITLE;
+	if (length && !bpf_probe_read_user(to, length, (void *)mm->arg_start))
+		return length;
+	return 0;
+}
+
+#define SIGNAL_GROUP_EXIT 0x00000004 // include/linux/sched/signal.h
+
+// status_of returns the status that the parent will get from waitpid(2) (kernel/exit.c, wait_task_zombie).
+static __always_inline s32 status_of(struct task_struct *leader)
+{
+	struct signal_struct *signal = leader->signal;
+
+	return signal->flags & SIGNAL_GROUP_EXIT ? signal->group_exit_code : leader->exit_code;
+}
+
+// file_of returns the file that a task has open under a number; NULL if it has none.
+static __always_inline struct file *file_of(struct task_struct *task, s32 fd)
+{
+	struct fdtable *table = BPF_CORE_READ(task, files, fdt);
+	struct file *file = NULL;
+
+	if (fd >= 0 && fd < BPF_CORE_READ(table, max_fds))
+		bpf_probe_read_kernel(&file, sizeof(file), BPF_CORE_READ(table, fd) + fd);
+	return file;
+}

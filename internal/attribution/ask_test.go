@@ -1,0 +1,117 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package attribution
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+func TestAsksOf(t *testing.T) {
+	tests := map[string]ask{
+		"systemctl stop mariadb":                              {verb: verbStop, about: []string{"mariadb"}},
+		"/bin/systemctl --no-block restart a.service b":       {verb: verbRestart, about: []string{"a.service", "b"}},
+		"systemctl -M box --signal KILL kill mariadb":         {verb: verbKill, about: []string{"mariadb"}, elsewhere: true},
+		"systemctl -s 9 kill mariadb":                         {verb: verbKill, about: []string{"mariadb"}},
+		"systemctl --user stop job":                           {verb: verbStop, about: []string{"job"}, elsewhere: true},
+		"systemctl stop -- -dashed.service":                   {verb: verbStop, about: []string{"-dashed.service"}},
+		"systemctl disable --now nginx":                       {verb: verbStop, about: []string{"nginx"}},
+		"systemctl disable nginx":                             {verb: verbNone, about: nil},
+		"systemctl status mariadb":                            {verb: verbNone, about: nil},
+		"systemctl is-active stop":                            {verb: verbNone, about: nil},
+		"systemctl":                                           {verb: verbNone, about: nil},
+		"systemctl daemon-reload":                             {verb: verbNone, about: nil},
+		"systemctl poweroff":                                  {verb: verbShutdown, about: []string{}},
+		"/bin/sh /usr/sbin/service mariadb restart":           {verb: verbRestart, about: []string{"mariadb"}},
+		"invoke-rc.d mariadb stop":                            {verb: verbStop, about: []string{"mariadb"}},
+		"loginctl terminate-session 21":                       {verb: verbEndSession, about: []string{"21"}},
+		"loginctl list-sessions":                              {verb: verbNone, about: nil},
+		"shutdown -h now":                                     {verb: verbShutdown, about: nil},
+		"shutdown -c":                                         {verb: verbNone, about: nil},
+		"reboot":                                              {verb: verbShutdown, about: nil},
+		"docker stop -t 5 web":                                {verb: verbStop, about: []string{"web"}, waits: true},
+		"docker container rm -f web":                          {verb: verbStop, about: []string{"web"}, waits: true},
+		"docker ps":                                           {verb: verbNone, about: nil},
+		"ctr -n k8s.io task kill -s SIGKILL abc":              {verb: verbKill, about: []string{"abc"}, waits: true},
+		"ctr -a /run/x.sock task kill -a abc":                 {verb: verbKill, about: []string{"abc"}, waits: true},
+		"docker exec web stop":                                {verb: verbNone, about: nil},
+		"ctr t rm abc":                                        {verb: verbStop, about: []string{"abc"}, waits: true},
+		"/usr/bin/python3 /usr/bin/supervisorctl stop mysqld": {verb: verbStop, about: []string{"mysqld"}, waits: true},
+		"supervisorctl signal HUP mysqld":                     {verb: verbKill, about: []string{"mysqld"}, waits: true},
+		"supervisorctl status":                                {verb: verbNone, about: nil},
+		"busctl call org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager StopUnit ss a.service replace": {
+			verb: verbStop, about: []string{"a.service"},
+		},
+		"dbus-send --system --dest=org.freedesktop.systemd1 /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager.RestartUnit string:a.service string:fail": {
+			verb: verbRestart, about: []string{"a.service"},
+		},
+		"busctl tree":                 {verb: verbNone, about: nil},
+		"python3 /opt/ops.py":         {verb: verbUnknown, about: nil},
+		"sleep systemctl stop x":      {verb: verbUnknown, about: nil},
+		"bash -c systemctl":           {verb: verbNone, about: nil},
+		"":                            {verb: verbUnknown, about: nil},
+		"/opt/systemctl-exporter":     {verb: verbUnknown, about: nil},
+		"env systemctl stop mariadb":  {verb: verbUnknown, about: nil},
+		"-bash":                       {verb: verbUnknown, about: nil},
+		"python3":                     {verb: verbUnknown, about: nil},
+		"systemd-run --scope stop":    {verb: verbNone, about: nil},
+		"machinectl poweroff box":     {verb: verbStop, about: []string{"box"}},
+		"systemctl stop mariadb --no": {verb: verbStop, about: []string{"mariadb"}},
+	}
+	for line, want := range tests {
+		t.Run(line, func(t *testing.T) { assert.Equal(t, want, asksOf(words(line))) })
+	}
+}
+
+func TestAsksSignal(t *testing.T) {
+	tests := map[string]kill.Signal{
+		"ctr task kill --signal SIGHUP web":               kill.SIGHUP,
+		"ctr task kill --signal=9 web":                    kill.SIGKILL,
+		"ctr task kill web":                               0, // what the image says
+		"docker kill web":                                 kill.SIGKILL,
+		"docker kill -s HUP web":                          kill.SIGHUP,
+		"python3 /usr/bin/supervisorctl -c x signal 15 a": kill.SIGTERM,
+		"supervisorctl signal":                            0,
+		"":                                                0,
+	}
+	for line, want := range tests {
+		t.Run(line, func(t *testing.T) { assert.Equal(t, want, asksSignal(words(line))) })
+	}
+}
+
+func TestNames(t *testing.T) {
+	tests := map[string]struct {
+		about, unit string
+		want        bool
+	}{
+		"the name without its type": {"mariadb", "mariadb.service", true},
+		"the whole name":            {"mariadb.service", "mariadb.service", true},
+		"a glob":                    {"maria*", "mariadb.service", true},
+		"another unit":              {"nginx", "mariadb.service", false},
+		"a socket":                  {"mariadb.socket", "mariadb.service", false},
+		"a glob that is malformed":  {"maria[", "mariadb.service", false},
+		"an instance":               {"getty@tty1", "getty@tty1.service", true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			a := ask{about: []string{tt.about}}
+			assert.Equal(t, tt.want, a.names(tt.unit))
+		})
+	}
+}
+
+func FuzzAsksOf(f *testing.F) {
+	f.Add("systemctl\x00stop\x00mariadb")
+	f.Add("\x00\x00")
+	f.Add("-")
+	f.Add("python3\x00-\x00-")
+	f.Fuzz(func(_ *testing.T, title string) {
+		a := asksOf(title)
+		asksSignal(title)
+		a.names("mariadb.service")
+	})
+}
