@@ -44,7 +44,56 @@ const (
 	CauseSeccomp Cause = "seccomp"
 	// CauseOOM is the kernel out of memory, or a memory cgroup at its limit.
 	CauseOOM Cause = "oom"
+	// CauseCPULimit and CauseFileSizeLimit are resource limits (setrlimit(2)).
+	CauseCPULimit      Cause = "cpu_limit"
+	CauseFileSizeLimit Cause = "file_size_limit"
+	// CauseTerminalKey is a key such as Ctrl-C, CauseTerminalHangup the end of a terminal.
+	CauseTerminalKey    Cause = "terminal_key"
+	CauseTerminalHangup Cause = "terminal_hangup"
+	// CauseCgroupKill is a write to cgroup.kill, CausePIDNamespaceEnd the end of a pid namespace's init.
+	CauseCgroupKill      Cause = "cgroup_kill"
+	CausePIDNamespaceEnd Cause = "pid_namespace_end"
+	// CauseParentDeath is the signal that a process asked for when its parent dies (PR_SET_PDEATHSIG(2const)).
+	CauseParentDeath Cause = "parent_death"
+	// CauseTimer is a timer of the process's own (timer_create(2), alarm(2), setitimer(2)).
+	CauseTimer Cause = "timer"
+
+	// What follows are causes of managers (docs/behind.md).
+
+	// CauseServiceStop, CauseServiceRestart and CauseServiceReload are jobs that somebody asked for.
+	CauseServiceStop    Cause = "service_stop"
+	CauseServiceRestart Cause = "service_restart"
+	CauseServiceReload  Cause = "service_reload"
+	// CauseServiceKill is a signal that somebody had the manager send (systemctl kill).
+	CauseServiceKill Cause = "service_kill"
+	// CauseMainProcessEnd is the rest of a unit after its main process.
+	CauseMainProcessEnd Cause = "main_process_end"
+	CauseStopTimeout    Cause = "stop_timeout"
+	CauseStartTimeout   Cause = "start_timeout"
+	CauseRuntimeLimit   Cause = "runtime_limit"
+	CauseWatchdog       Cause = "watchdog"
+	// CauseDependency is the stop of a unit because another one was stopped or started.
+	CauseDependency Cause = "dependency"
+	// CauseOOMPolicy is the rest of a unit after the kernel has killed a part of it.
+	CauseOOMPolicy      Cause = "oom_policy"
+	CauseMemoryPressure Cause = "memory_pressure"
+	CauseSwapPressure   Cause = "swap_pressure"
+	// CauseSessionEnd is what a login leaves behind, CauseSessionKill a login that somebody has ended.
+	CauseSessionEnd    Cause = "session_end"
+	CauseSessionKill   Cause = "session_kill"
+	CauseShutdown      Cause = "shutdown"
+	CauseContainerStop Cause = "container_stop"
 )
+
+// Managed reports whether the cause is a manager's.
+func (c Cause) Managed() bool {
+	switch c {
+	case CauseNone, CauseCrash, CauseSeccomp, CauseOOM, CauseCPULimit, CauseFileSizeLimit, CauseTerminalKey,
+		CauseTerminalHangup, CauseCgroupKill, CausePIDNamespaceEnd, CauseParentDeath, CauseTimer:
+		return false
+	}
+	return true
+}
 
 // Delivery says what the kernel did with a signal that it was asked to send
 // (include/trace/events/signal.h, TRACE_SIGNAL_DELIVERED and the following).
@@ -100,11 +149,18 @@ type Event struct {
 	Kind   Kind
 	Time   time.Time
 	Signal Signal
+	// Count is how many equal signals the event stands for, of which Time is the first's and LastTime the
+	// last's; 0 if it is only one.
+	Count    int
+	LastTime time.Time
 	// SignalKnown is false if the record that names the signal was lost.
 	SignalKnown bool
 	// EndsTarget is true if the signal is not one of those that were asked for, but its target
 	// neither handles, ignores nor blocks it, so that it ends.
 	EndsTarget bool
+	// Complete is false if a record of the event was lost, cut short or did
+	// not come in time.
+	Complete bool
 	// Syscall is the name of the call, such as "tgkill"; empty if the kernel
 	// sent the signal or the record that names the call was lost.
 	Syscall string
@@ -131,6 +187,14 @@ type Event struct {
 	// removed from Targets; -1 if not known.
 	TargetCount int
 
+	// Behind is who and what is behind the signal; nil if nothing more is known than the sender. It has
+	// the first fatal signal's if this is an outcome.
+	Behind *Behind
+	// Trigger is what is known of the kernel's cause; nil if that is nothing more.
+	Trigger *Trigger
+	// OutOfMemory is what is known of the lack of memory, if that is the cause; nil otherwise.
+	OutOfMemory *OutOfMemory
+
 	// Tamper is what a KindTamper reports, nil for any other. The sender is the process that
 	// did it, the target the audit daemon that was stopped.
 	Tamper *Tamper
@@ -139,11 +203,11 @@ type Event struct {
 	Outcome *Outcome
 
 	Audit Audit
-	// Complete is false if a record of the event was lost, cut short or did
-	// not come in time.
-	Complete bool
 	// Source is the value of the attribute kill.source.
 	Source string
+	// LogRecord identifies the record of the kernel's log that it was read from live: boot and number. It is empty for
+	// any other event.
+	LogRecord string
 	// File is the log file that the event was read from, if any.
 	File string
 	// Original holds the records as they were read, one per line, except those that are in
@@ -162,6 +226,9 @@ func (e *Event) AddTarget() *Process {
 	e.Targets = append(e.Targets, Process{})
 	return &e.Targets[len(e.Targets)-1]
 }
+
+// Signals returns how many signals the event stands for.
+func (e *Event) Signals() int { return max(e.Count, 1) }
 
 // DeliveryTo returns what the kernel did with the signal for a target; nil is no target.
 func (e *Event) DeliveryTo(target *Process) Delivery {
@@ -189,6 +256,8 @@ func (e *Event) Doubtful(target *Process) bool {
 type Audit struct {
 	// Recorded is true if the event was made of audit records.
 	Recorded bool
+	// Unnumbered is true if the log has left out the number: Serial then is made up, and only tells the event from others.
+	Unnumbered bool
 	// Serial is the kernel's event number: 32 bits, restarts at boot.
 	Serial uint32
 	// Keys are the -k names of the rules that matched.
@@ -246,12 +315,16 @@ type Process struct {
 	// Result is whether the signal reached this target, if that is not the same as the result
 	// of the call; otherwise nil. Targets share it, so it is never changed.
 	Result *Result
+	// Memory is what a target held that the kernel killed for lack of memory; nil if that is not known.
+	Memory *Memory
 	// Span is the span of a target's termination; zero if the target is not watched.
 	Span Span
 	// Home says what of the process is the host's.
 	Home Home
 	// ContainerUser is what the process's own user database calls User, if that is not the host's.
 	ContainerUser string
+	// Names are what people call its container and pod; nil if that is not known.
+	Names *Names
 }
 
 // Instance is a process as the host knows it: what identifies it even if its pid is reused, and
@@ -278,6 +351,8 @@ type Instance struct {
 type Ancestor struct {
 	PID     int
 	Command string
+	// Title is its command line with a NUL after each argument; empty if not known.
+	Title string
 }
 
 // User is a user id and, if known, its name.

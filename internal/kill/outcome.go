@@ -120,13 +120,15 @@ type Outcome struct {
 	LastName string
 	// Signals are the signals to the process from the first fatal one on, including failed
 	// attempts. If there are many, those between the first and the last ones are left out, and
-	// Omitted is their number.
-	Signals []Sent
-	Omitted int
+	// Omitted is their number, and OmittedSignals how many signals they stand for.
+	Signals                 []Sent
+	Omitted, OmittedSignals int
 	// LastSignal and LastSender are those of the last fatal signal, which may be the
 	// first.
 	LastSignal Signal
 	LastSender *Process
+	// LastCause is why the last fatal signal was sent.
+	LastCause Cause
 	// Parent is the span of the call that had this and other processes as targets; zero if
 	// there was none.
 	Parent Span
@@ -147,7 +149,16 @@ func (o *Outcome) Fails() bool {
 	return false
 }
 
-// Sent is one signal of an Outcome.
+// SignalCount returns how many signals were sent to the process, from the first fatal one on.
+func (o *Outcome) SignalCount() int {
+	count := o.OmittedSignals
+	for i := range o.Signals {
+		count += max(o.Signals[i].Count, 1)
+	}
+	return count
+}
+
+// Sent is one signal of an Outcome, or several equal ones.
 type Sent struct {
 	Time     time.Time
 	Signal   Signal
@@ -157,6 +168,17 @@ type Sent struct {
 	Cause    Cause
 	Result   Result
 	Delivery Delivery
+	// Count and LastTime are those of the Event.
+	Count    int       `json:",omitempty"`
+	LastTime time.Time `json:",omitzero"`
+	// Behind is who and what is behind the signal, Trigger what is known of the kernel's cause; nil if nothing
+	// more is known.
+	Behind  *Behind
+	Trigger *Trigger
+	// OutOfMemory is what is known of the lack of memory, if that is the cause, and Memory what the process
+	// held; nil otherwise.
+	OutOfMemory *OutOfMemory `json:",omitempty"`
+	Memory      *Memory      `json:",omitempty"`
 	// Sender is shared by all signals that it has sent, and never changed.
 	Sender *Process
 }

@@ -14,11 +14,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
 
@@ -26,8 +28,10 @@ import (
 type File struct {
 	Path string
 	Info fs.FileInfo
-	// Number is n of audit.log.n, and 0 for the live file.
+	// Number is n of audit.log.n, and 0 for the live file. That of a dated file, audit.log-20261129, is beyond all others.
 	Number int
+	// date is what follows the hyphen or dot in the name of a dated file.
+	date string
 }
 
 // Empty reports whether nothing has been written to the file yet.
@@ -36,7 +40,7 @@ func (f File) Empty() bool { return f.Info.Size() == 0 }
 const (
 	// maxNumber is the highest number of a rotated file. auditd keeps at most 999
 	// (auditd.conf(5), num_logs), but keeps counting under keep_logs. A longer number is a
-	// date, and dated files are not in the order of rotation.
+	// date.
 	maxNumber = 99_999
 	// maxLinks is how many links the kernel follows (include/linux/namei.h).
 	maxLinks = 40
@@ -67,7 +71,10 @@ func List(path string) ([]File, error) {
 	var files []File
 	for _, candidate := range names {
 		number, ok := rotationNumber(candidate.Name(), name)
-		if !ok {
+		date, dated := rotationDate(candidate.Name(), name)
+		if dated {
+			number = maxNumber + 1
+		} else if !ok {
 			continue
 		}
 		full := directory + candidate.Name()
@@ -80,13 +87,45 @@ func List(path string) ([]File, error) {
 			return nil, Explain(err)
 		}
 		if info.Mode().IsRegular() {
-			files = append(files, File{Path: full, Info: info, Number: number})
+			files = append(files, File{Path: full, Info: info, Number: number, date: date})
 		}
 	}
 	slices.SortFunc(files, func(a, b File) int {
-		return cmp.Or(cmp.Compare(b.Number, a.Number), cmp.Compare(len(b.Path), len(a.Path)))
+		return cmp.Or(cmp.Compare(b.Number, a.Number), cmp.Compare(a.date, b.date), cmp.Compare(len(b.Path), len(a.Path)))
 	})
-	return dropCopies(files), nil
+	return byBeginning(dropCopies(files)), nil
+}
+
+// byBeginning sorts files by what they begin with if some are numbered and others dated: who renames the log has changed, or
+// two do it. The live file stays the last, and each file without a record stays behind the one before it.
+func byBeginning(files []File) []File {
+	rotated := files
+	if last := len(files) - 1; last >= 0 && files[last].Number == 0 {
+		rotated = files[:last]
+	}
+	dated := slices.IndexFunc(rotated, func(f File) bool { return f.date != "" })
+	numbered := slices.IndexFunc(rotated, func(f File) bool { return f.date == "" })
+	if dated < 0 || numbered < 0 {
+		return files
+	}
+	begins := make(map[string]auditrecord.Stamp, len(rotated))
+	var latest auditrecord.Stamp
+	for i, f := range rotated {
+		if i == numbered {
+			latest = auditrecord.Stamp{} // they come after the dated ones
+		}
+		if prefix, err := Prefix(f.Path); err == nil {
+			if stamp, ok := FirstStamp(prefix); ok {
+				latest = stamp
+			}
+		}
+		begins[f.Path] = latest
+	}
+	slices.SortStableFunc(rotated, func(a, b File) int {
+		return cmp.Or(cmp.Compare(begins[a.Path].Milliseconds, begins[b.Path].Milliseconds),
+			cmp.Compare(begins[a.Path].Serial, begins[b.Path].Serial))
+	})
+	return files
 }
 
 // Resolve follows the links that path itself may be: the rotated files lie beside the real
@@ -105,7 +144,31 @@ func Resolve(path string) string {
 	return path
 }
 
-// rotationNumber returns n if candidate is name.n or name.n.gz, and 0 if it is
+// Belongs reports whether candidate is the name of the log or of a file that was rotated from it.
+func Belongs(candidate, name string) bool {
+	_, numbered := rotationNumber(candidate, name)
+	_, dated := rotationDate(candidate, name)
+	return numbered || dated
+}
+
+// dates are those that logrotate's dateformat makes of %Y%m%d, with %H, %M and %S or %s behind it, and %Y-%m-%d. Their order
+// is that of their texts.
+var dates = regexp.MustCompile(`^[-.](20\d{2}(?:-\d{2}-\d{2}|\d{4})(?:[-_T.]?\d{2,10})?)(?:\.gz|\.xz|\.zst)?$`)
+
+// rotationDate returns the date if candidate is name-date, also with what compressed files have behind it.
+func rotationDate(candidate, name string) (date string, ok bool) {
+	suffix, ok := strings.CutPrefix(candidate, name)
+	if !ok {
+		return "", false
+	}
+	m := dates.FindStringSubmatch(suffix)
+	if m == nil {
+		return "", false
+	}
+	return m[1], true
+}
+
+// rotationNumber returns n if candidate is name.n, name.n.gz, .xz or .zst, and 0 if it is
 // name itself.
 func rotationNumber(candidate, name string) (int, bool) {
 	suffix, ok := strings.CutPrefix(candidate, name)
@@ -115,7 +178,7 @@ func rotationNumber(candidate, name string) (int, bool) {
 	if suffix == "" {
 		return 0, true
 	}
-	digits, ok := strings.CutPrefix(strings.TrimSuffix(suffix, ".gz"), ".")
+	digits, ok := strings.CutPrefix(strings.TrimSuffix(suffix, string(formatByName(suffix))), ".")
 	if !ok {
 		return 0, false
 	}
@@ -132,7 +195,7 @@ func rotationNumber(candidate, name string) (int, bool) {
 func dropCopies(files []File) []File {
 	kept := files[:0]
 	for i, f := range files {
-		if i+1 < len(files) && files[i+1].Number == f.Number && isCopy(f.Path, files[i+1].Path) {
+		if i+1 < len(files) && files[i+1].Number == f.Number && files[i+1].date == f.date && isCopy(f.Path, files[i+1].Path) {
 			continue
 		}
 		kept = append(kept, f)

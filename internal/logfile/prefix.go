@@ -5,11 +5,9 @@ package logfile
 
 import (
 	"bytes"
-	"compress/gzip"
 	"errors"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 )
@@ -17,9 +15,6 @@ import (
 // PrefixLength is how much of a file's beginning identifies it. The first line of an audit
 // log contains a time and a serial with which no other log begins.
 const PrefixLength = 1024
-
-// Compressed reports whether a file was compressed by gzip.
-func Compressed(path string) bool { return strings.HasSuffix(path, ".gz") }
 
 // Prefix returns the beginning of a file; of a compressed one, the beginning of its text.
 func Prefix(path string) ([]byte, error) {
@@ -29,7 +24,7 @@ func Prefix(path string) ([]byte, error) {
 	}
 	defer file.Close()
 	if Compressed(path) {
-		return UnzippedPrefix(file)
+		return UnpackedPrefix(path, file)
 	}
 	return ReadPrefix(file)
 }
@@ -44,14 +39,14 @@ func ReadPrefix(file io.ReaderAt) ([]byte, error) {
 	return prefix[:n], nil
 }
 
-// UnzippedPrefix is ReadPrefix for a compressed file. It leaves the file at its start.
-func UnzippedPrefix(file *os.File) ([]byte, error) {
-	unzipped, err := gzip.NewReader(file)
+// UnpackedPrefix is ReadPrefix for a compressed file. It leaves the file at its start.
+func UnpackedPrefix(path string, file *os.File) ([]byte, error) {
+	unpacked, err := UnpackFile(path, file)
 	if err != nil {
 		return nil, err
 	}
 	prefix := make([]byte, PrefixLength)
-	n, err := io.ReadFull(unzipped, prefix)
+	n, err := io.ReadFull(unpacked, prefix)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
@@ -76,4 +71,14 @@ func FirstStamp(prefix []byte) (auditrecord.Stamp, bool) {
 		}
 	}
 	return auditrecord.Stamp{}, false
+}
+
+// Fill reads until buf is full, or nothing more can be read: gzip's reader returns little at a time.
+func Fill(from io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var more int
+		more, err = from.Read(buf[n:])
+		n += more
+	}
+	return n, err
 }

@@ -46,9 +46,10 @@ type episodeState struct {
 	Source string
 
 	signals history
-	// Last, LastAt and LastSender describe the last fatal signal.
+	// Last, LastAt, LastCause and LastSender describe the last fatal signal.
 	Last       kill.Signal
 	LastAt     time.Time
+	LastCause  kill.Cause
 	LastSender *kill.Process `json:"-"` // see savedEpisode
 	// Softer is true once a fatal signal other than SIGKILL was sent.
 	Softer, Escalated bool
@@ -94,7 +95,7 @@ func (s *episodeState) add(e *kill.Event, target, sender *kill.Process, limit in
 		return // it only asks whether the process exists
 	case s.signals.replace(added):
 		last := s.signals.lastFatal()
-		s.Last, s.LastAt, s.LastSender = last.Signal, last.Time, last.Sender
+		s.Last, s.LastAt, s.LastCause, s.LastSender = last.Signal, last.Time, last.Cause, last.Sender
 		return
 	}
 	if s.signals.add(added, limit) && added.certain() {
@@ -120,7 +121,8 @@ func entryOf(e *kill.Event, target, sender *kill.Process) entry {
 	return entry{
 		Sent: kill.Sent{
 			Time: e.Time, Signal: e.Signal, Syscall: e.Syscall, Code: e.Code, Origin: e.Origin, Cause: e.Cause,
-			Result: e.ResultFor(target), Delivery: e.DeliveryTo(target), Sender: sender,
+			Result: e.ResultFor(target), Delivery: e.DeliveryTo(target), Count: e.Count, LastTime: e.LastTime, Behind: e.Behind, Trigger: e.Trigger,
+			Sender: sender, OutOfMemory: e.OutOfMemory, Memory: target.Memory,
 		},
 		Reported: e.Kind == kill.KindAbend && e.SignalKnown && e.Signal != 0 && e.ResultFor(target).Succeeded(),
 	}
@@ -135,7 +137,7 @@ func (s *episodeState) noteFatal(sent *entry) {
 		s.Escalated = s.Escalated || s.Last == kill.SIGKILL && sent.Time.Before(s.LastAt)
 	}
 	if s.LastSender == nil || !sent.Time.Before(s.LastAt) {
-		s.Last, s.LastAt, s.LastSender = sent.Signal, sent.Time, sent.Sender
+		s.Last, s.LastAt, s.LastCause, s.LastSender = sent.Signal, sent.Time, sent.Cause, sent.Sender
 	}
 }
 
@@ -197,7 +199,8 @@ func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
 	}
 	o := &kill.Outcome{
 		Span: e.Span, Verdict: verdict, Exit: e.ending(), Began: first.Time, Escalated: e.Escalated,
-		Signals: e.signals.sent(), Omitted: e.signals.omitted, LastSignal: e.Last, LastSender: e.LastSender,
+		Signals: e.signals.sent(), Omitted: e.signals.omitted, OmittedSignals: e.signals.omittedSignals,
+		LastSignal: e.Last, LastCause: e.LastCause, LastSender: e.LastSender,
 	}
 	if e.LastName != nameOf(&e.Target) {
 		o.LastName = e.LastName
@@ -206,10 +209,12 @@ func (e *episode) outcome(verdict kill.Verdict, at time.Time) *kill.Event {
 		Kind: kill.KindOutcome, Time: at, Signal: first.Signal, SignalKnown: true, TargetCount: -1,
 		Outcome: o, Complete: !e.Incomplete, Source: e.Source,
 	}
-	event.Sender, event.Origin, event.Cause = *first.Sender, first.Origin, first.Cause
+	event.Sender, event.Origin, event.Cause, event.Behind = *first.Sender, first.Origin, first.Cause, first.Behind
+	event.Trigger = first.Trigger
 	target := event.AddTarget()
 	*target = e.Target
 	target.Span = e.Span
+	event.OutOfMemory, target.Memory = e.signals.outOfMemory()
 	if e.call != nil {
 		o.Parent = e.call.Span
 	}

@@ -31,19 +31,20 @@ func (s *entry) certain() bool { return s.fatal() && (s.Reported || s.Result.Kno
 type history struct {
 	first entry
 	later []entry
-	// omitted is how many signals were left out between the first and the last ones.
-	omitted int
+	// omitted is how many entries were left out between the first and the last ones, and omittedSignals how many signals
+	// they stood for.
+	omitted, omittedSignals int
 }
 
 // newHistory begins a history with a fatal signal.
 func newHistory(first entry) history { return history{first: first} }
 
 // restoreHistory returns a history of saved signals; false if they do not make one.
-func restoreHistory(saved []entry, omitted int) (history, bool) {
+func restoreHistory(saved []entry, omitted, omittedSignals int) (history, bool) {
 	if len(saved) == 0 || !saved[0].fatal() {
 		return history{}, false
 	}
-	return history{first: saved[0], later: saved[1:], omitted: omitted}, true
+	return history{first: saved[0], later: saved[1:], omitted: omitted, omittedSignals: max(omittedSignals, omitted)}, true
 }
 
 // len returns how many signals the history holds.
@@ -84,6 +85,20 @@ func (h *history) sent() []kill.Sent {
 // entries returns all signals as they are saved.
 func (h *history) entries() []entry { return append([]entry{h.first}, h.later...) }
 
+// outOfMemory returns what is known of the lack of memory for which the kernel killed the process, and what
+// the process held; nil if it did not, or nothing is known.
+func (h *history) outOfMemory() (*kill.OutOfMemory, *kill.Memory) {
+	for i := len(h.later) - 1; i >= 0; i-- {
+		if s := &h.later[i]; s.Cause == kill.CauseOOM {
+			return s.OutOfMemory, s.Memory
+		}
+	}
+	if h.first.Cause == kill.CauseOOM {
+		return h.first.OutOfMemory, h.first.Memory
+	}
+	return nil, nil
+}
+
 // explains reports whether the history has a fatal signal of that number itself, not only
 // the report of a death by it.
 func (h *history) explains(number kill.Signal) bool {
@@ -107,8 +122,9 @@ func (h *history) add(s entry, limit int) bool {
 	}
 	h.later = slices.Insert(h.later, at, s)
 	if h.len() > limit {
-		h.later = slices.Delete(h.later, limit/2-1, limit/2)
 		h.omitted++
+		h.omittedSignals += max(h.later[limit/2-1].Count, 1)
+		h.later = slices.Delete(h.later, limit/2-1, limit/2)
 	}
 	return true
 }

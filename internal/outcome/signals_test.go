@@ -57,6 +57,26 @@ func TestManySignals(t *testing.T) {
 	assert.Equal(t, epoch.Add(999*time.Millisecond), o.Signals[maxSignals-1].Time)
 }
 
+// TestJoinedSignals has records that stand for many signals, some of which are left out, over a restart.
+func TestJoinedSignals(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, true)
+	f.born(pid)
+	const records, each = 2 * maxSignals, 500
+	for range records {
+		f.sendWith(kill.SIGTERM, func(e *kill.Event) { e.Count, e.LastTime = each, e.Time.Add(time.Millisecond) }, pid)
+		f.at += time.Second
+	}
+	f = f.restarted(t, "boot")
+	f.send(kill.SIGKILL, pid)
+	f.died(pid, 9)
+	o := f.only(t).Outcome
+	assert.Equal(t, records*each+1, o.SignalCount())
+	assert.Equal(t, records+1-maxSignals, o.Omitted)
+	assert.Equal(t, each, o.Signals[0].Count)
+	assert.Equal(t, o.Signals[0].Time.Add(time.Millisecond), o.Signals[0].LastTime)
+}
+
 func TestCannotWatch(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, false)

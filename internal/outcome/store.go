@@ -20,8 +20,9 @@ type saved struct {
 	Calls    []callState
 	// Survivors have survived a signal. If they end later, nobody may be told that none was seen.
 	Survivors []survivor
-	// Senders are the senders of all signals, each once.
+	// Senders are the senders of all signals, Behinds who and what is behind them, each once.
 	Senders []*kill.Process
+	Behinds []*kill.Behind `json:",omitempty"`
 }
 
 type survivor struct {
@@ -34,39 +35,34 @@ type savedEpisode struct {
 	Start time.Duration
 	Call  kill.Span
 	// Sent and LastSentBy stand in for the parts of the state that have pointers.
-	Sent       []savedSent
-	Omitted    int
-	LastSentBy int
+	Sent           []savedSent
+	Omitted        int
+	OmittedSignals int `json:",omitempty"`
+	LastSentBy     int
 	episodeState
 }
 
-// savedSent is a signal. Its sender is an index of saved.Senders.
+// savedSent is a signal. Sender is an index of saved.Senders, Behind one of saved.Behinds plus 1; 0 if nothing
+// is known to be behind it.
 type savedSent struct {
 	entry
 	Sender int
+	Behind int `json:",omitempty"`
 }
 
 // Save returns the state that Restore reads.
 func (t *Table) Save() ([]byte, error) {
-	s := saved{Boot: t.config.BootID}
-	places := map[*kill.Process]int{}
-	place := func(sender *kill.Process) int {
-		if _, ok := places[sender]; !ok {
-			places[sender] = len(s.Senders)
-			concealed := t.concealed(*sender)
-			s.Senders = append(s.Senders, &concealed)
-		}
-		return places[sender]
-	}
+	s := saver{table: t, saved: saved{Boot: t.config.BootID}, senders: map[*kill.Process]int{}, behinds: map[*kill.Behind]int{}}
 	for _, queue := range []*list.List{t.ended, t.gone, t.alive} {
 		for at := queue.Front(); at != nil; at = at.Next() {
 			ep := at.Value.(*episode)
 			kept := savedEpisode{
-				PID: ep.pid, Start: ep.start, Omitted: ep.signals.omitted, LastSentBy: place(ep.LastSender), episodeState: ep.episodeState,
+				PID: ep.pid, Start: ep.start, Omitted: ep.signals.omitted, OmittedSignals: ep.signals.omittedSignals,
+				LastSentBy: s.place(ep.LastSender), episodeState: ep.episodeState,
 			}
 			kept.Target = t.concealed(kept.Target)
 			for _, sent := range ep.signals.entries() {
-				kept.Sent = append(kept.Sent, savedSent{sent, place(sent.Sender)})
+				kept.Sent = append(kept.Sent, savedSent{sent, s.place(sent.Sender), s.placeOfBehind(sent.Behind)})
 			}
 			if ep.call != nil {
 				kept.Call = ep.call.Span
@@ -77,30 +73,19 @@ func (t *Table) Save() ([]byte, error) {
 	for _, c := range t.calls {
 		kept := c.callState
 		e := *kept.Event
-		e.Sender = t.concealed(e.Sender)
+		e.Sender, e.Behind = t.concealed(e.Sender), t.concealedBehind(e.Behind)
 		kept.Event = &e
 		s.Calls = append(s.Calls, kept)
 	}
 	for _, who := range t.survivors.order {
 		s.Survivors = append(s.Survivors, survivor{who.pid, who.start})
 	}
-	data, err := json.Marshal(s)
+	data, err := json.Marshal(s.saved)
 	if err != nil {
 		return nil, fmt.Errorf("saving the processes that are watched: %w", err)
 	}
 	t.changed = false
 	return data, nil
-}
-
-// concealed returns a copy of a process whose command lines may be stored.
-func (t *Table) concealed(p kill.Process) kill.Process {
-	p.Title = t.config.Conceal(p.Title)
-	if p.Instance != nil {
-		instance := *p.Instance
-		instance.CommandLine = t.config.Conceal(instance.CommandLine)
-		p.Instance = &instance
-	}
-	return p
 }
 
 // sender returns the sender at an index; nil if the data are damaged.
@@ -109,6 +94,14 @@ func (s *saved) sender(place int) *kill.Process {
 		return nil
 	}
 	return s.Senders[place]
+}
+
+// behind returns who and what is behind a signal; nil if that is not known, or if the data are damaged.
+func (s *saved) behind(place int) *kill.Behind {
+	if place <= 0 || place > len(s.Behinds) {
+		return nil
+	}
+	return s.Behinds[place-1]
 }
 
 // Restore resumes what was saved before the collector was restarted. How a process ended in
@@ -177,7 +170,8 @@ func (s *saved) history(kept *savedEpisode) (history, bool) {
 		if sent.entry.Sender == nil {
 			return history{}, false
 		}
+		sent.entry.Behind = s.behind(sent.Behind)
 		signals = append(signals, sent.entry)
 	}
-	return restoreHistory(signals, kept.Omitted)
+	return restoreHistory(signals, kept.Omitted, kept.OmittedSignals)
 }

@@ -170,6 +170,7 @@ func TestRestoreNothing(t *testing.T) {
 func FuzzRestore(f *testing.F) {
 	f.Add([]byte(`{"Boot":"boot","Episodes":[{"PID":3936,"Start":5,"Sent":[{"Signal":15,"Sender":0}]}],"Senders":[{"PID":1}]}`))
 	f.Add([]byte(`{"Calls":[{"Event":{},"Verdicts":{"killed":1}}]}`))
+	f.Add([]byte(`{"Boot":"boot","Episodes":[{"PID":3936,"Sent":[{"Signal":15,"Behind":1}]}],"Senders":[{}],"Behinds":[null]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		table := newFixture(t, false)
 		if table.Restore(data) != nil {

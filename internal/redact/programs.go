@@ -76,11 +76,12 @@ var databases = []program{
 	{names: "mysqld mariadbd"},
 	{
 		names: `mongo mongosh mongodump mongoexport mongofiles mongoimport mongorestore mongostat mongotop cqlsh cypher-shell beeline mydumper
-			myloader innobackupex xtrabackup nodetool vsql exaplus couchbase-cli cbbackup cbq cbrestore impala-shell presto hydra medusa
+			myloader innobackupex xtrabackup vsql exaplus couchbase-cli cbbackup cbq cbrestore impala-shell presto hydra medusa
 			evil-winrm nxc netexec crackmapexec smbmap racadm rdesktop esxcli hponcfg steghide veracrypt truecrypt aescrypt ncftp
 			ncftpget ncftpput atmail`,
 		letters: "p",
 	},
+	{names: "nodetool", letters: "p", long: "-pw"},
 	{names: "redis-cli valkey-cli keydb-cli", letters: "a", operands: []operandRule{{after: "auth"}, {after: "acl setuser", kept: 1}}},
 	{names: "redis-benchmark", letters: "a"},
 	{names: "sqlcmd bcp tsql osql isql-fb", letters: "P"},
@@ -125,6 +126,12 @@ var remote = []program{
 	},
 	{names: "snmpusm", letters: "AXck", operands: []operandRule{{after: "passwd"}}},
 	{names: "ipmitool", letters: "Pky", long: "-P"},
+	{
+		names: `fence_apc fence_apc_snmp fence_bladecenter fence_brocade fence_cisco_ucs fence_drac5 fence_hpblade fence_idrac fence_ilo fence_ilo2
+			fence_ilo3 fence_ilo4 fence_ilo5 fence_ilo_ssh fence_imm fence_ipmilan fence_ipmilanplus fence_redfish fence_rhevm fence_rsa
+			fence_virsh fence_vmware_rest fence_vmware_soap`,
+		letters: "p",
+	},
 	{names: "ipmipower ipmi-sel ipmi-sensors ipmiconsole bmc-info ipmi-chassis", letters: "pk"},
 	{
 		names:   `ldapsearch ldapadd ldapmodify ldapdelete ldapcompare ldapmodrdn ldapwhoami ldapexop ldapvc ldapurl dsconf dsidm dsctl`,
@@ -181,8 +188,10 @@ var accounts = []program{
 
 var services = []program{
 	{
-		names: "docker podman buildah nerdctl skopeo helm oc crane oras ibmcloud az regctl ctr", verb: "login", letters: "p",
+		names: "docker podman buildah nerdctl skopeo helm oc crane oras ibmcloud az regctl", verb: "login", letters: "p",
 	},
+	{names: "ctr", verb: "pull", pairs: "u", longPairs: "--user"},
+	{names: "supervisorctl", letters: "p"},
 	{names: "twine", letters: "p"},
 	{names: "cf", verb: "login", letters: "p", operands: []operandRule{{after: "auth", kept: 1}}},
 	{names: "kubectl", longPairs: "--from-literal", separator: "="},

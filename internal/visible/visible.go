@@ -69,6 +69,25 @@ func AppendWord(buf []byte, text string, limit int) []byte {
 		}
 		return append(append(buf, Cut(text, limit)...), ellipsis...)
 	}
+	return AppendQuoted(buf, text, limit)
+}
+
+// AppendWords is AppendWord for several words with one space between them, such as a command line. They
+// are only safe where something follows that ends them, such as a parenthesis, which no ordinary word has.
+func AppendWords(buf []byte, text string, limit int) []byte {
+	for word := range strings.SplitSeq(text, " ") {
+		if word == "" || !ordinary(word) {
+			return AppendQuoted(buf, text, limit)
+		}
+	}
+	if len(text) <= limit {
+		return append(buf, text...)
+	}
+	return append(append(buf, strings.TrimRight(Cut(text, limit), " ")...), ellipsis...)
+}
+
+// AppendQuoted is AppendWord for what is always in double quotes.
+func AppendQuoted(buf []byte, text string, limit int) []byte {
 	buf, whole := quoted.append(append(buf, '"'), text, limit)
 	buf = append(buf, '"')
 	if !whole {

@@ -127,6 +127,28 @@ func TestName(t *testing.T) {
 	}
 }
 
+// Words are what a command line is made of, within something that none of them can end.
+func TestAppendWords(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"systemctl restart mariadb":           "systemctl restart mariadb",
+		"mysql --password=*** -e x":           "mysql --password=*** -e x",
+		"sh -c (x)":                           `"sh -c (x)"`,
+		"a, b":                                `"a, b"`,
+		`a "b"`:                               `"a \"b\""`,
+		"a  b":                                `"a  b"`,
+		" a":                                  `" a"`,
+		"a ":                                  `"a "`,
+		"a \n":                                `"a \n"`,
+		"":                                    `""`,
+		"1234567890 1234567890 123456789":     "1234567890 1234567890 123456789",
+		"1234567890 12345678901234567890 1":   "1234567890 12345678901234567890…",
+		"1234567890 12345678901234567890\x85": `"1234567890 12345678901234567890"…`,
+	} {
+		assert.Equal(t, "to "+want, string(AppendWords([]byte("to "), text, 31)), "%q", text)
+	}
+}
+
 func TestShort(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
