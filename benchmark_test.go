@@ -12,6 +12,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
@@ -45,8 +46,9 @@ func BenchmarkEvent(b *testing.B) {
 }
 
 func benchmarkEvent(b *testing.B, lines [][]byte) {
+	const id = "0123456789abcdef0123456789abcdef"
 	logs := telemetry.NewLogs(telemetry.Config{
-		HostName: "db1", HostID: "0123456789abcdef0123456789abcdef", OSType: "linux", CommandLine: redact.Redacted,
+		Resource: telemetry.DefaultResource(machine.Machine{Name: "db1", ID: id, OS: "linux"}), HostID: id, CommandLine: redact.Redacted,
 	})
 	users := process.NewUsers("/etc/passwd", "")
 	table := process.NewTable(process.Config{})

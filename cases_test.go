@@ -42,9 +42,6 @@ func TestCases(t *testing.T) {
 		name := strings.TrimSuffix(filepath.Base(path), ".log")
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == "journald_audit" {
-				t.Skip("SKIPPED: records without serial numbers, as journalctl shows them, are not read")
-			}
 			f := newFixture(t, path)
 			f.config.Signals = nil
 			for _, signal := range kill.AllSignals() {

@@ -24,6 +24,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
 	"github.com/auditkill/auditkillreceiver/internal/source/netlinksource"
 )
 
@@ -49,6 +50,9 @@ type Config struct {
 	// Targets and Senders are the processes to report; none means all.
 	Targets []NameGlob `mapstructure:"targets"`
 	Senders []NameGlob `mapstructure:"senders"`
+	// ExcludeTargets and ExcludeSenders are the processes not to report.
+	ExcludeTargets []NameGlob `mapstructure:"exclude_targets"`
+	ExcludeSenders []NameGlob `mapstructure:"exclude_senders"`
 	// IncludeFailed also reports signals whose call failed.
 	IncludeFailed bool `mapstructure:"include_failed"`
 	// CommandLine is how command lines are reported: redacted, program, full or
@@ -56,10 +60,18 @@ type Config struct {
 	CommandLine string `mapstructure:"command_line"`
 	// IncludeOriginal adds the audit records as log.record.original.
 	IncludeOriginal bool `mapstructure:"include_original"`
+	// ResourceAttributes says what records tell of the host, and of the service that reports.
+	ResourceAttributes metadata.ResourceAttributesConfig `mapstructure:"resource_attributes"`
 
 	Correlation CorrelationConfig `mapstructure:"correlation"`
 	// Outcome says whether and how long to watch the targets of fatal signals.
 	Outcome OutcomeConfig `mapstructure:"outcome"`
+	// Attribution says whether to find out who is behind the signals of managers, such as systemd.
+	Attribution AttributionConfig `mapstructure:"attribution"`
+	// KernelLog reads kills for lack of memory from the kernel's log. If it is not set, it is true beside netlink and
+	// plugin, and beside file if that follows this host's log. Beside ebpf, which sees these kills
+	// itself, false keeps it from asking the log which limit was reached.
+	KernelLog *bool `mapstructure:"kernel_log"`
 	// StorageID names the extension that keeps checkpoints over a restart.
 	StorageID *component.ID `mapstructure:"storage"`
 	// RetryOnFailure says how to retry when the next consumer refuses data.
@@ -175,16 +187,18 @@ const (
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		File:          configoptional.Default(defaultFileConfig()),
-		Netlink:       configoptional.Default(defaultNetlinkConfig()),
-		EBPF:          configoptional.Default(defaultEBPFConfig()),
-		Plugin:        configoptional.Default(defaultPluginConfig()),
-		Rules:         RulesConfig{Key: capture.DefaultKey},
-		Signals:       defaultSignals(),
-		IncludeFailed: true,
-		CommandLine:   string(redact.Redacted),
-		Correlation:   CorrelationConfig{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending},
-		Outcome:       OutcomeConfig{Enabled: true, Timeout: capture.DefaultOutcomeTimeout},
+		File:               configoptional.Default(defaultFileConfig()),
+		Netlink:            configoptional.Default(defaultNetlinkConfig()),
+		EBPF:               configoptional.Default(defaultEBPFConfig()),
+		Plugin:             configoptional.Default(defaultPluginConfig()),
+		Rules:              RulesConfig{Key: capture.DefaultKey},
+		Signals:            defaultSignals(),
+		IncludeFailed:      true,
+		CommandLine:        string(redact.Redacted),
+		ResourceAttributes: metadata.DefaultResourceAttributesConfig(),
+		Correlation:        CorrelationConfig{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending},
+		Outcome:            OutcomeConfig{Enabled: true, Timeout: capture.DefaultOutcomeTimeout},
+		Attribution:        AttributionConfig{Enabled: true, Timeout: capture.DefaultAttributionTimeout},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,
 			InitialInterval:     time.Second,
@@ -245,6 +259,12 @@ func (c *Config) checkSources() []string {
 		len(sources) > 0 && !c.EBPF.HasValue() {
 		problems = append(problems, fmt.Sprintf("outcome::unsent: %s is for ebpf, which sees how all processes end; leave it out", unsent))
 	}
+	if c.EBPF.HasValue() && c.KernelLog != nil && *c.KernelLog {
+		problems = append(problems, "kernel_log: true is for netlink, file and plugin, as ebpf sees these kills itself; leave it out")
+	}
+	if c.KernelLog != nil && *c.KernelLog && c.File.HasValue() && !c.File.Get().Follow {
+		problems = append(problems, "kernel_log: true is for file with follow: true, as the kernel's log tells what happens now; leave it out")
+	}
 	if c.EBPF.HasValue() && c.Rules.Manage != nil && *c.Rules.Manage {
 		problems = append(problems, "rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out")
 	}
@@ -281,6 +301,10 @@ func (c *FileConfig) Validate() error {
 	} else if filepath.Base(c.Path) == "." || os.IsPathSeparator(c.Path[len(c.Path)-1]) {
 		problems = append(problems, fmt.Sprintf("path: %q is a directory, it must name a log file in it, such as %s",
 			c.Path, filepath.Join(c.Path, "audit.log")))
+	}
+	if strings.ContainsAny(c.Path, "*?[") {
+		problems = append(problems, fmt.Sprintf("path: %q must be one log, as its rotated files are found beside it; "+
+			"use an audit_kill receiver of its own for each log", c.Path))
 	}
 	switch c.StartAt {
 	case "", startAtEnd, startAtBeginning:

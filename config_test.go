@@ -6,6 +6,7 @@ package auditkillreceiver
 import (
 	"context"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,7 @@ import (
 func TestDefaultConfig(t *testing.T) {
 	t.Parallel()
 
+	on := metadata.ResourceAttributeConfig{Enabled: true}
 	assert.Equal(t, &Config{
 		File:    configoptional.Default(FileConfig{Path: "/var/log/audit/audit.log", Follow: true}),
 		Netlink: configoptional.Default(NetlinkConfig{Mode: "auto", ReceiveBuffer: 8388608}),
@@ -37,8 +39,12 @@ func TestDefaultConfig(t *testing.T) {
 		},
 		IncludeFailed: true,
 		CommandLine:   "redacted",
-		Correlation:   CorrelationConfig{Timeout: 2 * time.Second, MaxPending: 8192},
-		Outcome:       OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
+		ResourceAttributes: metadata.ResourceAttributesConfig{
+			HostID: on, HostName: on, OsType: on, ServiceInstanceID: on, ServiceName: on,
+		},
+		Correlation: CorrelationConfig{Timeout: 2 * time.Second, MaxPending: 8192},
+		Outcome:     OutcomeConfig{Enabled: true, Timeout: 2 * time.Minute},
+		Attribution: AttributionConfig{Enabled: true, Timeout: 200 * time.Millisecond},
 		RetryOnFailure: configretry.BackOffConfig{
 			Enabled:             true,
 			InitialInterval:     time.Second,
@@ -60,6 +66,12 @@ func TestLoadConfig(t *testing.T) {
 		"outcome": func(c *Config) {
 			c.Outcome = OutcomeConfig{Timeout: 30 * time.Second}
 		},
+		"attribution": func(c *Config) {
+			c.Attribution = AttributionConfig{
+				Enabled: true, Timeout: time.Second, Sockets: []SocketPath{"/run/supervisor.sock", "/run/monit.sock"},
+			}
+		},
+		"no_attribution": func(c *Config) { c.Attribution.Enabled, c.Attribution.Timeout = false, 0 },
 		"null_file": func(c *Config) {
 			c.File = configoptional.Some(defaultFileConfig())
 		},
@@ -150,16 +162,29 @@ func TestConfigSurvivesPrinting(t *testing.T) {
 			require.NoError(t, printed.Marshal(want))
 			got := NewFactory().CreateDefaultConfig()
 			require.NoError(t, printed.Unmarshal(&got))
+			// They also remember, for themselves, whether they were set.
+			got.(*Config).ResourceAttributes = withoutMemory(got.(*Config).ResourceAttributes)
+			want.(*Config).ResourceAttributes = withoutMemory(want.(*Config).ResourceAttributes)
 			assert.Equal(t, want, got)
 		})
 	}
 }
 
+// withoutMemory copies what users set.
+func withoutMemory(all metadata.ResourceAttributesConfig) metadata.ResourceAttributesConfig {
+	attributes := reflect.ValueOf(&all).Elem()
+	for i := range attributes.NumField() {
+		enabled := attributes.Field(i).FieldByName("Enabled").Bool()
+		attributes.Field(i).Set(reflect.ValueOf(metadata.ResourceAttributeConfig{Enabled: enabled}))
+	}
+	return all
+}
+
 func TestInvalidConfig(t *testing.T) {
 	t.Parallel()
 
-	const keys = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, outcome, plugin, retry_on_failure, " +
-		"root_path, rules, senders, signals, storage, targets"
+	const keys = "attribution, command_line, correlation, ebpf, exclude_senders, exclude_targets, file, include_failed, include_original, kernel_log, netlink, outcome, plugin, " +
+		"resource_attributes, retry_on_failure, root_path, rules, senders, signals, storage, targets"
 	const oneSource = "only one source is possible; use an audit_kill receiver of its own for each"
 	const unknownSignal = ": use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 	tests := []struct {
@@ -174,6 +199,18 @@ func TestInvalidConfig(t *testing.T) {
 			"correlation::x: unknown key, use one of max_pending, timeout\n" +
 			"file::b: unknown key, use one of follow, path, start_at\n" +
 			"file::y: unknown key, use one of follow, path, start_at"},
+		{
+			"unknown resource attribute", "resource_attributes: {host.type: {enabled: true}}", "resource_attributes::host.type: unknown key, " +
+				"use one of host.id, host.ip, host.name, os.type, service.instance.id, service.name",
+		},
+		{
+			"resource attribute without a section", "resource_attributes: {host.ip: true}",
+			"resource_attributes::host.ip: true must be a section with some of the keys enabled",
+		},
+		{
+			"resource attribute that is not on or off", "resource_attributes: {host.ip: {enabled: 1}}",
+			"resource_attributes::host.ip::enabled: 1 must be true or false",
+		},
 		{"unknown key of the retries", "retry_on_failure: {interval: 1s}", "retry_on_failure::interval: unknown key, " +
 			"use one of enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"},
 		{
@@ -183,6 +220,43 @@ func TestInvalidConfig(t *testing.T) {
 		{"keys are case-sensitive", "file: {Path: /a}", "file::Path: unknown key, use one of follow, path, start_at"},
 		{"outcome without a unit", "outcome: {timeout: 120}", "outcome::timeout: 120 must be a duration with its unit, such as 2s"},
 		{"part of outcome", "outcome: {after: 2m}", "outcome::after: unknown key, use one of enabled, timeout, unsent"},
+
+		{
+			"part of attribution", "attribution: {socket: /a}",
+			"attribution::socket: unknown key, use one of enabled, sockets, timeout",
+		},
+		{"attribution switched off", "attribution: false", "attribution: false must be a section with some of the keys enabled, sockets, timeout"},
+		{"one socket", "attribution: {sockets: /run/a}", "attribution::sockets: /run/a must be a list, such as [/run/a]"},
+		{
+			"attribution without a unit", "attribution: {timeout: 200}",
+			"attribution::timeout: 200 must be a duration with its unit, such as 2s",
+		},
+		{
+			"attribution for no time", "attribution: {timeout: 0s}",
+			"receivers::audit_kill::attribution: timeout: 0s must be from 1ms to 10s, such as 200ms",
+		},
+		{
+			"attribution for too long", "attribution: {timeout: 11s}",
+			"receivers::audit_kill::attribution: timeout: 11s must be from 1ms to 10s, such as 200ms",
+		},
+		{
+			"a relative socket of a manager", "attribution: {sockets: [/run/a, run/b, '']}", "" +
+				`receivers::audit_kill::attribution::sockets::1: "run/b" must be an absolute path, such as /run/supervisor.sock` + "\n" +
+				`receivers::audit_kill::attribution::sockets::2: "" must be an absolute path, such as /run/supervisor.sock`,
+		},
+		{
+			"a path too long for a manager", "attribution: {sockets: [/" + strings.Repeat("a", 107) + "]}",
+			`receivers::audit_kill::attribution::sockets::0: "/` + strings.Repeat("a", 107) + `" must have at most 107 bytes, ` +
+				"as the path of a Unix socket",
+		},
+		{
+			"a pattern that the kernel cannot compare", "attribution: {sockets: [/run/a*b]}",
+			`receivers::audit_kill::attribution::sockets::0: "/run/a*b" may have one *, which stands for a number: after /run/user/ or at the end`,
+		},
+		{
+			"the same socket twice", "attribution: {sockets: [/run/a, /run/b, /run/a]}",
+			`receivers::audit_kill::attribution: sockets::2: "/run/a" is there twice, leave it out`,
+		},
 
 		{"unknown key of netlink", "netlink: {path: /a}", "netlink::path: unknown key, use one of mode, receive_buffer"},
 		{"unknown key of rules", "rules: {keys: a}", "rules::keys: unknown key, use one of key, manage"},
@@ -227,6 +301,10 @@ func TestInvalidConfig(t *testing.T) {
 			"ring_buffer: 1073741823 must be a power of two, such as 536870912 or 1073741824"},
 		{"rules for ebpf", "{ebpf: {}, rules: {manage: true}}", "receivers::audit_kill: " +
 			"rules::manage: true is for netlink, file and plugin, as ebpf needs no audit rules; leave it out"},
+		{"kernel_log for ebpf", "{ebpf: {}, kernel_log: true}", "receivers::audit_kill: " +
+			"kernel_log: true is for netlink, file and plugin, as ebpf sees these kills itself; leave it out"},
+		{"kernel_log for a backfill", "{file: {follow: false}, kernel_log: true}", "receivers::audit_kill: " +
+			"kernel_log: true is for file with follow: true, as the kernel's log tells what happens now; leave it out"},
 		{"root_path", "root_path: hostfs", `receivers::audit_kill: root_path: "hostfs" must be an absolute path, such as /hostfs`},
 		{"mode", "netlink: {mode: broadcast}", `receivers::audit_kill::netlink: mode: "broadcast" must be auto, multicast or unicast`},
 		{"receive_buffer", "netlink: {receive_buffer: 0}", "receivers::audit_kill::netlink: " +
@@ -286,6 +364,20 @@ func TestInvalidConfig(t *testing.T) {
 			"syntax error in pattern\n" +
 			`receivers::audit_kill::senders::0: empty name: use a command name such as mysqld, ` +
 			`a glob such as "postgres*", or the path of a program`},
+		{"globs of other programs", `{targets: ["{mysqld,mariadbd}", "!sleep", 3936], exclude_senders: ["/opt/**"], exclude_targets: [" a"]}`, "" +
+			`receivers::audit_kill::targets::0: "{mysqld,mariadbd}" has braces, which match only themselves: use one name for each, ` +
+			"as in [mysqld, mariadbd]\n" +
+			`receivers::audit_kill::targets::1: "!sleep" does not exclude anything: name what to leave out in the list of what is excluded, ` +
+			"without the !\n" +
+			`receivers::audit_kill::targets::2: "3936" is a number, and a pid names another process after a restart: use the name of the ` +
+			"process; if that is a number, write [3]936\n" +
+			`receivers::audit_kill::exclude_targets::0: " a" begins or ends with a blank: no program is called so` + "\n" +
+			`receivers::audit_kill::exclude_senders::0: "/opt/**" has **, which matches no more than *: a star does not go beyond a /, ` +
+			"so use one for each part of the path"},
+		{
+			"several logs", `file: {path: "/var/log/audit/*.log"}`, `receivers::audit_kill::file: path: "/var/log/audit/*.log" must be one log, ` +
+				"as its rotated files are found beside it; use an audit_kill receiver of its own for each log",
+		},
 		{
 			"no path", `file: {path: ""}`,
 			"receivers::audit_kill::file: path: must name a log file, such as /var/log/audit/audit.log",
@@ -345,7 +437,7 @@ func TestForeignTypeErrors(t *testing.T) {
 		"path":         {"file: {path: [a, b]}", "'path' expected type 'string'"},
 		"start_at":     {"file: {start_at: 1}", "'start_at' expected type 'string'"},
 		"command_line": {"command_line: true", "'command_line' expected type 'string'"},
-		"targets":      {"targets: [1]", "'targets[0]' expected type"},
+		"targets":      {"targets: [true]", "targets::0: true must be the name of a process"},
 		"storage":      {"storage: a b", `'storage' in "a b" id: invalid character(s) in type "a b"`},
 		"multiplier":   {"retry_on_failure: {multiplier: twice}", "'retry_on_failure.multiplier' expected type 'float64'"},
 	}
@@ -390,8 +482,8 @@ func TestEnvironment(t *testing.T) {
 		"signals": {yaml: "signals: '${env:SIGS}'", change: func(c *Config) {
 			c.Signals = []SignalName{"KILL", "15"}
 		}},
-		"names": {yaml: "{targets: ['${env:NAME}', '${env:NUMBER}']}", change: func(c *Config) {
-			c.Targets = []NameGlob{"mysqld", "123"}
+		"names": {yaml: "{targets: ['${env:NAME}', 'a${env:NUMBER}']}", change: func(c *Config) {
+			c.Targets = []NameGlob{"mysqld", "a123"}
 		}},
 		"others": {
 			yaml: "{include_failed: '${env:NO}', correlation: {timeout: '${env:WAIT}', max_pending: '${env:NUMBER}'}}",

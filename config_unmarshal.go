@@ -15,6 +15,8 @@ import (
 
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/auditkill/auditkillreceiver/internal/metadata"
 )
 
 // Unmarshal implements confmap.Unmarshaler. It accepts signals as numbers, and its errors say
@@ -23,7 +25,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := errors.Join(checkKeys(conf.ToStringMap())...); err != nil {
 		return err
 	}
-	if err := signalsToNames(conf); err != nil {
+	if err := numbersToTexts(conf); err != nil {
 		return err
 	}
 	dropEmptySources(conf)
@@ -48,10 +50,12 @@ func dropEmptySources(conf *confmap.Conf) {
 // sections returns the parts of the configuration that hold keys of their own.
 func sections() map[string]reflect.Type {
 	all := map[string]reflect.Type{
+		"attribution":      reflect.TypeFor[AttributionConfig](),
 		"correlation":      reflect.TypeFor[CorrelationConfig](),
 		"outcome":          reflect.TypeFor[OutcomeConfig](),
 		"retry_on_failure": reflect.TypeFor[configretry.BackOffConfig](),
 		"rules":            reflect.TypeFor[RulesConfig](),
+		resourceAttributes: reflect.TypeFor[metadata.ResourceAttributesConfig](),
 	}
 	for _, kind := range sourceKinds() {
 		all[kind.key] = kind.section
@@ -59,22 +63,34 @@ func sections() map[string]reflect.Type {
 	return all
 }
 
+// resourceAttributes is the one section whose keys are sections again.
+const resourceAttributes = "resource_attributes"
+
 // checkKeys refuses keys that do not exist, and values that nobody can mean.
 func checkKeys(present map[string]any) []error {
 	errs := checkSection("", present, keysOf(reflect.TypeFor[Config]()))
 	all := sections()
 	for _, path := range slices.Sorted(maps.Keys(all)) {
-		known := keysOf(all[path])
-		switch keys := present[path].(type) {
-		case nil: // not set, or with nothing after the colon
-		case map[string]any:
-			errs = append(errs, checkSection(path+confmap.KeyDelimiter, keys, known)...)
-		default:
-			errs = append(errs, fmt.Errorf("%s: %v must be a section with some of the keys %s",
-				path, keys, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
-		}
+		errs = append(errs, checkSectionAt(path, present[path], all[path])...)
+	}
+	attributes, _ := present[resourceAttributes].(map[string]any)
+	for key, section := range keysOf(all[resourceAttributes]) {
+		errs = append(errs, checkSectionAt(resourceAttributes+confmap.KeyDelimiter+key, attributes[key], section)...)
 	}
 	return errs
+}
+
+// checkSectionAt refuses what is no section, and what checkSection refuses in it.
+func checkSectionAt(path string, present any, section reflect.Type) []error {
+	known := keysOf(section)
+	switch keys := present.(type) {
+	case nil: // not set, or with nothing after the colon
+		return nil
+	case map[string]any:
+		return checkSection(path+confmap.KeyDelimiter, keys, known)
+	}
+	return []error{fmt.Errorf("%s: %v must be a section with some of the keys %s",
+		path, present, strings.Join(slices.Sorted(maps.Keys(known)), ", "))}
 }
 
 func checkSection(prefix string, present map[string]any, known map[string]reflect.Type) []error {
@@ -154,24 +170,34 @@ func orNull(value any) any {
 	return value
 }
 
-// signalsToNames turns signals that YAML has read as numbers into text.
-func signalsToNames(conf *confmap.Conf) error {
-	list, ok := conf.Get("signals").([]any)
-	if !ok {
-		return nil
+// numbersToTexts makes texts of numbers in lists of texts: signals may be numbers, and why names may not is said once all
+// are texts.
+func numbersToTexts(conf *confmap.Conf) error {
+	examples := map[string]string{
+		"signals": "a name or a whole number, such as SIGTERM or 15", "targets": aName, "senders": aName,
+		"exclude_targets": aName, "exclude_senders": aName,
 	}
 	var errs []error
-	names := make([]any, len(list))
-	for i, element := range list {
-		switch reflect.ValueOf(element).Kind() {
-		case reflect.String, reflect.Int, reflect.Int64, reflect.Uint64:
-			names[i] = fmt.Sprint(element)
-		default:
-			errs = append(errs, fmt.Errorf("signals::%d: %v must be a name or a whole number, such as SIGTERM or 15",
-				i, orNull(element)))
+	for _, key := range slices.Sorted(maps.Keys(examples)) {
+		list, _ := conf.Get(key).([]any)
+		if len(list) == 0 {
+			continue
 		}
+		texts := make([]any, len(list))
+		for i, element := range list {
+			switch reflect.ValueOf(element).Kind() {
+			case reflect.String, reflect.Int, reflect.Int64, reflect.Uint64:
+				texts[i] = fmt.Sprint(element)
+			default:
+				errs = append(errs, fmt.Errorf("%s::%d: %v must be %s", key, i, orNull(element), examples[key]))
+			}
+		}
+		// Delete the old list first: with a feature gate, the collector's merge appends to it.
+		conf.Delete(key)
+		errs = append(errs, conf.Merge(confmap.NewFromStringMap(map[string]any{key: texts})))
 	}
-	// Delete the old list first: with a feature gate, the collector's merge appends to it.
-	conf.Delete("signals")
-	return errors.Join(append(errs, conf.Merge(confmap.NewFromStringMap(map[string]any{"signals": names})))...)
+	return errors.Join(errs...)
 }
+
+// aName is what a list of names has.
+const aName = "the name of a process or the path of its program, such as mysqld"

@@ -44,6 +44,8 @@ func TestGolden(t *testing.T) {
 		}},
 		"variants": {recording: "variants.log", change: func(*Config) {}},
 		"tamper":   {recording: "tamper.log", change: func(*Config) {}},
+		// Logins by ssh, sudo, services and a shutdown.
+		"behind_log": {recording: "behind.log", change: func(*Config) {}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,9 +100,11 @@ func TestSeed(t *testing.T) {
 	require.Len(t, logs, 1)
 	resource := logs[0].ResourceLogs().At(0)
 	assert.Equal(t, map[string]any{
-		"host.name": "db1.example.com",
-		"host.id":   "0123456789abcdef0123456789abcdef",
-		"os.type":   "linux",
+		"host.name":           "db1.example.com",
+		"host.id":             "0123456789abcdef0123456789abcdef",
+		"os.type":             "linux",
+		"service.name":        "auditkill",
+		"service.instance.id": "db1.example.com",
 	}, resource.Resource().Attributes().AsRaw())
 	assert.Equal(t, "https://opentelemetry.io/schemas/1.43.0", resource.SchemaUrl())
 	scope := resource.ScopeLogs().At(0)
@@ -114,8 +118,9 @@ func TestSeed(t *testing.T) {
 	assert.Equal(t, "2015-12-15T21:28:39.813Z", record.Timestamp().AsTime().Format(time.RFC3339Nano))
 	assert.WithinRange(t, record.ObservedTimestamp().AsTime(), before, time.Now())
 	assert.Equal(t, plog.SeverityNumberWarn, record.SeverityNumber())
-	assert.Empty(t, record.SeverityText())
+	assert.Equal(t, "WARN", record.SeverityText())
 	assert.Equal(t, map[string]any{
+		"event.name":                   "kill.signal",
 		"kill.signal.number":           int64(9),
 		"kill.signal.name":             "SIGKILL",
 		"kill.syscall":                 "kill",
@@ -142,6 +147,7 @@ func TestSeed(t *testing.T) {
 		"process.saved_user.id":        int64(0),
 		"process.saved_user.name":      "root",
 		"user.id":                      "500",
+		"kill.sender.audit.user.id":    int64(500),
 		"kill.audit.serial":            int64(148),
 		"kill.audit.session.id":        int64(1),
 		"kill.audit.key":               []any{"audit_kill"},

@@ -43,7 +43,10 @@ func newMetrics(c *capture.Capture, t *metadata.TelemetryBuilder, owner series.O
 	m.count(t.ReceiverAuditKillIncomplete, counts.Incomplete.Load)
 	m.count(t.ReceiverAuditKillEvicted, counts.Evicted.Load)
 	m.count(t.ReceiverAuditKillFileBytesRead, counts.Bytes.Load)
+	m.count(t.ReceiverAuditKillRingDropped, counts.RequestsLost.Load, attribute.String("record", "request"))
+	m.count(t.ReceiverAuditKillJoined, counts.Joined.Load)
 	m.count(t.ReceiverAuditKillCheckpointErrors, counts.CheckpointErrors.Load)
+	m.count(t.ReceiverAuditKillAttributionMissed, c.AttributionMissed)
 	m.count(t.ReceiverAuditKillPanics, c.Panics)
 	m.countLosses(counts, t)
 	pending := owner.Callback(counts.Pending.Load)
@@ -71,6 +74,7 @@ func (m *metrics) countLosses(counts *source.Counts, t *metadata.TelemetryBuilde
 	lost(source.ReceiveOverruns, t.ReceiverAuditKillReceiveOverruns)
 	lost(source.SequenceGaps, t.ReceiverAuditKillSequenceGaps)
 	lost(source.QueueFull, t.ReceiverAuditKillQueueDropped)
+	lost(source.KernelLogMessages, t.ReceiverAuditKillKernelLogLost)
 	lost(source.RotatedFiles, t.ReceiverAuditKillFileLost)
 }
 

@@ -89,7 +89,10 @@ func newKillReceiver(config *Config, set receiver.Settings) (*killReceiver, erro
 }
 
 func filterConfig(config *Config) (filter.Config, error) {
-	wanted := filter.Config{IncludeFailed: config.IncludeFailed, Targets: texts(config.Targets), Senders: texts(config.Senders)}
+	wanted := filter.Config{
+		IncludeFailed: config.IncludeFailed, Targets: texts(config.Targets), Senders: texts(config.Senders),
+		ExcludeTargets: texts(config.ExcludeTargets), ExcludeSenders: texts(config.ExcludeSenders),
+	}
 	var err error
 	wanted.Signals, err = parseSignals(config.Signals)
 	return wanted, err
@@ -175,6 +178,7 @@ func (r *killReceiver) captureSettings() capture.Settings {
 	settings := capture.Settings{
 		Candidates: r.candidates,
 		Signals:    wanted.Signals, Targets: wanted.Targets, Senders: wanted.Senders, IncludeFailed: wanted.IncludeFailed,
+		ExcludesSenders: len(wanted.ExcludeSenders) > 0,
 		Correlation: capture.Correlation{
 			Timeout: config.Correlation.Timeout, MaxPending: config.Correlation.MaxPending, KeepOriginal: config.IncludeOriginal,
 		},
@@ -185,8 +189,17 @@ func (r *killReceiver) captureSettings() capture.Settings {
 	if config.Outcome.Enabled {
 		settings.OutcomeTimeout, settings.Unsent = config.Outcome.Timeout, kill.Unsent(config.Outcome.Unsent)
 	}
+	if config.Attribution.Enabled {
+		settings.Attribution = capture.Attribution{Enabled: true, Timeout: config.Attribution.Timeout, Sockets: config.Attribution.paths()}
+	}
 	if slices.Equal(config.Signals, defaultSignals()) {
 		settings.Ending = capture.Ending(wanted.Targets)
+	}
+	if on := config.KernelLog; on != nil {
+		settings.KernelLog = capture.KernelLogNever
+		if *on {
+			settings.KernelLog = capture.KernelLogAlways
+		}
 	}
 	if r.storage != nil {
 		settings.Store = r.storage
@@ -198,7 +211,7 @@ func (r *killReceiver) deliverySettings(ahead bool) delivery.Settings {
 	return delivery.Settings{
 		Logs: r.nextLogs, Traces: r.nextTraces, Wants: r.filter.Apply, Ahead: ahead,
 		Convert: telemetry.Config{
-			HostName: r.machine.Name, HostID: r.machine.ID, OSType: r.machine.OS,
+			Resource: telemetry.NewResource(r.config.ResourceAttributes, r.machine), HostID: r.machine.ID,
 			ScopeName: metadata.ScopeName, ScopeVersion: r.set.BuildInfo.Version,
 			CommandLine: redact.Policy(r.config.CommandLine),
 		},

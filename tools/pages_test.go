@@ -50,6 +50,34 @@ func TestPagesNameWhatExists(t *testing.T) {
 	}
 }
 
+// The map of the code has each room.
+func TestMapHasEachRoom(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rooms := 0
+	for _, folder := range []string{"../internal", "../internal/source", "../cmd/auditkill/internal"} {
+		entries, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, entry := range entries {
+			if !entry.IsDir() {
+				continue
+			}
+			rooms++
+			if !regexp.MustCompile(`\b` + entry.Name() + `\b`).Match(text) {
+				t.Errorf("docs/architecture.md does not name %s/%s", folder, entry.Name())
+			}
+		}
+	}
+	if rooms < 50 {
+		t.Errorf("only %d rooms were found", rooms)
+	}
+}
+
 // tree returns the paths of the repository, a line each, and the code of each package but for its tests, by its folder's
 // name.
 func tree(t *testing.T) (paths string, packages map[string]string) {

@@ -53,8 +53,10 @@ func connect(address string, certificates *certificates, hosts int) (*fleet, err
 		}
 		a := &agent{connection: connection, client: plogotlp.NewGRPCClient(connection), resource: plog.NewResourceLogs()}
 		logs.ResourceLogs().At(0).CopyTo(a.resource)
-		a.resource.Resource().Attributes().PutStr("host.name", fmt.Sprintf("host-%04d", i))
-		a.resource.Resource().Attributes().PutStr("host.id", fmt.Sprintf("%032x", i))
+		resource, name := a.resource.Resource().Attributes(), fmt.Sprintf("host-%04d", i)
+		resource.PutStr("host.name", name)
+		resource.PutStr("service.instance.id", name)
+		resource.PutStr("host.id", fmt.Sprintf("%032x", i))
 		f.agents = append(f.agents, a)
 	}
 	return f, nil

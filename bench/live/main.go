@@ -18,6 +18,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -34,6 +35,13 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == senderRole {
 		if err := send(os.Args[2:]); err != nil {
 			fmt.Fprintln(os.Stderr, "sender:", err)
+			os.Exit(1)
+		}
+		return
+	}
+	if filepath.Base(os.Args[0]) == clientRole {
+		if err := askManager(); err != nil {
+			fmt.Fprintln(os.Stderr, clientRole+":", err)
 			os.Exit(1)
 		}
 		return
@@ -62,6 +70,10 @@ func run(o options) (err error) {
 	parts := map[string]func(options) error{
 		"calls": callTimes, "loads": loads, "latencies": latencies,
 		"tracing": tracing, "throughput": throughput, "burst": burst, "idle": idle, "outcomes": outcomes,
+		"behind": behind, "growth": growth,
+	}
+	for _, part := range behindParts {
+		parts[part.name] = func(o options) error { return partOfBehind(o, part.run) }
 	}
 	for name := range strings.FieldsSeq(o.parts) {
 		part, ok := parts[name]

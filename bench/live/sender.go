@@ -45,14 +45,24 @@ type sent struct {
 	times []int64
 }
 
-// startSender starts a sender. The meaning of number depends on what it does.
-func startSender(what string, number int, duration time.Duration) *sender {
-	s := &sender{command: exec.Command(os.Args[0], senderRole, what, strconv.Itoa(number), duration.String())} //nolint:gosec // this program
+// startSender starts a sender. The meaning of number depends on what it does; some need the path of a socket.
+func startSender(what string, number int, duration time.Duration, socket ...string) *sender {
+	arguments := append([]string{senderRole, what, strconv.Itoa(number), duration.String()}, socket...)
+	s := &sender{command: exec.Command(os.Args[0], arguments...)} //nolint:gosec // this program
 	s.command.Stdout, s.command.Stderr = &s.output, os.Stderr
 	s.err = s.command.Start()
 	return s
 }
 
+// startOrphan starts a sender whose parent is that of all: it has no others whose command lines could be told.
+func startOrphan(what string, number int, duration time.Duration) *sender {
+	s := &sender{command: exec.Command("sh", "-c", `"$0" "$@" &`, os.Args[0], senderRole, what, strconv.Itoa(number), duration.String())} //nolint:gosec // this program
+	s.command.Stdout, s.command.Stderr = &s.output, os.Stderr
+	s.err = s.command.Start()
+	return s
+}
+
+// wait waits until a sender has closed its output.
 func (s *sender) wait() (sent, error) {
 	if s.err != nil {
 		return sent{}, s.err
@@ -87,6 +97,9 @@ func send(args []string) error {
 	if err != nil {
 		return err
 	}
+	if args[0] == "living" {
+		return live(number)
+	}
 	target := exec.Command("sleep", "1000")
 	err = target.Start()
 	if err != nil {
@@ -111,17 +124,26 @@ func send(args []string) error {
 		time.Sleep(time.Second) // until it blocks the signal
 		result = paced(number, duration, false, func() { _ = unix.Kill(blocking.Process.Pid, fatal) })
 	case "deaths":
-		if result, err = deaths(duration); err != nil {
-			return err
-		}
+		result, err = deaths(duration)
 	case "kill":
 		result = timed(number, func() { _ = unix.Kill(pid, signal) })
 	case "kill0":
 		result = timed(number, func() { _ = unix.Kill(pid, 0) })
 	case "getppid":
 		result = timed(number, func() { unix.Getppid() })
+	case "getuid":
+		result = timed(number, func() { unix.Getuid() })
+	case "connect":
+		result, err = timedConnects(args[3], number)
+	case "processes":
+		result, err = startProcesses(number, duration)
+	case "stops":
+		result, err = stops(args[3], number, duration)
 	default:
 		return fmt.Errorf("the sender does not know %q", args[0])
+	}
+	if err != nil {
+		return err
 	}
 	out := bufio.NewWriter(os.Stdout)
 	fmt.Fprintln(out, result.signals, int64(result.elapsed), int64(result.least))

@@ -87,29 +87,42 @@ func latencies(o options) error {
 	fmt.Println("\n| kill(2) to the backend at 1,000 a second | p50 ms | p99 ms | most ms |")
 	fmt.Println("|---|--:|--:|--:|")
 	for _, mode := range []string{"unicast", "multicast"} {
-		if err := latency(o, mode); err != nil {
+		times, err := netlinkLatency(o, mode)
+		if err != nil {
 			return fmt.Errorf("latency, %s: %w", mode, err)
 		}
+		fmt.Printf("| receiver, %s | %.1f | %.1f | %.1f |\n", mode, times.at(0.5), times.at(0.99), times.at(1))
 	}
 	return nil
 }
 
-func latency(o options, mode string) (err error) {
-	b, err := startBackend()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, b.server.Close()) }()
+func netlinkLatency(o options, mode string) (times durations, err error) {
 	if mode == "multicast" {
 		var daemon *auditd
 		if daemon, err = startQuietAuditd("RAW"); err != nil {
-			return err
+			return nil, err
 		}
 		defer func() { err = errors.Join(err, daemon.program.stop()) }()
 	}
-	c, err := startNetlink(o.collector, mode, fmt.Sprintf(toBackend, b.address))
+	return latency(func(exporter string) (*collector, error) { return startNetlink(o.collector, mode, exporter) })
+}
+
+// durations are in nanoseconds, the shortest first.
+type durations []int64
+
+// at returns the milliseconds that a part of all takes at most.
+func (d durations) at(part float64) float64 { return float64(d[int(part*float64(len(d)-1))]) / 1e6 }
+
+// latency returns how long after kill(2) each record arrives at a backend.
+func latency(start func(exporter string) (*collector, error)) (arrived durations, err error) {
+	b, err := startBackend()
 	if err != nil {
-		return err
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.server.Close()) }()
+	c, err := start(fmt.Sprintf(toBackend, b.address))
+	if err != nil {
+		return nil, err
 	}
 	sent, err := startSender("times", 1000, 10*time.Second).wait()
 	if err == nil {
@@ -118,21 +131,19 @@ func latency(o options, mode string) (err error) {
 	if err != nil {
 		err = fmt.Errorf("%w: %d of %d: %s", err, b.len(), len(sent.times), c.losses())
 	}
+	arrived = b.inOrder() // before the signal that ends the collector, which it also reports
 	err = errors.Join(err, c.stop())
 	if err != nil {
-		return err
+		return nil, err
 	}
-	arrived := b.inOrder()
 	if len(arrived) != len(sent.times) {
-		return fmt.Errorf("%d records of %d signals", len(arrived), len(sent.times))
+		return nil, fmt.Errorf("%d records of %d signals", len(arrived), len(sent.times))
 	}
 	for i := range arrived {
 		arrived[i] -= sent.times[i]
 	}
 	slices.Sort(arrived)
-	at := func(part float64) float64 { return float64(arrived[int(part*float64(len(arrived)-1))]) / 1e6 }
-	fmt.Printf("| receiver, %s | %.1f | %.1f | %.1f |\n", mode, at(0.5), at(0.99), at(1))
-	return nil
+	return arrived, nil
 }
 
 // backend takes log records over OTLP/HTTP, and notes when.
@@ -141,7 +152,7 @@ type backend struct {
 	server  *http.Server
 
 	mutex   sync.Mutex
-	arrived map[int64]int64 // by the kernel's number of the event
+	arrived map[int64]int64 // by the kernel's number of the event, or its time
 }
 
 func startBackend() (*backend, error) {
@@ -174,9 +185,11 @@ func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	each(logs, func(record plog.LogRecord) {
+		number := int64(record.Timestamp())
 		if serial, ok := record.Attributes().Get("kill.audit.serial"); ok {
-			b.arrived[serial.Int()] = now
+			number = serial.Int()
 		}
+		b.arrived[number] = now
 	})
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }

@@ -30,10 +30,11 @@ type document struct {
 	Index, ID string
 	// Source is the document itself.
 	Source struct {
-		EventName string `json:"event_name"`
-		TraceID   string `json:"trace_id"`
-		SpanID    string `json:"span_id"`
-		Body      struct {
+		EventName    string `json:"event_name"`
+		SeverityText string `json:"severity_text"`
+		TraceID      string `json:"trace_id"`
+		SpanID       string `json:"span_id"`
+		Body         struct {
 			Text string `json:"text"`
 		} `json:"body"`
 		Attributes map[string]any `json:"attributes"`
@@ -85,7 +86,16 @@ var elasticRoutes = map[string]func(*testing.T, *bulk.Store){
 		g := shipped.StartGateway(t, "configs/gateway-elastic.yaml", elasticEnvironment(store))
 		shipped.Start(t, "configs/agent.yaml", g.Agent)
 	},
+	nothingBefore: func(t *testing.T, store *bulk.Store) { // as docs/byo.md has it
+		t.Helper()
+		collector.Start(t, collector.Config{Receiver: "{ebpf: {}}", Pipelines: []string{"logs", "traces"}, Exporter: fmt.Sprintf(
+			"{elasticsearch: {endpoint: %q, logs_index: logs-auditkill.otel-default, traces_index: traces-auditkill.otel-default, api_key: %q}}", store.URL, elasticKey,
+		)}).Ready()
+	},
 }
+
+// nothingBefore is the route without processors: only they give a document an id.
+const nothingBefore = "nothing before Elasticsearch"
 
 func TestElasticsearchDocuments(t *testing.T) {
 	harness.NeedRoot(t)
@@ -113,15 +123,15 @@ func TestElasticsearchDocuments(t *testing.T) {
 			got := make(map[string]int)
 			for _, d := range documents {
 				got[d.Source.EventName]++
-				d.check(t)
+				d.check(t, name != nothingBefore)
 			}
 			assert.Equal(t, want, got)
 		})
 	}
 }
 
-// check checks that the index and the id of a document match its content.
-func (d *document) check(t *testing.T) {
+// check checks that the index and the id of a document match its content, and that what queries ask for is there.
+func (d *document) check(t *testing.T, hasID bool) {
 	t.Helper()
 	assert.Equal(t, "auditkill", d.Source.Resource.Attributes["service.name"])
 	assert.NotContains(t, d.Source.Attributes, "elasticsearch.document_id")
@@ -130,11 +140,17 @@ func (d *document) check(t *testing.T) {
 	}
 	if d.Source.EventName == "" {
 		assert.Equal(t, "traces-auditkill.otel-default", d.Index)
-		assert.Equal(t, d.Source.SpanID, d.ID)
+		if hasID {
+			assert.Equal(t, d.Source.SpanID, d.ID)
+		}
 		return
 	}
 	assert.Equal(t, "logs-auditkill.otel-default", d.Index)
-	assert.Equal(t, d.Source.Attributes["log.record.uid"], d.ID)
+	if hasID {
+		assert.Equal(t, d.Source.Attributes["log.record.uid"], d.ID)
+	}
+	assert.NotEmpty(t, d.Source.SeverityText)
+	assert.NotEmpty(t, d.Source.Resource.Attributes["host.name"])
 	assert.NotEmpty(t, d.Source.Body.Text)
 }
 

@@ -6,7 +6,6 @@ package backends
 import (
 	"bufio"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -28,70 +27,25 @@ import (
 
 const toJaegerTemplate = `
 receivers: {%s}
-processors: {resource: {attributes: [{key: service.name, value: auditkill, action: upsert}]}}
 exporters: {otlp_http: {endpoint: %q}}
 service:
-  pipelines: {traces: {receivers: [%s], processors: [%s], exporters: [otlp_http]}}
+  pipelines: {traces: {receivers: [%s], exporters: [otlp_http]}}
   telemetry:
     logs: {disable_stacktrace: true}
     metrics: {readers: [{pull: {exporter: {prometheus: {host: 127.0.0.1, port: %d}}}}]}
 `
 
-// startTo runs a collector that sends the traces of a receiver to Jaeger.
-func startTo(t *testing.T, j *jaeger.Jaeger, receiver, processors string) *collector.Collector {
+// startTo runs a collector that sends the traces of a receiver to Jaeger, without any processor.
+func startTo(t *testing.T, j *jaeger.Jaeger, receiver string) *collector.Collector {
 	t.Helper()
 	port := harness.FreePort(t)
 	name, _, _ := strings.Cut(receiver, ":")
-	text := fmt.Sprintf(toJaegerTemplate, receiver, j.OTLP, name, processors, port)
+	text := fmt.Sprintf(toJaegerTemplate, receiver, j.OTLP, name, port)
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 	c := collector.StartCommand(t, port, collector.Arguments("--config", path))
 	c.Ready()
 	return c
-}
-
-// Jaeger's queries start with a service. The receiver's resource is the host and has no service.name,
-// so a configuration must add one for the traces to be found.
-func TestJaegerFindsByServiceName(t *testing.T) {
-	j := jaeger.Start(t)
-	for i, test := range []struct{ name, processors, service string }{
-		{"without", "", "missing-service-name"},
-		{"set by the resource processor", "resource", "auditkill"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			endpoint := fmt.Sprintf("127.0.0.1:%d", harness.FreePort(t))
-			c := startTo(t, j, fmt.Sprintf("otlp: {protocols: {http: {endpoint: %q}}}", endpoint), test.processors)
-			traceID := fmt.Sprintf("5b8efff798038103d269b633813fc6%02x", i)
-			postSpan(t, "http://"+endpoint+"/v1/traces", traceID)
-			spans := j.Await(1, test.service, "terminate mysqld", jaeger.Tags{"kill.escalated": "true"})
-			c.Stop()
-			assert.Equal(t, traceID, spans[0].TraceID)
-			assert.Equal(t, "42", spans[0].Tags["kill.target.pid"])
-			assert.Equal(t, "ERROR", spans[0].Tags["otel.status_code"])
-			assert.Empty(t, j.Find(test.service, "terminate mysqld", jaeger.Tags{"kill.escalated": "false"}))
-			assert.Empty(t, j.Find(test.service, "terminate postgres", nil))
-		})
-	}
-}
-
-const spanTemplate = `{"resourceSpans": [{"scopeSpans": [{"spans": [{
-	"traceId": %q, "spanId": "eee19b7ec3c1b174", "name": "terminate mysqld", "kind": 1,
-	"startTimeUnixNano": "%d", "endTimeUnixNano": "%[2]d", "status": {"code": 2, "message": "killed"},
-	"attributes": [
-		{"key": "kill.escalated", "value": {"boolValue": true}},
-		{"key": "kill.target.pid", "value": {"intValue": "42"}}
-	]
-}]}]}]}`
-
-// postSpan sends a span with the current time over OTLP.
-func postSpan(t *testing.T, address, traceID string) {
-	t.Helper()
-	body := fmt.Sprintf(spanTemplate, traceID, time.Now().UnixNano())
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, strings.NewReader(body))
-	require.NoError(t, err)
-	request.Header.Set("Content-Type", "application/json")
-	_, err = harness.Do(request)
-	require.NoError(t, err)
 }
 
 // mysqlds are shell scripts that differ in what they do on SIGTERM. Each prints a line when it is
@@ -133,7 +87,7 @@ func awaitLine(t *testing.T, says *bufio.Scanner, line string) {
 func TestJaegerAnswers(t *testing.T) {
 	harness.NeedRoot(t)
 	j := jaeger.Start(t)
-	c := startTo(t, j, "audit_kill: {ebpf: {}, targets: [mysqld], outcome: {timeout: 30s}}", "resource")
+	c := startTo(t, j, "audit_kill: {ebpf: {}, targets: [mysqld], outcome: {timeout: 30s}}")
 
 	pids, manners := make(map[string]string), make(map[string]string)
 	for manner := range mysqlds {

@@ -24,7 +24,7 @@ func TestLokiKeepsOneOfTwo(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := loki.Start(t, test.settings...)
-			host := fleetLogs(t, fleetNow())[0]
+			host := fleetLogs(t, fleetEvents(), fleetNow())[0]
 			host.ResourceLogs().At(0).Resource().Attributes().PutStr("service.name", "auditkill")
 			l.Push(host)
 			harness.Eventually(t, func() bool { return l.HighestRate() > 1<<10 }, "Loki knows the rate of the stream")

@@ -27,8 +27,12 @@ import (
 // A simulated fleet that reports the kills of some minutes. The right answers are known: for each question
 // there are events that belong to the answer, and events that nearly do.
 
-// fleetSize is how many hosts there are.
-const fleetSize = 40
+const (
+	// fleetSize is how many hosts there are, of which the first has no records.
+	fleetSize = 42
+	// silentHost has reported nothing for an hour, all others did until now.
+	silentHost = 39
+)
 
 // templates are records of the receiver from its own tests: a golden file, and the place in it.
 var templates = map[string]struct {
@@ -84,23 +88,37 @@ func to(name string, pid int) map[string]any {
 // sigterm changes the signal: most templates have SIGKILL.
 var sigterm = map[string]any{"kill.signal.name": "SIGTERM", "kill.signal.number": 15}
 
+// storm changes for how many equal signals a record stands.
+func storm(count int) map[string]any {
+	return map[string]any{"kill.count": count, "kill.last_time": "2026-01-02T03:04:05.678Z"}
+}
+
+// with returns changes with more of them.
+func with(changes map[string]any, more ...map[string]any) map[string]any {
+	for _, m := range more {
+		maps.Copy(changes, m)
+	}
+	return changes
+}
+
 // elsewhere says that the sender's path is not one of the host.
 var elsewhere = map[string]any{"kill.sender.mount_namespace": "other"}
 
 var logins = map[string]string{
 	"alice": "1001", "bob": "1002", "carol": "1003", "dave": "1004", "erin": "1005", "frank": "1006", "grace": "1007",
-	"heidi": "1008", "mallory": "1009", "ivan": "1010", "judy": "1011", "kim": "1012",
+	"heidi": "1008", "mallory": "1009", "ivan": "1010", "judy": "1011", "kim": "1012", "nora": "1013", "oscar": "1014",
+	"pat": "1015", "quinn": "1016", "ruth": "1017", "sam": "1018", "tess": "1019", "uma": "1020", "vera": "1021",
+	"will": "1022", "xena": "1023", "gina": "1024", "yara": "1025", "zoe": "1026", "adam": "1027", "ben": "1028", "root": "0",
 }
 
 // fleetEvents returns all events. No program or user is in more than one scene.
 func fleetEvents() []fleetEvent {
 	const s, m = time.Second, time.Minute
-	const systemd = "/usr/lib/systemd/systemd"
 	events := []fleetEvent{
 		// Who killed mysqld in the last hour?
 		{1, 20 * m, "kill", by("/opt/bin/mykill", "alice", to("mysqld", 3936))},
 		{2, 19 * m, "oom", to("mysqld", 3936)},
-		{3, 18 * m, "ebpf", by("/usr/bin/htop", "bob", to("mysqld", 4000), sigterm)},
+		{3, 18 * m, "ebpf", by("/usr/bin/htop", "bob", to("mysqld", 4000), sigterm, storm(5))},
 		{4, 17 * m, "EPERM", by("/usr/bin/htop", "bob", to("mysqld", 4000))},   // refused
 		{5, 17 * m, "ignored", by("/usr/bin/htop", "bob", to("mysqld", 4001))}, // ignored
 		{6, 17 * m, "ebpf", by("/opt/bin/other", "bob", to("mysqld_safe", 1))}, // another program
@@ -161,7 +179,7 @@ func fleetEvents() []fleetEvent {
 		// Out of memory, and another kill by the kernel.
 		{2, 19 * m, "killed", by("", "", to("mysqld", 3936), map[string]any{"kill.cause": "oom"})}, // the outcome
 		{16, 15 * m, "oom", to("java", 30)},
-		{16, 14 * m, "oom", to("java", 31)},
+		{16, 14 * m, "oom", with(to("java", 31), storm(4))},
 		{17, 14 * m, "oom", to("java", 30)},
 		{17, 13 * m, "oom", to("postgres", 32)},
 		{17, 13 * m, "segfault", to("java", 33)},
@@ -186,7 +204,7 @@ func fleetEvents() []fleetEvent {
 		// Failed attempts, by mallory and by a process without a login user.
 		{24, 12 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},
 		{24, 11 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},
-		{25, 11 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},
+		{25, 11 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50), storm(70))},
 		{26, 11 * m, "ESRCH", by("/usr/bin/probe", "")},
 
 		// Crashes, tampering, and an incomplete event.
@@ -210,6 +228,7 @@ func fleetEvents() []fleetEvent {
 		{39, 70 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 63))},
 		{39, 70 * m, "removed", nil},
 	}
+	events = append(events, behindEvents()...)
 	// Programs on many hosts are reloaded, with the signals that are common for that.
 	for login, signal := range map[string]map[string]any{
 		"ivan": {"kill.signal.name": "SIGHUP", "kill.signal.number": 1},
@@ -222,7 +241,7 @@ func fleetEvents() []fleetEvent {
 	}
 	// Every host but one has noise of its own until now.
 	for host := 1; host < fleetSize; host++ {
-		if host == 39 {
+		if host == silentHost {
 			continue
 		}
 		for i := range 5 {
@@ -245,11 +264,10 @@ func fleetNow() time.Time { return time.Now().Truncate(time.Minute) }
 
 // fleetLogs returns the records of each host in the order of their time, as the host's own
 // collector would send them.
-func fleetLogs(t *testing.T, now time.Time) []plog.Logs {
+func fleetLogs(t *testing.T, events []fleetEvent, now time.Time) []plog.Logs {
 	t.Helper()
 	golden := make(map[string]plog.Logs)
 	hosts := make([]plog.Logs, fleetSize)
-	events := fleetEvents()
 	for ago := 72 * time.Minute; ago >= 0; ago -= time.Second { // the oldest first
 		for i := range events {
 			if e := &events[i]; e.ago == ago {
@@ -306,11 +324,11 @@ func change(t *testing.T, r plog.LogRecord, name string, value any) {
 }
 
 // sendFleet sends the records of all hosts to a gateway, all at the same time as real hosts do.
-func sendFleet(t *testing.T, connection *grpc.ClientConn, now time.Time) (count int) {
+func sendFleet(t *testing.T, connection *grpc.ClientConn, events []fleetEvent, now time.Time) (count int) {
 	t.Helper()
 	client := plogotlp.NewGRPCClient(connection)
 	var hosts sync.WaitGroup
-	for _, logs := range fleetLogs(t, now) {
+	for _, logs := range fleetLogs(t, events, now) {
 		count += logs.LogRecordCount()
 		hosts.Go(func() {
 			_, err := client.Export(t.Context(), plogotlp.NewExportRequestFromLogs(logs))
@@ -327,7 +345,7 @@ func TestFleetTemplates(t *testing.T) {
 	for name, want := range map[string]string{
 		"kill": "sent SIGKILL to mysqld[3936]", "ebpf": "sent SIGKILL to mysqld[3936]", "ignored": ": ignored",
 		"EPERM": ": EPERM", "ESRCH": ": ESRCH", "oom": "(out of memory)", "prompted": "[3936], prompted by",
-		"segfault": "(crash)", "abend": "died of SIGSEGV", "escalated": "; escalated to SIGKILL",
+		"segfault": "(crash", "abend": "died of SIGSEGV", "escalated": "; escalated to SIGKILL",
 		"killed": "was killed by SIGTERM", "exited": "exited with code", "removed": "removed an audit rule",
 		"in vain": "tried to remove an audit rule", "disabled": "turned auditing off",
 	} {

@@ -4,6 +4,7 @@
 package backends
 
 import (
+	"fmt"
 	"strconv"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/jaeger"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/loki"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/victorialogs"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
@@ -28,6 +30,8 @@ var routes = map[string]func(t *testing.T) backend.Asker{
 	"agent and gateway to the bulk API": gatewayToBulk,
 	"agent to Loki":                     agentToLoki,
 	"agent and gateway to Loki":         gatewayToLoki,
+	"nothing before VictoriaLogs":       nothingBetweenVictoriaLogs,
+	"nothing before Loki":               nothingBetweenLoki,
 }
 
 func TestWhoKilledMysqld(t *testing.T) {
@@ -91,6 +95,27 @@ func gatewayToLoki(t *testing.T) backend.Asker {
 	l := loki.Start(t)
 	gatewayTo(t, "http://"+l.Address+"/otlp")
 	return l.Asker()
+}
+
+func nothingBetweenVictoriaLogs(t *testing.T) backend.Asker {
+	t.Helper()
+	v := victorialogs.Start(t)
+	nothingBetween(t, "http://"+v.Address+"/insert/opentelemetry")
+	return v.Asker()
+}
+
+func nothingBetweenLoki(t *testing.T) backend.Asker {
+	t.Helper()
+	l := loki.Start(t)
+	nothingBetween(t, "http://"+l.Address+"/otlp")
+	return l.Asker()
+}
+
+// nothingBetween runs a collector with the receiver and an exporter, as docs/byo.md has it: what queries ask for is in the
+// records, and no processor is needed.
+func nothingBetween(t *testing.T, endpoint string) {
+	t.Helper()
+	collector.Start(t, collector.Config{Receiver: "{ebpf: {}}", Exporter: fmt.Sprintf("{otlp_http: {endpoint: %q}}", endpoint)}).Ready()
 }
 
 // gatewayTo runs an agent, and a gateway that sends to a backend for logs.

@@ -25,8 +25,8 @@ func TestValidateRefuses(t *testing.T) {
 	const (
 		signalNames = "use a name such as SIGTERM or TERM, a number from 0 to 64, or SIGRTMIN+0 to SIGRTMIN+30"
 		globRules   = "is not a valid glob (close every [ and do not end with a backslash)"
-		keys        = "command_line, correlation, ebpf, file, include_failed, include_original, netlink, " +
-			"outcome, plugin, retry_on_failure, root_path, rules, senders, signals, storage, targets"
+		keys        = "attribution, command_line, correlation, ebpf, exclude_senders, exclude_targets, file, include_failed, include_original, kernel_log, netlink, " +
+			"outcome, plugin, resource_attributes, retry_on_failure, root_path, rules, senders, signals, storage, targets"
 		keyRules = "must be 1 to 31 printable ASCII characters without spaces, quotes, commas, backslashes and " +
 			"equals signs, such as audit_kill"
 		retryKeys = "enabled, initial_interval, max_elapsed_time, max_interval, multiplier, randomization_factor"
@@ -43,6 +43,14 @@ func TestValidateRefuses(t *testing.T) {
 		"outcome for no time": {
 			`{outcome: {timeout: 0s}}`,
 			checking, "::outcome: timeout: 0s must be at least 1ms, such as 2m",
+		},
+		"attribution for too long": {
+			`{attribution: {timeout: 1m}}`,
+			checking, "::attribution: timeout: 1m0s must be from 1ms to 10s, such as 200ms",
+		},
+		"relative socket of a manager": {
+			`{attribution: {sockets: [supervisor.sock]}}`,
+			checking, `::attribution::sockets::0: "supervisor.sock" must be an absolute path, such as /run/supervisor.sock`,
 		},
 		"unknown key of file": {
 			`{file: {paths: [/var/log/audit/audit.log]}}`,

@@ -65,7 +65,7 @@ func (c *chain) write() {
 // passing appends events to the log, and waits until the gateway has accepted most of them.
 func (c *chain) passing() {
 	c.t.Helper()
-	sent := func() int { return c.reading.ExporterMetric("exporter_sent_log_records") }
+	sent := func() int { return c.reading.ExporterMetric("exporter_sent_log_records", `exporter="otlp`) }
 	before := c.counted(sent)
 	c.write()
 	harness.Eventually(c.t, func() bool { return sent() > before+someEvents/2 }, "the gateway has accepted the events")

@@ -59,7 +59,9 @@ func TestDiskFullUnderQueue(t *testing.T) {
 			disk := mountSmall(t, "4m")
 			c := shipped.StartReading(t, "configs/agent-loki.yaml", map[string]string{
 				"LOKI_ENDPOINT": backend.Server.URL, "STORAGE_DIRECTORY": disk,
-			}, shipped.Overlay(t, shipped.QuickOTLP))
+			}, shipped.Overlay(t, shipped.QuickOTLP),
+				// The history would take room that the queue gives back.
+				shipped.Overlay(t, `{exporters: {file/history: {path: %s/events.json}}}`, t.TempDir()))
 			queued := c.Add(t, 6000)
 			c.SaysSince(t, 0, "the next consumer did not take log records, trying again", "no space left on device")
 			c.Running()

@@ -27,6 +27,8 @@ var environmentVariable = regexp.MustCompile(`\$\{env:(\w+)`)
 // sample returns a value that a variable may have.
 func sample(variable string) string {
 	switch {
+	case variable == "EXPORTER":
+		return "otlp_http"
 	case strings.HasSuffix(variable, "_ENDPOINT") && !strings.HasPrefix(variable, "GATEWAY") &&
 		!strings.HasPrefix(variable, "LISTEN") && !strings.HasPrefix(variable, "HEALTH") && variable != "OTLP_ENDPOINT":
 		return "https://backend.example.com:1234/path"

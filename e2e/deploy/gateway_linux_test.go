@@ -169,7 +169,7 @@ func TestMemoryLimits(t *testing.T) {
 	assert.Subset(t, slices.Collect(maps.Keys(deployed)), []string{harness.Path("configs/agent.yaml"), harness.Path("configs/gateway.yaml")})
 	for manifest, kind := range map[string]string{
 		"daemonset-ebpf.yaml": "DaemonSet", "daemonset-netlink.yaml": "DaemonSet", "daemonset-file.yaml": "DaemonSet",
-		"gateway.yaml": "StatefulSet",
+		"gateway.yaml": "StatefulSet", "quickstart.yaml": "DaemonSet",
 	} {
 		c := only(t, manifests(t, manifest), kind).Spec.Template.Spec.Containers[0]
 		var environment []string

@@ -53,6 +53,7 @@ type pod struct {
 }
 
 type container struct {
+	Image           string
 	Args            []string
 	Env             []struct{ Name, Value string }
 	Resources       struct{ Limits struct{ Memory string } }
@@ -63,7 +64,8 @@ type container struct {
 		Capabilities                                     struct{ Add, Drop []string }
 		SeccompProfile, AppArmorProfile                  struct{ Type string }
 	}
-	VolumeMounts []struct {
+	ReadinessProbe struct{ HTTPGet struct{ Port string } }
+	VolumeMounts   []struct {
 		Name, MountPath, SubPath string
 		ReadOnly                 bool
 	}
@@ -72,11 +74,26 @@ type container struct {
 // manifests returns the objects in manifests. It reads them as strictly as an API server.
 func manifests(t *testing.T, names ...string) []object {
 	t.Helper()
-	arguments := []string{"-C", harness.Module("kubernetes"), "run", "."}
-	for _, name := range names {
+	return patched(t, "", names...)
+}
+
+// patched returns the objects in manifests after a patch has been applied, unless that is empty.
+func patched(t *testing.T, patch string, names ...string) []object {
+	t.Helper()
+	path := func(name string) string {
+		if filepath.IsAbs(name) {
+			return name
+		}
 		path, err := filepath.Abs(harness.Path("deploy/kubernetes", name))
 		require.NoError(t, err)
-		arguments = append(arguments, path)
+		return path
+	}
+	arguments := []string{"-C", harness.Module("kubernetes"), "run", "."}
+	if patch != "" {
+		arguments = append(arguments, "--patch="+path(patch))
+	}
+	for _, name := range names {
+		arguments = append(arguments, path(name))
 	}
 	command := exec.CommandContext(t.Context(), "go", arguments...) //nolint:gosec // a program of the tests
 	var said strings.Builder
@@ -151,6 +168,43 @@ func TestManifestsGrantWhatIsNeeded(t *testing.T) {
 			"the ConfigMap must equal configs/gateway.yaml; run `make manifests`")
 		assertValid(t, gateway.Containers[0], harness.Path("configs/gateway.yaml"))
 	})
+}
+
+// The patches add mounts, and no right.
+func TestPatchesGrantWhatIsNeeded(t *testing.T) {
+	t.Parallel()
+	behind := map[string]string{"dbus": "/run/dbus", "sessions": "/run/systemd/sessions"}
+	names := map[string]string{"container-logs": "/var/log/containers"}
+	for _, test := range []struct {
+		source, patch string
+		mounts        map[string]string
+	}{
+		{"ebpf", "behind.yaml", behind},
+		{"netlink", "behind.yaml", behind},
+		{"ebpf", "names.yaml", names},
+		{"netlink", "names.yaml", names},
+		{"file", "names.yaml", names},
+	} {
+		t.Run(test.source+" "+test.patch, func(t *testing.T) {
+			t.Parallel()
+			name := "daemonset-" + test.source + ".yaml"
+			before := only(t, manifests(t, name), "DaemonSet").Spec.Template.Spec
+			after := only(t, patched(t, test.patch, name), "DaemonSet").Spec.Template.Spec
+			added := make(map[string]string)
+			for _, volume := range after.Volumes[:len(after.Volumes)-len(before.Volumes)] {
+				added[volume.Name] = volume.HostPath.Path
+			}
+			assert.Equal(t, test.mounts, added)
+			require.Len(t, after.Containers, 1)
+			mounts := &after.Containers[0].VolumeMounts
+			for _, mount := range (*mounts)[:len(added)] {
+				assert.Equal(t, "/host"+added[mount.Name], mount.MountPath, "the receiver's root_path is /host")
+				assert.True(t, mount.ReadOnly, mount.Name)
+			}
+			after.Volumes, *mounts = after.Volumes[len(added):], (*mounts)[len(added):]
+			assert.Equal(t, before, after)
+		})
+	}
 }
 
 func assertHardened(t *testing.T, p pod, c container) {

@@ -74,7 +74,7 @@ func TestManualPages(t *testing.T) {
 	for _, path := range paths {
 		pages = append(pages, filepath.Base(path))
 	}
-	assert.Subset(t, pages, []string{"auditkill.1.gz", "auditkill-report.1.gz", "auditkill-completion.1.gz"})
+	assert.Subset(t, pages, []string{"auditkill.1.gz", "auditkill-report.1.gz", "auditkill-completion.1.gz", "otelcol-auditkill.1.gz"})
 
 	renderer, err := exec.LookPath("man")
 	if err != nil {
@@ -100,7 +100,11 @@ func assertPage(t *testing.T, text, path string) {
 	t.Helper()
 	command := strings.TrimSuffix(filepath.Base(path), ".1.gz")
 	assert.Contains(t, text, "\nNAME\n       "+command+" - ")
-	assert.Contains(t, text, "\nSYNOPSIS\n       "+strings.Replace(command, "-", " ", 1)+" ")
+	typed := strings.Replace(command, "-", " ", 1)
+	if command == packageName {
+		typed = command
+	}
+	assert.Contains(t, text, "\nSYNOPSIS\n       "+typed+" ")
 	for _, section := range []string{"DESCRIPTION", "OPTIONS", "EXAMPLES", "SEE ALSO"} {
 		assert.Contains(t, text, "\n"+section+"\n       ")
 	}

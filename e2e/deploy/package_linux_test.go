@@ -113,6 +113,9 @@ var modes = map[string]string{
 	packageShare + "/configs/agent.yaml": "-rw-r--r-- root:root",
 	packageShare + "/systemd/file.conf":  "-rw-r--r-- root:root",
 
+	packageShare + "/systemd/behind.conf":  "-rw-r--r-- root:root",
+	packageShare + "/systemd/kmsg.conf":    "-rw-r--r-- root:root",
+	packageShare + "/systemd/names.conf":   "-rw-r--r-- root:root",
 	packageShare + "/systemd/gateway.conf": "-rw-r--r-- root:root",
 }
 
@@ -170,8 +173,8 @@ func read(t *testing.T, path string) string {
 func TestServiceSeesAKill(t *testing.T) {
 	needDpkg(t)
 	deb, _ := makePackages(t, "0.1.0")
-	for _, source := range deployedSources {
-		t.Run(source.name, func(t *testing.T) {
+	run := func(name string, source deployedSource, more ...string) {
+		t.Run(name, func(t *testing.T) {
 			install(t, deb)
 			// The victim starts before the service, which can find its program only in /proc.
 			victim := newVictim(t)
@@ -179,6 +182,9 @@ func TestServiceSeesAKill(t *testing.T) {
 			paths := []string{packagedUnit}
 			if source.dropIn {
 				paths = append(paths, filepath.Join(packageShare, "systemd", source.name+".conf"))
+			}
+			for _, dropIn := range more {
+				paths = append(paths, filepath.Join(packageShare, "systemd", dropIn))
 			}
 			service := readUnit(t, paths...).service(t, binds...)
 			service.Says(source.chosen)
@@ -188,6 +194,12 @@ func TestServiceSeesAKill(t *testing.T) {
 			assert.NotEmpty(t, entries, "it has written its state")
 			service.Stop()
 		})
+	}
+	for _, source := range deployedSources {
+		run(source.name, source)
+		if source.tellsEnd { // it is live
+			run(source.name+" and behind", source, "behind.conf")
+		}
 	}
 }
 
@@ -278,6 +290,15 @@ func lineWith(text, part string) string {
 	return ""
 }
 
+// The .deb is as Debian's policy asks, as far as lintian knows it.
+func TestLintian(t *testing.T) {
+	if _, err := exec.LookPath("lintian"); err != nil {
+		harness.Missing(t, "lintian is not installed; on Debian: apt-get install lintian")
+	}
+	deb, _ := makePackages(t, "0.1.0")
+	shell(t, "lintian", "--no-cfg", "--fail-on", "error", "--display-level", ">=error", deb)
+}
+
 // Only what differs from the .deb: modes and owners, what is kept, and the scripts.
 func TestRPM(t *testing.T) {
 	if _, err := exec.LookPath("rpm"); err != nil {
@@ -296,6 +317,15 @@ func TestRPM(t *testing.T) {
 		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
 	}
 	assert.NotContains(t, files, companionZshOfDeb)
+	// What is in these folders goes with the package, and so do they.
+	for path := range strings.Lines(shell(t, "rpm", "--query", "--package", "--list", rpm)) {
+		for folder := filepath.Dir(strings.TrimSpace(path)); strings.Contains(folder, packageName); folder = filepath.Dir(folder) {
+			assert.Contains(t, lineWith(files, folder+" "), "drwxr-xr-x", "the package owns %s", folder)
+		}
+	}
+	for _, path := range []string{packageShare + "/queries/loki/dashboard.json", "/usr/share/doc/otelcol-auditkill/docs/install.md"} {
+		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
+	}
 	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}
 	assert.Equal(t, architectures[runtime.GOARCH], shell(t, "rpm", "--query", "--package", "--queryformat", "%{ARCH}", rpm))
 	scripts := shell(t, "rpm", "--query", "--package", "--scripts", rpm)
@@ -314,16 +344,27 @@ func TestUnitsAreValid(t *testing.T) {
 	if _, err := exec.LookPath("systemd-analyze"); err != nil {
 		harness.Missing(t, "systemd-analyze is not installed; on Debian: apt-get install systemd")
 	}
-	for _, dropIn := range []string{"", "netlink.conf", "file.conf", "gateway.conf"} {
-		t.Run(dropIn, func(t *testing.T) {
+	for _, dropIns := range [][]string{
+		nil,
+		{"netlink.conf"},
+		{"file.conf"},
+		{"gateway.conf"},
+		{"behind.conf"},
+		{"netlink.conf", "behind.conf"},
+		{"netlink.conf", "kmsg.conf"},
+		{"names.conf"},
+		{"netlink.conf", "names.conf"},
+		{"file.conf", "names.conf"},
+	} {
+		t.Run(strings.Join(dropIns, " "), func(t *testing.T) {
 			directory := t.TempDir()
 			text := read(t, harness.Path("deploy/systemd/otelcol-auditkill.service"))
 			// systemd-analyze needs a program that exists, and the package may not be installed.
 			text = strings.ReplaceAll(text, "/usr/bin/otelcol-auditkill ", "/bin/true ")
 			path := filepath.Join(directory, "otelcol-auditkill.service")
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
-			if dropIn != "" {
-				require.NoError(t, os.Mkdir(path+".d", 0o755))
+			require.NoError(t, os.Mkdir(path+".d", 0o755))
+			for _, dropIn := range dropIns {
 				text := read(t, harness.Path("deploy/systemd", dropIn))
 				require.NoError(t, os.WriteFile(filepath.Join(path+".d", dropIn), []byte(text), 0o644))
 			}

@@ -46,6 +46,9 @@ func (s *sandbox) filterCalls() {
 		})
 		f.call(unix.SYS_MPROTECT, 2, func(g *filter) { g.when(unix.BPF_JSET, unix.PROT_EXEC, refused) })
 	}
+	if s.NoSetIDFiles {
+		f.when(unix.BPF_JEQ, unix.SYS_OPENAT2, unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS))
+	}
 	for _, call := range s.Calls {
 		f.when(unix.BPF_JEQ, call, unix.SECCOMP_RET_ALLOW)
 	}

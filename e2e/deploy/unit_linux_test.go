@@ -71,6 +71,7 @@ var capabilityNumbers = map[string]int{
 	"CAP_BPF": unix.CAP_BPF, "CAP_PERFMON": unix.CAP_PERFMON, "CAP_SYS_PTRACE": unix.CAP_SYS_PTRACE,
 	"CAP_AUDIT_READ": unix.CAP_AUDIT_READ, "CAP_AUDIT_CONTROL": unix.CAP_AUDIT_CONTROL,
 	"CAP_NET_ADMIN": unix.CAP_NET_ADMIN, "CAP_DAC_READ_SEARCH": unix.CAP_DAC_READ_SEARCH,
+	"CAP_DAC_OVERRIDE": unix.CAP_DAC_OVERRIDE,
 }
 
 // capabilities returns the set of capabilities that a setting names.
@@ -130,6 +131,7 @@ func (u unit) service(t *testing.T, binds ...bind) *collector.Collector {
 		Binds: append(binds, bind{u.stateDirectory(), u.stateDirectory()}), Writable: []string{u.stateDirectory()},
 		Temporary: []string{"/tmp", "/var/tmp"}, Inaccessible: u.inaccessible(), Calls: systemCalls(t, u["SystemCallFilter"]),
 		Families: families(t, u.words("RestrictAddressFamilies")), NoExecutableMemory: u.on("MemoryDenyWriteExecute"),
+		NoSetIDFiles: u.on("RestrictSUIDSGID"),
 	}
 	require.True(t, u.on("PrivateTmp"))
 	require.Equal(t, "strict", u.value("ProtectSystem"))

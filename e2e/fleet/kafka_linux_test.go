@@ -5,16 +5,20 @@ package fleet
 
 import (
 	"crypto/tls"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/audit"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/otlp"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/process"
@@ -124,4 +128,37 @@ func TestFleetsTakeABacklog(t *testing.T) {
 			assert.Equal(t, events, otlp.CountDistinct(sink.Records()))
 		})
 	}
+}
+
+// TestIncidentsThroughKafka has two readers share what Kafka keeps, by host, and send a copy to two collectors that join incidents.
+// One of the readers dies and comes back. Each collector tells the one incident of all hosts.
+func TestIncidentsThroughKafka(t *testing.T) {
+	t.Parallel()
+	const hosts = 12
+	secrets := certificates.New(t)
+	kafka, entry := startKafka(t, secrets), harness.FreeAddress(t)
+	sinks := [2]*otlp.Sink{otlp.NewSink(t, "http"), otlp.NewSink(t, "http")}
+	active, _ := startTier(t, secrets, sinks[0], "3s")
+	standby, _ := startTier(t, secrets, sinks[1], "3s")
+	shipped.Start(t, "configs/fleet/to-kafka.yaml", secrets.With(kafka, map[string]string{"LISTEN_ENDPOINT": entry}), shipped.Stock(t))
+	raw := otlp.NewSink(t, "http")
+	var readers []*collector.Collector
+	for range 2 {
+		readers = append(readers, shipped.Start(t, "configs/fleet/from-kafka.yaml", secrets.With(kafka, map[string]string{
+			"LOGS_ENDPOINT": raw.URL, "TRACES_ENDPOINT": raw.URL, "INCIDENTS_ENDPOINT": active, "INCIDENTS_STANDBY_ENDPOINT": standby,
+		}), shipped.Stock(t), option("configs/options/to-incidents.yaml"), option("configs/options/to-incidents-from-kafka.yaml")))
+	}
+	client := plogotlp.NewGRPCClient(certificates.Connect(t, entry, secrets))
+	began := time.Now()
+	for host := range hosts {
+		deliver(t, client, restartOn(host, began))
+		if host == hosts/2 {
+			readers[0].Kill()
+			readers[0].Restart()
+		}
+	}
+	for n, sink := range sinks {
+		harness.Eventually(t, func() bool { return whole(sink, hosts) }, fmt.Sprintf("collector %d has all hosts", n))
+	}
+	harness.Eventually(t, func() bool { return otlp.CountDistinct(raw.Records()) == hosts }, "the signals themselves go their own way")
 }

@@ -12,13 +12,14 @@ import (
 	"strings"
 )
 
-// userland is a shell, its tools, kill of procps, and auditd, with the libraries that
-// they are linked with. What else their packages depend on is for their installation.
+// userland is a shell, its tools, kill of procps, AppArmor's parser, auditd, and systemd with its bus and the daemon that kills when memory is
+// short, with the libraries that they are linked with. What else their packages depend on is for their installation.
 var userland = []string{
-	"dash", "coreutils", "mount", "procps", "auditd",
-	"libacl1", "libattr1", "libaudit1", "libauparse0", "libblkid1", "libc6", "libcap-ng0", "libcom-err2", "libgcc-s1", "libgmp10",
-	"libgssapi-krb5-2", "libk5crypto3", "libkeyutils1", "libkrb5-3", "libkrb5support0", "libmount1", "libnsl2", "libpcre2-8-0",
-	"libselinux1", "libssl3", "libtirpc3", "libwrap0",
+	"dash", "coreutils", "mount", "procps", "apparmor", "auditd", "systemd", "systemd-oomd", "dbus", "dbus-daemon", "dbus-system-bus-common", "util-linux",
+	"libacl1", "libapparmor1", "libattr1", "libaudit1", "libauparse0", "libblkid1", "libc6", "libcap-ng0", "libcap2", "libcom-err2", "libcrypt1",
+	"libdbus-1-3", "libexpat1", "libgcc-s1", "libgcrypt20", "libgmp10", "libgpg-error0", "libgssapi-krb5-2", "libip4tc2", "libk5crypto3",
+	"libkeyutils1", "libkmod2", "libkrb5-3", "libkrb5support0", "liblz4-1", "liblzma5", "libmount1", "libnsl2", "libpam0g", "libpcre2-8-0",
+	"libseccomp2", "libselinux1", "libsmartcols1", "libssl3", "libsystemd-shared", "libsystemd0", "libtirpc3", "libuuid1", "libwrap0", "libzstd1",
 }
 
 // debian downloads packages of another architecture than the host's, too,

@@ -52,8 +52,11 @@ func (l layout) write(image string, jobs []job, subtests string) error {
 // is new: tests read what lies beside them.
 func (l layout) copy() error {
 	const script = `rm -rf "$2" && cp -al "$1" "$2" && mkdir -p "$2/etc" "$2/root" "$2$3"
-printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n' >"$2/etc/passwd"
-printf 'root:x:0:\nadm:x:4:\nnogroup:x:65534:\n' >"$2/etc/group"
+for user in root:0 messagebus:100 systemd-oom:998 nobody:65534; do
+	echo "${user%:*}:x:${user#*:}:${user#*:}::/root:/bin/sh" >>"$2/etc/passwd"
+	echo "${user%:*}:x:${user#*:}:" >>"$2/etc/group"
+done
+printf 'adm:x:4:\nnogroup:x:65534:\n' >>"$2/etc/group"
 cd "$0"
 git -c safe.directory='*' ls-files -z --cached --others --exclude-standard --deduplicate |
 	tar -c --null --ignore-failed-read --files-from - | tar -x -C "$2$3"`
@@ -73,6 +76,7 @@ func (l layout) writeJobs(jobs []job, subtests string) error {
 				"-test.timeout=" + testPatience.String(), "-test.run=^(" + strings.Join(j.tests, "|") + ")$" + subtests,
 			},
 			Environment: []string{"AUDITKILL_E2E_SENDERS=" + senders, "AUDITKILL_E2E_BOOTS=" + strconv.Itoa(j.boots)},
+			Systemd:     j.systemd,
 		})
 		if err != nil {
 			return err

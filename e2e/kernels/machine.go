@@ -40,7 +40,7 @@ func (m machine) boot(ctx context.Context, kernel, disk, job string, keep bool, 
 		"-accel", "tcg,thread=multi", "-smp", "2", "-m", "1024",
 		"-nodefaults", "-nographic", "-serial", "stdio", "-no-reboot",
 		"-drive", "if=none,id=disk,format=raw,file=" + disk, "-device", "nvme,drive=disk,serial=disk",
-		"-kernel", kernel, "-append", m.parameters + " loglevel=1 panic=-1 mitigations=off random.trust_cpu=on " +
+		"-kernel", kernel, "-append", m.parameters + " loglevel=1 panic=-1 mitigations=off psi=1 random.trust_cpu=on " +
 			"root=/dev/nvme0n1 rootwait rw init=/init -- " + job,
 	})
 	if !keep {

@@ -23,11 +23,15 @@ import (
 var scenes = []struct {
 	boots int
 	tests []string
+	// systemd is true if it takes a systemd, which manages the machine.
+	systemd bool
 }{
-	{1, []string{"TestDeliversEachCall", "TestOutcomesAreUnknownAtTheEnd", "TestReportsAnOutOfMemoryKill", "TestHostRunsOutOfMemory"}},
-	{1, []string{"TestRulesAreLocked"}}, // which nothing can come after
-	{2, []string{"TestCheckpointOverAReboot"}},
-	{2, []string{"TestOutcomeOverAReboot"}},
+	{1, []string{"TestDeliversEachCall", "TestOutcomesAreUnknownAtTheEnd", "TestReportsAnOutOfMemoryKill", "TestHostRunsOutOfMemory"}, false},
+	{1, []string{"TestRulesAreLocked"}, false}, // which nothing can come after
+	{2, []string{"TestCheckpointOverAReboot"}, false},
+	{2, []string{"TestOutcomeOverAReboot"}, false},
+	{1, []string{"TestPressureOnTheHost"}, true},
+	{1, []string{"TestAppArmorRefuses"}, false},
 }
 
 // job is what runs in a machine of its own: nobody has turned its audit system on
@@ -38,6 +42,7 @@ type job struct {
 	module, folder string
 	tests          []string
 	boots          int
+	systemd        bool
 }
 
 // name is what the summary calls it.
@@ -73,7 +78,7 @@ func allJobs(repository string) ([]job, error) {
 			of[folder] = append(of[folder], test)
 		}
 		for folder, tests := range of {
-			jobs = append(jobs, job{module: "e2e", folder: folder, tests: tests, boots: scene.boots})
+			jobs = append(jobs, job{module: "e2e", folder: folder, tests: tests, boots: scene.boots, systemd: scene.systemd})
 		}
 	}
 	return jobs, nil

@@ -40,7 +40,8 @@ var sourceSpecific = []string{
 var fromProcessTable = []string{
 	"kill.target.executable.path", "kill.target.title", "kill.target.start_time", "kill.target.container.id",
 	"kill.target.k8s.pod.uid", "kill.target.systemd.unit", "kill.target.cgroup", "process.creation.time",
-	"kill.sender.ancestry", "container.id", "k8s.pod.uid", "kill.sender.systemd.unit", "process.linux.cgroup",
+	"kill.sender.ancestry", "kill.sender.ancestry_titles", "container.id", "k8s.pod.uid", "kill.sender.systemd.unit", "process.linux.cgroup",
+	"kill.initiator.pid", "kill.initiator.name", "kill.initiator.title",
 }
 
 // deed is what one process did to another, perhaps several times.
@@ -143,6 +144,14 @@ func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]s
 	if traced.Attributes["kill.delivery"] != nil && traced.Attributes["kill.delivery"] != "delivered" {
 		audited.Body += ": " + strings.ReplaceAll(fmt.Sprint(traced.Attributes["kill.delivery"]), "_", " ")
 		audited.Severity = plog.SeverityNumberInfo // because the signal had no effect, which audit cannot know
+	}
+	if traced.Event == "kill.abend" { // what the crash was is not in audit's record
+		traced.Body, _, _ = strings.Cut(traced.Body, ": ")
+	}
+	if s.brief[d.sender] && audited.Attributes["kill.initiator.pid"] == nil {
+		if before, _, found := strings.Cut(traced.Body, ", begun by "); found && strings.HasPrefix(audited.Body, before) {
+			traced.Body = audited.Body
+		}
 	}
 	note("the body", audited.Body, traced.Body)
 	note("the severity", audited.Severity, traced.Severity)

@@ -15,7 +15,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
 
-// A live source cannot wait for room in a queue: it drops and counts what does not fit, and everything else arrives.
+// A live source cannot wait for room in a queue: it joins equal signals that do not fit and counts them, and all arrive.
 func TestLiveBeforeFullQueue(t *testing.T) {
 	audit.Use(t)
 	backend := faulty.New(t)
@@ -25,9 +25,9 @@ func TestLiveBeforeFullQueue(t *testing.T) {
 		shipped.Overlay(t, `{receivers: {audit_kill: {ebpf: {}, outcome: {enabled: false}}}, `+
 			`exporters: {otlp_http: {sending_queue: {queue_size: 1_000_000}}}}`))
 	senders, victims := twoSenders(t)
-	harness.Until(t, func() bool { return c.Metric("audit_kill_queue_dropped") > 0 }, func() {
+	harness.Until(t, func() bool { return c.Metric("audit_kill_joined") > 0 }, func() {
 		burst(t, senders, victims, flood, "while the queue is full")
-	}, "what does not fit is dropped and counted")
+	}, "what does not fit is joined and counted")
 	c.Says("the next consumer did not take log records, trying again")
 	c.Says("sending queue is full")
 	c.Running()

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -59,16 +60,22 @@ func newHog(t *testing.T) (*exec.Cmd, func()) {
 // awaitFromKernel waits for the log record about a signal from the kernel to a process.
 func awaitFromKernel(t *testing.T, sink *otlp.Sink, event string, pid int) otlp.Record {
 	t.Helper()
-	var found otlp.Record
+	return awaitRecord(t, sink, fmt.Sprintf("%s of process %d", event, pid), func(r otlp.Record) bool {
+		return r.Event == event && r.Attributes["kill.origin"] == "kernel" && r.Attributes["kill.target.pid"] == int64(pid)
+	})
+}
+
+// awaitRecord waits for a record, and returns the first that is the one.
+func awaitRecord(t *testing.T, sink *otlp.Sink, what string, is func(otlp.Record) bool) (found otlp.Record) {
+	t.Helper()
 	harness.Eventually(t, func() bool {
-		for _, r := range sink.Records() {
-			if r.Event == event && r.Attributes["kill.origin"] == "kernel" && r.Attributes["kill.target.pid"] == int64(pid) {
-				found = r
+		for _, found = range sink.Records() {
+			if is(found) {
 				return true
 			}
 		}
 		return false
-	}, "%s of process %d", event, pid)
+	}, "%s", what)
 	return found
 }
 
@@ -90,19 +97,35 @@ func TestReportsAnOutOfMemoryKill(t *testing.T) {
 	hog, eat := newHog(t)
 	pid := hog.Process.Pid
 	process.MoveTo(t, group, pid)
+	require.NoError(t, os.WriteFile(fmt.Sprintf("/proc/%d/oom_score_adj", pid), []byte("77"), 0))
 	eat()
 
 	r := awaitFromKernel(t, sink, "kill.signal", pid)
 	c.Stop()
 	name := filepath.Base(os.Args[0])
-	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", name, pid), r.Body)
+	assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to %[1]s\[%[2]d\]: out of memory: (probably )?/auditkill-e2e-memory reached its limit of 64 MiB, `+
+		`%[1]s\[%[2]d\] held \d+(\.\d)? MiB and asked for more$`, regexp.QuoteMeta(name), pid), r.Body)
 	assert.Equal(t, plog.SeverityNumberError, r.Severity)
 	otlp.AssertAttributes(t, r, map[string]any{
 		"kill.cause": "oom", "kill.signal.number": int64(unix.SIGKILL), "kill.scope": "process", "kill.result": "success",
 		"kill.delivery": "delivered", "kill.target.count": int64(1), "kill.complete": true, "kill.source": "ebpf",
 		"kill.target.name": name, "kill.target.executable.path": os.Args[0], "kill.target.cgroup": "/auditkill-e2e-memory",
 		"kill.syscall": nil, "process.pid": nil,
+		"kill.oom.constraint": "memcg", "kill.oom.cgroup": "/auditkill-e2e-memory", "kill.oom.limit": int64(limit),
+		"kill.oom.score_adj": int64(77), "kill.oom.invoker.pid": int64(pid), "kill.oom.invoker.name": name[:min(len(name), 15)],
 	})
+	assert.Contains(t, []any{"inferred", "observed"}, r.Attributes["kill.evidence"])
+	assert.InDelta(t, limit, r.Attributes["kill.oom.usage"], 2<<20)
+	// Most of the limit is its own memory; what it had before it was moved to the group counts elsewhere.
+	assert.InDelta(t, limit-10<<20, r.Attributes["kill.oom.anon_rss"], 22<<20)
+	assert.Greater(t, r.Attributes["kill.oom.total_vm"], r.Attributes["kill.oom.anon_rss"])
+	assert.Greater(t, r.Attributes["kill.oom.page_tables"], int64(limit/4096*8/2))
+	for _, key := range []string{"kill.oom.file_rss", "kill.oom.shmem_rss"} {
+		assert.GreaterOrEqual(t, r.Attributes[key], int64(0), key)
+	}
+	outcome := awaitFromKernel(t, sink, "kill.outcome", pid)
+	assert.Equal(t, r.Attributes["kill.oom.anon_rss"], outcome.Attributes["kill.oom.anon_rss"])
+	assert.Equal(t, r.Attributes["kill.oom.cgroup"], outcome.Attributes["kill.oom.cgroup"])
 }
 
 // enable enables a controller for groups of version 2 until the test ends.
@@ -131,8 +154,12 @@ func TestHostRunsOutOfMemory(t *testing.T) {
 	r := awaitFromKernel(t, sink, "kill.signal", hog.Process.Pid)
 	c.Running()
 	c.Stop()
-	assert.Equal(t, fmt.Sprintf("the kernel sent SIGKILL to %s[%d] (out of memory)", filepath.Base(os.Args[0]), hog.Process.Pid), r.Body)
-	otlp.AssertAttributes(t, r, map[string]any{"kill.cause": "oom", "kill.target.executable.path": os.Args[0], "kill.complete": true})
+	assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to %[1]s\[%[2]d\]: out of memory: (probably )?the host had none left, %[1]s\[%[2]d\] held `,
+		regexp.QuoteMeta(filepath.Base(os.Args[0])), hog.Process.Pid), r.Body)
+	otlp.AssertAttributes(t, r, map[string]any{
+		"kill.cause": "oom", "kill.target.executable.path": os.Args[0], "kill.complete": true,
+		"kill.oom.constraint": "none", "kill.oom.cgroup": nil, "kill.oom.limit": nil, "kill.oom.score_adj": int64(1000),
+	})
 }
 
 // The kill of a control group is reported for each of its processes.
@@ -150,11 +177,11 @@ func TestReportsTheKillOfAControlGroup(t *testing.T) {
 	killer := process.KillCgroup(t, group)
 	for _, victim := range victims {
 		r := awaitFromKernel(t, sink, "kill.signal", victim)
-		assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to sender-\w+\[%d\], prompted by sh\[%d\] \(/\S+, uid 0\)$`,
-			victim, killer), r.Body)
+		assert.Regexp(t, fmt.Sprintf(`^the kernel sent SIGKILL to sender-\w+\[%d\]: kill of control group `+
+			`/auditkill-e2e.slice/killed.scope, prompted by sh\[%d\] \(/\S+, uid 0\)`, victim, killer), r.Body)
 		assert.Equal(t, plog.SeverityNumberWarn, r.Severity)
 		otlp.AssertAttributes(t, r, map[string]any{
-			"kill.cause": nil, "kill.scope": nil, "kill.target.count": int64(len(victims)), "kill.syscall": nil,
+			"kill.cause": "cgroup_kill", "kill.scope": nil, "kill.target.count": int64(len(victims)), "kill.syscall": nil,
 			"kill.target.cgroup": "/auditkill-e2e.slice/killed.scope", "kill.target.systemd.unit": "killed.scope",
 			"process.pid": int64(killer), "process.parent_pid": int64(os.Getpid()), "process.command": "sh",
 		})
@@ -171,7 +198,10 @@ func TestReportsACrash(t *testing.T) {
 	s.Dies(orders.Order{Call: orders.Fault, Signal: int(unix.SIGSEGV)})
 	raised, died := awaitFromKernel(t, sink, "kill.signal", s.PID), awaitFromKernel(t, sink, "kill.abend", s.PID)
 	c.Stop()
-	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash)", s.Name, s.PID), raised.Body)
+	assert.Equal(t, fmt.Sprintf("the kernel sent SIGSEGV to %s[%d] (crash: no permission for the address, %s)", s.Name, s.PID,
+		raised.Attributes["kill.fault.address"]), raised.Body)
+	assert.Regexp(t, "^0x[0-9a-f]+000$", raised.Attributes["kill.fault.address"], "the beginning of a page")
+	assert.NotContains(t, died.Attributes, "kill.fault.address")
 	assert.Equal(t, plog.SeverityNumberWarn, raised.Severity)
 	assert.Equal(t, plog.SeverityNumberError, died.Severity)
 	for _, r := range []otlp.Record{raised, died} {

@@ -47,7 +47,7 @@ func TestMemoryOfABackfill(t *testing.T) {
 // An idle collector with the source ebpf needs little memory.
 func TestIdleCollectorIsSmall(t *testing.T) {
 	harness.NeedRoot(t) // not in parallel: others send signals, and then it is not idle
-	const mostMemoryKB = 60_000
+	const mostMemoryKB = 50_000
 	c := startLive(t, `{ebpf: {}}`, otlp.NewSink(t, "grpc"))
 	time.Sleep(10 * time.Second) // it may grow after the start
 	pid := c.PID()

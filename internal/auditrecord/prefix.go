@@ -12,7 +12,8 @@ var (
 )
 
 // withoutPrefix returns what follows what other programs have put before a record: the name of the
-// file (grep), the head of a syslog line (audispd, rsyslog), the time in the kernel's log (dmesg). It
+// file (grep), the number of the line (cat -n), the head of a syslog line (audispd, rsyslog), the time in the kernel's
+// log (dmesg), or what quotes a line in a mail or a ticket. It
 // returns nil if there is no record, or if it stands where a user could have written it: behind the
 // head of another program's line.
 func withoutPrefix(line []byte) []byte {
@@ -24,15 +25,23 @@ func withoutPrefix(line []byte) []byte {
 	if node := bytes.LastIndex(line[:at], nodePrefix); node >= 0 && bytes.IndexByte(line[node:], ' ') == at-node-1 {
 		at = node
 	}
-	if prefix := line[:at]; len(prefix) > 0 && !ofGrep(prefix) && !ofAudit(prefix) {
+	if prefix := line[:at]; len(prefix) > 0 && !ofGrep(prefix) && !ofQuote(prefix) && !ofAudit(prefix) {
 		return nil
 	}
 	return line[at:]
 }
 
-// ofGrep reports whether a prefix is a file's name, with or without the number of the line.
+// ofGrep reports whether a prefix is a file's name, with or without the number of the line. grep -C ends it with a hyphen
+// for the lines around those that match.
 func ofGrep(prefix []byte) bool {
-	return prefix[len(prefix)-1] == ':' && bytes.IndexByte(prefix, ' ') < 0
+	last := prefix[len(prefix)-1]
+	return (last == ':' || last == '-') && bytes.IndexByte(prefix, ' ') < 0
+}
+
+// ofQuote reports whether a prefix is the number of a line, or what quotes one.
+func ofQuote(prefix []byte) bool {
+	rest := bytes.TrimRight(bytes.TrimLeft(prefix, "> |\t"), " \t")
+	return len(bytes.Trim(rest, "0123456789")) == 0 && (len(rest) == 0 || prefix[len(prefix)-1] == ' ' || prefix[len(prefix)-1] == '\t')
 }
 
 // ofAudit reports whether a prefix is the head of a line from the audit system: "... audispd: ",

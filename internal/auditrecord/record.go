@@ -9,27 +9,6 @@ import (
 	"strconv"
 )
 
-// Type is the number of a record type (include/uapi/linux/audit.h).
-type Type uint16
-
-const (
-	// TypeNone is the type of anything that is not a record.
-	TypeNone Type = 0
-	// TypeOther is any record that has nothing to do with signals.
-	TypeOther Type = 1
-
-	TypeDaemonEnd      Type = 1201
-	TypeSyscall        Type = 1300
-	TypeConfigChange   Type = 1305
-	TypeObjPID         Type = 1318
-	TypeEOE            Type = 1320
-	TypeSeccomp        Type = 1326
-	TypeProctitle      Type = 1327
-	TypeAVC            Type = 1400
-	TypeLandlockAccess Type = 1423
-	TypeAnomAbend      Type = 1701
-)
-
 // ErrMalformed is returned for bytes that are not an audit record.
 var ErrMalformed = errors.New("malformed audit record")
 
@@ -122,102 +101,6 @@ func Split(line []byte) (t Type, node, message []byte) {
 func AppendLine(to []byte, t Type, message []byte) []byte {
 	to = append(append(to, typePrefix...), t.String()...)
 	return append(append(to, " msg="...), message...)
-}
-
-// IsOther reports, by the first two letters of its type, that a line is of TypeOther. That
-// decides about most lines of a log; if it returns false, Split has to find out.
-func IsOther(line []byte) bool {
-	const first = len("type=")
-	if len(line) < first+2 || !bytes.HasPrefix(line, typePrefix) {
-		return false
-	}
-	second := line[first+1]
-	switch line[first] {
-	case 'S': // SYSCALL, SECCOMP
-		return second != 'Y' && second != 'E'
-	case 'P': // PROCTITLE
-		return second != 'R'
-	case 'O': // OBJ_PID
-		return second != 'B'
-	case 'E', 'C': // EOE, CONFIG_CHANGE
-		return second != 'O'
-	case 'D': // DAEMON_END
-		return second != 'A'
-	case 'A': // ANOM_ABEND, AVC
-		return second != 'N' && second != 'V'
-	case 'U': // UNKNOWN
-		return second != 'N'
-	case 'L': // LANDLOCK_ACCESS
-		return second != 'A'
-	case '1': // a number, as the kernel itself writes it
-		return false
-	case ' ':
-		return false // no type at all
-	}
-	return true
-}
-
-func typeByName(name []byte) Type {
-	switch string(name) {
-	case "SYSCALL":
-		return TypeSyscall
-	case "PROCTITLE":
-		return TypeProctitle
-	case "OBJ_PID":
-		return TypeObjPID
-	case "EOE":
-		return TypeEOE
-	case "ANOM_ABEND":
-		return TypeAnomAbend
-	case "SECCOMP":
-		return TypeSeccomp
-	case "CONFIG_CHANGE":
-		return TypeConfigChange
-	case "DAEMON_END":
-		return TypeDaemonEnd
-	case "AVC":
-		return TypeAVC
-	case "LANDLOCK_ACCESS":
-		return TypeLandlockAccess
-	}
-	// An audit daemon older than the kernel writes UNKNOWN[1327], the kernel's own log 1327.
-	number := name
-	if inner, ok := bytes.CutPrefix(name, []byte("UNKNOWN[")); ok {
-		number = bytes.TrimSuffix(inner, []byte("]"))
-	} else if name[0] != '1' {
-		return TypeOther
-	}
-	if n, ok := parseUint(number); ok && n > uint64(TypeOther) && n < 1<<16 {
-		return Type(n)
-	}
-	return TypeOther
-}
-
-// String returns the name by which typeByName knows the type.
-func (t Type) String() string {
-	switch t {
-	case TypeSyscall:
-		return "SYSCALL"
-	case TypeProctitle:
-		return "PROCTITLE"
-	case TypeObjPID:
-		return "OBJ_PID"
-	case TypeEOE:
-		return "EOE"
-	case TypeAnomAbend:
-		return "ANOM_ABEND"
-	case TypeSeccomp:
-		return "SECCOMP"
-	case TypeConfigChange:
-		return "CONFIG_CHANGE"
-	case TypeDaemonEnd:
-		return "DAEMON_END"
-	case TypeAVC:
-		return "AVC"
-	case TypeLandlockAccess:
-		return "LANDLOCK_ACCESS"
-	}
-	return "UNKNOWN[" + strconv.Itoa(int(t)) + "]"
 }
 
 // parseStamp reads "1450214919.813:148): fields".

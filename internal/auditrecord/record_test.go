@@ -114,7 +114,9 @@ func TestParseMessage(t *testing.T) {
 func TestAppendLine(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []Type{
-		TypeDaemonEnd, TypeSyscall, TypeConfigChange, TypeObjPID, TypeEOE, TypeSeccomp, TypeProctitle, TypeAnomAbend, 9999,
+		TypeDaemonEnd, TypeSyscall, TypeConfigChange, TypeObjPID, TypeEOE, TypeSeccomp, TypeProctitle, TypeAnomAbend,
+		TypeLogin, TypeUserStart, TypeUserEnd, TypeUserLogin, TypeUserLogout, TypeUserCmd, TypeSystemBoot, TypeSystemShutdown,
+		TypeServiceStart, TypeServiceStop, TypeExecve, 9999,
 	} {
 		line := AppendLine(nil, kind, []byte("audit(1450214919.813:148): a=b"))
 		record, err := Parse(line)
@@ -124,6 +126,22 @@ func TestAppendLine(t *testing.T) {
 		if kind < 9999 {
 			assert.NotContains(t, string(line), "UNKNOWN")
 		}
+		assert.Equal(t, kind == TypeExecve, IsOther(line))
+		assert.Equal(t, kind == TypeExecve, IsExecve(line))
+	}
+}
+
+// Most of what programs write is of no interest.
+func TestIsOther(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]bool{
+		"USER_ACCT": true, "USER_AUTH": true, "USER_MGMT": true, "USER_TTY": true, "USER": true, "USER_": true, "US": true, "USYS_CONFIG": false,
+		"CRED_ACQ": true, "CRYPTO_KEY_USER": true, "LABEL_OVERRIDE": false, "USER_CHAUTHTOK": false, "USER_ERR": false,
+		"SYSTEM_RUNLEVEL": false, "CWD": true, "PATH": true, "EXECVE": true, "1105": false,
+	} {
+		assert.Equal(t, want, IsOther([]byte("type="+name+" msg=audit(1.001:1): pid=1")), name)
+		kind, _, _ := Split([]byte("type=" + name + " msg=audit(1.001:1): pid=1"))
+		assert.Equal(t, name == "1105", kind.Explains(), name)
 	}
 }
 
@@ -164,7 +182,7 @@ func FuzzParse(f *testing.F) {
 		require.Equal(t, typ, record.Type)
 		require.True(t, bytes.HasPrefix(message, record.Head))
 		if IsOther(line) {
-			require.Equal(t, TypeOther, typ)
+			require.True(t, typ == TypeOther || typ == TypeExecve && IsExecve(line))
 		}
 		require.GreaterOrEqual(t, record.Stamp.Milliseconds, int64(0))
 		arch, number, ok := CallOf(record.Fields)

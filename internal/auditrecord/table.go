@@ -7,28 +7,38 @@ package auditrecord
 
 import "github.com/elastic/go-libaudit/v2/auparse"
 
-// riscv64 is AUDIT_ARCH_RISCV64 (include/uapi/linux/audit.h: EM_RISCV, 64 bit, little
-// endian). go-libaudit lacks its name and its system calls, and the system calls of
-// loongarch64.
-const riscv64 = 0xc00000f3
+// These are EM_RISCV and EM_AARCH64, little endian, the first one with 64 bit (include/uapi/linux/audit.h). go-libaudit
+// lacks their names.
+const (
+	riscv64      = 0xc00000f3
+	riscv32      = 0x400000f3
+	aarch64ILP32 = 0x400000b7
+)
+
+var otherNames = map[uint32]string{riscv64: "riscv64", riscv32: "riscv32", aarch64ILP32: "aarch64_ilp32"}
 
 // ArchX8664 is AUDIT_ARCH_X86_64.
 const ArchX8664 = uint32(auparse.AUDIT_ARCH_X86_64)
 
 // tables names, for some architectures, the table of go-libaudit with their system calls:
-// powerpc has the same numbers for all its kinds, and riscv64 and loongarch64 use the
+// powerpc has the same numbers for all its kinds, arm for both byte orders, and the others use the
 // kernel's generic table (include/uapi/asm-generic/unistd.h), as aarch64 does.
 var tables = map[uint32]string{
 	uint32(auparse.AUDIT_ARCH_PPC64):       "ppc",
 	uint32(auparse.AUDIT_ARCH_PPC64LE):     "ppc",
 	uint32(auparse.AUDIT_ARCH_LOONGARCH64): "aarch64",
+	uint32(auparse.AUDIT_ARCH_LOONGARCH32): "aarch64",
+	uint32(auparse.AUDIT_ARCH_NIOS2):       "aarch64",
+	uint32(auparse.AUDIT_ARCH_ARMEB):       "arm",
 	riscv64:                                "aarch64",
+	riscv32:                                "aarch64",
+	aarch64ILP32:                           "aarch64",
 }
 
 // ArchName returns the name of an AUDIT_ARCH value, such as "x86_64"; empty if there is none.
 func ArchName(arch uint32) string {
-	if arch == riscv64 {
-		return "riscv64"
+	if name, ok := otherNames[arch]; ok {
+		return name
 	}
 	return auparse.AuditArchNames[auparse.AuditArch(arch)]
 }
@@ -37,36 +47,26 @@ func ArchName(arch uint32) string {
 // none.
 func ErrorName(errno int) string { return auparse.AuditErrnoToName[errno] }
 
-// mips are the calls of MIPS, whose three ABIs have their own numbers, each above its base
-// (arch/mips/kernel/syscalls). go-libaudit has none of them.
-var mips = map[string]map[int]string{
-	"mips": {
-		37: "kill", 102: "socketcall", 179: "sendmsg", 180: "sendto", 196: "rt_sigqueueinfo", 236: "tkill", 266: "tgkill",
-		332: "rt_tgsigqueueinfo", 424: "pidfd_send_signal",
-	},
-	"mips64": {
-		43: "sendto", 45: "sendmsg", 60: "kill", 127: "rt_sigqueueinfo", 192: "tkill", 225: "tgkill", 291: "rt_tgsigqueueinfo",
-		424: "pidfd_send_signal",
-	},
-	"mips64n32": {
-		43: "sendto", 45: "sendmsg", 60: "kill", 127: "rt_sigqueueinfo", 196: "tkill", 229: "tgkill", 295: "rt_tgsigqueueinfo",
-		424: "pidfd_send_signal",
-	},
-}
-
-var mipsBases = map[string]int{"mips": 4000, "mips64": 5000, "mips64n32": 6000}
-
 // SyscallBase is the lowest number of a system call; 0 but for MIPS.
-func SyscallBase(arch uint32) int { return mipsBases[mipsABI(arch)] }
+func SyscallBase(arch uint32) int { return mipsBases[ownTable(arch)] }
 
 // SyscallName returns the name of a system call; empty if it is not known.
 func SyscallName(arch uint32, number int) string {
-	if abi := mipsABI(arch); abi != "" {
-		return mips[abi][number-mipsBases[abi]]
+	if own := ownTable(arch); own != "" {
+		return ownCalls[own][number-mipsBases[own]]
 	}
-	table, ok := tables[arch]
-	if !ok {
-		table = ArchName(arch)
+	return auparse.AuditSyscalls[sharedTable(arch)][number]
+}
+
+// sharedTable names the table of go-libaudit with the system calls of an architecture.
+func sharedTable(arch uint32) string {
+	if table, ok := tables[arch]; ok {
+		return table
 	}
-	return auparse.AuditSyscalls[table][number]
+	return ArchName(arch)
+}
+
+// Knows reports whether the system calls of an architecture are known.
+func Knows(arch uint32) bool {
+	return ownTable(arch) != "" || auparse.AuditSyscalls[sharedTable(arch)] != nil
 }

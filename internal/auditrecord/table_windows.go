@@ -18,5 +18,8 @@ func ErrorName(int) string { return "" }
 // SyscallName returns nothing on this system.
 func SyscallName(uint32, int) string { return "" }
 
+// Knows returns true, as nothing can be said about it.
+func Knows(uint32) bool { return true }
+
 // SyscallBase returns 0 on this system.
 func SyscallBase(uint32) int { return 0 }

@@ -219,7 +219,7 @@ func startHolder(t *testing.T) (end func(), pid int) {
 	program := filepath.Join(t.TempDir(), "otelcol-custom")
 	content, err := os.ReadFile("/proc/self/exe")
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(program, content, 0o700))
+	audittest.WriteProgram(t, program, content)
 	command := exec.CommandContext(t.Context(), program) //nolint:gosec // our own program
 	command.Env = append(os.Environ(), roleVariable+"=hold")
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // if the test is interrupted

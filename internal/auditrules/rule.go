@@ -46,7 +46,9 @@ type Rule struct {
 	// argument is the argument of these calls that holds the signal: a1 or a2.
 	argument    string
 	comparisons []comparison
-	key         string
+	// program is the file of a program whose start the rule is about; empty if it is not about that.
+	program string
+	key     string
 }
 
 // comparison is a condition that must hold for a rule to apply, such as a1>=1.
@@ -146,6 +148,9 @@ func (r Rule) words() []string {
 	}
 	for _, c := range r.comparisons {
 		words = append(words, "-F", c.String())
+	}
+	if r.program != "" {
+		words = append(words, "-F", "path="+r.program, "-F", "perm=x")
 	}
 	return append(words, "-k", r.key)
 }

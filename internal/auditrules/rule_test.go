@@ -5,6 +5,7 @@ package auditrules
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -224,6 +225,44 @@ func TestCommand(t *testing.T) {
 	assert.Equal(t, "auditctl -A never,exit -F pid=5 -k a-b_c.1", shieldFor("a-b_c.1", 5).Command())
 }
 
+// TestRequesters finds programs wherever they are, once, and not what is many programs in one.
+func TestRequesters(t *testing.T) {
+	t.Parallel()
+	root := hostWith(t, "usr/bin/systemctl", "usr/bin/pgrep", "usr/bin/busybox", "usr/sbin/service", "usr/local/bin/docker", "opt/a b/podman")
+	link := func(to, from string) { require.NoError(t, os.Symlink(to, filepath.Join(root, from))) }
+	link("usr/bin", "bin")
+	link("../bin/systemctl", "usr/sbin/reboot")
+	link("pgrep", "usr/bin/pkill")
+	link("busybox", "usr/bin/kill")
+	link("nowhere", "usr/bin/ctr")
+	link("../../opt/a b/podman", "usr/bin/podman")
+	require.NoError(t, os.Mkdir(filepath.Join(root, "usr/bin/halt"), 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "usr/bin/crictl"), nil, 0o600))
+	var want strings.Builder
+	for _, path := range []string{"/usr/bin/systemctl", "/usr/sbin/service", "/usr/bin/pgrep", "/usr/local/bin/docker"} {
+		for _, arch := range []string{"b64", "b32"} {
+			want.WriteString("-a always,exit -F arch=" + arch + " -S execve,execveat -F path=" + path + " -F perm=x -k audit_kill\n")
+		}
+	}
+	assert.Equal(t, want.String(), File(requestersFor(x86, root, testKey)))
+	assert.Empty(t, requestersFor(x86, filepath.Join(root, "opt"), testKey))
+	assert.Equal(t, "auditctl -a always,exit -F arch=b64 -S execve,execveat -F path=/usr/bin/systemctl -F perm=x -k audit_kill",
+		requestersFor(x86, root, testKey)[0].Command())
+}
+
+// hostWith makes the files of a host.
+func hostWith(t *testing.T, programs ...string) string {
+	t.Helper()
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	for _, path := range append(programs, "usr/sbin/x", "usr/local/bin/x") {
+		path = filepath.Join(root, path)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, nil, 0o755))
+	}
+	return root
+}
+
 // The shipped rules are those that a Manager loads, so that a host that has them gets no second set.
 func TestShippedRules(t *testing.T) {
 	t.Parallel()
@@ -235,4 +274,10 @@ func TestShippedRules(t *testing.T) {
 		assert.True(t, strings.HasPrefix(line, "#"), line)
 	}
 	assert.Equal(t, File(rulesFor(x86, kill.DefaultSignals(), testKey, 0)), text[begin:])
+
+	// Commented out are those for what most hosts have.
+	option := text[strings.Index(text, "\n#-a ")+1 : begin]
+	root := hostWith(t, "usr/bin/systemctl", "usr/sbin/service", "usr/bin/loginctl", "usr/bin/busctl", "usr/bin/kill", "usr/bin/pkill",
+		"usr/bin/killall", "usr/bin/docker", "usr/bin/podman", "usr/bin/ctr", "usr/bin/crictl", "usr/bin/supervisorctl")
+	assert.Equal(t, File(requestersFor(x86, root, testKey)), strings.ReplaceAll(strings.TrimSuffix(option, "#\n"), "#-a", "-a"))
 }

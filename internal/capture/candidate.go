@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
@@ -32,6 +33,10 @@ type Candidate struct {
 	// Key is the key of the audit rules that the source depends on; empty is DefaultKey.
 	Key string
 
+	// ofHost reports whether the source tells what happens on this host now, but not what signals its kernel sends by
+	// itself, so that the kernel's log has something to add; nil is for any other source.
+	ofHost func(root string) bool
+
 	make func(c *Capture, k *Candidate) source.Source
 }
 
@@ -46,13 +51,26 @@ type File struct {
 // Candidate returns the source under a name.
 func (f File) Candidate(name string) Candidate {
 	written := func(daemon int) bool { return f.Follow && writes(daemon, f.Path) }
-	return Candidate{Name: name, fromKernel: written, make: func(c *Capture, k *Candidate) source.Source {
+	ofHost := f.ofHost
+	if !f.Follow {
+		ofHost = nil
+	}
+	return Candidate{Name: name, fromKernel: written, ofHost: ofHost, make: func(c *Capture, k *Candidate) source.Source {
+		joined := c.correlation(k)
+		if c.settings.Attribution.Enabled {
+			joined.Wait = c.waitFor
+		}
 		return filesource.New(filesource.Settings{
-			Path: f.Path, FromBeginning: f.FromBeginning, Follow: f.Follow, Correlation: c.correlation(k),
+			Path: f.Path, FromBeginning: f.FromBeginning, Follow: f.Follow, Correlation: joined, Facts: c.settings.Attribution.Enabled,
 			Store: c.settings.Store, Panics: c.panics, Counts: &c.counts, Logger: c.settings.Logger,
 			Tampered: c.requestRulesCheck, Health: c.settings.Health,
 		})
 	}}
+}
+
+// ofHost reports whether the log is where auditd writes, or is open in an audit daemon: a log may have been copied here.
+func (f File) ofHost(root string) bool {
+	return f.Path == filepath.Join("/", root, DefaultLog) || writes(daemon(), f.Path)
 }
 
 // Netlink listens to the kernel's audit system.
@@ -64,7 +82,7 @@ type Netlink struct {
 
 // Candidate returns the source under a name.
 func (n Netlink) Candidate(name string) Candidate {
-	return Candidate{Name: name, fromKernel: anyDaemon, make: n.source}
+	return Candidate{Name: name, fromKernel: anyDaemon, ofHost: anyRoot, make: n.source}
 }
 
 // EBPF traces signals in the kernel.

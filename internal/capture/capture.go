@@ -7,11 +7,15 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/container"
 	"github.com/auditkill/auditkillreceiver/internal/logsampling"
+	"github.com/auditkill/auditkillreceiver/internal/manager"
+	"github.com/auditkill/auditkillreceiver/internal/oomwatch"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
@@ -26,6 +30,8 @@ type Capture struct {
 	panics    *panics.Guard
 	processes *process.Table
 	users     *process.Users
+	// names are those of containers.
+	names *container.Names
 
 	source source.Source
 	traits source.Traits
@@ -43,6 +49,16 @@ type Capture struct {
 	// if nothing can.
 	exits    exits
 	newExits func(*Settings, *panics.Guard) exits
+	// memory reports kills for lack of memory if the source does not; nil if it does, or if nothing can.
+	memory *memory
+	// opened is when it was opened: what the kernel's log tells of before is about processes that are gone.
+	opened time.Time
+	// savedPlace is the place in the kernel's log that was stored last.
+	savedPlace *oomwatch.Place
+	// behind finds out what is behind signals; nil if that is not wanted.
+	behind *behind
+	// managers listens to what systemds say about themselves; nil if nobody wants to know.
+	managers *manager.Watcher
 	// outcomes watches the targets of fatal signals; nil if outcomes are not known.
 	outcomes *outcomes
 	// lostEnds holds a token if ends of processes may have been lost.
@@ -52,6 +68,8 @@ type Capture struct {
 	// time, but the source, the guard of the rules and the watcher of processes have one each.
 	busy    sync.Mutex
 	handler Handler
+	// refused is true once the handler takes nothing more.
+	refused bool
 	// lasting outlives the context of Run, so that state can still be stored. Interrupt
 	// cancels it.
 	lasting   context.Context //nolint:containedctx // it lasts as long as the capture
@@ -66,6 +84,9 @@ func Open(ctx context.Context, settings Settings) (*Capture, error) {
 		c.interrupt()
 		return nil, err
 	}
+	c.openBehind()
+	c.openManagers()
+	c.openMemory(ctx)
 	c.openOutcomes()
 	if c.outcomes != nil {
 		c.resumeOutcomes(ctx) // before anybody is told that it is ready
@@ -82,10 +103,12 @@ func newCapture(settings Settings) *Capture {
 		rulesCheck: make(chan struct{}, 1),
 		newExits:   newExits,
 		lostEnds:   make(chan struct{}, 1),
+		opened:     time.Now(),
 	}
 	c.counts.OnLoss = c.warnOfLoss
+	c.names = container.New(container.Config{Root: settings.Root, Logger: settings.Logger, Panics: c.panics})
 	c.processes = process.NewTable(process.Config{
-		Root: settings.Root, Host: settings.Host.Name, Logger: c.sampled,
+		Root: settings.Root, Host: settings.Host.Name, Logger: c.sampled, Container: c.names.Expect,
 	})
 	c.lasting, c.interrupt = context.WithCancel(context.Background())
 	return c
@@ -119,6 +142,9 @@ func (c *Capture) Counts() *source.Counts { return &c.counts }
 // Processes counts the processes in the table.
 func (c *Capture) Processes() process.Counts { return c.processes.Counts() }
 
+// AttributionMissed is how many events of managers were delivered before it was known who is behind them.
+func (c *Capture) AttributionMissed() int64 { return c.counts.AttributionMissed.Load() }
+
 // Panics is how many events were lost because this program panicked.
 func (c *Capture) Panics() int64 { return c.panics.Count() }
 
@@ -133,6 +159,7 @@ func (c *Capture) Interrupt() { c.interrupt() }
 
 // Close restores the kernel to the state before Open. It is called after Run, or instead of it.
 func (c *Capture) Close() error {
+	err := c.closeMemory()
 	c.interrupt()
-	return errors.Join(c.closeExits(), c.closeSource())
+	return errors.Join(c.closeExits(), err, c.closeSource())
 }

@@ -14,6 +14,7 @@ func (t EBPF) source(c *Capture, _ *Candidate) source.Source {
 	s := &c.settings
 	return ebpfsource.New(ebpfsource.Settings{
 		RingBuffer: t.RingBuffer, Signals: s.Signals, Targets: s.Targets, Senders: s.Senders, IncludeFailed: s.IncludeFailed,
+		Sockets:   s.Attribution.sockets(),
 		Processes: c.processes, FollowFor: s.OutcomeTimeout, LostEnds: c.noteLostEnds,
 		CorrelationTimeout: s.Correlation.Timeout, MaxPending: s.Correlation.MaxPending,
 		Ending: s.Ending, Unexplained: s.tellsUnsent(), AllEnds: s.tellsExits(),

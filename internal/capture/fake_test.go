@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,8 @@ type handler struct {
 	mutex             sync.Mutex
 	signals, outcomes []*kill.Event
 	flushes           int
+	// unsettled is true while batches are under way.
+	unsettled atomic.Bool
 }
 
 func (h *handler) Wants(e *kill.Event) bool { return h.wants == nil || h.wants(e) }
@@ -62,6 +65,15 @@ func (h *handler) Flush() error {
 		return nil
 	}
 	return h.flush()
+}
+
+func (h *handler) Settled() bool { return !h.unsettled.Load() }
+
+// last is the last event that was taken.
+func (h *handler) last() *kill.Event {
+	h.mutex.Lock()
+	defer h.mutex.Unlock()
+	return h.signals[len(h.signals)-1]
 }
 
 func (h *handler) taken() (signals, outcomes int) {

@@ -12,7 +12,7 @@ import (
 
 func (n Netlink) source(c *Capture, k *Candidate) source.Source {
 	return netlinksource.New(netlinksource.Settings{
-		Mode: n.Mode, ReceiveBuffer: n.ReceiveBuffer, Correlation: c.correlation(k),
+		Mode: n.Mode, ReceiveBuffer: n.ReceiveBuffer, Correlation: c.correlation(k), Facts: c.settings.Attribution.Enabled,
 		Panics: c.panics, Counts: &c.counts, Logger: c.settings.Logger, Warn: c.settings.Warn,
 		Tampered: c.requestRulesCheck, Health: c.settings.Health,
 	})

@@ -17,9 +17,9 @@ type Plugin struct{ Path string }
 
 // Candidate returns the source under a name.
 func (p Plugin) Candidate(name string) Candidate {
-	return Candidate{Name: name, fromKernel: someDaemon, make: func(c *Capture, k *Candidate) source.Source {
+	return Candidate{Name: name, fromKernel: someDaemon, ofHost: anyRoot, make: func(c *Capture, k *Candidate) source.Source {
 		return pluginsource.New(pluginsource.Settings{
-			Path: p.Path, Correlation: c.correlation(k), Panics: c.panics, Counts: &c.counts,
+			Path: p.Path, Correlation: c.correlation(k), Facts: c.settings.Attribution.Enabled, Panics: c.panics, Counts: &c.counts,
 			Logger: c.settings.Logger, Tampered: c.requestRulesCheck, Health: c.settings.Health,
 		})
 	}}

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -29,6 +30,9 @@ type Handler interface {
 	Outcome(e *kill.Event) error
 	// Flush is called after each batch. Once it returns nil, a source may forget the batch.
 	Flush() error
+	// Settled reports whether all batches were accepted or given up, also those that a live source may forget
+	// already.
+	Settled() bool
 }
 
 // Run passes what happens to the handler until ctx is done, and then what is left. It is
@@ -42,6 +46,9 @@ func (c *Capture) Run(ctx context.Context, handler Handler) {
 		}
 		producing.Go(func() { c.expireOutcomes(ctx) })
 	}
+	if c.memory != nil {
+		c.watchMemory(ctx, &producing)
+	}
 	if c.guard != nil {
 		producing.Go(func() { c.runGuard(ctx) })
 	}
@@ -50,7 +57,14 @@ func (c *Capture) Run(ctx context.Context, handler Handler) {
 	}
 	producing.Go(func() { c.watchPulse(ctx) })
 	producing.Go(func() { c.source.Run(ctx, c.deliver) })
+	if c.managers != nil {
+		producing.Go(func() { c.listenToManagers(ctx) })
+	}
+	if c.behind != nil && c.behind.waits {
+		producing.Go(func() { c.releaseHeld(ctx) })
+	}
 	producing.Wait()
+	c.passHeld()
 	c.settleOutcomes()
 	tracking.Wait()
 }
@@ -69,12 +83,15 @@ func (c *Capture) prime() bool {
 func (c *Capture) deliver(seen []source.Observation) error {
 	c.busy.Lock()
 	defer c.busy.Unlock()
+	c.processes.Batch()
 	for _, o := range seen {
 		if err := c.observe(o); err != nil {
+			c.refused = true
 			return err
 		}
 	}
 	err := c.handler.Flush()
+	c.refused = c.refused || err != nil
 	c.outcomes.schedule()
 	return err
 }
@@ -83,16 +100,28 @@ func (c *Capture) deliver(seen []source.Observation) error {
 func (c *Capture) observe(o source.Observation) error {
 	defer c.panics.Contain("working on an event")
 	switch {
-	case o.End != nil:
-		if o.End.Process != nil && !c.wantsUnsent(o.End) {
-			break
+	case o.Fact != nil:
+		c.behind.learn(o.Fact)
+		return nil
+	case o.Event != nil && !c.wants(o.Event), c.behind.hold(o, time.Now()):
+		return c.handOutcomes()
+	}
+	return c.pass(o)
+}
+
+// pass handles an observation that waits for nothing any more.
+func (c *Capture) pass(o source.Observation) error {
+	defer c.panics.Contain("working on an event")
+	switch {
+	case o.Event != nil:
+		if o.Event.LogRecord == "" || !o.Event.Time.Before(c.opened) {
+			c.outcomes.signal(o.Event)
 		}
-		c.outcomes.exited(o.End)
-	case c.wants(o.Event):
-		c.outcomes.signal(o.Event)
 		if err := c.handler.Signal(o.Event); err != nil {
 			return err
 		}
+	case o.End.Process == nil || c.wantsUnsent(o.End):
+		c.outcomes.exited(o.End)
 	}
 	return c.handOutcomes()
 }
@@ -114,6 +143,7 @@ func (c *Capture) wants(e *kill.Event) bool {
 func (c *Capture) describe(e *kill.Event) {
 	c.processes.Fill(e)
 	c.users.Fill(e)
+	c.names.Fill(e)
 }
 
 // handOutcomes passes new outcomes to the handler.
@@ -129,23 +159,41 @@ func (c *Capture) handOutcomes() error {
 // watchExits delivers the ends of processes until ctx is done. A slow handler must not delay
 // the watcher, which takes the time of each end.
 func (c *Capture) watchExits(ctx context.Context, producing *sync.WaitGroup) {
-	ends := queue.New()
+	c.queued(producing, func(add func([]source.Observation)) {
+		c.exits.Run(ctx, func(seen []*kill.End) { add(source.Ends(seen)) })
+	}, nil)
+}
+
+// queued delivers what run adds, which never waits, until run ends. It calls save now and then, with a
+// function that reports whether nothing waits in the queue; save may be nil.
+func (c *Capture) queued(producing *sync.WaitGroup, run func(add func([]source.Observation)), save func(empty func() bool)) {
+	waiting := queue.New()
 	ended := make(chan struct{})
 	producing.Go(func() {
 		defer close(ended)
-		c.exits.Run(ctx, func(seen []*kill.End) { ends.Add(source.Ends(seen)) })
+		run(waiting.Add)
 	})
 	producing.Go(func() {
+		defer func() { c.counts.Lose(source.QueueFull, waiting.TakeDropped()) }()
+		var saves <-chan time.Time
+		if save != nil {
+			ticker := time.NewTicker(saveInterval)
+			defer ticker.Stop()
+			saves = ticker.C
+		}
 		for {
 			select {
-			case <-ends.Ready():
-				if !ends.Deliver(c.deliver) {
+			case <-saves:
+				save(func() bool { return waiting.Len() == 0 })
+			case <-waiting.Ready():
+				if !waiting.Deliver(c.deliver) {
 					return
 				}
 			case <-ended:
-				ends.Deliver(c.deliver)
+				waiting.Deliver(c.deliver)
 				return
 			}
+			c.counts.Lose(source.QueueFull, waiting.TakeDropped())
 		}
 	})
 }

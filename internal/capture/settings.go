@@ -8,6 +8,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/machine"
@@ -25,6 +26,8 @@ const (
 	// deploy/audit_kill.rules.
 	DefaultKey            = correlate.DefaultKey
 	DefaultOutcomeTimeout = 2 * time.Minute
+	// DefaultAttributionTimeout is long enough for what systemd says when it is idle again.
+	DefaultAttributionTimeout = 200 * time.Millisecond
 )
 
 // Settings say what to capture, and how.
@@ -36,7 +39,9 @@ type Settings struct {
 	// event. IncludeFailed adds signals that were refused.
 	Signals          []kill.Signal
 	Targets, Senders []string
-	IncludeFailed    bool
+	// ExcludesSenders is true if the handler leaves out the signals of some senders.
+	ExcludesSenders bool
+	IncludeFailed   bool
 	// Ending are further signals, which are reported if their target ends of them, where the source can
 	// see that.
 	Ending []kill.Signal
@@ -51,6 +56,10 @@ type Settings struct {
 	// Unsent says which ends are reported of processes to which no signal was seen, where the source
 	// reports all ends.
 	Unsent kill.Unsent
+	// KernelLog says whether the kernel's log is read beside a source that does not see the kernel's own signals.
+	KernelLog KernelLog
+	// Attribution says whether, and how, to find out who and what is behind a signal.
+	Attribution Attribution
 	// DescribeFirst adds what the host knows about an event's processes before Handler.Wants is
 	// called, not only to wanted events.
 	DescribeFirst bool
@@ -72,6 +81,27 @@ type Settings struct {
 	Health func(error)
 }
 
+// KernelLog says whether the kernel's log is read for kills for lack of memory.
+type KernelLog int
+
+const (
+	// KernelLogAuto reads it if the source tells what happens on this host, but not what the kernel does.
+	KernelLogAuto KernelLog = iota
+	// KernelLogNever does not read it.
+	KernelLogNever
+	// KernelLogAlways also reads it beside the log of an audit daemon that may be another host's.
+	KernelLogAlways
+)
+
+// Attribution configures how it is found out who and what is behind the signals of managers, such as systemd.
+type Attribution struct {
+	Enabled bool
+	// Timeout is how long the targets of a manager's signal wait for who asked for it.
+	Timeout time.Duration
+	// Sockets are the paths of the Unix sockets of further managers (attribution.CheckSocket).
+	Sockets []string
+}
+
 // Correlation configures how audit records are joined to events.
 type Correlation struct {
 	// Timeout is how long an event waits for missing records, MaxPending how many events wait
@@ -82,4 +112,12 @@ type Correlation struct {
 	Quiet time.Duration
 	// KeepOriginal keeps the records as they were read.
 	KeepOriginal bool
+}
+
+// sockets returns the sockets whose requests the source reports, where it can see them; nil for none.
+func (a *Attribution) sockets() []string {
+	if !a.Enabled {
+		return nil
+	}
+	return append(attribution.Sockets(), a.Sockets...)
 }

@@ -12,7 +12,7 @@ import (
 // tellsUnsent reports whether ends are reported of processes to which no signal was seen. If only some
 // senders are wanted, it would be wrong to say that nobody was seen.
 func (s *Settings) tellsUnsent() bool {
-	return s.OutcomeTimeout > 0 && s.Unsent != kill.UnsentNone && len(s.Senders) == 0
+	return s.OutcomeTimeout > 0 && s.Unsent != kill.UnsentNone && len(s.Senders) == 0 && !s.ExcludesSenders
 }
 
 // tellsExits reports whether ends by exit may be among them, too.
@@ -30,6 +30,7 @@ func (c *Capture) wantsUnsent(end *kill.End) bool {
 	end.Complete = end.Complete && !slices.Contains(s.Ending, end.Exit.Signal())
 	named := &kill.Event{Targets: []kill.Process{*end.Process}}
 	c.users.Fill(named)
+	c.names.Fill(named)
 	end.Process = &named.Targets[0]
 	return true
 }

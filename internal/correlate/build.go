@@ -97,6 +97,10 @@ func (c *Correlator) addTitle(p *pending, record *auditrecord.Record) {
 	if p.titled {
 		return
 	}
+	if p.listed {
+		p.titled = true // it says less than the arguments' own record
+		return
+	}
 	value, whole := auditrecord.Proctitle(record.Fields)
 	title, decoded := c.texts.once(value)
 	p.event.Sender.Title = title
@@ -135,7 +139,7 @@ func (c *Correlator) abend(record *auditrecord.Record, cause kill.Cause) *kill.E
 func (c *Correlator) newEvent(kind kill.Kind, record *auditrecord.Record) *kill.Event {
 	e := &kill.Event{Kind: kind, Source: c.config.Source, TargetCount: -1}
 	e.Time = time.UnixMilli(record.Stamp.Milliseconds)
-	e.Audit.Recorded, e.Audit.Serial = true, record.Stamp.Serial
+	e.Audit.Recorded, e.Audit.Serial, e.Audit.Unnumbered = true, record.Stamp.Serial, c.rendered.unnumbered
 	e.Audit.Node = c.texts.plain(record.Node)
 	return e
 }

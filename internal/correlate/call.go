@@ -8,12 +8,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// call is one of the system calls that matter: those that send a signal, and those by which
-// the audit system is changed.
+// call is one of the system calls that matter: those that send a signal, those by which
+// the audit system is changed, and those that start a program.
 type call struct {
 	name string
 	// signal is the index of the argument that holds the signal, or noSignal.
 	signal int
+	// starts is true if the call starts a program.
+	starts bool
 }
 
 // noSignal marks a call that sends none.
@@ -30,11 +32,17 @@ func knownCalls() []call {
 		{name: "sendto", signal: noSignal},
 		{name: "sendmsg", signal: noSignal},
 		{name: "socketcall", signal: noSignal},
+		{name: "execve", signal: noSignal, starts: true},
+		{name: "execveat", signal: noSignal, starts: true},
 	}
 }
 
 // callTable holds the calls of one architecture by number, less its SyscallBase.
-type callTable [600]*call
+type callTable struct {
+	calls [600]*call
+	// foreign is true if the architecture's calls are not known.
+	foreign bool
+}
 
 // callTables holds the calls of all architectures. Finding them by name in go-libaudit's
 // tables would cost two map lookups for each SYSCALL record.
@@ -58,10 +66,10 @@ func (t *callTables) lookup(arch uint32, number int) *call {
 	if arch != t.lastArch || t.lastTable == nil {
 		t.lastArch, t.lastTable, t.lastBase = arch, t.table(arch), auditrecord.SyscallBase(arch)
 	}
-	if number -= t.lastBase; number < 0 || number >= len(callTable{}) {
+	if number -= t.lastBase; number < 0 || number >= len(t.lastTable.calls) {
 		return nil
 	}
-	return t.lastTable[number]
+	return t.lastTable.calls[number]
 }
 
 // maxArchitectures bounds the tables: Linux has some forty architectures, but a damaged log
@@ -72,12 +80,12 @@ func (t *callTables) table(arch uint32) *callTable {
 	if table, ok := t.tables[arch]; ok {
 		return table
 	}
-	table := new(callTable)
-	for number := range table {
+	table := &callTable{foreign: !auditrecord.Knows(arch)}
+	for number := range table.calls {
 		name := auditrecord.SyscallName(arch, auditrecord.SyscallBase(arch)+number)
 		for i := range t.calls {
 			if t.calls[i].name == name {
-				table[number] = &t.calls[i]
+				table.calls[number] = &t.calls[i]
 			}
 		}
 	}
@@ -100,6 +108,10 @@ func fromX32(number int) int {
 		return 129 // rt_sigqueueinfo
 	case 536:
 		return 297 // rt_tgsigqueueinfo
+	case 520:
+		return 59 // execve
+	case 545:
+		return 322 // execveat
 	}
 	return number
 }

@@ -43,9 +43,10 @@ func (c *Correlator) expireWhileReading() {
 	}
 }
 
-// Expire closes events that have waited long enough. It may be called only once every
-// record written so far has been added. It returns how long the caller may wait before the
-// next call; 0 if nothing is pending.
+// Expire closes events that have waited long enough for records, and hands on those that have
+// waited long enough for facts. It may be called only once every record written so far has
+// been added. It returns how long the caller may wait before the next call; 0 if nothing is
+// pending.
 func (c *Correlator) Expire(now time.Time) time.Duration {
 	var next time.Duration
 	for p := c.table.oldest; p != nil; {
@@ -61,6 +62,9 @@ func (c *Correlator) Expire(now time.Time) time.Duration {
 		}
 		p = newer
 	}
+	if left := c.releaseAtRest(now); left > 0 && (next == 0 || left < next) {
+		next = left
+	}
 	return next
 }
 
@@ -71,17 +75,26 @@ func (c *Correlator) Lost() {
 	}
 }
 
-// Flush closes every event, for instance at the end of a log that is no longer written to.
+// Flush closes every event, for instance at the end of a log that is no longer written to, and lets none wait.
 func (c *Correlator) Flush() {
 	for c.table.oldest != nil {
 		c.close(c.table.oldest, false)
+	}
+	for !c.held.empty() {
+		c.release()
 	}
 }
 
 func (c *Correlator) close(p *pending, evicted bool) {
 	c.table.remove(p)
-	c.spans.add(p, c.table.oldest)
+	at := span{p.first, p.last}
+	if p.starts() {
+		c.started(p)
+		c.closed(at)
+		return
+	}
 	if p.call == nil && len(p.event.Targets) == 0 && len(p.denials) == 0 && !p.tamper() {
+		c.closed(at)
 		return // only a command line, of an event of no interest
 	}
 	if p.tamper() || p.whole() && len(p.event.Targets) > 0 {
@@ -92,17 +105,45 @@ func (c *Correlator) close(p *pending, evicted bool) {
 	for _, more := range p.also {
 		other := *e
 		more.apply(&other)
-		c.hand(&other)
+		c.hand(&other, at, p.bytes, p.touched)
 	}
-	c.hand(e) // last, because emit may keep it
+	if !c.hand(e, at, p.bytes, p.touched) { // last, because emit may keep it
+		c.closed(at)
+	}
 }
 
-func (c *Correlator) hand(e *kill.Event) {
+// closed notes that what lies in a span is done.
+func (c *Correlator) closed(at span) {
+	switch {
+	case c.table.oldest == nil && c.held.empty():
+		c.spans.clear()
+	case c.spans.add(at):
+		oldest, _ := c.oldest() // looks at each that is held
+		c.spans.shrink(c.spans.safe(oldest))
+	}
+}
+
+// oldest returns the first position of what was not emitted; false if there is none.
+func (c *Correlator) oldest() (Position, bool) {
+	at, waiting := c.held.first()
+	if p := c.table.oldest; p != nil && (!waiting || p.first < at) {
+		at, waiting = p.first, true
+	}
+	return at, waiting
+}
+
+// hand hands on an event, unless it has to wait for facts: then it holds it and returns true. at is where
+// the event lies, bytes roughly how much memory it takes, and touched when its last record came.
+func (c *Correlator) hand(e *kill.Event, at span, bytes int, touched time.Time) (held bool) {
 	if e.Kind == kill.KindTamper && !c.reportable(e) {
-		return
+		return false
 	}
 	if !e.Complete {
 		c.counts.Incomplete++
 	}
+	if c.config.Wait != nil && c.hold(waiting{event: e, at: at, bytes: bytes, since: touched}) {
+		return true
+	}
 	c.emit(e)
+	return false
 }

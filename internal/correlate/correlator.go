@@ -5,7 +5,6 @@ package correlate
 
 import (
 	"bytes"
-	"cmp"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
@@ -29,50 +28,8 @@ const (
 	denialBytes = 128
 )
 
-const (
-	// DefaultTimeout is how long to wait for missing records: auditd may be that late.
-	DefaultTimeout = 2 * time.Second
-	// DefaultMaxPending is how many events may wait: with kernels before 3.14 each event
-	// waits until the timeout, so that this allows 4096 signals a second.
-	DefaultMaxPending = 8192
-)
-
 // Position is a place in the source's stream of records. It only grows.
 type Position int64
-
-// Config says how a Correlator works.
-type Config struct {
-	// Timeout is how long an event waits for its missing records.
-	Timeout time.Duration
-	// Quiet is how long an event waits if nothing shows that it is complete; 0 means 100
-	// ms. Targets that arrive later become an event of their own.
-	Quiet time.Duration
-	// MaxPending is how many events may wait at once.
-	MaxPending int
-	// KeepOriginal keeps the records as they were read.
-	KeepOriginal bool
-	// Source is the value of Event.Source.
-	Source string
-	// Key is the key of the receiver's audit rules; empty means audit_kill.
-	Key string
-	// Executable is the collector's own program, PID its process as the records name it; 0 if
-	// that is not known. Since is when the process came to be, if there may be records from
-	// before. What it does to the audit system is not tampering.
-	Executable string
-	PID        int
-	Since      time.Time
-	// Changed is called with what others have done to the audit system, before it is emitted, and
-	// with what is not emitted because it may or may not blind the monitor (kill.Tamper.Reportable).
-	// It must not keep the event. nil wants neither.
-	Changed func(*kill.Event)
-}
-
-// Counts says what has happened so far.
-type Counts struct {
-	// Incomplete counts the events that lacked something, Evicted those among them that had
-	// to make room for others.
-	Incomplete, Evicted int64
-}
 
 // Verdict says what happened to a line or message.
 type Verdict uint8
@@ -88,6 +45,8 @@ const (
 	// Broken is a record of a call that is so damaged that nothing shows whether the call
 	// sent a signal.
 	Broken
+	// Foreign is a record of a call on an architecture whose calls are not known: it may have sent a signal.
+	Foreign
 )
 
 // Correlator joins records into events. It is not safe for concurrent use.
@@ -102,14 +61,23 @@ type Correlator struct {
 	others, done recent
 	early        early
 	spans        spans
-	counts       Counts
-	records      int64
-	// passed is how the records begin of the latest event that was not about a signal.
-	passed []byte
+	// held are the events that wait for facts.
+	held held
+	// logins are the sessions whose beginning was read, asked the latest programs that were run by the
+	// right of another user, and turn is whether the system has begun to start or to stop.
+	logins  logins
+	asked   asked
+	turn    turn
+	counts  Counts
+	records int64
+	// passed is the latest event that was not about a signal.
+	passed passed
 	// latest is the latest time in any record, in milliseconds.
 	latest int64
 	// line is the buffer for messages that are written as lines.
 	line []byte
+
+	rendered rendered
 
 	lastKey  string
 	lastKeys []string
@@ -118,7 +86,7 @@ type Correlator struct {
 // New returns a Correlator that passes each event to emit as soon as it is closed. emit may
 // keep the event.
 func New(config Config, emit func(*kill.Event)) *Correlator {
-	config.Key = cmp.Or(config.Key, DefaultKey)
+	config.Key, config.MaxPending = config.key(), config.maxPending()
 	return &Correlator{
 		config: config,
 		emit:   emit,
@@ -131,14 +99,16 @@ func New(config Config, emit func(*kill.Event)) *Correlator {
 // stream, now the current time. cut is true if the end of the line is missing. It keeps no
 // reference to the line. Most lines are of no interest, which their first few bytes show.
 func (c *Correlator) AddLine(line []byte, cut bool, at Position, now time.Time) Verdict {
-	if auditrecord.IsOther(line) {
+	if auditrecord.IsOther(line) && (c.table.starts == 0 || !auditrecord.IsExecve(line)) {
 		return Ignored
 	}
 	t, node, message := auditrecord.Split(line)
 	switch {
 	case t == auditrecord.TypeNone:
 		return NoRecord
-	case t == auditrecord.TypeOther || c.passes(t, node, message):
+	case t == auditrecord.TypeOther:
+		return Ignored
+	case t.Explains() && c.config.Fact == nil, t == auditrecord.TypeExecve && c.table.starts == 0:
 		return Ignored
 	}
 	// Lines that went through Windows end with a carriage return.
@@ -146,11 +116,31 @@ func (c *Correlator) AddLine(line []byte, cut bool, at Position, now time.Time) 
 		line, message = line[:last], bytes.TrimSuffix(message, []byte("\r"))
 	}
 	record, err := auditrecord.ParseMessage(t, node, message)
-	if err != nil {
+	switch {
+	case err != nil:
 		return NoRecord
+	case t == auditrecord.TypeProctitle && c.passed.has(&record):
+		return Ignored
 	}
 	record.Cut = cut
+	if c.rendered.original != nil {
+		line = c.rendered.original
+	}
 	return c.add(&record, line, at, now)
+}
+
+// rendered is what is known of a line that another program than auditd has rendered.
+type rendered struct {
+	original   []byte
+	unnumbered bool
+}
+
+// AddRendered is AddLine for a record that another program than auditd has rendered as original. Its number is made up if
+// the rendering has none.
+func (c *Correlator) AddRendered(line, original []byte, numbered, cut bool, at Position, now time.Time) Verdict {
+	c.rendered = rendered{original, !numbered}
+	defer func() { c.rendered = rendered{} }()
+	return c.AddLine(line, cut, at, now)
 }
 
 // AddMessage adds one record as the kernel sends it: its type, and what follows the type in
@@ -177,15 +167,17 @@ func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, n
 	c.latest = max(c.latest, record.Stamp.Milliseconds)
 	switch record.Type {
 	case auditrecord.TypeAnomAbend:
-		c.addAlone(c.abend(record, kill.CauseCrash), line)
+		c.addAlone(c.abend(record, kill.CauseCrash), line, at, now)
 	case auditrecord.TypeSeccomp:
-		c.addAlone(c.abend(record, kill.CauseSeccomp), line)
+		c.addAlone(c.abend(record, kill.CauseSeccomp), line, at, now)
 	case auditrecord.TypeDaemonEnd:
-		c.addAlone(c.daemonEnd(record), line)
+		c.addAlone(c.daemonEnd(record), line, at, now)
 	case auditrecord.TypeConfigChange:
 		c.addChange(record, line, at, now)
 	case auditrecord.TypeSyscall:
 		verdict = c.addCall(record, line, at, now)
+	case auditrecord.TypeExecve:
+		verdict = c.addArguments(record, line, at, now)
 	case auditrecord.TypeAVC, auditrecord.TypeLandlockAccess:
 		if !c.others.has(record) && !c.done.has(record) {
 			verdict = c.addRefusal(record, line, at, now)
@@ -198,9 +190,10 @@ func (c *Correlator) add(record *auditrecord.Record, line []byte, at Position, n
 			c.addRecord(record, nil, line, at, now)
 		}
 	default:
-		verdict = Ignored
+		verdict = c.addStatement(record)
 	}
 	c.expireWhileReading()
+	c.releaseWhileReading()
 	return verdict
 }
 
@@ -229,6 +222,11 @@ func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Positio
 		c.addRecord(record, &otherCall, line, at, now)
 	case !ok:
 		return Broken
+	case called == nil && c.calls.lastTable.foreign:
+		c.reject(record)
+		return Foreign
+	case called != nil && called.starts:
+		c.addStart(record, called, line, at, now)
 	default:
 		p := c.reject(record)
 		if called != nil {
@@ -238,22 +236,12 @@ func (c *Correlator) addCall(record *auditrecord.Record, line []byte, at Positio
 	return Taken
 }
 
-// passes checks quickly whether a record, as auditrecord.Split returns it, only adds to the
-// latest event that was found not to be about a signal, as most records of a log do. Then
-// it need not be added.
-func (c *Correlator) passes(t auditrecord.Type, node, message []byte) bool {
-	return t == auditrecord.TypeProctitle && len(c.passed) > 0 && len(node) == 0 && bytes.HasPrefix(message, c.passed)
-}
-
 // reject notes that an event is not about a signal, so that its other records are not
 // mistaken for those of a signal whose SYSCALL record is missing. It returns what was
 // pending of the event, if anything.
 func (c *Correlator) reject(record *auditrecord.Record) *pending {
 	c.others.put(record.Stamp, c.texts.plain(record.Node))
-	c.passed = c.passed[:0]
-	if len(record.Node) == 0 {
-		c.passed = append(c.passed, record.Head...)
-	}
+	c.passed = passed{stamp: record.Stamp, any: len(record.Node) == 0}
 	if c.table.anonymous == 0 {
 		return nil
 	}
@@ -266,14 +254,14 @@ func (c *Correlator) reject(record *auditrecord.Record) *pending {
 }
 
 // addAlone hands on an event that consists of one record; nil is none.
-func (c *Correlator) addAlone(e *kill.Event, line []byte) {
+func (c *Correlator) addAlone(e *kill.Event, line []byte, at Position, now time.Time) {
 	if e == nil {
 		return
 	}
 	if c.config.KeepOriginal {
 		e.Original = string(line)
 	}
-	c.hand(e)
+	c.hand(e, span{at, at}, len(line), now)
 }
 
 // addRecord adds a record to its event, and opens the event if the record is its first.
@@ -290,6 +278,10 @@ func (c *Correlator) addRecord(record *auditrecord.Record, called *call, line []
 	case auditrecord.TypeSyscall:
 		if p.call == nil {
 			c.table.anonymous--
+			if called.starts {
+				p.starting = true
+				c.table.starts++
+			}
 		}
 		c.addSyscall(p, record, called)
 	case auditrecord.TypeObjPID:
@@ -355,8 +347,11 @@ func (c *Correlator) keyOf(record *auditrecord.Record) key {
 // Pending returns how many events wait for records.
 func (c *Correlator) Pending() int { return len(c.table.byKey) }
 
+// Held returns how many events wait for facts.
+func (c *Correlator) Held() int { return len(c.held.events) }
+
 // Oldest returns the time of the event that has been waiting for records the longest; false
-// if none is waiting. Emitted events may be sorted up to that time.
+// if none is waiting. Emitted events may be sorted up to that time, if none waits for facts.
 func (c *Correlator) Oldest() (time.Time, bool) {
 	if c.table.oldest == nil {
 		return time.Time{}, false
@@ -364,10 +359,19 @@ func (c *Correlator) Oldest() (time.Time, bool) {
 	return c.table.oldest.event.Time, true
 }
 
+// Latest returns the latest time in any record that was used.
+func (c *Correlator) Latest() time.Time { return time.UnixMilli(c.latest) }
+
 // Counts returns what has happened since New.
 func (c *Correlator) Counts() Counts { return c.counts }
 
 // Safe returns the latest position not beyond end from which reading may start again
 // without losing a record of an event that has not been emitted, or seeing only a part of
 // an event that has been.
-func (c *Correlator) Safe(end Position) Position { return c.spans.safe(c.table.oldest, end) }
+func (c *Correlator) Safe(end Position) Position {
+	oldest, waiting := c.oldest()
+	if !waiting {
+		return end
+	}
+	return c.spans.safe(oldest)
+}

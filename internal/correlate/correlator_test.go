@@ -226,17 +226,18 @@ func TestNotOurs(t *testing.T) {
 	}
 }
 
-// A record that only adds to an event of no interest is skipped, unless it can be an event by itself.
+// A command line that only adds to an event of no interest is skipped.
 func TestPasses(t *testing.T) {
 	t.Parallel()
 	b := newBench(Config{})
-	passes := func(line string) bool { return b.passes(auditrecord.Split([]byte(line))) }
+	passes := func(line string) bool {
+		return b.AddLine([]byte(line), false, 0, b.now) == Ignored
+	}
 	assert.False(t, passes(title(1)), "nothing is known yet")
 	b.feed(other(1))
 	assert.True(t, passes(title(1)))
 	assert.False(t, passes(title(2)))
 	assert.False(t, passes("node=db1 "+title(1)))
-	assert.False(t, passes(strings.Replace(title(1), "PROCTITLE", "SECCOMP", 1)))
 	b.feed("node=db1 " + other(1))
 	assert.False(t, passes(title(1)))
 	assert.False(t, passes("node=db1 "+title(1)))
@@ -354,6 +355,15 @@ func TestEviction(t *testing.T) {
 		assert.Equal(t, []int{2}, pids(e))
 		assert.True(t, e.Complete)
 		assert.Zero(t, b.Counts())
+	})
+	t.Run("without a bound of one's own", func(t *testing.T) {
+		t.Parallel()
+		for _, none := range []int{0, -1} {
+			b := newBench(Config{MaxPending: none})
+			b.feed(syscall(1, "64", "9"), target(1, 1), syscall(2, "64", "9"), target(2, 2))
+			assert.Equal(t, 2, b.Pending())
+			assert.Equal(t, DefaultMaxPending, b.config.MaxPending)
+		}
 	})
 	t.Run("memory is bounded as well", func(t *testing.T) {
 		t.Parallel()

@@ -33,4 +33,14 @@
 // seen everything that was written. While it is catching up, it is measured by the
 // times in the log and by the number of records in between, so that neither a slow
 // consumer nor two hosts with different clocks close an event too early.
+//
+// # Facts
+//
+// Other records are about who is logged in, what was run by sudo, and what systemd has done. They are no
+// events, but explain some: they are told at once, as attribution.Fact. What processes say in such records is
+// believed only as far as the kernel vouches for it: it adds the process, and the session, that has sent a
+// record. So nobody can say anything about the sessions and the services of others. That a container's root
+// makes up a session of his own cannot be told from the records.
+//
+// An event that may be explained by later records (Config.Wait) is held, and with it those after it.
 package correlate

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
@@ -22,7 +23,7 @@ import (
 // FuzzCorrelator feeds any lines in any order. Nothing may panic or grow, and the safe position may
 // never pass a pending event.
 func FuzzCorrelator(f *testing.F) {
-	for _, name := range []string{"seed.log", "variants.log", "tamper.log"} {
+	for _, name := range []string{"seed.log", "variants.log", "tamper.log", "behind.log"} {
 		log, err := os.ReadFile("../../testdata/" + name)
 		require.NoError(f, err)
 		// A few records each: the fuzzer is slow with long inputs.
@@ -50,7 +51,14 @@ func FuzzCorrelator(f *testing.F) {
 		const maxPending = 4
 		now := time.Unix(1450214919, 0)
 		targets, emitted := 0, 0
-		c := New(Config{Timeout: time.Second, MaxPending: maxPending, KeepOriginal: seed%2 == 1}, func(e *kill.Event) {
+		config := Config{Timeout: time.Second, MaxPending: maxPending, KeepOriginal: seed%2 == 1}
+		if seed%3 != 1 {
+			config.Fact = func(f *attribution.Fact) { requireSound(t, f) }
+		}
+		if seed%5 == 2 {
+			config.Wait = func(e *kill.Event) time.Duration { return time.Duration(len(e.Targets)) * time.Millisecond }
+		}
+		c := New(config, func(e *kill.Event) {
 			require.LessOrEqual(t, e.TargetCount, len(e.Targets))
 			switch e.Kind {
 			case kill.KindSignal, kill.KindAbend:
@@ -75,14 +83,19 @@ func FuzzCorrelator(f *testing.F) {
 				}
 			}
 			verdict := c.AddLine(line, false, Position(i), now)
-			ignored := kind == auditrecord.TypeOther || auditrecord.IsOther(line) // which does not look for the end of the type
+			ignored := kind == auditrecord.TypeOther || auditrecord.IsOther(line) || // which does not look for the end of the type
+				kind.Explains() && config.Fact == nil
 			require.Equal(t, err != nil && !ignored, verdict == NoRecord)
 			require.LessOrEqual(t, c.Pending(), maxPending)
+			require.LessOrEqual(t, len(c.logins.order), maxLogins)
+			require.Len(t, c.logins.order, len(c.logins.byKey))
 			require.LessOrEqual(t, len(c.texts.decoded.texts)+len(c.texts.plainly.texts), 2*maxTexts)
 			require.LessOrEqual(t, c.Safe(Position(i+1)), Position(i+1))
 		}
 		c.Expire(now.Add(time.Hour))
 		require.Zero(t, c.Pending())
+		require.Zero(t, c.Held())
+		require.Zero(t, c.held.bytes)
 		require.Zero(t, c.table.bytes)
 		require.Zero(t, c.table.anonymous)
 		require.Zero(t, c.table.settled)
@@ -90,4 +103,34 @@ func FuzzCorrelator(f *testing.F) {
 		require.LessOrEqual(t, emitted, targets)
 		require.Equal(t, Position(len(lines)), c.Safe(Position(len(lines))))
 	})
+}
+
+// requireSound expects a fact to be one thing, and not larger than a record.
+func requireSound(t *testing.T, f *attribution.Fact) {
+	t.Helper()
+	said := 0
+	if l := f.Login; l != nil {
+		said++
+		require.NotEmpty(t, l.Session.Service)
+		require.True(t, l.Audit.Known)
+		require.LessOrEqual(t, len(l.Session.TTY), longestTerminal)
+		require.LessOrEqual(t, len(l.Session.Address), longestHost)
+	}
+	if f.Logout != nil {
+		said++
+		require.NotEmpty(t, f.Logout.ID)
+	}
+	if f.Job != nil {
+		said++
+		require.NotEmpty(t, f.Job.Unit)
+	}
+	if f.Shutdown != nil {
+		said++
+	}
+	if f.Command != nil {
+		said++
+		require.NotEmpty(t, f.Command.Title)
+		require.LessOrEqual(t, len(f.Command.Title), longestCommand)
+	}
+	require.Equal(t, 1, said)
 }

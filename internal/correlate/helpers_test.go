@@ -27,9 +27,6 @@ func newBench(config Config) *bench {
 	if config.Timeout == 0 {
 		config.Timeout = 2 * time.Second
 	}
-	if config.MaxPending == 0 {
-		config.MaxPending = 8192
-	}
 	b := &bench{now: time.Unix(1450214919, 0)}
 	b.Correlator = New(config, func(e *kill.Event) { b.events = append(b.events, e) })
 	return b
@@ -89,7 +86,7 @@ func title(n int) string {
 
 // other makes a SYSCALL record of a call that sends no signal.
 func other(n int) string {
-	return strings.Replace(syscall(n, "1", "9"), "syscall=62", "syscall=59", 1)
+	return strings.Replace(syscall(n, "1", "9"), "syscall=62", "syscall=257", 1)
 }
 
 // pids returns the pids of an event's targets.

@@ -26,6 +26,9 @@ type pending struct {
 	// call is nil until the SYSCALL record has arrived.
 	call   *call
 	titled bool
+	// starting is true if the call started a program that asks managers, listed if its arguments
+	// are known from their own record.
+	starting, listed bool
 	// cut is true if a record of the event was incomplete or contradictory.
 	cut      bool
 	original []byte
@@ -50,6 +53,9 @@ type pending struct {
 	older, newer *pending
 }
 
+// starts reports whether the event is the start of a program, not a signal.
+func (p *pending) starts() bool { return p.starting && !p.tamper() }
+
 // tamper reports whether the event is about the audit system, not a signal.
 func (p *pending) tamper() bool { return p.event.Kind == kill.KindTamper }
 
@@ -62,13 +68,15 @@ func (p *pending) settled() bool {
 		return true
 	case p.call == nil || !p.titled:
 		return false
+	case p.starting:
+		return true
 	}
 	return len(p.event.Targets) > 0 || p.single() && p.nobody()
 }
 
 // whole reports whether nothing more can arrive.
 func (p *pending) whole() bool {
-	if p.tamper() {
+	if p.tamper() || p.starting {
 		return p.call != nil && p.titled
 	}
 	return p.settled() && p.single()
@@ -128,8 +136,9 @@ type table struct {
 	oldest, newest *pending
 	bytes          int
 	// anonymous counts the events without a SYSCALL record so far, settled those that need
-	// nothing more, though more may arrive, tampers those about the audit system.
-	anonymous, settled, tampers int
+	// nothing more, though more may arrive, tampers those about the audit system, starts those
+	// that are the start of a program.
+	anonymous, settled, tampers, starts int
 	// free is a closed event that can be reused.
 	free *pending
 }
@@ -191,5 +200,8 @@ func (t *table) remove(p *pending) {
 	}
 	if p.tamper() {
 		t.tampers--
+	}
+	if p.starting {
+		t.starts--
 	}
 }

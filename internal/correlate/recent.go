@@ -28,3 +28,14 @@ func (r *recent) remove(record *auditrecord.Record) {
 		r[record.Stamp.Serial%uint32(len(r))].used = false
 	}
 }
+
+// passed is the latest event that is not about a signal, on a host without a name. A command line that only adds
+// to it, as most do, need not be added.
+type passed struct {
+	any   bool
+	stamp auditrecord.Stamp
+}
+
+func (p *passed) has(record *auditrecord.Record) bool {
+	return p.any && p.stamp == record.Stamp && len(record.Node) == 0
+}

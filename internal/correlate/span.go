@@ -19,28 +19,19 @@ type spans struct{ closed []span }
 // than necessary is read again.
 const maxSpans = 1024
 
-// add remembers a closed event. oldest is the first event still pending.
-func (s *spans) add(p, oldest *pending) {
-	if oldest == nil {
-		// Nothing is pending, so nothing before this point matters any more.
-		s.closed = s.closed[:0]
-		return
+// clear forgets all of them: nothing is pending, so nothing before this point matters any more.
+func (s *spans) clear() { s.closed = s.closed[:0] }
+
+// add remembers a closed event. It returns true if there are too many, so that shrink has to be called.
+func (s *spans) add(closed span) bool {
+	if closed.last > closed.first {
+		s.closed = append(s.closed, closed)
 	}
-	if p.last > p.first {
-		s.closed = append(s.closed, span{p.first, p.last})
-	}
-	if len(s.closed) > maxSpans {
-		s.shrink(s.safe(oldest, p.last))
-	}
+	return len(s.closed) > maxSpans
 }
 
-// safe returns the latest position from which nothing would be lost or seen in part, or end
-// if nothing is pending.
-func (s *spans) safe(oldest *pending, end Position) Position {
-	if oldest == nil {
-		return end
-	}
-	at := oldest.first
+// safe returns the latest position not beyond at from which nothing would be seen in part.
+func (s *spans) safe(at Position) Position {
 	slices.SortFunc(s.closed, func(a, b span) int { return cmp.Compare(b.first, a.first) })
 	for _, closed := range s.closed {
 		if closed.first < at && closed.last >= at {

@@ -253,7 +253,7 @@ func (c *Correlator) remember(p *pending, record *auditrecord.Record, called *ca
 	c.keepOriginal(p, line)
 	*slot = p
 	// The event's command line must not be skipped.
-	c.passed = c.passed[:0]
+	c.passed = passed{}
 }
 
 // rememberTitle adds a command line to a remembered call.

@@ -50,6 +50,9 @@ func (t *texts) once(value []byte) (string, bool) {
 // plain returns the text of a field that the kernel never encodes. For a label it writes a
 // question mark if there are several labels, or none.
 func (t *texts) plain(value []byte) string {
+	if len(value) == 0 {
+		return ""
+	}
 	if text, ok := t.plainly.texts[string(value)]; ok {
 		return text
 	}

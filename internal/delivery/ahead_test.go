@@ -38,11 +38,13 @@ func TestDeliverAhead(t *testing.T) {
 		}()
 		synctest.Wait()
 		assert.Equal(t, 1, delivered, "the second waits until the first was taken")
+		assert.False(t, f.Settled())
 		assert.Equal(t, [][]int{{1}}, next.Targets())
 		close(taken)
 		synctest.Wait()
 		assert.Equal(t, 3, delivered)
 		assert.Equal(t, [][]int{{1}, {2}, {3}}, next.Targets())
+		assert.True(t, f.Settled())
 	})
 }
 
@@ -64,6 +66,7 @@ func TestDeliverAheadAtShutdown(t *testing.T) {
 		synctest.Wait()
 		shown := next.Targets()
 		assert.Equal(t, []int{2}, shown[len(shown)-1], "tried once")
+		assert.False(t, f.Settled(), "they were not delivered")
 	})
 }
 

@@ -9,6 +9,7 @@ package delivery
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/config/configretry"
@@ -60,6 +61,8 @@ type Delivery struct {
 	// ahead passes log records to the goroutine that delivers them, while the next ones are
 	// gathered; nil without Settings.Ahead.
 	ahead chan plog.Logs
+	// unsettled counts the batches that are under way, or were not delivered because the receiver is shutting down.
+	unsettled atomic.Int64
 	// now is the observed time of a batch; zero until its first event.
 	now     time.Time
 	tally   *tally
@@ -87,7 +90,7 @@ func (d *Delivery) Run() {
 	if d.ahead != nil {
 		lanes.Go(func() {
 			for data := range d.ahead {
-				_ = d.logs.deliver(data) // it has logged what it could not deliver
+				_ = d.settle(d.logs.deliver(data)) // it has logged what it could not deliver
 			}
 		})
 	}
@@ -164,6 +167,17 @@ func (d *Delivery) Flush() error {
 	return err
 }
 
+// Settled implements capture.Handler. Spans do not matter: they are made of the same events.
+func (d *Delivery) Settled() bool { return d.unsettled.Load() == 0 }
+
+// settle notes that a batch is not under way any more, and returns err.
+func (d *Delivery) settle(err error) error {
+	if err == nil {
+		d.unsettled.Add(-1)
+	}
+	return err
+}
+
 // deliverLogs delivers the log records. It returns an error only if the receiver is shutting
 // down.
 func (d *Delivery) deliverLogs() error {
@@ -171,8 +185,9 @@ func (d *Delivery) deliverLogs() error {
 		return nil
 	}
 	data := d.records.Take()
+	d.unsettled.Add(1)
 	if d.ahead == nil {
-		return d.logs.deliver(data)
+		return d.settle(d.logs.deliver(data))
 	}
 	select {
 	case d.ahead <- data:

@@ -12,10 +12,13 @@ import (
 
 // Config says what is wanted. An empty list wants all.
 type Config struct {
-	Signals       []kill.Signal
-	Targets       []string
-	Senders       []string
-	IncludeFailed bool
+	Signals []kill.Signal
+	Targets []string
+	Senders []string
+	// ExcludeTargets and ExcludeSenders are not wanted, whatever else says that they are. A process of which nothing is
+	// known is none of them.
+	ExcludeTargets, ExcludeSenders []string
+	IncludeFailed                  bool
 	// Self is this process; 0 if it is not known by which pid the events name it. A signal that ends
 	// or stops it is always wanted: after it nothing else is reported.
 	Self int
@@ -24,11 +27,13 @@ type Config struct {
 // Filter removes unwanted events and targets. What is not known passes: an event with a lost
 // record may be the one that matters.
 type Filter struct {
-	signals       map[kill.Signal]bool
-	targets       names
-	senders       names
-	includeFailed bool
-	self          int
+	signals map[kill.Signal]bool
+	targets names
+	senders names
+	// noTargets and noSenders are not wanted.
+	noTargets, noSenders names
+	includeFailed        bool
+	self                 int
 }
 
 // New compiles a filter. It returns an error if a name is not a valid glob.
@@ -41,17 +46,25 @@ func New(config Config) (*Filter, error) {
 	if f.targets, err = compile(config.Targets); err != nil {
 		return nil, err
 	}
-	f.senders, err = compile(config.Senders)
+	if f.senders, err = compile(config.Senders); err != nil {
+		return nil, err
+	}
+	if f.noTargets, err = compile(config.ExcludeTargets); err != nil {
+		return nil, err
+	}
+	f.noSenders, err = compile(config.ExcludeSenders)
 	return f, err
 }
 
 // NeedsPaths reports whether a name is the path of a program, so that Apply needs the paths of
 // both processes of an event.
-func (f *Filter) NeedsPaths() bool { return f.targets.needPaths() || f.senders.needPaths() }
+func (f *Filter) NeedsPaths() bool {
+	return f.targets.needPaths() || f.senders.needPaths() || f.noTargets.needPaths() || f.noSenders.needPaths()
+}
 
 // NeedsLeaders reports whether a target is chosen by its name, so that Apply needs the name of the
 // process if the sender addressed one of its threads.
-func (f *Filter) NeedsLeaders() bool { return len(f.targets) > 0 }
+func (f *Filter) NeedsLeaders() bool { return len(f.targets) > 0 || len(f.noTargets) > 0 }
 
 // Apply removes unwanted targets from an event, and reports whether the event is still
 // wanted. Tampering with the monitor is always wanted.
@@ -88,20 +101,20 @@ func (f *Filter) selects(e *kill.Event) bool {
 	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] && !e.EndsTarget {
 		return false
 	}
-	if !f.wantsSender(e) {
+	if !f.wantsSender(e) || f.noSenders.holds(&e.Sender) {
 		return false
 	}
 	if len(e.Targets) == 0 {
 		return (f.includeFailed || !e.Result.Failed()) && (len(f.targets) == 0 || !e.Complete)
 	}
-	if !f.includeFailed || len(f.targets) > 0 {
+	if !f.includeFailed || len(f.targets) > 0 || len(f.noTargets) > 0 {
 		e.Targets = slices.DeleteFunc(e.Targets, func(p kill.Process) bool { return !f.wantsTarget(e, &p) })
 	}
 	return len(e.Targets) > 0
 }
 
 func (f *Filter) wantsTarget(e *kill.Event, p *kill.Process) bool {
-	return (f.includeFailed || !e.ResultFor(p).Failed()) && (len(f.targets) == 0 || f.targets.match(p))
+	return (f.includeFailed || !e.ResultFor(p).Failed()) && (len(f.targets) == 0 || f.targets.match(p)) && !f.noTargets.holds(p)
 }
 
 // wantsSender reports whether the sender is wanted. A signal of the kernel has a sender only if

@@ -24,6 +24,18 @@ func event(edit func(*kill.Event)) *kill.Event {
 	return e
 }
 
+// Names match any process as a Filter matches senders.
+func TestNames(t *testing.T) {
+	t.Parallel()
+	names, err := NewNames([]string{"kill*", "/usr/bin/*ctl"})
+	require.NoError(t, err)
+	assert.True(t, names.Match(&kill.Process{Command: "killer"}))
+	assert.True(t, names.Match(&kill.Process{Command: "x", Executable: "/usr/bin/systemctl"}))
+	assert.False(t, names.Match(&kill.Process{Command: "systemd", Executable: "/bin/systemctl"}))
+	_, err = NewNames([]string{"["})
+	require.Error(t, err)
+}
+
 func TestApply(t *testing.T) {
 	t.Parallel()
 	refused := func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }
@@ -160,6 +172,54 @@ func TestApplyTakesOutTargets(t *testing.T) {
 	assert.Equal(t, 3, e.TargetCount)
 }
 
+// What is excluded is not wanted, even if it is named among the others; what is not known is none of it.
+func TestApplyExcludes(t *testing.T) {
+	t.Parallel()
+	unknown := func(e *kill.Event) { e.Sender, e.Targets[0] = kill.Process{}, kill.Process{PID: 7} }
+	for name, tt := range map[string]struct {
+		config Config
+		edit   func(*kill.Event)
+		want   []string
+	}{
+		"another target":            {Config{ExcludeTargets: []string{"nginx"}}, nil, []string{"mysqld", "sleep"}},
+		"a target":                  {Config{ExcludeTargets: []string{"sle*"}}, nil, []string{"mysqld"}},
+		"a target that is named":    {Config{ExcludeTargets: []string{"sleep"}, Targets: []string{"sleep", "mysqld"}}, nil, []string{"mysqld"}},
+		"all targets":               {Config{ExcludeTargets: []string{"*"}}, nil, nil},
+		"a sender":                  {Config{ExcludeSenders: []string{"mykill"}}, nil, nil},
+		"a sender by path":          {Config{ExcludeSenders: []string{"/opt/bin/*"}}, nil, nil},
+		"another sender":            {Config{ExcludeSenders: []string{"systemd"}}, nil, []string{"mysqld", "sleep"}},
+		"a sender that is named":    {Config{ExcludeSenders: []string{"my*"}, Senders: []string{"mykill"}}, nil, nil},
+		"nobody knows who they are": {Config{ExcludeSenders: []string{"*"}, ExcludeTargets: []string{"*"}}, unknown, []string{""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.config.IncludeFailed = true
+			f, err := New(tt.config)
+			require.NoError(t, err)
+			e := event(func(e *kill.Event) {
+				e.Sender.Command, e.Sender.Executable = "mykill", "/opt/bin/mykill"
+				e.Targets[0].Command = "mysqld"
+				e.AddTarget().Command = "sleep"
+			})
+			if tt.edit != nil {
+				tt.edit(e)
+			}
+			var got []string
+			if f.Apply(e) {
+				for _, p := range e.Targets {
+					if !f.noTargets.holds(&p) {
+						got = append(got, p.Command)
+					}
+				}
+			}
+			if tt.edit != nil {
+				got = got[:1]
+			}
+			assert.Equal(t, tt.want, got)
+		})
+	}
+}
+
 func TestMatch(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
@@ -243,7 +303,16 @@ func TestCheck(t *testing.T) {
 	require.ErrorContains(t, Check(""), "empty name")
 	require.ErrorContains(t, Check("my["), `"my["`)
 	require.ErrorContains(t, Check(`my\`), "not a valid glob")
+	require.ErrorContains(t, Check("{a,b}"), "use one name for each")
+	require.ErrorContains(t, Check("!a"), "without the !")
+	require.ErrorContains(t, Check("3936"), "write [3]936")
+	require.NoError(t, Check("[3]936"))
+	require.ErrorContains(t, Check("/opt/**"), "a star does not go beyond a /")
 	_, err := New(Config{Targets: []string{"["}})
+	require.Error(t, err)
+	_, err = New(Config{ExcludeTargets: []string{"["}})
+	require.Error(t, err)
+	_, err = New(Config{ExcludeSenders: []string{"["}})
 	require.Error(t, err)
 	_, err = New(Config{Senders: []string{"["}})
 	require.Error(t, err)

@@ -28,6 +28,18 @@ type name struct {
 	executable string
 }
 
+// Names matches processes by globs on their names or, with a slash, on the paths of their programs.
+type Names struct{ names names }
+
+// NewNames compiles globs. It returns an error if one is not valid.
+func NewNames(globs []string) (Names, error) {
+	compiled, err := compile(globs)
+	return Names{compiled}, err
+}
+
+// Match reports whether one of the globs matches a process, as Filter does it.
+func (n Names) Match(p *kill.Process) bool { return n.names.match(p) }
+
 // Check returns an error if a glob cannot be used.
 func Check(glob string) error {
 	_, err := compileName(glob)
@@ -51,6 +63,9 @@ func compileName(glob string) (name, error) {
 		return name{}, errors.New("empty name: use a command name such as mysqld, a glob such as \"postgres*\", " +
 			"or the path of a program")
 	}
+	if advice := notAGlob(glob); advice != "" {
+		return name{}, fmt.Errorf("%q %s", glob, advice)
+	}
 	if _, err := path.Match(glob, ""); err != nil {
 		return name{}, fmt.Errorf("%q is not a valid glob (close every [ and do not end with a backslash): %w", glob, err)
 	}
@@ -58,6 +73,24 @@ func compileName(glob string) (name, error) {
 		return name{command: shorten(glob)}, nil
 	}
 	return name{command: shorten(path.Base(glob)), executable: glob}, nil
+}
+
+// notAGlob says what is wrong with what means something elsewhere, but would match nothing here; empty if nothing is.
+func notAGlob(glob string) string {
+	switch {
+	case strings.HasPrefix(glob, "!"):
+		return "does not exclude anything: name what to leave out in the list of what is excluded, without the !"
+	case strings.ContainsAny(glob, "{}"):
+		return "has braces, which match only themselves: use one name for each, as in [mysqld, mariadbd]"
+	case strings.Trim(glob, "0123456789") == "":
+		return fmt.Sprintf("is a number, and a pid names another process after a restart: use the name of the process; "+
+			"if that is a number, write [%c]%s", glob[0], glob[1:])
+	case strings.Contains(glob, "**"):
+		return "has **, which matches no more than *: a star does not go beyond a /, so use one for each part of the path"
+	case glob != strings.TrimSpace(glob):
+		return "begins or ends with a blank: no program is called so"
+	}
+	return ""
 }
 
 // shorten cuts a glob to what the kernel keeps of a name, if that much of it is
@@ -74,15 +107,14 @@ func (n names) needPaths() bool {
 }
 
 func (n names) match(p *kill.Process) bool {
-	if len(n) == 0 || p.Command == "" && p.Leader == "" && p.Executable == "" {
-		return true // all are wanted, or nothing is known
-	}
-	for _, each := range n {
-		if each.match(p) {
-			return true
-		}
-	}
-	return false
+	unknown := p.Command == "" && p.Leader == "" && p.Executable == ""
+	return len(n) == 0 || unknown || n.holds(p)
+}
+
+// holds reports whether a process is known to be one of them.
+func (n names) holds(p *kill.Process) bool {
+	known := p.Command != "" || p.Leader != "" || p.Executable != ""
+	return known && slices.ContainsFunc(n, func(each name) bool { return each.match(p) })
 }
 
 // match compares the path if the glob has one and the path is known, else the name. The audit

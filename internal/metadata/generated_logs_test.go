@@ -20,7 +20,14 @@ func TestLogsBuilderAppendLogRecord(t *testing.T) {
 	settings.Logger = zap.New(observedZapCore)
 	lb := NewLogsBuilder(settings)
 
-	res := pcommon.NewResource()
+	rb := lb.NewResourceBuilder()
+	rb.SetHostID("host.id-val")
+	rb.SetHostIP([]any{"host.ip-item1", "host.ip-item2"})
+	rb.SetHostName("host.name-val")
+	rb.SetOsType("os.type-val")
+	rb.SetServiceInstanceID("service.instance.id-val")
+	rb.SetServiceName("service.name-val")
+	res := rb.Emit()
 
 	// append the first log record
 	lr := plog.NewLogRecord()

@@ -25,33 +25,36 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                             metric.Meter
-	mu                                sync.Mutex
-	registrations                     []metric.Registration
-	ReceiverAuditKillCheckpointErrors metric.Int64Counter
-	ReceiverAuditKillDropped          metric.Int64Counter
-	ReceiverAuditKillEvents           metric.Int64Counter
-	ReceiverAuditKillEvicted          metric.Int64Counter
-	ReceiverAuditKillFileBytesBehind  metric.Int64ObservableGauge
-	ReceiverAuditKillFileBytesRead    metric.Int64Counter
-	ReceiverAuditKillFileLost         metric.Int64Counter
-	ReceiverAuditKillFiltered         metric.Int64Counter
-	ReceiverAuditKillIncomplete       metric.Int64Counter
-	ReceiverAuditKillKernelLost       metric.Int64Counter
-	ReceiverAuditKillMissed           metric.Int64Counter
-	ReceiverAuditKillOutcomeDropped   metric.Int64ObservableCounter
-	ReceiverAuditKillOutcomeWatches   metric.Int64ObservableGauge
-	ReceiverAuditKillPanics           metric.Int64Counter
-	ReceiverAuditKillPending          metric.Int64ObservableGauge
-	ReceiverAuditKillProcesses        metric.Int64ObservableGauge
-	ReceiverAuditKillProcessesEvicted metric.Int64ObservableCounter
-	ReceiverAuditKillQueueDropped     metric.Int64Counter
-	ReceiverAuditKillReceiveOverruns  metric.Int64Counter
-	ReceiverAuditKillRecordsRead      metric.Int64Counter
-	ReceiverAuditKillRejected         metric.Int64Counter
-	ReceiverAuditKillRingDropped      metric.Int64Counter
-	ReceiverAuditKillSequenceGaps     metric.Int64Counter
-	ReceiverAuditKillSpansDropped     metric.Int64Counter
+	meter                              metric.Meter
+	mu                                 sync.Mutex
+	registrations                      []metric.Registration
+	ReceiverAuditKillAttributionMissed metric.Int64Counter
+	ReceiverAuditKillCheckpointErrors  metric.Int64Counter
+	ReceiverAuditKillDropped           metric.Int64Counter
+	ReceiverAuditKillEvents            metric.Int64Counter
+	ReceiverAuditKillEvicted           metric.Int64Counter
+	ReceiverAuditKillFileBytesBehind   metric.Int64ObservableGauge
+	ReceiverAuditKillFileBytesRead     metric.Int64Counter
+	ReceiverAuditKillFileLost          metric.Int64Counter
+	ReceiverAuditKillFiltered          metric.Int64Counter
+	ReceiverAuditKillIncomplete        metric.Int64Counter
+	ReceiverAuditKillJoined            metric.Int64Counter
+	ReceiverAuditKillKernelLogLost     metric.Int64Counter
+	ReceiverAuditKillKernelLost        metric.Int64Counter
+	ReceiverAuditKillMissed            metric.Int64Counter
+	ReceiverAuditKillOutcomeDropped    metric.Int64ObservableCounter
+	ReceiverAuditKillOutcomeWatches    metric.Int64ObservableGauge
+	ReceiverAuditKillPanics            metric.Int64Counter
+	ReceiverAuditKillPending           metric.Int64ObservableGauge
+	ReceiverAuditKillProcesses         metric.Int64ObservableGauge
+	ReceiverAuditKillProcessesEvicted  metric.Int64ObservableCounter
+	ReceiverAuditKillQueueDropped      metric.Int64Counter
+	ReceiverAuditKillReceiveOverruns   metric.Int64Counter
+	ReceiverAuditKillRecordsRead       metric.Int64Counter
+	ReceiverAuditKillRejected          metric.Int64Counter
+	ReceiverAuditKillRingDropped       metric.Int64Counter
+	ReceiverAuditKillSequenceGaps      metric.Int64Counter
+	ReceiverAuditKillSpansDropped      metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -183,6 +186,12 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ReceiverAuditKillAttributionMissed, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_attribution_missed",
+		metric.WithDescription("Number of events of managers, such as systemd, delivered before it was known who is behind them (attribution.timeout). [Alpha]"),
+		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillCheckpointErrors, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_checkpoint_errors",
 		metric.WithDescription("Number of times the read position could not be stored; a restart then continues from an older one. [Alpha]"),
@@ -227,7 +236,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillFiltered, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_filtered",
-		metric.WithDescription("Number of events that the configuration leaves out (signals, targets, senders, include_failed). [Alpha]"),
+		metric.WithDescription("Number of events that the configuration leaves out (signals, targets, senders, exclude_targets, exclude_senders, include_failed). [Alpha]"),
 		metric.WithUnit("{event}"),
 	)
 	errs = errors.Join(errs, err)
@@ -235,6 +244,18 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_audit_kill_incomplete",
 		metric.WithDescription("Number of events emitted with kill.complete=false because a record was lost, cut or late. [Alpha]"),
 		metric.WithUnit("{event}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillJoined, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_joined",
+		metric.WithDescription("Number of signals told in one event with equal ones (kill.count), beyond the first, because there was no room for an event of each. [Alpha]"),
+		metric.WithUnit("{signal}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverAuditKillKernelLogLost, err = builder.meter.Int64Counter(
+		"otelcol_receiver_audit_kill_kernel_log_lost",
+		metric.WithDescription("Number of messages of the kernel's log that were overwritten before they were read (kills for lack of memory may be missing). [Alpha]"),
+		metric.WithUnit("{message}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillKernelLost, err = builder.meter.Int64Counter(
@@ -311,7 +332,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverAuditKillRingDropped, err = builder.meter.Int64Counter(
 		"otelcol_receiver_audit_kill_ring_dropped",
-		metric.WithDescription("Number of records lost because the ring buffer of the eBPF source was full. [Alpha]"),
+		metric.WithDescription("Number of records lost because the ring buffer of the eBPF source was full. Signals are counted instead, and lost only where there is no room for that either. [Alpha]"),
 		metric.WithUnit("{record}"),
 	)
 	errs = errors.Join(errs, err)

@@ -45,6 +45,7 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ReceiverAuditKillAttributionMissed.Add(context.Background(), 1)
 	tb.ReceiverAuditKillCheckpointErrors.Add(context.Background(), 1)
 	tb.ReceiverAuditKillDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillEvents.Add(context.Background(), 1)
@@ -53,6 +54,8 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverAuditKillFileLost.Add(context.Background(), 1)
 	tb.ReceiverAuditKillFiltered.Add(context.Background(), 1)
 	tb.ReceiverAuditKillIncomplete.Add(context.Background(), 1)
+	tb.ReceiverAuditKillJoined.Add(context.Background(), 1)
+	tb.ReceiverAuditKillKernelLogLost.Add(context.Background(), 1)
 	tb.ReceiverAuditKillKernelLost.Add(context.Background(), 1)
 	tb.ReceiverAuditKillMissed.Add(context.Background(), 1)
 	tb.ReceiverAuditKillPanics.Add(context.Background(), 1)
@@ -63,6 +66,9 @@ func TestSetupTelemetry(t *testing.T) {
 	tb.ReceiverAuditKillRingDropped.Add(context.Background(), 1)
 	tb.ReceiverAuditKillSequenceGaps.Add(context.Background(), 1)
 	tb.ReceiverAuditKillSpansDropped.Add(context.Background(), 1)
+	AssertEqualReceiverAuditKillAttributionMissed(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillCheckpointErrors(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -88,6 +94,12 @@ func TestSetupTelemetry(t *testing.T) {
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillIncomplete(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillJoined(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverAuditKillKernelLogLost(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverAuditKillKernelLost(t, testTel,

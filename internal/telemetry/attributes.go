@@ -6,6 +6,7 @@ package telemetry
 import (
 	"path"
 	"strconv"
+	"time"
 
 	"go.opentelemetry.io/collector/pdata/xpdata"
 
@@ -38,6 +39,15 @@ func (a attributes) written(key, value string) {
 	}
 }
 
+// list adds strings of ours.
+func (a attributes) list(key string, values []string) {
+	list := a.m.AppendEmpty(key).SetEmptySlice()
+	list.EnsureCapacity(len(values))
+	for _, value := range values {
+		list.AppendEmpty().SetStr(value)
+	}
+}
+
 // lines is text for what has one record per line.
 func (a attributes) lines(key, value string) {
 	if value != "" {
@@ -65,7 +75,7 @@ func (a attributes) user(idKey, nameKey string, user kill.User) {
 	a.text(nameKey, user.Name)
 }
 
-// actor adds the user behind the sender. In OpenTelemetry's conventions, its id is a string,
+// actor adds the user behind an event. In OpenTelemetry's conventions, its id is a string,
 // unlike those of a process.
 func (a attributes) actor(user kill.User) {
 	if user.ID.Known {
@@ -80,6 +90,9 @@ func (a attributes) signal(e *kill.Event, target *kill.Process) {
 		a.known("kill.signal.name", e.Signal.Name())
 	}
 	a.text("kill.signal.code", e.Code)
+	if fault := triggerOf(e).Fault; fault.Known {
+		a.known("kill.fault.address", string(appendAddressOf(nil, fault)))
+	}
 	a.text("kill.syscall", e.Syscall)
 	a.text("kill.origin", string(e.Origin))
 	a.text("kill.cause", string(e.Cause))
@@ -97,6 +110,10 @@ func (a attributes) signal(e *kill.Event, target *kill.Process) {
 	}
 	a.text("error.type", result.Error)
 	a.text("kill.delivery", string(e.DeliveryTo(target)))
+	if e.Count > 1 {
+		a.integer("kill.count", int64(e.Count))
+		a.known("kill.last_time", e.LastTime.UTC().Format(time.RFC3339Nano))
+	}
 }
 
 // thread adds the thread that sent the signal or was addressed, unless it is the first one of its
@@ -107,7 +124,7 @@ func (a attributes) thread(key string, p *kill.Process) {
 	}
 }
 
-func (a attributes) sender(p *kill.Process, t *party) {
+func (a attributes) sender(p *kill.Process, person kill.User, t *party) {
 	a.number("process.pid", p.PID)
 	a.thread("thread.id", p)
 	a.number("process.parent_pid", p.ParentPID)
@@ -119,7 +136,8 @@ func (a attributes) sender(p *kill.Process, t *party) {
 	a.user("process.user.id", "process.user.name", p.User)
 	a.user("process.real_user.id", "process.real_user.name", p.RealUser)
 	a.user("process.saved_user.id", "process.saved_user.name", p.SavedUser)
-	a.actor(p.Login)
+	a.actor(person)
+	a.id("kill.sender.audit.user.id", p.Login.ID)
 	a.text("kill.sender.container.user.name", p.ContainerUser)
 	if p.Home.Program == kill.WhoseOther && p.Executable != "" {
 		a.known("kill.sender.mount_namespace", "other")
@@ -129,25 +147,26 @@ func (a attributes) sender(p *kill.Process, t *party) {
 	if i := p.Instance; i != nil {
 		a.text("container.id", i.Container)
 		a.text("k8s.pod.uid", i.Pod)
+		a.names("", p.Names)
 		a.text("kill.sender.systemd.unit", i.Unit)
 		a.text("process.linux.cgroup", i.Cgroup)
 	}
 }
 
-// ancestry adds the parents of the sender in the form that sentences use.
-func (a attributes) ancestry(parents []kill.Ancestor, names memo[kill.Ancestor]) {
-	if len(parents) == 0 {
+// names adds what a container and its pod are called, by OpenTelemetry's conventions below a prefix. Those have a list of
+// tags, of which one was used.
+func (a attributes) names(prefix string, n *kill.Names) {
+	if n == nil {
 		return
 	}
-	list := a.m.AppendEmpty("kill.sender.ancestry").SetEmptySlice()
-	list.EnsureCapacity(len(parents))
-	for _, parent := range parents {
-		list.AppendEmpty().SetStr(names.get(parent))
+	a.text(prefix+"container.name", n.Container)
+	a.text(prefix+"container.image.name", n.Image)
+	if n.Tag != "" {
+		a.m.AppendEmpty(prefix + "container.image.tags").SetEmptySlice().AppendEmpty().SetStr(visible.Text(n.Tag))
 	}
-}
-
-func formatAncestor(a kill.Ancestor) string {
-	return string(appendProcess(nil, &kill.Process{PID: a.PID, Command: a.Command}))
+	a.text(prefix+"k8s.container.name", n.PodContainer)
+	a.text(prefix+"k8s.pod.name", n.Pod)
+	a.text(prefix+"k8s.namespace.name", n.Namespace)
 }
 
 func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
@@ -178,6 +197,7 @@ func (a attributes) target(e *kill.Event, target *kill.Process, t *party) {
 	if i := target.Instance; i != nil {
 		a.text("kill.target.container.id", i.Container)
 		a.text("kill.target.k8s.pod.uid", i.Pod)
+		a.names("kill.target.", target.Names)
 		a.text("kill.target.systemd.unit", i.Unit)
 		a.text("kill.target.cgroup", i.Cgroup)
 	}
@@ -197,7 +217,7 @@ func namesProcess(e *kill.Event) bool {
 }
 
 func (a attributes) audit(e *kill.Event) {
-	if e.Audit.Recorded {
+	if e.Audit.Recorded && !e.Audit.Unnumbered {
 		a.integer("kill.audit.serial", int64(e.Audit.Serial))
 	}
 	a.id("kill.audit.session.id", e.Sender.Session)

@@ -58,7 +58,9 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	record.SetEventName(string(e.Kind))
 	record.SetTimestamp(timestamp(e.Time))
 	record.SetObservedTimestamp(timestamp(observed))
-	record.SetSeverityNumber(severity(e, target))
+	severity := severity(e, target)
+	record.SetSeverityNumber(severity)
+	record.SetSeverityText(severityText(severity))
 	if target != nil && target.Span != (kill.Span{}) {
 		record.SetTraceID(target.Span.Trace)
 		record.SetSpanID(target.Span.ID)
@@ -68,12 +70,17 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 
 	shape := shapeOf(e, target)
 	a := l.begin(shape)
+	// Not every backend keeps OTLP's own field for it; Loki 3.5 does not.
+	a.known("event.name", string(e.Kind))
 	a.signal(e, target)
 	a.target(e, target, &t.party)
 	if e.Kind != kill.KindAbend {
-		a.sender(&e.Sender, &t.party)
-		a.ancestry(e.Sender.Ancestry, l.ancestors)
+		l.sender(a, &e.Sender, e.Behind, &t.party)
+	} else if e.Behind != nil {
+		a.actor(e.Behind.User)
+		l.behind(a, e.Behind)
 	}
+	a.outOfMemory(e, target)
 	if e.Outcome != nil {
 		a.outcome(e.Outcome, e.Time)
 	}
@@ -85,6 +92,9 @@ func (l *Logs) Append(e *kill.Event, target *kill.Process, observed time.Time) {
 	a.lines("log.record.original", l.original(e, target))
 	l.end(shape, record.Attributes())
 }
+
+// AppendRecord adds a log record that was made earlier.
+func (l *Logs) AppendRecord(record plog.LogRecord) { record.CopyTo(l.records.AppendEmpty()) }
 
 // original returns the audit records about one target.
 func (l *Logs) original(e *kill.Event, target *kill.Process) string {
@@ -107,7 +117,7 @@ type texts struct {
 // texts formats the texts that differ in each record as parts of one string, so that they take
 // one allocation. The others repeat, and are remembered.
 func (l *Logs) texts(e *kill.Event, target *kill.Process) texts {
-	b := sentence(l.buffer[:0], e, target)
+	b := l.sentence(l.buffer[:0], e, target)
 	body := len(b)
 	b = l.uid.append(b, e, target)
 	l.buffer = b
@@ -132,6 +142,21 @@ func severity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 		return outcomeSeverity(e.Outcome)
 	}
 	return plog.SeverityNumberUnspecified
+}
+
+// severityText names a severity as backends do that do not keep its number.
+func severityText(s plog.SeverityNumber) string {
+	switch s {
+	case plog.SeverityNumberDebug:
+		return "DEBUG"
+	case plog.SeverityNumberInfo:
+		return "INFO"
+	case plog.SeverityNumberWarn:
+		return "WARN"
+	case plog.SeverityNumberError:
+		return "ERROR"
+	}
+	return ""
 }
 
 func signalSeverity(e *kill.Event, target *kill.Process) plog.SeverityNumber {

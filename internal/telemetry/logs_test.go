@@ -12,12 +12,13 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
 func testConfig() Config {
 	return Config{
-		HostName: "db1", HostID: "0123", OSType: "linux", ScopeName: "scope", ScopeVersion: "1.0", CommandLine: redact.Redacted,
+		Resource: DefaultResource(machine.Machine{Name: "db1", ID: "0123", OS: "linux"}), HostID: "0123", ScopeName: "scope", ScopeVersion: "1.0", CommandLine: redact.Redacted,
 	}
 }
 
@@ -66,6 +67,7 @@ func TestAppend(t *testing.T) {
 	assert.Equal(t, plog.SeverityNumberInfo, record.SeverityNumber())
 	assert.Equal(t, "mykill[3997] (/opt/bin/mykill, uid 0, login 500) sent SIGRTMIN+3 to mysqld[3936]: EPERM", record.Body().Str())
 	want := map[string]any{
+		"event.name":         "kill.signal",
 		"kill.signal.number": int64(37), "kill.signal.name": "SIGRTMIN+3", "kill.syscall": "tgkill", "kill.origin": "user",
 		"kill.scope": "thread", "kill.result": "failure", "error.type": "EPERM", "kill.target.count": int64(1),
 		"kill.target.pid": int64(3936), "kill.target.name": "mysqld", "kill.target.executable.path": "/usr/sbin/mysqld",
@@ -75,7 +77,8 @@ func TestAppend(t *testing.T) {
 		"process.executable.path": "/opt/bin/mykill", "process.executable.name": "mykill", "process.title": "mykill -p***",
 		"process.user.id": int64(0), "process.user.name": "root", "process.real_user.id": int64(500), "process.real_user.name": "ann",
 		"process.saved_user.id": int64(1), "process.saved_user.name": "bin", "user.id": "500", "user.name": "ann",
-		"kill.audit.serial": int64(148), "kill.audit.session.id": int64(7), "kill.audit.key": []any{"audit_kill", "other"},
+		"kill.sender.audit.user.id": int64(500),
+		"kill.audit.serial":         int64(148), "kill.audit.session.id": int64(7), "kill.audit.key": []any{"audit_kill", "other"},
 		"kill.audit.tty": "pts3", "kill.audit.subject": "subject", "kill.audit.arch": "x86_64", "kill.audit.node": "n1",
 		"kill.complete": true, "kill.source": "audit_file", "log.file.path": "/var/log/audit/audit.log",
 		"log.record.original": "type=PROCTITLE msg=x: proctitle=***",
@@ -94,6 +97,7 @@ func TestAppendUnknown(t *testing.T) {
 	got := record.Attributes().AsRaw()
 	delete(got, "log.record.uid")
 	assert.Equal(t, map[string]any{
+		"event.name":  "kill.signal",
 		"kill.origin": "user", "kill.complete": false, "kill.source": "audit_file", "kill.result": "unknown",
 	}, got)
 	assert.Equal(t, "an unknown process sent an unknown signal to an unknown process", record.Body().Str())
@@ -240,6 +244,13 @@ func TestUID(t *testing.T) {
 	} {
 		assert.Equal(t, first, uid(testConfig(), edit), name)
 	}
+	logged := func(id string, at time.Duration) any {
+		return uid(testConfig(), func(e *kill.Event) {
+			e.Audit, e.LogRecord, e.Time = kill.Audit{}, id, e.Time.Add(at)
+		})
+	}
+	assert.Equal(t, logged("boot/7", 0), logged("boot/7", time.Millisecond), "read again from the kernel's log")
+	assert.NotEqual(t, logged("boot/7", 0), logged("boot/8", 0))
 	other := testConfig()
 	other.HostID = "0124"
 	seen := map[any]string{first: "first", uid(other, nothing): "another host"}
@@ -267,7 +278,9 @@ func TestTake(t *testing.T) {
 	assert.Zero(t, l.Len())
 	resource := logs.ResourceLogs().At(0)
 	assert.Equal(t, "https://opentelemetry.io/schemas/1.43.0", resource.SchemaUrl())
-	assert.Equal(t, map[string]any{"host.name": "db1", "host.id": "0123", "os.type": "linux"}, resource.Resource().Attributes().AsRaw())
+	assert.Equal(t, map[string]any{
+		"host.name": "db1", "host.id": "0123", "os.type": "linux", "service.name": "auditkill", "service.instance.id": "db1",
+	}, resource.Resource().Attributes().AsRaw())
 	scope := resource.ScopeLogs().At(0)
 	assert.Equal(t, "https://opentelemetry.io/schemas/1.43.0", scope.SchemaUrl())
 	assert.Equal(t, "scope", scope.Scope().Name())
@@ -279,6 +292,12 @@ func BenchmarkAppend(b *testing.B) {
 	e := fullEvent()
 	e.Original, e.Sender.Title = "", "kill\x00-9\x003936\x00"
 	now := time.Now()
+	const batch = 100
+	for range batch {
+		l.Append(e, &e.Targets[0], now)
+	}
+	out, err := (&plog.ProtoMarshaler{}).MarshalLogs(l.Take())
+	require.NoError(b, err)
 	b.ReportAllocs()
 	for b.Loop() {
 		l.Append(e, &e.Targets[0], now)
@@ -286,4 +305,5 @@ func BenchmarkAppend(b *testing.B) {
 			l.Take()
 		}
 	}
+	b.ReportMetric(float64(len(out))/batch, "out-B/op")
 }

@@ -28,10 +28,11 @@ func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 	}
 	a.m.AppendEmpty("kill.duration").SetDouble(seconds(ended.Sub(o.Began)))
 	a.m.AppendEmpty("kill.escalated").SetBool(o.Escalated)
-	a.integer("kill.signal.count", int64(len(o.Signals)+o.Omitted))
+	a.integer("kill.signal.count", int64(o.SignalCount()))
 	a.text("kill.target.last_name", o.LastName)
 	a.integer("kill.last_signal.number", int64(o.LastSignal))
 	a.known("kill.last_signal.name", o.LastSignal.Name())
+	a.text("kill.last_cause", string(o.LastCause))
 	if p := o.LastSender; p != nil {
 		a.number("kill.last_sender.pid", p.PID)
 		a.text("kill.last_sender.name", p.Command)
@@ -56,7 +57,7 @@ func outcomeSeverity(o *kill.Outcome) plog.SeverityNumber {
 }
 
 // outcomeSentence appends the outcome of the target, and which process sent the first signal.
-func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	o := e.Outcome
 	buf = appendProcess(buf, target)
 	if o.LastName != "" {
@@ -76,20 +77,58 @@ func outcomeSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	} else {
 		buf = appendAfter(append(buf, ", "...), e.Time.Sub(o.Began))
 	}
-	if e.Origin == kill.OriginKernel {
-		buf = append(append(buf, "the kernel"...), " sent "...)
-	} else {
-		buf = append(appendDetails(appendProcess(buf, &e.Sender), &e.Sender), " sent "...)
+	buf = append(appendSender(buf, e), " sent "...)
+	buf = appendTrigger(appendReason(append(buf, signalName(e)...), e, target), e)
+	if e.Behind != nil || e.Cause.Managed() {
+		buf = s.appendBehind(buf, e, target)
 	}
-	buf = append(append(buf, signalName(e)...), reason(e.Cause)...)
 	if !o.Escalated {
 		return buf
 	}
-	buf = append(append(buf, "; escalated to "...), o.LastSignal.Name()...)
-	if p := o.LastSender; p != nil && (p.PID != e.Sender.PID || p.Command != e.Sender.Command) {
+	return s.appendEscalation(append(buf, "; "...), e, target)
+}
+
+// appendEscalation appends that a process was killed in the end, and why, but not again who asked for
+// that.
+func (s *speaker) appendEscalation(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	o := e.Outcome
+	buf = append(append(buf, "escalated to "...), o.LastSignal.Name()...)
+	if o.LastCause == kill.CauseOOM {
+		last := kill.Event{Cause: o.LastCause, OutOfMemory: e.OutOfMemory}
+		return appendReason(append(buf, " by the kernel"...), &last, target)
+	}
+	p := o.LastSender
+	if p == nil {
+		return buf
+	}
+	last := kill.Event{Sender: *p, Cause: o.LastCause}
+	if sent := lastSent(o); sent != nil {
+		last.Origin, last.Behind, last.Trigger = sent.Origin, sent.Behind, sent.Trigger
+	}
+	switch {
+	case last.Origin == kill.OriginKernel && e.Origin != kill.OriginKernel:
+		buf = append(buf, " by the kernel"...)
+	case last.Origin != kill.OriginKernel && (p.PID != e.Sender.PID || p.Command != e.Sender.Command):
 		buf = appendDetails(appendProcess(append(buf, " by "...), p), p)
 	}
-	return buf
+	buf = appendTrigger(buf, &last)
+	if last.Behind == nil && !last.Cause.Managed() {
+		return buf
+	}
+	if s.sameAsker(last.Behind, e.Behind) {
+		return appendCause(buf, &last, target)
+	}
+	return s.appendBehind(buf, &last, target)
+}
+
+// lastSent returns the last fatal signal; nil if it is not known any more.
+func lastSent(o *kill.Outcome) *kill.Sent {
+	for i := len(o.Signals) - 1; i >= 0; i-- {
+		if sent := &o.Signals[i]; sent.Signal == o.LastSignal && sent.Sender == o.LastSender {
+			return sent
+		}
+	}
+	return nil
 }
 
 // endedByItself reports whether the process ended of something else than a SIGKILL, which no process
@@ -103,7 +142,7 @@ func endedByItself(e *kill.Event) bool {
 func appendVerdict(buf []byte, o *kill.Outcome) []byte {
 	switch o.Verdict {
 	case kill.VerdictExited:
-		return strconv.AppendInt(append(buf, "exited with code "...), int64(o.Exit.Code()), 10)
+		return appendExit(buf, o.Exit.Code())
 	case kill.VerdictKilled:
 		return append(append(buf, "was killed by "...), o.Exit.Signal().Name()...)
 	case kill.VerdictCoreDumped:

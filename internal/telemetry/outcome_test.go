@@ -49,6 +49,16 @@ func TestOutcome(t *testing.T) {
 			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 7<<8 },
 			"mysqld[3936] exited with code 7, " + bySystemd, plog.SeverityNumberInfo, "",
 		},
+		"exited as shells report SIGTERM": {
+			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 143<<8 },
+			"mysqld[3936] exited with code 143 (128 + SIGTERM), " + bySystemd, plog.SeverityNumberInfo, "",
+		},
+		"exited with 137, unsent": {
+			func(e *kill.Event) {
+				e.Outcome.Verdict, e.Outcome.Exit.Status, e.Outcome.Unsent = kill.VerdictExited, 137<<8, true
+			},
+			"mysqld[3936] exited with code 137 (128 + SIGKILL); nobody was seen to signal it", plog.SeverityNumberInfo, "",
+		},
 		"dumped core": {
 			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictCoreDumped, 0x8b },
 			"mysqld[3936] dumped core on SIGSEGV, " + bySystemd, plog.SeverityNumberError,
@@ -105,6 +115,15 @@ func TestOutcome(t *testing.T) {
 			assert.Equal(t, test.message, span.Status().Message())
 			assert.Equal(t, test.message != "", span.Status().Code() == ptrace.StatusCodeError)
 		})
+	}
+}
+
+func TestReported(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[int]kill.Signal{
+		0: 0, 1: 0, 127: 0, 128: 0, 129: kill.SIGHUP, 137: kill.SIGKILL, 143: kill.SIGTERM, 145: 0, 160: 0, 255: 0,
+	} {
+		assert.Equal(t, want, Reported(code), "code %d", code)
 	}
 }
 

@@ -7,31 +7,50 @@ import (
 	"strconv"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
-// maxPath is how many bytes of a path a sentence has room for.
-const maxPath = 512
+// How many bytes of a path, and of a command line, a sentence has room for.
+const (
+	maxPath        = 512
+	maxSpokenTitle = 256
+)
 
 // Sentence returns an event as a sentence for people: the body of its log record. target is nil if
 // there is none.
-func Sentence(e *kill.Event, target *kill.Process) string { return string(sentence(nil, e, target)) }
+func Sentence(e *kill.Event, target *kill.Process, commandLine redact.Policy) string {
+	return string(newSpeaker(commandLine).sentence(nil, e, target))
+}
+
+// speaker writes sentences.
+type speaker struct {
+	commandLine redact.Policy
+	spoken      memo[string, string]
+	begun       memo[*kill.Ancestor, string]
+}
+
+func newSpeaker(commandLine redact.Policy) *speaker {
+	s := &speaker{commandLine: commandLine}
+	s.spoken, s.begun = newMemo(s.speak), newAncestorMemo(s.sayBegun)
+	return s
+}
 
 // Address returns what the sender addressed if there is no target, such as "process group 7".
 func Address(e *kill.Event) string { return string(appendAddress(nil, e)) }
 
 // sentence appends an event as a sentence, or only its kind if that has no log records. target is
 // nil if there is none.
-func sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+func (s *speaker) sentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	switch e.Kind {
 	case kill.KindSignal:
-		return signalSentence(buf, e, target)
+		return s.signalSentence(buf, e, target)
 	case kill.KindAbend:
 		return abendSentence(buf, e, target)
 	case kill.KindTamper:
 		return tamperSentence(buf, e)
 	case kill.KindOutcome:
-		return outcomeSentence(buf, e, target)
+		return s.outcomeSentence(buf, e, target)
 	}
 	return append(buf, e.Kind...)
 }
@@ -45,17 +64,16 @@ func abendSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	if e.Cause == kill.CauseSeccomp {
 		return append(append(buf, " was killed by seccomp with "...), signalName(e)...)
 	}
-	return append(append(buf, " died of "...), signalName(e)...)
+	buf = append(append(buf, " died of "...), signalName(e)...)
+	if meaning := codes[e.Code]; meaning != "" {
+		buf = append(append(buf, ": "...), meaning...)
+	}
+	return buf
 }
 
-func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
+func (s *speaker) signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	byKernel := e.Origin == kill.OriginKernel
-	if byKernel {
-		buf = append(buf, "the kernel"...)
-	} else {
-		buf = appendDetails(appendProcess(buf, &e.Sender), &e.Sender)
-	}
-	buf = append(append(buf, " sent "...), signalName(e)...)
+	buf = append(append(appendSender(buf, e), " sent "...), signalName(e)...)
 	buf = append(buf, " to "...)
 	result := e.ResultFor(target)
 	doubtful := e.Doubtful(target)
@@ -64,9 +82,17 @@ func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	} else {
 		buf = appendAddress(buf, e)
 	}
+	if e.Count > 1 {
+		buf = append(strconv.AppendInt(append(buf, ' '), int64(e.Count), 10), " times"...)
+	}
 	if byKernel {
-		buf = append(buf, reason(e.Cause)...)
-		buf = appendPrompter(buf, &e.Sender, target)
+		buf = appendTrigger(appendReason(buf, e, target), e)
+		if !namesSender(e.Cause) {
+			buf = appendPrompter(buf, &e.Sender, target)
+		}
+	}
+	if e.Behind != nil || e.Cause.Managed() {
+		buf = s.appendBehind(buf, e, target)
 	}
 	switch {
 	case doubtful:
@@ -77,17 +103,38 @@ func signalSentence(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	return append(buf, failure(e.DeliveryTo(target))...)
 }
 
-// reason returns why the kernel sent a signal.
-func reason(cause kill.Cause) string {
-	switch cause {
-	case kill.CauseOOM:
-		return " (out of memory)"
-	case kill.CauseCrash:
-		return " (crash)"
-	case kill.CauseSeccomp:
-		return " (seccomp)"
+// appendSender appends who sent a signal. Of a manager that runs as root its name is enough: the rest of the
+// sentence says more.
+func appendSender(buf []byte, e *kill.Event) []byte {
+	if e.Origin == kill.OriginKernel {
+		return append(buf, "the kernel"...)
 	}
-	return ""
+	buf = appendProcess(buf, &e.Sender)
+	if e.Behind != nil && e.Behind.Managed && e.Sender.User.ID.Value == 0 {
+		return buf
+	}
+	return appendDetails(buf, &e.Sender)
+}
+
+// appendReason appends why the kernel sent a signal, if that takes no more than a few words or is about memory.
+func appendReason(buf []byte, e *kill.Event, target *kill.Process) []byte {
+	switch e.Cause {
+	case kill.CauseOOM:
+		if tellsMemory(e, target) {
+			return appendOutOfMemory(buf, e, target)
+		}
+		return append(buf, " (out of memory)"...)
+	case kill.CauseCrash:
+		return append(appendFault(append(buf, " (crash"...), e), ')')
+	case kill.CauseSeccomp:
+		return append(buf, " (seccomp)"...)
+	}
+	return buf
+}
+
+// namesSender reports whether what made the kernel send a signal names the process that was running.
+func namesSender(cause kill.Cause) bool {
+	return cause == kill.CausePIDNamespaceEnd || cause == kill.CauseParentDeath
 }
 
 // appendPrompter appends the process that made the kernel send a signal to another one, such as by

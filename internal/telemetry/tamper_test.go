@@ -36,12 +36,14 @@ func TestTamper(t *testing.T) {
 	assert.Len(t, got["log.record.uid"], 32)
 	delete(got, "log.record.uid")
 	assert.Equal(t, map[string]any{
+		"event.name":         "kill.tamper",
 		"kill.tamper.action": "rule_removed", "kill.result": "success",
 		"process.pid": int64(123), "process.parent_pid": int64(99), "process.command": "auditctl",
 		"process.executable.path": "/usr/sbin/auditctl", "process.executable.name": "auditctl", "process.title": "auditctl -D",
 		"process.user.id": int64(0), "process.user.name": "root", "process.real_user.id": int64(0), "process.real_user.name": "root",
 		"process.saved_user.id": int64(0), "process.saved_user.name": "root", "user.id": "500", "user.name": "ann",
-		"kill.audit.serial": int64(148), "kill.audit.session.id": int64(7), "kill.audit.key": []any{"audit_kill"},
+		"kill.sender.audit.user.id": int64(500),
+		"kill.audit.serial":         int64(148), "kill.audit.session.id": int64(7), "kill.audit.key": []any{"audit_kill"},
 		"kill.audit.tty": "pts3", "kill.audit.arch": "x86_64", "kill.complete": true, "kill.source": "audit_multicast",
 	}, got)
 }
@@ -60,6 +62,7 @@ func TestRestoredRule(t *testing.T) {
 	assert.Len(t, got["log.record.uid"], 32)
 	delete(got, "log.record.uid")
 	assert.Equal(t, map[string]any{
+		"event.name":         "kill.tamper",
 		"kill.tamper.action": "rule_restored", "kill.tamper.rule": "-a always,exit -F arch=b64 -S kill -k audit_kill",
 		"kill.result": "success", "kill.audit.key": []any{"audit_kill"}, "kill.complete": true, "kill.source": "audit_unicast",
 	}, got)

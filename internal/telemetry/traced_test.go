@@ -53,6 +53,7 @@ func TestAppendTraced(t *testing.T) {
 	assert.Len(t, got["log.record.uid"], 32)
 	delete(got, "log.record.uid")
 	assert.Equal(t, map[string]any{
+		"event.name":         "kill.signal",
 		"kill.signal.number": int64(15), "kill.signal.name": "SIGTERM", "kill.signal.code": "SI_TKILL", "kill.syscall": "tgkill",
 		"kill.origin": "user", "kill.scope": "thread", "kill.result": "success", "kill.delivery": "delivered",
 		"kill.target.count": int64(1), "kill.target.pid": int64(3936), "kill.target.thread.id": int64(3940),

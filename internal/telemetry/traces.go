@@ -78,9 +78,9 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 	a := t.begin(shape)
 	a.signal(e, nil)
 	a.target(e, target, &p)
-	a.sender(&e.Sender, &p)
-	a.ancestry(e.Sender.Ancestry, t.ancestors)
+	t.sender(a, &e.Sender, e.Behind, &p)
 	a.outcome(o, e.Time)
+	a.outOfMemory(e, target)
 	a.m.AppendEmpty("kill.complete").SetBool(e.Complete)
 	a.text("kill.source", e.Source)
 	a.id("kill.audit.session.id", e.Sender.Session)
@@ -97,18 +97,20 @@ func (t *Traces) termination(span ptrace.Span, e *kill.Event) {
 func (t *Traces) sent(event ptrace.SpanEvent, s *kill.Sent) {
 	event.SetName("signal")
 	event.SetTimestamp(timestamp(s.Time))
-	a := t.begin(ofSpanEvent)
-	a.signal(&kill.Event{
+	sent := kill.Event{
 		Kind: kill.KindSignal, Signal: s.Signal, SignalKnown: true, Syscall: s.Syscall, Code: s.Code, Origin: s.Origin, Cause: s.Cause,
-		Result: s.Result, Delivery: s.Delivery,
-	}, nil)
+		Result: s.Result, Delivery: s.Delivery, Behind: s.Behind, OutOfMemory: s.OutOfMemory, Count: s.Count, LastTime: s.LastTime,
+	}
+	shape := ofSpanEvent | behindShape(s.Behind) | memoryShape(s.OutOfMemory)
+	a := t.begin(shape)
+	a.signal(&sent, nil)
+	a.outOfMemory(&sent, &kill.Process{Memory: s.Memory})
 	if s.Sender != nil {
 		p := t.party(s.Sender, nil)
-		a.sender(s.Sender, &p)
-		a.ancestry(s.Sender.Ancestry, t.ancestors)
+		t.sender(a, s.Sender, s.Behind, &p)
 		a.id("kill.audit.session.id", s.Sender.Session)
 	}
-	t.end(ofSpanEvent, event.Attributes())
+	t.end(shape, event.Attributes())
 }
 
 // call writes the span of a call with several targets, which lasts until the last of them has
@@ -138,8 +140,8 @@ func (t *Traces) call(span ptrace.Span, e *kill.Event) {
 	if e.TargetCount >= 0 {
 		a.integer("kill.target.count", int64(e.TargetCount))
 	}
-	a.sender(&e.Sender, &p)
-	a.ancestry(e.Sender.Ancestry, t.ancestors)
+	t.sender(a, &e.Sender, e.Behind, &p)
+	a.outOfMemory(e, nil)
 	for _, v := range []kill.Verdict{
 		kill.VerdictExited, kill.VerdictKilled, kill.VerdictCoreDumped, kill.VerdictSurvived, kill.VerdictEnded,
 		kill.VerdictUnknown,

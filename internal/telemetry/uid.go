@@ -37,6 +37,10 @@ func (u *uids) append(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	default:
 		u.buffer = appendSeen(u.buffer, e, target)
 	}
+	if e.Count > 1 {
+		u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(e.Count))
+		u.buffer = binary.BigEndian.AppendUint64(u.buffer, uint64(e.LastTime.UnixNano()))
+	}
 	if e.Tamper != nil {
 		u.buffer = append(u.buffer, e.Tamper.Action...)
 		u.buffer = append(u.buffer, e.Tamper.Rule...)
@@ -63,7 +67,11 @@ func appendRecorded(buf []byte, e *kill.Event, target *kill.Process) []byte {
 // appendSeen adds what identifies an event without a serial number: a thread does one thing at a
 // time.
 func appendSeen(buf []byte, e *kill.Event, target *kill.Process) []byte {
-	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Time.UnixNano()))
+	if e.LogRecord != "" { // read again after a restart, its time may be a little different
+		buf = append(buf, e.LogRecord...)
+	} else {
+		buf = binary.BigEndian.AppendUint64(buf, uint64(e.Time.UnixNano()))
+	}
 	buf = appendIDs(buf, &e.Sender)
 	buf = binary.BigEndian.AppendUint64(buf, uint64(e.Signal))
 	if target != nil {

@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pcommon"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/machine"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
 )
 
@@ -32,17 +33,21 @@ func hostileEvent() *kill.Event {
 	process := kill.Process{
 		PID: 3997, ThreadID: 3998, ParentPID: 1, Command: hostile, Leader: hostile, Executable: hostile, Title: hostile,
 		User: user, RealUser: user, SavedUser: user, Login: user, Session: kill.NewID(7), Label: hostile, Original: hostile, Instance: instance,
-		Ancestry: []kill.Ancestor{{PID: 5, Command: hostile}},
+		Ancestry: []kill.Ancestor{{PID: 5, Command: hostile, Title: hostile}}, ContainerUser: hostile,
+	}
+	behind := &kill.Behind{
+		Evidence: kill.EvidenceInferred, Requester: &process, Initiator: &kill.Ancestor{PID: 6, Command: hostile, Title: hostile}, User: user,
+		Session: &kill.Session{ID: hostile, Service: hostile, TTY: hostile, UserName: hostile, Address: hostile, Port: 1}, Unit: hostile, Named: hostile,
 	}
 	e := &kill.Event{
 		Kind: kill.KindOutcome, Time: time.UnixMilli(1450214919813), Signal: kill.SIGTERM, SignalKnown: true, Code: hostile, Syscall: hostile,
 		Origin: kill.OriginUser, Sender: process, TargetCount: 1, Source: hostile, File: hostile, Original: hostile,
-		Result: kill.Result{Known: true, Errno: 1, Error: "EPERM"},
+		Result: kill.Result{Known: true, Errno: 1, Error: "EPERM"}, Cause: kill.CauseDependency, Behind: behind,
 		Audit:  kill.Audit{Recorded: true, Keys: []string{hostile, hostile}, TTY: hostile, Subject: hostile, Arch: hostile, Node: hostile},
 		Tamper: &kill.Tamper{Action: kill.TamperRuleRemoved, Rule: hostile},
 		Outcome: &kill.Outcome{
 			Verdict: kill.VerdictExited, Began: time.UnixMilli(1450214919000), LastName: hostile, LastSignal: kill.SIGKILL, Escalated: true,
-			LastSender: &process, Signals: []kill.Sent{{Signal: kill.SIGTERM, Sender: &process, Code: hostile, Syscall: hostile}},
+			LastSender: &process, Signals: []kill.Sent{{Signal: kill.SIGTERM, Sender: &process, Code: hostile, Syscall: hostile, Behind: behind}},
 		},
 	}
 	*e.AddTarget() = process
@@ -79,7 +84,8 @@ func assertAttributesSeen(t *testing.T, attributes pcommon.Map) {
 func TestUntrustedText(t *testing.T) {
 	t.Parallel()
 	config := testConfig()
-	config.HostName, config.HostID, config.CommandLine = hostile, hostile, redact.Full
+	config.HostID, config.CommandLine = hostile, redact.Full
+	config.Resource = DefaultResource(machine.Machine{Name: hostile, ID: hostile})
 	for _, kind := range kill.Kinds() {
 		e := hostileEvent()
 		e.Kind = kind
@@ -93,6 +99,7 @@ func TestUntrustedText(t *testing.T) {
 		got := record.Attributes().AsRaw()
 		assert.Equal(t, hostileShown, got["kill.target.name"])
 		assert.Equal(t, hostileShown, got["kill.audit.tty"])
+		assert.Equal(t, hostileShown, got["kill.session.user.name"])
 		assert.Equal(t, strings.ReplaceAll(hostileShown, `\x00`, " "), got["kill.target.title"])
 		assert.Equal(t, strings.ReplaceAll(hostileShown, `\n`, "\n")+"\n"+strings.ReplaceAll(hostileShown, `\n`, "\n"),
 			got["log.record.original"])

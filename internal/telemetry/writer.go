@@ -17,10 +17,10 @@ import (
 
 // Config says how to turn events into telemetry.
 type Config struct {
-	// HostName and HostID identify the host that the collector runs on.
-	HostName, HostID string
-	// OSType is the value of os.type, "linux".
-	OSType string
+	// Resource says what the records are about (NewResource); left out if it is zero.
+	Resource pcommon.Resource
+	// HostID is what ids of records are made of, whether or not the resource tells it.
+	HostID string
 	// ScopeName and ScopeVersion name the receiver.
 	ScopeName, ScopeVersion string
 	// CommandLine says how much of command lines is reported.
@@ -29,19 +29,29 @@ type Config struct {
 
 // writer is what log records and spans have in common.
 type writer struct {
+	*speaker
 	config Config
 	// attributes gathers those of one record or resource at a time.
 	attributes xpdata.MapBuilder
 	// most is the largest number of attributes that a record of each shape has had.
-	most      [shapes]int
-	titles    memo[string]
-	starts    memo[time.Time]
-	ancestors memo[kill.Ancestor]
+	most   [shapes]int
+	titles memo[string, string]
+	// ancestorTitles are those of parents.
+	ancestorTitles memo[string, string]
+	starts         memo[time.Time, string]
+	ancestors      memo[relative, string]
+	lineages       lineages
+	// initiators are the command lines of what began something.
+	initiators memo[*kill.Ancestor, string]
 }
 
 func newWriter(config Config) *writer {
-	w := &writer{config: config, starts: newMemo(formatStart), ancestors: newMemo(formatAncestor)}
-	w.titles = newMemo(w.shownTitle)
+	w := &writer{
+		speaker: newSpeaker(config.CommandLine), config: config, starts: newMemo(formatStart), ancestors: newMemo(relative.format),
+	}
+	w.titles, w.ancestorTitles = newMemo(w.shownTitle), newMemo(w.shownAncestorTitle)
+	w.lineages = newLineages(w.writeLineage)
+	w.initiators = newAncestorMemo(func(a *kill.Ancestor) string { return w.title(a.Title) })
 	return w
 }
 
@@ -54,6 +64,8 @@ const (
 	ofTarget
 	ofOutcome
 	ofSpanEvent
+	ofBehind
+	ofMemory
 	shapes
 )
 
@@ -67,7 +79,21 @@ func shapeOf(e *kill.Event, target *kill.Process) (s shape) {
 	if e.Outcome != nil {
 		s |= ofOutcome
 	}
-	return s
+	return s | behindShape(e.Behind) | memoryShape(e.OutOfMemory)
+}
+
+func memoryShape(o *kill.OutOfMemory) shape {
+	if o == nil {
+		return 0
+	}
+	return ofMemory
+}
+
+func behindShape(b *kill.Behind) shape {
+	if b == nil {
+		return 0
+	}
+	return ofBehind
 }
 
 // begin begins the attributes of a record. It reserves room for as many as any record of the same
@@ -84,11 +110,9 @@ func (w *writer) end(s shape, m pcommon.Map) {
 }
 
 func (w *writer) resource(resource pcommon.Resource) {
-	a := attributes{&w.attributes}
-	a.text("host.name", w.config.HostName)
-	a.text("host.id", w.config.HostID)
-	a.text("os.type", w.config.OSType)
-	a.m.UnsafeIntoMap(resource.Attributes())
+	if w.config.Resource != (pcommon.Resource{}) {
+		w.config.Resource.CopyTo(resource)
+	}
 }
 
 func (w *writer) scope(scope pcommon.InstrumentationScope) {
@@ -114,6 +138,14 @@ func (w *writer) title(title string) string {
 	return w.titles.get(title)
 }
 
+// ancestorTitle returns the command line of a parent; empty if it is not known, or not to be shown.
+func (w *writer) ancestorTitle(title string) string {
+	if title == "" || w.config.CommandLine == redact.Off {
+		return ""
+	}
+	return w.ancestorTitles.get(title)
+}
+
 // start returns when a process was created; empty if not known.
 func (w *writer) start(instance *kill.Instance) string {
 	if instance == nil || instance.Start.IsZero() {
@@ -131,8 +163,17 @@ const longestTitle = 1024
 // shownTitle returns as much of a command line as is reported, with spaces between the arguments,
 // and escaped, which may make it longer.
 // It hides secrets before it cuts the end off: the end may be what shows that something is one.
-func (w *writer) shownTitle(title string) string {
+func (w *writer) shownTitle(title string) string { return w.cutTitle(title, longestTitle) }
+
+// longestAncestorTitle is the same for the command line of a parent, of which a record has up to sixteen.
+const longestAncestorTitle = 256
+
+func (w *writer) shownAncestorTitle(title string) string {
+	return w.cutTitle(title, longestAncestorTitle)
+}
+
+func (w *writer) cutTitle(title string, limit int) string {
 	title = w.config.CommandLine.Apply(title)
-	title = strings.TrimRight(visible.Cut(title, longestTitle), "\x00")
+	title = strings.TrimRight(visible.Cut(title, limit), "\x00")
 	return visible.Text(strings.ReplaceAll(title, "\x00", " "))
 }

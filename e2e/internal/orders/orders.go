@@ -14,6 +14,8 @@ const (
 	Rename = "rename"
 	// LogIn makes User the login user of the sender and of the processes that it starts.
 	LogIn = "log in"
+	// Confine forbids the sender, and what it starts from then on, to signal others (landlock(7), LANDLOCK_SCOPE_SIGNAL).
+	Confine = "confine"
 	// Brief starts Path, and kills it with Signal a millisecond later.
 	Brief = "brief"
 	// Fault makes the sender crash with an invalid memory access, Abort as abort(3) does.

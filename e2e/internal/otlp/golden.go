@@ -22,6 +22,7 @@ func NewHost(from plog.ResourceLogs, name string) plog.Logs {
 	from.CopyTo(logs.ResourceLogs().AppendEmpty())
 	resource := logs.ResourceLogs().At(0).Resource().Attributes()
 	resource.PutStr("host.name", name)
+	resource.PutStr("service.instance.id", name)
 	resource.PutStr("host.id", fmt.Sprintf("%x", sha256.Sum256([]byte(name)))[:32])
 	logs.ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().RemoveIf(func(plog.LogRecord) bool { return true })
 	return logs

@@ -30,8 +30,10 @@ type Record struct {
 	Time       time.Time
 	Body       string
 	Attributes map[string]any
-	TraceID    pcommon.TraceID
-	SpanID     pcommon.SpanID
+	// Resource are the attributes of its resource, if it came to a Sink.
+	Resource map[string]any
+	TraceID  pcommon.TraceID
+	SpanID   pcommon.SpanID
 }
 
 // Text returns a text attribute; "" if the record lacks it.
@@ -58,6 +60,7 @@ func RecordsOf(logs plog.Logs) []Record {
 					Time:       r.Timestamp().AsTime(),
 					Body:       r.Body().Str(),
 					Attributes: r.Attributes().AsRaw(),
+					Resource:   resource.Resource().Attributes().AsRaw(),
 					TraceID:    r.TraceID(),
 					SpanID:     r.SpanID(),
 				})
@@ -120,4 +123,12 @@ func KeysOf(records []Record) []Key {
 		keys[i] = records[i].Key()
 	}
 	return keys
+}
+
+// Signals is how many signals the record stands for.
+func (r *Record) Signals() int {
+	if count, ok := r.Attributes["kill.count"].(int64); ok {
+		return int(count)
+	}
+	return 1
 }

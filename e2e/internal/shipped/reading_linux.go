@@ -56,7 +56,7 @@ func FromLog(t *testing.T, log *auditlog.Log, host string) func(*exec.Cmd) {
 	t.Helper()
 	return Overlay(t, `
 receivers: {audit_kill: {file: {path: %q, start_at: beginning}}}
-processors: {resource/host: {attributes: [{key: host.name, value: %q, action: upsert}]}}
+processors: {resource/host: {attributes: [{key: host.name, value: %q, action: upsert}, {key: service.instance.id, value: %[2]q, action: upsert}]}}
 service: {pipelines: {logs: {processors: [memory_limiter, resource/host]}}}
 `, log.Path, host)
 }

@@ -23,14 +23,16 @@ import (
 func main() {
 	// The kernel passes what its command line has after --.
 	path := os.Args[len(os.Args)-1]
+	j, err := read(path)
 	if os.Getpid() != 1 {
-		code, err := run(path)
-		if err != nil {
-			fmt.Println(err)
-		}
-		os.Exit(code)
+		os.Exit(run(j, err))
 	}
-	if err := boot(path); err != nil {
+	if j.Systemd {
+		err = handOver(path) // which returns only if it fails
+	} else {
+		err = boot(path) // where the job shows that it could not be read
+	}
+	if err != nil {
 		fmt.Println(console.Broken + err.Error())
 	}
 	unix.Sync()
@@ -45,12 +47,11 @@ func boot(path string) error {
 		return err
 	}
 	os.Stdout, os.Stderr = terminal, terminal
-	var kernel unix.Utsname
-	err = errors.Join(delegate(), loopbackUp(), unix.Sethostname([]byte("machine")), unix.Uname(&kernel))
+	err = errors.Join(delegate(), loopbackUp(), unix.Sethostname([]byte("machine")))
 	if err != nil {
 		return err
 	}
-	fmt.Println(console.Kernel + unix.ByteSliceToString(kernel.Release[:]))
+	fmt.Println(console.Kernel + release())
 	process, err := os.StartProcess("/init", []string{"/init", path}, &os.ProcAttr{
 		Env:   []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root", "CI=true"},
 		Files: []*os.File{nil, terminal, terminal},
@@ -72,23 +73,75 @@ func boot(path string) error {
 	}
 }
 
-// run does the job and returns the exit code of its command.
-func run(path string) (int, error) {
+// read reads the file of a job.
+func read(path string) (j console.Job, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return 1, err
+		return j, err
 	}
-	var job console.Job
-	err = json.Unmarshal(text, &job)
+	if err := json.Unmarshal(text, &j); err != nil {
+		return j, fmt.Errorf("%s: %w", path, err)
+	}
+	return j, nil
+}
+
+// run does the job, unless it could not be read, and returns the exit code of its command.
+func run(j console.Job, err error) int {
 	if err != nil {
-		return 1, fmt.Errorf("%s: %w", path, err)
+		fmt.Println(err)
+		return 1
 	}
-	command := exec.Command(job.Command[0], job.Command[1:]...) //nolint:gosec // the driver's
-	command.Dir = filepath.Join(console.Sources, job.Folder)
-	command.Env = append(os.Environ(), job.Environment...)
+	if j.Systemd {
+		fmt.Println(console.Kernel + release())
+	}
+	command := exec.Command(j.Command[0], j.Command[1:]...) //nolint:gosec // the driver's
+	command.Dir = filepath.Join(console.Sources, j.Folder)
+	command.Env = append(os.Environ(), j.Environment...)
 	command.Stdout, command.Stderr = os.Stdout, os.Stderr
-	err = command.Run()
-	return command.ProcessState.ExitCode(), err
+	if err := command.Run(); err != nil {
+		fmt.Println(err)
+	}
+	code := command.ProcessState.ExitCode()
+	if j.Systemd {
+		fmt.Printf("\n%s%d\n", console.Exit, code)
+	}
+	return code
+}
+
+// release returns the release of the kernel.
+func release() string {
+	var kernel unix.Utsname
+	_ = unix.Uname(&kernel) // cannot fail
+	return unix.ByteSliceToString(kernel.Release[:])
+}
+
+// service is the job for systemd, which turns the machine off after it.
+const service = `[Unit]
+Wants=dbus.socket systemd-oomd.service
+After=dbus.socket systemd-oomd.service
+SuccessAction=poweroff-immediate
+FailureAction=poweroff-immediate
+[Service]
+Type=oneshot
+Environment=HOME=/root CI=true
+ExecStart=/init %s
+StandardOutput=tty
+StandardError=inherit
+TTYPath=/dev/console
+`
+
+// handOver makes systemd process 1, and the job its service.
+func handOver(path string) error {
+	err := errors.Join(
+		os.WriteFile("/etc/systemd/system/job.service", fmt.Appendf(nil, service, path), 0o600),
+		os.WriteFile("/etc/machine-id", []byte("0123456789abcdef0123456789abcdef\n"), 0o600), // or this is a first boot
+		os.WriteFile("/etc/hostname", []byte("machine\n"), 0o600),
+	)
+	if err != nil {
+		return err
+	}
+	const systemd = "/lib/systemd/systemd"
+	return fmt.Errorf("%s: %w", systemd, syscall.Exec(systemd, []string{systemd, "--unit=job.service", "--show-status=0", "--log-target=null"}, os.Environ())) //nolint:gosec // the driver's
 }
 
 // mount mounts what a distribution's init mounts, and returns the console.

@@ -1,7 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package auditlog reads an audit log once, from its beginning to its end.
+// Package auditlog reads an audit log once, from its beginning to its end, or what a kernel log says about kills for
+// lack of memory.
 package auditlog
 
 import (
@@ -17,7 +18,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
 )
 
@@ -29,6 +32,14 @@ type Log struct {
 	// number of bytes that were read, compressed as on the disk. Both may be nil.
 	Problem  func(Problem)
 	Progress func(bytes int64)
+	// Fact is called with what helps to explain events, while these are read, before the events that come
+	// after it; nil wants none. Wait returns how long after an event there may be facts that have to be told
+	// before it; nil is for none.
+	Fact func(*attribution.Fact)
+	Wait func(*kill.Event) time.Duration
+
+	// Boot knows the current boot of this host; nil knows nothing.
+	Boot Boot
 
 	// Share is how many logs share the memory because they are read at the same time; 0 is
 	// one.
@@ -36,6 +47,11 @@ type Log struct {
 
 	parts  []part
 	unread []string
+	// described is what the lines that were rejected look like.
+	described string
+	// doubts and kills are about kernel logs.
+	doubts Doubt
+	kills  int
 	// lines, first and last describe what has been read so far.
 	lines       int64
 	first, last auditrecord.Stamp
@@ -72,10 +88,7 @@ func (p Problem) Error() string {
 // Unwrap returns what is wrong.
 func (p Problem) Unwrap() error { return p.Err }
 
-var (
-	errNULs        = errors.New("NUL bytes, as after a power failure")
-	errInterpreted = errors.New("the output of ausearch -i cannot be read back: use ausearch --raw")
-)
+var errNULs = errors.New("NUL bytes, as after a power failure")
 
 // Open opens the log at path with the files rotated from it, or audit.log in a directory. It
 // holds all of them open, so that none is missed or read twice if the log is rotated. A file
@@ -107,21 +120,21 @@ func Open(path string) (*Log, error) {
 	return nil, fmt.Errorf("%s: %w", path, logfile.ErrUnsettled)
 }
 
-// unread returns the files beside a log that seem to belong to it but are not read: logrotate's
-// with a date instead of a number, whose order is not known, and those that are not compressed
-// with gzip.
+// unread returns the files beside a log that seem to belong to it but are not read: those with a date in a form that is not
+// known, and those that are compressed otherwise than with gzip, xz or zstd.
 func unread(path string) (paths []string) {
 	directory, name := filepath.Split(logfile.Resolve(path))
 	names, _ := os.ReadDir(filepath.Clean(directory)) // it was just read
 	for _, candidate := range names {
-		if suffix, ok := strings.CutPrefix(candidate.Name(), name); ok && unreadSuffix.MatchString(suffix) {
+		suffix, ok := strings.CutPrefix(candidate.Name(), name)
+		if ok && !logfile.Belongs(candidate.Name(), name) && unreadSuffix.MatchString(suffix) {
 			paths = append(paths, directory+candidate.Name())
 		}
 	}
 	return paths
 }
 
-var unreadSuffix = regexp.MustCompile(`^[-.](\d{8}.*|\d{4}-\d\d-\d\d.*|\d+\.(xz|bz2|zst|lz4|Z))$`)
+var unreadSuffix = regexp.MustCompile(`^[-.](\d{8}.*|\d{4}-\d\d-\d\d.*|\d+\.(bz2|lz4|Z))$`)
 
 // Unread returns the paths of files beside the log that may belong to it, but are not read with
 // it. Each can be read as a log of its own.

@@ -6,9 +6,6 @@ package auditlog
 import (
 	"bufio"
 	"bytes"
-	"cmp"
-	"compress/gzip"
-	"container/heap"
 	"errors"
 	"fmt"
 	"io"
@@ -20,13 +17,14 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/logfile"
+	"github.com/auditkill/auditkillreceiver/internal/rendering"
 )
 
 // Events reads the log and returns its events, once, in the order in which they happened. If
 // the clock was set back, the order is roughly that in which they were written.
 func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 	return func(yield func(*kill.Event) bool) {
-		s := logfile.NewScanner(config, max(minBuffer, logfile.BufferSize/max(1, l.Share)))
+		s := logfile.NewScanner(config, max(minBlock, logfile.BlockSize/max(1, l.Share)), l.Fact != nil)
 		s.Rejected = func(line []byte, err error) { l.reject(s, line, err) }
 		r := reading{log: l, scanner: s, yield: yield, window: max(minWindow, window/max(1, l.Share))}
 		for _, p := range l.parts {
@@ -35,95 +33,38 @@ func (l *Log) Events(config correlate.Config) iter.Seq[*kill.Event] {
 			}
 		}
 		s.Correlator.Flush()
+		r.ended = true
 		r.emit()
 	}
 }
 
-const (
-	// window is how many events, some 8 MB, are held back for an earlier one that is not
-	// complete yet: an event with several targets is complete later than one with a single
-	// target.
-	window = 4096
-	// minWindow and minBuffer are what each of many logs has at least of window and
-	// logfile.BufferSize: with less, events would be out of order, or reading be slow.
-	minWindow, minBuffer = 256, 2 * logfile.MaxLine
-)
-
-// reject reports a line that is not a record, except for the lines of ausearch between events.
+// reject reports a line that is not a record, except for the lines of ausearch and grep between events. Of the lines that
+// look like the output of a program only the first is reported.
 func (l *Log) reject(s *logfile.Scanner, line []byte, err error) {
 	line = bytes.TrimSpace(line)
-	if len(line) == 0 || bytes.Equal(line, []byte("----")) || bytes.HasPrefix(line, []byte("time->")) {
+	if len(line) == 0 || bytes.Equal(line, []byte("----")) || bytes.Equal(line, []byte("--")) || bytes.HasPrefix(line, []byte("time->")) {
 		return
 	}
 	switch {
 	case line[0] == 0:
 		err = errNULs
-	case errors.Is(err, logfile.ErrNoRecord) && interpreted(line):
-		err = errInterpreted
+	case errors.Is(err, logfile.ErrNoRecord):
+		looks, helps := rendering.Describe(line)
+		if looks == "" {
+			break
+		}
+		if l.described == looks {
+			return
+		}
+		l.described, err = looks, fmt.Errorf("%w: it looks like %s: %s", err, looks, helps)
 	}
 	l.problem(Problem{Path: s.Path, Line: s.Line, Err: err})
-}
-
-// interpreted reports whether a line has a date in the place of seconds.
-func interpreted(line []byte) bool {
-	_, stamp, ok := bytes.Cut(line, []byte("msg=audit("))
-	end := bytes.IndexByte(stamp, ')')
-	return ok && end > 0 && bytes.ContainsAny(stamp[:end], "/ -")
 }
 
 func (l *Log) problem(p Problem) {
 	if l.Problem != nil {
 		l.Problem(p)
 	}
-}
-
-// reading is one pass over a log.
-type reading struct {
-	log     *Log
-	scanner *logfile.Scanner
-	yield   func(*kill.Event) bool
-	// end is the stream position after the last byte that was read.
-	end    correlate.Position
-	window int
-	// held are events that an earlier one may still have to precede.
-	held byTime
-}
-
-// emit yields the events that are due. It reports whether more are wanted.
-func (r *reading) emit() bool {
-	for _, e := range r.scanner.Take() {
-		heap.Push(&r.held, e)
-	}
-	oldest, waiting := r.scanner.Correlator.Oldest()
-	for len(r.held) > 0 && (!waiting || len(r.held) > r.window || r.held[0].Time.Before(oldest)) {
-		if !r.yield(heap.Pop(&r.held).(*kill.Event)) {
-			return false
-		}
-	}
-	return true
-}
-
-// byTime is a heap.Interface with the earliest event on top.
-type byTime []*kill.Event
-
-func (t byTime) Len() int { return len(t) }
-
-func (t byTime) Less(i, j int) bool {
-	return cmp.Or(t[i].Time.Compare(t[j].Time), cmp.Compare(t[i].Audit.Serial, t[j].Audit.Serial)) < 0
-}
-
-func (t byTime) Swap(i, j int) { t[i], t[j] = t[j], t[i] }
-
-// Push implements heap.Interface.
-func (t *byTime) Push(e any) { *t = append(*t, e.(*kill.Event)) }
-
-// Pop implements heap.Interface.
-func (t *byTime) Pop() any {
-	last := len(*t) - 1
-	e := (*t)[last]
-	(*t)[last] = nil
-	*t = (*t)[:last]
-	return e
 }
 
 // read reads one part. It reports whether more is wanted.
@@ -134,26 +75,26 @@ func (r *reading) read(p part) bool {
 		r.log.problem(Problem{Path: p.name, Err: unreadable(p.err), Rest: true})
 		return true
 	}
-	var only []byte // what was read, as long as it has no whole line
-	in, err := unzipped(&counter{in: p.in, count: r.log.Progress})
-	for err == nil {
-		var n int
-		free := s.Free()
-		n, err = in.Read(free)
-		r.log.stamp(free[:n])
-		if n > 0 && r.log.first.Milliseconds == 0 {
-			only = append(only[:0], free[:n]...)
+	r.only, r.log.described = r.only[:0], ""
+	in, begin, err := unzipped(&counter{in: p.in, count: r.log.Progress})
+	if err == nil && isKernelLog(begin) {
+		more, failure := r.readKernel(p, in)
+		if failure != nil {
+			r.log.problem(Problem{Path: p.name, Err: unreadable(failure), Rest: true})
 		}
-		s.Filled(n)
-		r.end += correlate.Position(n)
-		for s.Scan(r.end, time.Now()); s.More(); s.Scan(r.end, time.Now()) {
-			if !r.emit() {
-				return false
-			}
+		return more
+	}
+	for err == nil || s.More() {
+		if err == nil {
+			err = r.readAhead(in, p.info == nil)
+		}
+		s.Scan(r.end, time.Now())
+		if s.Full() && !r.emit() {
+			return false
 		}
 	}
 	if r.log.first.Milliseconds == 0 {
-		r.log.stamp(append(only, '\n')) // a log of one line, which has no end
+		r.log.stamp(append(r.only, '\n')) // a log of one line, which has no end
 	}
 	if !errors.Is(err, io.EOF) {
 		s.Drop() // half a line, which the problem below covers
@@ -169,6 +110,27 @@ func (r *reading) read(p part) bool {
 		r.log.problem(Problem{Path: p.name, Line: s.Line, Err: err, Rest: true})
 	}
 	return r.emit()
+}
+
+// readAhead reads as much as there is room for. It does not wait for more of a stream while there is something to scan.
+func (r *reading) readAhead(in io.Reader, stream bool) error {
+	s, read := r.scanner, logfile.Fill
+	if stream {
+		read = io.Reader.Read
+	}
+	for s.Room() && (!stream || !s.More()) {
+		free := s.Free()
+		n, err := read(in, free)
+		r.log.stamp(free[:n])
+		if n > 0 && r.log.first.Milliseconds == 0 {
+			r.only = append(r.only[:0], free[:n]...)
+		}
+		r.end += correlate.Position(n)
+		if !s.Filled(n) || err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // stamp remembers the times of the first and the last record.
@@ -197,28 +159,31 @@ func unreadable(err error) error {
 	return fmt.Errorf("cannot be read: %w", err)
 }
 
-// gzipMagic begins data compressed with gzip (RFC 1952, 2.3.1).
-const gzipMagic = "\x1f\x8b"
+// otherMagics begin data that is compressed in a way that is not read, with the programs that read it.
+var otherMagics = map[string]string{"BZh": "bzcat", "\x04\x22\x4d\x18": "lz4cat"}
 
-// otherMagics begin data compressed otherwise, with the programs that read it.
-var otherMagics = map[string]string{"\xfd7zXZ": "xzcat", "\x28\xb5\x2f\xfd": "zstdcat", "BZh": "bzcat", "\x04\x22\x4d\x18": "lz4cat"}
-
-// unzipped decompresses data if it is compressed, whatever its name is.
-func unzipped(in io.Reader) (io.Reader, error) {
+// unzipped decompresses data if it is compressed, whatever its name is. It also returns what the data begins with.
+func unzipped(in io.Reader) (all io.Reader, begin []byte, err error) {
 	buffered := bufio.NewReaderSize(in, 64<<10)
-	magic, err := buffered.Peek(len("\xfd7zXZ"))
+	magic, err := buffered.Peek(logfile.MagicLength)
 	if err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
+		return nil, nil, err
 	}
-	if bytes.HasPrefix(magic, []byte(gzipMagic)) {
-		return gzip.NewReader(buffered)
+	if format := logfile.FormatOf(magic); format != logfile.Plain {
+		plain, err := logfile.Unpack(format, buffered)
+		if err != nil {
+			return nil, nil, err
+		}
+		buffered = bufio.NewReaderSize(plain, 64<<10)
+		_, _ = buffered.Peek(1) // an error comes again when it is read
 	}
 	for other, program := range otherMagics {
 		if bytes.HasPrefix(magic, []byte(other)) {
-			return nil, fmt.Errorf("compressed, but not by gzip: use %s FILE | auditkill report -", program)
+			return nil, nil, fmt.Errorf("compressed, but not by gzip, xz or zstd: use %s FILE | auditkill report -", program)
 		}
 	}
-	return buffered, nil
+	begin, _ = buffered.Peek(buffered.Buffered()) // what is there
+	return buffered, begin, nil
 }
 
 // counter reports how much was read.

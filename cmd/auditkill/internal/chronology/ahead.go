@@ -3,11 +3,7 @@
 
 package chronology
 
-import (
-	"iter"
-
-	"github.com/auditkill/auditkillreceiver/internal/kill"
-)
+import "iter"
 
 const (
 	// batch is how many events are passed on at a time, ahead how many batches may wait: enough
@@ -17,9 +13,9 @@ const (
 )
 
 // Ahead lets another goroutine find the next events while the caller uses those before.
-func Ahead(events iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
-	return func(yield func(*kill.Event) bool) {
-		batches, enough, ended := make(chan []*kill.Event, ahead), make(chan struct{}), make(chan struct{})
+func Ahead[E any](events iter.Seq[E]) iter.Seq[E] {
+	return func(yield func(E) bool) {
+		batches, enough, ended := make(chan []E, ahead), make(chan struct{}), make(chan struct{})
 		defer func() {
 			close(enough)
 			<-ended
@@ -40,8 +36,8 @@ func Ahead(events iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 }
 
 // gather sends events until there are no more, or until enough is closed.
-func gather(events iter.Seq[*kill.Event], batches chan<- []*kill.Event, enough <-chan struct{}) {
-	var gathered []*kill.Event
+func gather[E any](events iter.Seq[E], batches chan<- []E, enough <-chan struct{}) {
+	var gathered []E
 	send := func() bool {
 		select {
 		case batches <- gathered:

@@ -7,28 +7,30 @@ package chronology
 import (
 	"iter"
 	"slices"
-
-	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"time"
 )
 
+// Timed is something that happened at some time.
+type Timed interface{ When() time.Time }
+
 // Merged returns the events of several logs in order. Each log must be in order.
-func Merged(logs ...iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
+func Merged[E Timed](logs ...iter.Seq[E]) iter.Seq[E] {
 	if len(logs) == 1 {
 		return logs[0]
 	}
-	return func(yield func(*kill.Event) bool) {
-		var heads []head
+	return func(yield func(E) bool) {
+		var heads []head[E]
 		for _, log := range logs {
 			next, stop := iter.Pull(log)
 			defer stop()
 			if e, ok := next(); ok {
-				heads = append(heads, head{e, next})
+				heads = append(heads, head[E]{e, next})
 			}
 		}
 		for len(heads) > 0 {
 			first := 0
 			for i := range heads {
-				if heads[i].event.Time.Before(heads[first].event.Time) {
+				if heads[i].event.When().Before(heads[first].event.When()) {
 					first = i
 				}
 			}
@@ -45,7 +47,7 @@ func Merged(logs ...iter.Seq[*kill.Event]) iter.Seq[*kill.Event] {
 }
 
 // head is the next event of a log.
-type head struct {
-	event *kill.Event
-	next  func() (*kill.Event, bool)
+type head[E any] struct {
+	event E
+	next  func() (E, bool)
 }

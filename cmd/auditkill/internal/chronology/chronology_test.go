@@ -10,25 +10,28 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
-
-	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 var start = time.Date(2026, 11, 22, 3, 0, 0, 0, time.UTC)
 
+// moment is an event that is nothing but its time.
+type moment time.Time
+
+func (m moment) When() time.Time { return time.Time(m) }
+
 // events happen so many milliseconds after the start.
-func events(milliseconds ...int) []*kill.Event {
-	all := make([]*kill.Event, 0, len(milliseconds))
+func events(milliseconds ...int) []moment {
+	all := make([]moment, 0, len(milliseconds))
 	for _, each := range milliseconds {
-		all = append(all, &kill.Event{Time: start.Add(time.Duration(each) * time.Millisecond)})
+		all = append(all, moment(start.Add(time.Duration(each)*time.Millisecond)))
 	}
 	return all
 }
 
-func times(events iter.Seq[*kill.Event]) []int {
+func times(events iter.Seq[moment]) []int {
 	all := []int{}
 	for e := range events {
-		all = append(all, int(e.Time.Sub(start).Milliseconds()))
+		all = append(all, int(e.When().Sub(start).Milliseconds()))
 	}
 	return all
 }
@@ -36,7 +39,7 @@ func times(events iter.Seq[*kill.Event]) []int {
 func TestMerged(t *testing.T) {
 	t.Parallel()
 	merged := func(logs ...[]int) []int {
-		var all []iter.Seq[*kill.Event]
+		var all []iter.Seq[moment]
 		for _, log := range logs {
 			all = append(all, slices.Values(events(log...)))
 		}

@@ -83,6 +83,7 @@ func TestCompletes(t *testing.T) {
 		"values":           {[]string{"report", "--by", "se"}, []string{"sender"}},
 		"values after a =": {[]string{"rules", "--format=r"}, []string{"rules.d"}},
 		"signals":          {[]string{"report", "--signal", "KI"}, []string{"KILL"}},
+		"causes":           {[]string{"report", "--cause", "oom,service_st"}, []string{"oom,service_stop"}},
 		"shells":           {[]string{"completion", ""}, []string{"bash", "fish", "powershell", "zsh"}},
 		"no second shell":  {[]string{"completion", "bash", ""}, nil},
 	} {

@@ -34,9 +34,13 @@ the others do not, and which commands and settings fix that.
   unicast    audit records, in the place of the daemon
   file       the audit log that the daemon writes
 
+behind       who is behind a signal that a manager such as systemd sends: what of that can be
+             known, beside what is in audit records, and whether containers have names
+
 "ok, but" marks a source that is usable, but has limits: mostly signals that it will not see.
 doctor changes nothing on the host. To find out whether BPF programs can be loaded, it loads
-one for a moment, without attaching it.
+one for a moment, without attaching it; to find out whether systemd can be listened to, it
+connects to the system bus.
 
 Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag.
 
@@ -45,12 +49,15 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
   {"usable": bool, "chosen": the source of a receiver that configures none, or "",
    "sources": [{"name": "ebpf", "multicast", "unicast" or "file", "usable": bool,
                 "reasons": [why not, or its limits], "mend": [commands, settings]}],
+   "behind": [{"name": "connects", "jobs", "calls", "logins", "others", "names" or "limits",
+               "known": bool, "what": why not, "mend"}],
    "warnings": [{"what", "mend"}],
    "facts": {"os", "kernel", "machine", "user_id", "capabilities": ["CAP_BPF"],
      "namespaces": {"user", "pid", "network": "initial", "other" or "unknown"},
      "lockdown": "none", "integrity", "confidentiality" or "", "btf": bool,
      "bpf": {"possible": bool,
-             "problem": "refused", "absent", "too_old", "unsupported", "other" or "", "error"},
+             "problem": "refused", "absent", "too_old", "unsupported", "other" or "", "error",
+             "traces_memory": bool},
      "audit": {"state": "on", "off", "locked", "absent" or "unknown", "error",
                "daemon": {"pid", "name"} or null, "backlog", "backlog_limit",
                "backlog_wait_time", "lost", "from_boot": bool, "off_at_boot": bool},
@@ -60,7 +67,10 @@ Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag
              "rights": {"path", "mode", "owner", "group", "group_reads"} or null,
              "size", "modified", "rotated": number of older files that are read with it,
              "since": the oldest, "unread": [paths of older files that are not],
-             "free": bytes or -1, "configured", "daemon_installed", "install"}}}`,
+             "free": bytes or -1, "configured", "daemon_installed", "install"},
+     "systemd": {"runs": bool, "reached": bool, "error", "sessions": bool},
+     "kernel_log": {"readable": bool, "error"},
+     "containers": {"found": bool, "error"}}}`,
 		Example: `  auditkill doctor                               what can I use?
   sudo auditkill doctor                          what can root use?
   sudo -u otelcol-auditkill auditkill doctor     what can that user use?

@@ -20,11 +20,16 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/history"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/progress"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/telling"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/oomwatch"
 )
 
 const (
@@ -39,19 +44,37 @@ type logs struct {
 	opened []*auditlog.Log
 	// paths are what the user calls them.
 	paths []string
+	// histories are what collectors have recorded.
+	histories []*history.History
+	// own is true if the user has named none, so that these are this host's.
+	own   bool
 	bar   *progress.Bar
 	notes *notes
+	// journal is what journalctl prints, if that was asked for.
+	journal io.Closer
 	// interrupt ends all reading, as Ctrl-C does.
 	interrupt context.CancelFunc
 }
 
-// openLogs opens the logs that the user names. If one cannot be opened, the others are still
-// read.
-func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
+// openLogs opens the logs that the user names or, if he names none, those of this host. If one cannot be opened, the
+// others are still read. If asked is not nil, the journal is read with those that are named.
+func openLogs(cmd *cobra.Command, paths []string, recorded string, asked *selection.Config) (*logs, error) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	l := &logs{notes: newNotes(cmd.ErrOrStderr()), interrupt: cancel}
-	if len(paths) == 0 {
-		paths = []string{capture.DefaultLog}
+	if asked != nil {
+		if err := l.openJournal(ctx, asked); err != nil {
+			cancel()
+			return nil, err
+		}
+		l.own = len(paths) == 0
+	}
+	if len(paths) == 0 && asked == nil {
+		if err := l.openOwn(ctx, recorded); err != nil {
+			cancel()
+			return nil, err
+		}
+		l.show(ctx, cmd)
+		return l, nil
 	}
 	for _, path := range paths {
 		if path == "" {
@@ -61,9 +84,8 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 		if path == standardInput && slices.Contains(l.paths, nameOf(path)) {
 			continue
 		}
-		opened, err := l.open(ctx, cmd.InOrStdin(), path)
+		err := l.openNamed(ctx, cmd.InOrStdin(), path)
 		if err == nil {
-			l.add(nameOf(path), opened)
 			continue
 		}
 		err = withFix(err)
@@ -75,6 +97,18 @@ func openLogs(cmd *cobra.Command, paths []string) (*logs, error) {
 	}
 	l.show(ctx, cmd)
 	return l, nil
+}
+
+// openNamed opens a log or a history that the user names.
+func (l *logs) openNamed(ctx context.Context, in io.Reader, path string) error {
+	if isHistory(path) {
+		return l.openHistory(ctx, path)
+	}
+	opened, err := l.open(ctx, in, path)
+	if err == nil {
+		l.add(nameOf(path), opened)
+	}
+	return err
 }
 
 func nameOf(path string) string {
@@ -126,11 +160,24 @@ func (l *logs) show(ctx context.Context, cmd *cobra.Command) {
 			total += size
 		}
 	}
+	for _, recorded := range l.histories {
+		if total >= 0 {
+			total += recorded.Size()
+		}
+		recorded.Progress = l.addProgress
+		recorded.Problem = func(err error) {
+			if ctx.Err() == nil {
+				l.notes.unreadable(err)
+			}
+		}
+	}
 	if on := terminal.Of(cmd.ErrOrStderr()); on.IsTerminal {
 		l.bar = progress.New(cmd.ErrOrStderr(), on.Width, total)
 		l.notes.out = l.bar.Above(l.notes.out)
 	}
+	boot := &oomwatch.History{}
 	for _, log := range l.opened {
+		log.Boot = boot
 		log.Share = len(l.opened)
 		l.noteUnread(log.Unread())
 		log.Progress = l.bar.Add
@@ -149,7 +196,7 @@ func (l *logs) noteUnread(paths []string) {
 		info, err := os.Stat(path)
 		switch {
 		case err == nil && l.contain(info):
-		case slices.Contains([]string{".xz", ".bz2", ".zst", ".lz4", ".Z"}, filepath.Ext(path)):
+		case slices.Contains([]string{".bz2", ".lz4", ".Z"}, filepath.Ext(path)):
 			packed = append(packed, path)
 		default:
 			dated = append(dated, path)
@@ -159,7 +206,7 @@ func (l *logs) noteUnread(paths []string) {
 		l.notes.keep("not read because their names do not show the order; name them to read them: %s", some(dated))
 	}
 	if len(packed) > 0 {
-		l.notes.keep("not read because gzip has not compressed them; `xzcat FILE | auditkill report -` or the like reads them: %s", some(packed))
+		l.notes.keep("not read because of how they are compressed; `bzcat FILE | auditkill report -` or the like reads them: %s", some(packed))
 	}
 }
 
@@ -173,31 +220,94 @@ func some(paths []string) string {
 }
 
 // events returns the events of each log in order.
-func (l *logs) events() []iter.Seq[*kill.Event] {
-	var all []iter.Seq[*kill.Event]
+func (l *logs) events() []iter.Seq[telling.Telling] {
+	var all []iter.Seq[telling.Telling]
 	for _, log := range l.opened {
-		events := log.Events(correlate.Config{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending})
-		all = append(all, chronology.Ahead(events))
+		all = append(all, chronology.Ahead(audited(explained(log))))
+	}
+	for _, recorded := range l.histories {
+		all = append(all, chronology.Ahead(l.recorded(recorded)))
 	}
 	return all
 }
 
+// merged returns the events of all logs in order, each signal once.
+func (l *logs) merged() iter.Seq[telling.Telling] {
+	merged := chronology.Once(chronology.Merged(l.events()...), func(t telling.Telling) *kill.Event { return t.Event })
+	if len(l.histories) == 0 {
+		return merged
+	}
+	return telling.Once(merged)
+}
+
+// severalNamed reports whether the user has named several logs, which may be those of several hosts.
+func (l *logs) severalNamed() bool { return !l.own && len(l.opened)+len(l.histories) > 1 }
+
+// lookAhead is for how long after a signal of systemd records are read that may explain it: a service takes some
+// time to stop.
+const lookAhead = 2 * time.Second
+
+// explained returns the events of a log with what its other records say is behind them.
+func explained(log *auditlog.Log) iter.Seq[*kill.Event] {
+	table := attribution.New(attribution.Config{})
+	log.Fact = table.Learn
+	log.Wait = func(e *kill.Event) time.Duration {
+		if attribution.Managed(e) {
+			return lookAhead
+		}
+		return 0
+	}
+	events := log.Events(correlate.Config{Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending})
+	return func(yield func(*kill.Event) bool) {
+		for e := range events {
+			table.Explain(e)
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// noteDoubts says what is not certain about kernel logs.
+func (l *logs) noteDoubts() {
+	for i, log := range l.opened {
+		doubts := log.Doubts()
+		if doubts&auditlog.Forgeable != 0 {
+			l.notes.say("%s: it has lines of other programs than the kernel, so any user may have written a line that looks like the kernel's; "+
+				"journalctl -k has the kernel's only", l.paths[i])
+		}
+		if doubts&auditlog.NoYear != 0 {
+			l.notes.say("%s: its times have no year; taken for the last year that they fit; journalctl -k -o short-iso has one", l.paths[i])
+		}
+		if doubts&auditlog.SinceBoot != 0 {
+			l.notes.say("%s: its times are those since boot; the clock may differ by some seconds; journalctl -k has it", l.paths[i])
+		}
+	}
+}
+
 // contain reports whether a file is one of those being read.
 func (l *logs) contain(info fs.FileInfo) bool {
-	return slices.ContainsFunc(l.opened, func(log *auditlog.Log) bool { return log.Contains(info) })
+	return slices.ContainsFunc(l.opened, func(log *auditlog.Log) bool { return log.Contains(info) }) ||
+		slices.ContainsFunc(l.histories, func(h *history.History) bool { return h.Contains(info) })
 }
 
 // span returns the times of the first and the last record, and how many lines were read.
 func (l *logs) span() (first, last time.Time, lines int64) {
-	for _, log := range l.opened {
-		begin, end := log.Span()
+	wider := func(begin, end time.Time) {
 		if first.IsZero() || !begin.IsZero() && begin.Before(first) {
 			first = begin
 		}
 		if end.After(last) {
 			last = end
 		}
+	}
+	for _, log := range l.opened {
+		wider(log.Span())
 		lines += log.Lines()
+	}
+	for _, recorded := range l.histories {
+		wider(recorded.Span())
+		lines += recorded.Lines()
 	}
 	return first, last, lines
 }
@@ -268,12 +378,14 @@ func withFix(err error) error {
 		return err
 	}
 	switch {
+	case errors.Is(err, fs.ErrPermission) && filepath.Base(at.Path) != filepath.Base(capture.DefaultLog):
+		return fmt.Errorf("%s: %w: run it as root", at.Path, at.Err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",
 			at.Path, at.Err)
 	case errors.Is(err, fs.ErrNotExist) && at.Path == capture.DefaultLog:
-		return fmt.Errorf("%s: %w: is auditd installed and running? `auditkill watch` works without it, "+
-			"and `auditkill doctor` shows what this host needs", at.Path, at.Err)
+		return fmt.Errorf("%s: %w: is auditd installed and running? Or the service otelcol-auditkill, which remembers what it sees? "+
+			"`auditkill watch` works without them, and `auditkill doctor` shows what this host needs", at.Path, at.Err)
 	}
 	return fmt.Errorf("%s: %w", at.Path, at.Err)
 }

@@ -15,16 +15,18 @@ import (
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/likeness"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
 const (
 	// maxReported is how many unreadable lines are reported: a log may be full of them.
 	maxReported = 10
-	// maxTampers is the same for changes of the audit system, which happen at each boot.
-	maxTampers = 5
+	// maxTampers is the same for changes of the audit system, if they are asked for: they happen at each boot.
+	maxTampers = 1000
 )
 
 // notes are the messages beside the report. Logs are read by goroutines of their own, so
@@ -35,7 +37,10 @@ type notes struct {
 	// failed is true if something could not be read.
 	failed   atomic.Bool
 	problems atomic.Int64
-	tampers  int
+	// tampers counts what has blinded the audit system, tamper is the latest, since when the first. all says each.
+	tampers       int
+	tamper, since *kill.Event
+	all           bool
 	// later are printed once the report is written, so that they do not interrupt it.
 	later []string
 }
@@ -57,6 +62,7 @@ func (n *notes) keep(format string, arguments ...any) {
 
 // flush prints the messages that were kept.
 func (n *notes) flush() {
+	n.sumTampers()
 	n.mu.Lock()
 	later := n.later
 	n.later = nil
@@ -79,6 +85,11 @@ func (n *notes) problem(p auditlog.Problem) {
 		n.fail(p)
 		return
 	}
+	n.unreadable(p)
+}
+
+// unreadable reports something small that could not be read.
+func (n *notes) unreadable(p error) {
 	problems := n.problems.Add(1)
 	if problems <= maxReported {
 		n.keep("%v", p)
@@ -91,12 +102,30 @@ func (n *notes) problem(p auditlog.Problem) {
 // tampered reports what blinded the audit system: signals since then may be missing in the log.
 func (n *notes) tampered(e *kill.Event) {
 	n.tampers++
-	if n.tampers <= maxTampers {
-		n.keep("%s: %s", local(e.Time), telemetry.Sentence(e, target(e)))
+	if n.since == nil {
+		n.since = e
 	}
-	if n.tampers == maxTampers+1 {
+	n.tamper = e
+	if n.all && n.tampers <= maxTampers {
+		n.keep("%s: %s", local(e.Time), telemetry.Sentence(e, target(e), redact.Redacted))
+	}
+	if n.all && n.tampers == maxTampers+1 {
 		n.keep("further changes of the audit system are not reported; limit them with --since and --until")
 	}
+}
+
+// sumTampers keeps one line about all that has blinded the audit system, unless each was said.
+func (n *notes) sumTampers() {
+	e := n.tamper
+	if e == nil || n.all {
+		return
+	}
+	n.tamper = nil
+	said := fmt.Sprintf("%s: %s", local(e.Time), telemetry.Sentence(e, target(e), redact.Redacted))
+	if n.tampers > 1 {
+		said += fmt.Sprintf("; that was the last of %d changes of the audit system since %s, which --tampering lists", n.tampers, local(n.since.Time))
+	}
+	n.keep("%s", said)
 }
 
 func target(e *kill.Event) *kill.Process {
@@ -114,9 +143,10 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	case len(l.opened) == 0, lines == 0 && n.failed.Load(): // that was reported
 	case lines == 0:
 		n.say("%s: empty", from)
+	case first.IsZero() && n.failed.Load(): // so was why its times mean nothing
 	case first.IsZero():
 		n.failed.Store(true)
-		n.say("%s: none of its %d lines is an audit record", from, lines)
+		n.say("%s: none of its %d lines is an audit record, or one of a kernel log", from, lines)
 	case last.Before(config.Since):
 		n.say("%s: nothing is newer than %s, and --since is %s", from, local(last), local(config.Since))
 	case !config.Until.IsZero() && first.After(config.Until):
@@ -125,8 +155,23 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 		n.say("%s: no signal from %s to %s, perhaps because no audit rule recorded signals; `auditkill rules --check` "+
 			"shows whether one does now, and `auditkill rules` prints the rules", from, local(first), local(last))
 	default:
-		n.say("%s: %s from %s to %s, but %s", from, count(chosen.Seen(), "signal"), local(first), local(last),
+		n.say("%s: %s from %s to %s, but %s", from, countSignals(chosen.Seen()), local(first), local(last),
 			strings.Join(rejections(chosen), ", "))
+		n.suggest(chosen, config)
+	}
+}
+
+// suggest names targets that are like those that were asked for.
+func (n *notes) suggest(chosen *selection.Selection, config selection.Config) {
+	var names []string
+	for _, asked := range config.Targets {
+		if glob, _ := selection.Split(asked); !strings.ContainsAny(glob, "*?[/") {
+			names = append(names, likeness.Nearest(glob, chosen.Targets())...)
+		}
+	}
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) > 0 {
+		n.say("did you mean %s?", strings.Join(names, " or "))
 	}
 }
 
@@ -160,11 +205,11 @@ func signalCounts(counts map[kill.Signal]int) string {
 	return strings.Join(texts, ", ")
 }
 
-func count(n int, noun string) string {
+func countSignals(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 signal"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d signals", n)
 }
 
 func local(t time.Time) string { return t.In(time.Local).Format(time.DateTime) } //nolint:gosmopolitan // as users type it

@@ -45,7 +45,7 @@ func TestReportOfRubbish(t *testing.T) {
 		"no stamp": {"type=SYSCALL msg=audit(x): arch=c000003e\n" + good, "FILE:1: not an audit record\n", exitFound},
 		"interpreted": {
 			"type=OBJ_PID msg=audit(12/15/15 21:28:39.813:148) : opid=3936\n" + good,
-			"FILE:1: the output of ausearch -i cannot be read back: use ausearch --raw\n", exitFound,
+			"FILE:1: not an audit record: it looks like the output of ausearch -i: `ausearch --raw` prints what can be read\n", exitFound,
 		},
 		"a very long line": {strings.Repeat("x", 300_000) + "\n" + good, "FILE:1: not an audit record\n", exitFound},
 		"much": {
@@ -87,7 +87,7 @@ func TestReportSaysWhyNothingMatches(t *testing.T) {
 		code     int
 	}{
 		"empty":     {"", "standard input: empty\n", exitNothing},
-		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record\n", exitFailure},
+		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record, or one of a kernel log\n", exitFailure},
 		"one line without an end": {
 			"type=PATH msg=audit(1450214919.813:149): item=0 nametype=NORMAL", "no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:39", exitNothing,
 		},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,8 +17,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/chronology"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/history"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/page"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/summary"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
@@ -30,6 +32,16 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
+const (
+	// standardOutput is the name of standard output as a file.
+	standardOutput = "-"
+	// maxDrawn is how many of the signals that one record stands for are drawn: a mark shows no more.
+	maxDrawn = 1 << 16
+)
+
+// now is the current time. Tests replace it by one that is always the same.
+var now = time.Now
+
 // sampleRows is how many rows decide the widths of the columns of a table.
 const sampleRows = 256
 
@@ -37,8 +49,13 @@ const sampleRows = 256
 type reportFlags struct {
 	selectionFlags
 	since, until string
-	by, plot     string
+	by           string
+	incidents    bool
+	plot, html   string
 	passwd       string
+	history      string
+	tampering    bool
+	journal      bool
 }
 
 func newReport() *cobra.Command {
@@ -48,12 +65,21 @@ func newReport() *cobra.Command {
 		Short: "List the signals in an audit log, and who sent them",
 		Long: `Reads the audit log and the files rotated from it, compressed or not, and prints a line for
 each signal and each of its target processes, newest last: the time, the signal, the target,
-the sender, who had logged in, and the result. Without filters it lists every signal in the
-log, including signal 0, which only asks whether a process exists.
+the sender, who had logged in, who is behind it if the sender only carries it out, as systemd
+does, and the result. Without filters it lists every signal in the log, including signal 0,
+which only asks whether a process exists.
 
 A FILE is a log, or a directory with an audit.log in it; - is standard input, which may also
-be the output of "ausearch --raw" or "ausearch" (not of "ausearch -i"). Without a FILE, it is
-this host's own log, ` + capture.DefaultLog + `. Logs of several hosts are merged by time.
+be the output of "ausearch --raw" or "ausearch" (not of "ausearch -i"). A FILE may also be what
+a collector has written with the file exporter, as OTLP JSON: then its outcomes are listed, too.
+Without a FILE, it is this host's own log, ` + capture.DefaultLog + `, and what the service
+otelcol-auditkill remembers (--history), each signal once. Logs of several hosts are merged by
+time.
+
+A FILE may also be the kernel's log or the journal, as dmesg or journalctl (also with -o
+short-iso, short-precise or json) prints it: it has the processes that the kernel killed for
+lack of memory, and which limit was reached, and on a host without auditd the audit records;
+--journal asks journalctl itself. What grep, cat -n or a mail puts before a line does not matter.
 
 The names of users come from the log (log_format=ENRICHED) or else from --passwd, which should
 be the file of the log's host. JSON has the same names as the collector's log records
@@ -64,16 +90,25 @@ why), 2 if something could not be read; the rest is reported nevertheless.`,
 		Example: `  auditkill report --target mysqld                 who killed mysqld?
   auditkill report -s KILL --since "2 hours ago"   each SIGKILL of the last two hours
   auditkill report --failed --by user              how many signals failed, by user
+  auditkill report --by-user alice --by target     what alice has stopped, also by systemctl
+  auditkill report --incidents                     one row for each restart, sweep or group kill
   auditkill report --plot kills.svg                draw a timeline of the senders
-  ausearch --raw -ts today | auditkill report -    report what ausearch has found`,
+  auditkill report --html kills.html --since 2h    write a page to attach to a ticket
+  ausearch --raw -ts today | auditkill report -    report what ausearch has found
+  auditkill report --journal --since yesterday     what the journal has, also without auditd`,
 		RunE: f.run,
 	}
 	f.register(cmd.Flags(), "all")
 	cmd.Flags().StringVar(&f.since, "since", "", `start of the time range: "2 hours ago", yesterday, 03:15, "2026-11-22 03:15", RFC 3339`)
 	cmd.Flags().StringVar(&f.until, "until", "", "end of the time range, in the same forms; includes the whole day, minute or second")
-	cmd.Flags().StringVar(&f.by, "by", "", "count by sender, target, signal, user or hour instead of listing")
-	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline with a lane per sender into this file (.svg or .png) instead of listing")
+	cmd.Flags().StringVar(&f.by, "by", "", "count by "+summary.Choice()+" instead of listing")
+	cmd.Flags().BoolVar(&f.incidents, "incidents", false, "join signals that belong together: one row with counts for a restart, a sweep or a group kill")
+	cmd.Flags().StringVar(&f.plot, "plot", "", "draw a timeline with a lane per sender and target into this file (.svg or .png; - prints SVG) instead of listing")
+	cmd.Flags().StringVar(&f.html, "html", "", "write a page for a ticket into this file instead of listing: a timeline, and a table with a search")
 	cmd.Flags().StringVar(&f.passwd, "passwd", "/etc/passwd", "file with the names of users, such as a copy from the log's host")
+	cmd.Flags().StringVar(&f.history, "history", history.Default(), "what the service otelcol-auditkill remembers; read if no FILE is named")
+	cmd.Flags().BoolVar(&f.journal, "journal", false, "read what journalctl has of the audit system and the kernel, instead of this host's log or with each FILE")
+	cmd.Flags().BoolVar(&f.tampering, "tampering", false, "say each change of the audit system after which signals may be missing, instead of only the last")
 	f.complete(cmd)
 	_ = cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions(summary.By(), cobra.ShellCompDirectiveNoFileComp)) // the flag is there
 	return cmd
@@ -92,11 +127,16 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 	if err != nil {
 		return err
 	}
-	logs, err := openLogs(cmd, paths)
+	var asked *selection.Config
+	if f.journal {
+		asked = &config
+	}
+	logs, err := openLogs(cmd, paths, f.history, asked)
 	if err != nil {
 		return err
 	}
 	defer logs.close()
+	logs.notes.all = f.tampering
 	if err := f.checkFiles(logs); err != nil {
 		return err
 	}
@@ -112,6 +152,7 @@ func (f *reportFlags) run(cmd *cobra.Command, paths []string) error {
 		r.notes.flush()
 		return err
 	}
+	logs.closeJournal()
 	return r.end(cmd.Context(), config)
 }
 
@@ -137,16 +178,34 @@ func (f *reportFlags) config(now time.Time) (selection.Config, error) {
 	if err := summary.Check(f.by); err != nil {
 		return config, err
 	}
-	if f.plot == "" {
-		return config, nil
+	return config, f.checkDrawings()
+}
+
+// checkDrawings checks what is written instead of a list.
+func (f *reportFlags) checkDrawings() error {
+	if f.incidents && (f.by != "" || f.plot != "" || f.html != "") {
+		return errors.New("--incidents: is a list of its own; leave out --by, --plot and --html")
+	}
+	if f.plot == "" && f.html == "" {
+		return nil
 	}
 	if f.by == "" && f.flags.Changed("output") {
-		return config, errors.New("--output: the ending of its file name gives the format of a drawing; leave it out")
+		return errors.New("--output: the ending of its file name gives the format of a drawing or page; leave it out")
 	}
-	if err := timeline.Check(f.plot); err != nil {
-		return config, fmt.Errorf("--plot: %w", err)
+	if f.plot != "" && f.plot != standardOutput {
+		if err := timeline.Check(f.plot); err != nil {
+			return fmt.Errorf("--plot: %w", err)
+		}
 	}
-	return config, nil
+	if f.plot == standardOutput && f.by != "" {
+		return errors.New("--plot: - prints the drawing where --by prints its table; name a file for one of them")
+	}
+	if f.html != "" {
+		if err := page.Check(f.html); err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
+	}
+	return nil
 }
 
 // checkFiles checks the other files before a long log is read rather than after.
@@ -158,8 +217,10 @@ func (f *reportFlags) checkFiles(logs *logs) error {
 		}
 		_ = file.Close() // was only opened
 	}
-	if info, err := os.Stat(f.plot); err == nil && logs.contain(info) {
-		return fmt.Errorf("--plot: %s is a log that the report reads", f.plot)
+	for flag, path := range map[string]string{"plot": f.plot, "html": f.html} {
+		if info, err := os.Stat(path); err == nil && logs.contain(info) {
+			return fmt.Errorf("--%s: %s is a log that the report reads", flag, path)
+		}
 	}
 	return nil
 }
@@ -175,8 +236,11 @@ type report struct {
 
 	// Outputs that were not asked for are nil.
 	rows    listing.Printer
+	joined  *joinedRows
 	summary *summary.Summary
 	drawing *timeline.Timeline
+	page    *page.Page
+	out     io.Writer
 	// write writes the summary.
 	write func() error
 
@@ -188,41 +252,55 @@ func (r *report) openOutputs(cmd *cobra.Command) (err error) {
 	if on.IsTerminal {
 		out = r.logs.bar.Above(out)
 	}
+	r.out = out
 	if f.plot != "" {
 		r.drawing = timeline.New("Signals", time.Local)
+	}
+	if f.html != "" {
+		r.page = page.New(page.Config{
+			Logs: r.logs.paths, SeveralLogs: r.logs.severalNamed(), Version: ownVersion(), Made: now(), Location: time.Local, Conceal: redact.Policy(f.commandLine),
+		})
 	}
 	if f.by != "" {
 		r.summary = summary.New(f.by, time.Local)
 		r.write = func() error { return r.summary.Write(out, f.output, on) }
 	}
-	if r.drawing != nil || r.summary != nil {
+	if r.drawing != nil || r.page != nil || r.summary != nil {
 		return nil
 	}
 	conceal := redact.Policy(f.commandLine)
+	if f.incidents {
+		r.joined, err = r.openIncidents(out, on)
+		return err
+	}
 	r.rows, err = listing.New(out, listing.Settings{
-		Format: f.output, Columns: listing.Past(time.Local, conceal, len(r.logs.opened) > 1), Sample: sampleRows, Terminal: on,
-		Telemetry: telemetry.Config{HostName: r.host.Name, HostID: r.host.ID, OSType: r.host.OS, CommandLine: conceal},
+		Format: f.output, Columns: listing.Past(time.Local, conceal, r.logs.severalNamed()), Sample: sampleRows, Terminal: on,
+		Telemetry: telemetry.Config{Resource: telemetry.DefaultResource(r.host), HostID: r.host.ID, CommandLine: conceal},
 	})
 	return err
 }
 
 // read reads the logs to the end, or until the command is interrupted.
 func (r *report) read() error {
-	for e := range chronology.Merged(r.logs.events()...) {
-		r.users.Fill(e)
+	for t := range r.logs.merged() {
+		e := t.Event
+		if t.Record == nil { // what was recorded has the names that were true then
+			r.users.Fill(e)
+		}
 		if e.Kind == kill.KindTamper {
 			if r.chosen.InTime(e) {
 				r.notes.tampered(e)
 			}
 			continue
 		}
-		if !r.chosen.Apply(e) {
+		if !r.chosen.Apply(e) || !r.chosen.ApplyBehind(e) {
 			continue
 		}
 		if !e.Complete {
-			r.incomplete++
+			r.incomplete += max(1, len(e.Targets)) * e.Signals()
 		}
 		for _, entry := range listing.Entries(e) {
+			entry.Record = t.Record
 			if err := r.take(entry); err != nil {
 				r.logs.interrupt() // otherwise it would wait for the end of the input
 				return err
@@ -233,17 +311,32 @@ func (r *report) read() error {
 }
 
 func (r *report) take(entry listing.Entry) error {
-	r.kills++
-	if r.drawing != nil {
-		r.drawing.Add(timeline.Mark{
-			Time: entry.Event.Time, Sender: entry.Program(), Signal: entry.Signal(), Failed: entry.Failed(),
-		})
-	}
-	if r.summary != nil {
-		r.summary.Add(entry)
+	if entry.Event.Outcome == nil || r.rows != nil { // an outcome is no signal
+		r.kills += entry.Event.Signals()
 	}
 	if r.rows != nil {
 		return r.rows.Print(entry)
+	}
+	if r.joined != nil {
+		return r.joined.add(entry)
+	}
+	if r.page != nil {
+		r.page.Add(entry)
+	}
+	if entry.Event.Outcome != nil {
+		return nil
+	}
+	if r.drawing != nil {
+		mark := timeline.Mark{Time: entry.Event.Time, Sender: entry.Program(), Signal: entry.Signal(), Failed: entry.Failed()}
+		if target := entry.TargetName(); target != "" {
+			mark.Sender += " → " + target
+		}
+		for range min(entry.Event.Signals(), maxDrawn) {
+			r.drawing.Add(mark)
+		}
+	}
+	if r.summary != nil {
+		r.summary.Add(entry)
 	}
 	return nil
 }
@@ -253,6 +346,7 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 	err := r.finish()
 	r.logs.bar.Finish()
 	r.notes.flush()
+	r.logs.noteDoubts()
 	if err != nil {
 		return err
 	}
@@ -265,8 +359,11 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 		if r.drawing != nil {
 			r.notes.say("nothing to draw: %s is unchanged", r.flags.plot)
 		}
+		if r.page != nil {
+			r.notes.say("nothing to show: %s is unchanged", r.flags.html)
+		}
 	case r.incomplete > 0:
-		r.notes.say("%s incomplete because records are missing", count(r.incomplete, "signal"))
+		r.notes.say("%s incomplete because records are missing", countSignals(r.incomplete))
 	}
 	switch {
 	case interrupted || r.notes.failed.Load():
@@ -281,6 +378,9 @@ func (r *report) finish() error {
 	if r.rows != nil {
 		return r.rows.Flush()
 	}
+	if r.joined != nil {
+		return r.joined.end(r.notes)
+	}
 	if r.kills == 0 {
 		return nil
 	}
@@ -289,10 +389,25 @@ func (r *report) finish() error {
 			return err
 		}
 	}
-	if r.drawing == nil {
-		return nil
+	if r.page != nil {
+		if err := r.page.Save(r.flags.html); err != nil {
+			return fmt.Errorf("--html: %w", err)
+		}
 	}
-	if err := r.drawing.Save(r.flags.plot); err != nil {
+	return r.draw()
+}
+
+// draw writes the drawing, if there is one.
+func (r *report) draw() error {
+	var err error
+	switch {
+	case r.drawing == nil:
+	case r.flags.plot == standardOutput:
+		err = r.drawing.WriteSVG(r.out)
+	default:
+		err = r.drawing.Save(r.flags.plot)
+	}
+	if err != nil {
 		return fmt.Errorf("--plot: %w", err)
 	}
 	return nil

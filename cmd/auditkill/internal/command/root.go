@@ -18,9 +18,6 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
-// version is set by `make auditkill`.
-var version = "devel"
-
 // The exit codes, which are those of grep(1).
 const (
 	exitFound = iota
@@ -63,7 +60,11 @@ func Execute(ctx context.Context, arguments []string, in io.Reader, out, errs io
 func printable(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {
-		lines[i] = visible.Message(line)
+		text, indented := strings.CutPrefix(line, "\t") // as cobra suggests a command
+		lines[i] = visible.Message(text)
+		if indented {
+			lines[i] = "  " + lines[i]
+		}
 	}
 	return strings.Join(lines, "\n")
 }
@@ -75,10 +76,11 @@ func Root() *cobra.Command {
 		Short: "Show which process sent a signal",
 		Long: `auditkill shows which process sent the SIGKILL or SIGTERM that ended another one, and who
 ran it: from the audit log, or live.`,
-		Example: `  auditkill report --target mysqld          who killed mysqld, from the audit log
+		Example: `  auditkill why mysqld                      what killed mysqld last, and who is behind it
+  auditkill report --target mysqld          who killed mysqld, from the audit log
   auditkill watch --signal KILL             every SIGKILL from now on, and its sender
   auditkill doctor                          which sources of signals work on this host`,
-		Version:       version,
+		Version:       ownVersion(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -87,7 +89,7 @@ ran it: from the audit log, or live.`,
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
-	root.AddCommand(newReport(), newWatch(), newRules(), newDoctor(), newCompletion())
+	root.AddCommand(newReport(), newWhy(), newWatch(), newRules(), newDoctor(), newCompletion(), newVersion())
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {
 		help.Example = "  auditkill help report"

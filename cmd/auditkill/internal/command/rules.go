@@ -29,7 +29,7 @@ const (
 type rulesFlags struct {
 	signals             []string
 	key, format, output string
-	check               bool
+	check, requesters   bool
 }
 
 func newRules() *cobra.Command {
@@ -44,6 +44,13 @@ The sources netlink (multicast and unicast) and file need them, ebpf does not.
 
 "--signal all" means all except signal 0, which only asks whether a process exists: some
 programs send it many times a second. "--signal all,0" records it, too.
+
+With --requesters, it adds rules for the start of programs by which people ask others to stop
+something, such as systemctl, service, docker, supervisorctl and shutdown, as far as they are on
+this host. Then it is certain who has asked: sudo, cron and login write records of their own in any
+case.
+These rules cost next to nothing but when such a program is started. The kernel finds them by the
+file, so that the records of pkill include those of pgrep where the two are one program.
 
 With --check, it prints no rules to load, but compares the loaded rules with the needed ones.
 A loaded rule may record more. Each finding comes with the command that fixes it:
@@ -68,6 +75,7 @@ locked, or audit is off, 2 if the kernel could not be asked.
   auditkill rules --signal KILL,TERM | sudo sh     load rules for two signals, until the next boot
   auditkill rules --format rules.d | sudo tee ` + auditrules.Path + `
   sudo augenrules --load                           load the rules now, and at every boot
+  auditkill rules --requesters | sudo sh           record also who starts systemctl and the like
   sudo auditkill rules --check                     is everything recorded?`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
@@ -78,6 +86,7 @@ locked, or audit is off, 2 if the kernel could not be asked.
 	flags.StringVarP(&f.key, "key", "k", capture.DefaultKey, "the key of the records (ausearch -k)")
 	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
 	flags.BoolVar(&f.check, "check", false, "compare with the loaded rules, and change nothing")
+	flags.BoolVar(&f.requesters, "requesters", false, "also record the start of programs that ask managers, such as systemctl")
 	flags.StringVarP(&f.output, "output", "o", outputTable, "with --check: table or json")
 	f.complete(cmd)
 	return cmd
@@ -104,6 +113,9 @@ func (f *rulesFlags) run(cmd *cobra.Command) error {
 	if len(rules) == 0 {
 		return fmt.Errorf("no audit rules are known for this machine (%s)", runtime.GOARCH)
 	}
+	if f.requesters {
+		rules = append(rules, auditrules.ForRequesters(f.key)...)
+	}
 	return printRules(cmd.OutOrStdout(), rules, f.format)
 }
 
@@ -121,6 +133,8 @@ func (f *rulesFlags) validate(cmd *cobra.Command) ([]kill.Signal, error) {
 	switch {
 	case f.check && cmd.Flags().Changed("format"):
 		return nil, errors.New("--format says how rules are printed, and --check prints none: leave one of them out")
+	case f.check && f.requesters:
+		return nil, errors.New("--requesters adds rules to those that are printed, and --check prints none: leave one of them out")
 	case cmd.Flags().Changed("output") && !f.check:
 		return nil, errors.New("--output is for --check; --format says how rules are printed")
 	}

@@ -4,6 +4,7 @@
 package command
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -32,6 +33,21 @@ func TestRules(t *testing.T) {
 	}
 }
 
+// What --requesters adds depends on the host.
+func TestRulesOfRequesters(t *testing.T) {
+	t.Parallel()
+	without, _, err := execute(t, newRules(), "--format", "rules.d")
+	require.NoError(t, err)
+	with, code, err := execute(t, newRules(), "--format", "rules.d", "--requesters")
+	require.NoError(t, err)
+	assert.Equal(t, exitFound, code)
+	more, found := strings.CutPrefix(with, without)
+	require.True(t, found, "the same rules come first")
+	for line := range strings.Lines(more) {
+		assert.Regexp(t, `^-a always,exit -F arch=b(32|64) -S execve,execveat -F path=/[^ ]+ -F perm=x -k audit_kill\n$`, line)
+	}
+}
+
 // However signal 0 is written, and wherever.
 func TestRulesOfAllAnd0(t *testing.T) {
 	t.Parallel()
@@ -56,6 +72,7 @@ func TestRulesRefuses(t *testing.T) {
 		"an output":              {[]string{"--check", "--output", "csv"}, `--output: "csv" must be table or json`},
 		"an output of rules":     {[]string{"--output", "json"}, "--output is for --check"},
 		"a format of a check":    {[]string{"--check", "--format", "rules.d"}, "--check prints none: leave one of them out"},
+		"requesters of a check":  {[]string{"--check", "--requesters"}, "--requesters adds rules to those that are printed"},
 		"all, and no signal":     {[]string{"--signal", "all,foo"}, `--signal: unknown signal "foo"`},
 		"no signal":              {[]string{"--signal", ""}, "--signal: is empty"},
 		"no key":                 {[]string{"--key", ""}, "--key: is empty"},

@@ -19,6 +19,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/live"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -31,6 +32,7 @@ type watchFlags struct {
 	selectionFlags
 	source, file, key string
 	lasts, outcome    span
+	all               bool
 
 	// open begins to capture signals.
 	open func(context.Context, live.Config) (watched, error)
@@ -39,7 +41,7 @@ type watchFlags struct {
 // watched captures signals until it is closed.
 type watched interface {
 	Source() string
-	Run(ctx context.Context, show func(*kill.Event) error) error
+	Run(ctx context.Context, show func(*kill.Event) error, finish func() error) error
 	Close() error
 }
 
@@ -53,8 +55,9 @@ func (f *watchFlags) command() *cobra.Command {
 		Use:   "watch",
 		Short: "List signals as they are sent, and how their targets end",
 		Long: `Prints a line for each signal the moment it is sent: the time, the target, the signal, the
-sender, who had logged in, and the result. When a process ends after a fatal signal, a second
-line says how long that took, and how it ended: "gone after 3.2 s, by SIGKILL".
+sender, who had logged in, who is behind it if the sender only carries it out, as systemd does,
+and the result. When a process ends after a fatal signal, a second line says how long that took,
+and how it ended: "gone after 3.2 s, by SIGKILL".
 
 These are the sources; auto uses the first one that works, and says which and why:
 
@@ -69,6 +72,10 @@ capabilities. At the end it leaves the kernel as it found it, with one exception
 turned audit on, and other programs rely on that by then, audit stays on, and it says so.
 The source file reports signals only, not how processes end.
 
+A table has one line for a signal to a group, and for a sweep: signals that follow each other at
+once and differ only in their target, such as those of pkill. --all prints a line for each target,
+as JSON and CSV always do.
+
 JSON has the same names as the collector's log records (docs/events.md).
 
 It ends with Ctrl-C, after --for, or when nothing reads its output any more.
@@ -77,6 +84,7 @@ Exit codes: 0 if it has watched, 2 if it could not.`,
 		Example: `  sudo auditkill watch                               who sends which signals from now on
   sudo auditkill watch -t mysqld -s KILL,TERM        each SIGKILL and SIGTERM to mysqld
   sudo auditkill watch -s all --sender systemd       all signals that systemd sends
+  sudo auditkill watch --from 10.0.0.0/8             whatever somebody from there is behind
   sudo auditkill watch --for 10m -o csv > kills.csv  for ten minutes, into a file
   sudo auditkill watch -t mysqld -o json | head -1   wait for the next signal to mysqld
   auditkill watch --source file                      without root, if you may read the log`,
@@ -89,6 +97,7 @@ Exit codes: 0 if it has watched, 2 if it could not.`,
 	flags.StringVar(&f.file, "file", capture.DefaultLog, "the audit log, for --source file")
 	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that it loads")
 	flags.Var(&f.lasts, "for", "how long to watch, such as 10m or 1d12h (default until Ctrl-C)")
+	flags.BoolVar(&f.all, "all", false, "print a line for each target, also of a group or a sweep")
 	f.outcome = span(capture.DefaultOutcomeTimeout)
 	flags.Var(&f.outcome, "outcome-timeout",
 		"how long to wait for a process to end after a fatal signal; 0 does not wait")
@@ -128,7 +137,7 @@ func (f *watchFlags) run(cmd *cobra.Command) error {
 	if err = printer.Begin(); err != nil {
 		err = fmt.Errorf("printing: %w", err)
 	} else {
-		err = w.Run(ctx, func(e *kill.Event) error { return show(printer, e) })
+		err = w.Run(ctx, func(e *kill.Event) error { return show(printer, e) }, printer.Flush)
 	}
 	if errors.Is(err, syscall.EPIPE) {
 		err = nil // the reader has seen enough
@@ -162,7 +171,7 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	}
 	var ending []kill.Signal
 	if len(f.signals) == 0 {
-		asked.Signals, ending = kill.DefaultSignals(), capture.Ending(asked.Targets)
+		asked.Signals, ending = kill.DefaultSignals(), capture.Ending(selection.Globs(asked.Targets))
 	}
 	return live.Config{
 		Source: f.source, Path: f.file, Key: f.key, Asked: asked, Ending: ending, OutcomeTimeout: time.Duration(f.outcome),
@@ -171,12 +180,16 @@ func (f *watchFlags) config(errs io.Writer) (live.Config, error) {
 	}, nil
 }
 
-// printer returns a printer that writes each line at once.
+// printer returns a printer that writes each line at once, or rows of a table as soon as they are joined.
 func (f *watchFlags) printer(out io.Writer, host machine.Machine) (listing.Printer, error) {
-	return listing.New(out, listing.Settings{
-		Format: f.output, Columns: listing.Live(time.Local), Terminal: terminal.Of(out),
+	printer, err := listing.New(out, listing.Settings{
+		Format: f.output, Columns: listing.Live(time.Local, redact.Policy(f.commandLine)), Terminal: terminal.Of(out),
 		Telemetry: telemetry.Config{
-			HostName: host.Name, HostID: host.ID, OSType: host.OS, CommandLine: redact.Policy(f.commandLine),
+			Resource: telemetry.DefaultResource(host), HostID: host.ID, CommandLine: redact.Policy(f.commandLine),
 		},
 	})
+	if err != nil || f.all || f.output != listing.FormatTable {
+		return printer, err
+	}
+	return listing.NewJoined(printer, redact.Policy(f.commandLine)), nil
 }

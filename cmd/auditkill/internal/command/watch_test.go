@@ -20,6 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/live"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
@@ -41,7 +42,8 @@ func (s *script) open(_ context.Context, config live.Config) (watched, error) {
 
 func (*script) Source() string { return "script" }
 
-func (s *script) Run(ctx context.Context, show func(*kill.Event) error) error {
+func (s *script) Run(ctx context.Context, show func(*kill.Event) error, finish func() error) (err error) {
+	defer func() { err = errors.Join(err, finish()) }()
 	for _, e := range s.events {
 		if err := show(e); err != nil {
 			return err
@@ -74,6 +76,55 @@ func TestWatch(t *testing.T) {
 			// The id is of this host.
 			golden(t, "watch_"+format+".txt", regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(out, "an id"))
 		})
+	}
+}
+
+// Who is behind a signal is told in each format.
+func TestWatchBehind(t *testing.T) {
+	t.Parallel()
+	user := func(id uint32, name string) kill.User { return kill.User{ID: kill.NewID(id), Name: name} }
+	systemd := kill.Process{PID: 1, Command: "systemd", Executable: "/usr/lib/systemd/systemd", User: user(0, "root")}
+	alice := &kill.Behind{
+		Managed: true, Evidence: kill.EvidenceObserved, Unit: "mariadb.service", User: user(1000, "alice"),
+		Requester: &kill.Process{
+			PID: 136, ParentPID: 135, Command: "systemctl", Executable: "/usr/bin/systemctl", Title: "systemctl\x00restart\x00mariadb\x00",
+			User: user(0, "root"), Ancestry: []kill.Ancestor{{PID: 135, Command: "sudo", Title: "sudo\x00systemctl\x00restart\x00mariadb\x00"}},
+		},
+		Initiator: &kill.Ancestor{PID: 135, Command: "sudo", Title: "sudo\x00systemctl\x00restart\x00mariadb\x00"},
+		Session:   &kill.Session{ID: "21", Service: "sshd", TTY: "pts/0", UserName: "alice", Address: "10.0.0.5", Port: 50022},
+	}
+	at := time.Date(2026, 11, 23, 3, 15, 0, 250e6, time.UTC)
+	event := func(after time.Duration, cause kill.Cause, b *kill.Behind, edit func(*kill.Event)) *kill.Event {
+		e := &kill.Event{
+			Kind: kill.KindSignal, Time: at.Add(after), Signal: kill.SIGTERM, SignalKnown: true, Complete: true, Source: "ebpf", TargetCount: 1,
+			Origin: kill.OriginUser, Scope: kill.ScopeProcess, Syscall: "kill", Result: kill.Success(), Sender: systemd, Cause: cause, Behind: b,
+		}
+		*e.AddTarget() = kill.Process{PID: 5932, Command: "mariadbd"}
+		edit(e)
+		return e
+	}
+	late := &kill.Behind{Managed: true, Evidence: kill.EvidenceObserved, Unit: "mariadb.service", Limit: 90 * time.Second}
+	guessed := *alice
+	guessed.Evidence, guessed.Initiator, guessed.Session = kill.EvidenceInferred, nil, nil
+	events := []*kill.Event{
+		event(0, kill.CauseServiceRestart, alice, func(*kill.Event) {}),
+		event(90*time.Second, kill.CauseStopTimeout, late, func(e *kill.Event) { e.Signal = kill.SIGKILL }),
+		event(91*time.Second, kill.CauseServiceRestart, alice, func(e *kill.Event) {
+			e.Kind, e.Outcome = kill.KindOutcome, &kill.Outcome{
+				Began: at, Verdict: kill.VerdictKilled, Exit: kill.Exit{Known: true, Status: 9}, Escalated: true, LastSignal: kill.SIGKILL,
+				LastSender: &systemd, LastCause: kill.CauseStopTimeout, Signals: []kill.Sent{
+					{Time: at, Signal: kill.SIGTERM, Sender: &systemd, Cause: kill.CauseServiceRestart, Behind: alice},
+					{Time: at, Signal: kill.SIGKILL, Sender: &systemd, Cause: kill.CauseStopTimeout, Behind: late},
+				},
+			}
+		}),
+		event(92*time.Second, kill.CauseServiceStop, &guessed, func(*kill.Event) {}),
+	}
+	for _, format := range []string{"table", "json", "csv"} {
+		s := script{events: events}
+		out, _, _, err := executeLoudly(t, s.watch().command(), "--output", format)
+		require.NoError(t, err)
+		golden(t, "watch_behind_"+format+".txt", regexp.MustCompile(`[0-9a-f]{32}`).ReplaceAllString(out, "an id"))
 	}
 }
 
@@ -147,6 +198,10 @@ func TestWatchRefuses(t *testing.T) {
 		"a signal":           {[]string{"--signal", "KILLL"}, "--signal: "},
 		"a source":           {[]string{"--source", "netlink"}, `--source: "netlink" must be auto, ebpf, multicast, unicast or file`},
 		"an output":          {[]string{"-o", "xml"}, `--output: "xml"`},
+		"a cause":            {[]string{"--cause", "service_stop,stopped"}, `--cause: unknown cause "stopped": use one or more of oom, crash, `},
+		"a requester":        {[]string{"--requester", "[a"}, "--requester: "},
+		"no user behind it":  {[]string{"--by-user", ""}, "--by-user: is empty"},
+		"no address":         {[]string{"--from", ""}, "--from: is empty"},
 		"a glob":             {[]string{"--target", "[a"}, "--target: "},
 		"a time":             {[]string{"--for", "10"}, `"10" for "--for" flag: give it as 30s, 10m, 1h30m, 2d or 1d12h`},
 		"time that is past":  {[]string{"--for", "-1s"}, "give it as 30s"},
@@ -186,6 +241,15 @@ func TestWatchAsks(t *testing.T) {
 			func(c *live.Config) {
 				c.Asked.Signals = []kill.Signal{9, 15}
 				c.Asked.Targets, c.Asked.Senders, c.Asked.User, c.Asked.OnlyFailed = []string{"mysqld"}, []string{"cron"}, "root", true
+			},
+		},
+		"behind": {
+			[]string{"--by-user", "alice", "--from", "10.0.0.0/8", "--cause", "service_stop,stop_timeout", "--requester", "ansible*"},
+			func(c *live.Config) {
+				c.Asked.Behind = selection.Behind{
+					User: "alice", From: "10.0.0.0/8", Causes: []kill.Cause{kill.CauseServiceStop, kill.CauseStopTimeout},
+					Requesters: []string{"ansible*"},
+				}
 			},
 		},
 		"a file":      {[]string{"--source", "file", "--file", "a.log"}, func(c *live.Config) { c.Source, c.Path = live.File, "a.log" }},

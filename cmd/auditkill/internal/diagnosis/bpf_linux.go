@@ -12,6 +12,8 @@ import (
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/rlimit"
 	"golang.org/x/sys/unix"
+
+	"github.com/auditkill/auditkillreceiver/internal/source/ebpfsource"
 )
 
 // tryBPF loads a program of the kind that traces signals. It uses the newest kernel feature that
@@ -46,6 +48,9 @@ func tryBPF() error {
 	}
 	return errors.Join(program.Close(), ring.Close())
 }
+
+// tryMemory traces, for a moment, the function that knows which limit was reached by what the kernel kills.
+func tryMemory() error { return ebpfsource.CheckMemory() }
 
 // explainBPF returns what an error of tryBPF means.
 func explainBPF(err error) BPF {

@@ -9,4 +9,6 @@ import "errors"
 
 func tryBPF() error { return errors.New("no programs for this machine") }
 
+func tryMemory() error { return errors.New("no programs for this machine") }
+
 func explainBPF(err error) BPF { return BPF{Problem: BPFUnsupported, Error: err.Error()} }

@@ -25,11 +25,16 @@ type Facts struct {
 	// does not support it, or does not say.
 	Lockdown string `json:"lockdown"`
 	// BTF is true if the kernel has type information.
-	BTF   bool  `json:"btf"`
-	BPF   BPF   `json:"bpf"`
-	Audit Audit `json:"audit"`
-	Rules Rules `json:"rules"`
-	Log   Log   `json:"log"`
+	BTF     bool    `json:"btf"`
+	BPF     BPF     `json:"bpf"`
+	Audit   Audit   `json:"audit"`
+	Rules   Rules   `json:"rules"`
+	Log     Log     `json:"log"`
+	Systemd Systemd `json:"systemd"`
+	// KernelLog is where the audit sources take kills for lack of memory from, and ebpf which limit was reached.
+	KernelLog KernelLog `json:"kernel_log"`
+	// Containers are what runtimes and Kubernetes leave on the host.
+	Containers Containers `json:"containers"`
 }
 
 // The capabilities that help (capabilities(7)).
@@ -40,6 +45,8 @@ const (
 	capPerfmon      = "CAP_PERFMON"
 	capSysAdmin     = "CAP_SYS_ADMIN"
 	capReadSearch   = "CAP_DAC_READ_SEARCH"
+	capOverride     = "CAP_DAC_OVERRIDE"
+	capPtrace       = "CAP_SYS_PTRACE"
 )
 
 // lacking returns the needed capabilities that are missing.
@@ -69,6 +76,8 @@ type BPF struct {
 	Possible bool       `json:"possible"`
 	Problem  BPFProblem `json:"problem"`
 	Error    string     `json:"error"`
+	// TracesMemory is true if the function of the kernel can be traced that knows which limit was reached.
+	TracesMemory bool `json:"traces_memory"`
 }
 
 // BPFProblem is why they cannot.
@@ -195,6 +204,31 @@ type Log struct {
 	// here; empty if not known.
 	DaemonInstalled bool   `json:"daemon_installed"`
 	Install         string `json:"install"`
+}
+
+// Systemd is the host's init, which says what it does to services and who logs in.
+type Systemd struct {
+	// Runs is true if the host has it.
+	Runs bool `json:"runs"`
+	// Reached is true if it can be listened to. Error is why not.
+	Reached bool   `json:"reached"`
+	Error   string `json:"error"`
+	// Sessions is true if what logind writes down of logins can be read.
+	Sessions bool `json:"sessions"`
+}
+
+// KernelLog is the kernel's log.
+type KernelLog struct {
+	// Readable is true if it can be read. Error is why not.
+	Readable bool   `json:"readable"`
+	Error    string `json:"error"`
+}
+
+// Containers say whether the names of containers and pods can be read.
+type Containers struct {
+	// Found is true if a runtime has left something. Error is why it cannot be read.
+	Found bool   `json:"found"`
+	Error string `json:"error"`
 }
 
 // Rights say who may read a file.

@@ -29,7 +29,7 @@ func judgeFile(f *Facts) Source {
 	} else if f.OS == "linux" {
 		limits = append(limits, f.unrecorded(false)...)
 	}
-	return newSource(SourceFile, nil, limits)
+	return newSource(SourceFile, nil, append(limits, f.unlogged()...))
 }
 
 // unreadable says why the log cannot be read.

@@ -4,12 +4,14 @@
 package diagnosis
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/wording"
 
@@ -19,9 +21,15 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/auditcontrol"
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
 	"github.com/auditkill/auditkillreceiver/internal/capture"
+	"github.com/auditkill/auditkillreceiver/internal/container"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/manager"
+	"github.com/auditkill/auditkillreceiver/internal/oomwatch"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 )
+
+// patience is how long systemd may take to let us in.
+const patience = 2 * time.Second
 
 // Host is where facts come from. Nothing on it is changed.
 type Host struct {
@@ -34,12 +42,20 @@ type Host struct {
 
 	// The rest is about this process and the kernel that it runs on.
 
-	kernel     auditrules.Kernel
-	bpf        func() error
+	kernel auditrules.Kernel
+	bpf    func() error
+	// memory returns nil if the function of the kernel can be traced that knows which limit was reached.
+	memory     func() error
 	has        func(capability.Cap) (bool, error)
 	namespaces func() Namespaces
 	release    func() (kernel, machine string)
 	runs       func(pid int) bool
+	// kernelLog is oomwatch.Check.
+	kernelLog func(root string) error
+	// systemd is manager.Check.
+	systemd func(ctx context.Context, root string) (listen, sessions error)
+	// containers is container.Check.
+	containers func(root string) error
 }
 
 // This returns the host that this process runs on. Its file system is mounted at root, unless
@@ -47,8 +63,9 @@ type Host struct {
 func This(root, log string) Host {
 	return Host{
 		root: root, log: log,
-		kernel: auditcontrol.Client{}, bpf: tryBPF, has: privilege.Has,
-		namespaces: namespaces, release: release, runs: runs,
+		kernel: auditcontrol.Client{}, bpf: tryBPF, memory: tryMemory, has: privilege.Has,
+		namespaces: namespaces, release: release, runs: runs, systemd: manager.Check,
+		kernelLog: oomwatch.Check, containers: container.Check,
 	}
 }
 
@@ -73,10 +90,39 @@ func (h Host) Facts() *Facts {
 	_, err := os.Stat(h.systemPath("/sys/kernel/btf/vmlinux"))
 	f.BTF = err == nil
 	f.BPF = explainBPF(h.bpf())
+	f.BPF.TracesMemory = f.BPF.Possible && h.memory() == nil
 	f.Audit = h.audit(f.Namespaces)
 	f.Rules = h.rules()
 	f.Log = h.auditLog()
+	f.Systemd = h.askSystemd()
+	f.KernelLog = h.openKernelLog()
+	if err := h.containers(h.root); !errors.Is(err, container.ErrNone) {
+		f.Containers.Found = true
+		if err != nil {
+			f.Containers.Error = err.Error()
+		}
+	}
 	return f
+}
+
+// openKernelLog opens the kernel's log, and reads nothing.
+func (h Host) openKernelLog() KernelLog {
+	if err := h.kernelLog(h.root); err != nil {
+		return KernelLog{Error: wording.Error(err).Error()}
+	}
+	return KernelLog{Readable: true}
+}
+
+// askSystemd connects to systemd, and asks it for nothing.
+func (h Host) askSystemd() Systemd {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	listen, sessions := h.systemd(ctx, h.root)
+	s := Systemd{Runs: !errors.Is(listen, manager.ErrNone), Reached: listen == nil, Sessions: sessions == nil}
+	if s.Runs && listen != nil {
+		s.Error = strings.ReplaceAll(listen.Error(), "\n", "; ")
+	}
+	return s
 }
 
 // capabilities returns the capabilities that help and that this process has.
@@ -84,7 +130,7 @@ func (h Host) capabilities() []string {
 	held := []string{}
 	for _, c := range []capability.Cap{
 		capability.CAP_AUDIT_CONTROL, capability.CAP_AUDIT_READ, capability.CAP_BPF, capability.CAP_PERFMON,
-		capability.CAP_SYS_ADMIN, capability.CAP_DAC_READ_SEARCH,
+		capability.CAP_SYS_ADMIN, capability.CAP_DAC_READ_SEARCH, capability.CAP_SYS_PTRACE, capability.CAP_DAC_OVERRIDE,
 	} {
 		if has, err := h.has(c); err == nil && has {
 			held = append(held, "CAP_"+strings.ToUpper(c.String()))

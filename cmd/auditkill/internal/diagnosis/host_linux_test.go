@@ -6,6 +6,7 @@ package diagnosis
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -25,8 +26,10 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/internal/auditrules"
+	"github.com/auditkill/auditkillreceiver/internal/container"
 	"github.com/auditkill/auditkillreceiver/internal/correlate"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/manager"
 )
 
 // answers is a kernel that only answers: anything else would panic.
@@ -72,12 +75,16 @@ func fake(t *testing.T) (Host, string) {
 		root: root, system: root, log: filepath.Join(root, "var/log/audit/audit.log"),
 		kernel: answers{err: syscall.EPERM},
 		bpf:    func() error { return syscall.EPERM },
+		memory: func() error { return nil },
 		has:    func(capability.Cap) (bool, error) { return false, nil },
 		namespaces: func() Namespaces {
 			return Namespaces{User: NamespaceInitial, PID: NamespaceInitial, Network: NamespaceInitial}
 		},
-		release: func() (string, string) { return "6.1.0", "x86_64" },
-		runs:    func(pid int) bool { return pid == 812 },
+		release:    func() (string, string) { return "6.1.0", "x86_64" },
+		runs:       func(pid int) bool { return pid == 812 },
+		kernelLog:  func(string) error { return syscall.EPERM },
+		systemd:    func(context.Context, string) (listen, sessions error) { return manager.ErrNone, manager.ErrNone },
+		containers: func(string) error { return container.ErrNone },
 	}, root
 }
 
@@ -95,6 +102,7 @@ func TestFactsOfNothing(t *testing.T) {
 	assert.False(t, f.Rules.Known)
 	assert.Contains(t, f.Rules.Error, "operation not permitted")
 	assert.Equal(t, LogMissing, f.Log.Problem)
+	assert.Equal(t, KernelLog{Error: "operation not permitted"}, f.KernelLog)
 	assert.False(t, Judge(f).Usable)
 }
 
@@ -125,6 +133,9 @@ func TestFactsOfFiles(t *testing.T) {
 	h.bpf = func() error { return nil }
 
 	f := h.Facts()
+	assert.True(t, f.BPF.TracesMemory)
+	h.memory = func() error { return syscall.ENOTSUP }
+	assert.False(t, h.Facts().BPF.TracesMemory)
 	assert.Equal(t, "integrity", f.Lockdown)
 	assert.True(t, f.BTF)
 	assert.True(t, f.BPF.Possible)
@@ -168,7 +179,8 @@ func TestFactsOfOlderLogs(t *testing.T) {
 	write(t, root, map[string]string{"var/log/audit/audit.log": fmt.Sprintf(line, 1000)})
 	for i, suffix := range []string{
 		".1", ".2", ".10", ".999", ".99999", // with a number
-		"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", ".4.xz", // not read
+		"-20151214", ".20151216", "-2015-12-17", "-2015121823", // with a date
+		"-20151214.bz2", "-20151215.lz4", ".4.bz2", // not read
 		".0", ".01", ".100000", "_1", "1", ".x", ".1.x", "~", ".save", ".1.gz.old", "-1", // anything else
 	} {
 		write(t, root, map[string]string{"var/log/audit/audit.log" + suffix: fmt.Sprintf(line, i)})
@@ -184,12 +196,12 @@ func TestFactsOfOlderLogs(t *testing.T) {
 	for _, path := range []string{h.log, link} {
 		h.log = path
 		l := h.auditLog()
-		assert.Equal(t, 6, l.Rotated)
+		assert.Equal(t, 10, l.Rotated)
 		var unread []string
 		for _, path := range l.Unread {
 			unread = append(unread, strings.TrimPrefix(path, root+"/var/log/audit/audit.log"))
 		}
-		assert.ElementsMatch(t, []string{"-20151214", "-20151215.gz", ".20151216", "-2015-12-17", "-2015121823", ".4.xz"}, unread)
+		assert.ElementsMatch(t, []string{"-20151214.bz2", "-20151215.lz4", ".4.bz2"}, unread)
 
 		log, err := auditlog.Open(path)
 		require.NoError(t, err)
@@ -322,6 +334,46 @@ func TestFactsOfRules(t *testing.T) {
 			}
 			assert.Equal(t, tt.mend, mend)
 		})
+	}
+}
+
+func TestFactsOfSystemd(t *testing.T) {
+	t.Parallel()
+	refused := fmt.Errorf("opening /run/dbus/system_bus_socket: %w", syscall.EACCES)
+	for name, tt := range map[string]struct {
+		listen, sessions error
+		want             Systemd
+	}{
+		"none":     {manager.ErrNone, manager.ErrNone, Systemd{}},
+		"in reach": {nil, nil, Systemd{Runs: true, Reached: true, Sessions: true}},
+		"out of reach": {
+			errors.Join(refused, refused), syscall.ENOENT,
+			Systemd{Runs: true, Error: refused.Error() + "; " + refused.Error()},
+		},
+		"its files only": {refused, nil, Systemd{Runs: true, Error: refused.Error(), Sessions: true}},
+	} {
+		h, root := fake(t)
+		h.systemd = func(_ context.Context, at string) (listen, sessions error) {
+			assert.Equal(t, root, at)
+			return tt.listen, tt.sessions
+		}
+		assert.Equal(t, tt.want, h.Facts().Systemd, name)
+	}
+}
+
+func TestFactsOfContainers(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		err  error
+		want Containers
+	}{
+		"none":         {container.ErrNone, Containers{}},
+		"readable":     {nil, Containers{Found: true}},
+		"not readable": {syscall.EACCES, Containers{Found: true, Error: "permission denied"}},
+	} {
+		h, _ := fake(t)
+		h.containers = func(string) error { return tt.err }
+		assert.Equal(t, tt.want, h.Facts().Containers, name)
 	}
 }
 

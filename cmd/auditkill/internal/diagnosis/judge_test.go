@@ -19,7 +19,7 @@ func ready() *Facts {
 	since := modified.Add(-72 * time.Hour)
 	return &Facts{
 		OS: "linux", Kernel: "6.12.9-amd64", Machine: "x86_64",
-		Capabilities: []string{capAuditControl, capAuditRead, capBPF, capPerfmon, capSysAdmin, capReadSearch},
+		Capabilities: []string{capAuditControl, capAuditRead, capBPF, capPerfmon, capSysAdmin, capReadSearch, capPtrace, capOverride},
 		Namespaces:   Namespaces{User: NamespaceInitial, PID: NamespaceInitial, Network: NamespaceInitial},
 		Lockdown:     "none", BTF: true, BPF: BPF{Possible: true},
 		Audit: Audit{
@@ -31,11 +31,14 @@ func ready() *Facts {
 			Rights:     &Rights{Path: "/var/log/audit/audit.log", Mode: "-rw-r-----", Owner: "root", Group: "adm", GroupReads: true},
 			Configured: "/var/log/audit/audit.log", DaemonInstalled: true, Install: "apt-get install auditd",
 		},
+		Systemd: Systemd{Runs: true, Reached: true, Sessions: true}, KernelLog: KernelLog{Readable: true},
+		Containers: Containers{Found: true},
 	}
 }
 
 func noCapabilities(f *Facts) {
 	f.UserID, f.Capabilities = 1000, []string{}
+	noKernelLog(f)
 	f.BPF = BPF{Problem: BPFRefused, Error: "operation not permitted"}
 	f.Audit = Audit{State: AuditUnknown, Error: "operation not permitted", Daemon: &Process{PID: 812, Name: "auditd"}}
 	f.Rules = Rules{Error: "operation not permitted", Obstacles: []Obstacle{}}
@@ -43,6 +46,10 @@ func noCapabilities(f *Facts) {
 		Path: f.Log.Path, Problem: LogDenied, Error: "permission denied", Free: -1, Unread: []string{},
 		Rights: &Rights{Path: "/var/log/audit", Mode: "drwxr-x---", Owner: "root", Group: "adm", GroupReads: true},
 	}
+}
+
+func noKernelLog(f *Facts) {
+	f.KernelLog = KernelLog{Error: "open /dev/kmsg: operation not permitted"}
 }
 
 func noAudit(f *Facts) {
@@ -65,14 +72,22 @@ func taskNever(f *Facts) {
 	f.Rules.Obstacles = []Obstacle{{What: `the audit rule "-a task,never" is in the way`, Mend: []string{"sudo auditctl -d task,never"}}}
 }
 
-func container(f *Facts) {
+func inContainer(f *Facts) {
 	f.Namespaces = Namespaces{User: NamespaceInitial, PID: NamespaceOther, Network: NamespaceOther}
 	f.Capabilities = []string{}
 	f.BPF = BPF{Problem: BPFRefused, Error: "operation not permitted"}
 	f.Audit = Audit{State: AuditUnknown, Error: "operation not permitted"}
 	f.Rules = Rules{Error: "operation not permitted", Obstacles: []Obstacle{}}
 	noLog(f)
+	noBus(f)
+	f.Containers = Containers{}
 }
+
+func noBus(f *Facts) {
+	f.Systemd = Systemd{Runs: true, Error: "opening /run/dbus/system_bus_socket: no such file or directory"}
+}
+
+func noSystemd(f *Facts) { f.Systemd = Systemd{} }
 
 // The marks of the sources: usable, usable with reservations, not usable.
 const (
@@ -221,7 +236,7 @@ func TestJudge(t *testing.T) {
 			says: map[string][]string{SourceMulticast: {"checking needs CAP_AUDIT_CONTROL", "auditkill rules | sudo sh"}},
 		},
 		"a container": {
-			change: []func(*Facts){container}, marks: [4]string{no, no, no, no}, chosen: SourceFile,
+			change: []func(*Facts){inContainer}, marks: [4]string{no, no, no, no}, chosen: SourceFile,
 			says: map[string][]string{
 				SourceEBPF:      {"from root", "docker run --cap-add BPF --cap-add PERFMON"},
 				SourceMulticast: {"--network=host", "hostNetwork: true", "--cap-add AUDIT_READ"},
@@ -230,14 +245,14 @@ func TestJudge(t *testing.T) {
 			},
 		},
 		"a container with the right to read": {
-			change: []func(*Facts){container, func(f *Facts) {
+			change: []func(*Facts){inContainer, func(f *Facts) {
 				f.Capabilities, f.Namespaces.Network = []string{capAuditRead, capAuditControl}, NamespaceInitial
 			}},
 			marks: [4]string{no, but, no, no}, chosen: SourceMulticast,
 			says: map[string][]string{SourceMulticast: {"only in the initial pid namespace", "hostPID: true"}},
 		},
 		"a user namespace": {
-			change: []func(*Facts){container, func(f *Facts) {
+			change: []func(*Facts){inContainer, func(f *Facts) {
 				f.Namespaces.User, f.Capabilities = NamespaceOther, []string{capAuditControl, capAuditRead, capBPF, capPerfmon, capSysAdmin}
 				f.Audit.Error = "connection refused"
 			}},
@@ -308,7 +323,7 @@ func TestJudge(t *testing.T) {
 			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"/var/log/audit/audit.log-20151215.gz"} }},
 			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 			says: map[string][]string{"warnings": {
-				"only if they are named, and those that xz and the like have packed are not read: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log /var/log/audit/audit.log-20151215.gz",
+				"older logs are not read, because of their names or how they are compressed: /var/log/audit/audit.log-20151215.gz", "sudo auditkill report /var/log/audit/audit.log /var/log/audit/audit.log-20151215.gz",
 			}},
 		},
 		"logs with dates": {
@@ -322,10 +337,10 @@ func TestJudge(t *testing.T) {
 			}},
 		},
 		"logs that others have packed": {
-			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"audit.log-20151215.zst", "audit log.4.xz"} }},
+			change: []func(*Facts){func(f *Facts) { f.Log.Unread = []string{"audit.log-20151215.lz4", "audit log.4.bz2"} }},
 			marks:  [4]string{ok, ok, no, ok}, chosen: SourceEBPF,
 			says: map[string][]string{"warnings": {
-				"audit log.4.xz and 1 more", "sudo xzcat 'audit log.4.xz' | auditkill report -\n",
+				"audit log.4.bz2 and 1 more", "sudo bzcat 'audit log.4.bz2' | auditkill report -\n",
 			}},
 		},
 		"a full disk": {
@@ -384,6 +399,96 @@ func TestJudge(t *testing.T) {
 					require.Contains(t, said[source], says)
 				}
 			}
+		})
+	}
+}
+
+func TestJudgeBehind(t *testing.T) {
+	t.Parallel()
+	all := []string{BehindConnects, BehindLimits, BehindNames, BehindJobs, BehindCalls, BehindLogins, BehindOthers}
+	with := func(user int, capabilities ...string) func(*Facts) {
+		return func(f *Facts) { f.UserID, f.Capabilities = user, capabilities }
+	}
+	pod := func(f *Facts) { f.Namespaces.PID = NamespaceOther }
+	for name, test := range map[string]struct {
+		change []func(*Facts)
+		// has are the facts that are judged, if not all, known those that can be known.
+		has, known []string
+		// says is by fact: what must be in the reason or what fixes it.
+		says map[string][]string
+	}{
+		"root": {known: all},
+		"the service": {change: []func(*Facts){with(990, capBPF, capPerfmon, capPtrace)}, known: []string{BehindConnects, BehindLimits, BehindNames, BehindJobs, BehindLogins}, says: map[string][]string{
+			BehindCalls:  {"shows only root", "sudo auditkill watch", "/zz-behind.conf"},
+			BehindOthers: {"systemds of users", "CAP_DAC_OVERRIDE", "/zz-behind.conf"},
+		}},
+		"the service's user": {change: []func(*Facts){noCapabilities}, known: []string{BehindNames, BehindJobs, BehindLogins}, says: map[string][]string{
+			BehindConnects: {"only ebpf sees"}, BehindOthers: {"CAP_SYS_PTRACE"},
+			BehindLimits: {"is not known", "/dev/kmsg: operation not permitted", "/zz-kmsg.conf"},
+		}},
+		"the service, and the kernel's log is hidden": {
+			change: []func(*Facts){noKernelLog, func(f *Facts) { f.UserID = 990 }},
+			known:  []string{BehindConnects, BehindNames, BehindJobs, BehindLogins}, says: map[string][]string{
+				BehindLimits: {"is only inferred", "says it for certain", "/dev/kmsg: operation not permitted", "/zz-kmsg.conf"},
+			},
+		},
+		"a pod that does not see the kernel's log": {
+			change: []func(*Facts){noKernelLog, with(0, capBPF, capPtrace), pod},
+			known:  []string{BehindConnects, BehindNames, BehindJobs, BehindCalls, BehindLogins},
+			says:   map[string][]string{BehindLimits: {"--device /dev/kmsg:/dev/kmsg:r --cap-add SYSLOG"}},
+		},
+		"a kernel that says it without its log": {change: []func(*Facts){noKernelLog, func(f *Facts) { f.BPF.TracesMemory = true }}, known: all},
+		"root without the capability":           {change: []func(*Facts){with(0, capBPF, capPtrace)}, known: all[:6]},
+		"a pod": {change: []func(*Facts){with(0, capBPF, capPtrace), pod, noBus}, known: []string{BehindConnects, BehindLimits, BehindNames}, says: map[string][]string{
+			BehindJobs:  {"no such file or directory", "docker run -v /run/dbus:/host/run/dbus:ro", "--patch-file deploy/kubernetes/behind.yaml"},
+			BehindCalls: {"behind.yaml"}, BehindLogins: {"behind.yaml"}, BehindOthers: {"initial pid namespace"},
+		}},
+		"a pod with the patch": {change: []func(*Facts){with(0, capBPF, capPtrace), pod}, known: all[:6]},
+		"a pod with the logins only": {
+			change: []func(*Facts){with(0, capBPF, capPtrace), pod, noBus, func(f *Facts) { f.Systemd.Sessions = true }},
+			known:  []string{BehindConnects, BehindLimits, BehindNames, BehindLogins},
+		},
+		"a user namespace": {
+			change: []func(*Facts){func(f *Facts) { f.Namespaces.User = NamespaceOther }}, known: []string{BehindConnects, BehindLimits, BehindNames, BehindJobs, BehindLogins},
+		},
+		"no bus":        {change: []func(*Facts){noBus}, known: []string{BehindConnects, BehindLimits, BehindNames, BehindOthers}},
+		"no containers": {change: []func(*Facts){noSystemd, func(f *Facts) { f.Containers = Containers{} }}, has: all[:2], known: all[:2]},
+		"containers of root": {
+			change: []func(*Facts){noSystemd, with(990, capBPF), func(f *Facts) { f.Containers.Error = "permission denied" }},
+			has:    all[:3], known: all[:2], says: map[string][]string{BehindNames: {": permission denied", "sudo auditkill watch", "/zz-names.conf"}},
+		},
+		"a pod that sees none": {
+			change: []func(*Facts){noSystemd, pod, func(f *Facts) { f.Containers = Containers{} }},
+			has:    all[:3], known: all[:2], says: map[string][]string{BehindNames: {"names.yaml", "docker run -v"}},
+		},
+		"no systemd":          {change: []func(*Facts){noSystemd}, has: all[:3], known: all[:3]},
+		"no systemd, no eBPF": {change: []func(*Facts){noSystemd, noBPF(BPFTooOld)}, has: all[:3], known: all[1:3]},
+		"not Linux":           {change: []func(*Facts){func(f *Facts) { f.OS = "darwin" }}, has: []string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := ready()
+			for _, change := range test.change {
+				change(f)
+			}
+			has := []string{}
+			var known []string
+			for _, b := range Judge(f).Behind {
+				has = append(has, b.Name)
+				assert.NotNil(t, b.Mend, "a list in JSON")
+				assert.Equal(t, b.Known, b.What == "", b.Name)
+				if b.Known {
+					known = append(known, b.Name)
+				}
+				for _, says := range test.says[b.Name] {
+					assert.Contains(t, b.What+"\n"+strings.Join(b.Mend, "\n"), says)
+				}
+			}
+			if test.has == nil {
+				test.has = all
+			}
+			assert.Equal(t, test.has, has)
+			assert.Equal(t, test.known, known)
 		})
 	}
 }

@@ -103,12 +103,20 @@ func (f *Facts) records(name string, stops []Finding) Source {
 		return newSource(name, stops, nil)
 	}
 	mayChange := f.Audit.known() && len(f.lacking(capAuditControl)) == 0
-	limits := f.unrecorded(mayChange)
+	limits := append(f.unrecorded(mayChange), f.unlogged()...)
 	s := newSource(name, nil, limits)
 	locked := f.Audit.State == AuditLocked && f.Rules.Known && f.Rules.Recorded+f.Rules.Partly == 0
 	staysOff := f.Audit.State == AuditOff && !mayChange
 	s.Usable = !locked && !staysOff && !f.Rules.TaskNever
 	return s
+}
+
+// unlogged says that the kernel's log, which has the kills that no audit record has, cannot be read.
+func (f *Facts) unlogged() []Finding {
+	if f.KernelLog.Error == "" {
+		return nil
+	}
+	return []Finding{finding("kills for lack of memory are not seen, as the kernel's log cannot be read: " + f.KernelLog.Error)}
 }
 
 // unrecorded reports which signals the kernel does not record. mayChange is true if the source

@@ -19,6 +19,8 @@ type Report struct {
 	// opened.
 	Chosen  string   `json:"chosen"`
 	Sources []Source `json:"sources"`
+	// Behind is what can be known about who is behind a signal.
+	Behind []Behind `json:"behind"`
 	// Warnings are problems that do not depend on the source.
 	Warnings []Finding `json:"warnings"`
 	Facts    *Facts    `json:"facts"`
@@ -69,8 +71,8 @@ func newSource(name string, stops, limits []Finding) Source {
 // Judge draws the conclusions from the facts of a host.
 func Judge(f *Facts) *Report {
 	r := &Report{
-		Sources:  []Source{judgeEBPF(f), judgeMulticast(f), judgeUnicast(f), judgeFile(f)},
-		Warnings: warnings(f), Facts: f,
+		Sources: []Source{judgeEBPF(f), judgeMulticast(f), judgeUnicast(f), judgeFile(f)},
+		Behind:  judgeBehind(f), Warnings: warnings(f), Facts: f,
 	}
 	for _, s := range r.Sources {
 		r.Usable = r.Usable || s.Usable

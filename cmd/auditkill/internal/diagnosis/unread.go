@@ -13,7 +13,7 @@ import (
 const manyOlder = 3
 
 // unpackers are the programs that read logs that report cannot, by the ending of their names.
-var unpackers = map[string]string{".xz": "xzcat", ".bz2": "bzcat", ".zst": "zstdcat", ".lz4": "lz4cat", ".Z": "zcat"}
+var unpackers = map[string]string{".bz2": "bzcat", ".lz4": "lz4cat", ".Z": "zcat"}
 
 // unread reports older logs that are not read unless they are named. The command lists each by
 // name: if only root may list the folder, a shell cannot expand a star.
@@ -21,7 +21,7 @@ func (l *Log) unread() []Finding {
 	if len(l.Unread) == 0 {
 		return nil
 	}
-	what := "older logs with a date in their names are read only if they are named, and those that xz and the like have packed are not read: " +
+	what := "older logs are not read, because of their names or how they are compressed: " +
 		l.Unread[len(l.Unread)-1]
 	if more := len(l.Unread) - 1; more > 0 {
 		what += text(" and %d more", more)

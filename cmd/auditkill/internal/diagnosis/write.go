@@ -44,6 +44,7 @@ func (r *Report) WriteTable(w io.Writer, t terminal.Terminal) error {
 		p.line(text("%-10s %s", s.Name, t.Paint(style, mark)))
 		p.findings(s.findings)
 	}
+	p.behind(r.Behind, t)
 	if len(r.Warnings) > 0 {
 		p.line("\n" + t.Paint(terminal.Yellow, "also"))
 		p.findings(r.Warnings)
@@ -72,6 +73,32 @@ func (p *page) findings(findings []Finding) {
 		for _, command := range f.Mend { // in one line, to be copied
 			p.line("      " + visible.Message(command))
 		}
+	}
+}
+
+// behind writes what cannot be known about who is behind a signal. What fixes several findings is written once.
+func (p *page) behind(facts []Behind, t terminal.Terminal) {
+	var missing []Finding
+	for _, b := range facts {
+		if b.Known {
+			continue
+		}
+		if last := len(missing) - 1; last >= 0 && slices.Equal(missing[last].Mend, b.Mend) {
+			missing[last].Mend = nil
+		}
+		missing = append(missing, b.Finding)
+	}
+	mark, style := "ok", terminal.Green
+	switch len(missing) {
+	case 0:
+	case len(facts):
+		mark, style = "no", terminal.Red
+	default:
+		mark, style = "ok, but", terminal.Yellow
+	}
+	if len(facts) > 0 {
+		p.line("\n" + text("%-10s %s", "behind", t.Paint(style, mark)))
+		p.findings(missing)
 	}
 }
 
@@ -120,6 +147,7 @@ func (f *Facts) lines() [][2]string {
 		{"audit", f.Audit.line()},
 		{"rules", f.Rules.line()},
 		{"log", f.Log.line()},
+		{"systemd", f.Systemd.line()},
 	}
 }
 
@@ -198,6 +226,20 @@ func (l *Log) line() string {
 	}
 	if l.Free >= 0 {
 		line += text(", %s free", size(l.Free))
+	}
+	return line
+}
+
+func (s *Systemd) line() string {
+	line := "not the init of this host"
+	switch {
+	case s.Reached:
+		line = "can be listened to"
+	case s.Runs:
+		line = "cannot be listened to"
+	}
+	if s.Sessions {
+		line += ", logins can be read"
 	}
 	return line
 }

@@ -21,13 +21,14 @@ func TestWrite(t *testing.T) {
 	for name, changes := range map[string][]func(*Facts){
 		"ready":           nil,
 		"no_capabilities": {noCapabilities},
-		"container":       {container},
+		"container":       {inContainer},
 		"no_audit":        {noAudit},
 		"locked": {noBPF(BPFTooOld), func(f *Facts) {
 			f.BTF, f.Audit.State, f.Rules.Recorded, f.Audit.Lost, f.Audit.BacklogLimit = false, AuditLocked, 0, 17, 64
 		}},
 		"task_never": {noLog, taskNever, func(f *Facts) { f.Audit.State, f.Audit.FromBoot = AuditOff, false }},
 		"nothing":    {noCapabilities, func(f *Facts) { f.Log.Rights = nil }},
+		"service":    {func(f *Facts) { f.UserID, f.Capabilities = 990, []string{capBPF, capPerfmon, capPtrace} }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -44,6 +44,9 @@ func (c *csvLines) Print(e Entry) error {
 		visible.Cell(e.Login()), visible.Cell(e.User()), e.Result(), e.Event.Syscall, e.Event.Source,
 		visible.Cell(visible.Text(e.Event.Audit.Node)), visible.Cell(visible.Text(e.Event.File)), e.Serial(),
 		strconv.FormatBool(e.Event.Complete), visible.Cell(e.CommandLine(c.conceal)),
+		e.Cause(), e.Evidence(), visible.Cell(e.Address()), e.RequesterPID(), visible.Cell(e.Requester()),
+		visible.Cell(e.RequesterCommandLine(c.conceal)), visible.Cell(e.Initiator()), visible.Cell(e.InitiatorCommandLine(c.conceal)),
+		strconv.Itoa(e.Event.Signals()), e.Last().UTC().Format(time.RFC3339Nano),
 	})
 	if err != nil || !c.atOnce && c.buffer.Buffered() < flushSize {
 		return err
@@ -68,6 +71,8 @@ func (c *csvLines) header() error {
 	return c.out.Write([]string{
 		"time", "event", "signal", "target_pid", "target", "sender_pid", "sender", "executable",
 		"login", "user", "result", "syscall", "source", "node", "file", "serial", "complete", "command_line",
+		"cause", "evidence", "from", "requester_pid", "requester", "requester_command_line", "initiator", "initiator_command_line",
+		"count", "last_time",
 	})
 }
 

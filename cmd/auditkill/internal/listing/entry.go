@@ -9,6 +9,9 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/redact"
@@ -25,6 +28,10 @@ type Entry struct {
 	Event *kill.Event
 	// Target is nil if the event has no target.
 	Target *kill.Process
+	// Record is the log record that the event was read back from; nil if it was made of anything else.
+	Record *plog.LogRecord
+	// joined is what a row stands for that Joined has made of several; nil for one.
+	joined *joined
 }
 
 // Entries are the lines of an event: one for each target, or one if there is none.
@@ -47,20 +54,46 @@ func (e Entry) Signal() string {
 	return e.Event.Signal.Name()
 }
 
+// signals is the signal, and how many of it the event stands for.
+func (e Entry) signals() string { return e.Signal() + e.times() }
+
+func (e Entry) times() string {
+	if e.Event.Count > 1 {
+		return " ×" + strconv.Itoa(e.Event.Count)
+	}
+	return ""
+}
+
+// Last is when the last of its signals was sent.
+func (e Entry) Last() time.Time {
+	if e.Event.Count > 1 {
+		return e.Event.LastTime
+	}
+	return e.Event.Time
+}
+
 // TargetName is the name of the target or, if there is none, what the sender addressed.
 func (e Entry) TargetName() string {
+	if e.joined != nil {
+		return e.joined.target()
+	}
 	if e.Target == nil {
 		return telemetry.Address(e.Event)
 	}
 	return nameOf(e.Target)
 }
 
-// TargetPID is empty if there is no target.
-func (e Entry) TargetPID() string { return pidOf(e.Target) }
+// TargetPID is empty if there is no target, or more than one.
+func (e Entry) TargetPID() string {
+	if e.joined != nil {
+		return ""
+	}
+	return pidOf(e.Target)
+}
 
 // TargetProcess is name[pid].
 func (e Entry) TargetProcess() string {
-	if e.Target == nil {
+	if e.Target == nil || e.joined != nil {
 		return e.TargetName()
 	}
 	return named(e.Target)
@@ -121,13 +154,13 @@ func (e Entry) Program() string {
 	return e.SenderName()
 }
 
-// Login is who logged in, whatever su or sudo came after; empty for what the system
-// started by itself.
+// Login is who logged in, whatever su or sudo came after, and of a manager who asked it; empty for what
+// the system started by itself.
 func (e Entry) Login() string {
-	if e.Kernel() {
+	if e.Kernel() && e.Event.Behind == nil {
 		return ""
 	}
-	return userName(e.Event.Sender.Login)
+	return userName(e.Event.Behind.Person(&e.Event.Sender))
 }
 
 // User is the user that the sender ran as.
@@ -143,13 +176,17 @@ func (e Entry) CommandLine(conceal redact.Policy) string {
 	if e.Kernel() {
 		return ""
 	}
-	title := strings.TrimRight(conceal.Apply(e.Event.Sender.Title), "\x00")
+	return shownTitle(e.Event.Sender.Title, conceal)
+}
+
+func shownTitle(title string, conceal redact.Policy) string {
+	title = strings.TrimRight(conceal.Apply(title), "\x00")
 	return visible.Text(strings.ReplaceAll(title, "\x00", " "))
 }
 
 // Serial is the number of the audit event; empty if it was not audited.
 func (e Entry) Serial() string {
-	if !e.Event.Audit.Recorded {
+	if !e.Event.Audit.Recorded || e.Event.Audit.Unnumbered {
 		return ""
 	}
 	return strconv.FormatUint(uint64(e.Event.Audit.Serial), 10)
@@ -164,6 +201,9 @@ func (e Entry) Host() string {
 // Result is "ok", the name of an error such as "EPERM", or why a signal that was sent changed
 // nothing. For an outcome, it is how the process ended.
 func (e Entry) Result() string {
+	if e.joined != nil {
+		return e.joined.result()
+	}
 	switch e.Event.Kind {
 	case kill.KindSignal, kill.KindTamper:
 		return e.attempt()

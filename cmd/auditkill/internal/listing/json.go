@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/auditkill/auditkillreceiver/internal/redact"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
@@ -25,24 +26,57 @@ type jsonLines struct {
 	out    io.Writer
 	atOnce bool
 	logs   *telemetry.Logs
-	// encoder keeps the order of fields. encoding/json would need a map for each record, take
+	// conceal says how much of a command line is shown.
+	conceal redact.Policy
+	lines   encoder
+}
+
+// Records writes log records, one object per line.
+type Records struct {
+	out   io.Writer
+	lines encoder
+}
+
+// NewRecords returns a Records that writes to out.
+func NewRecords(out io.Writer) *Records { return &Records{out, newEncoder()} }
+
+// Print writes a record.
+func (r *Records) Print(record plog.LogRecord) error {
+	r.lines.buffer.Reset()
+	if err := r.lines.encode(record); err != nil {
+		return err
+	}
+	_, err := r.out.Write(r.lines.buffer.Bytes())
+	return err
+}
+
+// encoder makes records lines.
+type encoder struct {
+	// json keeps the order of fields. encoding/json would need a map for each record, take
 	// three times as long, and sort it.
-	encoder zapcore.Encoder
-	fields  []zapcore.Field
-	buffer  *buffer.Buffer
+	json   zapcore.Encoder
+	fields []zapcore.Field
+	buffer *buffer.Buffer
 }
 
 func newJSON(out io.Writer, config telemetry.Config, atOnce bool) *jsonLines {
 	return &jsonLines{
-		out: out, atOnce: atOnce, logs: telemetry.NewLogs(config),
-		encoder: zapcore.NewJSONEncoder(zapcore.EncoderConfig{SkipLineEnding: false}),
-		buffer:  buffer.NewPool().Get(),
+		out: out, atOnce: atOnce, logs: telemetry.NewLogs(config), conceal: config.CommandLine,
+		lines: newEncoder(),
 	}
+}
+
+func newEncoder() encoder {
+	return encoder{json: zapcore.NewJSONEncoder(zapcore.EncoderConfig{SkipLineEnding: false}), buffer: buffer.NewPool().Get()}
 }
 
 // Print implements Printer.
 func (j *jsonLines) Print(e Entry) error {
-	j.logs.Append(e.Event, e.Target, e.Event.Time)
+	if e.Record != nil {
+		j.logs.AppendRecord(Concealed(e, j.conceal))
+	} else {
+		j.logs.Append(e.Event, e.Target, e.Event.Time)
+	}
 	if j.atOnce || j.logs.Len() >= batch {
 		return j.Flush()
 	}
@@ -57,30 +91,33 @@ func (j *jsonLines) Flush() error {
 	if j.logs.Len() == 0 {
 		return nil
 	}
-	j.buffer.Reset()
+	j.lines.buffer.Reset()
 	for _, record := range j.logs.Take().ResourceLogs().At(0).ScopeLogs().At(0).LogRecords().All() {
-		if err := j.encode(record); err != nil {
+		if err := j.lines.encode(record); err != nil {
 			return err
 		}
 	}
-	_, err := j.out.Write(j.buffer.Bytes())
+	_, err := j.out.Write(j.lines.buffer.Bytes())
 	return err
 }
 
 // encode appends a record: first the fields that all records have, then its attributes.
-func (j *jsonLines) encode(record plog.LogRecord) error {
-	j.fields = append(j.fields[:0],
+func (l *encoder) encode(record plog.LogRecord) error {
+	l.fields = append(l.fields[:0],
 		text("time", timeOf(record.Timestamp()).Format(time.RFC3339Nano)), text("event", record.EventName()),
 		text("severity", record.SeverityNumber().String()), text("message", record.Body().Str()))
 	for key, value := range record.Attributes().All() {
-		j.fields = append(j.fields, field(key, value))
+		if key == "event.name" { // what "event" has already
+			continue
+		}
+		l.fields = append(l.fields, field(key, value))
 	}
-	line, err := j.encoder.EncodeEntry(zapcore.Entry{}, j.fields)
+	line, err := l.json.EncodeEntry(zapcore.Entry{}, l.fields)
 	if err != nil {
 		return err
 	}
 	defer line.Free()
-	_, err = j.buffer.Write(line.Bytes())
+	_, err = l.buffer.Write(line.Bytes())
 	return err
 }
 

@@ -184,9 +184,10 @@ func TestCSV(t *testing.T) {
 		require.Len(t, rows, 3)
 		assert.Equal(t, []string{
 			"2026-11-22T03:00:00.123Z", "kill.signal", "SIGKILL", "3936", "mysqld", "3997", "mysql", "/usr/bin/mysql", "alice", "0",
-			"ok", "kill", "audit_file", "", "", "148", "true", "mysql --password=***",
+			"ok", "kill", "audit_file", "", "", "148", "true", "mysql --password=***", "", "", "", "", "", "", "", "",
+			"1", "2026-11-22T03:00:00.123Z",
 		}, rows[1])
-		assert.Equal(t, `a,"b"\nc`, rows[2][len(rows[2])-1], "on one line")
+		assert.Equal(t, `a,"b"\nc`, rows[2][17], "on one line")
 	}
 	assert.Empty(t, list(t, FormatCSV, 1))
 
@@ -205,15 +206,21 @@ func TestCSVRunsNothing(t *testing.T) {
 	out := list(t, FormatCSV, 1, event(func(e *kill.Event) {
 		e.Targets[0].Command, e.Sender.Command, e.Sender.Executable, e.Sender.Title = formula, "+1", "-1", " \"@SUM(1)"
 		e.Sender.Login.Name, e.Sender.User.Name, e.Audit.Node, e.File = "-x", "=1+1", "@node", "-"
-		e.Signal = -7
+		e.Signal, e.Cause = -7, kill.CauseServiceStop
+		e.Behind = &kill.Behind{
+			Evidence: kill.EvidenceObserved, Requester: &kill.Process{PID: 136, Command: "=1", Title: "-x"},
+			Initiator: &kill.Ancestor{Command: "@y", Title: "+z"}, Session: &kill.Session{Address: "+address"},
+		}
 	}), event(func(e *kill.Event) { e.Sender.Title = "-bash" }))
 	rows, err := csv.NewReader(strings.NewReader(out)).ReadAll()
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		"2026-11-22T03:00:00.123Z", "kill.signal", "SIG-7", "3936", "'" + formula, "3997", "'+1", "'-1", "'-x", "'=1+1",
 		"ok", "kill", "audit_file", "'@node", "'-", "148", "true", "' \"@SUM(1)",
+		"service_stop", "observed", "'+address", "136", "'=1", "'-x", "'@y", "'+z",
+		"1", "2026-11-22T03:00:00.123Z",
 	}, rows[1])
-	assert.Equal(t, "'-bash", rows[2][len(rows[2])-1])
+	assert.Equal(t, "'-bash", rows[2][17])
 }
 
 // The host is shown if the log names it.

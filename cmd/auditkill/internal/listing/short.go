@@ -28,9 +28,9 @@ func (e Entry) shortTarget() string {
 func (e Entry) shortSignal() string {
 	name := strings.TrimPrefix(e.Signal(), "SIG")
 	if len(name) > 4 {
-		return strconv.Itoa(int(e.Event.Signal))
+		name = strconv.Itoa(int(e.Event.Signal))
 	}
-	return name
+	return name + e.times()
 }
 
 // shortResult is the result in nine columns: "gone 3.2s".

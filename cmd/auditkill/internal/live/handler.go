@@ -33,7 +33,9 @@ func (h *handler) Signal(e *kill.Event) error {
 		h.watch.tampered(e)
 		return nil
 	}
-	h.batch = append(h.batch, e)
+	if h.watch.selection.ApplyBehind(e) { // which was not known in Wants
+		h.batch = append(h.batch, e)
+	}
 	return nil
 }
 
@@ -41,7 +43,7 @@ func (h *handler) Signal(e *kill.Event) error {
 // the one for all is not shown; neither are processes that are still alive at the end, which
 // the user has not waited for.
 func (h *handler) Outcome(e *kill.Event) error {
-	if e.Kind == kill.KindOutcome && e.Outcome.Verdict != kill.VerdictUnknown {
+	if e.Kind == kill.KindOutcome && e.Outcome.Verdict != kill.VerdictUnknown && h.watch.selection.ApplyBehind(e) {
 		h.batch = append(h.batch, e)
 	}
 	return nil
@@ -61,6 +63,9 @@ func (h *handler) Flush() error {
 		return errGivenUp
 	}
 }
+
+// Settled implements capture.Handler. Nothing is kept for a next run.
+func (h *handler) Settled() bool { return false }
 
 // showAll shows batches until there are no more.
 func (h *handler) showAll(show func(*kill.Event) error) error {
@@ -84,5 +89,5 @@ func (w *Watch) tampered(e *kill.Event) {
 	if w.capture.ManagesRules() && !e.Audit.Recorded && e.Tamper.Action == kill.TamperRuleShadowed {
 		return // the capture has warned of that rule, with what removes it
 	}
-	w.config.Say(telemetry.Sentence(e, nil))
+	w.config.Say(telemetry.Sentence(e, nil, w.config.CommandLine))
 }

@@ -71,10 +71,10 @@ func (c *Config) signals() []kill.Signal {
 	return c.Asked.Signals
 }
 
-// unsent says which ends are shown of processes to which no signal was seen: none if the signals of
-// some users only are asked for.
+// unsent says which ends are shown of processes to which no signal was seen: none if only signals are asked for
+// of which something is known.
 func (c *Config) unsent() kill.Unsent {
-	if c.Asked.User != "" || c.Asked.OnlyFailed {
+	if c.Asked.User != "" || c.Asked.OnlyFailed || !c.Asked.Behind.Empty() {
 		return kill.UnsentNone
 	}
 	return kill.UnsentUsual

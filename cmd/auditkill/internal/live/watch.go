@@ -73,13 +73,15 @@ func open(ctx context.Context, config Config, candidates []capture.Candidate) (*
 func (w *Watch) settings(candidates []capture.Candidate) capture.Settings {
 	return capture.Settings{
 		Candidates: candidates,
-		Signals:    w.config.signals(), Targets: w.config.Asked.Targets, Senders: w.config.Asked.Senders, IncludeFailed: true,
+		Signals:    w.config.signals(), Targets: selection.Globs(w.config.Asked.Targets), Senders: selection.Globs(w.config.Asked.Senders), IncludeFailed: true,
+		ExcludesSenders: len(w.config.Asked.ExcludeSenders) > 0,
 		Correlation: capture.Correlation{
 			Timeout: correlate.DefaultTimeout, MaxPending: correlate.DefaultMaxPending, Quiet: quiet,
 		},
 		Ending: w.config.Ending, Unsent: w.config.unsent(),
 		RulesInterval: rulesInterval, OutcomeTimeout: w.config.OutcomeTimeout, DescribeFirst: true,
-		Host: w.config.Host, Conceal: w.config.CommandLine.Apply,
+		Attribution: capture.Attribution{Enabled: true, Timeout: capture.DefaultAttributionTimeout},
+		Host:        w.config.Host, Conceal: w.config.CommandLine.Apply,
 		Logger: w.logger, Warn: w.warn, Health: func(error) {}, // failures are logged, too
 	}
 }
@@ -95,8 +97,8 @@ func (w *Watch) warn(p *problem.Problem) {
 func (w *Watch) Source() string { return w.capture.Traits().Way }
 
 // Run passes the selected signals and the outcomes of their targets to show, until ctx is done
-// or show fails. It is called once.
-func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error) error {
+// or show fails, and calls finish after the last one. It is called once.
+func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error, finish func() error) error {
 	reading, stop := context.WithCancel(ctx)
 	defer stop()
 	h := &handler{watch: w, batches: make(chan []*kill.Event), givenUp: make(chan struct{})}
@@ -108,7 +110,7 @@ func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error) error {
 	}()
 	shown := make(chan error, 1)
 	go func() { // show may never return
-		shown <- h.showAll(show)
+		shown <- errors.Join(h.showAll(show), finish())
 	}()
 	err := w.await(ctx, shown)
 	stop()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
@@ -43,7 +44,7 @@ func run(t *testing.T, w *Watch, p *played) []string {
 		}
 		lines = append(lines, line)
 		return nil
-	}))
+	}, finished))
 	require.NoError(t, w.Close())
 	assert.Equal(t, 1, p.closed)
 	return lines
@@ -68,6 +69,22 @@ func TestTellsOnlyFailedOnes(t *testing.T) {
 	assert.Equal(t, []string{"SIGKILL to mysqld"}, lines)
 }
 
+// Who is behind a signal may be found out only after it was wanted.
+func TestTellsOnlyWhatSomebodyIsBehind(t *testing.T) {
+	t.Parallel()
+	alices, nobodys := sent(kill.SIGTERM, "mysqld"), sent(kill.SIGTERM, "nginx")
+	alices.Event.Sender.Login, alices.Event.Sender.Session = kill.User{ID: kill.NewID(1000)}, kill.NewID(17)
+	login := source.Observation{Fact: &attribution.Fact{Login: &attribution.Login{
+		Time: time.Now(), User: kill.User{ID: kill.NewID(1000)}, Session: kill.Session{ID: "17", UserName: "alice", Address: "10.0.0.5"},
+	}}}
+	asked := selection.Config{Behind: selection.Behind{From: "10.0.0.5"}}
+	lines, _ := shown(t, asked, play([]source.Observation{login, alices, nobodys, end("mysqld", 15), end("nginx", 15)}))
+	assert.Equal(t, []string{"SIGTERM to mysqld", "mysqld killed"}, lines)
+
+	config, _ := fakeConfig(asked)
+	assert.Equal(t, kill.UnsentNone, config.unsent())
+}
+
 func TestDoesNotFollowIfNobodyWantsToKnow(t *testing.T) {
 	t.Parallel()
 	config, _ := fakeConfig(selection.Config{})
@@ -85,7 +102,7 @@ func TestWaitsForNothingIfItWatchesNobody(t *testing.T) {
 		w, _ := newFake(t, selection.Config{}, play())
 		ctx, stop := context.WithTimeout(t.Context(), 2*time.Hour)
 		defer stop()
-		require.NoError(t, w.Run(ctx, func(*kill.Event) error { return nil }))
+		require.NoError(t, w.Run(ctx, func(*kill.Event) error { return nil }, finished))
 		require.NoError(t, w.Close())
 	})
 }
@@ -112,7 +129,7 @@ func TestTellsOfSurvivors(t *testing.T) {
 			stop()
 		}
 		return nil
-	}))
+	}, finished))
 	assert.Equal(t, kill.VerdictSurvived, verdict)
 	require.NoError(t, w.Close())
 }
@@ -137,7 +154,7 @@ func TestEndsWhenNothingCanBeShown(t *testing.T) {
 	require.ErrorIs(t, w.Run(t.Context(), func(*kill.Event) error {
 		calls++
 		return errBroken
-	}), errBroken)
+	}, finished), errBroken)
 	assert.Equal(t, 1, calls)
 	require.NoError(t, w.Close())
 }
@@ -154,7 +171,7 @@ func TestEndsWhileTheOutputIsStuck(t *testing.T) {
 		stop()
 		<-stuck
 		return nil
-	}), errStuck)
+	}, finished), errStuck)
 	require.ErrorIs(t, p.refused, errGivenUp)
 	require.NoError(t, w.Close())
 	close(stuck)
@@ -198,3 +215,6 @@ func TestWarns(t *testing.T) {
 		"warning: a process is not watched: broken; set a shorter --outcome-timeout, or name a --target (pid 7)\n    auditctl -e 1",
 	}, said.all())
 }
+
+// finished is for watches whose output needs nothing at the end.
+func finished() error { return nil }

@@ -329,12 +329,6 @@ func copyAll(to *screen, from *os.File) {
 	buffer := make([]byte, 4096)
 	for {
 		n, err := from.Read(buffer)
-		// An escape sequence may be torn between two reads.
-		for bytes.Contains(buffer[max(0, n-3):n], []byte("\x1b")) && err == nil && n < len(buffer) {
-			var more int
-			more, err = from.Read(buffer[n : n+1])
-			n += more
-		}
 		_, _ = to.Write(buffer[:n])
 		if err != nil {
 			return

@@ -19,6 +19,7 @@ type screen struct {
 
 	mu      sync.Mutex
 	lines   [][]byte
+	torn    string // the beginning of a sequence whose end is in the next write
 	column  int
 	wrapped bool
 	writes  int
@@ -35,12 +36,17 @@ func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes++
-	for rest := string(p); rest != ""; {
-		if after, found := strings.CutPrefix(rest, "\x1b[K"); found {
+	rest := s.torn + string(p)
+	for s.torn = ""; rest != ""; {
+		if after, found := strings.CutPrefix(rest, eraseLine); found {
 			last := len(s.lines) - 1
 			s.lines[last] = s.lines[last][:min(s.column, len(s.lines[last]))]
 			rest = after
 			continue
+		}
+		if strings.HasPrefix(eraseLine, rest) {
+			s.torn = rest
+			break
 		}
 		s.put(rest[0])
 		rest = rest[1:]

@@ -7,6 +7,8 @@ package selection
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -18,9 +20,10 @@ import (
 // Config says what to select. The zero value selects everything.
 type Config struct {
 	// Signals, Targets and Senders are as in the receiver's configuration, except that none
-	// means all, including signal 0.
-	Signals          []kill.Signal
-	Targets, Senders []string
+	// means all, including signal 0, and that a pid (3936) or a name with a pid (mysqld[3936]) is a process.
+	Signals                        []kill.Signal
+	Targets, Senders               []string
+	ExcludeTargets, ExcludeSenders []string
 	// User is the name or the id of the user behind a signal: who had logged in, or as whom the
 	// sender ran.
 	User string
@@ -28,6 +31,8 @@ type Config struct {
 	Since, Until time.Time
 	// OnlyFailed leaves out signals that got through.
 	OnlyFailed bool
+	// Behind says who and what has to be behind a signal.
+	Behind Behind
 }
 
 // Reasons that need more than a number.
@@ -40,8 +45,15 @@ const (
 type Selection struct {
 	config   Config
 	criteria []*criterion
-	seen     int
+	// behind are the conditions that ApplyBehind checks.
+	behind []*criterion
+	seen   int
+	// names are those of targets that were seen, if targets are asked for.
+	names map[string]bool
 }
+
+// maxNames bounds the names that are remembered to suggest one of them: processes choose their own.
+const maxNames = 10_000
 
 // criterion is one condition of a selection.
 type criterion struct {
@@ -50,7 +62,7 @@ type criterion struct {
 	rejected Rejection
 }
 
-// Rejection is how many events were not selected, and why.
+// Rejection is how many signals were not selected, and why. A signal to several targets counts for each of them.
 type Rejection struct {
 	// Reason completes "3 of them": "with another target".
 	Reason string
@@ -71,14 +83,33 @@ func New(config Config) (*Selection, error) {
 		}
 	}
 	if len(config.Targets) > 0 {
-		if err := s.filter("with another target", filter.Config{Targets: config.Targets}); err != nil {
+		asked, err := newProcesses(config.Targets)
+		if err != nil {
 			return nil, fmt.Errorf("--target: %w", err)
 		}
+		s.names = make(map[string]bool)
+		s.add("with another target", asked.areTargets)
 	}
 	if len(config.Senders) > 0 {
-		if err := s.filter("with another sender", filter.Config{Senders: config.Senders}); err != nil {
+		asked, err := newProcesses(config.Senders)
+		if err != nil {
 			return nil, fmt.Errorf("--sender: %w", err)
 		}
+		s.add("with another sender", asked.haveSent)
+	}
+	if len(config.ExcludeTargets) > 0 {
+		asked, err := newProcesses(config.ExcludeTargets)
+		if err != nil {
+			return nil, fmt.Errorf("--exclude-target: %w", err)
+		}
+		s.add("with a target that is excluded", asked.areNotTargets)
+	}
+	if len(config.ExcludeSenders) > 0 {
+		asked, err := newProcesses(config.ExcludeSenders)
+		if err != nil {
+			return nil, fmt.Errorf("--exclude-sender: %w", err)
+		}
+		s.add("by a sender that is excluded", func(e *kill.Event) bool { return !asked.hold(&e.Sender) })
 	}
 	if config.User != "" {
 		s.add("by another user", s.byUser)
@@ -86,7 +117,8 @@ func New(config Config) (*Selection, error) {
 	if config.OnlyFailed {
 		s.add("that got through", mayHaveFailed)
 	}
-	return s, nil
+	err := s.addBehind()
+	return s, err
 }
 
 func (s *Selection) add(reason string, wants func(*kill.Event) bool) {
@@ -109,16 +141,35 @@ func (s *Selection) filter(reason string, config filter.Config) error {
 // Apply removes unwanted targets from an event, and reports whether the event is selected. The
 // names of its users should be filled in before.
 func (s *Selection) Apply(e *kill.Event) bool {
-	s.seen++
-	for _, c := range s.criteria {
-		if c.wants(e) {
-			continue
+	s.seen += weight(e)
+	for i := range e.Targets {
+		if name := e.Targets[i].Command; s.names != nil && len(s.names) < maxNames {
+			s.names[name] = true
 		}
-		c.rejected.Events++
-		if c.rejected.Signals != nil {
-			c.rejected.Signals[e.Signal]++
+	}
+	return apply(s.criteria, e)
+}
+
+// weight is how many signals an event stands for: one for each target, as often as it was sent.
+func weight(e *kill.Event) int { return max(1, len(e.Targets)) * e.Signals() }
+
+// Targets returns the names of the targets that were seen, if targets were asked for.
+func (s *Selection) Targets() iter.Seq[string] { return maps.Keys(s.names) }
+
+func apply(criteria []*criterion, e *kill.Event) bool {
+	for _, c := range criteria {
+		before := weight(e)
+		wanted := c.wants(e)
+		if wanted {
+			before -= weight(e) // targets that were taken out
 		}
-		return false
+		c.rejected.Events += before
+		if c.rejected.Signals != nil && before > 0 {
+			c.rejected.Signals[e.Signal] += before
+		}
+		if !wanted {
+			return false
+		}
 	}
 	return true
 }
@@ -137,11 +188,16 @@ func (s *Selection) byUser(e *kill.Event) bool {
 		return true // the record with the users is lost
 	}
 	for _, user := range []kill.User{p.Login, p.User, p.RealUser} {
-		if user.ID.Known && (s.config.User == user.Name || s.config.User == strconv.FormatUint(uint64(user.ID.Value), 10)) {
+		if user.ID.Known && isUser(user, s.config.User) {
 			return true
 		}
 	}
 	return false
+}
+
+// isUser reports whether a name or an id is that of a user.
+func isUser(user kill.User, asked string) bool {
+	return asked == user.Name || user.ID.Known && asked == strconv.FormatUint(uint64(user.ID.Value), 10)
 }
 
 // mayHaveFailed removes the targets that a signal reached, and reports whether there was another,
@@ -159,10 +215,10 @@ func failedFor(e *kill.Event, target *kill.Process) bool {
 	return result.Failed() || e.Kind == kill.KindSignal && !result.Known && e.DeliveryTo(target) == kill.DeliveryUnknown
 }
 
-// Rejections returns why events were not selected. Each event counts once.
+// Rejections returns why signals were not selected. Each signal counts once for each target.
 func (s *Selection) Rejections() []Rejection {
 	var all []Rejection
-	for _, c := range s.criteria {
+	for _, c := range slices.Concat(s.criteria, s.behind) {
 		if c.rejected.Events > 0 {
 			all = append(all, c.rejected)
 		}
@@ -170,5 +226,5 @@ func (s *Selection) Rejections() []Rejection {
 	return all
 }
 
-// Seen returns how many events there were, selected or not.
+// Seen returns how many signals there were, selected or not. A signal to several targets counts for each of them.
 func (s *Selection) Seen() int { return s.seen }

@@ -1,7 +1,7 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package summary counts signals by sender, target, signal, user or hour.
+// Package summary counts signals by sender, target, user, cause and so on.
 package summary
 
 import (
@@ -14,6 +14,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
@@ -27,12 +28,44 @@ const (
 	maxRows = 10_000
 	// others is the row for the rest.
 	others = "(others)"
-	// nobody is the user of signals without a login.
-	nobody = "(no login)"
 )
 
-// By are the fields to count by.
-func By() []string { return []string{"sender", "target", "signal", "user", "hour"} }
+// field is one of the fields to count by.
+type field struct {
+	name, title string
+	// text is the value of a signal, none stands for an empty one.
+	text func(listing.Entry) string
+	none string
+}
+
+const hour = "hour"
+
+var fields = []field{
+	{name: "sender", title: "SENDER", text: listing.Entry.Program},
+	{name: "target", title: "TARGET", text: listing.Entry.TargetName},
+	{name: "signal", title: "SIGNAL", text: listing.Entry.Signal},
+	{name: "user", title: "LOGIN", text: listing.Entry.Login, none: "(no login)"},
+	{name: "address", title: "ADDRESS", text: listing.Entry.Address, none: "(no address)"},
+	{name: "requester", title: "REQUESTER", text: listing.Entry.RequesterProgram, none: "(no requester)"},
+	{name: "initiator", title: "INITIATOR", text: listing.Entry.Initiator, none: "(no initiator)"},
+	{name: "cause", title: "CAUSE", text: listing.Entry.Cause, none: "(no cause)"},
+	{name: hour, title: "HOUR"},
+}
+
+// By are the names of the fields to count by.
+func By() []string {
+	var names []string
+	for _, f := range fields {
+		names = append(names, f.name)
+	}
+	return names
+}
+
+// Choice is By in words: "sender, target or hour".
+func Choice() string {
+	names := By()
+	return strings.Join(names[:len(names)-1], ", ") + " or " + names[len(names)-1]
+}
 
 // Row is one line of a summary.
 type Row struct {
@@ -45,14 +78,15 @@ type Row struct {
 
 // Summary counts signals.
 type Summary struct {
-	by       string
+	by       field
 	location *time.Location
 	rows     map[string]*Row
 }
 
 // New returns a Summary by one of By. Hours are in the time zone of location.
 func New(by string, location *time.Location) *Summary {
-	return &Summary{by: by, location: location, rows: make(map[string]*Row)}
+	at := slices.IndexFunc(fields, func(f field) bool { return f.name == by })
+	return &Summary{by: fields[at], location: location, rows: make(map[string]*Row)}
 }
 
 // Add counts a signal.
@@ -64,33 +98,26 @@ func (s *Summary) Add(e listing.Entry) {
 		row = s.rows[name]
 	}
 	if row == nil {
-		row = &Row{Name: name, First: e.Event.Time, Last: e.Event.Time}
+		row = &Row{Name: name, First: e.Event.Time, Last: e.Last()}
 		s.rows[name] = row
 	}
-	row.Count++
+	row.Count += e.Event.Signals()
 	if e.Failed() {
-		row.Failed++
+		row.Failed += e.Event.Signals()
 	}
 	if e.Event.Time.Before(row.First) {
 		row.First = e.Event.Time
 	}
-	if e.Event.Time.After(row.Last) {
-		row.Last = e.Event.Time
+	if last := e.Last(); last.After(row.Last) {
+		row.Last = last
 	}
 }
 
 func (s *Summary) nameOf(e listing.Entry) string {
-	switch s.by {
-	case "sender":
-		return e.Program()
-	case "target":
-		return e.TargetName()
-	case "signal":
-		return e.Signal()
-	case "user":
-		return cmp.Or(e.Login(), nobody)
+	if s.by.text == nil {
+		return e.Event.Time.In(s.location).Format("2006-01-02 15:00 -07:00")
 	}
-	return e.Event.Time.In(s.location).Format("2006-01-02 15:00 -07:00")
+	return cmp.Or(s.by.text(e), s.by.none)
 }
 
 // Rows returns what was counted: the most first, hours in their order.
@@ -100,7 +127,7 @@ func (s *Summary) Rows() []Row {
 		rows = append(rows, *row)
 	}
 	slices.SortFunc(rows, func(a, b Row) int {
-		if s.by == "hour" {
+		if s.by.name == hour {
 			return a.First.Compare(b.First)
 		}
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Name, b.Name))
@@ -123,7 +150,7 @@ func (s *Summary) Write(out io.Writer, format string, on terminal.Terminal) erro
 		{Title: "FAILED", Least: 6, Text: func(r Row) string { return strconv.Itoa(r.Failed) }},
 		{Title: "FIRST", Least: len(time.DateTime), Text: func(r Row) string { return at(r.First) }},
 		{Title: "LAST", Least: len(time.DateTime), Text: func(r Row) string { return at(r.Last) }},
-		{Title: titles[s.by], Least: 6, KeepEnd: true, Text: func(r Row) string { return r.Name }},
+		{Title: s.by.title, Least: 6, KeepEnd: true, Text: func(r Row) string { return r.Name }},
 	}, len(rows))
 	for _, row := range rows {
 		if err := written.Print(row); err != nil {
@@ -132,8 +159,6 @@ func (s *Summary) Write(out io.Writer, format string, on terminal.Terminal) erro
 	}
 	return written.Flush()
 }
-
-var titles = map[string]string{"sender": "SENDER", "target": "TARGET", "signal": "SIGNAL", "user": "LOGIN", "hour": "HOUR"}
 
 func (s *Summary) writeJSON(out io.Writer) error {
 	buffered := bufio.NewWriter(out)
@@ -147,7 +172,7 @@ func (s *Summary) writeJSON(out io.Writer) error {
 			Failed int    `json:"failed"`
 			First  string `json:"first"`
 			Last   string `json:"last"`
-		}{s.by, row.Name, row.Count, row.Failed, stamp(row.First), stamp(row.Last)})
+		}{s.by.name, row.Name, row.Count, row.Failed, stamp(row.First), stamp(row.Last)})
 		if err != nil {
 			return err
 		}
@@ -157,7 +182,7 @@ func (s *Summary) writeJSON(out io.Writer) error {
 
 func (s *Summary) writeCSV(out io.Writer) error {
 	written := csv.NewWriter(out)
-	if err := written.Write([]string{"count", "failed", "first", "last", s.by}); err != nil {
+	if err := written.Write([]string{"count", "failed", "first", "last", s.by.name}); err != nil {
 		return err
 	}
 	for _, row := range s.Rows() {
@@ -179,5 +204,5 @@ func Check(by string) error {
 	if by == "" || slices.Contains(By(), by) {
 		return nil
 	}
-	return fmt.Errorf("--by: %q must be sender, target, signal, user or hour", by)
+	return fmt.Errorf("--by: %q must be %s", by, Choice())
 }

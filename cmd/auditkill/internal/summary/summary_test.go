@@ -63,9 +63,31 @@ func TestRows(t *testing.T) {
 		assert.Equal(t, want, filled(by).Rows(), by)
 		require.NoError(t, Check(by))
 	}
-	assert.ElementsMatch(t, By(), []string{"sender", "target", "signal", "user", "hour"})
+	assert.Equal(t, "sender, target, signal, user, address, requester, initiator, cause or hour", Choice())
 	require.NoError(t, Check(""))
 	require.ErrorContains(t, Check("weekday"), "weekday")
+}
+
+// Who is behind a signal has the same row whichever manager has sent it.
+func TestRowsBehind(t *testing.T) {
+	t.Parallel()
+	type names struct{ known, none string }
+	for by, want := range map[string]names{
+		"user": {"bob", "alice"}, "address": {"10.0.0.5", "(no address)"}, "requester": {"/usr/bin/systemctl", "(no requester)"},
+		"initiator": {"ansible", "(no initiator)"}, "cause": {"service_stop", "(no cause)"}, "sender": {"systemd", "kill"},
+	} {
+		s := New(by, time.UTC)
+		s.Add(entry(0, "kill", "mysqld", kill.SIGKILL, 0))
+		for range 2 {
+			e := entry(0, "systemd", "mysqld", kill.SIGTERM, 0)
+			e.Event.Cause, e.Event.Behind = kill.CauseServiceStop, &kill.Behind{
+				Managed: true, User: kill.User{ID: kill.NewID(1001), Name: "bob"}, Session: &kill.Session{Address: "10.0.0.5"},
+				Requester: &kill.Process{Executable: "/usr/bin/systemctl"}, Initiator: &kill.Ancestor{Command: "ansible"},
+			}
+			s.Add(e)
+		}
+		assert.Equal(t, []Row{{want.known, 2, 0, night, night}, {want.none, 1, 0, night, night}}, s.Rows(), by)
+	}
 }
 
 // An hour that there is twice, when summer time ends, is two.

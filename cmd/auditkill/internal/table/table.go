@@ -19,9 +19,13 @@ import (
 )
 
 const (
+	// hidden is no width.
+	hidden = -1
 	// gap is the number of blanks between columns; one less if the terminal is narrow.
 	gap      = 2
 	ellipsis = "…"
+	// indent is how many blanks begin the second line of a row.
+	indent = 4
 	// none stands for an empty cell.
 	none = "-"
 	// flushSize is how many bytes of whole rows are written at a time, so that something else
@@ -37,6 +41,8 @@ type Column[Row any] struct {
 	Usual, Least int
 	// Yields lets it become narrower before the others do.
 	Yields bool
+	// Optional leaves it out of a terminal that is too narrow for the others, the last one first.
+	Optional bool
 	// Wanted decides by the first rows whether the column is shown; nil shows it.
 	Wanted func([]Row) bool
 	// KeepEnd cuts a long text at its beginning, such as a path.
@@ -44,11 +50,13 @@ type Column[Row any] struct {
 	Text    func(Row) string
 	// Short is the text, of the least width, if Text does not fit; nil cuts Text.
 	Short func(Row) string
+	// Whole shows a text that does not fit nevertheless, and what does not fit behind it on a line of its own.
+	Whole bool
 	// Style is the style of a cell; nil is plain.
 	Style func(Row) terminal.Style
 }
 
-// Table writes rows. On a terminal, each takes exactly one line.
+// Table writes rows. On a terminal, each takes one line, or more where a text that is wanted whole does not fit.
 type Table[Row any] struct {
 	out      *bufio.Writer
 	terminal terminal.Terminal
@@ -58,7 +66,7 @@ type Table[Row any] struct {
 	size   int
 	begun  bool
 	// natural are the widths that the columns need, widths those on a terminal of the given
-	// width.
+	// width, where hidden is the width of a column that is left out.
 	natural, widths []int
 	width, gap      int
 }
@@ -68,7 +76,7 @@ type Table[Row any] struct {
 func New[Row any](out io.Writer, on terminal.Terminal, columns []Column[Row], sample int) *Table[Row] {
 	t := &Table[Row]{out: bufio.NewWriterSize(out, 2*flushSize), terminal: on, columns: columns, size: sample, width: -1}
 	for _, column := range columns {
-		width := uniseg.StringWidth(column.Title)
+		width := widthOf(column.Title)
 		if sample == 0 {
 			width = max(width, column.Usual)
 		}
@@ -128,7 +136,7 @@ func (t *Table[Row]) measure() {
 	t.drop(func(c Column[Row]) bool { return c.Wanted != nil && !c.Wanted(sample) })
 	for _, row := range sample {
 		for i, column := range t.columns {
-			t.natural[i] = max(t.natural[i], uniseg.StringWidth(column.Text(row)))
+			t.natural[i] = max(t.natural[i], widthOf(column.Text(row)))
 		}
 	}
 	for _, row := range sample {
@@ -160,7 +168,7 @@ func (t *Table[Row]) row(row Row) {
 		if text == "" {
 			text, style = none, terminal.Plain
 		}
-		if column.Short != nil && t.width > 0 && uniseg.StringWidth(text) > t.widths[i] {
+		if column.Short != nil && t.width > 0 && widthOf(text) > t.widths[i] {
 			text = column.Short(row)
 		}
 		return text, style
@@ -177,13 +185,11 @@ func (t *Table[Row]) layout() {
 	if width == 0 {
 		return
 	}
-	total := t.gap * (len(t.widths) - 1)
-	for _, each := range t.widths {
-		total += each
-	}
+	total := t.total()
 	if total > width {
 		t.gap--
-		total -= len(t.widths) - 1
+		t.hide()
+		total = t.total()
 	}
 	for ; total > width; total-- {
 		narrower := t.widest(true)
@@ -194,6 +200,37 @@ func (t *Table[Row]) layout() {
 			return // too narrow for that; line cuts
 		}
 		t.widths[narrower]--
+	}
+}
+
+// total is how wide a line is.
+func (t *Table[Row]) total() int {
+	total := -t.gap
+	for _, each := range t.widths {
+		if each != hidden {
+			total += each + t.gap
+		}
+	}
+	return total
+}
+
+// hide leaves out columns until there is room for the texts of the others: for the shorter ones, where there are
+// any, and for a part of those that yield.
+func (t *Table[Row]) hide() {
+	for last := len(t.columns) - 1; last >= 0; last-- {
+		if !t.columns[last].Optional {
+			continue
+		}
+		needed := t.total()
+		for i, column := range t.columns {
+			if t.widths[i] != hidden && (column.Yields || column.Short != nil) {
+				needed -= max(t.widths[i]-column.Least, 0)
+			}
+		}
+		if needed <= t.width {
+			return
+		}
+		t.widths[last] = hidden
 	}
 }
 
@@ -214,32 +251,42 @@ func (t *Table[Row]) room(column int) int {
 	if t.width == 0 {
 		return math.MaxInt
 	}
-	return t.widths[column]
+	return max(t.widths[column], 0)
 }
 
 // line writes a line without blanks at its end.
 func (t *Table[Row]) line(cell func(i int) (string, terminal.Style)) {
 	padding, left := 0, t.width
 	for i := range t.columns {
+		if t.width > 0 && t.widths[i] == hidden {
+			continue
+		}
 		text, style := cell(i)
 		if t.width > 0 {
 			room := min(t.widths[i], left)
+			if needed := widthOf(text); t.columns[i].Whole && needed > room {
+				if needed > left && left < t.width-indent {
+					_, _ = t.out.WriteString("\n" + strings.Repeat(" ", indent)) // Flush returns the error
+					left, padding = t.width-indent, 0
+				}
+				room = min(needed, left)
+			}
 			text = cut(text, room, t.columns[i].KeepEnd)
 			left -= room + t.gap
 		}
 		if text == "" {
-			break
+			continue // a text behind it may be wanted whole
 		}
 		_, _ = t.out.WriteString(strings.Repeat(" ", padding)) // Flush returns the error
 		_, _ = t.out.WriteString(t.terminal.Paint(style, text))
-		padding = max(0, t.widths[i]-uniseg.StringWidth(text)) + t.gap
+		padding = max(0, t.widths[i]-widthOf(text)) + t.gap
 	}
 	_ = t.out.WriteByte('\n')
 }
 
 // cut shortens a text to a width, and shows that it did.
 func cut(text string, width int, keepEnd bool) string {
-	if uniseg.StringWidth(text) <= width {
+	if widthOf(text) <= width {
 		return text
 	}
 	if width <= 0 {
@@ -252,15 +299,15 @@ func cut(text string, width int, keepEnd bool) string {
 	room := width - 1
 	if keepEnd {
 		kept := len(clusters)
-		for kept > 0 && uniseg.StringWidth(clusters[kept-1]) <= room {
+		for kept > 0 && widthOf(clusters[kept-1]) <= room {
 			kept--
-			room -= uniseg.StringWidth(clusters[kept])
+			room -= widthOf(clusters[kept])
 		}
 		return ellipsis + strings.Join(clusters[kept:], "")
 	}
 	kept := 0
-	for kept < len(clusters) && uniseg.StringWidth(clusters[kept]) <= room {
-		room -= uniseg.StringWidth(clusters[kept])
+	for kept < len(clusters) && widthOf(clusters[kept]) <= room {
+		room -= widthOf(clusters[kept])
 		kept++
 	}
 	return strings.Join(clusters[:kept], "") + ellipsis

@@ -163,6 +163,62 @@ func TestYields(t *testing.T) {
 	assert.Equal(t, "12:00:01 a long name …/path/to/a/program", readLine(t, screen))
 }
 
+// A column that is optional is left out before a name is cut, and is there again on a wider terminal.
+func TestOptional(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	tty, screen := onTerminal(t, 50)
+	optional := columns()
+	optional[0].Yields, optional[2].Yields, optional[2].Optional, optional[3].Optional = true, true, true, true
+	table := New(tty, terminal.Of(tty), optional, 1)
+	for i, tt := range []struct {
+		width int
+		want  string
+	}{
+		{50, "12:00:01  a long name  /a/path/to/a/file  rest"},
+		{27, "12:00 a long name …ile rest"},
+		{26, "12:00   a long name …/file"},
+		{22, "12:00 a long name …ile"},
+		{21, "12:00:01 a long name"},
+		{17, "12:00 a long name"},
+		{14, "12:00 a long …"},
+		{50, "12:00:01  a long name  /a/path/to/a/file  rest"},
+	} {
+		resize(t, tty, tt.width)
+		require.NoError(t, table.Print(row{"12:00:01", "a long name", "/a/path/to/a/file", "rest"}))
+		require.NoError(t, table.Flush())
+		if i == 0 {
+			assert.Equal(t, "TIME      NAME         PATH               REST", readLine(t, screen))
+		}
+		assert.Equal(t, tt.want, readLine(t, screen), tt.width)
+	}
+}
+
+// A text that is wanted whole is never cut as long as a line holds it: what does not fit goes on in the next line.
+func TestWhole(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	for width, want := range map[int][]string{
+		60: {"TIME      NAME              PATH           REST", "12:00:01  averylongname[1]  /usr/bin/kill  EPERM"},
+		40: {"TIME     NAME         PATH         REST", "12:00:01 averylongname[1] …sr/bin/kill", "    EPERM"},
+		30: {"TIME     NAME    PATH    REST", "12:00:01 averylongname[1] …ill", "    EPERM"},
+		20: {"TIME  NAME PATH REST", "12:00", "    averylongname[1]", "    EPERM"},
+	} {
+		tty, screen := onTerminal(t, width)
+		all := columns()
+		all[1].Whole, all[3].Whole = true, true
+		table := New(tty, terminal.Of(tty), all, 10)
+		require.NoError(t, table.Print(row{"12:00:01", "averylongname[1]", "/usr/bin/kill", "EPERM"}))
+		require.NoError(t, table.Flush())
+		_, err := tty.WriteString("end\n")
+		require.NoError(t, err)
+		var got []string
+		for line := readLine(t, screen); line != "end"; line = readLine(t, screen) {
+			got = append(got, line)
+			assert.LessOrEqual(t, uniseg.StringWidth(line), width, "%q", line)
+		}
+		assert.Equal(t, want, got, width)
+	}
+}
+
 func TestBegin(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

@@ -5,12 +5,9 @@ package timeline
 
 import (
 	"bytes"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"runtime/debug"
 	"strings"
@@ -18,6 +15,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/outfile"
 )
 
 const (
@@ -35,11 +34,7 @@ func Check(path string) error {
 	if _, err := encoder(path); err != nil {
 		return err
 	}
-	file, err := create(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(file.Close(), os.Remove(file.Name()))
+	return outfile.Check(path)
 }
 
 // Save writes the drawing as path, in the format that the extension names: .svg or .png.
@@ -52,27 +47,7 @@ func (t *Timeline) Save(path string) error {
 	if t.count == 0 {
 		return ErrNothing
 	}
-	return replace(path, func(w io.Writer) error { return encode(t, w) })
-}
-
-// replace replaces path by what write writes, or leaves everything as it was.
-func replace(path string, write func(io.Writer) error) (err error) {
-	file, err := create(path)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	if err := errors.Join(write(file), file.Close()); err != nil {
-		return fmt.Errorf("cannot write the drawing: %w", err)
-	}
-	if err := os.Rename(file.Name(), target(path)); err != nil {
-		return fmt.Errorf("cannot write the drawing: %w", err)
-	}
-	return nil
+	return outfile.Replace(path, func(w io.Writer) error { return encode(t, w) })
 }
 
 // encoder returns the function that writes the format of path.
@@ -86,32 +61,6 @@ func encoder(path string) (func(*Timeline, io.Writer) error, error) {
 	return nil, fmt.Errorf("cannot draw %s: the name of a drawing ends in .svg or .png", path)
 }
 
-// create opens a new file beside path, for a drawing that is to become path.
-func create(path string) (*os.File, error) {
-	path = target(path)
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("cannot draw %s: it is not a regular file", path)
-	}
-	// Unlike os.CreateTemp this leaves the mode to the umask.
-	name := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+"."+rand.Text())
-	file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666) //nolint:gosec // as any file, less the umask
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("cannot draw %s: the directory %s does not exist", path, filepath.Dir(path))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("cannot draw %s: %w", path, err)
-	}
-	return file, nil
-}
-
-// target follows symbolic links, so that the file is replaced and not the link to it.
-func target(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		return resolved
-	}
-	return path
-}
-
 func (t *Timeline) png(w io.Writer) error {
 	// An image takes twice 7 MB. On a host with little memory, that should not come on top of
 	// what reading the log left behind.
@@ -121,6 +70,14 @@ func (t *Timeline) png(w io.Writer) error {
 	t.draw(newPen(c, true))
 	_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
 	return err
+}
+
+// WriteSVG writes the drawing as SVG.
+func (t *Timeline) WriteSVG(w io.Writer) error {
+	if t.count == 0 {
+		return ErrNothing
+	}
+	return t.svg(w)
 }
 
 func (t *Timeline) svg(w io.Writer) error {

@@ -268,26 +268,6 @@ func TestSaveReplacesWhatWasThere(t *testing.T) {
 	assert.Equal(t, []string{"a.svg", "link.svg"}, list(t, directory))
 }
 
-func TestNothingIsHalfWritten(t *testing.T) {
-	t.Parallel()
-	here, there := t.TempDir(), t.TempDir()
-	path, link := filepath.Join(there, "a.svg"), filepath.Join(here, "link.svg")
-	require.NoError(t, os.WriteFile(path, []byte("old"), 0o600))
-	require.NoError(t, os.Symlink(path, link))
-	full := errors.New("no space left on device")
-	err := replace(link, func(w io.Writer) error {
-		_, err := w.Write([]byte("half"))
-		assert.Len(t, list(t, there), 2, "it is written in the directory that it is to be in")
-		return errors.Join(err, full)
-	})
-	require.ErrorIs(t, err, full)
-	assert.Equal(t, []string{"a.svg"}, list(t, there))
-	assert.Equal(t, []string{"link.svg"}, list(t, here))
-	text, err := os.ReadFile(path)
-	require.NoError(t, err)
-	assert.Equal(t, "old", string(text))
-}
-
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {

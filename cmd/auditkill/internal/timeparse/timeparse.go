@@ -6,6 +6,7 @@ package timeparse
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -24,14 +25,20 @@ var layouts = []layout{
 	{"2006-01-02T15:04", time.Minute},
 	{"2006-01-02 15:04:05", time.Second},
 	{"2006-01-02 15:04", time.Minute},
+	{"2006/01/02 15:04:05", time.Second},
+	{"2006/01/02 15:04", time.Minute},
 }
+
+// days have no time of day. ausearch prints the last ones, where only one order of month and day makes sense.
+var days = []string{time.DateOnly, "2006/01/02"}
 
 // clocks have no date, which means today.
 var clocks = []layout{{"15:04:05", time.Second}, {"15:04", time.Minute}}
 
 // Parse returns the first and the last instant of the time that a text names at the time now:
-// "2 hours ago", "90m ago", "yesterday 22:00", "03:15", "2026-11-22 03:15", RFC 3339,
-// "@1700000000". A day, a minute or a second includes all of its instants.
+// "2 hours ago", "2 hours", "90m", "-90m", "last week", "yesterday 22:00", "03:15", "2026-11-22 03:15", "2026/11/22",
+// RFC 3339, "@1700000000", "1700000000.123". A day, a minute or a second includes all of its instants; "last week" is the
+// week until now.
 //
 // The libraries for this either guess what they do not understand, which is wrong in a search
 // for evidence, or do not support "2 hours ago".
@@ -40,22 +47,68 @@ func Parse(text string, now time.Time) (first, last time.Time, err error) {
 	if from, to, ok := parseRelative(strings.ToLower(trimmed), now); ok {
 		return from, to, nil
 	}
-	if day, err := time.ParseInLocation(time.DateOnly, trimmed, now.Location()); err == nil {
-		return day, lastOf(day), nil
+	trimmed, err = yearFirst(trimmed)
+	if err != nil {
+		return first, last, err
+	}
+	for _, form := range days {
+		if day, err := time.ParseInLocation(form, trimmed, now.Location()); err == nil {
+			return day, lastOf(day), nil
+		}
 	}
 	for _, form := range layouts {
 		if t, err := time.ParseInLocation(form.text, trimmed, now.Location()); err == nil {
 			return t, form.last(t), nil
 		}
 	}
-	if seconds, ok := strings.CutPrefix(trimmed, "@"); ok {
-		if n, err := strconv.ParseInt(seconds, 10, 64); err == nil && n >= 0 && n < 1<<40 {
-			t := time.Unix(n, 0).In(now.Location())
-			return t, t.Add(time.Second - 1), nil
-		}
+	if from, to, ok := parseEpoch(trimmed, now.Location()); ok {
+		return from, to, nil
 	}
-	return first, last, fmt.Errorf("%q is not a time: use \"2 hours ago\", \"yesterday 22:00\", 03:15, "+
+	return first, last, fmt.Errorf("%q is not a time: use \"2 hours ago\", 90m, \"last week\", \"yesterday 22:00\", 03:15, "+
 		"\"2026-11-22 03:15\" or 2026-11-22T03:15:00Z", text)
+}
+
+// slashes is a date with the year at its end.
+var slashes = regexp.MustCompile(`^(\d{1,2})/(\d{1,2})/(\d{4})( .*)?$`)
+
+// yearFirst turns a date with the year at its end around, if only one of its numbers can be the month.
+func yearFirst(text string) (string, error) {
+	m := slashes.FindStringSubmatch(text)
+	if m == nil {
+		return text, nil
+	}
+	a, _ := strconv.Atoi(m[1]) // two digits
+	b, _ := strconv.Atoi(m[2])
+	if a != b && a <= 12 && b <= 12 {
+		return text, fmt.Errorf("%q may be in month %d or %d: write %s/%02d/%02d or %s/%02d/%02d", text, a, b, m[3], a, b, m[3], b, a)
+	}
+	if a > 12 {
+		a, b = b, a
+	}
+	return fmt.Sprintf("%s/%02d/%02d%s", m[3], a, b, m[4]), nil
+}
+
+// epoch is a number of seconds since 1970, or of milliseconds, as logs and programs print it.
+var epoch = regexp.MustCompile(`^(?:@(\d{1,12})|(\d{10})|(\d{13}))(?:\.(\d{1,9}))?$`)
+
+func parseEpoch(text string, location *time.Location) (first, last time.Time, ok bool) {
+	m := epoch.FindStringSubmatch(text)
+	if m == nil {
+		return first, last, false
+	}
+	if m[3] != "" {
+		n, _ := strconv.ParseInt(m[3], 10, 64) // 13 digits
+		t := time.UnixMilli(n).In(location)
+		return t, t.Add(time.Millisecond - 1), m[4] == ""
+	}
+	n, _ := strconv.ParseInt(m[1]+m[2], 10, 64) // 12 digits
+	if m[4] == "" {
+		t := time.Unix(n, 0).In(location)
+		return t, t.Add(time.Second - 1), true
+	}
+	nanos, _ := strconv.ParseInt((m[4] + "000000000")[:9], 10, 64) // nine digits
+	t := time.Unix(n, nanos).In(location)
+	return t, t, true
 }
 
 // last returns the last instant of a time that begins at t. A fraction of a second is one
@@ -77,6 +130,13 @@ func parseRelative(text string, now time.Time) (first, last time.Time, ok bool) 
 	if amount, ok := strings.CutSuffix(text, " ago"); ok {
 		t, ok := ago(amount, now)
 		return t, t, ok
+	}
+	if unit, ok := strings.CutPrefix(text, "last "); ok && !strings.ContainsAny(unit, "0123456789") {
+		t, ok := ago("a "+unit, now)
+		return t, now, ok
+	}
+	if t, ok := ago(strings.TrimPrefix(strings.TrimPrefix(text, "last "), "-"), now); ok {
+		return t, t, true
 	}
 	day, clock, _ := strings.Cut(text, " ")
 	back := 0

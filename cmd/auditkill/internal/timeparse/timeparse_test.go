@@ -52,6 +52,23 @@ func TestParse(t *testing.T) {
 		"2026-03-22T03:15:07Z":      time.Date(2026, 3, 22, 3, 15, 7, 0, time.UTC),
 		"2026-03-22T03:15:07+02:00": time.Date(2026, 3, 22, 1, 15, 7, 0, time.UTC),
 		"@1700000000":               time.Unix(1700000000, 0),
+		"1700000000":                time.Unix(1700000000, 0),
+		"1700000000.123":            time.UnixMilli(1700000000123),
+		"1700000000123":             time.UnixMilli(1700000000123),
+		"2 hours":                   at(3, 31, 10, 30, 45),
+		"5m":                        at(3, 31, 12, 25, 45),
+		"-2h":                       at(3, 31, 10, 30, 45),
+		"- 2h":                      at(3, 31, 10, 30, 45),
+		"1h30m":                     at(3, 31, 11, 0, 45),
+		"last week":                 at(3, 24, 12, 30, 45),
+		"last hour":                 at(3, 31, 11, 30, 45),
+		"last 2 hours":              at(3, 31, 10, 30, 45),
+		"last day":                  at(3, 30, 12, 30, 45),
+		"2026/03/22":                at(3, 22, 0, 0, 0),
+		"2026/03/22 03:15":          at(3, 22, 3, 15, 0),
+		"03/22/2026":                at(3, 22, 0, 0, 0),
+		"22/3/2026 03:15:07":        at(3, 22, 3, 15, 7),
+		"3/3/2026":                  at(3, 3, 0, 0, 0),
 	} {
 		got, last, err := Parse(text, now)
 		require.NoError(t, err, text)
@@ -69,6 +86,8 @@ func TestParseLasts(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"now": 0, "2 hours ago": 0, "03:15": time.Minute, "03:15:20": time.Second, "yesterday 03:15": time.Minute,
 		"today": 24 * time.Hour, "yesterday": 25 * time.Hour, "2026-10-25": 25 * time.Hour, "2026-10-25 03:15": time.Minute,
+		"last hour": time.Hour + 1, "2 hours": 0, "1700000000": time.Second, "1700000000.5": 0, "1700000000123": time.Millisecond,
+		"2026/10/25": 25 * time.Hour, "10/25/2026 03:15": time.Minute,
 		"2026-10-25T03:15:07": time.Second, "2026-10-25T03:15:07Z": time.Second, "2026-10-25T03:15:07.5Z": 0, "@1700000000": time.Second,
 	} {
 		first, last, err := Parse(text, now)
@@ -80,13 +99,19 @@ func TestParseLasts(t *testing.T) {
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
-		"", " ", "ago", " ago", "two hours ago", "2 fortnights ago", "-2 hours ago", "-2h ago", "2 hours", "tomorrow", "25:00", "03:75",
-		"yesterday evening", "2026-13-01", "2026-02-30", "22.11.2026", "11/22/2026", "@", "@-1", "@1e9", "@99999999999999999999", "99999999999 days ago",
+		"", " ", "ago", " ago", "two hours ago", "2 fortnights ago", "-2 hours ago", "-2h ago", "tomorrow", "2", "-", "last", "last 5", "last mysqld", "17000000", "1700000000123.5", "--2h", "25:00", "03:75",
+		"yesterday evening", "2026-13-01", "2026-02-30", "22.11.2026", "31/02/2026", "13/13/2026", "@", "@-1", "@1e9", "@99999999999999999999", "99999999999 days ago",
 	} {
 		_, _, err := Parse(text, time.Now())
 		require.Error(t, err, text)
 		assert.ErrorContains(t, err, "2 hours ago", text)
 	}
+}
+
+func TestParseRefusesWhatMayBeTwoDays(t *testing.T) {
+	t.Parallel()
+	_, _, err := Parse("11/12/2026 03:15", time.Now())
+	assert.EqualError(t, err, `"11/12/2026 03:15" may be in month 11 or 12: write 2026/11/12 or 2026/12/11`)
 }
 
 func FuzzParse(f *testing.F) {

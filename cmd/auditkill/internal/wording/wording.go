@@ -102,6 +102,8 @@ func sum(loss source.Loss) string {
 		return "%d audit events are missing"
 	case source.QueueFull:
 		return "%d signals came faster than they were printed"
+	case source.KernelLogMessages:
+		return "%d messages of the kernel's log were overwritten before they were read"
 	case source.RotatedFiles:
 		return "a part of the log was rotated away %d times before it was read"
 	}

@@ -80,9 +80,9 @@ func (s *Store) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(map[string]any{"errors": failed, "items": items})
 }
 
-// create keeps a document unless its id is known.
+// create keeps a document unless its id is known. Elasticsearch makes up an id for one without, which nobody knows before.
 func (s *Store) create(d Document) bool {
-	if s.ids[d.ID] {
+	if d.ID != "" && s.ids[d.ID] {
 		s.refused++
 		return false
 	}

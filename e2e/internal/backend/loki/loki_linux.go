@@ -63,13 +63,20 @@ schema_config:
     - {from: "2024-01-01", store: tsdb, object_store: filesystem, schema: v13, index: {prefix: index_, period: 24h}}
 `
 
-// Start runs Loki until the test ends, with additional flags.
-func Start(t *testing.T, settings ...string) *Loki {
+// Need returns the path of Loki, and skips the test if there is none.
+func Need(t *testing.T) string {
 	t.Helper()
 	path := os.Getenv(lokiVariable)
 	if path == "" {
 		harness.Skip(t, "%s names no Loki: `make loki` builds one", lokiVariable)
 	}
+	return path
+}
+
+// Start runs Loki until the test ends, with additional flags.
+func Start(t *testing.T, settings ...string) *Loki {
+	t.Helper()
+	path := Need(t)
 	l := &Loki{&backend.Server{T: t, Address: harness.FreeAddress(t), Data: t.TempDir(), Path: path, Health: "/ready"}}
 	_, port, err := net.SplitHostPort(l.Address)
 	require.NoError(t, err)

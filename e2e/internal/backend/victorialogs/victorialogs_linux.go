@@ -25,8 +25,14 @@ type VictoriaLogs struct{ *backend.Server }
 // Start runs VictoriaLogs until the test ends.
 func Start(t *testing.T) *VictoriaLogs {
 	t.Helper()
+	return StartAt(t, harness.FreeAddress(t))
+}
+
+// StartAt is the same with an address of one's choice.
+func StartAt(t *testing.T, address string) *VictoriaLogs {
+	t.Helper()
 	v := &VictoriaLogs{&backend.Server{
-		T: t, Address: harness.FreeAddress(t), Data: filepath.Join(t.TempDir(), "data"),
+		T: t, Address: address, Data: filepath.Join(t.TempDir(), "data"),
 		Path: backend.BuildTool(t, "victorialogs", "victoria-logs"), Health: "/health",
 	}}
 	v.Arguments = []string{

@@ -14,6 +14,8 @@ type Job struct {
 	Command []string
 	// Environment is NAME=VALUE for each variable, besides the usual ones.
 	Environment []string
+	// Systemd has systemd as process 1, of which the command is a service.
+	Systemd bool
 }
 
 // Sources is the folder inside that holds a copy of the repository, with each

@@ -1,0 +1,163 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestReportOfCases reads the logs in testdata/cases, in the shapes that people have them in, as the receiver does.
+func TestReportOfCases(t *testing.T) {
+	t.Parallel()
+	logs, err := filepath.Glob(recording(filepath.Join("cases", "*.log")))
+	require.NoError(t, err)
+	require.NotEmpty(t, logs)
+	for _, path := range logs {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".log"), func(t *testing.T) {
+			t.Parallel()
+			out, errs, code := runReport(t, nil, path, "-o", "json")
+			expected, err := os.ReadFile(strings.TrimSuffix(path, ".log") + ".expect")
+			require.NoError(t, err)
+			var want, got []string
+			for line := range bytes.Lines(expected) {
+				var e map[string]any
+				require.NoError(t, json.Unmarshal(line, &e))
+				want = append(want, fmt.Sprint(e["signal"], e["sender_pid"], e["target_pid"]))
+			}
+			for line := range strings.Lines(out) {
+				var e map[string]any
+				require.NoError(t, json.Unmarshal([]byte(line), &e))
+				got = append(got, fmt.Sprint(e["kill.signal.number"], e["process.pid"], e["kill.target.pid"]))
+			}
+			assert.ElementsMatch(t, want, got, errs)
+			assert.NotEqual(t, exitFailure, code, errs)
+		})
+	}
+}
+
+// What looks like another program's output is said once, with what helps.
+func TestReportOfOtherShapes(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ log, want string }{
+		"csv": {
+			"NODE,EVENT,DATE,TIME,SERIAL_NUM\n" + strings.Repeat(",SYSCALL,11/14/2023,22:13:20,45,audit-rule\n", 35),
+			"auditkill: standard input:1: not an audit record: it looks like the output of ausearch --format csv: `ausearch --raw` prints what can be read\n" +
+				"auditkill: standard input: none of its 36 lines is an audit record, or one of a kernel log\n",
+		},
+		"laurel": {
+			`{"ID":"1700000000.123:45","SYSCALL":{"arch":"0xc000003e"}}` + "\n",
+			"auditkill: standard input:1: not an audit record: it looks like JSON of laurel: auditd's own log has what can be read, if write_logs is yes in " +
+				"auditd.conf; `ausearch --raw` prints what can be read\n" +
+				"auditkill: standard input: none of its 1 lines is an audit record, or one of a kernel log\n",
+		},
+		"an unknown processor": {
+			"type=SYSCALL msg=audit(1700000000.100:11): arch=4 syscall=37 success=yes exit=0 a0=7d0 a1=9\n",
+			"auditkill: standard input:1: a system call on an architecture whose calls are not known: if it sent a signal, that is missing\n" +
+				"auditkill: standard input: no signal from 2023-11-14 22:13:20 to 2023-11-14 22:13:20, perhaps because no audit rule recorded signals; " +
+				"`auditkill rules --check` shows whether one does now, and `auditkill rules` prints the rules\n",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, errs, _ := runReport(t, strings.NewReader(tt.log), "-")
+			assert.Equal(t, tt.want, errs)
+		})
+	}
+}
+
+// A kernel log has both what the kernel killed and audit records, in the order of time.
+func TestReportOfMixedKernelLog(t *testing.T) {
+	t.Parallel()
+	kills, err := os.ReadFile(recording("oom.journal"))
+	require.NoError(t, err)
+	records, err := os.ReadFile(recording("cases/journal_json.log"))
+	require.NoError(t, err)
+	forgeable, err := os.ReadFile(recording("cases/journald_audit.log"))
+	require.NoError(t, err)
+	out, errs, code := runReport(t, bytes.NewReader(append(kills, records...)), "-", "--output", "csv")
+	assert.Equal(t, exitFound, code)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	require.Len(t, lines, 3)
+	assert.Contains(t, lines[1], "SIGKILL,4192,mysqld,701,bash")
+	assert.Contains(t, lines[2], "mariadbd")
+	assert.NotContains(t, errs, "any user may have written", "JSON says who wrote a line")
+	_, errs, _ = runReport(t, bytes.NewReader(append(kills, forgeable...)), "-")
+	assert.Contains(t, errs, "any user may have written")
+	assert.Contains(t, errs, "its times have no year")
+}
+
+func TestVersionCommand(t *testing.T) {
+	t.Parallel()
+	out, errs, code := answer(t, "version")
+	assert.Equal(t, exitFound, code)
+	assert.Empty(t, errs)
+	assert.Regexp(t, `^auditkill devel \(go[0-9.]+.*, \w+/\w+\)\n$`, out)
+}
+
+// A mistyped command is answered with what a terminal shows as it is meant.
+func TestMistypedCommand(t *testing.T) {
+	t.Parallel()
+	_, errs, code := answer(t, "rport")
+	assert.Equal(t, exitFailure, code)
+	assert.Contains(t, errs, "Did you mean this?\n  report\n")
+	assert.NotContains(t, errs, `\t`)
+}
+
+func TestPlotOnStandardOutput(t *testing.T) {
+	t.Parallel()
+	out, errs, code := runReport(t, nil, recording("seed.log"), "--plot", "-")
+	assert.Equal(t, exitFound, code, errs)
+	assert.True(t, strings.HasPrefix(out, "<?xml"), "%.40s", out)
+	assert.Contains(t, out, "mysqld", "the target")
+	_, errs, code = runReport(t, nil, recording("seed.log"), "--plot", "-", "--by", "target")
+	assert.Equal(t, exitFailure, code)
+	assert.Contains(t, errs, "--plot: - prints the drawing where --by prints its table")
+}
+
+func TestHTML(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "kills.html")
+	out, errs, code := runReport(t, nil, recording("seed.log"), "--html", path)
+	assert.Equal(t, exitFound, code, errs)
+	assert.Empty(t, out)
+	text, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "mykill[3997]")
+	_, errs, code = runReport(t, nil, recording("seed.log"), "--html", path, "--target", "nginx")
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "nothing to show: "+path+" is unchanged")
+	_, errs, code = runReport(t, nil, recording("seed.log"), "--html", "kills.txt")
+	assert.Equal(t, exitFailure, code)
+	assert.Contains(t, errs, "--html: cannot write kills.txt: the name of a page ends in .html")
+}
+
+func TestReportByPID(t *testing.T) {
+	t.Parallel()
+	for _, arguments := range [][]string{
+		{"--pid", "3936"}, {"-p", "3936"}, {"--target", "3936"}, {"--target", "mysqld[3936]"}, {"--exclude-target", "nginx"}, {"--sender", "mykill[3997]"},
+	} {
+		_, errs, code := runReport(t, nil, append(arguments, recording("seed.log"))...)
+		assert.Equal(t, exitFound, code, "%v: %s", arguments, errs)
+	}
+	for _, arguments := range [][]string{
+		{"--pid", "1"}, {"--target", "sleep[3936]"}, {"--exclude-target", "mysqld"}, {"--exclude-target", "3936"}, {"--exclude-sender", "my*"},
+	} {
+		_, _, code := runReport(t, nil, append(arguments, recording("seed.log"))...)
+		assert.Equal(t, exitNothing, code, "%v", arguments)
+	}
+	_, errs, code := runReport(t, nil, "--target", "mysql", recording("seed.log"))
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "did you mean mysqld?\n")
+	_, errs, _ = runReport(t, nil, "--pid", "-1", recording("seed.log"))
+	assert.Equal(t, "auditkill: --pid: -1 is no pid\n", errs)
+}

@@ -1,0 +1,177 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package command
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goldenlogs "github.com/open-telemetry/opentelemetry-collector-contrib/pkg/golden"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/plog"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/history"
+)
+
+// recorded writes what a collector has recorded, as the file exporter does it.
+func recordedAs(t *testing.T, name string) (directory string) {
+	t.Helper()
+	logs, err := goldenlogs.ReadLogs(recording(filepath.Join("golden", name+".yaml")))
+	require.NoError(t, err)
+	line, err := (&plog.JSONMarshaler{}).MarshalLogs(logs)
+	require.NoError(t, err)
+	directory = t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(directory, history.FileName), append(line, '\n'), 0o600))
+	return directory
+}
+
+func runWhy(t *testing.T, arguments ...string) (out, errs string, code int) {
+	t.Helper()
+	var stdout, stderr bytes.Buffer
+	arguments = append([]string{"why", "--passwd", "testdata/passwd", "--kernel-log", noKernelLog}, arguments...)
+	code = Execute(t.Context(), arguments, nil, &stdout, &stderr)
+	return stdout.String(), stderr.String(), code
+}
+
+const nowhere = "/nonexistent/history"
+
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	seed, behind := recording("seed.log"), recording("behind.log")
+	kernelLog := "../../../../internal/kernellog/testdata/5.15-global.dmesg-T"
+	for name, arguments := range map[string][]string{
+		"seed":          {"mysqld", "--audit-log", seed, "--history", nowhere},
+		"behind":        {"mariadbd", "--audit-log", behind, "--history", nowhere, "--at", "2026-11-28 14:18"},
+		"off":           {"mariadbd", "--audit-log", behind, "--history", nowhere, "--command-line", "off"},
+		"near":          {"mysql", "--audit-log", seed, "--history", nowhere},
+		"too_early":     {"mysqld", "--audit-log", seed, "--history", nowhere, "--at", "2014-01-01"},
+		"nothing":       {"mysqld", "--audit-log", "/nonexistent/audit.log", "--history", nowhere},
+		"kernel_log":    {"python", "--audit-log", "/nonexistent/audit.log", "--history", nowhere, "--kernel-log", kernelLog},
+		"no_target":     {},
+		"two_targets":   {"a", "b"},
+		"wrong_pid":     {"0"},
+		"wrong_time":    {"mysqld", "--at", "soon"},
+		"behind.json":   {"mariadbd", "--audit-log", behind, "--history", nowhere, "--at", "2026-11-28 14:18", "--output", "json"},
+		"nothing.json":  {"mysqld", "--audit-log", "/nonexistent/audit.log", "--history", nowhere, "-o", "json"},
+		"wrong_output":  {"mysqld", "--output", "table"},
+		"wrong_command": {"mysqld", "--command-line", "short"},
+		"empty_at":      {"mysqld", "--at", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			out, errs, code := runWhy(t, arguments...)
+			compareAnswer(t, "why_"+name, out, errs, code)
+		})
+	}
+}
+
+var agePattern = regexp.MustCompile(`, \d+ (s|min|hours|days) ago`)
+
+// compareAnswer compares an answer with a file, but for how long ago it was.
+func compareAnswer(t *testing.T, name, out, errs string, code int) {
+	t.Helper()
+	text := agePattern.ReplaceAllString(out, ", N ago")
+	golden(t, name, text+"--\n"+errs+"exit code "+strconv.Itoa(code)+"\n")
+}
+
+// What a collector has recorded has more than the audit log: how it ended.
+func TestWhyOfWhatWasRecorded(t *testing.T) {
+	t.Parallel()
+	directory := recordedAs(t, "outcomes")
+	out, errs, code := runWhy(t, "mysqld", "--history", directory, "--audit-log", "/nonexistent/audit.log")
+	assert.Zero(t, code, errs)
+	assert.Contains(t, out, "mysqld[")
+	assert.Contains(t, out, "Not looked at: the audit log (/nonexistent/audit.log does not exist).")
+}
+
+// The answer for programs has the same records as the history.
+func TestWhyInJSON(t *testing.T) {
+	t.Parallel()
+	directory := recordedAs(t, "outcomes")
+	out, errs, code := runWhy(t, "mysqld", "--history", directory, "--audit-log", "/nonexistent/audit.log", "-o", "json")
+	require.Zero(t, code, errs)
+	var answer struct {
+		Target  string
+		Death   map[string]any
+		Signals []map[string]any
+		Unseen  []string `json:"not_looked_at"`
+	}
+	require.NoError(t, json.Unmarshal([]byte(out), &answer))
+	assert.Equal(t, "mysqld", answer.Target)
+	assert.Equal(t, "kill.outcome", answer.Death["event"])
+	assert.NotEmpty(t, answer.Death["log.record.uid"])
+	require.NotEmpty(t, answer.Signals)
+	assert.Equal(t, "kill.signal", answer.Signals[0]["event"])
+	assert.Equal(t, answer.Death["kill.target.pid"], answer.Signals[0]["kill.target.pid"])
+	assert.Contains(t, answer.Unseen, "the audit log (/nonexistent/audit.log does not exist)")
+	assert.Equal(t, 1, strings.Count(out, "\n"), "one object on one line")
+}
+
+// Of a log that auditd writes and a collector reads and records, each event is listed once.
+func TestReportOfBoth(t *testing.T) {
+	t.Parallel()
+	log := recording("variants.log")
+	alone, _, _ := runReport(t, nil, log, "-o", "json")
+	both, errs, code := runReport(t, nil, log, recordedAs(t, "variants"), "-o", "json")
+	assert.Equal(t, exitFound, code, errs)
+	assert.Equal(t, strings.Count(alone, "\n"), strings.Count(both, "\n"))
+	table, _, _ := runReport(t, nil, recordedAs(t, "behind_log"), "-s", "TERM")
+	assert.Contains(t, table, "~alice@192.0.2.15: systemctl stop mariadb")
+	without, _, _ := runReport(t, nil, recordedAs(t, "behind_log"), "-s", "TERM", "-o", "json", "--command-line", "off")
+	assert.NotContains(t, without, "systemctl stop mariadb")
+	assert.Contains(t, without, `"kill.requester.name":"systemctl"`)
+}
+
+// While a queue is full, the collector writes the same batch again until that takes it. Each kill counts once, even if the
+// file was rotated in between.
+func TestBatchesRecordedAgain(t *testing.T) {
+	t.Parallel()
+	once := recordedAs(t, "outcomes")
+	batch, err := os.ReadFile(filepath.Join(once, history.FileName))
+	require.NoError(t, err)
+	again := t.TempDir()
+	rotated := strings.TrimSuffix(history.FileName, ".json") + "-2026-11-28T03-15-00.123-size.json"
+	require.NoError(t, os.WriteFile(filepath.Join(again, rotated), bytes.Repeat(batch, 20), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(again, history.FileName), bytes.Repeat(batch, 3), 0o600))
+	for name, arguments := range map[string][]string{
+		"listed":  {"-o", "json"},
+		"counted": {"--by", "target", "-o", "json"},
+	} {
+		want, _, _ := runReport(t, nil, append([]string{once}, arguments...)...)
+		got, errs, code := runReport(t, nil, append([]string{again}, arguments...)...)
+		assert.Equal(t, exitFound, code, errs)
+		assert.NotEmpty(t, want)
+		assert.Equal(t, want, got, name)
+	}
+	want, _, _ := runWhy(t, "mysqld", "--history", once, "--audit-log", "/nonexistent/audit.log")
+	got, _, _ := runWhy(t, "mysqld", "--history", again, "--audit-log", "/nonexistent/audit.log")
+	assert.Equal(t, agePattern.ReplaceAllString(want, ""), agePattern.ReplaceAllString(got, ""))
+}
+
+// A service that runs, and whose rights do not permit everything, is no reason to answer nothing.
+func TestWhyOfDamage(t *testing.T) {
+	t.Parallel()
+	directory := recordedAs(t, "seed")
+	file := filepath.Join(directory, history.FileName)
+	whole, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(file, append(whole[:len(whole)/3:len(whole)/3], whole...), 0o600))
+	out, errs, code := runWhy(t, "mysqld", "--history", file, "--audit-log", nowhere)
+	assert.Zero(t, code)
+	assert.Contains(t, out, "mysqld[3936] was sent SIGKILL on 2015-12-15")
+	assert.Contains(t, errs, "events.json:1: a damaged line")
+	start := time.Now()
+	_, errs, code = runWhy(t, "java", "--history", t.TempDir(), "--audit-log", t.TempDir())
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "for the next time: install the package otelcol-auditkill")
+	assert.Less(t, time.Since(start), time.Minute)
+}

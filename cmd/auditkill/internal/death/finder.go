@@ -1,0 +1,189 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package death
+
+import (
+	"slices"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/telling"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+const (
+	// Around is how long before and after a death others count as having died at the same time.
+	Around = 5 * time.Second
+	// ofOneRequest is how long before a death others count that the same process has asked for.
+	ofOneRequest = 10 * time.Minute
+	// episode is how long before a death signals belong to it, if nothing says when it began: the receiver watches
+	// for two minutes, and a stop takes 90 seconds at most by default.
+	episode = 2 * time.Minute
+	// maxRecent is how many events are held to look back at. Each takes some kilobytes.
+	maxRecent = 8192
+	// maxNames is how many names are remembered to suggest one.
+	maxNames = 4096
+)
+
+// Finder finds the last death of a target among events, which come in the order of time.
+type Finder struct {
+	target Target
+	until  time.Time
+
+	recent []Moment
+	// last is the last death, until it has been looked at. since counts the events after it.
+	last  *Moment
+	since int
+	found *Death
+	// maybe is the last signal that may have ended it, survived the last one that has not.
+	maybe, survived *Moment
+	matched         int
+	names           map[string]int
+	programs        programs
+}
+
+// Moment is an event and the target that it is about.
+type Moment struct {
+	telling.Telling
+	Target *kill.Process
+	match  match
+}
+
+// NewFinder returns a Finder of deaths until some time; the zero time is no limit.
+func NewFinder(target Target, until time.Time) *Finder {
+	return &Finder{target: target, until: until, names: make(map[string]int), programs: make(programs)}
+}
+
+// Add takes the next event.
+func (f *Finder) Add(t telling.Telling) {
+	if f.last != nil && t.Time.Sub(f.last.Time) > Around {
+		f.settle()
+	}
+	if !f.until.IsZero() && t.Time.After(f.until.Add(Around)) {
+		return
+	}
+	for i := range t.Targets {
+		f.add(Moment{Telling: t, Target: &t.Targets[i], match: f.target.matches(&t.Targets[i], t.Record)})
+	}
+}
+
+func (f *Finder) add(m Moment) {
+	if len(f.recent) == maxRecent {
+		f.forget()
+	}
+	f.recent = append(f.recent, m)
+	f.learn(m.Target)
+	f.since++
+	if f.last != nil && f.since == maxRecent/2 {
+		f.settle() // otherwise what came before it would be forgotten
+	}
+	if m.match == noMatch || !f.until.IsZero() && m.Time.After(f.until) {
+		return
+	}
+	f.matched++
+	switch {
+	case m.died():
+		f.programs.add(&m)
+		f.maybe, f.survived = nil, nil
+		if f.replaces(m) {
+			f.last, f.since, f.found = &m, 0, nil
+		}
+	case m.Outcome != nil && m.Outcome.Verdict == kill.VerdictSurvived:
+		f.survived = &m
+		if f.maybe != nil && sameProcess(f.maybe.Target, m.Target) {
+			f.maybe = nil
+		}
+	case m.Kind == kill.KindSignal && m.fatal():
+		f.maybe = &m
+	}
+}
+
+// forget makes room. Events about the target are held longest: anybody can cause others.
+func (f *Finder) forget() {
+	half := len(f.recent) / 2
+	old := slices.DeleteFunc(slices.Clone(f.recent[:half]), func(m Moment) bool { return m.match == noMatch })
+	old = old[max(0, len(old)-maxRecent/4):]
+	f.recent = append(append(f.recent[:0], old...), f.recent[half:]...)
+}
+
+// replaces reports whether a death is a later one than the last, rather than a part of it.
+func (f *Finder) replaces(m Moment) bool {
+	last := f.last
+	if last == nil && f.found != nil {
+		last = &f.found.Moment
+	}
+	switch {
+	case last == nil:
+		return true
+	case sameProcess(last.Target, m.Target):
+		return m.rank() >= last.rank() || m.Time.Sub(last.Time) > episode
+	case m.Time.Sub(last.Time) > Around:
+		return true
+	}
+	// Of a unit or a container that ends, the first process counts.
+	return m.match == itself && (last.match == member || m.Cause != kill.CauseMainProcessEnd)
+}
+
+// learn remembers a name, to suggest it.
+func (f *Finder) learn(p *kill.Process) {
+	for _, name := range []string{p.Command, unitOf(p)} {
+		if _, known := f.names[name]; name != "" && (known || len(f.names) < maxNames) {
+			f.names[name]++
+		}
+	}
+}
+
+func unitOf(p *kill.Process) string {
+	if p.Instance == nil {
+		return ""
+	}
+	return p.Instance.Unit
+}
+
+// rank says how much an event says about a death: an outcome most.
+func (m *Moment) rank() int {
+	switch m.Kind {
+	case kill.KindOutcome:
+		return 2
+	case kill.KindAbend:
+		return 1
+	}
+	return 0
+}
+
+// died reports whether the target is dead for certain.
+func (m *Moment) died() bool {
+	switch m.Kind {
+	case kill.KindOutcome:
+		switch m.Outcome.Verdict {
+		case kill.VerdictExited, kill.VerdictKilled, kill.VerdictCoreDumped, kill.VerdictEnded:
+			return true
+		}
+		return false
+	case kill.KindAbend:
+		return m.Result.Known
+	case kill.KindSignal:
+		return m.Signal == kill.SIGKILL && m.fatal()
+	}
+	return false
+}
+
+// fatal reports whether a signal got through that by default ends its target.
+func (m *Moment) fatal() bool {
+	switch m.DeliveryTo(m.Target) {
+	case kill.DeliveryIgnored, kill.DeliveryOverflow:
+		return false
+	}
+	return m.SignalKnown && m.Signal.Fatal() && m.ResultFor(m.Target).Succeeded() && !m.Doubtful(m.Target)
+}
+
+// sameProcess reports whether two are the same process, as far as is known.
+func sameProcess(a, b *kill.Process) bool {
+	if a.PID != b.PID || a.PID == 0 {
+		return false
+	}
+	if a.Instance != nil && b.Instance != nil && !a.Instance.Start.IsZero() && !b.Instance.Start.IsZero() {
+		return a.Instance.Start.Equal(b.Instance.Start)
+	}
+	return true
+}

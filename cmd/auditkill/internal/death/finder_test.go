@@ -1,0 +1,316 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package death
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/telling"
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/terminal"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+	"github.com/auditkill/auditkillreceiver/internal/redact"
+)
+
+var start = time.Date(2026, 11, 28, 3, 15, 0, 0, time.Local) //nolint:gosmopolitan // as answers are
+
+var (
+	mysqld  = kill.Process{PID: 3936, Command: "mysqld", Executable: "/usr/sbin/mysqld", Instance: &kill.Instance{Unit: "mysql.service", Start: start.Add(-time.Hour)}}
+	again   = kill.Process{PID: 3936, Command: "mysqld", Instance: &kill.Instance{Unit: "mysql.service", Start: start.Add(time.Minute)}}
+	helper  = kill.Process{PID: 3940, Command: "helper", Instance: &kill.Instance{Unit: "mysql.service"}}
+	nginx   = kill.Process{PID: 99, Command: "nginx", Instance: &kill.Instance{Container: "4f5e6d7c8b9a0000"}}
+	systemd = kill.Process{PID: 1, Command: "systemd"}
+	shell   = kill.Process{PID: 4000, Command: "bash", User: kill.User{ID: kill.NewID(0)}}
+)
+
+// signaled is a signal to a process.
+func signaled(after time.Duration, sender kill.Process, signal kill.Signal, target kill.Process) telling.Telling {
+	e := &kill.Event{
+		Kind: kill.KindSignal, Time: start.Add(after), Signal: signal, SignalKnown: true, Origin: kill.OriginUser, Sender: sender,
+		Scope: kill.ScopeProcess, Result: kill.Success(), Complete: true, TargetCount: 1,
+	}
+	*e.AddTarget() = target
+	return telling.Telling{Event: e}
+}
+
+// ended is the outcome of a process to which a signal was sent at the beginning.
+func ended(after, began time.Duration, signal kill.Signal, target kill.Process, change func(*kill.Outcome)) telling.Telling {
+	t := signaled(after, systemd, signal, target)
+	t.Kind = kill.KindOutcome
+	t.Outcome = &kill.Outcome{
+		Verdict: kill.VerdictKilled, Exit: kill.Exit{Known: true, Status: int(signal)}, Began: start.Add(began), LastSignal: signal,
+	}
+	change(t.Outcome)
+	return t
+}
+
+func same(*kill.Outcome) {}
+
+func exited(code int) func(*kill.Outcome) {
+	return func(o *kill.Outcome) { o.Verdict, o.Exit.Status = kill.VerdictExited, code<<8 }
+}
+
+func survived(o *kill.Outcome) { o.Verdict = kill.VerdictSurvived }
+
+func escalated(o *kill.Outcome) { o.Escalated, o.Exit.Status, o.LastSignal = true, 9, kill.SIGKILL }
+
+func unsent(o *kill.Outcome) { o.Verdict, o.Exit.Status, o.Unsent = kill.VerdictExited, 1<<8, true }
+
+func TestWhy(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		target   string
+		tellings []telling.Telling
+		until    time.Time
+		want     string
+	}{
+		"killed at once": {
+			"mysqld",
+			[]telling.Telling{
+				signaled(0, shell, kill.SIGKILL, mysqld), ended(time.Millisecond, 0, kill.SIGKILL, mysqld, same),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:00, 60 min ago.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to mysqld[3936]\n",
+		},
+		"a stop that took too long": {
+			"mysqld[3936]",
+			[]telling.Telling{
+				signaled(0, systemd, kill.SIGTERM, mysqld), signaled(90*time.Second, systemd, kill.SIGKILL, mysqld),
+				ended(90*time.Second+5*time.Millisecond, 0, kill.SIGTERM, mysqld, escalated), signaled(92*time.Second, systemd, kill.SIGKILL, helper),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:16:30, 58 min ago.\n" +
+				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
+				"  03:16:30.000  systemd[1] sent SIGKILL to mysqld[3936]\n" +
+				"  On SIGTERM it did not end for 90.0 s: then SIGKILL came.\n" +
+				"  Then also ended: helper[3940] (was sent SIGKILL).\n",
+		},
+		"exit code 143": {
+			"3936",
+			[]telling.Telling{
+				signaled(0, systemd, kill.SIGTERM, mysqld), ended(time.Second, 0, kill.SIGTERM, mysqld, exited(143)),
+			},
+			time.Time{},
+			"mysqld[3936] exited with code 143 (128 + SIGTERM) on 2026-11-28 at 03:15:01, 60 min ago.\n" +
+				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
+				"  On SIGTERM it exited by itself with code 143, 1.0 s later.\n" +
+				"  Exit code 143 is 128 + 15: so shells and runtimes report that SIGTERM ended what they ran, and some programs exit so when " +
+				"they handle it. The code alone does not say that anybody sent it.\n",
+		},
+		"nobody was seen": {
+			"/usr/sbin/mysqld",
+			[]telling.Telling{ended(0, 0, 0, mysqld, unsent)},
+			time.Time{},
+			"mysqld[3936] exited with code 1 on 2026-11-28 at 03:15:00, 60 min ago.\n" +
+				"  03:15:00.000  mysqld[3936] exited with code 1; nobody was seen to signal it\n",
+		},
+		"the first of a unit": {
+			"mysql",
+			[]telling.Telling{
+				signaled(0, systemd, kill.SIGTERM, mysqld), signaled(0, systemd, kill.SIGTERM, helper),
+				ended(time.Second, 0, kill.SIGTERM, mysqld, same), ended(2*time.Second, 0, kill.SIGTERM, helper, exited(0)),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGTERM on 2026-11-28 at 03:15:01, 60 min ago.\n" +
+				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
+				"  SIGTERM itself ended it, 1.0 s after it was sent.\n" +
+				"  Then also ended: helper[3940] (exit code 0).\n",
+		},
+		"of a container by its id": {
+			"4f5e6d7c",
+			[]telling.Telling{signaled(0, shell, kill.SIGKILL, nginx)},
+			time.Time{},
+			"nginx[99] was sent SIGKILL on 2026-11-28 at 03:15:00, 60 min ago, which no process can handle; its end itself was not recorded.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to nginx[99]\n",
+		},
+		"only a SIGTERM, as in an audit log": {
+			"mysqld",
+			[]telling.Telling{signaled(0, shell, kill.SIGTERM, mysqld)},
+			time.Time{},
+			"mysqld[3936] was sent SIGTERM on 2026-11-28 at 03:15:00, 60 min ago; what became of it was not recorded.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGTERM to mysqld[3936]\n",
+		},
+		"another signal later": {
+			"mysqld",
+			[]telling.Telling{
+				ended(0, 0, kill.SIGKILL, mysqld, same), signaled(2*time.Minute, shell, kill.SIGTERM, again),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:00, 60 min ago.\n" +
+				"  03:15:00.000  mysqld[3936] was killed by SIGKILL, right after systemd[1] sent SIGKILL\n" +
+				"  Later, 03:17:00: bash[4000] (uid 0) sent SIGTERM to mysqld[3936]; what became of it was not recorded.\n",
+		},
+		"until a time": {
+			"mysqld",
+			[]telling.Telling{
+				ended(0, 0, kill.SIGKILL, mysqld, same), ended(2*time.Minute, 2*time.Minute, kill.SIGKILL, again, same),
+			},
+			start.Add(time.Minute),
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:00, 60 min ago.\n" +
+				"  03:15:00.000  mysqld[3936] was killed by SIGKILL, right after systemd[1] sent SIGKILL\n",
+		},
+		"failed signals end nothing": {
+			"mysqld", []telling.Telling{func() telling.Telling {
+				failed := signaled(0, shell, kill.SIGKILL, mysqld)
+				failed.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
+				return failed
+			}()}, time.Time{}, "",
+		},
+		"survived":      {"mysqld", []telling.Telling{signaled(0, shell, kill.SIGHUP, mysqld), ended(2*time.Minute, 0, kill.SIGHUP, mysqld, survived)}, time.Time{}, ""},
+		"somebody else": {"mysqld", []telling.Telling{signaled(0, shell, kill.SIGKILL, nginx)}, time.Time{}, ""},
+		"another pid":   {"mysqld[7]", []telling.Telling{signaled(0, shell, kill.SIGKILL, mysqld)}, time.Time{}, ""},
+		"a signal that nobody waits for": {
+			"mysqld", []telling.Telling{signaled(0, shell, 17, mysqld)}, time.Time{}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target, err := ParseTarget(tc.target)
+			require.NoError(t, err)
+			f := NewFinder(target, tc.until)
+			for _, each := range tc.tellings {
+				f.Add(each)
+			}
+			a := Answer{Death: f.Death(), Maybe: f.Maybe(), Target: target, Now: start.Add(time.Hour), CommandLine: redact.Redacted}
+			if tc.want == "" {
+				assert.Nil(t, a.Death)
+				assert.Nil(t, a.Maybe)
+				return
+			}
+			var out strings.Builder
+			require.NoError(t, a.Write(&out, terminal.Terminal{}))
+			assert.Equal(t, tc.want, out.String())
+		})
+	}
+}
+
+// However much happens, only so much is held, and what belongs to the death is not forgotten.
+func TestFinderIsBounded(t *testing.T) {
+	t.Parallel()
+	target, err := ParseTarget("mysqld")
+	require.NoError(t, err)
+	f := NewFinder(target, time.Time{})
+	f.Add(signaled(0, shell, kill.SIGKILL, mysqld))
+	for i := range 5 * maxRecent {
+		f.Add(signaled(time.Duration(i)*time.Microsecond, shell, kill.SIGKILL, kill.Process{PID: 10_000 + i, Command: "x" + strings.Repeat("y", i%7)}))
+	}
+	d := f.Death()
+	require.NotNil(t, d)
+	assert.Len(t, d.Signals, 1)
+	assert.LessOrEqual(t, len(f.recent), maxRecent)
+}
+
+func TestParseTarget(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]struct{ problem, unit string }{
+		"mysqld": {"", "mysqld.service"}, "mysql.service": {"", "mysql.service"}, "3936": {}, "mysqld[3936]": {},
+		"postgres*": {}, "/usr/sbin/mysqld": {}, "session-1.scope": {"", "session-1.scope"},
+		"0": {problem: "is no pid"}, "-1": {problem: "is no pid"}, "[": {problem: "is not a valid glob"}, "[3936]": {problem: "empty name"},
+	} {
+		target, err := ParseTarget(text)
+		if want.problem != "" {
+			require.ErrorContains(t, err, want.problem, text)
+			continue
+		}
+		require.NoError(t, err, text)
+		assert.Equal(t, want.unit, target.Unit(), text)
+	}
+}
+
+func TestSuggest(t *testing.T) {
+	t.Parallel()
+	for asked, want := range map[string][]string{
+		"mysql": {"mysql.service", "mysqld"}, "mysqlt": {"mysqld"}, "ngnix": {"nginx"}, "NGINX": {"nginx"}, "java": nil, "x": nil, "mysql[7]": {"mysql.service", "mysqld"},
+	} {
+		target, err := ParseTarget(asked)
+		require.NoError(t, err)
+		f := NewFinder(target, time.Time{})
+		f.Add(signaled(0, shell, kill.SIGKILL, mysqld))
+		assert.Equal(t, want, f.Suggest([]string{"nginx", "sshd", "nginx"}), asked)
+	}
+}
+
+func TestBroken(t *testing.T) {
+	t.Parallel()
+	text := "  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]: restart of mysql.service"
+	assert.Equal(t, []string{text}, broken(text, "    ", 0))
+	assert.Equal(t, []string{
+		"  03:15:00.000  systemd[1] sent SIGTERM", "                to mysqld[3936]: restart", "                of mysql.service",
+	}, broken(text, strings.Repeat(" ", 16), 40))
+}
+
+// Whatever others do meanwhile, who has begun it is told.
+func TestNoiseHidesNobody(t *testing.T) {
+	t.Parallel()
+	target, err := ParseTarget("mysqld")
+	require.NoError(t, err)
+	f := NewFinder(target, time.Time{})
+	f.Add(signaled(0, shell, kill.SIGTERM, mysqld))
+	for i := range 3 * maxRecent {
+		noise := kill.Process{PID: 50_000 + i, Command: "x"}
+		f.Add(signaled(time.Second+time.Duration(i)*time.Millisecond, kill.Process{PID: 7, Command: "noise"}, kill.SIGHUP, noise))
+	}
+	f.Add(signaled(60*time.Second, systemd, kill.SIGKILL, mysqld))
+	var said strings.Builder
+	require.NoError(t, (&Answer{Target: target, Death: f.Death(), Maybe: f.Maybe(), Now: start.Add(time.Hour), CommandLine: redact.Redacted}).
+		Write(&said, terminal.Terminal{}))
+	assert.Contains(t, said.String(), "sent SIGTERM to mysqld")
+	assert.LessOrEqual(t, len(f.recent), maxRecent)
+}
+
+// finderOfServer returns a finder of mysqld, what it looks for, and the server of that name.
+func finderOfServer(t *testing.T) (f *Finder, target Target, server kill.Process) {
+	t.Helper()
+	target, err := ParseTarget("mysqld")
+	require.NoError(t, err)
+	server = mysqld
+	server.User = kill.User{ID: kill.NewID(102)}
+	return NewFinder(target, time.Time{}), target, server
+}
+
+// Whoever lets a program of his own die under the same name hides no other one.
+func TestNamesakes(t *testing.T) {
+	t.Parallel()
+	f, target, server := finderOfServer(t)
+	f.Add(signaled(0, shell, kill.SIGKILL, server))
+	f.Add(ended(time.Second, 0, kill.SIGKILL, server, same))
+	for i := range 3 {
+		decoy := kill.Process{PID: 777 + i, Command: "mysqld", Executable: "/home/eve/mysqld", User: kill.User{ID: kill.NewID(1000)}}
+		at := time.Duration(i+1) * 10 * time.Second
+		f.Add(signaled(at, shell, kill.SIGKILL, decoy))
+		f.Add(ended(at+time.Second, at, kill.SIGKILL, decoy, same))
+	}
+	var said strings.Builder
+	require.NoError(t, (&Answer{Target: target, Death: f.Death(), Now: start.Add(time.Hour), CommandLine: redact.Redacted}).
+		Write(&said, terminal.Terminal{}))
+	assert.Contains(t, said.String(), "mysqld[779] ")
+	assert.Contains(t, said.String(), "Another program of that name, mysqld[3936] (/usr/sbin/mysqld, uid 102), died")
+	assert.NotContains(t, said.String(), "mysqld[778]")
+}
+
+// TestNamesakesOfMany has somebody let many programs of his own die under the same name, before and after.
+func TestNamesakesOfMany(t *testing.T) {
+	t.Parallel()
+	f, _, server := finderOfServer(t)
+	decoys := func(from time.Duration, first int) {
+		for i := range 2 * maxPrograms {
+			decoy := kill.Process{PID: first + i, Command: "mysqld", Executable: fmt.Sprintf("/home/eve/%d/mysqld", first+i), User: kill.User{ID: kill.NewID(1000)}}
+			f.Add(ended(from+time.Duration(i+1)*10*time.Second, from, kill.SIGKILL, decoy, same))
+		}
+	}
+	decoys(-time.Hour, 10_000)
+	f.Add(ended(time.Second, 0, kill.SIGKILL, server, same))
+	decoys(time.Hour, 20_000)
+	found := f.Death()
+	require.Equal(t, 20_000+2*maxPrograms-1, found.Target.PID)
+	require.Len(t, found.Namesakes, mostNamesakes)
+	assert.True(t, slices.ContainsFunc(found.Namesakes, func(m Moment) bool { return m.Target.PID == server.PID }), "those of another user come first")
+}

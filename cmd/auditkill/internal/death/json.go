@@ -1,0 +1,72 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package death
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
+	"github.com/auditkill/auditkillreceiver/internal/telemetry"
+)
+
+// document is an answer for programs. Its events have the names of the collector's log records (docs/events.md).
+type document struct {
+	Target     string            `json:"target"`
+	Death      json.RawMessage   `json:"death,omitempty"`
+	Signals    []json.RawMessage `json:"signals,omitempty"`
+	Others     []json.RawMessage `json:"also_ended,omitempty"`
+	Namesakes  []json.RawMessage `json:"namesakes,omitempty"`
+	Later      json.RawMessage   `json:"later_signal,omitempty"`
+	LastSignal json.RawMessage   `json:"last_signal,omitempty"`
+	Notes      []string          `json:"journal,omitempty"`
+	Unit       *Unit             `json:"unit,omitempty"`
+	Unseen     []string          `json:"not_looked_at,omitempty"`
+}
+
+// WriteJSON writes the answer as one object on one line. config says which host it is, and what may be shown.
+func (a *Answer) WriteJSON(out io.Writer, config telemetry.Config) error {
+	r := recorder{config: config}
+	d := document{
+		Target: a.Target.String(), LastSignal: r.one(a.Maybe), Notes: a.Notes, Unit: a.Unit, Unseen: a.Unseen,
+	}
+	if found := a.Death; found != nil {
+		d.LastSignal = nil // it is found.Later
+		d.Death, d.Later = r.one(&found.Moment), r.one(found.Later)
+		d.Signals, d.Others, d.Namesakes = r.all(found.Signals), r.all(found.Others), r.all(found.Namesakes)
+	}
+	if r.err != nil {
+		return r.err
+	}
+	encoder := json.NewEncoder(out)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(d)
+}
+
+// recorder makes objects of events, as `report --output json` does. Its first error stays.
+type recorder struct {
+	config telemetry.Config
+	err    error
+}
+
+func (r *recorder) one(m *Moment) json.RawMessage {
+	if m == nil || r.err != nil {
+		return nil
+	}
+	var line bytes.Buffer
+	printer, err := listing.New(&line, listing.Settings{Format: listing.FormatJSON, Telemetry: r.config})
+	if err == nil {
+		err = printer.Print(listing.Entry{Event: m.Event, Target: m.Target, Record: m.Record})
+	}
+	r.err = err
+	return bytes.TrimSpace(line.Bytes())
+}
+
+func (r *recorder) all(moments []Moment) (objects []json.RawMessage) {
+	for i := range moments {
+		objects = append(objects, r.one(&moments[i]))
+	}
+	return objects
+}

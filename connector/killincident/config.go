@@ -1,0 +1,90 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package killincident
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+
+	"github.com/auditkill/auditkillreceiver/internal/incident"
+)
+
+// Config is the configuration of the connector.
+type Config struct {
+	// Gap closes an incident when nothing has joined it for so long.
+	Gap time.Duration `mapstructure:"gap"`
+	// MaxDuration is the longest time from the first member of an incident to the last one.
+	MaxDuration time.Duration `mapstructure:"max_duration"`
+	// Delay is how long an incident waits before it is reported for the first time.
+	Delay time.Duration `mapstructure:"delay"`
+	// MinTargets is how many processes make an incident.
+	MinTargets int `mapstructure:"min_targets"`
+	// Interval is how often an open incident is reported again if it has grown, and how often metrics are sent.
+	Interval time.Duration `mapstructure:"interval"`
+	// MaxOpen is how many incidents are remembered at a time.
+	MaxOpen int `mapstructure:"max_open"`
+	// MaxMembers is how many processes of one incident are told apart.
+	MaxMembers int `mapstructure:"max_members"`
+	// Members is none, or pass if the records themselves go on as well.
+	Members string `mapstructure:"members"`
+	// StorageID names the extension that keeps open incidents over a restart.
+	StorageID *component.ID `mapstructure:"storage"`
+
+	_ struct{} // prevent unkeyed literal initialization
+}
+
+const (
+	membersNone = "none"
+	membersPass = "pass"
+	// most bounds max_open and max_members, so that a slip of the finger does not take all memory.
+	most = 1_000_000
+)
+
+func createDefaultConfig() component.Config {
+	return &Config{
+		Gap: 30 * time.Second, MaxDuration: 30 * time.Minute, MinTargets: 2, Interval: 10 * time.Second,
+		MaxOpen: 10_000, MaxMembers: 10_000, Members: membersNone,
+	}
+}
+
+// Validate implements xconfmap.Validator.
+func (c *Config) Validate() error {
+	var errs []error
+	for _, d := range []struct {
+		key   string
+		value time.Duration
+	}{{"gap", c.Gap}, {"interval", c.Interval}} {
+		if d.value < time.Millisecond {
+			errs = append(errs, fmt.Errorf("%s: %v must be at least 1ms, such as 30s", d.key, d.value))
+		}
+	}
+	if c.Delay < 0 {
+		errs = append(errs, fmt.Errorf("delay: %v must not be negative; 0 reports an incident at once", c.Delay))
+	}
+	if c.MaxDuration < c.Gap {
+		errs = append(errs, fmt.Errorf("max_duration: %v must be at least gap, which is %v", c.MaxDuration, c.Gap))
+	}
+	for _, n := range []struct {
+		key           string
+		value, lowest int
+	}{{"min_targets", c.MinTargets, 1}, {"max_open", c.MaxOpen, 1}, {"max_members", c.MaxMembers, c.MinTargets}} {
+		if n.value < n.lowest || n.value > most {
+			errs = append(errs, fmt.Errorf("%s: %d must be from %d to %d", n.key, n.value, max(n.lowest, 1), most))
+		}
+	}
+	if c.Members != membersNone && c.Members != membersPass {
+		errs = append(errs, fmt.Errorf("members: %q must be none or pass", c.Members))
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) table() incident.Config {
+	return incident.Config{
+		Gap: c.Gap, MaxDuration: c.MaxDuration, Interval: c.Interval, Delay: c.Delay, MinTargets: c.MinTargets, MaxOpen: c.MaxOpen,
+		MaxMembers: c.MaxMembers, Persistent: c.StorageID != nil,
+	}
+}

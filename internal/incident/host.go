@@ -1,0 +1,124 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package incident
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// host is one that members are from.
+type host struct {
+	id, name string
+	// latest is the time of the last record that it has sent.
+	latest time.Time
+	// incidents is how many refer to it.
+	incidents int
+	addresses []netip.Addr
+	payers    map[string]*payer
+	// open and closed are how many incidents began on it.
+	open, closed int
+}
+
+// label is what people call the host.
+func (h *host) label() string {
+	if h.name != "" {
+		return h.name
+	}
+	return h.id
+}
+
+// hosts are those that incidents refer to.
+type hosts struct {
+	byID map[string]*host
+	// byAddress has those that claim an address. One that several have, as many have that of a bridge, leads to none.
+	byAddress map[netip.Addr][]*host
+	// changed has the ids of hosts whose addresses are to be stored, or are stored no more; nil if nothing is stored.
+	changed map[string]struct{}
+}
+
+func newHosts(persistent bool) hosts {
+	h := hosts{byID: map[string]*host{}, byAddress: map[netip.Addr][]*host{}}
+	if persistent {
+		h.changed = map[string]struct{}{}
+	}
+	return h
+}
+
+func (h *hosts) change(of *host) {
+	if h.changed != nil && len(of.addresses) > 0 {
+		h.changed[of.id] = struct{}{}
+	}
+}
+
+// of returns the host of a record, which is forgotten again unless an incident refers to it.
+func (h *hosts) of(r *Record) *host {
+	known := h.byID[r.HostID]
+	if known == nil {
+		return &host{id: strings.Clone(r.HostID), name: strings.Clone(r.HostName), latest: r.Time}
+	}
+	if r.Time.After(known.latest) {
+		known.latest = r.Time
+	}
+	return known
+}
+
+// refer notes that an incident refers to a host.
+func (h *hosts) refer(to *host, addresses []string) {
+	to.incidents++
+	if to.incidents == 1 {
+		h.byID[to.id] = to
+	}
+	h.learn(to, addresses)
+}
+
+// learn notes the addresses of a host, unless they are known.
+func (h *hosts) learn(to *host, addresses []string) {
+	if to.addresses != nil {
+		return
+	}
+	for _, text := range addresses[:min(len(addresses), maxAddresses)] {
+		address, err := netip.ParseAddr(text)
+		if err != nil || !address.IsGlobalUnicast() || slices.Contains(to.addresses, address) {
+			continue
+		}
+		to.addresses = append(to.addresses, address)
+		h.byAddress[address] = append(h.byAddress[address], to)
+	}
+	h.change(to)
+}
+
+// release notes that an incident does not refer to a host any more.
+func (h *hosts) release(from *host) {
+	from.incidents--
+	if from.incidents > 0 {
+		return
+	}
+	delete(h.byID, from.id)
+	h.change(from)
+	for _, address := range from.addresses {
+		claims := slices.DeleteFunc(h.byAddress[address], func(claims *host) bool { return claims == from })
+		if len(claims) == 0 {
+			delete(h.byAddress, address)
+		} else {
+			h.byAddress[address] = claims
+		}
+	}
+	from.addresses = nil
+}
+
+// from returns the only host that a login came from, if that is another one of the fleet; else nil.
+func (h *hosts) from(r *Record) *host {
+	if len(h.byAddress) == 0 || r.Client == "" {
+		return nil
+	}
+	address, err := netip.ParseAddr(r.Client)
+	claims := h.byAddress[address]
+	if err != nil || len(claims) != 1 || claims[0].id == r.HostID {
+		return nil
+	}
+	return claims[0]
+}

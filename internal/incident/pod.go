@@ -1,0 +1,191 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package incident
+
+import (
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// What Kubernetes did to a pod, which its node cannot know: the values of kill.cause that only incidents have.
+const (
+	PodLivenessProbe = "liveness_probe"
+	PodStartupProbe  = "startup_probe"
+	PodEviction      = "eviction"
+	PodPreemption    = "preemption"
+	PodDrain         = "drain"
+)
+
+// PodEvent is an event of Kubernetes that says why the processes of a pod are stopped.
+type PodEvent struct {
+	UID string
+	// Time is when it happened.
+	Time time.Time
+	// Cause is one of those above, By the component that says so; empty if not known.
+	Cause, By string
+}
+
+// maxPodEvents is how many events are remembered for signals that come later. Those of a pod that nobody signals are of no use.
+const maxPodEvents = 10_000
+
+// podEvents are events that came before the signals that they explain. They are not stored: an event that was followed by a
+// restart before the signal came explains nothing.
+type podEvents struct {
+	byPod map[digest]*PodEvent
+	// order has the pods as they came.
+	order []digest
+}
+
+// add remembers an event; the first one of a pod, which has led to the others.
+func (p *podEvents) add(pod digest, e *PodEvent) {
+	if _, known := p.byPod[pod]; known {
+		return
+	}
+	if p.byPod == nil {
+		p.byPod = map[digest]*PodEvent{}
+	}
+	if len(p.order) >= maxPodEvents {
+		delete(p.byPod, p.order[0])
+		p.order = p.order[1:]
+	}
+	p.byPod[pod] = e
+	p.order = append(p.order, pod)
+}
+
+// take forgets an event once its incident has it.
+func (p *podEvents) take(pod digest) {
+	if _, known := p.byPod[pod]; !known {
+		return
+	}
+	delete(p.byPod, pod)
+	for n, other := range p.order {
+		if other == pod {
+			p.order = append(p.order[:n], p.order[n+1:]...)
+			return
+		}
+	}
+}
+
+// expire forgets what is too old for any signal.
+func (p *podEvents) expire(before time.Time) {
+	for len(p.order) > 0 && p.byPod[p.order[0]].Time.Before(before) {
+		delete(p.byPod, p.order[0])
+		p.order = p.order[1:]
+	}
+}
+
+// pods are those that an incident has processes of.
+type pods struct {
+	// why has what Kubernetes says about each; its zero value for nothing.
+	why map[digest]reason
+	// others is true if a process is of no pod that is known.
+	others bool
+}
+
+type reason struct {
+	Cause string `json:"c,omitempty"`
+	By    string `json:"b,omitempty"`
+}
+
+func (p *pods) set(pod digest, why reason) {
+	if p.why == nil {
+		p.why = map[digest]reason{}
+	}
+	p.why[pod] = why
+}
+
+// of returns what Kubernetes says about all pods; zero if not the same about each.
+func (p *pods) of() (all reason) {
+	if p.others {
+		return reason{}
+	}
+	first := true
+	for _, why := range p.why {
+		switch {
+		case first:
+			all, first = why, false
+		case why.Cause != all.Cause:
+			return reason{}
+		case why.By != all.By:
+			all.By = ""
+		}
+	}
+	return all
+}
+
+// Explain adds an event of Kubernetes, and reports whether an incident is known that it explains.
+func (t *Table) Explain(e *PodEvent) bool {
+	pod := t.hasher.sum("pod", e.UID)
+	known := &PodEvent{Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
+	explained := false
+	for i := range t.holders(podKey(pod)) {
+		if i.reaches(e.Time, &t.config) {
+			explained = true
+			t.explain(i, pod, known)
+		}
+	}
+	if !explained {
+		t.podEvents.add(pod, known)
+	}
+	return explained
+}
+
+func podKey(pod digest) key {
+	k := key(pod)
+	k[0] = byte(byPod)
+	return k
+}
+
+// explain notes why the processes of a pod were stopped, unless that is known.
+func (t *Table) explain(i *incident, pod digest, e *PodEvent) {
+	if i.pods.why[pod].Cause != "" {
+		return
+	}
+	i.pods.set(pod, reason{e.Cause, e.By})
+	t.store.explain(i, pod)
+	t.note(i, true)
+}
+
+// addPod notes of which pod a new process of an incident is.
+func (t *Table) addPod(i *incident, r *Record) {
+	if r.Target.PodUID == "" {
+		i.pods.others = true
+		return
+	}
+	pod := t.hasher.sum("pod", r.Target.PodUID)
+	if _, known := i.pods.why[pod]; known {
+		return
+	}
+	i.pods.set(pod, reason{})
+	t.store.explain(i, pod)
+	t.addKey(i, podKey(pod))
+	if e := t.podEvents.byPod[pod]; e != nil && i.reaches(e.Time, &t.config) {
+		t.explain(i, pod, e)
+		t.podEvents.take(pod)
+	}
+}
+
+// absorbPods adds the pods of another incident.
+func (t *Table) absorbPods(into, from *incident) {
+	into.pods.others = into.pods.others || from.pods.others
+	for pod, why := range from.pods.why {
+		if into.pods.why[pod].Cause == "" {
+			into.pods.set(pod, why)
+		}
+		t.store.explain(into, pod)
+	}
+}
+
+// blame has a report say what Kubernetes did, where the node only knows that containers were stopped. Nobody has seen that
+// the one led to the other: what they have in common is the pod and the time. Who is known to have asked for it himself stays
+// the one who did.
+func (r *Report) blame(i *incident) {
+	why, asker := i.pods.of(), r.Shared[RequesterName]
+	if why.Cause == "" || kill.Cause(r.Shared[Cause]) != kill.CauseContainerStop || i.users.Value != "" || asker != "" && !isKubelet(asker) {
+		return
+	}
+	r.Shared[Cause], r.By, r.Inferred = why.Cause, why.By, true
+}

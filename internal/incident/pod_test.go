@@ -1,0 +1,137 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package incident
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func ofPod(uid string) func(*Record) {
+	return func(r *Record) {
+		pod("shop", "web-"+uid)(r)
+		r.Target.PodUID = uid
+	}
+}
+
+func podEvent(seconds float64, uid, cause, by string) *PodEvent {
+	return &PodEvent{UID: uid, Time: noon.Add(time.Duration(seconds * float64(time.Second))), Cause: cause, By: by}
+}
+
+// TestExplain has events of Kubernetes say why pods were stopped, before and after the signals.
+func TestExplain(t *testing.T) {
+	t.Parallel()
+	both := func(cause, by string) []*PodEvent {
+		return []*PodEvent{podEvent(0, "1", cause, by), podEvent(1, "2", cause, by)}
+	}
+	const unknown = "the program kubelet stopped 2 processes (mysqld) on node in 2s"
+	for name, tt := range map[string]struct {
+		events []*PodEvent
+		want   string
+	}{
+		"drained":                        {both(PodDrain, "cluster-autoscaler"), "2 processes (mysqld) were probably drained by cluster-autoscaler on node in 2s"},
+		"evicted":                        {both(PodEviction, ""), "2 processes (mysqld) were probably evicted on node in 2s"},
+		"preempted":                      {both(PodPreemption, "default-scheduler"), "2 processes (mysqld) were probably preempted by default-scheduler on node in 2s"},
+		"a failed probe":                 {both(PodLivenessProbe, ""), "2 processes (mysqld) were probably stopped after a failed liveness probe on node in 2s"},
+		"a forged name":                  {both(PodDrain, "root on all hosts"), `2 processes (mysqld) were probably drained by "root on all hosts" on node in 2s`},
+		"nothing":                        {nil, unknown},
+		"one of the two":                 {both(PodEviction, "")[:1], unknown},
+		"different things":               {[]*PodEvent{podEvent(0, "1", PodDrain, ""), podEvent(0, "2", PodEviction, "")}, unknown},
+		"by different ones":              {[]*PodEvent{podEvent(0, "1", PodDrain, "a"), podEvent(0, "2", PodDrain, "b")}, "2 processes (mysqld) were probably drained on node in 2s"},
+		"too early":                      {[]*PodEvent{podEvent(-90, "1", PodDrain, ""), podEvent(-90, "2", PodDrain, "")}, unknown},
+		"of another pod":                 {[]*PodEvent{podEvent(0, "3", PodDrain, ""), podEvent(0, "2", PodDrain, "")}, unknown},
+		"the first one led to the other": {append(both(PodEviction, ""), both(PodDrain, "")...), "2 processes (mysqld) were probably evicted on node in 2s"},
+	} {
+		for order, before := range map[string]bool{"before": true, "after": false} {
+			t.Run(fmt.Sprint(name, " ", order), func(t *testing.T) {
+				t.Parallel()
+				f, kept := &telling{table: NewTable(persistent()), now: noon, last: map[string]*Report{}}, stored{}
+				explain := func() {
+					for _, e := range tt.events {
+						f.table.Explain(e)
+					}
+				}
+				if before {
+					explain()
+				}
+				f.add(at(0, "node", 7, ofPod("1")), at(2, "node", 8, ofPod("2")))
+				if !before {
+					explain()
+				}
+				f.table = kept.restarted(t, f.table)
+				reports := f.end()
+				require.Len(t, reports, 1)
+				assert.Equal(t, tt.want, reports[0].Sentence())
+			})
+		}
+	}
+}
+
+// TestExplainOnlyStops has an event say nothing about what did not come from the kubelet, or is of no pod.
+func TestExplainOnlyStops(t *testing.T) {
+	t.Parallel()
+	for name, with := range map[string]func(*Record){
+		"a lack of memory": func(r *Record) { ofPod("1")(r); oom("/x")(r) },
+		"of no pod":        func(r *Record) { pod("shop", "web")(r) },
+	} {
+		f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
+		f.add(at(0, "node", 7, ofPod("1")), at(0, "node", 8, with))
+		f.table.Explain(podEvent(0, "1", PodDrain, ""))
+		for _, r := range f.end() {
+			assert.NotContains(t, r.Sentence(), "drained", name)
+			assert.NotEqual(t, PodDrain, r.Shared[Cause], name)
+		}
+	}
+}
+
+// TestExplainNobodyAway has somebody stop containers himself while an event of Kubernetes, which whoever may write events can
+// make about any pod, says that they were evicted.
+func TestExplainNobodyAway(t *testing.T) {
+	t.Parallel()
+	alice := func(r *Record) {
+		askedBy(70, "crictl")(r)
+		login("alice", "10.0.0.5", "3")(r)
+	}
+	script, k3s := askedBy(71, "cleanup.sh"), func(r *Record) { r.Requester = Requester{PID: 700, Name: "k3s-server", UserID: "0"} }
+	for name, tt := range map[string]struct {
+		first, second func(*Record)
+		want          string
+	}{
+		"a person":           {alice, alice, "crictl restart mariadb of alice from 10.0.0.5 stopped 2 processes (mysqld) on node in 2s"},
+		"one of two":         {alice, func(*Record) {}, "2 processes (mysqld) were stopped with the container on node in 2s"},
+		"a program":          {script, script, "the program cleanup.sh restart mariadb stopped 2 processes (mysqld) on node in 2s"},
+		"the kubelet in k3s": {k3s, k3s, "2 processes (mysqld) were probably evicted on node in 2s"},
+		"nobody known":       {func(r *Record) { r.Requester = Requester{} }, func(r *Record) { r.Requester = Requester{} }, "2 processes (mysqld) were probably evicted on node in 2s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
+			onNode := func(r *Record) { r.Sender = Sender{PID: 900, Name: "runc", UserID: "0"}; r.Target.Container = "c" }
+			f.add(at(0, "node", 7, ofPod("1"), tt.first, onNode), at(2, "node", 8, ofPod("2"), tt.second, onNode))
+			f.table.Explain(podEvent(0, "1", PodEviction, ""))
+			f.table.Explain(podEvent(0, "2", PodEviction, ""))
+			reports := f.end()
+			require.Len(t, reports, 1)
+			assert.Equal(t, tt.want, reports[0].Sentence())
+		})
+	}
+}
+
+func TestPodEventsAreBounded(t *testing.T) {
+	t.Parallel()
+	table := NewTable(usual())
+	for n := range 3 * maxPodEvents {
+		table.Explain(podEvent(0, strconv.Itoa(n), PodDrain, ""))
+	}
+	assert.Len(t, table.podEvents.byPod, maxPodEvents)
+	assert.Len(t, table.podEvents.order, maxPodEvents)
+	table.Tick(noon.Add(2 * Retention))
+	assert.Empty(t, table.podEvents.byPod)
+	assert.Empty(t, table.podEvents.order)
+}

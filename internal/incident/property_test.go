@@ -1,0 +1,309 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package incident
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// stored is a store that survives a restart.
+type stored map[string][]byte
+
+func (s stored) save(t *testing.T, table *Table) {
+	t.Helper()
+	changes, err := table.Changes()
+	require.NoError(t, err)
+	for _, c := range changes {
+		if c.Value == nil {
+			delete(s, c.Key)
+		} else {
+			s[c.Key] = c.Value
+		}
+	}
+}
+
+func (s stored) get(key string) ([]byte, error) { return s[key], nil }
+
+func persistent() Config {
+	config := usual()
+	config.Persistent = true
+	return config
+}
+
+// random is a mix of everything, with few enough values that much of it meets.
+func random(r *rand.Rand, seconds float64) *Record {
+	pick := func(all ...string) string { return all[r.IntN(len(all))] }
+	record := at(seconds, fmt.Sprint("h", r.IntN(5)), int64(2+r.IntN(30)), addresses(fmt.Sprint("10.0.1.", r.IntN(6))))
+	for _, with := range []func(*Record){
+		restart(pick("a.service", "b.service")), askedBy(int64(50+r.IntN(3)), "systemctl"), begunBy(int64(60+r.IntN(3)), "cron job", "sh"),
+		login(pick("alice", "bob"), pick("", "10.0.0.5", "10.0.1.2"), pick("", "1", "2")), sentBy(int64(70+r.IntN(4)), "kill", pick("0", "1000")),
+		oom(pick("", "/x")), pod("shop", pick("web-5d8f7c9b6-x2x4z", "db-0")), failed, count(int64(r.IntN(5))), startless, inferred,
+		source("audit_file"), outcome(kill.VerdictExited, false), outcome(kill.VerdictKilled, true), stopTimeout,
+	} {
+		if r.IntN(4) == 0 {
+			with(record)
+		}
+	}
+	if r.IntN(10) == 0 {
+		record.Target = Target{}
+	}
+	return record
+}
+
+// check checks what always holds.
+func check(t *testing.T, table *Table) {
+	t.Helper()
+	size, closed := 0, 0
+	for i := range table.all {
+		size += i.size()
+		if i.closed {
+			closed++
+		}
+		processes, outcomes := 0, 0
+		var has [Fields]int
+		for known := range i.all {
+			processes++
+			if known.reached {
+				require.Contains(t, table.byKey[table.targetKey(known)], i)
+			}
+			if known.outcome != "" {
+				outcomes++
+			}
+			for f := range Fields {
+				if known.has&(1<<f) != 0 {
+					has[f]++
+				}
+			}
+		}
+		require.Equal(t, processes, i.processes)
+		require.LessOrEqual(t, i.Exited+i.Killed+i.Cored+i.Survived, outcomes)
+		require.GreaterOrEqual(t, i.Signals, i.Failed)
+		require.LessOrEqual(t, i.span(i.start, i.end), table.config.MaxDuration)
+		for f := range Fields {
+			require.GreaterOrEqual(t, i.shared[f].Count, has[f])
+			require.LessOrEqual(t, i.shared[f].Count, has[f]+i.Loose, "field %d", f)
+		}
+		for _, uid := range i.records {
+			require.Same(t, i, table.byUID[uid])
+		}
+		for _, h := range i.hosts {
+			require.Same(t, h, table.hosts.byID[h.id])
+		}
+	}
+	for _, h := range table.hosts.byID {
+		began, ended := 0, 0
+		for _, p := range h.payers {
+			began += p.open.Len()
+			ended += p.closed.Len()
+		}
+		require.Equal(t, began, h.open)
+		require.Equal(t, ended, h.closed)
+	}
+	require.Equal(t, size, table.size)
+	require.Equal(t, closed, table.closed)
+	require.LessOrEqual(t, len(table.all), table.config.MaxOpen)
+	for k, all := range table.byKey {
+		for _, i := range all {
+			require.Contains(t, table.all, i, "key of kind %d", k.kind())
+		}
+	}
+	for _, i := range table.byUID {
+		require.Contains(t, table.all, i)
+	}
+	if len(table.all) == 0 {
+		require.Empty(t, table.byKey)
+		require.Empty(t, table.byUID)
+		require.Empty(t, table.hosts.byID)
+		require.Empty(t, table.hosts.byAddress)
+	}
+}
+
+// TestRandomRecords has tables take in anything, in any order, in little room, and over restarts. Whatever happens, a
+// table that was stored goes on as the same.
+func TestRandomRecords(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(16) {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same in each run
+			config := persistent()
+			config.MaxOpen, config.MaxMembers = 5+r.IntN(100), 5+r.IntN(60)
+			table, kept, now := NewTable(config), stored{}, noon
+			states := map[string]State{}
+			for step := range 500 {
+				switch r.IntN(40) {
+				case 0:
+					now = now.Add(time.Duration(r.IntN(60)) * time.Second)
+					table.Tick(now)
+				case 1:
+					tell(t, table, now, states)
+				case 2:
+					kept.save(t, table)
+					restored := NewTable(config)
+					require.NoError(t, restored.Restore(kept.get, now))
+					same(t, table, restored)
+					if r.IntN(2) == 0 {
+						table = restored
+					}
+				default:
+					table.Add(random(r, float64(step)/8+float64(r.IntN(40))), now)
+				}
+				if step%50 == 0 {
+					check(t, table)
+				}
+			}
+			now = now.Add(config.Gap)
+			table.Tick(now)
+			tell(t, table, now, states)
+			for id, state := range states {
+				assert.Equal(t, Closed, state, id)
+			}
+			table.Tick(now.Add(2 * Retention))
+			tell(t, table, now, states)
+			check(t, table)
+			kept.save(t, table)
+			assert.LessOrEqual(t, len(kept), 1, "only the number of slots stays")
+		})
+	}
+}
+
+// tell takes what is to be told, and checks that each incident is told in order.
+func tell(t *testing.T, table *Table, now time.Time, states map[string]State) {
+	t.Helper()
+	reports := table.Reports()
+	seen := map[string]bool{}
+	for _, r := range reports {
+		require.False(t, seen[r.ID], "twice at a time")
+		seen[r.ID] = true
+		require.NotEmpty(t, r.Sentence())
+		for _, by := range r.JoinedBy {
+			require.Contains(t, names, by)
+		}
+		require.GreaterOrEqual(t, r.TargetCount, table.config.MinTargets)
+		states[r.ID] = r.State
+	}
+	table.Told(reports, now)
+}
+
+// same checks that a restored table knows the same.
+func same(t *testing.T, table, restored *Table) {
+	t.Helper()
+	require.Equal(t, described(table), described(restored))
+	require.Len(t, restored.byUID, len(table.byUID))
+	require.Equal(t, table.size, restored.size)
+	check(t, restored)
+}
+
+func described(table *Table) (all []string) {
+	for i := range table.all {
+		r := table.report(i)
+		slices.Sort(r.Targets)
+		keys, processes := 0, 0
+		for range i.keys {
+			keys++
+		}
+		for range i.all {
+			processes++
+		}
+		all = append(all, fmt.Sprintf("%s %s %d %v %v %+v %d %d %d %v %v %s", r.ID, r.State, i.sequence, r.Start.UnixNano(), r.End.UnixNano(),
+			i.tally, keys, processes, len(i.weak), r.Shared, r.Path, i.told.state))
+	}
+	for _, h := range table.hosts.byID {
+		all = append(all, fmt.Sprint(h.id, h.addresses))
+	}
+	for _, i := range table.due {
+		if i.told.final != nil {
+			all = append(all, "final of "+i.told.final.ID)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// TestOrderDoesNotMatter: incidents that have nothing in common are the same in whatever order their records come.
+func TestOrderDoesNotMatter(t *testing.T) {
+	t.Parallel()
+	var records []*Record
+	for n, person := range []string{"alice", "bob", "carol"} {
+		for _, r := range rolling(15, person, fmt.Sprint("10.0.0.", n)) {
+			r.Requester.PID += int64(n) * 1000
+			r.Initiator.PID += int64(n) * 1000
+			r.Target.PID += int64(n)
+			r.Session += person
+			r.UID += person
+			records = append(records, r)
+		}
+	}
+	for seed := range uint64(20) {
+		r := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // the same in each run
+		r.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+		reports := closedOf(t, usual(), records...)
+		alone := slices.DeleteFunc(reports, func(r *Report) bool { return r.MergedInto != "" })
+		require.Len(t, alone, 3)
+		for _, report := range alone {
+			assert.Equal(t, 15, report.TargetCount)
+			assert.NotEmpty(t, report.Shared[UserName])
+			assert.Equal(t, 56*time.Second, report.End.Sub(report.Start))
+		}
+	}
+}
+
+func TestIDsStay(t *testing.T) {
+	t.Parallel()
+	one, two := closedOf(t, usual(), rolling(3, "alice", "10.0.0.5")...), closedOf(t, usual(), rolling(3, "alice", "10.0.0.5")...)
+	assert.Equal(t, one[0].ID, two[0].ID)
+	assert.Len(t, one[0].ID, 32)
+}
+
+func TestDamagedStore(t *testing.T) {
+	t.Parallel()
+	table, kept := NewTable(persistent()), stored{}
+	for _, r := range append(rolling(3, "alice", "10.0.0.5"), at(0, "x", 5, restart("x.service")), at(1, "y", 5, restart("x.service"))) {
+		table.Add(r, noon)
+	}
+	kept.save(t, table)
+	for key, value := range kept {
+		for _, damaged := range [][]byte{nil, {}, value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`)} {
+			other := maps.Clone(kept)
+			other[key] = damaged
+			restored := NewTable(persistent())
+			_ = restored.Restore(other.get, noon)
+			restored.Tick(noon.Add(time.Minute))
+			restored.Told(restored.Reports(), noon)
+			restored.Tick(noon.Add(2 * Retention))
+			restored.Told(restored.Reports(), noon)
+			assert.Empty(t, restored.all)
+			assert.Empty(t, restored.byKey)
+		}
+	}
+}
+
+func TestOnlyChangesAreStored(t *testing.T) {
+	t.Parallel()
+	table := NewTable(persistent())
+	for _, r := range rolling(900, "alice", "10.0.0.5")[:400] {
+		table.Add(r, noon)
+	}
+	_, err := table.Changes()
+	require.NoError(t, err)
+	table.Add(rolling(401, "alice", "10.0.0.5")[400], noon)
+	changes, err := table.Changes()
+	require.NoError(t, err)
+	size := 0
+	for _, c := range changes {
+		size += len(c.Value)
+	}
+	assert.Less(t, size, 12_000, "the members that were stored are not stored again")
+}

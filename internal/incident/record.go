@@ -1,0 +1,163 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package incident
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// Record is what incidents need to know of one log record of the receiver; what is not known is empty. The table keeps
+// none of it but short copies.
+type Record struct {
+	// Kind is KindSignal, KindAbend or KindOutcome.
+	Kind kill.Kind
+	// UID is log.record.uid.
+	UID string
+	// Time is when it happened. Last is when the last of Count signals was sent; zero if there is only one.
+	Time, Last time.Time
+	// Count is how many signals the record stands for; 0 stands for 1.
+	Count int64
+
+	HostID, HostName string
+	// Addresses are those of the host (host.ip).
+	Addresses []string
+	// Source is kill.source.
+	Source string
+
+	// SignalNumber is negative if it is not known.
+	SignalNumber int64
+	SignalName   string
+	// Failed is true if the signal was refused.
+	Failed bool
+	// Ignored is true if the target ignores the signal, or is about to end.
+	Ignored bool
+	// Kernel is true if the kernel has sent the signal on its own account. Sender is the process that has prompted it then.
+	Kernel bool
+	Cause  string
+	// Evidence is kill.evidence.
+	Evidence  string
+	Outcome   string
+	Escalated bool
+
+	Target    Target
+	Sender    Sender
+	Requester Requester
+	Initiator Initiator
+
+	// UserID and UserName are those of the login behind it, Client where that came from, Session its number.
+	UserID, UserName, Client, Session string
+	// OOMCgroup is the control group whose limit was reached.
+	OOMCgroup string
+}
+
+// Target is the process that was signaled.
+type Target struct {
+	PID                           int64
+	Start, Name, Executable       string
+	Unit, Cgroup                  string
+	Container, ContainerName      string
+	PodUID, PodName, PodNamespace string
+}
+
+// Sender is the process that sent the signal.
+type Sender struct {
+	PID                         int64
+	Start, Name, Path, Unit     string
+	UserID, UserName, AuditUser string
+	// Foreign is true if the path is not one of the host.
+	Foreign bool
+}
+
+// Requester is the process that asked the sender.
+type Requester struct {
+	PID                     int64
+	Name, Path, Title, Unit string
+	UserID, UserName        string
+}
+
+func (q *Requester) known() bool { return q.PID != 0 || q.Name != "" || q.Path != "" }
+
+// Initiator is the process that began it.
+type Initiator struct {
+	PID         int64
+	Name, Title string
+}
+
+// Signals returns how many signals the record stands for.
+func (r *Record) Signals() int64 {
+	if r.Kind == kill.KindOutcome {
+		return 0
+	}
+	return min(max(r.Count, 1), maxCount)
+}
+
+// last returns when the last signal of the record was sent, which is no later than a limit.
+func (r *Record) last(limit time.Duration) time.Time {
+	if r.Last.Before(r.Time) || r.Last.Sub(r.Time) > limit {
+		return r.Time
+	}
+	return r.Last
+}
+
+// user returns by what a login user is known: the name, which means the same person on each host, or else the
+// id.
+func (r *Record) user() string {
+	switch {
+	case r.UserName != "":
+		return r.UserName
+	case r.UserID != "":
+		return "#" + r.UserID
+	}
+	return ""
+}
+
+// logout reports whether a record is of what each logout brings along. systemd ends a user's manager and its helper after the last one,
+// and what the manager runs is not among them (user@.service(5)). A shell that has ended its terminal itself is told so as well, and
+// what ignores that goes on.
+func (r *Record) logout() bool {
+	cause, unit := kill.Cause(r.Cause), r.Target.Unit
+	if cause == kill.CauseTerminalHangup && r.Ignored {
+		return true
+	}
+	return (cause == kill.CauseSessionEnd || cause == kill.CauseParentDeath) && strings.HasPrefix(unit, "user@") &&
+		strings.HasSuffix(r.Target.Cgroup, "/"+unit+"/init.scope")
+}
+
+// act reports whether the user of a record, if it has one, has done something. Otherwise it is whose session, terminal or process it was.
+func (r *Record) act() bool {
+	if cause := kill.Cause(r.Cause); cause.Befalls() {
+		return cause == kill.CauseSessionKill && r.Requester.known()
+	}
+	return r.Kind != kill.KindAbend && !r.prompted()
+}
+
+// prompted reports whether the kernel has sent the signal for what a process has done, without a cause that says what that was, such
+// as open a file that the target has a lease of. Then that process is no sender.
+func (r *Record) prompted() bool { return r.Kernel && r.Cause == "" }
+
+// Payer returns whose share of what is bounded the record takes up: the login if there is one, which nobody can change, or
+// else the user of the process. It is no longer than other texts that are kept.
+func (r *Record) Payer() string {
+	for _, id := range []string{r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID} {
+		if id != "" {
+			return cut(id)
+		}
+	}
+	return ""
+}
+
+// identity returns what tells the record from others, if it has no uid.
+func (r *Record) identity() []string {
+	if r.UID != "" {
+		return []string{r.HostID, r.UID}
+	}
+	return []string{
+		r.HostID, "", string(r.Kind), strconv.FormatInt(r.Time.UnixNano(), 10), strconv.FormatInt(r.Target.PID, 10),
+		strconv.FormatInt(r.Sender.PID, 10), strconv.FormatInt(r.SignalNumber, 10), r.Outcome, r.Source,
+	}
+}
