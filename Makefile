@@ -9,10 +9,11 @@ TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
 LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
 SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*' -not -path './bench/*')
-GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' documentation.md README.md
+GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' ':(glob)**/documentation.md' README.md
 VERSION  := $(shell sed -n 's/^  version: //p' builder-config.yaml)
 VERSIONED := github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/command.version
 FUZZTIME ?= 100000x
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.7.0
 # The folders of end-to-end tests are those that have a TestMain.
 DIR      ?= $(notdir $(patsubst %/main_test.go,%,$(wildcard e2e/*/main_test.go)))
 
@@ -28,7 +29,7 @@ export GOFLAGS += -buildvcs=false
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help otelcol auditkill loki run unit test e2e lint generate check-generated bump tidy check-tidy fuzz bench bench-file bench-netlink bench-ebpf bench-gateway clean
+.PHONY: help otelcol auditkill loki run demo unit test e2e lint generate check-generated bump tidy check-tidy fuzz bench counts bench-file bench-netlink bench-ebpf bench-gateway bench-growth curves clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,24 +54,32 @@ $(AUDITKILL): builder-config.yaml go.mod $(SOURCES)
 	mkdir -p _build
 	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(VERSIONED)=$(VERSION)' -o $@ ./cmd/auditkill
 
-loki: ## build a Loki for the end-to-end tests, which ask for it in LOKI_BIN
-	cd e2e/programs/loki && go build -o $(CURDIR)/$(LOKI) github.com/grafana/loki/v3/cmd/loki
+loki: ## build a Loki, and promtool, for the end-to-end tests, which ask for it in LOKI_BIN
+	cd e2e/programs/loki && go build -o $(CURDIR)/$(LOKI) github.com/grafana/loki/v3/cmd/loki && go tool -n promtool >/dev/null
 	@echo 'export LOKI_BIN=$(CURDIR)/$(LOKI)'
 
 run: $(OTELCOL) ## build and run it with configs/quickstart.yaml on AUDIT_LOG
 	$(OTELCOL) --config configs/quickstart.yaml
 
+# PICTURE is a file for a picture of the page, instead of a fleet that stays. With CI=true it fails and says so if a package is missing.
+PICTURE ?=
+
+demo: $(OTELCOL) ## run a fleet of five hosts on this machine, with kills to look at in VictoriaLogs; takes root
+	cd e2e/demo && umask 022 && CI=true go test -count=1 -timeout 0 -v -run '^TestDemo$$' . $(if $(PICTURE),-picture '$(abspath $(PICTURE))',-stay)
+
 # The tests say themselves that they are skipped, but go test ./... shows that only of packages that fail.
 unit: ## run the tests that need no root and no kernel; takes less than a minute once everything is compiled
 	@echo 'Tests that need root and the kernel are SKIPPED here; "sudo make test" runs them.'
 	umask 022 && KERNEL_TESTS=skip go test -timeout 5m ./...
-	go test -C tools .
+	go test -C tools ./...
+	go test -C tools/sigma ./...
 
 test: ## run all tests, the end-to-end tests of the built collector last
 	@$(if $(RACE),,echo 'No C compiler found: testing without the race detector.')
 	umask 022 && go test $(RACE) -timeout 10m ./...
 	go vet ./...
-	go test -C tools .
+	go test -C tools ./...
+	go test -C tools/sigma ./...
 	umask 022 && $(MAKE) e2e
 
 # One folder after the other, as a kernel has one audit system; in its folder and without ./... go test shows what the
@@ -99,7 +108,7 @@ emulator:
 	done
 
 lint: ## go vet and golangci-lint over every module with code of ours
-	for dir in . $(wildcard e2e e2e/programs/kubernetes) bench/gateway tools; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
+	for dir in . $(wildcard e2e e2e/programs/kubernetes e2e/programs/charts) bench/gateway tools tools/sigma; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 
 # The programs for the kernel are compiled by clang 14 with the headers of libbpf 1.1 (Debian 12: clang llvm libbpf-dev).
 # They lie in the repository, so that only who changes them needs these.
@@ -107,7 +116,7 @@ generate: ## regenerate code and documentation from metadata.yaml, and the eBPF 
 	go generate ./...
 	find . -name 'generated_*.go' -not -path './_build/*' -exec \
 		$(TOOL) goimports -w -local github.com/auditkill/auditkillreceiver {} +
-	chmod -R go+rX documentation.md generated_*.go internal/metadata*
+	chmod -R go+rX documentation.md generated_*.go internal/metadata* connector/killincident
 
 check-generated: generate ## fail if a generated file is not up to date
 	git diff --exit-code -- $(GENERATED)
@@ -141,6 +150,10 @@ fuzz: ## run each fuzz target for FUZZTIME, a number of inputs such as 20000x
 bench: ## run the Go benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
+counts: ## fail if a hot path needs more memory than is on record in bench/counts.txt; UPDATE=-update puts it on record
+	go build -C tools -o $(CURDIR)/_build/counts ./counts
+	_build/counts $(UPDATE)
+
 bench-file: $(OTELCOL) $(AUDITKILL) ## measure the collector and auditkill on a large audit log
 	bench/file/run.sh
 
@@ -152,7 +165,14 @@ bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 ho
 	_build/bench-gateway
 
 bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
-	go run ./bench/live -parts "tracing throughput burst idle outcomes"
+	go run ./bench/live -parts "tracing throughput burst idle outcomes behind"
+
+bench-growth: $(OTELCOL) ## measure how CPU time and memory grow with the host; as root, some six minutes
+	go run ./bench/live -parts growth
+
+curves: ## draw the picture of the table in docs/performance.md that bench-growth has printed
+	go build -C tools -o $(CURDIR)/_build/curves ./curves
+	_build/curves
 
 # The packages' collector is built from what `make otelcol` has generated, for any processor that the kernel programs are for.
 ARCH     := $(shell go env GOARCH)
@@ -173,16 +193,28 @@ $(PACKAGED)/auditkill:
 $(PAGES):
 	rm -rf $@
 	go run -ldflags '-X $(VERSIONED)=$(VERSION)' ./cmd/auditkill/man $@
-	gzip -9n $@/*.1
+	sed 's/@VERSION@/$(VERSION)/' deploy/packaging/otelcol-auditkill.1 > $@/otelcol-auditkill.1
+	cp CHANGELOG.md $@/changelog
+	printf 'otelcol-auditkill (%s-1) stable; urgency=medium\n\n  * changelog.gz says what is new.\n\n -- %s  %s\n' '$(VERSION)' \
+		'The auditkill Authors <auditkill@users.noreply.github.com>' \
+		"$$(LC_ALL=C date -u -R -d @$${SOURCE_DATE_EPOCH:-$$(stat -c %Y CHANGELOG.md)})" > $@/changelog.Debian
+	gzip -9n $@/*.1 $@/changelog $@/changelog.Debian
 
 packages: binary $(PAGES) ## build the .deb and the .rpm for ARCH in PACKAGES (_build)
 	for kind in deb rpm; do ARCH=$(ARCH) VERSION=$(VERSION) go tool -modfile=tools/nfpm/go.mod nfpm package \
 		--config deploy/packaging/nfpm.yaml --packager $$kind --target $(PACKAGES) || exit 1; done
 
+# Not a part of .ci/run: it takes https://vuln.go.dev, whose database changes without any change here.
+.PHONY: vulnerabilities
+vulnerabilities: $(OTELCOL) ## look up in Go's vulnerability database what both programs call
+	go run $(GOVULNCHECK) ./...
+	cd _build && go run $(GOVULNCHECK) -tags grpcnotrace .
+
 .PHONY: manifests
 manifests: ## put the configurations into the ConfigMaps of deploy/kubernetes, at whose end they are
-	for name in agent gateway; do file=deploy/kubernetes/$$name.yaml; \
+	for pair in agent=agent gateway=gateway quickstart=kubernetes; do name=$${pair#*=}; file=deploy/kubernetes/$${pair%=*}.yaml; \
 		sed -i "/^  $$name.yaml: |$$/q" $$file && sed 's/^./    &/' configs/$$name.yaml >> $$file || exit 1; done
+	cp configs/kubernetes.yaml deploy/helm/auditkill/files/
 
 clean: ## remove what was built
 	rm -rf _build
