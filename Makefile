@@ -7,6 +7,8 @@ FLEET    := _build/fleet/otelcol-fleet
 LOKI     := _build/loki
 TOOL     := go tool -modfile=$(CURDIR)/tools/go.mod
 LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
+# A failed test runs once more, and the output says so: on a busy machine a test that plays a story on a real kernel may come too late.
+GOTEST   := $(TOOL) gotestsum --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-run-root-test
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
 SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*' -not -path './bench/*')
 GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' ':(glob)**/documentation.md' README.md
@@ -67,7 +69,8 @@ PICTURE ?=
 demo: $(OTELCOL) ## run a fleet of five hosts on this machine, with kills to look at in VictoriaLogs; takes root
 	cd e2e/demo && umask 022 && CI=true go test -count=1 -timeout 0 -v -run '^TestDemo$$' . $(if $(PICTURE),-picture '$(abspath $(PICTURE))',-stay)
 
-# The tests say themselves that they are skipped, but go test ./... shows that only of packages that fail.
+# The tests say themselves that they are skipped, but go test ./... shows that only of packages that fail. Those that need
+# no kernel have no excuse to fail once.
 unit: ## run the tests that need no root and no kernel; takes less than a minute once everything is compiled
 	@echo 'Tests that need root and the kernel are SKIPPED here; "sudo make test" runs them.'
 	umask 022 && KERNEL_TESTS=skip go test -timeout 5m ./...
@@ -76,17 +79,17 @@ unit: ## run the tests that need no root and no kernel; takes less than a minute
 
 test: ## run all tests, the end-to-end tests of the built collector last
 	@$(if $(RACE),,echo 'No C compiler found: testing without the race detector.')
-	umask 022 && go test $(RACE) -timeout 10m ./...
+	umask 022 && $(GOTEST) --packages ./... -- $(RACE) -timeout 10m
 	go vet ./...
 	go test -C tools ./...
 	go test -C tools/sigma ./...
 	umask 022 && $(MAKE) e2e
 
-# One folder after the other, as a kernel has one audit system; in its folder and without ./... go test shows what the
-# tests say (SKIPPED ...) also if they pass. Other users run what is built, where root's umask may be one that forbids it.
+# One folder after the other, as a kernel has one audit system. Other users run what is built, where root's umask may be
+# one that forbids it.
 e2e: $(OTELCOL) $(AUDITKILL) $(FLEET) ## run the end-to-end tests, of DIR only (such as sources), and there RUN only (a pattern)
 	@failed=; for dir in $(DIR); do \
-		(cd e2e/$$dir && umask 022 && go test -count=1 -timeout 30m $(if $(RUN),-v -run '$(value RUN)')) || failed="$$failed $$dir"; \
+		(cd e2e/$$dir && umask 022 && $(if $(RUN),go test,$(GOTEST) --packages . --) -count=1 -timeout 30m $(if $(RUN),-v -run '$(value RUN)')) || failed="$$failed $$dir"; \
 	done; test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
 # What they choose: amd64, arm64 or both; folders of packages; names of tests.
@@ -107,7 +110,8 @@ emulator:
 			--no-install-recommends e2fsprogs qemu-system-arm qemu-system-x86; exit; \
 	done
 
-lint: ## go vet and golangci-lint over every module with code of ours
+lint: ## go vet and golangci-lint over every module with code of ours, and actionlint over the workflows
+	$(TOOL) actionlint -shellcheck= -pyflakes= .github/workflows/*.yml
 	for dir in . $(wildcard e2e e2e/programs/kubernetes e2e/programs/charts) bench/gateway tools tools/sigma; do (cd $$dir && go vet ./... && $(LINT) run ./...) || exit 1; done
 
 # The programs for the kernel are compiled by clang 14 with the headers of libbpf 1.1 (Debian 12: clang llvm libbpf-dev).
