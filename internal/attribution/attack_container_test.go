@@ -212,9 +212,35 @@ func TestForgedRuntimes(t *testing.T) {
 			f.Request.Manager, f.Request.Socket = 60, "/run/docker.sock"
 			learn(table, []Fact{f})
 			e := sends(ms, kill.SIGTERM, kill.Process{PID: 900, Command: "web", Instance: &kill.Instance{Cgroup: "/docker/" + id}})
+			if e.Targets[0].Instance.Container = id; tt.runtime.Instance.Container != "" {
+				e.Targets[0].Instance.Container = "x" // the outermost one counts
+			}
 			e.Sender = *tt.runtime
 			assert.Equal(t, tt.want, askedBy(explain(table, e)))
 		})
+	}
+}
+
+// TestForgedContainerStops has the root of a container call a program of his own runc, and its parent containerd-shim.
+func TestForgedContainerStops(t *testing.T) {
+	id := strings.Repeat("0123456789abcdef", 4)
+	inner := kill.Process{PID: 900, Command: "web", Instance: &kill.Instance{Cgroup: "/docker/x/docker/" + id, Container: "x"}}
+	other := kill.Process{PID: 901, Command: "web", Instance: &kill.Instance{Cgroup: "/docker/y", Container: "y"}}
+	for name, tt := range map[string]struct {
+		targets []kill.Process
+		want    kill.Cause
+	}{
+		"a process of the host":              {[]kill.Process{ofUnit(5932, "mariadbd", "mariadb.service")}, kill.CauseNone},
+		"a container of another one":         {[]kill.Process{other}, kill.CauseNone},
+		"a container in there":               {[]kill.Process{inner}, kill.CauseContainerStop},
+		"a container in there, and one more": {[]kill.Process{inner, other}, kill.CauseNone},
+	} {
+		e := sends(0, kill.SIGKILL, tt.targets[0])
+		e.Targets = tt.targets
+		e.Sender = *process(70, "/usr/bin/runc kill "+id+" 9", 0, nobody, "/docker/x", parent(99, "containerd-shim"))
+		e.Sender.Home.Program, e.Sender.Instance.Container = kill.WhoseOther, "x"
+		tableOf(true).Explain(e)
+		assert.Equal(t, tt.want, e.Cause, name)
 	}
 }
 

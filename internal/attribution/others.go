@@ -43,10 +43,10 @@ func ofSystemd(socket string) bool {
 const othersWindow = 3 * time.Second
 
 // explainContainer explains a signal of a container runtime. Of one that is not root's, only what has started it counts,
-// by the same user: anybody can give programs these names.
+// by the same user: anybody can give programs these names. So can root of a container, whose word counts in that container only.
 func (t *Table) explainContainer(e *kill.Event, id string) bool {
 	p := t.carriesOut(e)
-	if !rooted(&e.Sender) && (p == nil || p.User.ID != e.Sender.User.ID) {
+	if !rooted(&e.Sender) && (p == nil || p.User.ID != e.Sender.User.ID) || e.Sender.Home.Program == kill.WhoseOther && !staysInside(e) {
 		return false
 	}
 	e.Behind, e.Cause = &kill.Behind{Managed: true, Evidence: kill.EvidenceObserved, Unit: id}, kill.CauseContainerStop
@@ -72,6 +72,12 @@ func (t *Table) explainContainer(e *kill.Event, id string) bool {
 		r.end(id, e.Sender.PID)
 	}
 	return true
+}
+
+// staysInside reports whether all targets are in the container of the sender.
+func staysInside(e *kill.Event) bool {
+	own := containerID(&e.Sender)
+	return own != "" && !slices.ContainsFunc(e.Targets, func(p kill.Process) bool { return containerID(&p) != own })
 }
 
 // nameOf returns what the runtime calls a container, as the host has written down; empty if that is not known.

@@ -106,9 +106,10 @@ func (t *Table) explainPressure(e *kill.Event) (settled bool) {
 	if system != nil {
 		b.Unit = system.unitIn(cgroup)
 	}
+	byOomd := path.Base(e.Sender.Executable) == "systemd-oomd" && (system == nil || system.pid == hostInit)
 	for i := range t.pressures {
 		p := &t.pressures[i]
-		if lag := p.Time.Sub(e.Time); cgroup != "" && within(cgroup, p.Cgroup) && lag > -pressureLead && lag < pressureLag {
+		if lag := p.Time.Sub(e.Time); byOomd && cgroup != "" && within(cgroup, p.Cgroup) && lag > -pressureLead && lag < pressureLag {
 			b.Evidence = kill.EvidenceObserved
 			if p.Swap {
 				e.Cause = kill.CauseSwapPressure

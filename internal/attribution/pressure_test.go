@@ -133,6 +133,17 @@ func TestPressureOfAnEarlierKill(t *testing.T) {
 	assert.Equal(t, kill.EvidenceObserved, e.Behind.Evidence, "the target's group is enough")
 }
 
+// TestPressureOfAnotherDaemon has systemd-oomd kill in a group in which earlyoom has sent a signal just before.
+func TestPressureOfAnotherDaemon(t *testing.T) {
+	table := tableOf(true)
+	learn(table, []Fact{{Pressure: &Pressure{Time: after(2 * time.Second), Cgroup: "/system.slice/mariadb.service", Swap: true}}})
+	e := sends(time.Second, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))
+	e.Sender = *daemon("/usr/bin/earlyoom -r 3600", dynamicUser, "/system.slice/earlyoom.service")
+	assert.True(t, table.Explain(e))
+	assert.Equal(t, kill.CauseMemoryPressure, e.Cause)
+	assert.Equal(t, kill.EvidenceInferred, e.Behind.Evidence)
+}
+
 // TestPressureIsNotAwaited has nobody who will say what was killed for.
 func TestPressureIsNotAwaited(t *testing.T) {
 	for name, sender := range map[string]*kill.Process{

@@ -23,6 +23,9 @@ type Entry struct {
 	Writer string
 	// Trusted is true if no program can make the log say so: the journal's own fields and what dmesg prints.
 	Trusted bool
+	// Numbered is true if the kernel's own time stands before the text, as syslog daemons write it that read the kernel's log by
+	// syslog(2): that puts one before each line of a message, so that a line feed in a name begins what looks like another message.
+	Numbered bool
 }
 
 // Stamp is a kind of time.
@@ -148,7 +151,8 @@ func (e *Entry) written(text string) bool {
 	}
 	e.Node, e.Writer, e.Text = m[1], m[2]+m[3], m[4]
 	if e.Kernel() {
-		e.Text = strings.TrimPrefix(e.Text, again.FindString(e.Text))
+		number := again.FindString(e.Text)
+		e.Text, e.Numbered = strings.TrimPrefix(e.Text, number), number != ""
 	}
 	return true
 }

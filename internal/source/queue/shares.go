@@ -30,12 +30,22 @@ func (s shares) add(o source.Observation, sign int) {
 	}
 }
 
-// userOf returns whose share a signal takes: that of the sender, or of root if it is the kernel.
+// userOf returns whose share a signal takes: that of the sender; if it is the kernel, that of the target, whose timers and
+// faults anybody can have as many of as he likes, but for lack of memory, of which the target need not be the cause.
 func userOf(e *kill.Event) uint32 {
-	if e.Origin == kill.OriginKernel || !e.Sender.RealUser.ID.Known {
+	user := e.Sender.RealUser.ID
+	if e.Origin == kill.OriginKernel {
+		if e.OutOfMemory != nil || len(e.Targets) == 0 {
+			return 0
+		}
+		if user = e.Targets[0].RealUser.ID; !user.Known {
+			user = e.Targets[0].User.ID
+		}
+	}
+	if !user.Known {
 		return 0
 	}
-	return e.Sender.RealUser.ID.Value
+	return user.Value
 }
 
 // admits reports whether an event may wait by itself.

@@ -282,3 +282,23 @@ func TestQuietSumsAreForgotten(t *testing.T) {
 	assert.Empty(t, q.sums.users)
 	q.Abandon()
 }
+
+// What the kernel sends to a user's processes takes his share, not root's: he can have as many timers and faults as he likes.
+func TestKernelSignalsTakeTheTargetsShare(t *testing.T) {
+	t.Parallel()
+	q := untimed()
+	for range 2 {
+		for target := range 8000 {
+			for signal := range 14 {
+				e := sends(0, 0, 10000+target, kill.Signal(signal+1), target)
+				e.Origin, e.Sender = kill.OriginKernel, kill.Process{}
+				e.Targets[0].User.ID = kill.NewID(1001)
+				add(q, e)
+			}
+		}
+	}
+	q.TakeDropped()
+	add(q, sends(1000, 7, 9, kill.SIGKILL, 1))
+	assert.Zero(t, q.TakeDropped(), "another user's signal")
+	q.Abandon()
+}

@@ -32,7 +32,8 @@ type Doubt int
 const (
 	// NoYear is a log whose dates have no year.
 	NoYear Doubt = 1 << iota
-	// Forgeable is a log with lines of other programs, where any user can write what looks like the kernel's.
+	// Forgeable is a log where any user can have a line written that looks like the kernel's: it has lines of other programs, or
+	// each line of a message has a prefix of its own.
 	Forgeable
 	// SinceBoot is a log of this boot with times since boot, which drift away from the clock by seconds.
 	SinceBoot
@@ -78,6 +79,8 @@ type kernelReading struct {
 	// this host's own log. zero stands for the start of the host.
 	undated  []*kill.Event
 	thisBoot bool
+	// numbered is true once a line of a syslog daemon was read that may be a part of a message: kernellog.Entry.
+	numbered bool
 }
 
 // zero is the start of the host while that is not known.
@@ -148,6 +151,7 @@ func (k *kernelReading) add(line string) bool {
 	if e.Node != "" {
 		k.parser.Source = sourceJournal
 	}
+	k.numbered = k.numbered || e.Numbered
 	k.parser.Add(e.Message)
 	k.hand()
 	return k.emit()
@@ -173,7 +177,9 @@ func (k *kernelReading) doubt(d Doubt) { k.log.doubts |= d }
 // hand takes the kills that are complete, and keeps those whose time is not known yet.
 func (k *kernelReading) hand() {
 	for _, e := range k.parser.Take() {
-		e.File = k.path
+		if e.File = k.path; k.numbered {
+			k.doubt(Forgeable)
+		}
 		if e.Time.Before(zero.AddDate(longestUp, 0, 0)) {
 			if len(k.undated) < maxUndated {
 				k.undated = append(k.undated, e)

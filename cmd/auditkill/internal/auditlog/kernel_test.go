@@ -61,7 +61,7 @@ func TestKernelLogs(t *testing.T) {
 		"dmesg -T, first of month": {line: "[Sun Nov  1 02:37:32 2026] " + victim, at: local("2026-11-01 02:37:32"), source: "kmsg"},
 		"dmesg iso":                {line: "2026-11-29T02:37:32,123456+00:00 " + victim, at: utc, source: "kmsg"},
 		"journal short-iso":        {line: "2026-11-29T04:37:32+0200 db1 kernel: " + victim, at: utc.Truncate(time.Second), source: "journal", host: "db1"},
-		"syslog":                   {line: "2026-11-29T02:37:32.123456+00:00 db1 kernel: [   12.345678] " + victim, at: utc, source: "journal", host: "db1"},
+		"syslog":                   {line: "2026-11-29T02:37:32.123456+00:00 db1 kernel: [   12.345678] " + victim, at: utc, source: "journal", host: "db1", doubts: Forgeable},
 		"journal short":            {line: "Dec 31 23:59:59 db1 kernel: " + victim, at: lastYear, source: "journal", host: "db1", doubts: NoYear},
 		"journal with others":      {line: "2026-11-29T02:37:32.123456Z db1 sshd[7]: x\n2026-11-29T02:37:32.123456Z db1 kernel: " + victim, at: utc, source: "journal", host: "db1", doubts: Forgeable},
 		"journal json": {

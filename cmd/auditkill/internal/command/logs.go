@@ -273,8 +273,7 @@ func (l *logs) noteDoubts() {
 	for i, log := range l.opened {
 		doubts := log.Doubts()
 		if doubts&auditlog.Forgeable != 0 {
-			l.notes.say("%s: it has lines of other programs than the kernel, so any user may have written a line that looks like the kernel's; "+
-				"journalctl -k has the kernel's only", l.paths[i])
+			l.notes.say("%s: any user may have had a line written to it that looks like the kernel's; journalctl -k has the kernel's only", l.paths[i])
 		}
 		if doubts&auditlog.NoYear != 0 {
 			l.notes.say("%s: its times have no year; taken for the last year that they fit; journalctl -k -o short-iso has one", l.paths[i])
