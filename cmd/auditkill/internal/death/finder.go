@@ -174,7 +174,13 @@ func (m *Moment) fatal() bool {
 	case kill.DeliveryIgnored, kill.DeliveryOverflow:
 		return false
 	}
-	return m.SignalKnown && m.Signal.Fatal() && m.ResultFor(m.Target).Succeeded() && !m.Doubtful(m.Target)
+	return m.SignalKnown && m.Signal.Fatal() && m.ResultFor(m.Target).Succeeded() && !m.Doubtful(m.Target) && !m.toInit()
+}
+
+// toInit reports whether the target is the first process of its pid namespace, as far as the sender saw it. The kernel drops what such
+// a process does not handle, also SIGKILL, and lets the call succeed (kernel/signal.c, sig_task_ignored).
+func (m *Moment) toInit() bool {
+	return m.Origin != kill.OriginKernel && (m.Target.PID == 1 || m.Scope == kill.ScopeProcess && m.Requested == 1)
 }
 
 // sameProcess reports whether two are the same process, as far as is known.

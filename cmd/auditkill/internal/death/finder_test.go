@@ -63,6 +63,27 @@ func escalated(o *kill.Outcome) { o.Escalated, o.Exit.Status, o.LastSignal = tru
 
 func unsent(o *kill.Outcome) { o.Verdict, o.Exit.Status, o.Unsent = kill.VerdictExited, 1<<8, true }
 
+// The kernel drops a signal that the first process of a pid namespace does not handle, also SIGKILL, and lets the call succeed.
+func TestInitDoesNotDie(t *testing.T) {
+	t.Parallel()
+	inside := signaled(0, shell, kill.SIGKILL, kill.Process{PID: 4711, Command: "systemd"})
+	inside.Requested = 1
+	for name, sent := range map[string]telling.Telling{
+		"the host's":               signaled(0, shell, kill.SIGKILL, systemd),
+		"a container's from there": inside,
+	} {
+		target, err := ParseTarget("systemd")
+		require.NoError(t, err)
+		f := NewFinder(target, time.Time{})
+		f.Add(sent)
+		assert.Nil(t, f.Death(), name)
+		assert.Nil(t, f.Maybe(), name)
+	}
+	f := NewFinder(Target{}, time.Time{})
+	f.Add(signaled(0, shell, kill.SIGKILL, kill.Process{PID: 4711, Command: "systemd"}))
+	assert.NotNil(t, f.Death(), "a container's from outside")
+}
+
 func TestWhy(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
