@@ -67,18 +67,20 @@ func TestForgedSessions(t *testing.T) {
 		cgroup         string
 		login, session uint32
 		want           string
+		target         string // if it is in the container
 	}{
-		"her own":                               {"/user.slice/user-1000.slice/session-5.scope", nobody, nobody, "10.0.0.5"},
-		"below her own":                         {"/user.slice/user-1000.slice/session-5.scope/x", nobody, nobody, "10.0.0.5"},
-		"by the kernel's number":                {"/system.slice/x.service", 1000, 5, "10.0.0.5"},
-		"of somebody else who has the number":   {"/system.slice/x.service", 1001, 5, ""},
-		"a scope of another user":               {"/user.slice/user-1001.slice/session-5.scope", nobody, nobody, ""},
-		"a scope below another one":             {"/user.slice/user-1001.slice/user@1001.service/app.slice/session-5.scope", nobody, nobody, ""},
-		"a scope of a container's":              {"/machine.slice/other/user.slice/user-1000.slice/session-5.scope", nobody, nobody, ""},
-		"a scope anywhere":                      {"/system.slice/docker-1.scope/session-5.scope", nobody, nobody, ""},
-		"a container that says so of its own":   {box + "/user.slice/user-1000.slice/session-5.scope", nobody, nobody, "10.6.6.6"},
-		"a container that says so of a login":   {box + "/user.slice/user-1000.slice/session-5.scope", 1000, 5, "10.0.0.5"},
-		"a container that says so of a service": {box + "/system.slice/x.service", 1000, 5, "10.0.0.5"},
+		"her own":                               {"/user.slice/user-1000.slice/session-5.scope", nobody, nobody, "10.0.0.5", ""},
+		"below her own":                         {"/user.slice/user-1000.slice/session-5.scope/x", nobody, nobody, "10.0.0.5", ""},
+		"by the kernel's number":                {"/system.slice/x.service", 1000, 5, "10.0.0.5", ""},
+		"of somebody else who has the number":   {"/system.slice/x.service", 1001, 5, "", ""},
+		"a scope of another user":               {"/user.slice/user-1001.slice/session-5.scope", nobody, nobody, "", ""},
+		"a scope below another one":             {"/user.slice/user-1001.slice/user@1001.service/app.slice/session-5.scope", nobody, nobody, "", ""},
+		"a scope of a container's":              {"/machine.slice/other/user.slice/user-1000.slice/session-5.scope", nobody, nobody, "", ""},
+		"a scope anywhere":                      {"/system.slice/docker-1.scope/session-5.scope", nobody, nobody, "", ""},
+		"a container that says so of its own":   {box + "/user.slice/user-1000.slice/session-5.scope", nobody, nobody, "10.6.6.6", box + "/system.slice/web.service"},
+		"a container that signals outside":      {box + "/user.slice/user-1000.slice/session-5.scope", nobody, nobody, "", ""},
+		"a container that says so of a login":   {box + "/user.slice/user-1000.slice/session-5.scope", 1000, 5, "10.0.0.5", ""},
+		"a container that says so of a service": {box + "/system.slice/x.service", 1000, 5, "10.0.0.5", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -88,6 +90,9 @@ func TestForgedSessions(t *testing.T) {
 			p := process(300, "/usr/bin/pkill x", 0, tt.login, tt.cgroup, bash, sshd)
 			p.Session = kill.NewID(tt.session)
 			e := sends(0, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))
+			if tt.target != "" {
+				e.Targets[0].Instance = &kill.Instance{Cgroup: tt.target}
+			}
 			e.Sender = *p
 			explain(table, e)
 			if tt.want == "" {

@@ -4,6 +4,7 @@
 package attribution
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -71,6 +72,7 @@ func (t *Table) reconsider(e *kill.Event) (settled bool) {
 	}
 	e.Cause, e.Behind = kill.CauseNone, nil
 	settled = t.explain(e)
+	withoutForeignSession(e)
 	if b := e.Behind; b != nil && b.Managed {
 		e.Sender.Ancestry, _ = t.lineageOf(&e.Sender, e.Time)
 	}
@@ -119,6 +121,20 @@ func behindOf(initiator *kill.Ancestor, session *kill.Session, sender *kill.Proc
 		return nil
 	}
 	return &kill.Behind{Initiator: initiator, Session: session, User: sender.Login}
+}
+
+// withoutForeignSession removes a session of which only a container knows, unless the signal stays inside.
+func withoutForeignSession(e *kill.Event) {
+	if e.Behind == nil || e.Behind.Session == nil || e.Behind.Session.Root == "" {
+		return
+	}
+	root := e.Behind.Session.Root
+	if !slices.ContainsFunc(e.Targets, func(p kill.Process) bool { return !within(cgroupOf(&p), root) }) {
+		return
+	}
+	behind := *e.Behind // other events share it
+	behind.Session = nil
+	e.Behind = &behind
 }
 
 // within reports whether a control group is below another one.

@@ -72,7 +72,9 @@ func (t *Table) sessionOf(p *kill.Process) *kill.Session {
 		if m := t.containerOf(cgroup); m != nil {
 			inner, user := sessionIn(cgroup, m.root)
 			if session := t.session(m.pid, inner, either(p.Login.ID, user)); session != nil {
-				return session
+				inside := *session
+				inside.Root = m.root
+				return &inside
 			}
 		} else if id == "" {
 			var user kill.ID
