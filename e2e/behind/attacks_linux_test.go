@@ -77,3 +77,23 @@ func TestNobodyIsNamedByAttacks(t *testing.T) {
 		_, _ = w.Try("pkill", "-KILL", "-u", "bob")
 	}, "bob has ended")
 }
+
+// TestNobodyIsWhoHeClaims has a service of bob's say that it is alice's, for which the kernel asks for no right.
+func TestNobodyIsWhoHeClaims(t *testing.T) {
+	w := watch(t, "")
+	for name, claim := range map[string]string{
+		"itself":     "echo 1000 >/proc/self/loginuid; pkill -TERM -x mysqld",
+		"by a child": "sh -c 'echo 1000 >/proc/self/loginuid; sleep 1; sh -c \"pkill -TERM -x mysqld; :\"; :'",
+	} {
+		pid := w.start("mysql", host.Mysqld+"User=bob\n")
+		w.Root("systemd-run", "--wait", "--uid=bob", "sh", "-c", claim)
+		r := w.signal(pid, "SIGTERM")
+		assert.Equal(t, int64(1000), r.Attributes["kill.sender.audit.user.id"], "%s: %s", name, r.Body)
+		assert.Equal(t, "pkill", r.Text("process.command"), name)
+		for _, attribute := range []string{"user.id", "user.name", "client.address", "kill.session.id"} {
+			assert.Nil(t, r.Attributes[attribute], "%s: %s", name, r.Body)
+		}
+		assert.NotContains(t, r.Body, "login", name)
+		assert.NotContains(t, r.Body, "alice", name)
+	}
+}

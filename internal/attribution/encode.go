@@ -96,6 +96,9 @@ func (f *Fact) storable() bool {
 	switch l, c := f.Login, f.Command; {
 	case len(f.Node) > longestName:
 	case l != nil && c == nil:
+		if l.Claimed {
+			return l.Audit.Known && *l == (Login{Time: l.Time, Audit: l.Audit, Claimed: true})
+		}
 		s := &l.Session
 		return l.Audit.Known && s.ID == strconv.FormatUint(uint64(l.Audit.Value), 10) && s.Service != "" && s.Port == 0 &&
 			l.Manager == 0 && sane(l.Leader) && soundUser(&l.User) && short(s.Service, s.TTY, s.UserName, s.Address)

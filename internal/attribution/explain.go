@@ -71,6 +71,7 @@ func (t *Table) reconsider(e *kill.Event) (settled bool) {
 		return t.explainKernel(e)
 	}
 	e.Cause, e.Behind = kill.CauseNone, nil
+	e.Sender.Claimed = t.claims(&e.Sender, e.Time)
 	settled = t.explain(e)
 	withoutForeignSession(e)
 	if b := e.Behind; b != nil && b.Managed {
@@ -120,7 +121,7 @@ func behindOf(initiator *kill.Ancestor, session *kill.Session, sender *kill.Proc
 	if initiator == nil && session == nil {
 		return nil
 	}
-	return &kill.Behind{Initiator: initiator, Session: session, User: sender.Login}
+	return &kill.Behind{Initiator: initiator, Session: session, User: sender.Person()}
 }
 
 // withoutForeignSession removes a session of which only a container knows, unless the signal stays inside.

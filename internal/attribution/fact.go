@@ -127,6 +127,9 @@ type Login struct {
 	User   kill.User
 	Leader int
 	Audit  kill.ID
+	// Claimed is true if a process has begun it without any right, as a user who is another one (LOGIN). Nothing else but Audit and
+	// Time is known of it then.
+	Claimed bool
 }
 
 // Logout is a session that ends. It may be told before signals that came before it, if these wait for facts.

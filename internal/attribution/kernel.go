@@ -3,7 +3,11 @@
 
 package attribution
 
-import "github.com/auditkill/auditkillreceiver/internal/kill"
+import (
+	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
 
 // explainable reports whether more may be known of a signal of the kernel than the kernel says.
 func explainable(e *kill.Event) bool {
@@ -22,7 +26,7 @@ func killsGroup(e *kill.Event) bool {
 // explainKernel explains a signal of the kernel.
 func (t *Table) explainKernel(e *kill.Event) (settled bool) {
 	if inTerminal(e.Cause) {
-		e.Behind = t.behindTerminal(&e.Targets[0])
+		e.Behind = t.behindTerminal(&e.Targets[0], e.Time)
 		return true
 	}
 	e.Cause, e.Behind = kill.CauseNone, nil
@@ -35,10 +39,11 @@ func (t *Table) explainKernel(e *kill.Event) (settled bool) {
 
 // behindTerminal returns to whose login a process in a terminal belongs; nil if that is not known. It need not be
 // who has pressed a key: others may share the terminal.
-func (t *Table) behindTerminal(p *kill.Process) *kill.Behind {
+func (t *Table) behindTerminal(p *kill.Process, at time.Time) *kill.Behind {
 	session := t.sessionOf(p)
-	if session == nil && !p.Login.ID.Known {
+	p.Claimed = t.claims(p, at)
+	if session == nil && (!p.Login.ID.Known || p.Claimed) {
 		return nil
 	}
-	return &kill.Behind{Session: session, User: p.Login}
+	return &kill.Behind{Session: session, User: p.Person()}
 }

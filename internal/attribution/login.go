@@ -28,8 +28,15 @@ type session struct {
 
 // learnLogin remembers a session. What is told of it later adds to that.
 func (t *Table) learnLogin(l *Login) {
+	if l.Claimed {
+		t.proofs.claim(l.Audit.Value)
+		return
+	}
 	if l.Session.ID == "" {
 		return
+	}
+	if l.Manager == 0 && l.Audit.Known {
+		t.proofs.prove(l.Audit.Value)
 	}
 	k := loginKey{zeroForHost(l.Manager), strings.Clone(l.Session.ID)}
 	known := session{Login: *l}

@@ -126,7 +126,7 @@ func (t *Table) explainRelay(e *kill.Event) bool {
 	if b.Requester == nil && (last.behind == nil || !last.behind.Managed) {
 		sender := last.sender
 		sender.Title = commandLine(&sender)
-		b.Requester, b.User = &sender, sender.Login
+		b.Requester, b.User = &sender, sender.Person()
 	}
 	if b.Requester == nil && !last.cause.Managed() {
 		b.Evidence = ""

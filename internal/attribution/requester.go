@@ -172,7 +172,8 @@ func (t *Table) ask(b *kill.Behind, r *request) {
 		t.config.Name(&p)
 	}
 	b.Requester, b.Initiator = &p, initiatorOf(p.Ancestry)
-	b.User, b.Session = p.Login, t.sessionOf(&p)
+	p.Claimed = t.claims(&p, r.Time)
+	b.User, b.Session = p.Person(), t.sessionOf(&p)
 	if r.recorded && b.Session != nil && b.Session.UserName != "" {
 		b.User.Name = b.Session.UserName // the log may be another host's, where somebody else has the number
 	}

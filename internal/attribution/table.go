@@ -46,6 +46,9 @@ type Processes interface {
 	Titled(p *kill.Process, last []kill.Ancestor) []kill.Ancestor
 	// Programs returns a number that changes whenever Titled may return something else for a parent that lives.
 	Programs() uint64
+	// Opener returns the real user of the oldest process, of those that are known, that a process has its audit session from;
+	// unset if that is not known.
+	Opener(p *kill.Process) kill.ID
 }
 
 // Config says what a Table may ask.
@@ -72,6 +75,7 @@ type Table struct {
 	commands  requests
 	pressures []Pressure
 	served    *served
+	proofs    *proofs
 	// habits are those of the host's root, othersHabits those of all others.
 	habits, othersHabits *habits
 	lineages             map[*kill.Ancestor]*lineage
@@ -88,7 +92,7 @@ type Table struct {
 // New returns a table that knows nothing.
 func New(config Config) *Table {
 	return &Table{
-		config: config, requests: map[asker]*requests{}, managers: map[int]*managed{}, logins: map[loginKey]*session{}, served: newServed(), habits: newHabits(),
+		config: config, requests: map[asker]*requests{}, managers: map[int]*managed{}, logins: map[loginKey]*session{}, served: newServed(), proofs: newProofs(), habits: newHabits(),
 		othersHabits: newHabits(),
 		lineages:     map[*kill.Ancestor]*lineage{}, listeners: map[int]int{}, ends: map[target]*begun{}, relayed: map[target]received{}, hosts: map[string]*Table{},
 	}

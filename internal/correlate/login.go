@@ -84,7 +84,7 @@ func (l *logins) forget(node string) (ids []string) {
 // them. Almost all are opened by PAM.
 func (c *Correlator) Know(facts []*attribution.Fact) {
 	for _, fact := range facts {
-		if l := fact.Login; l != nil && l.Audit.Known {
+		if l := fact.Login; l != nil && l.Audit.Known && !l.Claimed {
 			c.logins.put(sessionKey{fact.Node, l.Audit.Value}, &login{Login: *l, pam: true, told: true})
 		}
 	}
@@ -97,7 +97,13 @@ func (c *Correlator) addLogin(record *auditrecord.Record) {
 	if !ok {
 		return
 	}
-	c.logins.put(c.sessionOf(record, l.Session), newLogin(record, l.PID, l.AUID, l.Session))
+	k := c.sessionOf(record, l.Session)
+	if l.UID != 0 && l.UID != l.AUID && kill.NewID(l.UID).Known {
+		c.logins.remove(k)
+		c.tell(k.node, attribution.Fact{Login: &attribution.Login{Time: timeOf(record), Audit: kill.NewID(l.Session), Claimed: true}})
+		return
+	}
+	c.logins.put(k, newLogin(record, l.PID, l.AUID, l.Session))
 }
 
 func newLogin(record *auditrecord.Record, pid int, auid, session uint32) *login {

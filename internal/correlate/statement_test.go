@@ -42,6 +42,8 @@ func describe(f *attribution.Fact) string {
 		node = f.Node + ": "
 	}
 	switch {
+	case f.Login != nil && f.Login.Claimed:
+		return fmt.Sprintf("%s%s login %d without a right", node, at(f.Login.Time), f.Login.Audit.Value)
 	case f.Login != nil:
 		l := f.Login
 		return strings.TrimRight(fmt.Sprintf("%s%s login %s of %d by %s[%d] as %s on %s from %s", node, at(l.Time), l.Session.ID,
@@ -103,6 +105,11 @@ func TestLogins(t *testing.T) {
 		want  []string
 	}{
 		"by ssh": {[]string{login, start}, []string{told}},
+		"by a service, as somebody else": {
+			[]string{strings.Replace(login, "uid=0", "uid=33", 1), statement(2, "USER_START", 8, said(open, "/usr/bin/sudo", "?", "?"))},
+			[]string{"1 login 17 without a right"},
+		},
+		"by a service, as its own user": {[]string{strings.Replace(login, "uid=0", "uid=1000", 1), start}, []string{told}},
 		"by ssh, the terminal later": {
 			[]string{
 				login, start,

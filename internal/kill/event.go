@@ -299,6 +299,9 @@ type Process struct {
 	Login User
 	// Session is the audit session of that login.
 	Session ID
+	// Claimed is true if nothing shows that somebody with the right to do so has set Login: any process that has none may say that
+	// it is anybody's (kernel/audit.c, audit_set_loginuid_perm).
+	Claimed bool
 	// Label is the security label (SELinux, AppArmor).
 	Label string
 	// Instance is what the host knows about the process beyond the event; nil if it knows

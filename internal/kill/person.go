@@ -7,7 +7,15 @@ package kill
 // of a sender that acts for others says nothing.
 func (b *Behind) Person(sender *Process) User {
 	if b == nil || !b.Managed && b.User == (User{}) {
-		return sender.Login
+		return sender.Person()
 	}
 	return b.User
+}
+
+// Person returns the login user of a process; unset if that may be anybody else.
+func (p *Process) Person() User {
+	if p.Claimed {
+		return User{}
+	}
+	return p.Login
 }

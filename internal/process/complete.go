@@ -4,6 +4,7 @@
 package process
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -126,6 +127,37 @@ func (t *Table) bornBefore(pid int, born time.Duration) *entry {
 		e = e.older
 	}
 	return e
+}
+
+// maxOpeners bounds how many parents are asked for the session of a process.
+const maxOpeners = 32
+
+// Opener returns the real user of the oldest process, of those that are known, that a process has its audit session from;
+// unset if that is not known. Who lets a user in stays his session's first process, and is root's as a rule.
+func (t *Table) Opener(p *kill.Process) kill.ID {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	pid, born := p.ParentPID, time.Duration(math.MaxInt64)
+	if p.Instance != nil {
+		born = p.Instance.SinceBoot
+	}
+	if len(p.Ancestry) > 0 {
+		pid = p.Ancestry[0].PID
+	}
+	var opener kill.ID
+	for range maxOpeners {
+		e := t.bornBefore(pid, born)
+		if e == nil || !t.reads.take() {
+			break
+		}
+		t.askOwner(e)
+		if e.owner.at == 0 || e.owner.session != p.Session {
+			break
+		}
+		opener = e.owner.user
+		pid, born = e.parent, e.Start
+	}
+	return opener
 }
 
 // Titled returns the parents of a process with their command lines, as far as the table knows them: last itself, if it

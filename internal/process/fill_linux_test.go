@@ -355,3 +355,24 @@ func TestFillLeavesWhatIsKnown(t *testing.T) {
 	assert.Same(t, instance, e.Sender.Instance)
 	assert.Empty(t, e.Targets[0].Executable)
 }
+
+// A process of a service needs no right to say that it is somebody's: it has a session of its own then, which its children inherit.
+func TestOpener(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	h.runs(1, fakeProcess{command: "systemd", start: time.Second, login: unsetID, session: unsetID})
+	h.runs(10, fakeProcess{command: "sshd", parent: 1, start: 2 * time.Second, login: 1000, session: 5})
+	h.runs(11, fakeProcess{command: "bash", parent: 10, start: 3 * time.Second, user: 1000, login: 1000, session: 5})
+	h.runs(12, fakeProcess{command: "pkill", parent: 11, start: 4 * time.Second, user: 33, login: 1000, session: 5})
+	h.runs(20, fakeProcess{command: "apache2", parent: 1, start: 2 * time.Second, login: unsetID, session: unsetID})
+	h.runs(21, fakeProcess{command: "apache2", parent: 20, start: 3 * time.Second, user: 33, login: 1000, session: 6})
+	h.runs(22, fakeProcess{command: "sudo", parent: 21, start: 4 * time.Second, login: 1000, session: 6})
+	h.runs(23, fakeProcess{command: "pkill", parent: 22, start: 5 * time.Second, login: 1000, session: 6})
+	h.cursor(30)
+	require.NoError(t, h.table.Prime())
+	for pid, want := range map[int]kill.ID{12: kill.NewID(0), 11: kill.NewID(0), 23: kill.NewID(33), 22: kill.NewID(33), 21: {}, 4711: {}} {
+		p := kill.Process{PID: pid}
+		h.table.Complete(&p, h.at(h.uptime))
+		assert.Equal(t, want, h.table.Opener(&p), pid)
+	}
+}

@@ -38,7 +38,7 @@ func (a attributes) outcome(o *kill.Outcome, ended time.Time) {
 		a.text("kill.last_sender.name", p.Command)
 		a.text("kill.last_sender.executable.path", p.Executable)
 		a.user("kill.last_sender.user.id", "kill.last_sender.user.name", p.User)
-		a.user("kill.last_sender.audit.user.id", "kill.last_sender.audit.user.name", p.Login)
+		a.user("kill.last_sender.audit.user.id", "kill.last_sender.audit.user.name", kill.User{ID: p.Login.ID, Name: p.Person().Name})
 	}
 }
 

@@ -197,7 +197,7 @@ func appendDetails(buf []byte, p *kill.Process) []byte {
 		buf = strconv.AppendUint(append(append(buf, open...), "uid "...), uint64(p.User.ID.Value), 10)
 		open = ", "
 	}
-	if p.Login.ID.Known {
+	if p.Login.ID.Known && !p.Claimed {
 		buf = strconv.AppendUint(append(append(buf, open...), "login "...), uint64(p.Login.ID.Value), 10)
 		open = ", "
 	}
