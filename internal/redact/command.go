@@ -46,8 +46,8 @@ type expectation struct {
 	pair string
 	// perhaps says that the pair may be a user and a group.
 	perhaps bool
-	// more is how many secrets follow it.
-	more int
+	// more is how many secrets follow it, and kept is how many words in front of it are none.
+	more, kept int
 }
 
 // command looks for secrets in the words of a command.
@@ -56,9 +56,14 @@ func (f *finder) command(words []text, depth int, how reading) {
 	var room2 [8]text
 	c := command{finder: f, words: words, depth: depth, how: how, programs: room[:0], verbs: room2[:0]}
 	keys := f.keys
-	for i, w := range words {
-		if w.value != "" {
-			c.read(i, w)
+	for i := 0; i < len(words); i++ {
+		if words[i].value == "" {
+			continue
+		}
+		runs := c.expected.sound == harmless && c.runs(words[i].value)
+		c.read(i, words[i])
+		if runs {
+			i = c.run(i + 1)
 		}
 	}
 	c.operands()
@@ -66,7 +71,7 @@ func (f *finder) command(words []text, depth int, how reading) {
 }
 
 func (c *command) read(i int, w text) {
-	if c.expected.sound != harmless && c.take(w) {
+	if c.expected.sound != harmless && c.take(i, w) {
 		return
 	}
 	if w.value == "--" {
@@ -102,9 +107,13 @@ func (c *command) read(i int, w text) {
 }
 
 // take reads a word that is expected to be a secret, and reports whether that was all about it.
-func (c *command) take(w text) bool {
+func (c *command) take(i int, w text) bool {
 	want := c.expected
-	if w.value == "--" || scheme(w.value) || joiners[w.value] {
+	if want.kept > 0 {
+		c.owner(w)
+		return true
+	}
+	if w.value == "--" || scheme(w.value) || joiners[w.value] || !c.option && valueOptions[w.value] || c.setsPassword(i) {
 		return true // --token Bearer SECRET
 	}
 	c.expected = expectation{}
@@ -128,6 +137,9 @@ func (c *command) take(w text) bool {
 		return true
 	}
 	c.hideAll(w)
+	if c.keyword(w.value) {
+		c.expected = want
+	}
 	if p := programs[baseName(w.value)]; p != nil {
 		c.doubt = c.doubt || p.hides()
 	}
@@ -138,7 +150,10 @@ func (c *command) take(w text) bool {
 }
 
 // joiners stand between a name and its secret.
-var joiners = set("= : => := == is")
+var joiners = set("= : => := == is to TO")
+
+// valueOptions are options by which a secret follows its name: --name db_password --value SECRET.
+var valueOptions = set("-v -value --value")
 
 // hidePair hides the secret of a user and a secret. If that is empty, the user is the secret, as
 // for many a service.
@@ -181,9 +196,9 @@ func (c *command) readWord(i int, w text) {
 		if s := soundOf(n.name(v)); s != harmless && !n.part(v, len(v)-1) {
 			c.expected.sound = s
 		}
-	case i > 0 && c.endsInScheme(v), strings.EqualFold(v, "by") && c.identifies():
+	case i > 0 && c.endsInScheme(v), c.identifies(v):
 		c.expected.sound = strong
-	case i > 0 && pairWord(v) && !c.talksAbout(i):
+	case i > 0 && pairWord(v) && !c.plugin() && !c.talksAbout(i):
 		c.expected.sound = strong
 	}
 }
@@ -195,16 +210,6 @@ func (c *command) endsInScheme(v string) bool {
 	}
 	before, after, ok := strings.Cut(v, ":")
 	return ok && scheme(after) && soundOf(before) != harmless
-}
-
-// identifies reports whether one of the last words is that of IDENTIFIED WITH plugin BY 'SECRET'.
-func (c *command) identifies() bool {
-	for _, w := range c.verbs[max(len(c.verbs)-4, 0):] {
-		if strings.EqualFold(w.value, "identified") {
-			return true
-		}
-	}
-	return false
 }
 
 // pairWord reports whether a word without dashes names a secret that is the next word.

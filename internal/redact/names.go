@@ -26,7 +26,7 @@ const (
 // strongWords are secrets wherever they stand in a name, whatever separates their parts.
 var strongWords = []string{
 	"password", "passwd", "passphrase", "passcode", "passwort", "kennwort", "motdepasse", "contrasena", "contraseña", "пароль",
-	"secret", "token", "apikey", "accesskey", "authkey", "authorization", "bearer", "mnemonic",
+	"secret", "token", "apikey", "accesskey", "authkey", "authorization", "bearer", "mnemonic", "securestring",
 	"phpsessid", "jsessionid", "pwd",
 }
 
@@ -36,10 +36,11 @@ var weakWords = []string{"credential", "privatekey"}
 // strongEnds are secrets if they are the last part of a name.
 var strongEnds = []string{
 	"pass", "pin", "pw", "psk", "sig", "signature", "sas", "otp", "totp", "mfa", "jwt", "hmac", "cred", "creds", "pat", "upw", "opw",
+	"masterauth", "primaryauth",
 }
 
 // weakEnds are like strongEnds, but only perhaps.
-var weakEnds = []string{"key", "auth", "cookie", "private"}
+var weakEnds = []string{"key", "auth", "basicauth", "httpauth", "proxyauth", "cookie", "private"}
 
 // harmlessEnds are last parts of names that tell about a secret, and not the secret.
 var harmlessEnds = set(`agent algorithm authentication class command controller count dir directory endpoint
@@ -51,7 +52,7 @@ var harmlessEnds = set(`agent algorithm authentication class command controller 
 var harmlessWords = set(`askpass askbecomepass askpassword bypass compass donkey encompass hockey hostkey hotkey jockey
 	monkey overpass publickey pubkey recvkeys defaultkey sortkey primarykey partitionkey
 	foreignkey routingkey cachekey groupkey surpass trespass turkey underpass whiskey withtoken
-	passwordstdin passwdonstdin twopass singlepass onepass multipass firstpass secondpass`)
+	assecurestring passwordstdin passwdonstdin twopass singlepass onepass multipass firstpass secondpass`)
 
 // soundOf judges the name of an option, a variable, a field or a header.
 func soundOf(name string) sound {

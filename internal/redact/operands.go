@@ -12,7 +12,7 @@ import (
 func (c *command) operands() {
 	for _, p := range c.programs {
 		for _, rule := range p.operands {
-			c.operand(p.verbs, rule)
+			c.operand(p, rule)
 		}
 		if p.operand != nil {
 			for _, w := range c.verbs[p.verbs:] {
@@ -23,7 +23,8 @@ func (c *command) operands() {
 }
 
 // operand hides what a rule says.
-func (c *command) operand(at int, rule operandRule) {
+func (c *command) operand(p running, rule operandRule) {
+	at := p.verbs
 	if rule.option != "" && !c.has(rule.option) {
 		return
 	}
@@ -42,6 +43,8 @@ func (c *command) operand(at int, rule operandRule) {
 		switch equals := strings.IndexByte(w.value, '='); {
 		case rule.assigned && equals >= 0:
 			c.hide(w, equals+1, len(w.value))
+		case rule.pair:
+			c.hidePair(w, p.separators())
 		case !rule.assigned:
 			c.hideAll(w)
 		}

@@ -26,6 +26,8 @@ func (c *command) readOption(w text) bool {
 	switch s := soundOf(name); {
 	case s == strong, s == weak && !c.keys:
 		c.expected.sound = s
+	case name == "value" && c.namesSecret():
+		c.expected.sound = strong
 	case userNames[name] && c.unknownOnly():
 		c.expected = expectation{sound: strong, pair: ":", perhaps: true}
 	case strings.HasPrefix(v, "-p") && c.mayHoldPassword(v[len("-p"):]):
@@ -44,6 +46,8 @@ func (c *command) assigned(w text, end int) bool {
 	switch {
 	case v[end] == '=' && userNames[strings.TrimLeft(v[:end], "-")] && c.unknownOnly():
 		c.hideUserPair(w.part(end+1, len(v)))
+	case v[end] == '=' && strings.TrimLeft(v[:end], "-") == "value" && c.namesSecret():
+		c.hide(w, end+1, len(v))
 	case blank(v[end]) && c.how != asScript && s == strong: // "--password SECRET" as one argument
 		c.hide(w, end+1, len(v))
 		return true
@@ -51,6 +55,14 @@ func (c *command) assigned(w text, end int) bool {
 		c.expected.sound = s
 	}
 	return false
+}
+
+// namesSecret reports whether a word says what the value of --value is: --name /db/password --value SECRET.
+func (c *command) namesSecret() bool {
+	return slices.ContainsFunc(c.words[1:min(len(c.words), 16)], func(w text) bool { // so that it cannot take long
+		v := w.value
+		return v != "" && v[0] != '-' && len(v) < 128 && soundOf(v[strings.LastIndexByte(v, '/')+1:]) == strong
+	})
 }
 
 // unknownOnly reports whether nothing is known of the program.

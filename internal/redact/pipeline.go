@@ -162,27 +162,82 @@ func (f *finder) hideEach(words []text) {
 }
 
 // passwordReaders are programs that read passwords from their input.
-var passwordReaders = set(`chpasswd chpass cryptsetup expect gpg gpg2 htpasswd kinit kpasswd ldappasswd mysql_config_editor newusers
-	openssl passwd pdbedit psql smbpasswd ssh-add su wpa_passphrase`)
+var passwordReaders = set(`ansible-vault argon2 chpasswd chpass clevis cryptsetup expect gpg gpg2 grub-mkpasswd-pbkdf2 htpasswd kinit kpasswd
+	kubeseal ldappasswd mkpasswd mysql_config_editor newusers openssl passwd pdbedit psql saslpasswd2 secret-tool slappasswd smbpasswd
+	ssh-add su systemd-creds vncpasswd wpa_passphrase`)
+
+// secretReaders are programs that do so if these words follow, in this order but perhaps with others between;
+// =- stands for the end of one.
+var secretReaders = map[string][]string{
+	"bao":      {"kv put", "kv patch", "write =-"},
+	"bw":       {"unlock"},
+	"caddy":    {"hash-password"},
+	"cargo":    {"login"},
+	"doppler":  {"secrets set"},
+	"firebase": {"functions:secrets:set"},
+	"fly":      {"secrets import"},
+	"flyctl":   {"secrets import"},
+	"gh":       {"secret set"},
+	"git":      {"credential approve", "credential reject"},
+	"glab":     {"variable set"},
+	"gopass":   {"insert"},
+	"keyctl":   {"padd", "pupdate"},
+	"pass":     {"insert"},
+	"pulumi":   {"config set --secret", "config --secret set"},
+	"rclone":   {"obscure"},
+	"realm":    {"join"},
+	"vault":    {"kv put", "kv patch", "write =-"},
+	"vercel":   {"env add"},
+	"wg":       {"pubkey"},
+	"wrangler": {"secret put"},
+	"zfs":      {"load-key"},
+}
 
 // readsPassword reports whether a command reads a password from its input.
 func readsPassword(stage []text) bool {
+	reads := false
 	for i, w := range stage {
 		v := w.value
-		if (v == "-" || v == "/dev/stdin") && slices.ContainsFunc(stage, func(w text) bool { return w.value == "login" || soundOf(w.value) != harmless }) {
+		reads = reads || v == "-" || strings.HasSuffix(v, "/dev/stdin") || strings.HasSuffix(v, "=-")
+		name := baseName(v)
+		if passwordReaders[name] && (i == 0 || v[0] != '-') {
 			return true
 		}
-		if passwordReaders[baseName(v)] && (i == 0 || v[0] != '-') {
-			return true
+		for _, verbs := range secretReaders[name] {
+			if inOrder(stage[i+1:min(len(stage), i+16)], verbs) {
+				return true
+			}
 		}
 		if len(v) < 2 || v[0] != '-' {
 			continue
 		}
 		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && baseName(stage[0].value) == "sudo" ||
 			strings.HasSuffix(v, "stdin") || v == "--with-token" || strings.HasPrefix(v, "--passphrase-fd") ||
-			strings.HasSuffix(v, "=-") && soundOf(v[:len(v)-len("=-")]) != harmless {
+			strings.HasPrefix(v, "--stdin-") && soundOf(v) != harmless {
 			return true
 		}
 	}
-	return false
+	return reads && aboutSecret(stage)
+}
+
+// aboutSecret reports whether a word of a command says that what it reads is a secret.
+func aboutSecret(stage []text) bool {
+	return slices.ContainsFunc(stage, func(w text) bool {
+		v := w.value
+		return v == "login" || soundOf(strings.TrimSuffix(v, "=-")) != harmless
+	})
+}
+
+// inOrder reports whether all verbs are among some words, in their order.
+func inOrder(words []text, verbs string) bool {
+	for verb := range strings.FieldsSeq(verbs) {
+		at := slices.IndexFunc(words, func(w text) bool {
+			return w.value == verb || verb == "=-" && strings.HasSuffix(w.value, verb)
+		})
+		if at < 0 {
+			return false
+		}
+		words = words[at+1:]
+	}
+	return true
 }

@@ -23,6 +23,8 @@ type program struct {
 	// operands are secrets that are no options, and operand looks at every word that is none.
 	operands []operandRule
 	operand  func(f *finder, w text)
+	// commands are options that a command follows, up to a ; or {} +.
+	commands string
 	// wrapper says that it runs another program, and shell that the value of -c is a script.
 	wrapper, shell bool
 	// alone says that the name means something else unless it is the first word.
@@ -30,7 +32,7 @@ type program struct {
 	// keys says that what it calls a key is no secret.
 	keys bool
 
-	words, pairWords, doubleWords map[string]bool
+	words, pairWords, doubleWords, commandWords map[string]bool
 }
 
 // operandRule says which operands are secrets.
@@ -40,8 +42,8 @@ type operandRule struct {
 	kept  int
 	// option is a letter without which the rule does not apply.
 	option string
-	// assigned says that the secrets are what is assigned to names.
-	assigned bool
+	// assigned says that the secrets are what is assigned to names, and pair that they are those of a user and a secret.
+	assigned, pair bool
 }
 
 func (p *program) separators() string {
@@ -57,7 +59,7 @@ var programs = func() map[string]*program {
 	for _, table := range [][]program{databases, remote, archives, accounts, services, wrappers, others} {
 		for i := range table {
 			p := &table[i]
-			p.words, p.pairWords, p.doubleWords = set(p.long), set(p.longPairs), set(p.doubles)
+			p.words, p.pairWords, p.doubleWords, p.commandWords = set(p.long), set(p.longPairs), set(p.doubles), set(p.commands)
 			for name := range strings.FieldsSeq(p.names) {
 				all[name] = p
 			}
@@ -71,16 +73,17 @@ var databases = []program{
 		names: `mysql mysqladmin mysqlbinlog mysqlcheck mysqldump mysqlimport mysqlpump mysqlshow mysqlslap mysqlsh mysql_upgrade mysqld_safe
 			mysql_secure_installation mariadb mariadb-admin mariadb-backup mariadb-binlog mariadb-check mariadb-dump mariadb-import
 			mariadb-show mariadb-slap mariabackup mycli`,
-		glued: "p",
+		glued: "p", flags: "ABbCcEfGHjKlLNnqQstVvXxYy",
 	},
 	{names: "mysqld mariadbd"},
 	{
 		names: `mongo mongosh mongodump mongoexport mongofiles mongoimport mongorestore mongostat mongotop cqlsh cypher-shell beeline mydumper
-			myloader innobackupex xtrabackup vsql exaplus couchbase-cli cbbackup cbq cbrestore impala-shell presto hydra medusa
-			evil-winrm nxc netexec crackmapexec smbmap racadm rdesktop esxcli hponcfg steghide veracrypt truecrypt aescrypt ncftp
+			myloader innobackupex xtrabackup exaplus couchbase-cli cbbackup cbq cbrestore impala-shell presto hydra medusa
+			evil-winrm nxc netexec crackmapexec smbmap rdesktop esxcli hponcfg ilorest steghide veracrypt truecrypt aescrypt ncftp
 			ncftpget ncftpput atmail`,
 		letters: "p",
 	},
+	{names: "vsql", letters: "w", flags: "1aAeEHilnNqStxX"},
 	{names: "nodetool", letters: "p", long: "-pw"},
 	{names: "redis-cli valkey-cli keydb-cli", letters: "a", operands: []operandRule{{after: "auth"}, {after: "acl setuser", kept: 1}}},
 	{names: "redis-benchmark", letters: "a"},
@@ -92,20 +95,21 @@ var databases = []program{
 	{names: "pg_dump pg_dumpall pg_restore psql pg_basebackup pg_ctl pg_isready pgbench createdb dropdb vacuumdb reindexdb postgres initdb"},
 	{names: "influx", letters: "t", long: "-password"},
 	{names: "neo4j-admin clickhouse-client"},
-	{names: "etcdctl", longPairs: "--user -u"},
+	{names: "etcdctl", longPairs: "--user -u", operands: []operandRule{{after: "user add", pair: true}}},
+	{names: "zkCli.sh zkCli zookeeper-shell zookeeper-shell.sh", operands: []operandRule{{after: "addauth digest", pair: true}}},
 	{names: "rabbitmqctl", operands: []operandRule{{after: "add_user", kept: 1}, {after: "change_password", kept: 1}, {after: "authenticate_user", kept: 1}}},
 	{names: "rabbitmqadmin", letters: "p"},
 }
 
 var remote = []program{
-	{names: "sshpass", letters: "p", wrapper: true},
+	{names: "sshpass", letters: "p", flags: "evhV", wrapper: true},
 	{names: "plink pscp psftp putty", long: "-pw"},
 	{
 		names: "curl", letters: "b", pairs: "uUE", flags: "0123456789#afgGiIjJkklLMnNOpqRsSvVZB", long: "--oauth2-bearer --cookie",
 		longPairs: "--user --proxy-user --cert --proxy-cert",
 	},
-	{names: "http https xh", pairs: "a", longPairs: "--auth"},
-	{names: "ab", pairs: "AP", letters: "C"},
+	{names: "http https xh", pairs: "a", flags: "bcdfFhIjmqSvx4", longPairs: "--auth"},
+	{names: "ab", pairs: "AP", letters: "C", flags: "dhiklqrSVw"},
 	{names: "wrk hey siege", pairs: "a"},
 	{names: "wget aria2c axel", long: "--http-passwd --ftp-passwd"},
 	{names: "lftp", pairs: "u", separator: ",", longPairs: "--user"},
@@ -125,7 +129,15 @@ var remote = []program{
 		letters: "AXckK",
 	},
 	{names: "snmpusm", letters: "AXck", operands: []operandRule{{after: "passwd"}}},
-	{names: "ipmitool", letters: "Pky", long: "-P"},
+	{
+		names: "ipmitool", letters: "Pky", flags: "acEhKVv", long: "-P",
+		operands: []operandRule{{after: "user set password"}, {after: "user test", kept: 2}},
+	},
+	{names: "racadm", letters: "p", operands: []operandRule{{after: "cfguseradminpassword"}}}, // perhaps an index, and the secret
+	{
+		names: "virsh", long: "--base64",
+		operands: []operandRule{{after: "set-user-password", kept: 2}, {after: "secret-set-value", kept: 1}},
+	},
 	{
 		names: `fence_apc fence_apc_snmp fence_bladecenter fence_brocade fence_cisco_ucs fence_drac5 fence_hpblade fence_idrac fence_ilo fence_ilo2
 			fence_ilo3 fence_ilo4 fence_ilo5 fence_ilo_ssh fence_imm fence_ipmilan fence_ipmilanplus fence_redfish fence_rhevm fence_rsa
@@ -135,9 +147,9 @@ var remote = []program{
 	{names: "ipmipower ipmi-sel ipmi-sensors ipmiconsole bmc-info ipmi-chassis", letters: "pk"},
 	{
 		names:   `ldapsearch ldapadd ldapmodify ldapdelete ldapcompare ldapmodrdn ldapwhoami ldapexop ldapvc ldapurl dsconf dsidm dsctl`,
-		letters: "w",
+		letters: "w", flags: "AcCIkKLMnNQrtuvVWxZ",
 	},
-	{names: "ldappasswd", letters: "was"},
+	{names: "ldappasswd", letters: "was", flags: "ACIMnNQSvVWxZ"},
 	{names: "kadmin kadmin.local", letters: "w", long: "-pw"},
 	{names: "mosquitto_pub mosquitto_sub mosquitto_rr", letters: "P"}, //nolint:misspell // it is called that
 	{names: "xfreerdp xfreerdp3 wlfreerdp sdl-freerdp", long: "-p -gp", operand: slashOption},
@@ -154,17 +166,18 @@ var remote = []program{
 }
 
 var archives = []program{
-	{names: "zip unzip zipcloak", letters: "P"},
+	{names: "zip zipcloak", letters: "P", flags: "0123456789@$!ADcdeEfFghjJklLmopqrRSTuUvVwXyz"},
+	{names: "unzip", letters: "P", flags: "^$:abBcCDfjKlLMnNopqstTuUvVWXzZ"},
 	{names: "7z 7za 7zr 7zz", glued: "p"},
 	{names: "rar unrar", glued: "p", flags: "h"},
 	{names: "qpdf", doubles: "--encrypt"},
-	{names: "ccrypt ccencrypt ccdecrypt mcrypt", letters: "Kk"},
+	{names: "ccrypt ccencrypt ccdecrypt mcrypt", letters: "Kk", flags: "bcdefFhLlmqrRTuvVxz"},
 	{
 		names: "openssl", long: "-k -K -pass -passin -passout -password -hmac -macopt -srppass -psk -passcerts",
 		operands: []operandRule{{after: "passwd"}},
 	},
 	{names: "keytool jarsigner apksigner"},
-	{names: "ssh-keygen", letters: "NP"},
+	{names: "ssh-keygen", letters: "NP", flags: "ABceghHiklLpqQuUvy"},
 	{names: "gpg gpg2 gpgsm gpgv", long: "--passphrase"},
 	{names: "gpg-preset-passphrase", letters: "P"},
 	{names: "cryptsetup"},
@@ -175,7 +188,7 @@ var archives = []program{
 }
 
 var accounts = []program{
-	{names: "usermod useradd adduser groupmod groupadd", letters: "p"},
+	{names: "usermod useradd adduser groupmod groupadd", letters: "p", flags: "aDhHlLmMNorSU"},
 	{names: "htpasswd htpasswd2", operands: []operandRule{{kept: 2, option: "b"}}},
 	{names: "htdigest"},
 	{names: "mosquitto_passwd", operands: []operandRule{{kept: 2, option: "b"}}}, //nolint:misspell // it is called that
@@ -184,13 +197,14 @@ var accounts = []program{
 	{names: "ansible-vault", operands: []operandRule{{after: "encrypt_string"}}},
 	{names: "ansible ansible-playbook", wrapper: true},
 	{names: "knife", letters: "P"},
+	{names: "ConvertTo-SecureString", operands: []operandRule{{}}},
 }
 
 var services = []program{
 	{
 		names: "docker podman buildah nerdctl skopeo helm oc crane oras ibmcloud az regctl", verb: "login", letters: "p",
 	},
-	{names: "ctr", verb: "pull", pairs: "u", longPairs: "--user"},
+	{names: "ctr", verb: "pull push fetch fetch-object push-object", pairs: "u", longPairs: "--user"},
 	{names: "supervisorctl", letters: "p"},
 	{names: "twine", letters: "p"},
 	{names: "cf", verb: "login", letters: "p", operands: []operandRule{{after: "auth", kept: 1}}},
@@ -222,9 +236,10 @@ var services = []program{
 
 var wrappers = []program{
 	{
-		names: `busybox chroot chrt command doas env exec firejail flatpak flock gosu ionice ltrace nice nohup nsenter numactl parallel
-			perf pkexec prlimit runuser script setarch setpriv setsid stdbuf strace sudo systemd-run taskset time timeout unbuffer unshare
-			valgrind watch xargs`,
+		names: `alacritty busybox chroot chrt command daemonize dbus-run-session doas dumb-init entr env exec faketime firejail flatpak flock
+			gnome-terminal gosu ionice konsole kitty ltrace nice nohup nsenter numactl parallel perf pkexec prlimit proxychains proxychains4
+			run0 runuser screen script setarch setpriv setsid start-stop-daemon stdbuf strace su-exec sudo systemd-inhibit systemd-run
+			taskset time timeout tini tmux torsocks unbuffer unshare urxvt valgrind watch xargs xfce4-terminal xterm xvfb-run`,
 		wrapper: true,
 	},
 	{names: "sh ash bash dash fish ksh mksh zsh su", wrapper: true, shell: true},
@@ -233,8 +248,10 @@ var wrappers = []program{
 
 // others are programs whose -p and the like are no secrets, and what they call a key is none.
 var others = []program{
+	{names: "find", commands: "-exec -execdir -ok -okdir"},
+	{names: "fd fdfind", commands: "-x -X --exec --exec-batch", alone: true},
 	{names: "auditctl ausearch aureport sort jq yq apt-key semanage", keys: true},
-	{names: `cp mkdir install tar rsync scp sftp ps pkill pgrep pidof kill top htop lsof fuser find ffmpeg ffprobe gcc g++ cc clang
+	{names: `cp mkdir install tar rsync scp sftp ps pkill pgrep pidof kill top htop lsof fuser ffmpeg ffprobe gcc g++ cc clang
 		java perl python python3 ruby node nc ncat netcat nmap ss netstat iptables ip6tables nft patch make renice gdb less lsblk
 		sed awk grep modprobe journalctl systemctl nginx apache2 httpd lpr lp vim vi tcpdump ping traceroute dig`},
 }

@@ -21,14 +21,20 @@ func (f *finder) named(t text, whole bool) {
 		}
 		n := nameBefore(v, done, i)
 		s := soundOf(n.name(v))
+		if v[i] == '(' && n.logsIn(v) {
+			s = strong
+		}
 		if s == harmless || s == weak && f.keys || n.part(v, i) {
 			continue
 		}
-		start := valueAfter(v, i, several)
-		if v[i] == '(' && quoteAt(v[start:]) == 0 { // f(x) is a call, f("x") may have a secret
+		if v[i] == '(' {
+			if end := f.call(t, i+1, s); end > i {
+				i, done = end-1, end
+			}
 			continue
 		}
-		first := !n.quoted && n.start <= plain && v[i] != '('
+		start := valueAfter(v, i, several)
+		first := !n.quoted && n.start <= plain
 		start, end := n.value(v, start, first && (whole || !several), several)
 		if !s.shown(v[start:end]) {
 			f.hide(t, start, end)
@@ -37,6 +43,39 @@ func (f *finder) named(t text, whole bool) {
 			i, done = end-1, end
 		}
 	}
+}
+
+// call hides the texts that a function is called with, from an index on, and returns where the last of them
+// ends: auth("user", "SECRET"). There are none in f(x).
+func (f *finder) call(t text, at int, s sound) (end int) {
+	v := t.value
+	for {
+		at = skip(v, at, blank)
+		if name := skip(v, at, nameByte); quoteAt(v[at:]) == 0 { // a variable, or what is in front of b"SECRET"
+			at = name
+		}
+		if length := quoteAt(v[at:]); length > 0 {
+			from := at + length
+			end = closing(v, from, v[at:from])
+			if !s.shown(v[from:end]) {
+				f.hide(t, from, end)
+			}
+			at = min(end+length, len(v))
+		}
+		at = skip(v, at, blank)
+		if at == len(v) || v[at] != ',' {
+			return end
+		}
+		at++
+	}
+}
+
+// skip returns the index of the first byte that is not of a kind, or the end of the text.
+func skip(v string, at int, kind func(byte) bool) int {
+	for at < len(v) && kind(v[at]) {
+		at++
+	}
+	return at
 }
 
 // element hides what is in <password>, and returns where that ends. The > is at an index.
@@ -58,6 +97,12 @@ type name struct {
 }
 
 func (n name) name(v string) string { return v[n.start:n.end] }
+
+// logsIn reports whether a name is that of a function whose arguments are a user and a secret.
+func (n name) logsIn(v string) bool {
+	const login = "login"
+	return n.end-n.start >= len(login) && strings.EqualFold(v[n.end-len(login):n.end], login)
+}
 
 // nameBefore returns the name before a separator. It looks no further back than to the floor.
 func nameBefore(v string, floor, separator int) name {
@@ -125,9 +170,31 @@ func (n name) value(v string, start int, rest, several bool) (from, end int) {
 	case n.quoted:
 		return start, until(v, start, ",}] \t\r\n")
 	case several:
-		return start, until(v, start, " \t\r\n\v\f")
+		return start, max(until(v, start, " \t\r\n\v\f"), callEnd(v, start))
 	}
 	return start, len(v)
+}
+
+// callEnd returns where a call or a list ends that begins at an index: ("user", "SECRET"), Auth("user", "SECRET").
+// If there is none, it returns the index.
+func callEnd(v string, start int) int {
+	at := skip(v, start, nameByte)
+	if at == len(v) || v[at] != '(' || quoteAt(v[at+1:]) == 0 {
+		return start
+	}
+	for open := 0; at < len(v); at++ {
+		switch length := quoteAt(v[at:]); {
+		case length > 0:
+			at = closing(v, at+length, v[at:at+length]) + length - 1
+		case v[at] == '(':
+			open++
+		case v[at] == ')':
+			if open--; open == 0 {
+				return at + 1
+			}
+		}
+	}
+	return len(v)
 }
 
 // quoteAt returns the length of the quote that a text begins with.
