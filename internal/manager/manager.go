@@ -52,6 +52,8 @@ type manager struct {
 	logger  *zap.Logger
 	// bus and private are the paths of the sockets of its bus and of its own.
 	bus, private string
+	// place is the one that it takes; nil if it takes none.
+	place *watch
 }
 
 func newManager(w *Watcher, of *process) *manager {
@@ -87,6 +89,7 @@ func (m *manager) run(ctx context.Context) {
 		if connected {
 			m.watcher.counters.disconnected.Add(1)
 		}
+		m.place.tried(connected && time.Since(began) > steady)
 		switch {
 		case connected && time.Since(began) > steady:
 			delays.Reset()
