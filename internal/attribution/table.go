@@ -16,7 +16,7 @@ const (
 	// maxRequests is how many requests of root are remembered, maxContainerRequests how many of the root of a container,
 	// and maxUserRequests how many of any other user: whoever connects all the time displaces only his own.
 	maxRequests, maxContainerRequests, maxUserRequests = 2048, 256, 64
-	// maxRequesters is of how many of these requests are remembered.
+	// maxRequesters is of how many of these requests are remembered. Whoever is many of them makes room of his own.
 	maxRequesters = 256
 	// maxUnits is how many units of one manager are remembered, maxManagers how many managers: each is
 	// a container or a user, who may invent as many units as he likes. All but the host's share maxOthersUnits.
