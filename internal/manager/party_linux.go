@@ -3,29 +3,19 @@
 
 package manager
 
-import (
-	"math"
-	"strconv"
-	"strings"
+import "golang.org/x/sys/unix"
 
-	"golang.org/x/sys/unix"
-)
-
-// parties returns whose place a systemd takes. Whoever has sub-uids is many users (subuid(5)), but his login is the same for
-// all of them. A process without one may choose a login, but not its user: so it counts for both. A user himself does not
-// count for his login, so that nobody who has chosen that takes his places. What root has started, such as containers, may
-// be many: then those in each container share some.
+// parties returns whose place a systemd takes. What root has started, such as containers, may be many: then those in each
+// container share some.
 func (p *process) parties() []party {
-	user := p.maker()
-	if user == 0 && p.nested {
+	switch user := p.maker(); {
+	case user != 0:
+		login, _ := p.loginOf(p.pid)
+		return partiesOf(user, login)
+	case p.nested:
 		return []party{{partyContainer, p.container()}}
 	}
-	all := []party{{partyUser, uint64(user)}}
-	login, err := strconv.ParseUint(strings.TrimSpace(string(p.read("loginuid"))), 10, 32)
-	if err == nil && login != math.MaxUint32 && user != 0 && uint32(login) != user {
-		all = append(all, party{partyLogin, login})
-	}
-	return all
+	return []party{{partyUser, 0}}
 }
 
 // maker returns who has made the user namespace of the process, right below ours: he may be many users in there. It is the

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/auditkill/auditkillreceiver/internal/attribution"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
 )
@@ -87,6 +88,20 @@ const (
 	partyLogin
 	partyContainer
 )
+
+// unknown is a user that nobody is.
+const unknown = 1<<64 - 1
+
+// partiesOf returns who a user is. Whoever has sub-uids is many users (subuid(5)), but his login is the same for all of them. A
+// process without one may choose a login, but not its user: so it counts for both. A user himself does not count for his login,
+// so that nobody who has chosen that takes his places.
+func partiesOf(user uint32, login kill.ID) []party {
+	all := []party{{partyUser, uint64(user)}}
+	if login.Known && login.Value != user {
+		all = append(all, party{partyLogin, uint64(login.Value)})
+	}
+	return all
+}
 
 // tried notes whether a systemd has let us in. A nil watch takes no place.
 func (x *watch) tried(connected bool) {
