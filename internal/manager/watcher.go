@@ -235,6 +235,13 @@ func (w *Watcher) crowded(of party) bool {
 	return taken > maxOfOne
 }
 
+// others returns how many systemds other than the host's are listened to, and at least 1.
+func (w *Watcher) others() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return max(1, len(w.watched)-1)
+}
+
 // listen listens to a systemd until it ends, or ctx is done.
 func (w *Watcher) listen(ctx context.Context, of *process, each *watch) {
 	defer of.close()
