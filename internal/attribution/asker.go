@@ -4,6 +4,7 @@
 package attribution
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -12,8 +13,30 @@ import (
 // asker is where requests come from, each of which only displaces its own: a user of the host or of a container.
 type asker struct {
 	user uint32
+	// login is whose login it is, if that is another user, who may have very many (subuid(5)); 0 for root's, and if not known.
+	login uint32
 	// container is empty for the host.
 	container string
+}
+
+// party is somebody who may be many askers: a user, as which others may run in as many containers, a login, or a container. One
+// of these is set, or none for root of the host.
+type party struct {
+	user, login uint32
+	inside      bool
+	container   string
+}
+
+// parties returns whose an asker is. A user himself does not count for his login: without one, a program may choose any.
+func (a asker) parties() []party {
+	all := []party{{user: a.user, inside: a.container != ""}}
+	if a.login != 0 {
+		all = append(all, party{login: a.login})
+	}
+	if a.container != "" {
+		all = append(all, party{container: a.container})
+	}
+	return all
 }
 
 // askerOf returns where a request comes from. Of who calls over a container's bus, no more may be known yet.
@@ -25,6 +48,9 @@ func askerOf(r *request) asker {
 	}
 	if id.Known {
 		a.user = id.Value
+	}
+	if login := r.Requester.Login.ID; login.Known && a.user != 0 && login != id {
+		a.login = login.Value
 	}
 	switch {
 	case r.Requester.Home.Program == kill.WhoseOther && containerID(&r.Requester) != "":
@@ -46,19 +72,54 @@ func (a asker) limit() int {
 	return maxUserRequests
 }
 
-// makeRoomForRequester forgets whose last request is the oldest. The host's root is never forgotten.
+// makeRoomForRequester forgets some of the party that has the most: so whoever can be many users, or many containers, displaces
+// only his own. Of these they are those whose calls were not seen, and then those whose last request is the oldest. The host's
+// root is never forgotten.
 func (t *Table) makeRoomForRequester() {
 	if len(t.requests) < maxRequesters {
 		return
 	}
-	var oldest asker
-	for from, of := range t.requests {
-		if from != (asker{}) && (oldest == asker{} || of.latest.Before(t.requests[oldest].latest)) {
-			oldest = from
+	all, most := t.mostAskers()
+	slices.SortFunc(all, func(a, b asker) int { return t.requests[a].compare(t.requests[b]) })
+	for _, from := range all[:1+(most-1)/8] { // one of few, but many of very many, as there will be more of these
+		t.forget(t.requests[from].all)
+		delete(t.requests, from)
+	}
+}
+
+// mostAskers returns the askers of the parties that have the most, and how many that are.
+func (t *Table) mostAskers() (all []asker, most int) {
+	counts := map[party]int{}
+	for from := range t.requests {
+		for _, of := range from.parties() {
+			counts[of]++
 		}
 	}
-	t.forget(t.requests[oldest].all)
-	delete(t.requests, oldest)
+	for from := range t.requests {
+		share := 0
+		for _, of := range from.parties() {
+			share = max(share, counts[of])
+		}
+		switch {
+		case from == (asker{}) || share < most:
+		case share > most:
+			all, most = []asker{from}, share
+		default:
+			all = append(all, from)
+		}
+	}
+	return all, most
+}
+
+// compare orders requests by how little they matter.
+func (r *requests) compare(other *requests) int {
+	if (r.calls == 0) != (other.calls == 0) {
+		if r.calls == 0 {
+			return -1
+		}
+		return 1
+	}
+	return r.latest.Compare(other.latest)
 }
 
 // mayAsk reports whether a requester has turned to this manager, and has the right to be heard. Whoever is

@@ -4,7 +4,6 @@
 package attribution
 
 import (
-	"maps"
 	"path"
 	"slices"
 	"strconv"
@@ -61,10 +60,24 @@ func (t *Table) learnLogin(l *Login) {
 	t.logins[k] = &known
 }
 
-// forgetLogins forgets the older half of the sessions.
+// forgetLogins forgets the older half of the sessions of one logind: of the one other than the host's that knows the most, if there
+// are so many of these, or else of the host's. When theirs began, and how many they are, containers say as they like.
 func (t *Table) forgetLogins() {
-	keys := slices.SortedFunc(maps.Keys(t.logins), func(a, b loginKey) int { return t.logins[a].Time.Compare(t.logins[b].Time) })
-	for _, k := range keys[:len(keys)/2] {
+	of := map[int][]loginKey{}
+	for k := range t.logins {
+		of[k.manager] = append(of[k.manager], k)
+	}
+	from, most := 0, 0
+	if len(t.logins)-len(of[0]) >= maxOthersSessions {
+		for manager, keys := range of {
+			if manager != 0 && len(keys) > most {
+				from, most = manager, len(keys)
+			}
+		}
+	}
+	keys := of[from]
+	slices.SortFunc(keys, func(a, b loginKey) int { return t.logins[a].Time.Compare(t.logins[b].Time) })
+	for _, k := range keys[:(len(keys)+1)/2] {
 		delete(t.logins, k)
 	}
 }

@@ -41,6 +41,9 @@ func (m *manager) sameProcess(other *manager) bool {
 // systemds is where the program is: no user can put another one there.
 var systemds = map[string]bool{"/usr/lib/systemd/systemd": true, "/lib/systemd/systemd": true}
 
+// IsSystemd reports whether the program with a path is systemd's.
+func IsSystemd(executable string) bool { return systemds[executable] }
+
 // systemdOf returns the systemd that a process is. Its control group says where it belongs. One that only
 // calls itself so, in a container of its own, manages what is below its own control group at most.
 func systemdOf(p *kill.Process) (manager, bool) {

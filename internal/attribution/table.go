@@ -16,13 +16,14 @@ const (
 	// maxRequests is how many requests of root are remembered, maxContainerRequests how many of the root of a container,
 	// and maxUserRequests how many of any other user: whoever connects all the time displaces only his own.
 	maxRequests, maxContainerRequests, maxUserRequests = 2048, 256, 64
-	// maxRequesters is of how many of these requests are remembered.
+	// maxRequesters is of how many of these requests are remembered. Whoever is many of them makes room of his own.
 	maxRequesters = 256
 	// maxUnits is how many units of one manager are remembered, maxManagers how many managers: each is
 	// a container or a user, who may invent as many units as he likes. All but the host's share maxOthersUnits.
 	maxUnits, maxManagers, maxOthersUnits = 2048, 256, 8192
-	// maxSessions is how many sessions are remembered.
-	maxSessions = 4096
+	// maxSessions is how many sessions are remembered, maxOthersSessions how many of these may be of containers: they may invent
+	// as many as they like, and make room for the host's, of which some is only known from audit records that are gone.
+	maxSessions, maxOthersSessions = 4096, 1024
 	// maxHosts is how many hosts' records may be in one log.
 	maxHosts = 256
 	// maxJobs is how many jobs of one unit are remembered.

@@ -16,6 +16,9 @@ import (
 // come and go.
 const discovery = 2 * time.Second
 
+// offerAgain is after how long all of them are looked at again: one that there was no place for may have one by now.
+const offerAgain = 30 * time.Second
+
 // openManagers prepares to listen to systemds, if what is behind signals is wanted and the source is live.
 func (c *Capture) openManagers() {
 	if c.behind == nil || !c.traits.Live {
@@ -40,7 +43,11 @@ func (c *Capture) listenToManagers(ctx context.Context) {
 	ticker := time.NewTicker(discovery)
 	defer ticker.Stop()
 	var known map[process.Key]bool
+	var offered time.Time
 	for programs := uint64(0); ; {
+		if now := time.Now(); now.Sub(offered) >= offerAgain {
+			known, offered = nil, now
+		}
 		if now := c.processes.Programs(); now != programs || known == nil { // nothing is new while nobody runs a program
 			known, programs = c.watchManagers(known), now
 		}
@@ -52,12 +59,13 @@ func (c *Capture) listenToManagers(ctx context.Context) {
 	}
 }
 
-// watchManagers listens to the systemds among the processes that were not there before, and returns them all.
+// watchManagers listens to the systemds among the processes that were not there before, and returns all but those for which
+// there was no place.
 func (c *Capture) watchManagers(known map[process.Key]bool) map[process.Key]bool {
 	found := map[process.Key]bool{}
 	for _, key := range c.processes.Named("systemd", "init") {
-		if found[key] = true; !known[key] {
-			c.managers.Watch(key.PID)
+		if known[key] || c.managers.Watch(key.PID) {
+			found[key] = true
 		}
 	}
 	return found

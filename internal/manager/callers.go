@@ -13,8 +13,11 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// maxCallers is how many connections to a bus are remembered.
-const maxCallers = 1024
+// maxCallers is how many connections to the host's bus are remembered of those whom systemd obeys in any case, and how many
+// of all others: anybody may connect all the time. It is more than there are questions to a bus that wait for their answers
+// (internal/dbus), so that none is forgotten before it is known whose it is. maxCallersOfOther is the same of another bus, whose
+// owner may invent some.
+const maxCallers, maxCallersOfOther = 4096, 512
 
 // caller is who is behind a connection to a bus. Without a pid he could not be found out.
 type caller struct {
@@ -32,8 +35,9 @@ type callers struct {
 	*link
 	mu    sync.Mutex
 	known map[string]*inquiry
-	// names are the names in known, in the order in which they were asked for.
-	names []string
+	// trusted are the names in known of those who are trusted, in the order of the answers; names are the others, in the order
+	// in which they were asked for.
+	names, trusted []string
 }
 
 // inquiry is a connection that the bus was asked about.
@@ -70,7 +74,7 @@ func (c *callers) find(name string, take func(caller)) {
 		} else if refusal := (*dbus.Error)(nil); !errors.As(err, &refusal) {
 			c.forget(name, at) // the bus was not asked, or has not answered
 		}
-		c.answer(at, found)
+		c.answer(name, at, found)
 	}, name)
 }
 
@@ -82,24 +86,37 @@ func (c *callers) trusts(name string) bool {
 	return at != nil && at.answered && at.caller.trusted
 }
 
-func (c *callers) answer(at *inquiry, found caller) {
+func (c *callers) answer(name string, at *inquiry, found caller) {
 	c.mu.Lock()
 	waiting := at.waiting
 	at.answered, at.caller, at.waiting = true, found, nil
+	if found.trusted && c.known[name] == at {
+		c.names = slices.DeleteFunc(c.names, func(other string) bool { return other == name })
+		c.trusted = c.append(c.trusted, name)
+	}
 	c.mu.Unlock()
 	for _, take := range waiting {
 		take(found)
 	}
 }
 
-// remember notes a connection, and forgets the one that was noted first. mu is held.
+// remember notes a connection. mu is held.
 func (c *callers) remember(name string, at *inquiry) {
-	if len(c.names) >= maxCallers {
-		delete(c.known, c.names[0]) // it can be asked for again, and what waits for it is answered all the same
-		c.names = c.names[1:]
-	}
 	c.known[name] = at
-	c.names = append(c.names, name)
+	c.names = c.append(c.names, name)
+}
+
+// append adds a connection, and forgets the first one if there are too many. mu is held.
+func (c *callers) append(names []string, name string) []string {
+	limit := maxCallers
+	if c.link != nil && c.others {
+		limit = maxCallersOfOther
+	}
+	if len(names) >= limit {
+		delete(c.known, names[0]) // it can be asked for again, and what waits for it is answered all the same
+		names = names[1:]
+	}
+	return append(names, name)
 }
 
 func (c *callers) forget(name string, at *inquiry) {

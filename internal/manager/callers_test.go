@@ -57,3 +57,31 @@ func TestCallersAreForgotten(t *testing.T) {
 	assert.Len(t, c.names, maxCallers)
 	assert.Contains(t, c.known, ":1."+strconv.Itoa(3*maxCallers-1))
 }
+
+// TestCallersInAFlood has anybody connect all the time while root's program calls systemd, which may be gone by the time that
+// the bus could be asked for it again.
+func TestCallersInAFlood(t *testing.T) {
+	t.Parallel()
+	for others, most := range map[bool]int{false: maxCallers, true: maxCallersOfOther} {
+		c := newCallers(newLink(&manager{watcher: New(Config{}), others: others}, true))
+		connect := func(name string, found caller) {
+			at := new(inquiry)
+			c.remember(name, at)
+			c.answer(name, at, found)
+		}
+		connect(":root", caller{pid: 7, trusted: true})
+		for i := range 3 * maxCallers {
+			connect(":1."+strconv.Itoa(i), caller{pid: 8})
+		}
+		told := false
+		c.find(":root", func(found caller) { told = found.pid == 7 })
+		assert.True(t, told)
+		assert.LessOrEqual(t, len(c.known), most+1)
+		for i := range 3 * maxCallers {
+			connect(":2."+strconv.Itoa(i), caller{pid: 9, trusted: true})
+		}
+		assert.LessOrEqual(t, len(c.known), 2*most)
+		assert.LessOrEqual(t, len(c.names), most)
+		assert.LessOrEqual(t, len(c.trusted), most)
+	}
+}

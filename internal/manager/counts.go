@@ -24,7 +24,7 @@ type Counts struct {
 	Refused int64
 	// Unnamed are calls that were seen and obeyed, but whose caller could not be found out.
 	Unnamed int64
-	// Unwatched are systemds that are not listened to because there are too many.
+	// Unwatched counts how often a systemd found no place among those that are listened to, because there are too many.
 	Unwatched int64
 }
 

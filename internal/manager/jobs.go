@@ -10,8 +10,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/dbus"
 )
 
-// maxJobs is how many jobs of a systemd are remembered.
-const maxJobs = 4096
+// maxJobs is how many jobs of the host's systemd are remembered, maxJobsOfOther how many of any other one, which may invent some.
+const maxJobs, maxJobsOfOther = 4096, 512
 
 // The types of jobs that are told apart here (org.freedesktop.systemd1(5)), and states of units.
 const (
@@ -85,7 +85,11 @@ func (at *job) is(kind string) {
 }
 
 func (j *jobs) remember(at *job) {
-	if len(j.known) >= maxJobs {
+	limit := maxJobs
+	if j.link != nil && j.others {
+		limit = maxJobsOfOther
+	}
+	if len(j.known) >= limit {
 		for _, other := range j.known { // any will do: systemd tells us when one ends
 			j.forget(other)
 			break

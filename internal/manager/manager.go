@@ -52,10 +52,14 @@ type manager struct {
 	logger  *zap.Logger
 	// bus and private are the paths of the sockets of its bus and of its own.
 	bus, private string
+	// others is true if it is not the host's: what it says is bounded more tightly, as anybody may run one.
+	others bool
+	// place is the one that it takes; nil if it takes none.
+	place *watch
 }
 
 func newManager(w *Watcher, of *process) *manager {
-	m := &manager{watcher: w, of: of, logger: w.config.Logger.With(zap.Int("systemd", of.pid))}
+	m := &manager{watcher: w, of: of, others: !of.host, logger: w.config.Logger.With(zap.Int("systemd", of.pid))}
 	m.bus, m.private = "run/dbus/system_bus_socket", "run/systemd/private"
 	if !m.system() {
 		runtime := "run/user/" + strconv.FormatUint(uint64(of.innerUser), 10)
@@ -87,6 +91,7 @@ func (m *manager) run(ctx context.Context) {
 		if connected {
 			m.watcher.counters.disconnected.Add(1)
 		}
+		m.place.tried(connected && time.Since(began) > steady)
 		switch {
 		case connected && time.Since(began) > steady:
 			delays.Reset()

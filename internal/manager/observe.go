@@ -257,29 +257,29 @@ func (o *observer) remember(sender string, serial uint32, at *pendingCall) bool 
 	return true
 }
 
-// displace forgets the oldest call of the user who has the most, and reports whether there was one: anybody may have calls wait,
-// by never answering polkit(8), and none of root's make room for these. mu is held.
+// displace forgets the oldest call of the user or login that has the most, and reports whether there was one: anybody may have
+// calls wait, by never answering polkit(8), also as very many users (subuid(5)), and none of root's make room for these. mu is held.
 func (o *observer) displace() bool {
-	counts := make(map[kill.ID]int)
+	counts := make(map[party]int)
 	for _, of := range o.pending {
 		for _, at := range of {
-			counts[at.user()]++
-		}
-	}
-	delete(counts, kill.NewID(0))
-	var most kill.ID
-	for user, count := range counts {
-		if count > counts[most] {
-			most = user
+			for _, one := range at.parties() {
+				counts[one]++
+			}
 		}
 	}
 	var oldest *pendingCall
 	var from string
 	var serial uint32
+	most := 0
 	for sender, of := range o.pending {
 		for number, at := range of {
-			if counts[most] > 0 && at.user() == most && (oldest == nil || at.at.Before(oldest.at)) {
-				oldest, from, serial = at, sender, number
+			share := 0
+			for _, one := range at.parties() {
+				share = max(share, counts[one])
+			}
+			if share > most || share == most && share > 0 && at.at.Before(oldest.at) {
+				oldest, from, serial, most = at, sender, number, share
 			}
 		}
 	}
@@ -291,12 +291,15 @@ func (o *observer) displace() bool {
 	return true
 }
 
-// user returns who has made a call; unset if that is not known yet.
-func (c *pendingCall) user() kill.ID {
-	if c.caller == nil {
-		return kill.ID{}
+// parties returns whose call it is: nobody's who makes room if it is root's. All count together of which that is not known yet.
+func (c *pendingCall) parties() []party {
+	switch {
+	case c.caller == nil || !c.caller.user.Known:
+		return []party{{partyUser, unknown}}
+	case c.caller.user.Value == 0:
+		return nil
 	}
-	return c.caller.user
+	return partiesOf(c.caller.user.Value, c.caller.login)
 }
 
 // expire forgets the calls that have waited too long. mu is held.

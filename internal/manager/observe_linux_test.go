@@ -304,6 +304,23 @@ func TestCallsOfManyConnections(t *testing.T) {
 	assert.Equal(t, int64(2), w.Counts().Dropped)
 }
 
+// TestCallsOfManyUsers has one user have calls wait as very many sub-uids: those of others are seen all the same.
+func TestCallsOfManyUsers(t *testing.T) {
+	t.Parallel()
+	o := &observer{link: newLink(&manager{watcher: New(Config{})}, true), pending: map[string]map[uint32]*pendingCall{}}
+	begun := time.Now()
+	call := func(n int, user, login uint32) bool {
+		at := &pendingCall{at: begun.Add(time.Duration(n)), caller: &caller{pid: 5, user: kill.NewID(user), login: kill.NewID(login)}}
+		return o.remember(fmt.Sprint(":", n), 1, at)
+	}
+	require.True(t, call(0, 1000, 1000))
+	for n := range 2 * maxPending {
+		require.True(t, call(n+1, uint32(100_000+n), 1001))
+	}
+	assert.Len(t, o.pending[":0"], 1, "alice's is the oldest")
+	assert.Equal(t, maxPending, o.count)
+}
+
 // TestNoRoomForCalls has all that wait be root's.
 func TestNoRoomForCalls(t *testing.T) {
 	t.Parallel()

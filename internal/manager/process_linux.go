@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
@@ -69,7 +70,7 @@ func (p *process) close() { _ = unix.Close(p.dir) }
 
 func (p *process) describe() error {
 	stat, ok := p.stat()
-	if !ok || !p.runsSystemd(stat.Command) {
+	if !ok {
 		return errNoSystemd
 	}
 	p.start = stat.Start
@@ -84,11 +85,14 @@ func (p *process) describe() error {
 	if pids := numbers(status, "NSpid"); len(pids) > 1 {
 		p.inner, p.nested = pids[len(pids)-1], true
 	}
+	if !p.runsSystemd(stat.Command) {
+		return errNoSystemd
+	}
 	return nil
 }
 
-// runsSystemd reports whether the process runs systemd's program. Without the right to see that, as with the
-// host's init, its name decides.
+// runsSystemd reports whether the process runs systemd's program. That of the first process of a system may be anywhere, but
+// any user may call a program of his systemd. Without the right to see that, as with the host's init, its name decides.
 func (p *process) runsSystemd(command string) bool {
 	var buffer [unix.PathMax]byte
 	n, err := unix.Readlinkat(p.dir, "exe", buffer[:])
@@ -96,7 +100,7 @@ func (p *process) runsSystemd(command string) bool {
 		return command == program
 	}
 	path := strings.TrimSuffix(string(buffer[:max(n, 0)]), " (deleted)") // by an upgrade
-	return err == nil && filepath.Base(path) == program
+	return err == nil && (attribution.IsSystemd(path) || p.inner == hostPID && filepath.Base(path) == program)
 }
 
 // alive reports whether the process has not ended.

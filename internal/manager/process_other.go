@@ -26,6 +26,8 @@ func openProcess(string, int) (*process, error) { return nil, errors.ErrUnsuppor
 func (*process) close()      {}
 func (*process) alive() bool { return false }
 
+func (*process) parties() []party { return nil }
+
 func (*process) dial(string) (net.Conn, error) { return nil, errors.ErrUnsupported }
 
 func (*process) file(string, int64, version) ([]byte, version, error) {

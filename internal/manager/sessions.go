@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	// maxSessions is how many logins of a logind are remembered.
-	maxSessions = 1024
+	// maxSessions is how many logins of a container's logind are remembered, which may invent some, maxSessionsOfHost how many
+	// of the host's.
+	maxSessions, maxSessionsOfHost = 128, 1024
 	// maxSessionFile is how much of a session's file is read.
 	maxSessionFile = 1 << 13
 	// maxSessionID is the longest name of a session that is believed, maxSessionText the longest text about one.
@@ -160,8 +161,12 @@ func (s *sessions) store(manager int, id string, at *known) {
 		all = make(map[string]*known)
 		s.known[manager] = all
 	}
-	if all[id] == nil && len(all) >= maxSessions {
-		for other := range all { // any will do: the host's can be read again, and nobody has that many
+	limit := maxSessions
+	if manager == 0 {
+		limit = maxSessionsOfHost
+	}
+	if all[id] == nil && len(all) >= limit {
+		for other := range all { // any will do: the host's can be read again, and no container has that many
 			delete(all, other)
 			break
 		}

@@ -14,12 +14,21 @@ import (
 )
 
 const (
-	// maxUnits is how many units of a systemd are remembered, maxNames how many names of one, and of
+	// maxUnits is how many units of the host's systemd are remembered, maxNames how many names of one, and of
 	// those that it depends on; maxNamesLength is how long these are together.
 	maxUnits       = 4096
 	maxNames       = 64
 	maxNamesLength = 4096
+	// maxUnitsOfOther is how many units of a systemd other than the host's are remembered, if its share of maxUnitsOfOthers, which
+	// all of these have together, is no smaller; maxNamesLengthOfOther is as maxNamesLength. Anybody may run some systemds,
+	// and invent what he likes: here, and with others' units in the table of attribution, which has as many.
+	maxUnitsOfOther       = 512
+	maxUnitsOfOthers      = 8192
+	maxNamesLengthOfOther = 512
 )
+
+// textSize is how many bytes a text takes beside its own.
+const textSize = 16
 
 // unitInterfaces are those whose properties say what becomes of a unit. All units have the first one.
 var unitInterfaces = []string{
@@ -102,8 +111,13 @@ func (u *units) changed(path string, b *dbus.Body) {
 	}
 }
 
+// tellUnit tells what is known about a unit. The names that others have been told of are kept there, and only there: they are
+// long, and told once.
 func (u *units) tellUnit(at *unit) {
 	fact := at.Unit
+	if u.others {
+		at.Names, at.Bases, at.Rivals = nil, nil, nil
+	}
 	u.watcher.tell(attribution.Fact{Unit: &fact})
 }
 
@@ -112,15 +126,24 @@ func (u *units) remember(name string) *unit {
 	if at := u.known[name]; at != nil {
 		return at
 	}
-	if len(u.known) >= maxUnits {
-		for other := range u.known { // any will do: what is needed of it will be told again
-			delete(u.known, other)
+	limit := u.maxUnits()
+	for other := range u.known { // any will do: what is needed of it will be told again
+		if len(u.known) < limit { // which is less now if there are more systemds
 			break
 		}
+		delete(u.known, other)
 	}
 	at := &unit{Unit: attribution.Unit{Manager: u.of.pid, Name: name}}
 	u.known[name] = at
 	return at
+}
+
+// maxUnits returns how many units are remembered.
+func (u *units) maxUnits() int {
+	if !u.others {
+		return maxUnits
+	}
+	return min(maxUnitsOfOther, maxUnitsOfOthers/u.watcher.others())
 }
 
 // forget forgets all units, whose limits may be others after their files were read again.
@@ -173,23 +196,27 @@ func (u *units) askRelations(path string, at *unit) {
 				excluded = append(excluded, b.Texts(maxNames)...)
 			}
 		})
-		at.Names, at.Bases, at.Rivals = valid(names), valid(others), valid(excluded)
+		longest := maxNamesLength
+		if u.others {
+			longest = maxNamesLengthOfOther
+		}
+		at.Names, at.Bases, at.Rivals = valid(names, longest), valid(others, longest), valid(excluded, longest)
 		u.answered(at)
 	})
 }
 
-// valid returns those of some texts that may be names of units, sorted, but not too many. Facts share the list, so it is
-// never changed.
-func valid(texts []string) []string {
+// valid returns those of some texts that may be names of units, sorted, but not too many, and together no longer than longest
+// with what each takes. Facts share the list, so it is never changed.
+func valid(texts []string, longest int) []string {
 	var names []string
 	length := 0
 	for _, text := range texts {
 		name := unitName(text)
-		if name == "" || len(names) == maxNames || length+len(name) > maxNamesLength {
+		if name == "" || len(names) == maxNames || length+len(name)+textSize > longest {
 			continue
 		}
 		names = append(names, name)
-		length += len(name)
+		length += len(name) + textSize
 	}
 	slices.Sort(names)
 	return names

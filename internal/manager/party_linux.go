@@ -1,0 +1,70 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package manager
+
+import "golang.org/x/sys/unix"
+
+// parties returns whose place a systemd takes. What root has started, such as containers, may be many: then those in each
+// container share some.
+func (p *process) parties() []party {
+	switch user := p.maker(); {
+	case user != 0:
+		login, _ := p.loginOf(p.pid)
+		return partiesOf(user, login)
+	case p.nested:
+		return []party{{partyContainer, p.container()}}
+	}
+	return []party{{partyUser, 0}}
+}
+
+// maker returns who has made the user namespace of the process, right below ours: he may be many users in there. It is the
+// process's own user if there is none, or if that cannot be seen.
+func (p *process) maker() uint32 {
+	namespace, ok := p.outermost("ns/user")
+	if !ok {
+		return p.user
+	}
+	defer unix.Close(namespace)
+	owner, err := unix.IoctlGetUint32(namespace, unix.NS_GET_OWNER_UID)
+	if err != nil {
+		return p.user
+	}
+	return owner
+}
+
+// container returns the number of the pid namespace of the process, right below ours; 0 if there is none, or if that cannot be
+// seen.
+func (p *process) container() uint64 {
+	namespace, ok := p.outermost("ns/pid")
+	if !ok {
+		return 0
+	}
+	defer unix.Close(namespace)
+	var file unix.Stat_t
+	if unix.Fstat(namespace, &file) != nil {
+		return 0
+	}
+	return file.Ino
+}
+
+// outermost opens the ancestor of a namespace of the process that is right below ours (ioctl_nsfs(2)). It returns false if
+// the process is in ours, or if that cannot be seen.
+func (p *process) outermost(name string) (int, bool) {
+	at, err := unix.Openat(p.dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, false
+	}
+	below := -1
+	for {
+		parent, err := unix.IoctlRetInt(at, unix.NS_GET_PARENT) // nobody sees beyond his own
+		if err != nil {
+			_ = unix.Close(at)
+			return below, below >= 0
+		}
+		if below >= 0 {
+			_ = unix.Close(below)
+		}
+		below, at = at, parent
+	}
+}
