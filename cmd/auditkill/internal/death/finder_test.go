@@ -214,6 +214,7 @@ func TestParseTarget(t *testing.T) {
 		"mysqld": {"", "mysqld.service"}, "mysql.service": {"", "mysql.service"}, "3936": {}, "mysqld[3936]": {},
 		"postgres*": {}, "/usr/sbin/mysqld": {}, "session-1.scope": {"", "session-1.scope"},
 		"0": {problem: "is no pid"}, "-1": {problem: "is no pid"}, "[": {problem: "is not a valid glob"}, "[3936]": {problem: "empty name"},
+		"{a,b}": {problem: "has braces, which match only themselves: ask for one name at a time"},
 	} {
 		target, err := ParseTarget(text)
 		if want.problem != "" {

@@ -45,6 +45,9 @@ func ParseTarget(text string) (Target, error) {
 		t.pid = pid
 		return t, nil
 	}
+	if strings.ContainsAny(glob, "{}") {
+		return t, fmt.Errorf("%q has braces, which match only themselves: ask for one name at a time", text)
+	}
 	names, err := filter.NewNames([]string{glob})
 	if err != nil {
 		return t, err
