@@ -116,6 +116,20 @@ func TestWhyInJSON(t *testing.T) {
 	assert.Equal(t, 1, strings.Count(out, "\n"), "one object on one line")
 }
 
+// Which file is missing, and which one is empty, is said.
+func TestWhyOfNothing(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	_, errs, code := runWhy(t, "mysqld", "--history", nowhere, "--audit-log", folder)
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "the audit log ("+filepath.Join(folder, "audit.log")+" does not exist)")
+	log := filepath.Join(folder, "empty.log")
+	require.NoError(t, os.WriteFile(log, nil, 0o600))
+	_, errs, code = runWhy(t, "mysqld", "--history", nowhere, "--audit-log", log)
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "auditkill: "+log+" is empty\n")
+}
+
 // Of a log that auditd writes and a collector reads and records, each event is listed once.
 func TestReportOfBoth(t *testing.T) {
 	t.Parallel()
