@@ -51,6 +51,7 @@ func TestWhy(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"seed":          {"mysqld", "--audit-log", seed, "--history", nowhere},
 		"behind":        {"mariadbd", "--audit-log", behind, "--history", nowhere, "--at", "2026-11-28 14:18"},
+		"unit":          {"mariadb.service", "--audit-log", behind, "--history", nowhere},
 		"off":           {"mariadbd", "--audit-log", behind, "--history", nowhere, "--command-line", "off"},
 		"near":          {"mysql", "--audit-log", seed, "--history", nowhere},
 		"too_early":     {"mysqld", "--audit-log", seed, "--history", nowhere, "--at", "2014-01-01"},

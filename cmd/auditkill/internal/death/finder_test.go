@@ -226,6 +226,31 @@ func TestParseTarget(t *testing.T) {
 	}
 }
 
+// An audit log does not have the unit of a target, but the host's systemd may be seen to act upon one.
+func TestUnitOfTheManager(t *testing.T) {
+	t.Parallel()
+	target, err := ParseTarget("mysql.service")
+	require.NoError(t, err)
+	unplaced := kill.Process{PID: 3936, Command: "mysqld"}
+	for name, tt := range map[string]struct {
+		sender, target kill.Process
+		unit           string
+		want           bool
+	}{
+		"of the unit":           {systemd, unplaced, "mysql.service", true},
+		"of another unit":       {systemd, unplaced, "nginx.service", false},
+		"of no unit":            {systemd, unplaced, "", false},
+		"of a known other unit": {systemd, kill.Process{PID: 7, Command: "sh", Instance: &kill.Instance{Unit: "cron.service"}}, "mysql.service", false},
+		"by a user's systemd":   {kill.Process{PID: 900, Command: "systemd"}, unplaced, "mysql.service", false},
+	} {
+		told := signaled(0, tt.sender, kill.SIGKILL, tt.target)
+		told.Behind = &kill.Behind{Managed: true, Unit: tt.unit}
+		f := NewFinder(target, time.Time{})
+		f.Add(told)
+		assert.Equal(t, tt.want, f.Death() != nil, name)
+	}
+}
+
 func TestSuggest(t *testing.T) {
 	t.Parallel()
 	for asked, want := range map[string][]string{
