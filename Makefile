@@ -171,7 +171,7 @@ bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 ho
 bench-ebpf: $(OTELCOL) ## measure the ebpf source beside auditd and bpftrace; as root
 	go run ./bench/live -parts "tracing throughput burst idle outcomes behind"
 
-bench-growth: $(OTELCOL) ## measure how CPU time and memory grow with the host; as root, some six minutes
+bench-growth: $(OTELCOL) ## measure how CPU time and memory grow with the host; as root, some nine minutes
 	go run ./bench/live -parts growth
 
 curves: ## draw the picture of the table in docs/performance.md that bench-growth has printed

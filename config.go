@@ -402,8 +402,16 @@ func refuse(problems []string) error {
 	return errors.New(strings.Join(problems, "; "))
 }
 
+// noSignal says what to write instead of all, which is many.
+const noSignal = "is no signal: list those that you want, by name or by number from 1 to 64"
+
+func meansAll(signal string) bool { return strings.EqualFold(signal, "all") }
+
 // Validate implements confmap.Validator.
 func (s SignalName) Validate() error {
+	if meansAll(string(s)) {
+		return fmt.Errorf("%q %s", string(s), noSignal)
+	}
 	_, err := kill.ParseSignal(string(s))
 	return err
 }

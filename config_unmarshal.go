@@ -7,29 +7,37 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"go.opentelemetry.io/collector/config/configretry"
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/auditkill/auditkillreceiver/internal/metadata"
+	"github.com/auditkill/auditkillreceiver/internal/settings"
 )
 
 // Unmarshal implements confmap.Unmarshaler. It accepts signals as numbers, and its errors say
 // what would be right where the collector's only say what is wrong.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
-	if err := errors.Join(checkKeys(conf.ToStringMap())...); err != nil {
+	if signals, _ := conf.Get("signals").(string); meansAll(signals) {
+		return fmt.Errorf("signals: %q %s", signals, noSignal)
+	}
+	if err := errors.Join(checkSections(conf.ToStringMap(), settings.Check)...); err != nil {
 		return err
 	}
 	if err := numbersToTexts(conf); err != nil {
 		return err
 	}
 	dropEmptySources(conf)
-	return conf.Unmarshal(c)
+	err := conf.Unmarshal(c)
+	if err != nil {
+		if said := errors.Join(checkSections(conf.ToStringMap(), settings.Refused)...); said != nil {
+			return said
+		}
+	}
+	return err
 }
 
 // dropEmptySources removes sources with nothing after the colon if there are several sources:
@@ -66,108 +74,33 @@ func sections() map[string]reflect.Type {
 // resourceAttributes is the one section whose keys are sections again.
 const resourceAttributes = "resource_attributes"
 
-// checkKeys refuses keys that do not exist, and values that nobody can mean.
-func checkKeys(present map[string]any) []error {
-	errs := checkSection("", present, keysOf(reflect.TypeFor[Config]()))
+// checkKeys returns what is wrong with the keys of a section.
+type checkKeys func(prefix string, present map[string]any, section reflect.Type) []error
+
+// checkSections checks all sections, and refuses what is none.
+func checkSections(present map[string]any, check checkKeys) []error {
+	errs := check("", present, reflect.TypeFor[Config]())
 	all := sections()
 	for _, path := range slices.Sorted(maps.Keys(all)) {
-		errs = append(errs, checkSectionAt(path, present[path], all[path])...)
+		errs = append(errs, checkSectionAt(path, present[path], all[path], check)...)
 	}
 	attributes, _ := present[resourceAttributes].(map[string]any)
-	for key, section := range keysOf(all[resourceAttributes]) {
-		errs = append(errs, checkSectionAt(resourceAttributes+confmap.KeyDelimiter+key, attributes[key], section)...)
+	for key, section := range settings.Keys(all[resourceAttributes]) {
+		errs = append(errs, checkSectionAt(resourceAttributes+confmap.KeyDelimiter+key, attributes[key], section, check)...)
 	}
 	return errs
 }
 
-// checkSectionAt refuses what is no section, and what checkSection refuses in it.
-func checkSectionAt(path string, present any, section reflect.Type) []error {
-	known := keysOf(section)
+// checkSectionAt refuses what is no section, and what check refuses in it.
+func checkSectionAt(path string, present any, section reflect.Type, check checkKeys) []error {
 	switch keys := present.(type) {
 	case nil: // not set, or with nothing after the colon
 		return nil
 	case map[string]any:
-		return checkSection(path+confmap.KeyDelimiter, keys, known)
+		return check(path+confmap.KeyDelimiter, keys, section)
 	}
 	return []error{fmt.Errorf("%s: %v must be a section with some of the keys %s",
-		path, present, strings.Join(slices.Sorted(maps.Keys(known)), ", "))}
-}
-
-func checkSection(prefix string, present map[string]any, known map[string]reflect.Type) []error {
-	var errs []error
-	for _, key := range slices.Sorted(maps.Keys(present)) {
-		if field, ok := known[key]; !ok {
-			errs = append(errs, fmt.Errorf("%s%s: unknown key, use one of %s",
-				prefix, key, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
-		} else if right := mismatch(present[key], field); right != "" {
-			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, key, orNull(present[key]), right))
-		}
-	}
-	return errs
-}
-
-// keysOf returns the keys of a section with their types.
-func keysOf(section reflect.Type) map[string]reflect.Type {
-	keys := make(map[string]reflect.Type)
-	for i := range section.NumField() {
-		if key := section.Field(i).Tag.Get(confmap.MapstructureTag); key != "" {
-			keys[key] = section.Field(i).Type
-		}
-	}
-	return keys
-}
-
-// mismatch returns what would be right for a field if a value is wrong, in cases where the
-// collector would accept the value (5 as 5ns, 1.5 as 1, null as false) or would not say what
-// it expects.
-func mismatch(value any, field reflect.Type) string {
-	kind := reflect.ValueOf(value).Kind()
-	switch {
-	case field == reflect.TypeFor[time.Duration]():
-		if !isDuration(value) {
-			return "a duration with its unit, such as 2s"
-		}
-	case field == reflect.TypeFor[*bool]():
-		if value != nil && kind != reflect.Bool { // `print-config` writes null
-			return "true or false"
-		}
-	case field.Kind() == reflect.Bool && kind != reflect.Bool:
-		return "true or false"
-	case field.Kind() == reflect.Int && !isWhole(value):
-		return "a whole number"
-	case field.Kind() == reflect.Slice && kind != reflect.Slice && value != nil:
-		return fmt.Sprintf("a list, such as [%v]", value)
-	}
-	return ""
-}
-
-func isDuration(value any) bool {
-	switch value := value.(type) {
-	case time.Duration: // as in `print-config`
-		return true
-	case string:
-		_, err := time.ParseDuration(value)
-		return err == nil
-	}
-	return false
-}
-
-func isWhole(value any) bool {
-	switch value := value.(type) {
-	case int, int64, uint64:
-		return true
-	case float64: // YAML reads 1e3 as this
-		return value == math.Trunc(value)
-	}
-	return false
-}
-
-// orNull returns null for nil, as YAML writes it.
-func orNull(value any) any {
-	if value == nil {
-		return "null"
-	}
-	return value
+		path, present, strings.Join(slices.Sorted(maps.Keys(settings.Keys(section))), ", "))}
 }
 
 // numbersToTexts makes texts of numbers in lists of texts: signals may be numbers, and why names may not is said once all
@@ -189,7 +122,7 @@ func numbersToTexts(conf *confmap.Conf) error {
 			case reflect.String, reflect.Int, reflect.Int64, reflect.Uint64:
 				texts[i] = fmt.Sprint(element)
 			default:
-				errs = append(errs, fmt.Errorf("%s::%d: %v must be %s", key, i, orNull(element), examples[key]))
+				errs = append(errs, fmt.Errorf("%s::%d: %v must be %s", key, i, settings.OrNull(element), examples[key]))
 			}
 		}
 		// Delete the old list first: with a feature gate, the collector's merge appends to it.

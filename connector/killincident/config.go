@@ -6,11 +6,14 @@ package killincident
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/auditkill/auditkillreceiver/internal/incident"
+	"github.com/auditkill/auditkillreceiver/internal/settings"
 )
 
 // Config is the configuration of the connector.
@@ -40,26 +43,44 @@ type Config struct {
 const (
 	membersNone = "none"
 	membersPass = "pass"
+
+	defaultGap      = 30 * time.Second
+	defaultInterval = 10 * time.Second
 	// most bounds max_open and max_members, so that a slip of the finger does not take all memory.
 	most = 1_000_000
 )
 
 func createDefaultConfig() component.Config {
 	return &Config{
-		Gap: 30 * time.Second, MaxDuration: 30 * time.Minute, MinTargets: 2, Interval: 10 * time.Second,
+		Gap: defaultGap, MaxDuration: 30 * time.Minute, MinTargets: 2, Interval: defaultInterval,
 		MaxOpen: 10_000, MaxMembers: 10_000, Members: membersNone,
 	}
+}
+
+// Unmarshal implements confmap.Unmarshaler. Its errors say what would be right where the collector's only say what is wrong.
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	present, section := conf.ToStringMap(), reflect.TypeFor[Config]()
+	if err := errors.Join(settings.Check("", present, section)...); err != nil {
+		return err
+	}
+	err := conf.Unmarshal(c)
+	if err != nil {
+		if said := errors.Join(settings.Refused("", present, section)...); said != nil {
+			return said
+		}
+	}
+	return err
 }
 
 // Validate implements xconfmap.Validator.
 func (c *Config) Validate() error {
 	var errs []error
 	for _, d := range []struct {
-		key   string
-		value time.Duration
-	}{{"gap", c.Gap}, {"interval", c.Interval}} {
+		key            string
+		value, example time.Duration
+	}{{"gap", c.Gap, defaultGap}, {"interval", c.Interval, defaultInterval}} {
 		if d.value < time.Millisecond {
-			errs = append(errs, fmt.Errorf("%s: %v must be at least 1ms, such as 30s", d.key, d.value))
+			errs = append(errs, fmt.Errorf("%s: %v must be at least 1ms, such as %v", d.key, d.value, d.example))
 		}
 	}
 	if c.Delay < 0 {

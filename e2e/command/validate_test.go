@@ -79,7 +79,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"path is a number": {
 			`{file: {path: 7}}`,
-			reading, "'path' expected type 'string'",
+			reading, "file::path: 7 must be a text, in quotes if it looks like a number",
 		},
 		"start_at": {
 			`{file: {start_at: middle}}`,

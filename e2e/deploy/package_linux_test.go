@@ -323,7 +323,10 @@ func TestRPM(t *testing.T) {
 			assert.Contains(t, lineWith(files, folder+" "), "drwxr-xr-x", "the package owns %s", folder)
 		}
 	}
-	for _, path := range []string{packageShare + "/queries/loki/dashboard.json", "/usr/share/doc/otelcol-auditkill/docs/install.md"} {
+	for _, path := range []string{
+		packageShare + "/queries/loki/dashboard.json", packageShare + "/queries/prometheus/rules.yaml",
+		"/usr/share/doc/otelcol-auditkill/docs/install.md", "/usr/share/doc/otelcol-auditkill/docs/runbooks/oom-kills.md",
+	} {
 		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
 	}
 	architectures := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}

@@ -307,6 +307,8 @@ func TestCheck(t *testing.T) {
 	require.ErrorContains(t, Check("!a"), "without the !")
 	require.ErrorContains(t, Check("3936"), "write [3]936")
 	require.NoError(t, Check("[3]936"))
+	require.ErrorContains(t, Check("mysqld[3936]"), `has a pid, and a pid names another process after a restart: use the name of the process, mysqld`)
+	require.NoError(t, Check("worker[1-2]"))
 	require.ErrorContains(t, Check("/opt/**"), "a star does not go beyond a /")
 	_, err := New(Config{Targets: []string{"["}})
 	require.Error(t, err)

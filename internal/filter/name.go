@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -75,6 +76,9 @@ func compileName(glob string) (name, error) {
 	return name{command: shorten(path.Base(glob)), executable: glob}, nil
 }
 
+// withPID is how lists and sentences name a process, mysqld[3936], which as a glob would match mysqld3, mysqld6 and mysqld9.
+var withPID = regexp.MustCompile(`^.+\[\d+\]$`)
+
 // notAGlob says what is wrong with what means something elsewhere, but would match nothing here; empty if nothing is.
 func notAGlob(glob string) string {
 	switch {
@@ -85,6 +89,10 @@ func notAGlob(glob string) string {
 	case strings.Trim(glob, "0123456789") == "":
 		return fmt.Sprintf("is a number, and a pid names another process after a restart: use the name of the process; "+
 			"if that is a number, write [%c]%s", glob[0], glob[1:])
+	case withPID.MatchString(glob):
+		name := glob[:strings.LastIndexByte(glob, '[')]
+		return fmt.Sprintf("has a pid, and a pid names another process after a restart: use the name of the process, %[1]s; "+
+			"if one of several digits is meant, write a range such as %[1]s[0-9]", name)
 	case strings.Contains(glob, "**"):
 		return "has **, which matches no more than *: a star does not go beyond a /, so use one for each part of the path"
 	case glob != strings.TrimSpace(glob):

@@ -171,8 +171,8 @@ func TestLogProblems(t *testing.T) {
 		"words":              {strings.NewReader("hello\n" + good + "new world"), []string{"log:1: not an audit record", "log:5: not an audit record"}},
 		"interpreted":        {strings.NewReader("type=SYSCALL msg=audit(12/15/15 21:28:39.813:148) : x\n" + good), []string{"log:1: not an audit record: it looks like the output of ausearch -i: `ausearch --raw` prints what can be read"}},
 		"reading fails":      {io.MultiReader(strings.NewReader(good), iotest.ErrReader(errors.New("disk on fire"))), []string{"log:3: the rest after this line cannot be read: disk on fire"}},
-		"gzip without data":  {strings.NewReader("\x1f\x8b"), []string{"log: cannot be read: unexpected EOF"}},
-		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: the rest after this line cannot be read: unexpected EOF"}},
+		"gzip without data":  {strings.NewReader("\x1f\x8b"), []string{"log: cannot be read: the compressed file is cut off: unexpected EOF"}},
+		"half of compressed": {strings.NewReader(zipped(t, good)[:200]), []string{"log:LINE: the rest after this line cannot be read: the compressed file is cut off: unexpected EOF"}},
 		"damaged": {
 			strings.NewReader("type=SYSCALL msg=audit(1450214919.000:7): arch=c000003e sysc\n" + good), []string{"log:1: damaged audit record"},
 		},

@@ -103,7 +103,7 @@ func (r *reading) read(p part) bool {
 	r.log.lines += s.Line
 	if !errors.Is(err, io.EOF) {
 		if s.Line > 0 {
-			err = fmt.Errorf("the rest after this line cannot be read: %w", err)
+			err = fmt.Errorf("the rest after this line cannot be read: %w", cutOff(err))
 		} else {
 			err = unreadable(err)
 		}
@@ -156,7 +156,15 @@ func unreadable(err error) error {
 	if errors.As(err, &at) {
 		err = at.Err
 	}
-	return fmt.Errorf("cannot be read: %w", err)
+	return fmt.Errorf("cannot be read: %w", cutOff(err))
+}
+
+// cutOff says what an unexpected end means: only data that is compressed says where it ends.
+func cutOff(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("the compressed file is cut off: %w", err)
+	}
+	return err
 }
 
 // otherMagics begin data that is compressed in a way that is not read, with the programs that read it.

@@ -158,6 +158,29 @@ func TestReportByPID(t *testing.T) {
 	_, errs, code := runReport(t, nil, "--target", "mysql", recording("seed.log"))
 	assert.Equal(t, exitNothing, code)
 	assert.Contains(t, errs, "did you mean mysqld?\n")
-	_, errs, _ = runReport(t, nil, "--pid", "-1", recording("seed.log"))
-	assert.Equal(t, "auditkill: --pid: -1 is no pid\n", errs)
+	for pid, says := range map[string]string{
+		"-1": `"-1" is no pid`, "0": `"0" is no pid`, "mysqld": `"mysqld" is no pid; use --target for names`, "3936,x": `"x" is no pid; use --target for names`,
+	} {
+		_, errs, code = runReport(t, nil, "--pid", pid, recording("seed.log"))
+		assert.Equal(t, exitFailure, code)
+		assert.Equal(t, "auditkill: --pid: "+says+"\n", errs)
+	}
+}
+
+// A flag that does not exist is answered with one that does.
+func TestUnknownFlags(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		arguments []string
+		says      string
+	}{
+		{[]string{"report", "--tagret", "x"}, "unknown flag: --tagret; did you mean --target? See `auditkill report --help`"},
+		{[]string{"report", "--targets=x"}, "unknown flag: --targets; did you mean --target? See `auditkill report --help`"},
+		{[]string{"watch", "--xyzzy"}, "unknown flag: --xyzzy; see `auditkill watch --help`"},
+		{[]string{"why", "-z", "mysqld"}, "unknown shorthand flag: 'z' in -z; see `auditkill why --help`"},
+	} {
+		_, errs, code := answer(t, tt.arguments...)
+		assert.Equal(t, exitFailure, code)
+		assert.Equal(t, "auditkill: "+tt.says+"\n", errs)
+	}
 }

@@ -39,7 +39,7 @@ behind       who is behind a signal that a manager such as systemd sends: what o
 
 "ok, but" marks a source that is usable, but has limits: mostly signals that it will not see.
 doctor changes nothing on the host. To find out whether BPF programs can be loaded, it loads
-one for a moment, without attaching it; to find out whether systemd can be listened to, it
+two for a moment, one of which it attaches; to find out whether systemd can be listened to, it
 connects to the system bus.
 
 Exit codes: 0 if at least one source is usable, 1 if none is, 2 for a wrong flag.

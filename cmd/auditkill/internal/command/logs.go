@@ -268,6 +268,16 @@ func explained(log *auditlog.Log) iter.Seq[*kill.Event] {
 	}
 }
 
+// noteForeign reports the histories that are none: no collector has written any of their lines.
+func (l *logs) noteForeign() {
+	for _, recorded := range l.histories {
+		if recorded.Foreign() {
+			l.notes.fail(fmt.Errorf("%s: none of its %d lines has log records in OTLP JSON, as the file exporter of a collector writes them",
+				recorded.Path(), recorded.Lines()))
+		}
+	}
+}
+
 // noteDoubts says what is not certain about kernel logs.
 func (l *logs) noteDoubts() {
 	for i, log := range l.opened {
@@ -377,7 +387,7 @@ func withFix(err error) error {
 		return err
 	}
 	switch {
-	case errors.Is(err, fs.ErrPermission) && filepath.Base(at.Path) != filepath.Base(capture.DefaultLog):
+	case errors.Is(err, fs.ErrPermission) && filepath.Base(at.Path) != filepath.Base(capture.DefaultLog) && at.Path != filepath.Dir(capture.DefaultLog):
 		return fmt.Errorf("%s: %w: run it as root", at.Path, at.Err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",

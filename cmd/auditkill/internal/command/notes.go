@@ -140,10 +140,14 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	first, last, lines := l.span()
 	from := strings.Join(l.paths, ", ")
 	switch {
-	case len(l.opened) == 0, lines == 0 && n.failed.Load(): // that was reported
+	case len(l.opened)+len(l.histories) == 0, lines == 0 && n.failed.Load(): // that was reported
+	case lines == 0 && from == nameOf(standardInput):
+		n.say("%s: empty: the command before it has printed nothing", from)
 	case lines == 0:
-		n.say("%s: empty", from)
+		n.say("%s: empty: is it the right log, and does auditd write to it?", from)
 	case first.IsZero() && n.failed.Load(): // so was why its times mean nothing
+	case first.IsZero() && len(l.opened) == 0:
+		n.say("%s: none of its %d lines is a record of the receiver", from, lines)
 	case first.IsZero():
 		n.failed.Store(true)
 		n.say("%s: none of its %d lines is an audit record, or one of a kernel log", from, lines)
@@ -151,6 +155,8 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 		n.say("%s: nothing is newer than %s, and --since is %s", from, local(last), local(config.Since))
 	case !config.Until.IsZero() && first.After(config.Until):
 		n.say("%s: nothing is older than %s, and --until is %s", from, local(first), local(config.Until))
+	case chosen.Seen() == 0 && len(l.opened) == 0:
+		n.say("%s: no signal from %s to %s", from, local(first), local(last))
 	case chosen.Seen() == 0:
 		n.say("%s: no signal from %s to %s, perhaps because no audit rule recorded signals; `auditkill rules --check` "+
 			"shows whether one does now, and `auditkill rules` prints the rules", from, local(first), local(last))

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,7 +17,56 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/history"
 )
+
+// An empty log, one whose beginning is cut off, and a history that is none are said to be so.
+func TestReportOfNothing(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	for name, tt := range map[string]struct {
+		in, says string
+		code     int
+	}{
+		"empty.log":  {"", "FILE: empty: is it the right log, and does auditd write to it?\n", exitNothing},
+		"cut.log.gz": {"\x1f\x8b", "FILE: cannot be read: the compressed file is cut off: unexpected EOF\n", exitFailure},
+		"events.json": {
+			`{"resourceLogs":[]}` + "\n", "FILE: none of its 1 lines is a record of the receiver\n", exitNothing,
+		},
+	} {
+		path := filepath.Join(folder, name)
+		require.NoError(t, os.WriteFile(path, []byte(tt.in), 0o600))
+		_, errs, code := runReport(t, nil, path)
+		assert.Equal(t, "auditkill: "+strings.ReplaceAll(tt.says, "FILE", path), errs)
+		assert.Equal(t, tt.code, code, name)
+	}
+	rubbish := filepath.Join(folder, "rubbish")
+	require.NoError(t, os.WriteFile(rubbish, []byte("a\nb\n"), 0o600))
+	opened, err := history.Open(rubbish)
+	require.NoError(t, err)
+	t.Cleanup(opened.Close)
+	said := new(bytes.Buffer)
+	l := &logs{notes: newNotes(said), histories: []*history.History{opened}, paths: []string{rubbish}}
+	for range l.merged() {
+		assert.Fail(t, "there is nothing in it")
+	}
+	l.noteForeign()
+	assert.Equal(t, "auditkill: "+rubbish+": none of its 2 lines has log records in OTLP JSON, as the file exporter of a collector writes them\n", said.String())
+	assert.True(t, l.notes.failed.Load())
+}
+
+// What refuses may be the log or its folder.
+func TestFixes(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"/var/log/audit/audit.log": "/var/log/audit/audit.log: permission denied: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",
+		"/var/log/audit":           "/var/log/audit: permission denied: run it as root or with CAP_DAC_READ_SEARCH, or set log_group in auditd.conf to a group of yours",
+		"/srv/logs":                "/srv/logs: permission denied: run it as root",
+	} {
+		require.EqualError(t, withFix(&fs.PathError{Op: "open", Path: path, Err: fs.ErrPermission}), want)
+	}
+}
 
 func TestReportOfRubbish(t *testing.T) {
 	t.Parallel()
@@ -60,7 +110,7 @@ func TestReportOfRubbish(t *testing.T) {
 		},
 		"cut gzip": {
 			zipped.String()[:zipped.Len()-30],
-			"FILE:LINE: the rest after this line cannot be read: unexpected EOF\n", exitFailure,
+			"FILE:LINE: the rest after this line cannot be read: the compressed file is cut off: unexpected EOF\n", exitFailure,
 		},
 	} {
 		path := filepath.Join(t.TempDir(), "audit.log")
@@ -86,7 +136,7 @@ func TestReportSaysWhyNothingMatches(t *testing.T) {
 		in, says string
 		code     int
 	}{
-		"empty":     {"", "standard input: empty\n", exitNothing},
+		"empty":     {"", "standard input: empty: the command before it has printed nothing\n", exitNothing},
 		"not a log": {"hello\nworld\n", "none of its 2 lines is an audit record, or one of a kernel log\n", exitFailure},
 		"one line without an end": {
 			"type=PATH msg=audit(1450214919.813:149): item=0 nametype=NORMAL", "no signal from 2015-12-15 21:28:39 to 2015-12-15 21:28:39", exitNothing,

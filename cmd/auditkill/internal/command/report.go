@@ -346,6 +346,7 @@ func (r *report) end(ctx context.Context, config selection.Config) error {
 	err := r.finish()
 	r.logs.bar.Finish()
 	r.notes.flush()
+	r.logs.noteForeign()
 	r.logs.noteDoubts()
 	if err != nil {
 		return err

@@ -89,6 +89,7 @@ ran it: from the audit log, or live.`,
 		},
 	}
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newReport(), newWhy(), newWatch(), newRules(), newDoctor(), newCompletion(), newVersion())
 	root.InitDefaultHelpCmd()
 	if help, _, err := root.Find([]string{"help"}); err == nil {

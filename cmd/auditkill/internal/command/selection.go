@@ -24,7 +24,7 @@ import (
 type selectionFlags struct {
 	signals          []string
 	targets, senders []string
-	pids             []int
+	pids             []string
 	noTargets        []string
 	noSenders        []string
 	user             string
@@ -42,7 +42,7 @@ func (f *selectionFlags) register(flags *pflag.FlagSet, signals string) {
 	f.flags = flags
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil, "signals, such as KILL,TERM, 9 or SIGRTMIN+1 (default "+signals+")")
 	flags.StringSliceVarP(&f.targets, "target", "t", nil, "target processes by name, pid or both, such as mysqld, \"postgres*\", 3936 or \"mysqld[3936]\"")
-	flags.IntSliceVarP(&f.pids, "pid", "p", nil, "pids of the target processes")
+	flags.StringSliceVarP(&f.pids, "pid", "p", nil, "pids of the target processes")
 	flags.StringSliceVar(&f.noTargets, "exclude-target", nil, "target processes to leave out, in the same forms")
 	flags.StringSliceVar(&f.senders, "sender", nil, "sending processes in the same forms, or paths of their programs, such as \"/usr/*/kill\"")
 	flags.StringSliceVar(&f.noSenders, "exclude-sender", nil, "sending processes to leave out, in the same forms")
@@ -127,9 +127,13 @@ func (f *selectionFlags) config() (selection.Config, error) {
 	if config.Behind.Causes, err = parseCauses(f.causes); err != nil {
 		return config, err
 	}
-	for _, pid := range f.pids {
-		if pid <= 0 {
-			return config, fmt.Errorf("--pid: %d is no pid", pid)
+	for _, text := range f.pids {
+		pid, err := strconv.Atoi(strings.TrimSpace(text))
+		switch {
+		case err != nil:
+			return config, fmt.Errorf("--pid: %q is no pid; use --target for names", text)
+		case pid <= 0:
+			return config, fmt.Errorf("--pid: %q is no pid", text)
 		}
 		config.Targets = append(slices.Clip(config.Targets), strconv.Itoa(pid))
 	}
@@ -145,7 +149,7 @@ func (f *selectionFlags) config() (selection.Config, error) {
 	return config, nil
 }
 
-// checkProcesses returns an error that names the flag by which nobody can be meant.
+// checkProcesses returns an error that names the flag by which nothing can be meant.
 func (f *selectionFlags) checkProcesses() error {
 	for _, each := range []struct {
 		flag  string
@@ -156,7 +160,8 @@ func (f *selectionFlags) checkProcesses() error {
 		{"exclude-target", f.noTargets, selection.Check},
 		{"sender", f.senders, selection.Check},
 		{"exclude-sender", f.noSenders, selection.Check},
-		{"requester", f.requesters, filter.Check},
+		{"requester", f.requesters, checkRequester},
+		{"from", []string{f.from}, selection.CheckFrom},
 	} {
 		for _, text := range each.texts {
 			if err := each.check(text); err != nil {
@@ -165,6 +170,13 @@ func (f *selectionFlags) checkProcesses() error {
 		}
 	}
 	return nil
+}
+
+func checkRequester(glob string) error {
+	if err := selection.CheckBraces(glob); err != nil {
+		return err
+	}
+	return filter.Check(glob)
 }
 
 // parseSignals reads the values of --signal. It returns none if "all" is among them, or if there

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -88,6 +89,12 @@ on for the next time), 2 if something is wrong with the question.`,
 // outputText is the value of --output for sentences.
 const outputText = "text"
 
+// namedLog is a log and what it is called.
+type namedLog struct {
+	path string
+	*auditlog.Log
+}
+
 // inquiry is a run of the command.
 type inquiry struct {
 	flags  *whyFlags
@@ -96,6 +103,7 @@ type inquiry struct {
 	now    time.Time
 	logs   *logs
 	finder *death.Finder
+	named  []namedLog
 	// unseen is what could not be looked at, advice what to do about it.
 	unseen, advice []string
 }
@@ -137,11 +145,7 @@ func (q *inquiry) read(cmd *cobra.Command) {
 	if err := q.logs.openHistory(ctx, q.flags.history); err != nil {
 		q.cannotRead("what the service otelcol-auditkill remembers", q.flags.history, err)
 	}
-	if opened, err := q.logs.open(ctx, nil, q.flags.auditLog); err == nil {
-		q.logs.add(q.flags.auditLog, opened)
-	} else {
-		q.cannotRead("the audit log", q.flags.auditLog, err)
-	}
+	q.openLog(ctx, "the audit log", q.flags.auditLog)
 	closeKernelLog := q.openKernelLog(ctx)
 	defer closeKernelLog()
 	q.logs.show(ctx, cmd)
@@ -157,9 +161,21 @@ func (q *inquiry) read(cmd *cobra.Command) {
 		q.finder.Add(t)
 	}
 	q.logs.bar.Finish()
+	q.logs.noteForeign()
 	if q.logs.notes.failed.Load() {
 		q.unseen = append(q.unseen, "a part of the logs, as said above")
 	}
+}
+
+// openLog opens a log, or notes why it cannot be read.
+func (q *inquiry) openLog(ctx context.Context, what, path string) {
+	opened, err := q.logs.open(ctx, nil, path)
+	if err != nil {
+		q.cannotRead(what, path, err)
+		return
+	}
+	q.logs.add(path, opened)
+	q.named = append(q.named, namedLog{path, opened})
 }
 
 // noKernelLog is the value of --kernel-log with which that is not read.
@@ -173,12 +189,7 @@ func (q *inquiry) openKernelLog(ctx context.Context) (closing func()) {
 		return func() {}
 	case "":
 	default:
-		opened, err := q.logs.open(ctx, nil, q.flags.kernelLog)
-		if err != nil {
-			q.cannotRead(what, q.flags.kernelLog, err)
-			return func() {}
-		}
-		q.logs.add(q.flags.kernelLog, opened)
+		q.openLog(ctx, what, q.flags.kernelLog)
 		return func() {}
 	}
 	kernel, err := journal.OpenKernel(ctx, q.until)
@@ -196,6 +207,10 @@ func (q *inquiry) openKernelLog(ctx context.Context) (closing func()) {
 
 // cannotRead notes what could not be looked at, and what helps.
 func (q *inquiry) cannotRead(what, path string, err error) {
+	var at *fs.PathError
+	if info, wrong := os.Stat(path); wrong == nil && info.IsDir() && errors.As(err, &at) {
+		path = at.Path // the file in the folder
+	}
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		q.unseen = append(q.unseen, fmt.Sprintf("%s (%s: permission denied; run it as root)", what, path))
@@ -248,6 +263,11 @@ func (q *inquiry) nothing() {
 			until = " until " + local(q.until)
 		}
 		say("nothing is recorded about the death of %s%s; what is recorded is from %s to %s", q.target, until, local(first), local(last))
+	}
+	for _, log := range q.named {
+		if log.Lines() == 0 {
+			say("%s is empty", log.path)
+		}
 	}
 	if names := q.finder.Suggest(running); len(names) > 0 && q.finder.Matched() == 0 && !slices.Contains(running, q.target.String()) {
 		say("did you mean %s?", strings.Join(names, " or "))

@@ -51,6 +51,7 @@ func TestWhy(t *testing.T) {
 	for name, arguments := range map[string][]string{
 		"seed":          {"mysqld", "--audit-log", seed, "--history", nowhere},
 		"behind":        {"mariadbd", "--audit-log", behind, "--history", nowhere, "--at", "2026-11-28 14:18"},
+		"unit":          {"mariadb.service", "--audit-log", behind, "--history", nowhere},
 		"off":           {"mariadbd", "--audit-log", behind, "--history", nowhere, "--command-line", "off"},
 		"near":          {"mysql", "--audit-log", seed, "--history", nowhere},
 		"too_early":     {"mysqld", "--audit-log", seed, "--history", nowhere, "--at", "2014-01-01"},
@@ -114,6 +115,20 @@ func TestWhyInJSON(t *testing.T) {
 	assert.Equal(t, answer.Death["kill.target.pid"], answer.Signals[0]["kill.target.pid"])
 	assert.Contains(t, answer.Unseen, "the audit log (/nonexistent/audit.log does not exist)")
 	assert.Equal(t, 1, strings.Count(out, "\n"), "one object on one line")
+}
+
+// Which file is missing, and which one is empty, is said.
+func TestWhyOfNothing(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	_, errs, code := runWhy(t, "mysqld", "--history", nowhere, "--audit-log", folder)
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "the audit log ("+filepath.Join(folder, "audit.log")+" does not exist)")
+	log := filepath.Join(folder, "empty.log")
+	require.NoError(t, os.WriteFile(log, nil, 0o600))
+	_, errs, code = runWhy(t, "mysqld", "--history", nowhere, "--audit-log", log)
+	assert.Equal(t, exitNothing, code)
+	assert.Contains(t, errs, "auditkill: "+log+" is empty\n")
 }
 
 // Of a log that auditd writes and a collector reads and records, each event is listed once.

@@ -63,7 +63,7 @@ func (f *Finder) Add(t telling.Telling) {
 		return
 	}
 	for i := range t.Targets {
-		f.add(Moment{Telling: t, Target: &t.Targets[i], match: f.target.matches(&t.Targets[i], t.Record)})
+		f.add(Moment{Telling: t, Target: &t.Targets[i], match: f.target.matches(&t.Targets[i], t)})
 	}
 }
 

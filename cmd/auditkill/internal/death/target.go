@@ -13,6 +13,7 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/telling"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
@@ -44,6 +45,9 @@ func ParseTarget(text string) (Target, error) {
 		}
 		t.pid = pid
 		return t, nil
+	}
+	if strings.ContainsAny(glob, "{}") {
+		return t, fmt.Errorf("%q has braces, which match only themselves: ask for one name at a time", text)
 	}
 	names, err := filter.NewNames([]string{glob})
 	if err != nil {
@@ -77,8 +81,8 @@ const (
 	member
 )
 
-// matches reports whether a process is one that was asked for. record is nil if there is none.
-func (t Target) matches(p *kill.Process, record *plog.LogRecord) match {
+// matches reports whether a process is one that was asked for.
+func (t Target) matches(p *kill.Process, told telling.Telling) match {
 	if t.pid != 0 && p.PID != t.pid {
 		return noMatch
 	}
@@ -92,10 +96,19 @@ func (t Target) matches(p *kill.Process, record *plog.LogRecord) match {
 	if p.Executable != "" && path.Base(p.Executable) == t.text {
 		return itself
 	}
-	if t.pid == 0 && t.holds(p, record) {
+	if t.pid == 0 && (t.holds(p, told.Record) || t.isOfManager(p, told.Event)) {
 		return member
 	}
 	return noMatch
+}
+
+// isOfManager reports whether the host's systemd has acted upon a unit that was asked for. That counts only where the process's own unit
+// is not known, as in an audit log.
+func (t Target) isOfManager(p *kill.Process, e *kill.Event) bool {
+	if e.Behind == nil || e.Behind.Unit == "" || e.Sender.PID != 1 || p.Instance != nil && p.Instance.Unit != "" {
+		return false
+	}
+	return e.Behind.Unit == t.text || e.Behind.Unit == t.Unit()
 }
 
 // holds reports whether a unit, container or pod was asked for that a process belongs to.

@@ -50,8 +50,9 @@ type History struct {
 	path     string
 	files    []part
 	unopened []error
-	// lines, first and last describe what has been read.
+	// lines, first and last describe what has been read, records how many lines had records.
 	lines       int64
+	records     int64
 	first, last time.Time
 }
 
@@ -77,6 +78,9 @@ func (h *History) Span() (first, last time.Time) { return h.first, h.last }
 
 // Lines returns how many lines were read.
 func (h *History) Lines() int64 { return h.lines }
+
+// Foreign reports whether lines were read, but not one with records.
+func (h *History) Foreign() bool { return h.lines > 0 && h.records == 0 }
 
 // Contains reports whether a file is one of the history's.
 func (h *History) Contains(info fs.FileInfo) bool {
@@ -142,6 +146,8 @@ func (h *History) read(p part, add func(*Event) bool) bool {
 		}
 		if err != nil {
 			h.problem(fmt.Errorf("%s:%d: %w", p.path, in.number, withoutPath(err)))
+		} else {
+			h.records++
 		}
 		if in.failed {
 			return true

@@ -6,6 +6,7 @@ package journal
 import (
 	"context"
 	"fmt"
+	"os"
 	"strconv"
 	"time"
 )
@@ -18,10 +19,18 @@ const recordsPatience = 24 * time.Hour
 func OpenRecords(ctx context.Context, since, until time.Time) (*Kernel, error) {
 	k, err := start(ctx, recordsPatience, "journalctl", recordsArguments(since, until)...)
 	if err != nil {
-		return nil, fmt.Errorf("%w; run it as root or in the group systemd-journal, and see Audit= in journald.conf(5) and "+
-			"systemd-journald-audit.socket: without them the journal has no audit records", err)
+		return nil, fmt.Errorf("%w; %s", err, advice(os.Geteuid()))
 	}
 	return k, nil
+}
+
+// advice says what may make the journal show its records to a user.
+func advice(uid int) string {
+	const audit = "see Audit= in journald.conf(5) and systemd-journald-audit.socket: without them the journal has no audit records"
+	if uid == 0 {
+		return audit
+	}
+	return "run it as root or in the group systemd-journal, and " + audit
 }
 
 func recordsArguments(since, until time.Time) []string {

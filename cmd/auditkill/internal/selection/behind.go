@@ -6,6 +6,7 @@ package selection
 import (
 	"fmt"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -61,6 +62,20 @@ func (s *Selection) ApplyBehind(e *kill.Event) bool { return apply(s.behind, e) 
 func (b *Behind) byUser(e *kill.Event) bool {
 	person := e.Behind.Person(&e.Sender)
 	return person != (kill.User{}) && isUser(person, b.User)
+}
+
+// fourNumbers is how an IPv4 address is written; no name of a host is written so.
+var fourNumbers = regexp.MustCompile(`^\d+\.\d+\.\d+\.\d+$`)
+
+// CheckFrom refuses what is written as an address or a network and is none, which would be taken for the name of a host.
+func CheckFrom(from string) error {
+	if _, err := netip.ParsePrefix(from); err != nil && strings.Contains(from, "/") {
+		return fmt.Errorf("%q is no network; write one as 10.0.0.0/8", from)
+	}
+	if _, err := netip.ParseAddr(from); err != nil && fourNumbers.MatchString(from) {
+		return fmt.Errorf("%q is no address; write one as 10.0.0.5, a network as 10.0.0.0/8", from)
+	}
+	return nil
 }
 
 // from returns what checks where a login came from. An address may be written in several ways.

@@ -26,6 +26,16 @@ func restarted(edit func(*kill.Event)) *kill.Event {
 	})
 }
 
+func TestCheckFrom(t *testing.T) {
+	t.Parallel()
+	for _, from := range []string{"", "10.0.0.5", "10.0.0.5/8", "2001:db8::1", "fe80::/10", "fe80::1%eth0", "admin.example.com", "1.2.3.4.example.com", ":0"} {
+		require.NoError(t, CheckFrom(from), from)
+	}
+	for _, from := range []string{"10.0.0.0/33", "10.0.0/8", "fe80::/129", "admin/8", "300.1.2.3", "010.0.0.5"} {
+		require.Error(t, CheckFrom(from), from)
+	}
+}
+
 func TestApplyBehind(t *testing.T) {
 	t.Parallel()
 	from := func(address string) func(*kill.Event) {
@@ -58,6 +68,8 @@ func TestApplyBehind(t *testing.T) {
 		"address written in IPv6":       {Behind{From: "10.0.0.5"}, restarted(from("::ffff:10.0.0.5")), true},
 		"IPv6":                          {Behind{From: "2001:db8:0::1"}, restarted(from("2001:DB8::1")), true},
 		"IPv6 with a zone":              {Behind{From: "fe80::1"}, restarted(from("fe80::1%eth0")), true},
+		"name with numbers":             {Behind{From: "1.2.3.4.example.com"}, restarted(from("1.2.3.4.example.com")), true},
+		"network with bits of a host":   {Behind{From: "10.0.0.5/8"}, restarted(nil), true},
 		"name of a host":                {Behind{From: "admin.example.com"}, restarted(from("Admin.example.com")), true},
 		"name of another host":          {Behind{From: "admin.example.com"}, restarted(nil), false},
 		"address of a local login":      {Behind{From: "10.0.0.5"}, restarted(from("")), false},

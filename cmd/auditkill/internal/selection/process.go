@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/filter"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -58,11 +59,22 @@ func Check(text string) error {
 	return err
 }
 
+// CheckBraces returns an error if a name has braces, of which a shell would have made several names, if they were not quoted.
+func CheckBraces(name string) error {
+	if strings.ContainsAny(name, "{}") {
+		return fmt.Errorf("%q has braces, which match only themselves: write a,b or repeat the flag", name)
+	}
+	return nil
+}
+
 func newProcesses(texts []string) (processes, error) {
 	var all processes
 	for _, text := range texts {
 		glob, pid := Split(text)
 		p := process{pid: pid}
+		if err := CheckBraces(glob); err != nil {
+			return nil, err
+		}
 		if glob != "" || pid == 0 {
 			names, err := filter.NewNames([]string{glob})
 			if err != nil {

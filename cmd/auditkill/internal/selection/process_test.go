@@ -97,4 +97,5 @@ func TestCheck(t *testing.T) {
 	for _, text := range []string{"", "[", "{a,b}", "!a", "0", "-1[", "99999999999999999999"} {
 		require.Error(t, Check(text), text)
 	}
+	require.ErrorContains(t, Check("{a"), `"{a" has braces, which match only themselves: write a,b or repeat the flag`)
 }
