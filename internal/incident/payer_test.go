@@ -68,3 +68,58 @@ func TestNobodyDrivesOutByRecords(t *testing.T) {
 		}
 	}
 }
+
+// driveOut has somebody flood a small table on the host of an incident of others, which has to stay.
+func driveOut(t *testing.T, flood func(n int) *Record, others ...*Record) {
+	t.Helper()
+	config := usual()
+	config.MaxOpen = 20
+	table := NewTable(config)
+	for _, r := range others {
+		table.Add(r, noon)
+	}
+	reports := table.Reports()
+	require.Len(t, reports, 1)
+	table.Told(reports, noon)
+	for n := range 200 {
+		table.Add(flood(n), noon.Add(2*time.Second))
+	}
+	assert.Positive(t, table.Counts().Evicted)
+	for _, r := range table.Reports() {
+		assert.NotEqual(t, reports[0].ID, r.ID, "given up: %s", r.Sentence())
+	}
+}
+
+// TestNobodyPaysWithTheLoginOfOthers has somebody who has no login set it to that of alice, or to another one in each child, or have
+// many numbers of his own.
+func TestNobodyPaysWithTheLoginOfOthers(t *testing.T) {
+	t.Parallel()
+	by := func(user, login string) func(*Record) {
+		return func(r *Record) {
+			sentBy(r.Target.PID+1000, "x", user)(r)
+			r.Sender.AuditUser, r.UserID, r.Session = login, login, number(r.Target.PID)
+		}
+	}
+	asked := func(user, login string) func(*Record) {
+		return func(r *Record) {
+			r.Sender = Sender{PID: 1, Name: "systemd", UserID: "0"}
+			r.Requester, r.UserID, r.Session = Requester{PID: r.Target.PID, Name: "x", UserID: user}, login, number(r.Target.PID)
+		}
+	}
+	for name, flood := range map[string]func(n int) func(*Record){
+		"the login of alice":            func(int) func(*Record) { return by("33", "1000") },
+		"very many logins":              func(n int) func(*Record) { return by("33", fmt.Sprint(2000+n)) },
+		"very many numbers":             func(n int) func(*Record) { return by(fmt.Sprint(100_000+n), "1001") },
+		"asking, as alice":              func(int) func(*Record) { return asked("33", "1000") },
+		"asking, with very many logins": func(n int) func(*Record) { return asked("33", fmt.Sprint(2000+n)) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			alice := func(r *Record) {
+				sentBy(50, "pkill", "0")(r)
+				r.Sender.AuditUser, r.UserID, r.UserName = "1000", "1000", "alice"
+			}
+			driveOut(t, func(n int) *Record { return at(2, "node", int64(1000+n), flood(n)) }, at(0, "node", 7, alice), at(1, "node", 8, alice))
+		})
+	}
+}

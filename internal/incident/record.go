@@ -4,6 +4,7 @@
 package incident
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -140,15 +141,33 @@ func (r *Record) act() bool {
 // as open a file that the target has a lease of. Then that process is no sender.
 func (r *Record) prompted() bool { return r.Kernel && r.Cause == "" }
 
-// Payer returns whose share of what is bounded the record takes up: the login if there is one, which nobody can change, or
-// else the user of the process. It is no longer than other texts that are kept.
+// Payer returns whose share of what is bounded the record takes up. It is no longer than other texts that are kept.
 func (r *Record) Payer() string {
-	for _, id := range []string{r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID} {
-		if id != "" {
-			return cut(id)
+	login := cmp.Or(r.Sender.AuditUser, r.UserID)
+	for _, user := range []string{r.Sender.UserID, r.Requester.UserID} {
+		if user != "" && user != "0" {
+			return cut(answerable(user, login))
 		}
 	}
-	return ""
+	return cut(cmp.Or(login, r.Requester.UserID, r.Sender.UserID))
+}
+
+// answerable returns who pays for what a process does: its real user. Its login does only for root, as whom many act, and for a number
+// that a user has for his namespaces, as he has thousands: who has no login yet may set it to anybody's, and in each of his children
+// to another one (proc_loginuid_write and audit_set_loginuid of Linux); in a namespace only to one of there.
+func answerable(user, login string) string {
+	if login != "" && (user == "" || user == "0" || subordinate(user)) {
+		return login
+	}
+	return user
+}
+
+// subordinate reports whether a number is one of those that users get for their namespaces: SUB_UID_MIN to SUB_UID_MAX of
+// login.defs(5).
+func subordinate(id string) bool {
+	const least, most = 100_000, 600_100_000
+	n, err := strconv.ParseInt(id, 10, 64)
+	return err == nil && n >= least && n <= most
 }
 
 // identity returns what tells the record from others, if it has no uid.
