@@ -183,9 +183,19 @@ func (t *Table) absorbPods(into, from *incident) {
 // the one led to the other: what they have in common is the pod and the time. Who is known to have asked for it himself stays
 // the one who did.
 func (r *Report) blame(i *incident) {
-	why, asker := i.pods.of(), r.Shared[RequesterName]
-	if why.Cause == "" || kill.Cause(r.Shared[Cause]) != kill.CauseContainerStop || i.users.Value != "" || asker != "" && !isKubelet(asker) {
+	why := i.pods.of()
+	if why.Cause == "" || kill.Cause(r.Shared[Cause]) != kill.CauseContainerStop || i.users.Value != "" || i.shared.asked() {
 		return
 	}
 	r.Shared[Cause], r.By, r.Inferred = why.Cause, why.By, true
+}
+
+// asked reports whether somebody else than a kubelet is known to have asked for what any member tells: of the others that need
+// not be known.
+func (s *sharing) asked() bool {
+	name, user := &s[RequesterName], &s[RequesterUserID]
+	if name.Value == "" && !name.Mixed {
+		return s[RequesterPID].Value != "" || s[RequesterPath].Value != ""
+	}
+	return name.Mixed || !isKubelet(name.Value) || user.Mixed || user.Value != "" && user.Value != "0"
 }
