@@ -153,6 +153,32 @@ func TestExplainNoMemberAway(t *testing.T) {
 	}
 }
 
+// TestExplainAgain has an event of long ago, of which no signals were seen, not keep a pod from being explained by a later one.
+func TestExplainAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		earlier, later float64
+		want           string
+	}{
+		"ten minutes": {-600, 0, PodEviction}, "what has led to it": {-5, 0, PodLivenessProbe}, "late, of long ago": {0, -600, PodLivenessProbe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
+			for _, uid := range []string{"1", "2"} {
+				f.table.Explain(podEvent(tt.earlier, uid, PodLivenessProbe, ""))
+				f.table.Explain(podEvent(tt.later, uid, PodEviction, ""))
+			}
+			assert.Len(t, f.table.podEvents.order, 2)
+			f.add(at(1, "node", 7, ofPod("1")), at(2, "node", 8, ofPod("2")))
+			reports := f.end()
+			require.Len(t, reports, 1)
+			assert.Equal(t, tt.want, reports[0].Shared[Cause])
+			assert.Empty(t, f.table.podEvents.order)
+		})
+	}
+}
+
 func TestPodEventsAreBounded(t *testing.T) {
 	t.Parallel()
 	table := NewTable(usual())
