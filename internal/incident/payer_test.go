@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 func TestNobodyDrivesOutWhatOthersDo(t *testing.T) {
@@ -120,6 +122,36 @@ func TestNobodyPaysWithTheLoginOfOthers(t *testing.T) {
 				r.Sender.AuditUser, r.UserID, r.UserName = "1000", "1000", "alice"
 			}
 			driveOut(t, func(n int) *Record { return at(2, "node", int64(1000+n), flood(n)) }, at(0, "node", 7, alice), at(1, "node", 8, alice))
+		})
+	}
+}
+
+// TestNobodyDrivesOutByCrashes has somebody let programs of very many names crash, or be killed by the kernel.
+func TestNobodyDrivesOutByCrashes(t *testing.T) {
+	t.Parallel()
+	crash := func(user string) func(*Record) {
+		return func(r *Record) {
+			r.Kind, r.Cause, r.SignalNumber, r.SignalName, r.Target.UserID = kill.KindAbend, "crash", 11, "SIGSEGV", user
+		}
+	}
+	lack := func(user string) func(*Record) {
+		return func(r *Record) {
+			oom("/x")(r)
+			r.Kernel, r.Target.UserID = true, user
+		}
+	}
+	mysqld := func(r *Record) { r.Target.Unit = "mysql.service" }
+	for name, tt := range map[string]struct{ his, theirs func(*Record) }{
+		"crashes": {crash("1000"), crash("102")}, "crashes, and a lack of memory": {crash("1000"), lack("102")},
+		"in namespaces":    {func(r *Record) { crash(number(r.Target.PID + 100_000))(r); r.Target.AuditUser = "1000" }, crash("102")},
+		"of its own group": {func(r *Record) { lack("1000")(r); r.OOMCgroup = number(r.Target.PID) }, lack("0")},
+		"without a user":   {crash("1000"), crash("")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			driveOut(t, func(n int) *Record {
+				return at(2, "node", int64(1000+n), tt.his, func(r *Record) { r.Target.Name = fmt.Sprint("x", n) })
+			}, at(0, "node", 7, mysqld, tt.theirs), at(1, "node", 8, mysqld, tt.theirs))
 		})
 	}
 }

@@ -63,6 +63,8 @@ type Target struct {
 	Unit, Cgroup                  string
 	Container, ContainerName      string
 	PodUID, PodName, PodNamespace string
+	// UserID and AuditUser are only needed if nobody has sent the signal.
+	UserID, AuditUser string
 }
 
 // Sender is the process that sent the signal.
@@ -141,8 +143,19 @@ func (r *Record) act() bool {
 // as open a file that the target has a lease of. Then that process is no sender.
 func (r *Record) prompted() bool { return r.Kernel && r.Cause == "" }
 
-// Payer returns whose share of what is bounded the record takes up. It is no longer than other texts that are kept.
+// Unsent reports whether nobody but the kernel is known to have sent a signal, such as that of a crash.
+func (r *Record) Unsent() bool {
+	return r.Kernel || r.Kind == kill.KindAbend || r.Sender.PID == 0 && r.Sender.UserID == "" && r.Sender.AuditUser == ""
+}
+
+// Payer returns whose share of what is bounded the record takes up. What nobody has sent is the target's: anybody can have programs
+// of his own crash. It is no longer than other texts that are kept.
 func (r *Record) Payer() string {
+	if r.Unsent() {
+		if user := answerable(r.Target.UserID, r.Target.AuditUser); user != "" {
+			return cut(user)
+		}
+	}
 	login := cmp.Or(r.Sender.AuditUser, r.UserID)
 	for _, user := range []string{r.Sender.UserID, r.Requester.UserID} {
 		if user != "" && user != "0" {
