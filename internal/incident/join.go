@@ -189,8 +189,7 @@ func (t *Table) move(into *incident, moved *target) {
 		t.store.touch(into, moved)
 		return
 	}
-	into.shared.overlap(known.has, moved.has)
-	known.has |= moved.has
+	known.has = into.shared.overlap(known.has, moved.has)
 	known.reached = known.reached || moved.reached
 	t.findable(into, known)
 	if known.start == 0 {
