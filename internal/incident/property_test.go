@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -311,6 +312,53 @@ func TestOnlyWhatFollows(t *testing.T) {
 	reports = closedOf(t, usual(), at(0, "node", 7, unit), at(20, "node", 7, unit, stopTimeout), at(20, "node", 8, unit, stopTimeout))
 	require.Len(t, reports, 1)
 	assert.Equal(t, "the program systemd signaled mariadb.service on node in 20s", reports[0].Sentence())
+}
+
+// TestALinkComesLate has what joins by what all members have in common come in any order: it is one incident as long as no gap is too
+// long, and that of one person.
+func TestALinkComesLate(t *testing.T) {
+	t.Parallel()
+	alice, bob, elsewhere := login("alice", "10.0.0.5", ""), login("bob", "10.0.0.5", ""), login("alice", "10.0.0.6", "")
+	who := func(person, none func(*Record)) func(n int) func(*Record) {
+		return func(n int) func(*Record) {
+			return []func(*Record){none, func(*Record) {}, person}[n/4]
+		}
+	}
+	for name, tt := range map[string]struct {
+		with      func(n int) func(*Record)
+		incidents []int
+	}{
+		"lack of memory": {func(int) func(*Record) { return oom("/kubepods/x") }, []int{1}},
+		"restarts on many hosts, each asked for by another": {func(n int) func(*Record) {
+			return func(r *Record) {
+				restart("mariadb.service")(r)
+				askedBy(int64(100+n/2), "systemctl")(r)
+				r.HostID = fmt.Sprint("h", n/2)
+			}
+		}, []int{1}},
+		"of two people":    {who(bob, alice), []int{2}},
+		"of two addresses": {who(elsewhere, alice), []int{2}},
+	} {
+		for seed := range uint64(60) {
+			var records []*Record
+			for n := range 12 {
+				records = append(records, at(float64(n)*25, "node", int64(100+n), func(r *Record) { r.Target.Unit = "x.service" }, tt.with(n)))
+			}
+			r := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // the same in each run
+			r.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+			config := usual()
+			config.MinTargets = 1
+			f := &telling{table: NewTable(config), now: noon, last: map[string]*Report{}}
+			f.add(records...)
+			check(t, f.table)
+			reports := slices.DeleteFunc(f.end(), func(r *Report) bool { return r.MergedInto != "" })
+			assert.Contains(t, tt.incidents, len(reports), "%s %d", name, seed)
+			for _, report := range reports {
+				text := report.Sentence()
+				assert.False(t, strings.Contains(text, "alice") && strings.Contains(text, "bob"), text)
+			}
+		}
+	}
 }
 
 func TestIDsStay(t *testing.T) {
