@@ -376,13 +376,21 @@ func TestDamagedStore(t *testing.T) {
 	}
 	kept.save(t, table)
 	for key, value := range kept {
-		for _, damaged := range [][]byte{nil, {}, value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`)} {
+		for _, damaged := range [][]byte{nil, {}, value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`),
+			[]byte(`{"Final":{"HostCount":1}}`), []byte(`{"Final":{"Shared":{"200":"x"}}}`)} {
 			other := maps.Clone(kept)
 			other[key] = damaged
 			restored := NewTable(persistent())
 			_ = restored.Restore(other.get, noon)
 			restored.Tick(noon.Add(time.Minute))
-			restored.Told(restored.Reports(), noon)
+			reports := restored.Reports()
+			for _, r := range reports {
+				assert.NotEmpty(t, r.Sentence())
+				for f := range r.Shared {
+					f.Attribute()
+				}
+			}
+			restored.Told(reports, noon)
 			restored.Tick(noon.Add(2 * Retention))
 			restored.Told(restored.Reports(), noon)
 			assert.Empty(t, restored.all)
