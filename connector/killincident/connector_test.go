@@ -34,6 +34,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/auditkill/auditkillreceiver/connector/killincident/internal/metadatatest"
+	"github.com/auditkill/auditkillreceiver/internal/incident"
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/stub"
 )
 
@@ -336,6 +338,25 @@ func TestSeriesAreBounded(t *testing.T) {
 		total += n
 	}
 	assert.EqualValues(t, 200*1000+1+3000, total)
+}
+
+// TestSeriesOfCrashes has a user let programs of very many names crash, which nobody has sent a signal.
+func TestSeriesOfCrashes(t *testing.T) {
+	t.Parallel()
+	c := newCounts(noon)
+	crash := func(user string, with incident.Target) {
+		with.UserID = user
+		for _, kind := range []kill.Kind{kill.KindAbend, kill.KindOutcome} {
+			c.record(&incident.Record{Kind: kind, HostID: "h", SignalName: "SIGSEGV", Cause: "crash", Outcome: "core_dumped", Target: with})
+		}
+	}
+	for n := range 1000 {
+		crash("1000", incident.Target{PID: int64(n), Name: fmt.Sprint("x", n)})
+	}
+	assert.Len(t, c.signals.values, maxSeriesOfUser+1)
+	crash("102", incident.Target{PID: 7, Unit: "mysql.service"})
+	assert.EqualValues(t, 1, c.signals.values[series{signal: "SIGSEGV", cause: "crash", unit: "mysql.service"}])
+	assert.EqualValues(t, 1, c.outcomes.values[series{outcome: "core_dumped", cause: "crash", unit: "mysql.service"}])
 }
 
 // TestConsumeContract has many senders send to a connector whose next consumer refuses at random, in the manner of the

@@ -14,6 +14,15 @@ import (
 
 // find returns the incident that a record belongs to, and by what; nil if there is none. What it unites is merged.
 func (t *Table) find(r *Record, k *keys, from *host) (*incident, kind) {
+	i, joined := t.chosen(r, k, from)
+	if i != nil && i.reaches(r.Time, &t.config) {
+		i = t.linked(i, r, k)
+	}
+	return i, joined
+}
+
+// chosen returns the incident that a record belongs to, and by what; nil if there is none. Those with a strong key of it are one.
+func (t *Table) chosen(r *Record, k *keys, from *host) (*incident, kind) {
 	candidates, joined := t.united(r, k)
 	if i := t.followed(r, k, from); i != nil {
 		if joined = byTarget; !slices.Contains(candidates, i) {
@@ -23,15 +32,42 @@ func (t *Table) find(r *Record, k *keys, from *host) (*incident, kind) {
 	if len(candidates) == 0 {
 		return t.attracted(r, k)
 	}
-	oldest := slices.MinFunc(candidates, func(a, b *incident) int {
-		return cmp.Or(a.first.Compare(b.first), bytes.Compare(a.id[:], b.id[:]))
-	})
+	oldest := slices.MinFunc(candidates, byAge)
 	for _, other := range candidates {
 		if other != oldest && t.fits(oldest, other) {
 			t.merge(oldest, other)
 		}
 	}
 	return oldest, joined
+}
+
+// byAge compares incidents by their first members.
+func byAge(a, b *incident) int {
+	return cmp.Or(a.first.Compare(b.first), bytes.Compare(a.id[:], b.id[:]))
+}
+
+// linked returns an incident together with those that a record links to it, as it came late: it is near to each, and all members of
+// both have a weak key of it. Had it come in order, it would have joined the earlier one, and what is later would have joined that.
+func (t *Table) linked(i *incident, r *Record, k *keys) *incident {
+	for _, weak := range k.weak {
+		for slices.Contains(i.weak, weak) {
+			n := slices.IndexFunc(t.byKey[weak], func(other *incident) bool { return other != i && t.links(r, i, other) })
+			if n < 0 {
+				break
+			}
+			other := t.byKey[weak][n]
+			if byAge(other, i) < 0 {
+				i, other = other, i
+			}
+			t.merge(i, other)
+		}
+	}
+	return i
+}
+
+// links reports whether two incidents, to one of which a record belongs, are one by it.
+func (t *Table) links(r *Record, i, other *incident) bool {
+	return other.reaches(r.Time, &t.config) && !other.contradicts(r) && !i.addresses.differs(other.addresses.Value) && t.fits(i, other)
 }
 
 // followed returns the incident that has the target of a record already, unless somebody else is behind that. What
@@ -189,8 +225,7 @@ func (t *Table) move(into *incident, moved *target) {
 		t.store.touch(into, moved)
 		return
 	}
-	into.shared.overlap(known.has, moved.has)
-	known.has |= moved.has
+	known.has = into.shared.overlap(known.has, moved.has)
 	known.reached = known.reached || moved.reached
 	t.findable(into, known)
 	if known.start == 0 {

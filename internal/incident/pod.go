@@ -39,10 +39,13 @@ type podEvents struct {
 	order []digest
 }
 
-// add remembers an event; the first one of a pod, which has led to the others.
-func (p *podEvents) add(pod digest, e *PodEvent) {
-	if _, known := p.byPod[pod]; known {
-		return
+// add remembers an event; the first one of a pod, which has led to the others, unless it is older than these by more than a gap.
+func (p *podEvents) add(pod digest, e *PodEvent, gap time.Duration) {
+	if known := p.byPod[pod]; known != nil {
+		if e.Time.Sub(known.Time) <= gap {
+			return
+		}
+		p.take(pod)
 	}
 	if p.byPod == nil {
 		p.byPod = map[digest]*PodEvent{}
@@ -55,7 +58,7 @@ func (p *podEvents) add(pod digest, e *PodEvent) {
 	p.order = append(p.order, pod)
 }
 
-// take forgets an event once its incident has it.
+// take forgets an event, such as once its incident has it.
 func (p *podEvents) take(pod digest) {
 	if _, known := p.byPod[pod]; !known {
 		return
@@ -128,7 +131,7 @@ func (t *Table) Explain(e *PodEvent) bool {
 		}
 	}
 	if !explained {
-		t.podEvents.add(pod, known)
+		t.podEvents.add(pod, known, t.config.Gap)
 	}
 	return explained
 }
@@ -183,9 +186,19 @@ func (t *Table) absorbPods(into, from *incident) {
 // the one led to the other: what they have in common is the pod and the time. Who is known to have asked for it himself stays
 // the one who did.
 func (r *Report) blame(i *incident) {
-	why, asker := i.pods.of(), r.Shared[RequesterName]
-	if why.Cause == "" || kill.Cause(r.Shared[Cause]) != kill.CauseContainerStop || i.users.Value != "" || asker != "" && !isKubelet(asker) {
+	why := i.pods.of()
+	if why.Cause == "" || kill.Cause(r.Shared[Cause]) != kill.CauseContainerStop || i.users.Value != "" || i.shared.asked() {
 		return
 	}
 	r.Shared[Cause], r.By, r.Inferred = why.Cause, why.By, true
+}
+
+// asked reports whether somebody else than a kubelet is known to have asked for what any member tells: of the others that need
+// not be known.
+func (s *sharing) asked() bool {
+	name, user := &s[RequesterName], &s[RequesterUserID]
+	if name.Value == "" && !name.Mixed {
+		return s[RequesterPID].Value != "" || s[RequesterPath].Value != ""
+	}
+	return name.Mixed || !isKubelet(name.Value) || user.Mixed || user.Value != "" && user.Value != "0"
 }

@@ -123,6 +123,62 @@ func TestExplainNobodyAway(t *testing.T) {
 	}
 }
 
+// TestExplainNoMemberAway has it be known of one process only who has asked for its stop, or of two that these were two.
+func TestExplainNoMemberAway(t *testing.T) {
+	t.Parallel()
+	nobody, kubelet := func(r *Record) { r.Requester = Requester{} }, func(*Record) {}
+	script, other := askedBy(71, "cleanup.sh"), func(r *Record) { r.Requester, r.Initiator = Requester{PID: 72, Name: "other.sh"}, Initiator{PID: 5} }
+	nameless := func(r *Record) { r.Requester = Requester{PID: 73, Path: "/home/alice/x"} }
+	namesake := func(r *Record) { r.Requester = Requester{PID: 74, Name: "kubelet", UserID: "33"} }
+	for name, tt := range map[string]struct {
+		first, second func(*Record)
+		evicted       bool
+	}{
+		"a script and nobody known": {script, nobody, false}, "two scripts": {script, other, false},
+		"a script and the kubelet": {script, kubelet, false}, "one without a name": {nameless, nobody, false},
+		"a program that is called like a kubelet": {namesake, nobody, false}, "the kubelet and nobody known": {kubelet, nobody, true},
+	} {
+		for order, pair := range map[string][2]func(*Record){"": {tt.first, tt.second}, " in another order": {tt.second, tt.first}} {
+			t.Run(name+order, func(t *testing.T) {
+				t.Parallel()
+				f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
+				onNode := func(r *Record) { r.Sender = Sender{PID: 900, Name: "runc", UserID: "0"}; r.Target.Container = "c" }
+				f.add(at(0, "node", 7, ofPod("1"), pair[0], onNode), at(2, "node", 8, ofPod("1"), pair[1], onNode))
+				f.table.Explain(podEvent(0, "1", PodEviction, ""))
+				reports := f.end()
+				require.Len(t, reports, 1)
+				assert.Equal(t, tt.evicted, reports[0].Shared[Cause] == PodEviction, reports[0].Sentence())
+			})
+		}
+	}
+}
+
+// TestExplainAgain has an event of long ago, of which no signals were seen, not keep a pod from being explained by a later one.
+func TestExplainAgain(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		earlier, later float64
+		want           string
+	}{
+		"ten minutes": {-600, 0, PodEviction}, "what has led to it": {-5, 0, PodLivenessProbe}, "late, of long ago": {0, -600, PodLivenessProbe},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
+			for _, uid := range []string{"1", "2"} {
+				f.table.Explain(podEvent(tt.earlier, uid, PodLivenessProbe, ""))
+				f.table.Explain(podEvent(tt.later, uid, PodEviction, ""))
+			}
+			assert.Len(t, f.table.podEvents.order, 2)
+			f.add(at(1, "node", 7, ofPod("1")), at(2, "node", 8, ofPod("2")))
+			reports := f.end()
+			require.Len(t, reports, 1)
+			assert.Equal(t, tt.want, reports[0].Shared[Cause])
+			assert.Empty(t, f.table.podEvents.order)
+		})
+	}
+}
+
 func TestPodEventsAreBounded(t *testing.T) {
 	t.Parallel()
 	table := NewTable(usual())

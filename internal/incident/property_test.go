@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,7 +73,7 @@ func check(t *testing.T, table *Table) {
 			closed++
 		}
 		processes, outcomes := 0, 0
-		var has [Fields]int
+		var has [slots]int
 		for known := range i.all {
 			processes++
 			if known.reached {
@@ -81,9 +82,14 @@ func check(t *testing.T, table *Table) {
 			if known.outcome != "" {
 				outcomes++
 			}
+			for slot := range slots {
+				if known.has&bit(slot) != 0 {
+					has[slot]++
+				}
+			}
 			for f := range Fields {
-				if known.has&(1<<f) != 0 {
-					has[f]++
+				if later := laterOf(f); later >= 0 {
+					require.False(t, known.has&bit(int(f)) != 0 && known.has&bit(later) != 0, "field %d", f)
 				}
 			}
 		}
@@ -91,9 +97,9 @@ func check(t *testing.T, table *Table) {
 		require.LessOrEqual(t, i.Exited+i.Killed+i.Cored+i.Survived, outcomes)
 		require.GreaterOrEqual(t, i.Signals, i.Failed)
 		require.LessOrEqual(t, i.span(i.start, i.end), table.config.MaxDuration)
-		for f := range Fields {
-			require.GreaterOrEqual(t, i.shared[f].Count, has[f])
-			require.LessOrEqual(t, i.shared[f].Count, has[f]+i.Loose, "field %d", f)
+		for slot := range slots {
+			require.GreaterOrEqual(t, i.shared[slot].Count, has[slot])
+			require.LessOrEqual(t, i.shared[slot].Count, has[slot]+i.Loose, "slot %d", slot)
 		}
 		for _, uid := range i.records {
 			require.Same(t, i, table.byUID[uid])
@@ -260,6 +266,101 @@ func TestOrderDoesNotMatter(t *testing.T) {
 	}
 }
 
+// TestWhatFollowsComesFirst has the SIGKILL of a manager that has waited, and the ends, come in any order with the SIGTERM: the same is
+// told as in the order in which it was, over restarts and mergers too.
+func TestWhatFollowsComesFirst(t *testing.T) {
+	t.Parallel()
+	by := func(r *Record) {
+		restart("mariadb.service")(r)
+		askedBy(70, "systemctl")(r)
+	}
+	tell := func(f *telling) string {
+		reports := slices.DeleteFunc(f.end(), func(r *Report) bool { return r.MergedInto != "" })
+		require.Len(t, reports, 1)
+		return reports[0].Sentence()
+	}
+	for name, more := range map[string]func(*Record){"of one requester": func(*Record) {}, "of two": func(r *Record) { r.Requester.PID = r.Target.PID }} {
+		var records []*Record
+		for _, pid := range []int64{7, 8, 9} {
+			records = append(records, at(0, "node", pid, by, more), at(20, "node", pid, by, more, stopTimeout))
+			if pid != 9 {
+				records = append(records, at(21, "node", pid, by, more, stopTimeout, outcome(kill.VerdictKilled, true)))
+			}
+		}
+		want := tell((&telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}).add(records...))
+		require.Contains(t, want, "restarted mariadb.service on node in 21s: 2 had to be killed", name)
+		for seed := range uint64(100) {
+			r := rand.New(rand.NewPCG(seed, 4)) //nolint:gosec // the same in each run
+			r.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+			f, kept := &telling{table: NewTable(persistent()), now: noon, last: map[string]*Report{}}, stored{}
+			f.add(records[:4]...)
+			f.table = kept.restarted(t, f.table)
+			f.add(records[4:]...)
+			check(t, f.table)
+			assert.Equal(t, want, tell(f), name)
+		}
+	}
+}
+
+// TestOnlyWhatFollows has the SIGTERM of one of two processes, or of both, not be seen.
+func TestOnlyWhatFollows(t *testing.T) {
+	t.Parallel()
+	unit := restart("mariadb.service")
+	reports := closedOf(t, usual(), at(20, "node", 7, unit, stopTimeout), at(20, "node", 8, unit, stopTimeout))
+	require.Len(t, reports, 1)
+	assert.Equal(t, "mariadb.service was killed after a stop that took too long on node", reports[0].Sentence())
+	reports = closedOf(t, usual(), at(0, "node", 7, unit), at(20, "node", 7, unit, stopTimeout), at(20, "node", 8, unit, stopTimeout))
+	require.Len(t, reports, 1)
+	assert.Equal(t, "the program systemd signaled mariadb.service on node in 20s", reports[0].Sentence())
+}
+
+// TestALinkComesLate has what joins by what all members have in common come in any order: it is one incident as long as no gap is too
+// long, and that of one person.
+func TestALinkComesLate(t *testing.T) {
+	t.Parallel()
+	alice, bob, elsewhere := login("alice", "10.0.0.5", ""), login("bob", "10.0.0.5", ""), login("alice", "10.0.0.6", "")
+	who := func(person, none func(*Record)) func(n int) func(*Record) {
+		return func(n int) func(*Record) {
+			return []func(*Record){none, func(*Record) {}, person}[n/4]
+		}
+	}
+	for name, tt := range map[string]struct {
+		with      func(n int) func(*Record)
+		incidents []int
+	}{
+		"lack of memory": {func(int) func(*Record) { return oom("/kubepods/x") }, []int{1}},
+		"restarts on many hosts, each asked for by another": {func(n int) func(*Record) {
+			return func(r *Record) {
+				restart("mariadb.service")(r)
+				askedBy(int64(100+n/2), "systemctl")(r)
+				r.HostID = fmt.Sprint("h", n/2)
+			}
+		}, []int{1}},
+		"of two people":    {who(bob, alice), []int{2}},
+		"of two addresses": {who(elsewhere, alice), []int{2}},
+	} {
+		for seed := range uint64(60) {
+			var records []*Record
+			for n := range 12 {
+				records = append(records, at(float64(n)*25, "node", int64(100+n), func(r *Record) { r.Target.Unit = "x.service" }, tt.with(n)))
+			}
+			r := rand.New(rand.NewPCG(seed, 5)) //nolint:gosec // the same in each run
+			r.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+			config := usual()
+			config.MinTargets = 1
+			f := &telling{table: NewTable(config), now: noon, last: map[string]*Report{}}
+			f.add(records...)
+			check(t, f.table)
+			reports := slices.DeleteFunc(f.end(), func(r *Report) bool { return r.MergedInto != "" })
+			assert.Contains(t, tt.incidents, len(reports), "%s %d", name, seed)
+			for _, report := range reports {
+				text := report.Sentence()
+				assert.False(t, strings.Contains(text, "alice") && strings.Contains(text, "bob"), text)
+			}
+		}
+	}
+}
+
 func TestIDsStay(t *testing.T) {
 	t.Parallel()
 	one, two := closedOf(t, usual(), rolling(3, "alice", "10.0.0.5")...), closedOf(t, usual(), rolling(3, "alice", "10.0.0.5")...)
@@ -275,13 +376,21 @@ func TestDamagedStore(t *testing.T) {
 	}
 	kept.save(t, table)
 	for key, value := range kept {
-		for _, damaged := range [][]byte{nil, {}, value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`)} {
+		for _, damaged := range [][]byte{nil, {}, value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`),
+			[]byte(`{"Final":{"HostCount":1}}`), []byte(`{"Final":{"Shared":{"200":"x"}}}`)} {
 			other := maps.Clone(kept)
 			other[key] = damaged
 			restored := NewTable(persistent())
 			_ = restored.Restore(other.get, noon)
 			restored.Tick(noon.Add(time.Minute))
-			restored.Told(restored.Reports(), noon)
+			reports := restored.Reports()
+			for _, r := range reports {
+				assert.NotEmpty(t, r.Sentence())
+				for f := range r.Shared {
+					f.Attribute()
+				}
+			}
+			restored.Told(reports, noon)
 			restored.Tick(noon.Add(2 * Retention))
 			restored.Told(restored.Reports(), noon)
 			assert.Empty(t, restored.all)

@@ -4,6 +4,7 @@
 package incident
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 	"time"
@@ -62,6 +63,8 @@ type Target struct {
 	Unit, Cgroup                  string
 	Container, ContainerName      string
 	PodUID, PodName, PodNamespace string
+	// UserID and AuditUser are only needed if nobody has sent the signal.
+	UserID, AuditUser string
 }
 
 // Sender is the process that sent the signal.
@@ -140,15 +143,44 @@ func (r *Record) act() bool {
 // as open a file that the target has a lease of. Then that process is no sender.
 func (r *Record) prompted() bool { return r.Kernel && r.Cause == "" }
 
-// Payer returns whose share of what is bounded the record takes up: the login if there is one, which nobody can change, or
-// else the user of the process. It is no longer than other texts that are kept.
+// Unsent reports whether nobody but the kernel is known to have sent a signal, such as that of a crash.
+func (r *Record) Unsent() bool {
+	return r.Kernel || r.Kind == kill.KindAbend || r.Sender.PID == 0 && r.Sender.UserID == "" && r.Sender.AuditUser == ""
+}
+
+// Payer returns whose share of what is bounded the record takes up. What nobody has sent is the target's: anybody can have programs
+// of his own crash. It is no longer than other texts that are kept.
 func (r *Record) Payer() string {
-	for _, id := range []string{r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID} {
-		if id != "" {
-			return cut(id)
+	if r.Unsent() {
+		if user := answerable(r.Target.UserID, r.Target.AuditUser); user != "" {
+			return cut(user)
 		}
 	}
-	return ""
+	login := cmp.Or(r.Sender.AuditUser, r.UserID)
+	for _, user := range []string{r.Sender.UserID, r.Requester.UserID} {
+		if user != "" && user != "0" {
+			return cut(answerable(user, login))
+		}
+	}
+	return cut(cmp.Or(login, r.Requester.UserID, r.Sender.UserID))
+}
+
+// answerable returns who pays for what a process does: its real user. Its login does only for root, as whom many act, and for a number
+// that a user has for his namespaces, as he has thousands: who has no login yet may set it to anybody's, and in each of his children
+// to another one (proc_loginuid_write and audit_set_loginuid of Linux); in a namespace only to one of there.
+func answerable(user, login string) string {
+	if login != "" && (user == "" || user == "0" || subordinate(user)) {
+		return login
+	}
+	return user
+}
+
+// subordinate reports whether a number is one of those that users get for their namespaces: SUB_UID_MIN to SUB_UID_MAX of
+// login.defs(5).
+func subordinate(id string) bool {
+	const least, most = 100_000, 600_100_000
+	n, err := strconv.ParseInt(id, 10, 64)
+	return err == nil && n >= least && n <= most
 }
 
 // identity returns what tells the record from others, if it has no uid.

@@ -85,6 +85,9 @@ func (t *Table) restore(slot int, get func(key string) ([]byte, error), now time
 		i.told.revision = i.revision
 	}
 	if w.Final != nil {
+		if w.Final.damaged() {
+			return nil, errors.New("the last report is damaged")
+		}
 		w.Final.of = i
 		return i, nil
 	}
@@ -100,6 +103,16 @@ func (t *Table) restore(slot int, get func(key string) ([]byte, error), now time
 	}
 	i.saved.records, i.saved.hosts = len(i.records), len(i.hosts)
 	return i, err
+}
+
+// damaged reports whether a stored report has what no report of a table has, and cannot be told.
+func (r *Report) damaged() bool {
+	for f := range r.Shared {
+		if f >= Fields {
+			return true
+		}
+	}
+	return r.HostCount == 1 && len(r.Hosts) == 0
 }
 
 func (t *Table) restorePiece(i *incident, value []byte, get func(key string) ([]byte, error)) error {

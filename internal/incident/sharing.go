@@ -45,8 +45,15 @@ const (
 	Fields // how many there are
 )
 
-// fields has a bit for each Field.
-type fields uint32
+const (
+	// followed is how many fields may be known by what follows a signal alone, until that itself comes: see follows.
+	followed = 6
+	// slots is how many values there are: of all fields, and of what follows.
+	slots = int(Fields) + followed
+)
+
+// fields has a bit for each slot.
+type fields uint64
 
 // attributes are their usual names. Some are numbers, some mean something on one host only.
 var attributes = [Fields]struct {
@@ -170,10 +177,11 @@ type common struct {
 }
 
 // sharing knows what all members have in common.
-type sharing [Fields]common
+type sharing [slots]common
 
 // add adds a record of a target, or of none; again if another source tells the same. What follows a signal on its own
-// account does not change why it was sent. But who is behind one signal is not behind another one to the same target.
+// account does not change why it was sent, in whichever order they come. But who is behind one signal is not behind another one to
+// the same target.
 func (s *sharing) add(r *Record, known *target, again bool) {
 	own := known != nil && r.Kind != kill.KindOutcome && !again && !goesOn(r)
 	another := own && known.has&signaled != 0
@@ -182,42 +190,60 @@ func (s *sharing) add(r *Record, known *target, again bool) {
 	}
 	for f := range Fields {
 		value := r.value(f)
-		bit := fields(1) << f
-		had := known != nil && known.has&bit != 0
+		had := known != nil && known.has&bit(int(f)) != 0
 		if another && behind(f) && had != (value != "") {
 			s[f].Mixed = true
 		}
 		if value == "" {
 			continue
 		}
-		if had && follows(f, r) {
-			continue
+		slot := int(f)
+		if later := laterOf(f); later >= 0 {
+			switch {
+			case !follows(r):
+				s.withdraw(later, known)
+			case had || known != nil && known.has&bit(later) != 0:
+				continue
+			default:
+				slot = later
+			}
 		}
-		s[f].add(value)
-		if !had {
-			s[f].Count++
-		}
-		if known != nil {
-			known.has |= bit
-		}
+		s.put(slot, value, known)
+	}
+}
+
+// put adds a value of a target, or of none.
+func (s *sharing) put(slot int, value string, known *target) {
+	s[slot].add(value)
+	if known == nil || known.has&bit(slot) == 0 {
+		s[slot].Count++
+	}
+	if known != nil {
+		known.has |= bit(slot)
 	}
 }
 
 // withdraw takes back what the records of a target have said.
-func (s *sharing) withdraw(f Field, known *target) {
-	bit := fields(1) << f
-	if known.has&bit == 0 {
+func (s *sharing) withdraw(slot int, known *target) {
+	if known == nil || known.has&bit(slot) == 0 {
 		return
 	}
-	known.has &^= bit
-	s[f].Count--
-	if s[f].Count <= 0 && !s[f].Mixed {
-		s[f] = common{}
+	known.has &^= bit(slot)
+	s.less(slot)
+}
+
+// less notes that one target less has a value.
+func (s *sharing) less(slot int) {
+	s[slot].Count--
+	if s[slot].Count <= 0 && (!s[slot].Mixed || slot >= int(Fields)) {
+		s[slot] = common{}
 	}
 }
 
+func bit(slot int) fields { return 1 << slot }
+
 // signaled is the bit of a target that somebody has signaled on his own account.
-const signaled fields = 1 << 31
+const signaled fields = 1 << 63
 
 // behind reports whether a field says who or what is behind a signal.
 func behind(f Field) bool {
@@ -227,50 +253,71 @@ func behind(f Field) bool {
 // goesOn reports whether a signal is a part of what an earlier one has begun.
 func goesOn(r *Record) bool { return r.Cause == "stop_timeout" || r.Cause == "main_process_end" }
 
-// follows reports whether a field of a record says how something went on that had begun before: a manager that loses
-// its patience, or the end of the process.
-func follows(f Field, r *Record) bool {
+// follows reports whether a record says how something went on that had begun before: a manager that loses its patience, or the end
+// of the process.
+func follows(r *Record) bool { return r.Outcome != "" || r.Cause == "stop_timeout" }
+
+// laterOf returns the slot of what a field is by what follows a signal; -1 if it is the same by that.
+func laterOf(f Field) int {
 	switch f {
-	case Cause, SignalName, SenderName, SenderPath, SenderUserID, SenderUserName:
-		return r.Outcome != "" || r.Cause == "stop_timeout"
+	case SignalName, Cause:
+		return int(Fields) + int(f)
+	case SenderName, SenderPath, SenderUserID, SenderUserName:
+		return int(Fields) + 2 + int(f-SenderName)
 	}
-	return false
+	return -1
 }
 
 // exceed notes a member for which there is no room. What it does not have is not what all have.
 func (s *sharing) exceed(r *Record) {
 	for f := range Fields {
-		if value := r.value(f); value == "" || s[f].differs(value) || s[f].Value == "" {
+		value, all := r.value(f), &s[f]
+		if later := laterOf(f); later >= 0 && all.Value == "" {
+			all = &s[later]
+		}
+		if value == "" || all.differs(value) || all.Value == "" {
 			s[f].Mixed = true
 		}
 	}
 }
 
 func (s *sharing) absorb(other *sharing) {
-	for f := range s {
-		s[f].absorb(&other[f].single)
-		s[f].Count += other[f].Count
+	for slot := range s {
+		s[slot].absorb(&other[slot].single)
+		s[slot].Count += other[slot].Count
 	}
 }
 
 // overlap takes back what two incidents that are one now have counted twice: both have a target, of which each knows
-// some fields.
-func (s *sharing) overlap(a, b fields) {
-	for f := range Fields {
-		bit := fields(1) << f
-		if a&b&bit != 0 {
-			s[f].Count--
-		}
-		if a&b&signaled != 0 && behind(f) && (a^b)&bit != 0 {
-			s[f].Mixed = true
+// some fields. It returns which of them are known of it.
+func (s *sharing) overlap(a, b fields) fields {
+	all := a | b
+	for slot := range s {
+		if a&b&bit(slot) != 0 {
+			s.less(slot)
 		}
 	}
+	for f := range Fields {
+		if a&b&signaled != 0 && behind(f) && (a^b)&bit(int(f)) != 0 {
+			s[f].Mixed = true
+		}
+		if later := laterOf(f); later >= 0 && all&bit(int(f)) != 0 && all&bit(later) != 0 { // the signal itself says it
+			all &^= bit(later)
+			s.less(later)
+		}
+	}
+	return all
 }
 
 // of returns the value that all of a number of members have; empty if there is none.
 func (s *sharing) of(f Field, members int) string {
-	if c := &s[f]; !c.Mixed && c.Count >= members {
-		return strings.Clone(c.Value)
+	all := s[f]
+	if later := laterOf(f); later >= 0 {
+		all.absorb(&s[later].single)
+		all.Count += s[later].Count
 	}
-	return ""
+	if all.Mixed || all.Count < members {
+		return ""
+	}
+	return strings.Clone(all.Value)
 }

@@ -179,7 +179,7 @@ func (t *Table) join(i *incident, r *Record, k *keys, from *host, uid digest) Re
 		told.Cause = ""
 		r = &told
 	case dies:
-		i.shared.withdraw(Cause, known)
+		i.shared.withdraw(int(Cause), known)
 	}
 	i.shared.add(r, known, again)
 	if again {

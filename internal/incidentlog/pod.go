@@ -58,7 +58,11 @@ func (e *podEvent) cause() string {
 		return incident.PodEviction
 	case "Preempted", "Preempting":
 		return incident.PodPreemption
-	case "TaintManagerEviction", "ScaleDown":
+	case "TaintManagerEviction":
+		if strings.HasPrefix(e.message, "Marking for deletion") { // it tells with the same reason that it does not evict the pod after all
+			return incident.PodDrain
+		}
+	case "ScaleDown":
 		return incident.PodDrain
 	}
 	return ""

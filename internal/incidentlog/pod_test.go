@@ -84,3 +84,21 @@ func TestReadPodEventOfAnything(t *testing.T) {
 		})
 	}
 }
+
+// TestReadEvictionThatIsCanceled has Kubernetes tell with one reason that it evicts a pod for a taint, and that it does not after all
+// (tainteviction/taint_eviction.go of Kubernetes).
+func TestReadEvictionThatIsCanceled(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]bool{
+		"Marking for deletion Pod shop/web-0": true, "Cancelling deletion of Pod shop/web-0": false, "": false,
+		"Cancelling deletion of Pod Marking for deletion/web-0": false,
+	} {
+		log, resource := plog.NewLogRecord(), pcommon.NewResource()
+		resource.Attributes().PutStr("k8s.object.kind", "Pod")
+		resource.Attributes().PutStr("k8s.object.uid", "uid of web")
+		log.Attributes().PutStr("k8s.event.reason", "TaintManagerEviction")
+		log.Body().SetStr(message)
+		_, ok := ReadPodEvent(resource, log, noon)
+		assert.Equal(t, want, ok, message)
+	}
+}

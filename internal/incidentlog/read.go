@@ -126,6 +126,9 @@ func Read(log plog.LogRecord, h *Host, r *incident.Record, now time.Time) bool {
 			}
 		}
 	}
+	if r.Unsent() {
+		readUsers(log.Attributes(), &r.Target)
+	}
 	if node != "" && !machine.Same(node, h.Name) { // a host's log that another host keeps
 		r.HostID, r.HostName, r.Addresses = h.ID+"\x00"+node, node, nil
 	}
@@ -143,6 +146,16 @@ func timeOf(log plog.LogRecord, now time.Time) time.Time {
 		}
 	}
 	return now
+}
+
+// readUsers reads whose the target is, which others need not know: numbers are made texts.
+func readUsers(attributes pcommon.Map, p *incident.Target) {
+	if user, ok := attributes.Get("kill.target.user.id"); ok {
+		p.UserID = id(user)
+	}
+	if login, ok := attributes.Get("kill.target.audit.user.id"); ok {
+		p.AuditUser = id(login)
+	}
 }
 
 func readTarget(name string, value pcommon.Value, p *incident.Target) bool {

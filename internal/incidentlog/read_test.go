@@ -44,3 +44,28 @@ func TestReadOrigin(t *testing.T) {
 		assert.Equal(t, kernel, r.Kernel, origin)
 	}
 }
+
+// Whose a target is matters if nobody has sent the signal.
+func TestReadUserOfTarget(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		event  string
+		more   map[string]any
+		target incident.Target
+	}{
+		{"kill.abend", nil, incident.Target{UserID: "1000", AuditUser: "1001"}},
+		{"kill.signal", map[string]any{"kill.origin": "kernel", "process.pid": 7}, incident.Target{UserID: "1000", AuditUser: "1001"}},
+		{"kill.outcome", nil, incident.Target{UserID: "1000", AuditUser: "1001"}},
+		{"kill.signal", map[string]any{"process.pid": 7}, incident.Target{}},
+	} {
+		log := plog.NewLogRecord()
+		require.NoError(t, log.Attributes().FromRaw(map[string]any{"kill.target.user.id": 1000, "kill.target.audit.user.id": 1001}))
+		for name, value := range tt.more {
+			require.NoError(t, log.Attributes().PutEmpty(name).FromRaw(value))
+		}
+		log.SetEventName(tt.event)
+		var r incident.Record
+		require.True(t, Read(log, &Host{}, &r, time.Time{}))
+		assert.Equal(t, tt.target, r.Target, tt.event)
+	}
+}
