@@ -112,7 +112,7 @@ func TestWatchAfterOneThatWasKilled(t *testing.T) {
 	during, err := kernel.GetRules()
 	require.NoError(t, err)
 	assert.Len(t, during, len(left), "its own ones")
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	rules, err := kernel.GetRules()
 	require.NoError(t, err)
 	assert.Empty(t, rules)
@@ -172,7 +172,7 @@ func TestWatchALogWithoutRights(t *testing.T) {
 		_, seen := w.find("kill.signal", 3936, 100*time.Millisecond)
 		return seen
 	}, limit, time.Millisecond)
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	assert.Equal(t, `auditkill: cannot use ebpf: it lacks CAP_BPF and CAP_PERFMON
 auditkill: cannot use multicast or unicast: it lacks CAP_AUDIT_READ
 auditkill: watching with file

@@ -87,7 +87,7 @@ func TestWatchByEBPF(t *testing.T) {
 	programs := programsOf(t, w.cmd.Process.Pid)
 	require.NotEmpty(t, programs)
 	kills(t, w, "ebpf")
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	assert.NotContains(t, w.errors.String(), "cannot use")
 	assert.Eventually(t, func() bool { return !slices.ContainsFunc(programs, inKernel) }, limit, time.Millisecond,
 		"the programs are out of the kernel")
@@ -127,7 +127,7 @@ func TestWatchByUnicast(t *testing.T) {
 	require.NoError(t, err)
 	assert.EqualValues(t, w.cmd.Process.Pid, during.PID)
 	kills(t, w, "audit_unicast")
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	assert.Contains(t, w.errors.String(), "audit was off and has been turned on")
 	asBefore(t, kernel, before)
 }
@@ -144,16 +144,16 @@ func TestWatchByMulticast(t *testing.T) {
 	kills(t, w, "audit_multicast")
 	assert.True(t, daemon.sees(limit))
 
-	assert.Zero(t, daemon.end())
+	assert.Zero(t, daemon.end(), "it says: %s", &daemon.errors)
 	assert.Regexp(t, fmt.Sprintf(`audit was off and stays on, .* \(process (%d|%d)\)`, w.cmd.Process.Pid, other.cmd.Process.Pid),
 		daemon.errors.String())
 	for _, each := range []*watching{w, other} {
 		assert.True(t, each.sees(limit), "it goes on; it says: %s", &each.errors)
 		assert.NotContains(t, each.errors.String(), "audit rule", "an end is no tampering")
 	}
-	assert.Zero(t, other.end())
+	assert.Zero(t, other.end(), "it says: %s", &other.errors)
 	assert.True(t, w.sees(limit))
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	after, err := kernel.GetStatus()
 	require.NoError(t, err)
 	before.Enabled = after.Enabled // a later watch finds it on
@@ -173,7 +173,7 @@ func TestWatchByMulticastAlone(t *testing.T) {
 
 	w := startWatch(t, "--source", "multicast")
 	assert.True(t, w.sees(limit))
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	said := w.errors.String()
 	assert.Equal(t, 1, strings.Count(said, "there is no audit daemon"), said)
 	assert.Equal(t, 1, strings.Count(said, "audit was off and has been turned on"), said)
@@ -239,7 +239,7 @@ func TestWatchSaysByWhat(t *testing.T) {
 	says("unicast")
 	daemon := startWatch(t, "--source", "unicast")
 	says("multicast")
-	assert.Zero(t, daemon.end())
+	assert.Zero(t, daemon.end(), "it says: %s", &daemon.errors)
 }
 
 // If two processes want to be the daemon, the second says which one is.
@@ -268,7 +268,7 @@ func TestWatchPutsRulesBack(t *testing.T) {
 			MatchString(w.errors.String())
 	}, limit, 10*time.Millisecond)
 	require.Eventually(t, func() bool { return w.sees(250 * time.Millisecond) }, limit, time.Millisecond)
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 }
 
 func TestWatchByFile(t *testing.T) {
@@ -279,13 +279,13 @@ func TestWatchByFile(t *testing.T) {
 	require.Eventually(t, func() bool {
 		return regexp.MustCompile("the audit rules of this host do not record all").MatchString(w.errors.String())
 	}, limit, 10*time.Millisecond)
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 
 	manager := auditrules.New(auditrules.Settings{Signals: kill.DefaultSignals(), Key: "audit_kill", Self: 1})
 	require.Empty(t, manager.Install())
 	t.Cleanup(func() { assert.NoError(t, manager.Remove()) })
 	w = startWatch(t, "--source", "file", "--file", log)
 	kills(t, w, "audit_file")
-	assert.Zero(t, w.end())
+	assert.Zero(t, w.end(), "it says: %s", &w.errors)
 	assert.Equal(t, "auditkill: watching with file\n", w.errors.String())
 }

@@ -4,6 +4,9 @@
 package live
 
 import (
+	"errors"
+	"sync/atomic"
+
 	"github.com/auditkill/auditkillreceiver/internal/capture"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
@@ -18,6 +21,8 @@ type handler struct {
 	batch   []*kill.Event
 	batches chan []*kill.Event
 	givenUp chan struct{}
+	// showing is the number of what is being shown right now; 0 if nothing is.
+	showing atomic.Int64
 }
 
 var _ capture.Handler = (*handler)(nil)
@@ -67,16 +72,25 @@ func (h *handler) Flush() error {
 // Settled implements capture.Handler. Nothing is kept for a next run.
 func (h *handler) Settled() bool { return false }
 
-// showAll shows batches until there are no more.
-func (h *handler) showAll(show func(*kill.Event) error) error {
+// showAll shows batches until there are no more, and calls finish.
+func (h *handler) showAll(show func(*kill.Event) error, finish func() error) (err error) {
+	number := int64(0)
+	during := func(do func() error) {
+		number++
+		h.showing.Store(number)
+		err = errors.Join(err, do())
+		h.showing.Store(0)
+	}
 	for batch := range h.batches {
 		for _, e := range batch {
-			if err := show(e); err != nil {
+			if during(func() error { return show(e) }); err != nil {
+				during(finish)
 				return err
 			}
 		}
 	}
-	return nil
+	during(finish)
+	return err
 }
 
 // tampered reports who blinds the monitor.

@@ -22,7 +22,7 @@ import (
 )
 
 const (
-	// patience is how long printing the last signals may take.
+	// patience is how long printing one of the last signals may take.
 	patience = 3 * time.Second
 	// quiet is how long a signal with several targets waits for more of them, which the audit
 	// system reports one by one. Lines should appear within 100 ms.
@@ -110,29 +110,36 @@ func (w *Watch) Run(ctx context.Context, show func(*kill.Event) error, finish fu
 	}()
 	shown := make(chan error, 1)
 	go func() { // show may never return
-		shown <- errors.Join(h.showAll(show), finish())
+		shown <- h.showAll(show, finish)
 	}()
-	err := w.await(ctx, shown)
+	err := w.await(ctx, h, shown)
 	stop()
 	close(h.givenUp)
 	<-ended
 	return err
 }
 
-// await returns when everything was shown, or showing it takes too long.
-func (w *Watch) await(ctx context.Context, shown <-chan error) error {
+// await returns when everything was shown, or showing one of them takes too long. A busy host may take its time until the last
+// one is known.
+func (w *Watch) await(ctx context.Context, h *handler, shown <-chan error) error {
 	select {
 	case err := <-shown:
 		return err
 	case <-ctx.Done():
 	}
-	timer := time.NewTimer(w.patience)
-	defer timer.Stop()
-	select {
-	case err := <-shown:
-		return err
-	case <-timer.C:
-		return errStuck
+	ticker := time.NewTicker(w.patience)
+	defer ticker.Stop()
+	for last := int64(0); ; {
+		select {
+		case err := <-shown:
+			return err
+		case <-ticker.C:
+			now := h.showing.Load()
+			if now != 0 && now == last {
+				return errStuck
+			}
+			last = now
+		}
 	}
 }
 

@@ -177,6 +177,24 @@ func TestEndsWhileTheOutputIsStuck(t *testing.T) {
 	close(stuck)
 }
 
+// Nothing is stuck while nothing is to be shown: the last signals of a busy host may take longer.
+func TestWaitsForTheLastSignals(t *testing.T) {
+	t.Parallel()
+	w, _ := newFake(t, selection.Config{}, play())
+	w.patience = time.Millisecond
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	h := &handler{watch: w, batches: make(chan []*kill.Event)}
+	shown := make(chan error, 1)
+	go func() {
+		time.Sleep(20 * w.patience)
+		close(h.batches)
+		shown <- h.showAll(nil, finished)
+	}()
+	require.NoError(t, w.await(ctx, h, shown))
+	require.NoError(t, w.Close())
+}
+
 func TestSaysWhatWasLost(t *testing.T) {
 	t.Parallel()
 	w, said := newFake(t, selection.Config{}, play())
