@@ -309,6 +309,7 @@ func TestCheck(t *testing.T) {
 	require.NoError(t, Check("[3]936"))
 	require.ErrorContains(t, Check("mysqld[3936]"), `has a pid, and a pid names another process after a restart: use the name of the process, mysqld`)
 	require.NoError(t, Check("worker[1-2]"))
+	require.NoError(t, Check("worker[12]"))
 	require.ErrorContains(t, Check("/opt/**"), "a star does not go beyond a /")
 	_, err := New(Config{Targets: []string{"["}})
 	require.Error(t, err)

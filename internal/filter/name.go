@@ -76,8 +76,9 @@ func compileName(glob string) (name, error) {
 	return name{command: shorten(path.Base(glob)), executable: glob}, nil
 }
 
-// withPID is how lists and sentences name a process, mysqld[3936], which as a glob would match mysqld3, mysqld6 and mysqld9.
-var withPID = regexp.MustCompile(`^.+\[\d+\]$`)
+// withPID is how lists and sentences name a process, mysqld[3936], which as a glob would match mysqld3, mysqld6 and mysqld9. One or two
+// digits are more likely what a glob means by them, worker[12].
+var withPID = regexp.MustCompile(`^.+\[\d{3,}\]$`)
 
 // notAGlob says what is wrong with what means something elsewhere, but would match nothing here; empty if nothing is.
 func notAGlob(glob string) string {
