@@ -388,12 +388,12 @@ func TestInvalidConfig(t *testing.T) {
 			`receivers::audit_kill::exclude_targets::0: " a" begins or ends with a blank: no program is called so` + "\n" +
 			`receivers::audit_kill::exclude_senders::0: "/opt/**" has **, which matches no more than *: a star does not go beyond a /, ` +
 			"so use one for each part of the path"},
-		{"names with pids", `{targets: ["mysqld[3936]"], senders: [mysqld, "my*[7]"], exclude_targets: ["a[12]"]}`, "" +
+		{"names with pids", `{targets: ["mysqld[3936]"], senders: [mysqld, "my*[7001]"], exclude_targets: ["a[129]"]}`, "" +
 			`receivers::audit_kill::targets::0: "mysqld[3936]" has a pid, and a pid names another process after a restart: use the name of ` +
 			"the process, mysqld; if one of several digits is meant, write a range such as mysqld[0-9]\n" +
-			`receivers::audit_kill::senders::1: "my*[7]" has a pid, and a pid names another process after a restart: use the name of ` +
+			`receivers::audit_kill::senders::1: "my*[7001]" has a pid, and a pid names another process after a restart: use the name of ` +
 			"the process, my*; if one of several digits is meant, write a range such as my*[0-9]\n" +
-			`receivers::audit_kill::exclude_targets::0: "a[12]" has a pid, and a pid names another process after a restart: use the name of ` +
+			`receivers::audit_kill::exclude_targets::0: "a[129]" has a pid, and a pid names another process after a restart: use the name of ` +
 			"the process, a; if one of several digits is meant, write a range such as a[0-9]"},
 		{
 			"several logs", `file: {path: "/var/log/audit/*.log"}`, `receivers::audit_kill::file: path: "/var/log/audit/*.log" must be one log, ` +
