@@ -86,7 +86,7 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 		return false
 	}
 	if t.config.Processes == nil { // as in a log: the record of the login may be in an older file
-		return number <= known.forgotten
+		return known.forgotten != 0 && number <= known.forgotten
 	}
 	switch opener := t.config.Processes.Opener(p); {
 	case opener == p.Login.ID, opener.Known && opener.Value == 0:
