@@ -5,6 +5,7 @@ package incident
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -110,10 +111,10 @@ func TestNobodyPaysWithTheLoginOfOthers(t *testing.T) {
 	}
 	for name, flood := range map[string]func(n int) func(*Record){
 		"the login of alice":            func(int) func(*Record) { return by("33", "1000") },
-		"very many logins":              func(n int) func(*Record) { return by("33", fmt.Sprint(2000+n)) },
-		"very many numbers":             func(n int) func(*Record) { return by(fmt.Sprint(100_000+n), "1001") },
+		"very many logins":              func(n int) func(*Record) { return by("33", strconv.Itoa(2000+n)) },
+		"very many numbers":             func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), "1001") },
 		"asking, as alice":              func(int) func(*Record) { return asked("33", "1000") },
-		"asking, with very many logins": func(n int) func(*Record) { return asked("33", fmt.Sprint(2000+n)) },
+		"asking, with very many logins": func(n int) func(*Record) { return asked("33", strconv.Itoa(2000+n)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

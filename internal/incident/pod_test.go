@@ -138,8 +138,8 @@ func TestExplainNoMemberAway(t *testing.T) {
 		"a script and the kubelet": {script, kubelet, false}, "one without a name": {nameless, nobody, false},
 		"a program that is called like a kubelet": {namesake, nobody, false}, "the kubelet and nobody known": {kubelet, nobody, true},
 	} {
-		for order, pair := range map[string][2]func(*Record){"": {tt.first, tt.second}, " in another order": {tt.second, tt.first}} {
-			t.Run(name+order, func(t *testing.T) {
+		for order, pair := range map[string][2]func(*Record){"in order": {tt.first, tt.second}, "in another order": {tt.second, tt.first}} {
+			t.Run(name+", "+order, func(t *testing.T) {
 				t.Parallel()
 				f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
 				onNode := func(r *Record) { r.Sender = Sender{PID: 900, Name: "runc", UserID: "0"}; r.Target.Container = "c" }

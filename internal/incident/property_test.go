@@ -376,8 +376,12 @@ func TestDamagedStore(t *testing.T) {
 	}
 	kept.save(t, table)
 	for key, value := range kept {
-		for _, damaged := range [][]byte{nil, {}, value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`),
-			[]byte(`{"Final":{"HostCount":1}}`), []byte(`{"Final":{"Shared":{"200":"x"}}}`)} {
+		for _, damaged := range [][]byte{
+			nil,
+			{},
+			value[:len(value)/2], []byte("-1"), []byte(`{"Targets":[{"h":7}],"Pieces":1}`),
+			[]byte(`{"Final":{"HostCount":1}}`), []byte(`{"Final":{"Shared":{"200":"x"}}}`),
+		} {
 			other := maps.Clone(kept)
 			other[key] = damaged
 			restored := NewTable(persistent())

@@ -89,9 +89,9 @@ func TestReadPodEventOfAnything(t *testing.T) {
 // (tainteviction/taint_eviction.go of Kubernetes).
 func TestReadEvictionThatIsCanceled(t *testing.T) {
 	t.Parallel()
+	const canceling = "Cancelling deletion of Pod " //nolint:misspell // as Kubernetes writes it
 	for message, want := range map[string]bool{
-		"Marking for deletion Pod shop/web-0": true, "Cancelling deletion of Pod shop/web-0": false, "": false,
-		"Cancelling deletion of Pod Marking for deletion/web-0": false,
+		"Marking for deletion Pod shop/web-0": true, canceling + "shop/web-0": false, "": false, canceling + "Marking for deletion/web-0": false,
 	} {
 		log, resource := plog.NewLogRecord(), pcommon.NewResource()
 		resource.Attributes().PutStr("k8s.object.kind", "Pod")

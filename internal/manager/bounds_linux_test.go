@@ -5,6 +5,7 @@ package manager
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -95,7 +96,7 @@ func TestSessionsOfOthers(t *testing.T) {
 	s := newSessions("", new(counters))
 	for n := range 2 * maxSessionsOfHost {
 		for _, manager := range []int{0, container} {
-			s.store(manager, fmt.Sprint(n), &known{ok: true})
+			s.store(manager, strconv.Itoa(n), &known{ok: true})
 		}
 	}
 	assert.Len(t, s.known[0], maxSessionsOfHost)

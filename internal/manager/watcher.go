@@ -134,7 +134,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.mu.Lock()
 	w.ctx = ctx
 	for pid, each := range w.watched {
-		w.begin(pid, each)
+		w.begin(ctx, pid, each)
 	}
 	w.mu.Unlock()
 	<-ctx.Done()
@@ -160,7 +160,7 @@ func (w *Watcher) Watch(pid int) bool {
 	}
 	each := new(watch)
 	w.watched[pid] = each
-	return w.ctx == nil || w.begin(pid, each)
+	return w.ctx == nil || w.begin(w.ctx, pid, each)
 }
 
 // makeRoom gives up the systemd that has refused us most often, and reports whether there is a hopeless one. mu is held.
@@ -194,7 +194,7 @@ func (w *Watcher) remove(pid int) {
 }
 
 // begin starts to listen to a process if it is a systemd. It returns false if its parties have their places already. mu is held.
-func (w *Watcher) begin(pid int, each *watch) bool {
+func (w *Watcher) begin(ctx context.Context, pid int, each *watch) bool {
 	of, err := openProcess(w.config.Root, pid)
 	if err != nil {
 		w.config.Logger.Debug("no systemd to listen to", zap.Int("pid", pid), zap.Error(err))
@@ -210,7 +210,7 @@ func (w *Watcher) begin(pid int, each *watch) bool {
 			return false
 		}
 	}
-	ctx, cancel := context.WithCancel(w.ctx)
+	ctx, cancel := context.WithCancel(ctx)
 	each.end = cancel
 	w.running.Go(func() {
 		defer cancel()

@@ -20,7 +20,7 @@ func (c *command) run(from int) int {
 	if words := c.words[min(from, end):end]; c.depth == deepest {
 		c.hideEach(words)
 	} else {
-		c.finder.command(words, c.depth+1, c.how)
+		c.command(words, c.depth+1, c.how)
 	}
 	return end
 }

@@ -189,7 +189,8 @@ func callEnd(v string, start int) int {
 		case v[at] == '(':
 			open++
 		case v[at] == ')':
-			if open--; open == 0 {
+			open--
+			if open == 0 {
 				return at + 1
 			}
 		}

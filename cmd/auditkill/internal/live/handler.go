@@ -83,7 +83,8 @@ func (h *handler) showAll(show func(*kill.Event) error, finish func() error) (er
 	}
 	for batch := range h.batches {
 		for _, e := range batch {
-			if during(func() error { return show(e) }); err != nil {
+			during(func() error { return show(e) })
+			if err != nil {
 				during(finish)
 				return err
 			}
