@@ -29,12 +29,13 @@ func (t *Table) Explain(e *kill.Event) (settled bool) {
 // Reconsider is as Explain. It does nothing if nothing was told since it has returned the number that it is given, of what
 // may explain the event: what is told of other units than the target's only counts once it explains the event anyway.
 func (t *Table) Reconsider(e *kill.Event, last uint64) (settled bool, heard uint64) {
-	if e.Kind != kill.KindSignal || e.Origin != kill.OriginUser && !explainable(e) {
-		return true, 0
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	host := t.host(e.Audit.Node)
+	e.Sender.Claimed = host == nil || host.claims(&e.Sender, e.Time)
+	if e.Kind != kill.KindSignal || e.Origin != kill.OriginUser && !explainable(e) {
+		return true, 0
+	}
 	if host == nil {
 		if e.Origin == kill.OriginUser {
 			e.Cause, e.Behind = kill.CauseNone, nil
@@ -71,7 +72,6 @@ func (t *Table) reconsider(e *kill.Event) (settled bool) {
 		return t.explainKernel(e)
 	}
 	e.Cause, e.Behind = kill.CauseNone, nil
-	e.Sender.Claimed = t.claims(&e.Sender, e.Time)
 	settled = t.explain(e)
 	withoutForeignSession(e)
 	if b := e.Behind; b != nil && b.Managed {

@@ -34,8 +34,8 @@ func (t *Table) learnLogin(l *Login) {
 	if l.Session.ID == "" {
 		return
 	}
-	if l.Manager == 0 && l.Audit.Known {
-		t.proofs.prove(l.Audit.Value)
+	if l.Manager == 0 && l.Audit.Known && l.User.ID.Known {
+		t.proofs.prove(l.Audit.Value, l.User.ID)
 	}
 	k := loginKey{zeroForHost(l.Manager), strings.Clone(l.Session.ID)}
 	known := session{Login: *l}

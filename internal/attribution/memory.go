@@ -10,8 +10,9 @@ import (
 
 const (
 	// maxLogins and maxCommands bound a memory. The commands of one login are at most maxOfOne, so that
-	// nobody makes it forget those of others.
-	maxLogins, maxCommands, maxOfOne = 512, 128, 16
+	// nobody makes it forget those of others. Sessions that were only claimed, of which anybody can begin many, have places of
+	// their own.
+	maxLogins, maxClaims, maxCommands, maxOfOne = 512, 256, 128, 16
 	// commandTime is how long a command matters.
 	commandTime = time.Minute
 )
@@ -19,13 +20,15 @@ const (
 // Memory keeps what a reader of audit records must not forget over a restart: who is logged in, and what was run
 // by the right of another user just before. It is not safe for concurrent use.
 type Memory struct {
-	logins, commands []*Fact
-	changed          bool
+	logins, claims, commands []*Fact
+	changed                  bool
 }
 
 // Add takes note of a fact.
 func (m *Memory) Add(f *Fact) {
 	switch {
+	case f.Login != nil && f.Login.Claimed:
+		m.claims = put(m.claims, f, sameClaim, maxClaims)
 	case f.Login != nil:
 		m.logins = put(m.logins, f, sameLogin, maxLogins)
 	case f.Logout != nil:
@@ -72,6 +75,8 @@ func (m *Memory) forgetCommands(latest *Command) {
 
 func sameLogin(a, b *Fact) bool { return a.Node == b.Node && a.Login.Session.ID == b.Login.Session.ID }
 
+func sameClaim(a, b *Fact) bool { return a.Node == b.Node && a.Login.Audit == b.Login.Audit }
+
 func sameCommand(a, b *Fact) bool {
 	return a.Node == b.Node && a.Command.PID == b.Command.PID && a.Command.Time.Equal(b.Command.Time)
 }
@@ -84,4 +89,4 @@ func (m *Memory) Changed() bool {
 }
 
 // Facts returns what is worth to be told again, each kind in the order in which it was told first.
-func (m *Memory) Facts() []*Fact { return slices.Concat(m.logins, m.commands) }
+func (m *Memory) Facts() []*Fact { return slices.Concat(m.logins, m.claims, m.commands) }

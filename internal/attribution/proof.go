@@ -4,6 +4,9 @@
 package attribution
 
 import (
+	"maps"
+	"path"
+	"slices"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -20,37 +23,34 @@ const (
 // one that is unset (kernel/audit.c, audit_set_loginuid_perm), so that any process of a service may say that it is anybody. It
 // gives each session a number of its own, and all processes in it inherit that.
 type proofs struct {
-	// proven are sessions that root or the user himself has begun; doubted when it was not known who has.
-	proven  map[uint32]bool
+	// proven are the users of sessions that root or they themselves have begun; doubted when it was not known who has.
+	proven  map[uint32]uint32
 	doubted map[uint32]time.Time
 	// claimed are sessions that an audit record shows to have been begun by another user, forgotten the highest number of one
 	// that is not among them any more, as there were too many.
-	claimed   map[uint32]bool
+	claimed   map[uint32]struct{}
 	forgotten uint32
 }
 
 func newProofs() *proofs {
-	return &proofs{proven: map[uint32]bool{}, doubted: map[uint32]time.Time{}, claimed: map[uint32]bool{}}
+	return &proofs{proven: map[uint32]uint32{}, doubted: map[uint32]time.Time{}, claimed: map[uint32]struct{}{}}
 }
 
 // claim notes a session that a user has begun as somebody else.
 func (p *proofs) claim(session uint32) {
 	if len(p.claimed) >= maxProofs {
-		for number := range p.claimed {
-			p.forgotten = max(p.forgotten, number)
-		}
-		clear(p.claimed)
+		p.forgotten = max(p.forgotten, forgetLowest(p.claimed))
 	}
-	p.claimed[session] = true
+	p.claimed[session] = struct{}{}
 	delete(p.proven, session)
 }
 
 // prove notes a session that root or the user himself has begun.
-func (p *proofs) prove(session uint32) {
+func (p *proofs) prove(session uint32, user kill.ID) {
 	if len(p.proven) >= maxProofs {
-		clear(p.proven)
+		forgetLowest(p.proven)
 	}
-	p.proven[session] = true
+	p.proven[session] = user.Value
 	delete(p.claimed, session) // of an earlier boot
 	delete(p.doubted, session)
 }
@@ -62,6 +62,16 @@ func (p *proofs) doubt(session uint32, at time.Time) {
 	p.doubted[session] = at
 }
 
+// forgetLowest forgets half of the sessions, the oldest of a boot, and returns the highest number of these.
+func forgetLowest[T any](of map[uint32]T) uint32 {
+	numbers := slices.Sorted(maps.Keys(of))
+	half := numbers[:len(numbers)/2]
+	for _, number := range half {
+		delete(of, number)
+	}
+	return half[len(half)-1]
+}
+
 // claims reports whether a process may have become its login user without any right, so that nobody is to be accused of what it does.
 func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	user := p.RealUser.ID
@@ -71,30 +81,53 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if !p.Login.ID.Known || !p.Session.Known || user == p.Login.ID {
 		return false
 	}
-	number := p.Session.Value
-	known := t.proofs
-	switch last, doubted := known.doubted[number]; {
-	case known.proven[number]:
-		return false
-	case known.claimed[number]:
+	number, known := p.Session.Value, t.proofs
+	if of, proven := known.proven[number]; proven {
+		return of != p.Login.ID.Value
+	}
+	if _, claimed := known.claimed[number]; claimed {
 		return true
-	case doubted && at.Sub(last).Abs() < doubtFor:
+	}
+	if last, doubted := known.doubted[number]; doubted && at.Sub(last).Abs() < doubtFor {
 		return true
 	}
 	if t.session(0, idOf(p.Session), p.Login.ID) != nil {
-		known.prove(number)
+		known.prove(number, p.Login.ID)
 		return false
 	}
-	if t.config.Processes == nil { // as in a log: the record of the login may be in an older file
-		return known.forgotten != 0 && number <= known.forgotten
+	if t.config.Processes != nil {
+		switch opener, parent, ok := t.config.Processes.Opener(p); {
+		case ok && mayOpen(&opener, &parent, p.Login.ID):
+			known.prove(number, p.Login.ID)
+			return false
+		case ok || t.config.Live:
+			known.doubt(number, at)
+			return true
+		}
 	}
-	switch opener := t.config.Processes.Opener(p); {
-	case opener == p.Login.ID, opener.Known && opener.Value == 0:
-		known.prove(number)
+	return known.forgotten != 0 && number <= known.forgotten // the record of the login may be in an older file of a log
+}
+
+// openers are the programs of root that let users in and whose parent may be init.
+var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true}
+
+// mayOpen reports whether a process was allowed to begin the session of a user. The users of a namespace's own can only become each
+// other. A program such as sudo(8) is root's as well, but whoever has started it may have begun the session: he is its parent, or has
+// ended, so that init is.
+func mayOpen(opener, parent *kill.Process, login kill.ID) bool {
+	user := opener.RealUser.ID
+	switch {
+	case user == login, ofNamespace(user) && ofNamespace(login):
+		return true
+	case !user.Known || user.Value != 0:
 		return false
-	case !opener.Known && user.Known && user.Value == 0: // who is root needs no pretext
-		return false
+	case openers[path.Base(opener.Executable)]:
+		return true
 	}
-	known.doubt(number, at)
-	return true
+	return parent.RealUser.ID == user && parent.PID != hostInit && parent.Command != "systemd" && !ofRuntime(parent.Command)
+}
+
+// ofNamespace reports whether a number is one of those that are given to user namespaces (login.defs(5), SUB_UID_MIN and SUB_UID_MAX).
+func ofNamespace(user kill.ID) bool {
+	return user.Known && user.Value >= 100_000 && user.Value <= 600_100_000
 }

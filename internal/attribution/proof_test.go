@@ -12,40 +12,59 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// opened has all sessions begun by one user.
+// opened has all sessions begun by one process.
 type opened struct {
 	known
-	by kill.ID
+	by, parent kill.Process
 }
 
-func (o opened) Opener(*kill.Process) kill.ID { return o.by }
+func (o opened) Opener(*kill.Process) (opener, parent kill.Process, ok bool) {
+	return o.by, o.parent, o.by.PID != 0
+}
+
+// by has a program of a user begin the session, and one of another user have started that.
+func by(user uint32, program string, parent uint32, parentPID int, parentName string) Processes {
+	return opened{
+		by:     kill.Process{PID: 300, Executable: program, RealUser: kill.User{ID: kill.NewID(user)}},
+		parent: kill.Process{PID: parentPID, Command: parentName, RealUser: kill.User{ID: kill.NewID(parent)}},
+	}
+}
 
 // TestClaimedLogins has processes without a login say that they are somebody's.
 func TestClaimedLogins(t *testing.T) {
-	const wwwData, alice, service = 33, 1000, "/system.slice/apache2.service"
+	const root, wwwData, alice, service = 0, 33, 1000, "/system.slice/apache2.service"
 	claim := Fact{Login: &Login{Time: after(0), Audit: kill.NewID(17), Claimed: true}}
-	logged := Fact{Login: &Login{Time: after(0), Audit: kill.NewID(17), User: kill.User{ID: kill.NewID(alice)}, Session: kill.Session{ID: "17"}}}
+	logged := func(user uint32) Fact {
+		return Fact{Login: &Login{Time: after(0), Audit: kill.NewID(17), User: kill.User{ID: kill.NewID(user)}, Session: kill.Session{ID: "17"}}}
+	}
 	for name, tt := range map[string]struct {
 		user      uint32
 		processes Processes
+		past      bool
 		facts     []Fact
 		want      bool
 	}{
-		"the user himself":                       {user: alice, processes: opened{by: kill.NewID(wwwData)}, want: true},
-		"begun by root":                          {user: wwwData, processes: opened{by: kill.NewID(0)}, want: true},
-		"begun by the user":                      {user: wwwData, processes: opened{by: kill.NewID(alice)}, want: true},
-		"begun by a service":                     {user: wwwData, processes: opened{by: kill.NewID(wwwData)}},
-		"begun by a service, then sudo":          {user: 0, processes: opened{by: kill.NewID(wwwData)}},
+		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh", root, 20, "apache2"), want: true},
+		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd", root, 1, "systemd"), want: true},
+		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron", root, 70, "cron"), want: true},
+		"begun by the user":                      {user: root, processes: by(alice, "/usr/lib/systemd/systemd", root, 1, "systemd"), want: true},
+		"begun by a service":                     {user: wwwData, processes: by(wwwData, "/usr/sbin/apache2", root, 20, "apache2")},
+		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh", root, 20, "apache2")},
+		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, 20, "apache2")},
+		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, 1, "systemd")},
+		"sudo of what has ended, of root":        {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "containerd-shim")},
 		"not known by whom":                      {user: wwwData, processes: opened{}},
-		"not known by whom, then sudo":           {user: 0, processes: opened{}, want: true},
-		"known to logind":                        {user: wwwData, processes: opened{}, facts: []Fact{logged}, want: true},
-		"a record shows it":                      {user: 0, facts: []Fact{claim}},
+		"not known by whom, then sudo":           {user: root, processes: opened{}},
+		"not known by whom, in the past":         {user: wwwData, processes: opened{}, past: true, want: true},
+		"known to logind":                        {user: wwwData, processes: opened{}, facts: []Fact{logged(alice)}, want: true},
+		"known to logind as somebody's":          {user: wwwData, processes: opened{}, facts: []Fact{logged(1001)}},
+		"a record shows it":                      {user: root, facts: []Fact{claim}},
 		"no record":                              {user: wwwData, want: true},
-		"a record of an earlier boot":            {user: wwwData, facts: []Fact{claim, logged}, want: true},
-		"a record, and logind has an older boot": {user: wwwData, facts: []Fact{logged, claim}},
+		"a record of an earlier boot":            {user: wwwData, facts: []Fact{claim, logged(alice)}, want: true},
+		"a record, and logind has an older boot": {user: wwwData, facts: []Fact{logged(alice), claim}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := New(Config{Processes: tt.processes})
+			table := New(Config{Processes: tt.processes, Live: !tt.past})
 			learn(table, tt.facts)
 			e := sends(time.Second, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))
 			e.Sender = *process(300, "/usr/bin/pkill x", tt.user, alice, service, bash)
@@ -53,8 +72,18 @@ func TestClaimedLogins(t *testing.T) {
 				table.Explain(e)
 				assert.Equal(t, tt.want, e.Behind.Person(&e.Sender).ID.Known)
 			}
+			e = sends(time.Second, kill.SIGKILL, ofUnit(5932, "mariadbd", "mariadb.service"))
+			e.Sender, e.Origin, e.Cause = *process(300, "/usr/bin/pkill x", tt.user, alice, service, bash), kill.OriginKernel, kill.CauseCgroupKill
+			table.Explain(e)
+			assert.Equal(t, tt.want, e.Behind.Person(&e.Sender).ID.Known, "what it has the kernel do")
 		})
 	}
+}
+
+// TestUsersOfANamespace has a login within a container that is no root's.
+func TestUsersOfANamespace(t *testing.T) {
+	table := New(Config{Processes: by(100000, "/usr/sbin/sshd", 100000, 500, "init"), Live: true})
+	assert.False(t, table.claims(process(300, "/usr/bin/pkill x", 100000, 101000, "/lxc/web"), after(0)))
 }
 
 // TestManyClaims has a user begin more sessions than are remembered.
@@ -74,7 +103,7 @@ func TestManyClaims(t *testing.T) {
 // TestClaimedRequester has a service ask systemd as somebody else.
 func TestClaimedRequester(t *testing.T) {
 	p := process(10, "systemctl stop mariadb", 33, 1000, "/system.slice/apache2.service", bash)
-	table := New(Config{Processes: opened{known{10: p}, kill.NewID(33)}})
+	table := New(Config{Live: true, Processes: opened{known: known{10: p}, by: kill.Process{PID: 300, RealUser: kill.User{ID: kill.NewID(33)}}}})
 	learn(table, []Fact{stops(0, p, "mariadb.service"), begins(2*ms, 7, "stop", "mariadb.service")})
 	e := sends(3*ms, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))
 	explain(table, e)

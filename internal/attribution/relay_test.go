@@ -15,6 +15,7 @@ import (
 // TestRelay lets sudo pass on a signal that somebody has sent to it.
 func TestRelay(t *testing.T) {
 	killer := process(300, "kill 200", 0, 1001, "/user.slice/user-1001.slice/session-18.scope", bash, sshd)
+	killer.Session = kill.NewID(18)
 	sudo := process(200, "sudo sleep 100", 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
 	child := ofUnit(201, "sleep", "session-17.scope")
 	known201, stranger := child, ofUnit(202, "sleep", "session-17.scope")
@@ -49,6 +50,7 @@ func TestRelayOfSudo(t *testing.T) {
 	child.ParentPID, sibling.ParentPID = 201, 203
 	table := New(Config{Processes: known{202: &child, 204: &sibling}})
 	killer := process(300, "kill 200", 0, 1001, "/user.slice/user-1001.slice/session-18.scope", bash, sshd)
+	killer.Session = kill.NewID(18)
 	sudo := process(200, "sudo sleep 100", 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
 	passes := func(at time.Duration, from *kill.Process, to kill.Process) *kill.Event {
 		e := sends(at, kill.SIGTERM, to)

@@ -47,15 +47,17 @@ type Processes interface {
 	Titled(p *kill.Process, last []kill.Ancestor) []kill.Ancestor
 	// Programs returns a number that changes whenever Titled may return something else for a parent that lives.
 	Programs() uint64
-	// Opener returns the real user of the oldest process, of those that are known, that a process has its audit session from;
-	// unset if that is not known.
-	Opener(p *kill.Process) kill.ID
+	// Opener returns the process that has begun the audit session of another one, and its parent, which is not in that session.
+	// It returns false if it cannot tell.
+	Opener(p *kill.Process) (opener, parent kill.Process, ok bool)
 }
 
 // Config says what a Table may ask.
 type Config struct {
 	// Processes is nil if nothing but the facts themselves is known, as about a log of another host.
 	Processes Processes
+	// Live is true if events are told as they happen, so that Processes knows most of who takes part in them.
+	Live bool
 	// Session looks up a session of the logind of a manager, 0 for the host's; it may be nil.
 	Session func(manager int, id string) (Login, bool)
 	// Local reports whether a host that audit records name is this one; nil if none is.

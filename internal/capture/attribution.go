@@ -75,6 +75,7 @@ func (c *Capture) openBehind() {
 	}
 	config := attribution.Config{
 		Processes: c.processes,
+		Live:      c.traits.Live,
 		Session: func(of int, id string) (attribution.Login, bool) {
 			if c.managers == nil {
 				return attribution.Login{}, false

@@ -59,13 +59,12 @@ func (c *Capture) listenToManagers(ctx context.Context) {
 	}
 }
 
-// watchManagers listens to the systemds among the processes that were not there before, and returns all but those for which
-// there was no place.
+// watchManagers listens to the systemds among the processes that were not there before, and returns them all.
 func (c *Capture) watchManagers(known map[process.Key]bool) map[process.Key]bool {
 	found := map[process.Key]bool{}
 	for _, key := range c.processes.Named("systemd", "init") {
-		if known[key] || c.managers.Watch(key.PID) {
-			found[key] = true
+		if found[key] = true; !known[key] {
+			c.managers.Watch(key.PID)
 		}
 	}
 	return found

@@ -132,9 +132,9 @@ func (t *Table) bornBefore(pid int, born time.Duration) *entry {
 // maxOpeners bounds how many parents are asked for the session of a process.
 const maxOpeners = 32
 
-// Opener returns the real user of the oldest process, of those that are known, that a process has its audit session from;
-// unset if that is not known. Who lets a user in stays his session's first process, and is root's as a rule.
-func (t *Table) Opener(p *kill.Process) kill.ID {
+// Opener returns the process that has begun the audit session of another one, and its parent, which is not in that session. Children
+// are in the session of their parents. It returns false if one of the two is not known.
+func (t *Table) Opener(p *kill.Process) (opener, parent kill.Process, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	pid, born := p.ParentPID, time.Duration(math.MaxInt64)
@@ -144,20 +144,37 @@ func (t *Table) Opener(p *kill.Process) kill.ID {
 	if len(p.Ancestry) > 0 {
 		pid = p.Ancestry[0].PID
 	}
-	var opener kill.ID
+	opener, ok = *p, true
 	for range maxOpeners {
 		e := t.bornBefore(pid, born)
-		if e == nil || !t.reads.take() {
+		if e == nil || e.program == nil {
 			break
 		}
-		t.askOwner(e)
-		if e.owner.at == 0 || e.owner.session != p.Session {
-			break
+		is := kill.Process{PID: e.PID, Command: e.program.command, Executable: e.program.executable}
+		switch {
+		case !t.knowsOwner(e):
+			ok = false // it has ended, or too much was read
+		case e.owner.session == p.Session:
+			is.RealUser.ID = e.owner.user
+			opener, ok = is, true
+		default:
+			is.RealUser.ID = e.owner.user
+			return opener, is, ok
 		}
-		opener = e.owner.user
 		pid, born = e.parent, e.Start
 	}
-	return opener
+	return kill.Process{}, kill.Process{}, false
+}
+
+// knowsOwner reports whether it is known on whose behalf a process runs, or was when that was last asked.
+func (t *Table) knowsOwner(e *entry) bool {
+	if e.owner.at == 0 || t.now() >= e.owner.at+ownerFor {
+		if t.proc.err != nil || !t.reads.take() {
+			return false
+		}
+		t.askOwner(e)
+	}
+	return e.owner.at != 0
 }
 
 // Titled returns the parents of a process with their command lines, as far as the table knows them: last itself, if it

@@ -370,9 +370,27 @@ func TestOpener(t *testing.T) {
 	h.runs(23, fakeProcess{command: "pkill", parent: 22, start: 5 * time.Second, login: 1000, session: 6})
 	h.cursor(30)
 	require.NoError(t, h.table.Prime())
-	for pid, want := range map[int]kill.ID{12: kill.NewID(0), 11: kill.NewID(0), 23: kill.NewID(33), 22: kill.NewID(33), 21: {}, 4711: {}} {
+	for pid, want := range map[int]struct{ opener, parent int }{12: {10, 1}, 11: {10, 1}, 10: {10, 1}, 23: {21, 20}, 22: {21, 20}, 21: {21, 20}, 4711: {}} {
 		p := kill.Process{PID: pid}
 		h.table.Complete(&p, h.at(h.uptime))
-		assert.Equal(t, want, h.table.Opener(&p), pid)
+		opener, parent, ok := h.table.Opener(&p)
+		assert.Equal(t, want.opener != 0, ok, pid)
+		assert.Equal(t, want, struct{ opener, parent int }{opener.PID, parent.PID}, pid)
 	}
+	h.ends(21)
+	h.scan()
+	p := kill.Process{PID: 23}
+	h.table.Complete(&p, h.at(h.uptime))
+	h.table.memory.newest[21].owner.at = 0
+	_, _, ok := h.table.Opener(&p)
+	assert.False(t, ok, "one of the two has ended")
+	h.runs(10, fakeProcess{command: "sshd", parent: 1, start: 2 * time.Second, login: 1000, session: 5})
+	h.ends(11)
+	h.scan()
+	p = kill.Process{PID: 12}
+	h.table.Complete(&p, h.at(h.uptime))
+	h.table.memory.newest[11].owner.at = 0
+	opener, _, ok := h.table.Opener(&p)
+	assert.True(t, ok, "one between them has ended")
+	assert.Equal(t, 10, opener.PID)
 }

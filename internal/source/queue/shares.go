@@ -35,7 +35,7 @@ func (s shares) add(o source.Observation, sign int) {
 func userOf(e *kill.Event) uint32 {
 	user := e.Sender.RealUser.ID
 	if e.Origin == kill.OriginKernel {
-		if e.OutOfMemory != nil || len(e.Targets) == 0 {
+		if e.Cause == kill.CauseOOM || len(e.Targets) == 0 {
 			return 0
 		}
 		if user = e.Targets[0].RealUser.ID; !user.Known {

@@ -155,6 +155,7 @@ func (r *reading) finish() {
 	if r.target != nil && e.Scope != kill.ScopeProcess && e.Scope != kill.ScopeThread && r.result == "unknown" {
 		r.target.Result = &kill.Result{}
 	}
+	e.Sender.Claimed = r.person == (kill.User{}) // otherwise it would be his
 	r.finishBehind()
 	if r.outcome != "" {
 		e.Outcome = r.outcomeOf()

@@ -187,7 +187,7 @@ func (s *Selection) byUser(e *kill.Event) bool {
 	if !p.Login.ID.Known && !p.User.ID.Known && !p.RealUser.ID.Known {
 		return true // the record with the users is lost
 	}
-	for _, user := range []kill.User{p.Login, p.User, p.RealUser} {
+	for _, user := range []kill.User{p.Person(), p.User, p.RealUser} {
 		if user.ID.Known && isUser(user, s.config.User) {
 			return true
 		}
