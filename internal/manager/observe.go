@@ -55,6 +55,8 @@ type pendingCall struct {
 	at     time.Time
 	caller *caller
 	obeyed bool
+	// of are its parties, once they are known and were asked for.
+	of []party
 }
 
 // observe watches the calls on the bus until ctx is done. The bus shows them to root, and to whom it belongs.
@@ -291,15 +293,20 @@ func (o *observer) displace() bool {
 	return true
 }
 
+// nobodyYet are the parties of a call of which the caller is not known.
+var nobodyYet = []party{{partyUser, unknown}}
+
 // parties returns whose call it is: nobody's who makes room if it is root's. All count together of which that is not known yet.
 func (c *pendingCall) parties() []party {
 	switch {
 	case c.caller == nil || !c.caller.user.Known:
-		return []party{{partyUser, unknown}}
+		return nobodyYet
 	case c.caller.user.Value == 0:
 		return nil
+	case c.of == nil:
+		c.of = partiesOf(c.caller.user.Value, c.caller.login)
 	}
-	return partiesOf(c.caller.user.Value, c.caller.login)
+	return c.of
 }
 
 // expire forgets the calls that have waited too long. mu is held.
