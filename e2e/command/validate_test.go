@@ -244,7 +244,7 @@ func TestValidateRefuses(t *testing.T) {
 		},
 		"empty storage": {
 			`{storage: ""}`,
-			reading, "'storage' id must not be empty",
+			reading, `storage: "" must be the name of an extension`,
 		},
 	}
 	for name, test := range tests {

@@ -229,23 +229,35 @@ func TestForgedRuntimes(t *testing.T) {
 // TestForgedContainerStops has the root of a container call a program of his own runc, and its parent containerd-shim.
 func TestForgedContainerStops(t *testing.T) {
 	id := strings.Repeat("0123456789abcdef", 4)
-	inner := kill.Process{PID: 900, Command: "web", Instance: &kill.Instance{Cgroup: "/docker/x/docker/" + id, Container: "x"}}
-	other := kill.Process{PID: 901, Command: "web", Instance: &kill.Instance{Cgroup: "/docker/y", Container: "y"}}
+	const box = "/machine.slice/box"
+	in := func(cgroup, container string) kill.Process {
+		return kill.Process{PID: 900, Command: "web", Instance: &kill.Instance{Cgroup: cgroup, Container: container}}
+	}
+	inner, other, host := in("/docker/x/docker/"+id, "x"), in("/docker/y", "y"), ofUnit(5932, "mariadbd", "mariadb.service")
 	for name, tt := range map[string]struct {
-		targets []kill.Process
-		want    kill.Cause
+		cgroup, container string
+		targets           []kill.Process
+		want              kill.Cause
 	}{
-		"a process of the host":              {[]kill.Process{ofUnit(5932, "mariadbd", "mariadb.service")}, kill.CauseNone},
-		"a container of another one":         {[]kill.Process{other}, kill.CauseNone},
-		"a container in there":               {[]kill.Process{inner}, kill.CauseContainerStop},
-		"a container in there, and one more": {[]kill.Process{inner, other}, kill.CauseNone},
+		"a process of the host":              {"/docker/x", "x", []kill.Process{host}, kill.CauseNone},
+		"another container":                  {"/docker/x", "x", []kill.Process{other}, kill.CauseNone},
+		"a container in there":               {"/docker/x", "x", []kill.Process{inner}, kill.CauseContainerStop},
+		"a container in there, and one more": {"/docker/x", "x", []kill.Process{inner, other}, kill.CauseNone},
+		"below its systemd":                  {box + "/system.slice/docker.service", "", []kill.Process{in(box+"/docker/"+id, id)}, kill.CauseContainerStop},
+		"not below its systemd":              {box + "/system.slice/docker.service", "", []kill.Process{host}, kill.CauseNone},
+		"the container that it names":        {"/user.slice/x", "", []kill.Process{in("/user.slice/libpod-"+id, id)}, kill.CauseContainerStop},
+		"not the container that it names":    {"/user.slice/x", "", []kill.Process{other}, kill.CauseNone},
 	} {
-		e := sends(0, kill.SIGKILL, tt.targets[0])
-		e.Targets = tt.targets
-		e.Sender = *process(70, "/usr/bin/runc kill "+id+" 9", 0, nobody, "/docker/x", parent(99, "containerd-shim"))
-		e.Sender.Home.Program, e.Sender.Instance.Container = kill.WhoseOther, "x"
-		tableOf(true).Explain(e)
-		assert.Equal(t, tt.want, e.Cause, name)
+		t.Run(name, func(t *testing.T) {
+			table := tableOf(true, systemdIn(50, box, 0, kill.WhoseOther))
+			table.Follow(50, true, false)
+			e := sends(0, kill.SIGKILL, tt.targets[0])
+			e.Targets = tt.targets
+			e.Sender = *process(70, "/usr/bin/runc kill "+id+" 9", 0, nobody, tt.cgroup, parent(99, "containerd-shim"))
+			e.Sender.Home.Program, e.Sender.Instance.Container = kill.WhoseOther, tt.container
+			table.Explain(e)
+			assert.Equal(t, tt.want, e.Cause)
+		})
 	}
 }
 

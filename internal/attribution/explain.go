@@ -124,9 +124,10 @@ func behindOf(initiator *kill.Ancestor, session *kill.Session, sender *kill.Proc
 	return &kill.Behind{Initiator: initiator, Session: session, User: sender.Person()}
 }
 
-// withoutForeignSession removes a session of which only a container knows, unless the signal stays inside.
+// withoutForeignSession removes the session of a sender of which only a container knows, unless the signal stays inside. What a
+// manager does for somebody in there may lead anywhere.
 func withoutForeignSession(e *kill.Event) {
-	if e.Behind == nil || e.Behind.Session == nil || e.Behind.Session.Root == "" {
+	if e.Behind == nil || e.Behind.Session == nil || e.Behind.Session.Root == "" || e.Behind.Requester != nil {
 		return
 	}
 	root := e.Behind.Session.Root

@@ -46,7 +46,7 @@ const othersWindow = 3 * time.Second
 // by the same user: anybody can give programs these names. So can root of a container, whose word counts in that container only.
 func (t *Table) explainContainer(e *kill.Event, id string) bool {
 	p := t.carriesOut(e)
-	if !rooted(&e.Sender) && (p == nil || p.User.ID != e.Sender.User.ID) || e.Sender.Home.Program == kill.WhoseOther && !staysInside(e) {
+	if !rooted(&e.Sender) && (p == nil || p.User.ID != e.Sender.User.ID) || e.Sender.Home.Program == kill.WhoseOther && !t.staysInside(e, id) {
 		return false
 	}
 	e.Behind, e.Cause = &kill.Behind{Managed: true, Evidence: kill.EvidenceObserved, Unit: id}, kill.CauseContainerStop
@@ -74,10 +74,19 @@ func (t *Table) explainContainer(e *kill.Event, id string) bool {
 	return true
 }
 
-// staysInside reports whether all targets are in the container of the sender.
-func staysInside(e *kill.Event) bool {
-	own := containerID(&e.Sender)
-	return own != "" && !slices.ContainsFunc(e.Targets, func(p kill.Process) bool { return containerID(&p) != own })
+// staysInside reports whether all targets are where the sender is: in its container, below its systemd, or else in the container that
+// it names.
+func (t *Table) staysInside(e *kill.Event, id string) bool {
+	own, system := containerID(&e.Sender), t.containerOf(cgroupOf(&e.Sender))
+	return !slices.ContainsFunc(e.Targets, func(p kill.Process) bool {
+		switch {
+		case own != "":
+			return containerID(&p) != own
+		case system != nil:
+			return !within(cgroupOf(&p), system.root)
+		}
+		return containerID(&p) != id
+	})
 }
 
 // nameOf returns what the runtime calls a container, as the host has written down; empty if that is not known.

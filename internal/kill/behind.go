@@ -53,6 +53,6 @@ type Session struct {
 	Address string
 	Port    int
 	// Root is the control group of the container whose logind has told of the session; empty if the host's has. What a container
-	// tells counts only for signals that stay inside.
+	// tells of a sender counts only for signals that stay inside.
 	Root string
 }

@@ -40,7 +40,7 @@ func Refused(prefix string, present map[string]any, section reflect.Type) []erro
 	var errs []error
 	refuse := func(path string, value any, right string) {
 		if right != "" {
-			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, path, value, right))
+			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, path, OrNull(value), right))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(present)) {
@@ -50,7 +50,7 @@ func Refused(prefix string, present map[string]any, section reflect.Type) []erro
 		case field == nil || value == nil:
 		case field.Kind() == reflect.Slice && isList:
 			for i, element := range list {
-				refuse(fmt.Sprint(key, confmap.KeyDelimiter, i), OrNull(element), unreadable(element, field.Elem()))
+				refuse(fmt.Sprint(key, confmap.KeyDelimiter, i), element, unreadable(element, field.Elem()))
 			}
 		default:
 			refuse(key, value, unreadable(value, field))
@@ -134,10 +134,13 @@ func isWhole(value any) bool {
 	return false
 }
 
-// OrNull returns null for nil, as YAML writes it.
+// OrNull returns null for nil and "" for an empty text, as YAML writes them.
 func OrNull(value any) any {
-	if value == nil {
+	switch value {
+	case nil:
 		return "null"
+	case "":
+		return `""`
 	}
 	return value
 }
