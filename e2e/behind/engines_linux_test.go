@@ -103,7 +103,8 @@ func TestEngines(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			engine := tt.run[:len("docker")] // podman has as many letters
-			w.Root("sh", "-ec", tt.run+` --name=web tiny /bin/sh -c "$1"`, "sh", tt.script)
+			// What has no group of its own is in one of the host's.
+			w.Root("systemd-run", "--quiet", "--scope", "sh", "-ec", tt.run+` --name=web tiny /bin/sh -c "$1"`, "sh", tt.script)
 			pid := w.Outer(harness.Number(w.Root(engine, "inspect", "--format={{.State.Pid}}", "web")))
 			require.Positive(t, pid)
 			w.SSH("alice", "10.0.0.5", tt.end)

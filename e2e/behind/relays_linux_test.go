@@ -37,7 +37,7 @@ func TestRelays(t *testing.T) {
 		})
 	}
 	t.Run("a person", func(t *testing.T) {
-		run := w.Background("timeout", "1000", "/usr/local/sbin/mysqld", "infinity")
+		run := w.Background("systemd-run", "--quiet", "--scope", "timeout", "1000", "/usr/local/sbin/mysqld", "infinity") // in the host's groups
 		pid := w.running("mysqld")
 		w.SSH("alice", "10.0.0.5", "sudo pkill -x timeout")
 		otlp.AssertAttributes(t, w.signal(pid, "SIGTERM"), byAlice(map[string]any{
