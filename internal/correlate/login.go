@@ -98,7 +98,7 @@ func (c *Correlator) addLogin(record *auditrecord.Record) {
 		return
 	}
 	k := c.sessionOf(record, l.Session)
-	if l.UID != 0 && l.UID != l.AUID && kill.NewID(l.UID).Known && !(ofNamespace(l.UID) && ofNamespace(l.AUID)) {
+	if l.UID != 0 && l.UID != l.AUID && kill.NewID(l.UID).Known && (!ofNamespace(l.UID) || !ofNamespace(l.AUID)) {
 		c.logins.remove(k)
 		c.tell(k.node, attribution.Fact{Login: &attribution.Login{Time: timeOf(record), Audit: kill.NewID(l.Session), Claimed: true}})
 		return
