@@ -299,9 +299,6 @@ type Process struct {
 	Login User
 	// Session is the audit session of that login.
 	Session ID
-	// Claimed is true if nothing shows that somebody with the right to do so has set Login: any process that has none may say that
-	// it is anybody's (kernel/audit.c, audit_set_loginuid_perm).
-	Claimed bool
 	// Label is the security label (SELinux, AppArmor).
 	Label string
 	// Instance is what the host knows about the process beyond the event; nil if it knows
@@ -324,6 +321,9 @@ type Process struct {
 	Span Span
 	// Home says what of the process is the host's.
 	Home Home
+	// Claimed is true if nothing shows that somebody with the right to do so has set Login: any process that has none may say that
+	// it is anybody's (kernel/audit.c, audit_set_loginuid_perm).
+	Claimed bool
 	// ContainerUser is what the process's own user database calls User, if that is not the host's.
 	ContainerUser string
 	// Names are what people call its container and pod; nil if that is not known.
