@@ -122,7 +122,7 @@ func numbersToTexts(conf *confmap.Conf) error {
 			case reflect.String, reflect.Int, reflect.Int64, reflect.Uint64:
 				texts[i] = fmt.Sprint(element)
 			default:
-				errs = append(errs, fmt.Errorf("%s::%d: %v must be %s", key, i, settings.OrNull(element), examples[key]))
+				errs = append(errs, fmt.Errorf("%s::%d: %v must be %s", key, i, settings.Literal(element), examples[key]))
 			}
 		}
 		// Delete the old list first: with a feature gate, the collector's merge appends to it.

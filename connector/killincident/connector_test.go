@@ -10,7 +10,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,21 +20,16 @@ import (
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/plogtest"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componenttest"
-	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/plog"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata/metricdatatest"
 
 	"github.com/auditkill/auditkillreceiver/connector/killincident/internal/metadatatest"
-	"github.com/auditkill/auditkillreceiver/internal/incident"
-	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/stub"
 )
 
@@ -252,113 +246,6 @@ func TestAStoreThatFails(t *testing.T) {
 	assert.EqualValues(t, 3, valueOf(stub.Records(logs[len(logs)-1])[0], "kill.incident.signal_count"))
 }
 
-func TestMetrics(t *testing.T) {
-	t.Parallel()
-	logs, metrics := &consumertest.LogsSink{}, &consumertest.MetricsSink{}
-	f := newFixture(t).logs(logs).metrics(metrics).start()
-	for range 2 {
-		require.NoError(t, f.send(restarts(0, 40)))
-	}
-	f.stop()
-	got := map[string]int64{}
-	all := metrics.AllMetrics()
-	for _, metric := range all[len(all)-1].ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
-		assert.True(t, metric.Sum().IsMonotonic())
-		assert.Equal(t, pmetric.AggregationTemporalityCumulative, metric.Sum().AggregationTemporality())
-		for _, point := range metric.Sum().DataPoints().All() {
-			assert.Equal(t, "mariadb.service", point.Attributes().AsRaw()["kill.target.systemd.unit"])
-			assert.Equal(t, "service_restart", point.Attributes().AsRaw()["kill.cause"])
-			got[fmt.Sprint(metric.Name(), " ", point.Attributes().AsRaw()["kill.outcome"])] = point.IntValue()
-		}
-	}
-	assert.Equal(t, map[string]int64{
-		"kill_incident.signals <nil>": 40, "kill_incident.outcomes exited": 38, "kill_incident.outcomes killed": 2, "kill_incident.incidents <nil>": 1,
-	}, got)
-}
-
-// TestMetricsAfterRestart has sums begin anew, and say so: by a later start, from which a backend sees that they were reset.
-func TestMetricsAfterRestart(t *testing.T) {
-	t.Parallel()
-	store, next := newFaultyStore(), &consumertest.MetricsSink{}
-	f := newFixture(t).store(store).metrics(next).start()
-	require.NoError(t, f.send(restarts(0, 40)))
-	f.stop()
-	f.factory = NewFactory()
-	f.metrics(next).start()
-	require.NoError(t, f.send(restarts(39, 2)), "one of which was counted before")
-	f.stop()
-	var starts []time.Time
-	var signals []int64
-	for _, metrics := range next.AllMetrics() {
-		metric := metrics.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
-		require.Equal(t, "kill_incident.signals", metric.Name())
-		point := metric.Sum().DataPoints().At(0)
-		assert.LessOrEqual(t, point.StartTimestamp(), point.Timestamp())
-		starts, signals = append(starts, point.StartTimestamp().AsTime()), append(signals, point.IntValue())
-	}
-	require.Equal(t, []int64{40, 1}, signals)
-	assert.True(t, starts[1].After(starts[0]))
-}
-
-// TestMetricsOfAClockThatJumps has no sum end before it began.
-func TestMetricsOfAClockThatJumps(t *testing.T) {
-	t.Parallel()
-	c := newCounts(noon)
-	c.add(&c.signals, series{name: "mysqld"}, 1, "h", "h")
-	point := c.metrics("1", noon.Add(-time.Hour)).ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Sum().DataPoints().At(0)
-	assert.LessOrEqual(t, point.StartTimestamp(), point.Timestamp())
-}
-
-func TestMetricsAlone(t *testing.T) {
-	t.Parallel()
-	metrics := &consumertest.MetricsSink{}
-	f := newFixture(t).quick().metrics(metrics).start()
-	defer f.stop()
-	require.NoError(t, f.send(restarts(0, 3)))
-	assert.Eventually(t, func() bool { return metrics.DataPointCount() >= 3 }, 10*time.Second, 10*time.Millisecond)
-}
-
-func TestSeriesAreBounded(t *testing.T) {
-	t.Parallel()
-	c := newCounts(noon)
-	for user := range 200 {
-		for n := range 1000 {
-			c.add(&c.signals, series{name: fmt.Sprint(user, n)}, 1, "one host", fmt.Sprint("one host", user))
-		}
-	}
-	assert.LessOrEqual(t, len(c.signals.values), maxSeriesOfHost+1)
-	c.add(&c.signals, series{name: "mysqld"}, 1, "another", "anothermysql")
-	assert.EqualValues(t, 1, c.signals.values[series{name: "mysqld"}], "one host's noise hides nothing of others")
-	for host := range 3000 {
-		c.add(&c.signals, series{name: fmt.Sprint("h", host)}, 1, strconv.Itoa(host), fmt.Sprint(host, "u"))
-	}
-	assert.LessOrEqual(t, len(c.signals.values), maxSeries)
-	total := int64(0)
-	for _, n := range c.signals.values {
-		total += n
-	}
-	assert.EqualValues(t, 200*1000+1+3000, total)
-}
-
-// TestSeriesOfCrashes has a user let programs of very many names crash, which nobody has sent a signal.
-func TestSeriesOfCrashes(t *testing.T) {
-	t.Parallel()
-	c := newCounts(noon)
-	crash := func(user string, with incident.Target) {
-		with.UserID = user
-		for _, kind := range []kill.Kind{kill.KindAbend, kill.KindOutcome} {
-			c.record(&incident.Record{Kind: kind, HostID: "h", SignalName: "SIGSEGV", Cause: "crash", Outcome: "core_dumped", Target: with})
-		}
-	}
-	for n := range 1000 {
-		crash("1000", incident.Target{PID: int64(n), Name: fmt.Sprint("x", n)})
-	}
-	assert.Len(t, c.signals.values, maxSeriesOfUser+1)
-	crash("102", incident.Target{PID: 7, Unit: "mysql.service"})
-	assert.EqualValues(t, 1, c.signals.values[series{signal: "SIGSEGV", cause: "crash", unit: "mysql.service"}])
-	assert.EqualValues(t, 1, c.outcomes.values[series{outcome: "core_dumped", cause: "crash", unit: "mysql.service"}])
-}
-
 // TestConsumeContract has many senders send to a connector whose next consumer refuses at random, in the manner of the
 // collector's CheckConsumeContract: each sends again until it is taken.
 func TestConsumeContract(t *testing.T) {
@@ -395,69 +282,6 @@ func TestConsumeContract(t *testing.T) {
 	for f.members[0].Shutdown(context.Background()) != nil {
 		break // the last report may be refused once more
 	}
-}
-
-func TestConfig(t *testing.T) {
-	t.Parallel()
-	require.NoError(t, createDefaultConfig().(*Config).Validate())
-	tests := map[string]struct {
-		change func(*Config)
-		want   string
-	}{
-		"gap":          {func(c *Config) { c.Gap = 0 }, "gap: 0s must be at least 1ms, such as 30s"},
-		"interval":     {func(c *Config) { c.Interval = -1 }, "interval: -1ns must be at least 1ms, such as 10s"},
-		"max_duration": {func(c *Config) { c.MaxDuration = time.Second }, "max_duration: 1s must be at least gap, which is 30s"},
-		"delay":        {func(c *Config) { c.Delay = -1 }, "delay: -1ns must not be negative; 0 reports an incident at once"},
-		"min_targets":  {func(c *Config) { c.MinTargets = 0 }, "min_targets: 0 must be from 1 to 1000000"},
-		"max_open":     {func(c *Config) { c.MaxOpen = 0 }, "max_open: 0 must be from 1 to 1000000"},
-		"max_members":  {func(c *Config) { c.MaxMembers = 1 }, "max_members: 1 must be from 2 to 1000000"},
-		"members":      {func(c *Config) { c.Members = "all" }, `members: "all" must be none or pass`},
-	}
-	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config := createDefaultConfig().(*Config)
-			test.change(config)
-			assert.EqualError(t, config.Validate(), test.want)
-		})
-	}
-}
-
-func TestKeys(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		keys map[string]any
-		want string
-	}{
-		"no unit": {map[string]any{"gap": 30}, "gap: 30 must be a duration with its unit, such as 2s"},
-		"unknown key": {map[string]any{"gapp": "30s"}, "gapp: unknown key, use one of " +
-			"delay, gap, interval, max_duration, max_members, max_open, members, min_targets, storage"},
-		"text as number": {map[string]any{"max_open": "x"}, "max_open: x must be a whole number"},
-		"number as text": {map[string]any{"members": 5}, "members: 5 must be a text, in quotes if it looks like a number"},
-		"no extension":   {map[string]any{"storage": 5}, "storage: 5 must be the name of an extension, such as file_storage"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config := createDefaultConfig().(*Config)
-			assert.EqualError(t, config.Unmarshal(confmap.NewFromStringMap(test.keys)), test.want)
-		})
-	}
-	config := createDefaultConfig()
-	keys := map[string]any{"gap": "1m", "storage": "file_storage", "members": "pass", "max_open": 7}
-	require.NoError(t, confmap.NewFromStringMap(keys).Unmarshal(&config))
-	want := createDefaultConfig().(*Config)
-	storage := component.MustNewID("file_storage")
-	want.Gap, want.StorageID, want.Members, want.MaxOpen = time.Minute, &storage, membersPass, 7
-	assert.Equal(t, want, config)
-}
-
-func TestStorageThatIsNone(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t).store(newFaultyStore()).logs(&consumertest.LogsSink{})
-	f.host = componenttest.NewNopHost()
-	err := f.members[0].Start(t.Context(), f.host)
-	require.ErrorContains(t, err, `extension "storage/test" does not exist`)
-	f.stop()
 }
 
 func BenchmarkConsume(b *testing.B) {

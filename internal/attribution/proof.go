@@ -117,7 +117,7 @@ var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true}
 func mayOpen(opener, parent *kill.Process, login kill.ID) bool {
 	user := opener.RealUser.ID
 	switch {
-	case user == login, ofNamespace(user) && ofNamespace(login):
+	case user == login, user.OfNamespace() && login.OfNamespace():
 		return true
 	case !user.Known || user.Value != 0:
 		return false
@@ -125,9 +125,4 @@ func mayOpen(opener, parent *kill.Process, login kill.ID) bool {
 		return true
 	}
 	return parent.RealUser.ID == user && parent.PID != hostInit && parent.Command != "systemd" && !ofRuntime(parent.Command)
-}
-
-// ofNamespace reports whether a number is one of those that are given to user namespaces (login.defs(5), SUB_UID_MIN and SUB_UID_MAX).
-func ofNamespace(user kill.ID) bool {
-	return user.Known && user.Value >= 100_000 && user.Value <= 600_100_000
 }

@@ -98,17 +98,14 @@ func (c *Correlator) addLogin(record *auditrecord.Record) {
 		return
 	}
 	k := c.sessionOf(record, l.Session)
-	if l.UID != 0 && l.UID != l.AUID && kill.NewID(l.UID).Known && (!ofNamespace(l.UID) || !ofNamespace(l.AUID)) {
+	by, as := kill.NewID(l.UID), kill.NewID(l.AUID)
+	if by.Known && by.Value != 0 && by != as && (!by.OfNamespace() || !as.OfNamespace()) {
 		c.logins.remove(k)
 		c.tell(k.node, attribution.Fact{Login: &attribution.Login{Time: timeOf(record), Audit: kill.NewID(l.Session), Claimed: true}})
 		return
 	}
 	c.logins.put(k, newLogin(record, l.PID, l.AUID, l.Session))
 }
-
-// ofNamespace reports whether a number is one of those that are given to user namespaces (login.defs(5), SUB_UID_MIN and
-// SUB_UID_MAX), whose users can only become each other.
-func ofNamespace(user uint32) bool { return user >= 100_000 && user <= 600_100_000 }
 
 func newLogin(record *auditrecord.Record, pid int, auid, session uint32) *login {
 	return &login{Login: attribution.Login{

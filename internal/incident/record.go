@@ -175,12 +175,10 @@ func answerable(user, login string) string {
 	return user
 }
 
-// subordinate reports whether a number is one of those that users get for their namespaces: SUB_UID_MIN to SUB_UID_MAX of
-// login.defs(5).
+// subordinate reports whether a number is one of those that users get for their namespaces.
 func subordinate(id string) bool {
-	const least, most = 100_000, 600_100_000
-	n, err := strconv.ParseInt(id, 10, 64)
-	return err == nil && n >= least && n <= most
+	n, err := strconv.ParseUint(id, 10, 32)
+	return err == nil && kill.NewID(uint32(n)).OfNamespace()
 }
 
 // identity returns what tells the record from others, if it has no uid.

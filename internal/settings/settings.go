@@ -27,7 +27,7 @@ func Check(prefix string, present map[string]any, section reflect.Type) []error 
 			errs = append(errs, fmt.Errorf("%s%s: unknown key, use one of %s",
 				prefix, key, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
 		} else if right := mismatch(present[key], field); right != "" {
-			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, key, OrNull(present[key]), right))
+			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, key, Literal(present[key]), right))
 		}
 	}
 	return errs
@@ -40,7 +40,7 @@ func Refused(prefix string, present map[string]any, section reflect.Type) []erro
 	var errs []error
 	refuse := func(path string, value any, right string) {
 		if right != "" {
-			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, path, OrNull(value), right))
+			errs = append(errs, fmt.Errorf("%s%s: %v must be %s", prefix, path, Literal(value), right))
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(present)) {
@@ -134,8 +134,8 @@ func isWhole(value any) bool {
 	return false
 }
 
-// OrNull returns null for nil and "" for an empty text, as YAML writes them.
-func OrNull(value any) any {
+// Literal returns a value as YAML writes it: null for nil, and "" for an empty text.
+func Literal(value any) any {
 	switch value {
 	case nil:
 		return "null"
