@@ -101,6 +101,16 @@ func TestForgedSessions(t *testing.T) {
 			}
 			assert.Equal(t, tt.want, e.Behind.Session.Address)
 		})
+		t.Run(name+", by the kernel", func(t *testing.T) {
+			table := tableOf(true, systemdIn(50, box, 0, kill.WhoseOther))
+			table.Follow(50, true, false)
+			learn(table, []Fact{alice, claims})
+			e := sends(0, kill.SIGKILL, ofUnit(5932, "mariadbd", "mariadb.service"))
+			e.Sender, e.Origin, e.Cause = *process(300, "/bin/sh", 0, tt.login, tt.cgroup, bash, sshd), kill.OriginKernel, kill.CauseCgroupKill
+			e.Sender.Session = kill.NewID(tt.session)
+			table.Explain(e)
+			assert.False(t, e.Behind != nil && e.Behind.Session != nil && e.Behind.Session.Address == "10.6.6.6", "it reaches outside")
+		})
 	}
 }
 

@@ -69,7 +69,9 @@ func (t *Table) heard(e *kill.Event) uint64 {
 
 func (t *Table) reconsider(e *kill.Event) (settled bool) {
 	if e.Origin == kill.OriginKernel {
-		return t.explainKernel(e)
+		settled = t.explainKernel(e)
+		withoutForeignSession(e)
+		return settled
 	}
 	e.Cause, e.Behind = kill.CauseNone, nil
 	settled = t.explain(e)
