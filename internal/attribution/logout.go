@@ -15,7 +15,7 @@ func (t *Table) explainSession(e *kill.Event, m *managed, u *unit) {
 	b, id := e.Behind, sessionScope(u.name)
 	user := kill.User{}
 	if len(e.Targets) > 0 {
-		user.ID = e.Targets[0].Login.ID
+		user.ID = t.believed(&e.Targets[0], e.Time)
 	}
 	session := t.session(zeroForHost(m.pid), id, user.ID)
 	if session != nil {

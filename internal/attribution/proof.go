@@ -108,6 +108,14 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	return known.forgotten != 0 && number <= known.forgotten // the record of the login may be in an older file of a log
 }
 
+// believed returns the login user of a process; unset if it only claims to be his.
+func (t *Table) believed(p *kill.Process, at time.Time) kill.ID {
+	if t.claims(p, at) {
+		return kill.ID{}
+	}
+	return p.Login.ID
+}
+
 // openers are the programs of root that let users in and whose parent may be init.
 var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true}
 

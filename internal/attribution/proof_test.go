@@ -110,3 +110,14 @@ func TestClaimedRequester(t *testing.T) {
 	assert.Equal(t, 10, e.Behind.Requester.PID)
 	assert.Equal(t, kill.User{}, e.Behind.Person(&e.Sender))
 }
+
+// TestClaimedSessionEnd has what runs in bob's session say that it is somebody else's when that ends.
+func TestClaimedSessionEnd(t *testing.T) {
+	table := New(Config{Live: true, Processes: by(1001, "/bin/bash", 0, 77, "su")})
+	learn(table, []Fact{login(0, "c1", 1001, "bob", "10.6.6.6"), begins(0, 7, "stop", "session-c1.scope")})
+	target := process(900, "/bin/bash", 1001, 1000, "/user.slice/user-1001.slice/session-c1.scope")
+	target.Session = kill.NewID(55)
+	e := sends(ms, kill.SIGTERM, *target)
+	explain(table, e)
+	assert.NotEqual(t, kill.NewID(1000), e.Behind.User.ID)
+}

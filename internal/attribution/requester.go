@@ -174,7 +174,7 @@ func (t *Table) ask(b *kill.Behind, r *request) {
 	b.Requester, b.Initiator = &p, initiatorOf(p.Ancestry)
 	p.Claimed = t.claims(&p, r.Time)
 	b.User, b.Session = p.Person(), t.sessionOf(&p)
-	if r.recorded && b.Session != nil && b.Session.UserName != "" {
+	if r.recorded && b.User.ID.Known && b.Session != nil && b.Session.Root == "" && b.Session.UserName != "" {
 		b.User.Name = b.Session.UserName // the log may be another host's, where somebody else has the number
 	}
 	b.Evidence = kill.EvidenceInferred
