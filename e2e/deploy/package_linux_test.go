@@ -264,21 +264,29 @@ func newVictim(t *testing.T) *process.Target {
 	return victim
 }
 
-// assertSees kills the victim, which the service must report.
+// assertSees kills the victim, which the service must report. Once it has reported another kill, it has read which processes exist.
 func (s deployedSource) assertSees(t *testing.T, service *collector.Collector, victim *process.Target) {
 	t.Helper()
-	killer := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.PID)) //nolint:gosec // a test's own
-	require.NoError(t, killer.Run())
-	sent := fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.PID)
-	service.Says(sent)
+	kills(t, service, newVictim(t))
+	killer, sent := kills(t, service, victim)
 	if s.tellsEnd {
 		service.Says(fmt.Sprintf("sleep[%d] was killed by SIGKILL", victim.PID))
 	}
 	reported := lineWith(service.Output.String(), sent)
-	assert.Contains(t, reported, fmt.Sprintf("sh[%d] (", killer.Process.Pid))
+	assert.Contains(t, reported, fmt.Sprintf("sh[%d] (", killer))
 	assert.Contains(t, reported, "kill.source="+s.source)
 	assert.Contains(t, reported, "kill.complete=true")
 	assert.Equal(t, s.tellsPrograms, strings.Contains(reported, "kill.target.executable.path="), reported)
+}
+
+// kills kills a victim, and returns the pid of the killer and what the service says about it.
+func kills(t *testing.T, service *collector.Collector, victim *process.Target) (killer int, says string) {
+	t.Helper()
+	command := exec.CommandContext(t.Context(), "sh", "-c", fmt.Sprintf("kill -KILL %d", victim.PID)) //nolint:gosec // a test's own
+	require.NoError(t, command.Run())
+	says = fmt.Sprintf("sent SIGKILL to sleep[%d]", victim.PID)
+	service.Says(says)
+	return command.Process.Pid, says
 }
 
 func lineWith(text, part string) string {

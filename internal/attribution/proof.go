@@ -85,19 +85,17 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if of, proven := known.proven[number]; proven {
 		return of != p.Login.ID.Value
 	}
-	if _, claimed := known.claimed[number]; claimed {
-		return true
-	}
 	if last, doubted := known.doubted[number]; doubted && at.Sub(last).Abs() < doubtFor {
 		return true
 	}
-	if t.session(0, idOf(p.Session), p.Login.ID) != nil {
+	_, claimed := known.claimed[number]
+	if !claimed && t.session(0, idOf(p.Session), p.Login.ID) != nil {
 		known.prove(number, p.Login.ID)
 		return false
 	}
 	if t.config.Processes != nil {
-		switch opener, parent, ok := t.config.Processes.Opener(p); {
-		case ok && mayOpen(&opener, &parent, p.Login.ID):
+		switch opening, ok := t.config.Processes.Opening(p); {
+		case ok && allowed(&opening, p.Login.ID) && (!claimed || opening.Namespace):
 			known.prove(number, p.Login.ID)
 			return false
 		case ok || t.config.Live:
@@ -105,7 +103,7 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 			return true
 		}
 	}
-	return known.forgotten != 0 && number <= known.forgotten // the record of the login may be in an older file of a log
+	return claimed || known.forgotten != 0 && number <= known.forgotten // the record of the login may be in an older file of a log
 }
 
 // believed returns the login user of a process; unset if it only claims to be his.
@@ -119,18 +117,20 @@ func (t *Table) believed(p *kill.Process, at time.Time) kill.ID {
 // openers are the programs of root that let users in and whose parent may be init.
 var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true}
 
-// mayOpen reports whether a process was allowed to begin the session of a user. The users of a namespace's own can only become each
-// other. A program such as sudo(8) is root's as well, but whoever has started it may have begun the session: he is its parent, or has
-// ended, so that init is.
-func mayOpen(opener, parent *kill.Process, login kill.ID) bool {
-	user := opener.RealUser.ID
+// allowed reports whether the process that has begun the session of a user was allowed to. The users of a namespace can only become
+// each other. A program such as sudo(8) is root's as well, but whoever has started it may have begun the session: he is its parent, or
+// has ended, so that init is, or it has run another program before.
+func allowed(o *kill.Opening, login kill.ID) bool {
+	user, parent := o.By.RealUser.ID, &o.Parent
 	switch {
-	case user == login, user.OfNamespace() && login.OfNamespace():
+	case user == login, o.Namespace:
 		return true
 	case !user.Known || user.Value != 0:
 		return false
-	case openers[path.Base(opener.Executable)]:
+	case openers[path.Base(o.By.Executable)]:
 		return true
+	case o.AnyonesProgram:
+		return false
 	}
 	return parent.RealUser.ID == user && parent.PID != hostInit && parent.Command != "systemd" && !ofRuntime(parent.Command)
 }

@@ -4,6 +4,7 @@
 package attribution
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -12,22 +13,21 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
-// opened has all sessions begun by one process.
+// opened has all sessions begun in one way.
 type opened struct {
 	known
-	by, parent kill.Process
+	how kill.Opening
 }
 
-func (o opened) Opener(*kill.Process) (opener, parent kill.Process, ok bool) {
-	return o.by, o.parent, o.by.PID != 0
-}
+func (o opened) Opening(*kill.Process) (kill.Opening, bool) { return o.how, o.how.By.PID != 0 }
 
 // by has a program of a user begin the session, and one of another user have started that.
 func by(user uint32, program string, parent uint32, parentPID int, parentName string) Processes {
-	return opened{
-		by:     kill.Process{PID: 300, Executable: program, RealUser: kill.User{ID: kill.NewID(user)}},
-		parent: kill.Process{PID: parentPID, Command: parentName, RealUser: kill.User{ID: kill.NewID(parent)}},
-	}
+	return opened{how: kill.Opening{
+		By:             kill.Process{PID: 300, Executable: program, RealUser: kill.User{ID: kill.NewID(user)}},
+		Parent:         kill.Process{PID: parentPID, Command: parentName, RealUser: kill.User{ID: kill.NewID(parent)}},
+		AnyonesProgram: strings.HasSuffix(program, "sudo"),
+	}}
 }
 
 // TestClaimedLogins has processes without a login say that they are somebody's.
@@ -52,6 +52,7 @@ func TestClaimedLogins(t *testing.T) {
 		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh", root, 20, "apache2")},
 		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, 20, "apache2")},
 		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, 1, "systemd")},
+		"sudo of what has ended, in a container": {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "tini")},
 		"sudo of what has ended, of root":        {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "containerd-shim")},
 		"not known by whom":                      {user: wwwData, processes: opened{}},
 		"not known by whom, then sudo":           {user: root, processes: opened{}},
@@ -80,10 +81,15 @@ func TestClaimedLogins(t *testing.T) {
 	}
 }
 
-// TestUsersOfANamespace has a login within a container that is no root's.
+// TestUsersOfANamespace has a login within a container that is no root's, and one of a user of the host with as high a number.
 func TestUsersOfANamespace(t *testing.T) {
-	table := New(Config{Processes: by(100000, "/usr/sbin/sshd", 100000, 500, "init"), Live: true})
-	assert.False(t, table.claims(process(300, "/usr/bin/pkill x", 100000, 101000, "/lxc/web"), after(0)))
+	how := by(100000, "/usr/sbin/sshd", 100000, 500, "init").(opened)
+	for _, namespace := range []bool{true, false} {
+		how.how.Namespace = namespace
+		table := New(Config{Processes: how, Live: true})
+		learn(table, []Fact{{Login: &Login{Audit: kill.NewID(17), Claimed: true}}}) // to the kernel's record they look alike
+		assert.NotEqual(t, namespace, table.claims(process(300, "/usr/bin/pkill x", 100000, 101000, "/lxc/web"), after(0)))
+	}
 }
 
 // TestManyClaims has a user begin more sessions than are remembered.
@@ -103,7 +109,7 @@ func TestManyClaims(t *testing.T) {
 // TestClaimedRequester has a service ask systemd as somebody else.
 func TestClaimedRequester(t *testing.T) {
 	p := process(10, "systemctl stop mariadb", 33, 1000, "/system.slice/apache2.service", bash)
-	table := New(Config{Live: true, Processes: opened{known: known{10: p}, by: kill.Process{PID: 300, RealUser: kill.User{ID: kill.NewID(33)}}}})
+	table := New(Config{Live: true, Processes: opened{known: known{10: p}, how: kill.Opening{By: kill.Process{PID: 300, RealUser: kill.User{ID: kill.NewID(33)}}}}})
 	learn(table, []Fact{stops(0, p, "mariadb.service"), begins(2*ms, 7, "stop", "mariadb.service")})
 	e := sends(3*ms, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))
 	explain(table, e)

@@ -52,10 +52,10 @@ func (l endings) LeftBefore(p *kill.Process, at time.Time) bool {
 
 func (k known) Programs() uint64 { return 0 }
 
-// Opener returns an sshd, which lets all users in.
-func (k known) Opener(*kill.Process) (opener, parent kill.Process, ok bool) {
+// Opening returns an sshd, which lets all users in.
+func (k known) Opening(*kill.Process) (kill.Opening, bool) {
 	root := kill.User{ID: kill.NewID(0)}
-	return kill.Process{PID: 80, Executable: "/usr/sbin/sshd", RealUser: root}, kill.Process{PID: 1, RealUser: root}, true
+	return kill.Opening{By: kill.Process{PID: 80, Executable: "/usr/sbin/sshd", RealUser: root}, Parent: kill.Process{PID: 1, RealUser: root}}, true
 }
 
 // words returns a command line.

@@ -47,9 +47,8 @@ type Processes interface {
 	Titled(p *kill.Process, last []kill.Ancestor) []kill.Ancestor
 	// Programs returns a number that changes whenever Titled may return something else for a parent that lives.
 	Programs() uint64
-	// Opener returns the process that has begun the audit session of another one, and its parent, which is not in that session.
-	// It returns false if it cannot tell.
-	Opener(p *kill.Process) (opener, parent kill.Process, ok bool)
+	// Opening returns how the audit session of a process has begun. It returns false if it cannot tell.
+	Opening(p *kill.Process) (kill.Opening, bool)
 }
 
 // Config says what a Table may ask.

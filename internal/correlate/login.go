@@ -99,7 +99,7 @@ func (c *Correlator) addLogin(record *auditrecord.Record) {
 	}
 	k := c.sessionOf(record, l.Session)
 	by, as := kill.NewID(l.UID), kill.NewID(l.AUID)
-	if by.Known && by.Value != 0 && by != as && (!by.OfNamespace() || !as.OfNamespace()) {
+	if by.Known && by.Value != 0 && by != as {
 		c.logins.remove(k)
 		c.tell(k.node, attribution.Fact{Login: &attribution.Login{Time: timeOf(record), Audit: kill.NewID(l.Session), Claimed: true}})
 		return

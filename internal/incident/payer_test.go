@@ -110,9 +110,15 @@ func TestNobodyPaysWithTheLoginOfOthers(t *testing.T) {
 		}
 	}
 	for name, flood := range map[string]func(n int) func(*Record){
-		"the login of alice":            func(int) func(*Record) { return by("33", "1000") },
-		"very many logins":              func(n int) func(*Record) { return by("33", strconv.Itoa(2000+n)) },
-		"very many numbers":             func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), "1001") },
+		"the login of alice": func(int) func(*Record) { return by("33", "1000") },
+		"very many logins":   func(n int) func(*Record) { return by("33", strconv.Itoa(2000+n)) },
+		"very many numbers":  func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), "1001") },
+		"very many logins, of a directory": func(n int) func(*Record) {
+			return func(r *Record) {
+				sentBy(r.Target.PID+1000, "x", "200001")(r)
+				r.Sender.AuditUser = strconv.Itoa(300_000 + n)
+			}
+		},
 		"asking, as alice":              func(int) func(*Record) { return asked("33", "1000") },
 		"asking, with very many logins": func(n int) func(*Record) { return asked("33", strconv.Itoa(2000+n)) },
 	} {

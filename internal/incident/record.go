@@ -156,18 +156,17 @@ func (r *Record) Payer() string {
 			return cut(user)
 		}
 	}
-	login := cmp.Or(r.Sender.AuditUser, r.UserID)
 	for _, user := range []string{r.Sender.UserID, r.Requester.UserID} {
 		if user != "" && user != "0" {
-			return cut(answerable(user, login))
+			return cut(answerable(user, r.UserID))
 		}
 	}
-	return cut(cmp.Or(login, r.Requester.UserID, r.Sender.UserID))
+	return cut(cmp.Or(r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID))
 }
 
-// answerable returns who pays for what a process does: its real user. Its login does only for root, as whom many act, and for a number
-// that a user has for his namespaces, as he has thousands: who has no login yet may set it to anybody's, and in each of his children
-// to another one (proc_loginuid_write and audit_set_loginuid of Linux); in a namespace only to one of there.
+// answerable returns who pays for what a process does: its real user, as who has no login yet may set it to anybody's, and in each of
+// his children to another one (proc_loginuid_write and audit_set_loginuid of Linux). His login pays for root, as whom many act, and for
+// a number that he may have for his namespaces, as he has thousands.
 func answerable(user, login string) string {
 	if login != "" && (user == "" || user == "0" || subordinate(user)) {
 		return login
@@ -175,10 +174,11 @@ func answerable(user, login string) string {
 	return user
 }
 
-// subordinate reports whether a number is one of those that users get for their namespaces.
+// subordinate reports whether a number is one of those that users get for their namespaces (login.defs(5), SUB_UID_MIN and
+// SUB_UID_MAX). Users of a directory may have such numbers as well.
 func subordinate(id string) bool {
 	n, err := strconv.ParseUint(id, 10, 32)
-	return err == nil && kill.NewID(uint32(n)).OfNamespace()
+	return err == nil && n >= 100_000 && n <= 600_100_000
 }
 
 // identity returns what tells the record from others, if it has no uid.

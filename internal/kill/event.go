@@ -377,7 +377,3 @@ const unset = ^uint32(0)
 
 // NewID returns an ID that is known unless the kernel's value says unset.
 func NewID(value uint32) ID { return ID{Value: value, Known: value != unset} }
-
-// OfNamespace reports whether a user is one of those that are given to user namespaces (login.defs(5), SUB_UID_MIN and SUB_UID_MAX),
-// who can only become each other.
-func (id ID) OfNamespace() bool { return id.Known && id.Value >= 100_000 && id.Value <= 600_100_000 }

@@ -4,7 +4,6 @@
 package process
 
 import (
-	"math"
 	"slices"
 	"time"
 
@@ -127,54 +126,6 @@ func (t *Table) bornBefore(pid int, born time.Duration) *entry {
 		e = e.older
 	}
 	return e
-}
-
-// maxOpeners bounds how many parents are asked for the session of a process.
-const maxOpeners = 32
-
-// Opener returns the process that has begun the audit session of another one, and its parent, which is not in that session. Children
-// are in the session of their parents. It returns false if one of the two is not known.
-func (t *Table) Opener(p *kill.Process) (opener, parent kill.Process, ok bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	pid, born := p.ParentPID, time.Duration(math.MaxInt64)
-	if p.Instance != nil {
-		born = p.Instance.SinceBoot
-	}
-	if len(p.Ancestry) > 0 {
-		pid = p.Ancestry[0].PID
-	}
-	opener, ok = *p, true
-	for range maxOpeners {
-		e := t.bornBefore(pid, born)
-		if e == nil || e.program == nil {
-			break
-		}
-		is := kill.Process{PID: e.PID, Command: e.program.command, Executable: e.program.executable}
-		switch {
-		case !t.knowsOwner(e):
-			ok = false // it has ended, or too much was read
-		case e.owner.session == p.Session:
-			is.RealUser.ID = e.owner.user
-			opener, ok = is, true
-		default:
-			is.RealUser.ID = e.owner.user
-			return opener, is, ok
-		}
-		pid, born = e.parent, e.Start
-	}
-	return kill.Process{}, kill.Process{}, false
-}
-
-// knowsOwner reports whether it is known on whose behalf a process runs, or was when that was last asked.
-func (t *Table) knowsOwner(e *entry) bool {
-	if e.owner.at == 0 || t.now() >= e.owner.at+ownerFor {
-		if t.proc.err != nil || !t.reads.take() {
-			return false
-		}
-		t.askOwner(e)
-	}
-	return e.owner.at != 0
 }
 
 // Titled returns the parents of a process with their command lines, as far as the table knows them: last itself, if it

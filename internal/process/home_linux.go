@@ -143,6 +143,20 @@ func (f folder) pids() kill.Whose {
 	return kill.WhoseOther
 }
 
+// setsUser reports whether the program of a process gives whoever starts it another user (execve(2), set-user-ID and set-group-ID),
+// or cannot be looked at.
+func (f folder) setsUser() bool {
+	program, err := statOf(f.fd, "exe", 0)
+	return err != nil || program.mode&(unix.S_ISUID|unix.S_ISGID) != 0
+}
+
+// has reports whether a process is in a user namespace other than the initial one that has a user.
+func (f folder) has(user uint32) bool {
+	ids := parseIDMap(f.read("uid_map", maxFile))
+	_, inside := ids.inside(user)
+	return inside && !ids.initial()
+}
+
 // compareProgram returns whose the path of a program is. It is the host's if the program lies on the mount
 // of a root that is the host's, even if it was deleted since, or if the host has the same file there. The
 // path is only looked up in the kernel's cache (openat2(2), RESOLVE_CACHED), where the path of a running

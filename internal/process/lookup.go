@@ -100,17 +100,22 @@ func (t *Table) readProc(pid int, known *entry) *entry {
 
 // askOwner reads from /proc on whose behalf a living process runs.
 func (t *Table) askOwner(e *entry) {
-	now := t.now()
-	if e.owner.at != 0 && now < e.owner.at+ownerFor {
-		return
+	if e.owner.at == 0 || t.now() >= e.owner.at+ownerFor {
+		t.readOwner(e)
 	}
+}
+
+// readOwner reads it even if it was just read, and reports whether the process still lives.
+func (t *Table) readOwner(e *entry) bool {
+	now := t.now()
 	dir, s, ok := t.proc.openLife(e.Key)
 	if !ok {
-		return
+		return false
 	}
 	defer dir.close()
 	e.owner = dir.owner()
 	e.owner.command, e.owner.at = s.Command, now
+	return true
 }
 
 // openLife opens the folder of a process, unless its pid now belongs to another.

@@ -1,0 +1,126 @@
+// Copyright The auditkill Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
+)
+
+// A process of a service needs no right to say that it is somebody's: it has a session of its own then, which its children inherit.
+func TestOpener(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	h.runs(1, fakeProcess{command: "systemd", start: time.Second, login: unsetID, session: unsetID})
+	h.runs(10, fakeProcess{command: "sshd", parent: 1, start: 2 * time.Second, login: 1000, session: 5})
+	h.runs(11, fakeProcess{command: "bash", parent: 10, start: 3 * time.Second, user: 1000, login: 1000, session: 5})
+	h.runs(12, fakeProcess{command: "pkill", parent: 11, start: 4 * time.Second, user: 33, login: 1000, session: 5})
+	h.runs(20, fakeProcess{command: "apache2", parent: 1, start: 2 * time.Second, login: unsetID, session: unsetID})
+	h.runs(21, fakeProcess{command: "apache2", parent: 20, start: 3 * time.Second, user: 33, login: 1000, session: 6})
+	h.runs(22, fakeProcess{command: "sudo", parent: 21, start: 4 * time.Second, login: 1000, session: 6})
+	h.runs(23, fakeProcess{command: "pkill", parent: 22, start: 5 * time.Second, login: 1000, session: 6})
+	h.cursor(30)
+	require.NoError(t, h.table.Prime())
+	for pid, want := range map[int]struct{ opener, parent int }{12: {10, 1}, 11: {10, 1}, 10: {10, 1}, 23: {21, 20}, 22: {21, 20}, 21: {21, 20}, 4711: {}} {
+		p := kill.Process{PID: pid}
+		h.table.Complete(&p, h.at(h.uptime))
+		opening, ok := h.table.Opening(&p)
+		assert.Equal(t, want.opener != 0, ok, pid)
+		assert.Equal(t, want, struct{ opener, parent int }{opening.By.PID, opening.Parent.PID}, pid)
+	}
+	h.ends(21)
+	h.scan()
+	p := kill.Process{PID: 23}
+	h.table.Complete(&p, h.at(h.uptime))
+	h.table.memory.newest[21].owner.at = 0
+	_, ok := h.table.Opening(&p)
+	assert.False(t, ok, "one of the two has ended")
+	h.runs(10, fakeProcess{command: "sshd", parent: 1, start: 2 * time.Second, login: 1000, session: 5})
+	h.ends(11)
+	h.scan()
+	p = kill.Process{PID: 12}
+	h.table.Complete(&p, h.at(h.uptime))
+	h.table.memory.newest[11].owner.at = 0
+	opening, ok := h.table.Opening(&p)
+	assert.True(t, ok, "one between them has ended")
+	assert.Equal(t, 10, opening.By.PID)
+}
+
+// TestOpenerSinceAsked has a process begin a session after it was asked for its own, and start a program in there.
+func TestOpenerSinceAsked(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	h.runs(20, fakeProcess{command: "apache2", start: 2 * time.Second, login: unsetID, session: unsetID})
+	h.runs(21, fakeProcess{command: "apache2", parent: 20, start: 3 * time.Second, user: 33, login: unsetID, session: unsetID})
+	h.cursor(30)
+	require.NoError(t, h.table.Prime())
+	p := kill.Process{PID: 21}
+	h.table.Complete(&p, h.at(h.uptime))
+	h.write("proc/21/loginuid", "1000")
+	h.write("proc/21/sessionid", "6")
+	h.uptime += 500 * time.Millisecond
+	h.runs(22, fakeProcess{command: "sudo", parent: 21, start: h.uptime - 100*time.Millisecond, login: 1000, session: 6})
+	h.cursor(31)
+	p = kill.Process{PID: 22}
+	h.table.Complete(&p, h.at(h.uptime))
+	opening, ok := h.table.Opening(&p)
+	require.True(t, ok)
+	assert.Equal(t, 21, opening.By.PID)
+
+	h.write("proc/21/sessionid", "4294967295") // as it was when that was asked
+	delete(h.table.memory.newest, 22)
+	require.NoError(t, h.table.Prime())
+	h.uptime += time.Second
+	h.runs(23, fakeProcess{command: "sudo", parent: 21, start: h.uptime - 100*time.Millisecond, login: 1000, session: 6})
+	h.ends(21)
+	p = kill.Process{PID: 23}
+	h.table.Complete(&p, h.at(h.uptime))
+	_, ok = h.table.Opening(&p)
+	assert.False(t, ok, "who knows what it was when it ended")
+}
+
+// TestOpenersRights has programs begin sessions that whoever starts them may have begun, and users of a namespace each other's.
+func TestOpenersRights(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		mode   os.FileMode
+		uidMap string
+		want   kill.Opening
+	}{
+		"a program":                        {mode: 0o755, uidMap: "0 0 4294967295"},
+		"a program of root":                {mode: 0o755 | os.ModeSetuid, uidMap: "0 0 4294967295", want: kill.Opening{AnyonesProgram: true}},
+		"a program of a group":             {mode: 0o755 | os.ModeSetgid, uidMap: "0 0 4294967295", want: kill.Opening{AnyonesProgram: true}},
+		"in the namespace of the user":     {mode: 0o755, uidMap: "0 100000 65536", want: kill.Opening{Namespace: true}},
+		"in a namespace without the user":  {mode: 0o755, uidMap: "0 200000 65536"},
+		"of which nothing can be read":     {mode: 0o755},
+		"of which no program can be found": {uidMap: "0 0 4294967295", want: kill.Opening{AnyonesProgram: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newFakeHost(t, false)
+			program := filepath.Join(t.TempDir(), "program")
+			if tt.mode != 0 {
+				require.NoError(t, os.WriteFile(program, nil, 0o600))
+				require.NoError(t, os.Chmod(program, tt.mode))
+			}
+			h.runs(20, fakeProcess{command: "init", start: 2 * time.Second, login: unsetID, session: unsetID})
+			h.runs(21, fakeProcess{command: "sh", executable: program, parent: 20, start: 3 * time.Second, user: 100000, login: 101000, session: 6})
+			h.write("proc/21/uid_map", tt.uidMap)
+			h.cursor(30)
+			require.NoError(t, h.table.Prime())
+			p := kill.Process{PID: 21}
+			h.table.Complete(&p, h.at(h.uptime))
+			opening, ok := h.table.Opening(&p)
+			require.True(t, ok)
+			assert.Equal(t, tt.want, kill.Opening{Namespace: opening.Namespace, AnyonesProgram: opening.AnyonesProgram})
+		})
+	}
+}
