@@ -6,23 +6,29 @@ package manager
 import "golang.org/x/sys/unix"
 
 // parties returns whose place a systemd takes. What root has started, such as containers, may be many: then those in each
-// container share some.
+// container share some, as their users have the numbers of others.
 func (p *process) parties() []party {
-	switch user := p.maker(); {
-	case user != 0:
-		login, _ := p.loginOf(p.pid)
-		return partiesOf(user, login)
-	case p.nested:
+	user := p.maker()
+	switch {
+	case p.nested && user == 0:
 		return []party{{partyContainer, p.container()}}
+	case user == 0:
+		return []party{{partyUser, 0}}
 	}
-	return []party{{partyUser, 0}}
+	login, _ := p.loginOf(p.pid)
+	return partiesOf(user, login)
 }
 
-// maker returns who has made the user namespace of the process, right below ours: he may be many users in there. It is the
-// process's own user if there is none, or if that cannot be seen.
+// maker returns who has made the container of the process, or the user namespace right below ours: he may be many users in there. It is
+// the process's own user if there is none, or if that cannot be seen.
 func (p *process) maker() uint32 {
-	namespace, ok := p.outermost("ns/user")
-	if !ok {
+	namespace, seen := p.outermost("ns/user")
+	switch {
+	case !seen:
+		return p.user
+	case namespace < 0 && p.nested:
+		return 0 // only root makes one without a user namespace
+	case namespace < 0:
 		return p.user
 	}
 	defer unix.Close(namespace)
@@ -36,8 +42,8 @@ func (p *process) maker() uint32 {
 // container returns the number of the pid namespace of the process, right below ours; 0 if there is none, or if that cannot be
 // seen.
 func (p *process) container() uint64 {
-	namespace, ok := p.outermost("ns/pid")
-	if !ok {
+	namespace, _ := p.outermost("ns/pid")
+	if namespace < 0 {
 		return 0
 	}
 	defer unix.Close(namespace)
@@ -48,19 +54,19 @@ func (p *process) container() uint64 {
 	return file.Ino
 }
 
-// outermost opens the ancestor of a namespace of the process that is right below ours (ioctl_nsfs(2)). It returns false if
-// the process is in ours, or if that cannot be seen.
-func (p *process) outermost(name string) (int, bool) {
+// outermost opens the ancestor of a namespace of the process that is right below ours (ioctl_nsfs(2)): -1 if the process is in ours. It
+// returns false if that cannot be seen.
+func (p *process) outermost(name string) (below int, seen bool) {
 	at, err := unix.Openat(p.dir, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, false
 	}
-	below := -1
+	below = -1
 	for {
 		parent, err := unix.IoctlRetInt(at, unix.NS_GET_PARENT) // nobody sees beyond his own
 		if err != nil {
 			_ = unix.Close(at)
-			return below, below >= 0
+			return below, true
 		}
 		if below >= 0 {
 			_ = unix.Close(below)

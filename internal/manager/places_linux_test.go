@@ -137,17 +137,21 @@ func TestMakerOfNamespaces(t *testing.T) {
 	require.NoError(t, err)
 	p := &process{pid: cmd.Process.Pid, dir: dir, root: "/", user: 12_345, nested: true}
 	defer p.close()
-	if namespace, ok := p.outermost("ns/user"); !ok {
+	namespace, ok := p.outermost("ns/user")
+	if !ok {
 		t.Skip("namespaces cannot be seen here")
-	} else {
-		_ = syscall.Close(namespace)
 	}
+	require.NoError(t, syscall.Close(namespace))
 	assert.Equal(t, uint32(os.Getuid()), p.maker())
 	assert.NotZero(t, p.container())
 	own, err := syscall.Open("/proc/self", syscall.O_DIRECTORY, 0)
 	require.NoError(t, err)
 	us := &process{pid: os.Getpid(), dir: own, root: "/", user: 12_345}
 	defer us.close()
-	assert.Equal(t, uint32(12_345), us.maker(), "in our own it is whoever it is")
+	assert.Equal(t, party{partyUser, 12_345}, us.parties()[0], "in our own it is whoever it is")
 	assert.Zero(t, us.container())
+	us.user = 0
+	assert.Equal(t, []party{{partyUser, 0}}, us.parties())
+	us.user, us.nested = 12_345, true
+	assert.Equal(t, []party{{partyContainer, 0}}, us.parties(), "a container of root has users of its own")
 }
