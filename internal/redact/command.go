@@ -50,8 +50,8 @@ type expectation struct {
 	more, kept int
 }
 
-// command looks for secrets in the words of a command.
-func (f *finder) command(words []text, depth int, how reading) {
+// command looks for secrets in the words of a command, and reports whether one must follow.
+func (f *finder) command(words []text, depth int, how reading) (wants bool) {
 	var room [8]running
 	var room2 [8]text
 	c := command{finder: f, words: words, depth: depth, how: how, programs: room[:0], verbs: room2[:0]}
@@ -63,11 +63,12 @@ func (f *finder) command(words []text, depth int, how reading) {
 		runs := c.expected.sound == harmless && c.runs(words[i].value)
 		c.read(i, words[i])
 		if runs {
-			i = c.run(i + 1)
+			i = c.run(i)
 		}
 	}
 	c.operands()
 	f.keys = keys
+	return c.expected.sound == strong
 }
 
 func (c *command) read(i int, w text) {
@@ -110,7 +111,7 @@ func (c *command) read(i int, w text) {
 func (c *command) take(i int, w text) bool {
 	want := c.expected
 	if want.kept > 0 {
-		c.owner(w)
+		c.owner(i, w)
 		return true
 	}
 	if w.value == "--" || scheme(w.value) || joiners[w.value] || !c.option && valueOptions[w.value] || c.setsPassword(i) {

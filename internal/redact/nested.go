@@ -3,21 +3,30 @@
 
 package redact
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // runs reports whether a word is an option of a program after which there is a command: find -exec.
 func (c *command) runs(v string) bool {
-	return v[0] == '-' && slices.ContainsFunc(c.programs, func(p running) bool { return p.commandWords[v] })
+	name, _, _ := strings.Cut(v, "=")
+	return v[0] == '-' && slices.ContainsFunc(c.programs, func(p running) bool { return p.commandWords[name] })
 }
 
-// run looks for secrets in the command that begins at an index, and returns where that ends. What follows
+// run looks for secrets in the command of the option at an index, and returns where that ends. What follows
 // are words of the program again: find -exec zip {} ; -print.
-func (c *command) run(from int) int {
-	end := from
+func (c *command) run(option int) int {
+	end := option + 1
 	for end < len(c.words) && !c.endsCommand(end) {
 		end++
 	}
-	if words := c.words[min(from, end):end]; c.depth == deepest {
+	words := c.words[option+1 : end]
+	if equals := strings.IndexByte(c.words[option].value, '='); equals >= 0 { // --exec=unzip
+		w := c.words[option]
+		words = append([]text{w.part(equals+1, len(w.value))}, words...)
+	}
+	if c.depth == deepest {
 		c.hideEach(words)
 	} else {
 		c.command(words, c.depth+1, c.how)

@@ -26,7 +26,7 @@ func (c *command) readOption(w text) bool {
 	switch s := soundOf(name); {
 	case s == strong, s == weak && !c.keys:
 		c.expected.sound = s
-	case name == "value" && c.namesSecret():
+	case (name == "value" || c.takesValue(v)) && c.namesSecret():
 		c.expected.sound = strong
 	case userNames[name] && c.unknownOnly():
 		c.expected = expectation{sound: strong, pair: ":", perhaps: true}
@@ -57,11 +57,19 @@ func (c *command) assigned(w text, end int) bool {
 	return false
 }
 
+// takesValue reports whether an option is like --value for one of the programs.
+func (c *command) takesValue(v string) bool {
+	return slices.ContainsFunc(c.programs, func(p running) bool { return p.valueWords[v] })
+}
+
 // namesSecret reports whether a word says what the value of --value is: --name /db/password --value SECRET.
 func (c *command) namesSecret() bool {
 	return slices.ContainsFunc(c.words[1:min(len(c.words), 16)], func(w text) bool { // so that it cannot take long
 		v := w.value
-		return v != "" && v[0] != '-' && len(v) < 128 && soundOf(v[strings.LastIndexByte(v, '/')+1:]) == strong
+		if v != "" && v[0] == '-' {
+			_, v, _ = strings.Cut(v, "=") // --name=/db/password
+		}
+		return v != "" && len(v) < 128 && soundOf(v[strings.LastIndexByte(v, '/')+1:]) == strong
 	})
 }
 

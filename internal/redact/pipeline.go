@@ -110,12 +110,12 @@ func (p *pipeline) read(f *finder, depth int) bool {
 		if fed {
 			f.hideEach(output)
 		}
-		f.command(stage, depth, asScript)
+		wants := f.command(stage, depth, asScript)
 		if fed && i == 0 && (len(stage) == 0 || len(stage) == 1 && groupEnds[stage[0].value]) {
 			f.hideEach(p.written)
 			p.written = nil
 		}
-		fed = fed || readsPassword(stage)
+		fed = fed || readsPassword(stage) || wants && slices.ContainsFunc(stage, appendsInput)
 		if i == 0 {
 			p.written = append(p.written, output...)
 		}
@@ -153,6 +153,12 @@ func written(stage []text) []text {
 		return nil
 	}
 	return stage[at+1:]
+}
+
+// appendsInput reports whether a word names a program that runs another one with its input as arguments.
+func appendsInput(w text) bool {
+	name := baseName(w.value)
+	return name == "xargs" || name == "parallel"
 }
 
 func (f *finder) hideEach(words []text) {
@@ -211,7 +217,7 @@ func readsPassword(stage []text) bool {
 		if len(v) < 2 || v[0] != '-' {
 			continue
 		}
-		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && baseName(stage[0].value) == "sudo" ||
+		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && slices.ContainsFunc(stage[:i], isSudo) ||
 			strings.HasSuffix(v, "stdin") || v == "--with-token" || strings.HasPrefix(v, "--passphrase-fd") ||
 			strings.HasPrefix(v, "--stdin-") && soundOf(v) != harmless {
 			return true
@@ -219,6 +225,8 @@ func readsPassword(stage []text) bool {
 	}
 	return reads && aboutSecret(stage)
 }
+
+func isSudo(w text) bool { return baseName(w.value) == "sudo" }
 
 // aboutSecret reports whether a word of a command says that what it reads is a secret.
 func aboutSecret(stage []text) bool {

@@ -20,6 +20,8 @@ type program struct {
 	separator string
 	// long and longPairs are further options; doubles are those with two secrets.
 	long, longPairs, doubles string
+	// values are options like --value, whose value is a secret if another word is its name.
+	values string
 	// operands are secrets that are no options, and operand looks at every word that is none.
 	operands []operandRule
 	operand  func(f *finder, w text)
@@ -32,7 +34,7 @@ type program struct {
 	// keys says that what it calls a key is no secret.
 	keys bool
 
-	words, pairWords, doubleWords, commandWords map[string]bool
+	words, pairWords, doubleWords, commandWords, valueWords map[string]bool
 }
 
 // operandRule says which operands are secrets.
@@ -59,7 +61,8 @@ var programs = func() map[string]*program {
 	for _, table := range [][]program{databases, remote, archives, accounts, services, wrappers, others} {
 		for i := range table {
 			p := &table[i]
-			p.words, p.pairWords, p.doubleWords, p.commandWords = set(p.long), set(p.longPairs), set(p.doubles), set(p.commands)
+			p.words, p.pairWords, p.doubleWords = set(p.long), set(p.longPairs), set(p.doubles)
+			p.commandWords, p.valueWords = set(p.commands), set(p.values)
 			for name := range strings.FieldsSeq(p.names) {
 				all[name] = p
 			}
@@ -85,7 +88,7 @@ var databases = []program{
 	},
 	{names: "vsql", letters: "w", flags: "1aAeEHilnNqStxX"},
 	{names: "nodetool", letters: "p", long: "-pw"},
-	{names: "redis-cli valkey-cli keydb-cli", letters: "a", operands: []operandRule{{after: "auth"}, {after: "acl setuser", kept: 1}}},
+	{names: "redis-cli valkey-cli keydb-cli", letters: "a", operands: []operandRule{{after: "auth"}, {after: "auth2"}, {after: "acl setuser", kept: 1}}},
 	{names: "redis-benchmark", letters: "a"},
 	{names: "sqlcmd bcp tsql osql isql-fb", letters: "P"},
 	{names: "isql iusql", letters: "P", operands: []operandRule{{kept: 2}}},
@@ -104,6 +107,7 @@ var databases = []program{
 var remote = []program{
 	{names: "sshpass", letters: "p", flags: "evhV", wrapper: true},
 	{names: "plink pscp psftp putty", long: "-pw"},
+	{names: "iscsiadm", values: "-v"},
 	{
 		names: "curl", letters: "b", pairs: "uUE", flags: "0123456789#afgGiIjJkklLMnNOpqRsSvVZB", long: "--oauth2-bearer --cookie",
 		longPairs: "--user --proxy-user --cert --proxy-cert",

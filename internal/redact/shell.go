@@ -111,6 +111,10 @@ func (s *splitter) word() text {
 	}
 	for at := begin; ; at++ {
 		if s.ends(at) {
+			if strings.HasPrefix(v[at:], "()") && strings.EqualFold(v[begin:at], "current_user") {
+				at++ // in SQL, not a function of the shell
+				continue
+			}
 			s.at = at
 			return s.source.part(begin, at)
 		}

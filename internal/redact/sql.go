@@ -6,10 +6,14 @@ package redact
 import "strings"
 
 // identifies reports whether a word, the latest, is the one in front of the secret in IDENTIFIED BY 'SECRET',
-// IDENTIFIED WITH plugin BY 'SECRET', IDENTIFIED WITH plugin AS 'HASH' or IDENTIFIED VIA plugin USING 'HASH'.
+// IDENTIFIED WITH plugin BY 'SECRET', IDENTIFIED WITH plugin AS 'HASH' or IDENTIFIED VIA plugin USING 'HASH', or in front of the
+// former secret: REPLACE 'SECRET'.
 func (c *command) identifies(v string) bool {
-	if strings.EqualFold(v, "by") {
+	switch {
+	case strings.EqualFold(v, "by"):
 		return c.lately("identified")
+	case strings.EqualFold(v, "replace"):
+		return c.lately("identified") || c.lately("password")
 	}
 	return (strings.EqualFold(v, "as") || strings.EqualFold(v, "using")) &&
 		c.lately("identified") && (c.lately("with") || c.lately("via"))
@@ -44,9 +48,12 @@ func (c *command) setsPassword(i int) bool {
 	return true
 }
 
-// owner reads the user of SET PASSWORD FOR user = 'SECRET'.
-func (c *command) owner(w text) {
-	c.expected.kept--
+// owner reads the user of SET PASSWORD FOR user = 'SECRET', whose host may follow: user @ host.
+func (c *command) owner(i int, w text) {
+	host := strings.HasSuffix(w.value, "@") || i+1 < len(c.words) && strings.HasPrefix(c.words[i+1].value, "@")
+	if !host {
+		c.expected.kept--
+	}
 	c.argument(w, c.depth, c.how)
 	if equals := strings.IndexByte(w.value, '='); equals >= 0 && equals < len(w.value)-1 { // user='SECRET'
 		c.hide(w, equals+1, len(w.value))

@@ -125,7 +125,7 @@ func (t *clueTable) in(text string) bool {
 
 // word reports whether a word that is a clue begins at an index.
 func (t *clueTable) word(text string, start int) bool {
-	if start > 0 && wordByte(text[start-1]) {
+	if start > 0 && wordByte(text[start-1]) && text[start-1] != '=' { // --exec=unzip
 		return false
 	}
 	end := start
