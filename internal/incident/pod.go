@@ -4,6 +4,7 @@
 package incident
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,8 @@ const (
 
 // PodEvent is an event of Kubernetes that says why the processes of a pod are stopped.
 type PodEvent struct {
-	UID string
+	// Namespace is the namespace of Kubernetes that the pod is in.
+	Namespace, UID string
 	// Time is when it happened.
 	Time time.Time
 	// Cause is one of those above, By the component that says so; empty if not known.
@@ -35,8 +37,10 @@ const maxPodEvents = 10_000
 // restart before the signal came explains nothing.
 type podEvents struct {
 	byPod map[digest]*PodEvent
-	// order has the pods as they came.
-	order []digest
+	// order has the pods as they came, and inNamespace is how many of them are of each namespace: whoever may write events may
+	// do so in his own ones.
+	order       []digest
+	inNamespace map[string]int
 }
 
 // add remembers an event; the first one of a pod, which has led to the others, unless it is older than these by more than a gap.
@@ -48,35 +52,50 @@ func (p *podEvents) add(pod digest, e *PodEvent, gap time.Duration) {
 		p.take(pod)
 	}
 	if p.byPod == nil {
-		p.byPod = map[digest]*PodEvent{}
+		p.byPod, p.inNamespace = map[digest]*PodEvent{}, map[string]int{}
 	}
 	if len(p.order) >= maxPodEvents {
-		delete(p.byPod, p.order[0])
-		p.order = p.order[1:]
+		p.remove(p.oldestOfMost())
 	}
 	p.byPod[pod] = e
 	p.order = append(p.order, pod)
+	p.inNamespace[e.Namespace]++
+}
+
+// oldestOfMost returns where in the order the oldest event is of the namespace that has the most.
+func (p *podEvents) oldestOfMost() int {
+	most := p.byPod[p.order[0]].Namespace
+	for namespace, count := range p.inNamespace {
+		if count > p.inNamespace[most] {
+			most = namespace
+		}
+	}
+	return slices.IndexFunc(p.order, func(pod digest) bool { return p.byPod[pod].Namespace == most })
+}
+
+// remove forgets the event at a place in the order.
+func (p *podEvents) remove(at int) {
+	pod := p.order[at]
+	namespace := p.byPod[pod].Namespace
+	p.inNamespace[namespace]--
+	if p.inNamespace[namespace] == 0 {
+		delete(p.inNamespace, namespace)
+	}
+	delete(p.byPod, pod)
+	p.order = slices.Delete(p.order, at, at+1)
 }
 
 // take forgets an event, such as once its incident has it.
 func (p *podEvents) take(pod digest) {
-	if _, known := p.byPod[pod]; !known {
-		return
-	}
-	delete(p.byPod, pod)
-	for n, other := range p.order {
-		if other == pod {
-			p.order = append(p.order[:n], p.order[n+1:]...)
-			return
-		}
+	if at := slices.Index(p.order, pod); at >= 0 {
+		p.remove(at)
 	}
 }
 
 // expire forgets what is too old for any signal.
 func (p *podEvents) expire(before time.Time) {
 	for len(p.order) > 0 && p.byPod[p.order[0]].Time.Before(before) {
-		delete(p.byPod, p.order[0])
-		p.order = p.order[1:]
+		p.remove(0)
 	}
 }
 
@@ -122,7 +141,7 @@ func (p *pods) of() (all reason) {
 // Explain adds an event of Kubernetes, and reports whether an incident is known that it explains.
 func (t *Table) Explain(e *PodEvent) bool {
 	pod := t.hasher.sum("pod", e.UID)
-	known := &PodEvent{Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
+	known := &PodEvent{Namespace: strings.Clone(cut(e.Namespace)), Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
 	explained := false
 	for i := range t.holders(podKey(pod)) {
 		if i.reaches(e.Time, &t.config) {

@@ -190,4 +190,25 @@ func TestPodEventsAreBounded(t *testing.T) {
 	table.Tick(noon.Add(2 * Retention))
 	assert.Empty(t, table.podEvents.byPod)
 	assert.Empty(t, table.podEvents.order)
+	assert.Empty(t, table.podEvents.inNamespace)
+}
+
+// TestPodEventsOfOneNamespace has somebody write very many events about pods of his own.
+func TestPodEventsOfOneNamespace(t *testing.T) {
+	t.Parallel()
+	table := NewTable(usual())
+	add := func(namespace, uid string) {
+		e := podEvent(0, uid, PodEviction, "")
+		e.Namespace = namespace
+		table.Explain(e)
+	}
+	add("shop", "web")
+	for n := range 2 * maxPodEvents {
+		add("his", strconv.Itoa(n))
+	}
+	add("shop", "db")
+	assert.Equal(t, map[string]int{"shop": 2, "his": maxPodEvents - 2}, table.podEvents.inNamespace)
+	for _, uid := range []string{"web", "db"} {
+		assert.Contains(t, table.podEvents.byPod, table.hasher.sum("pod", uid))
+	}
 }

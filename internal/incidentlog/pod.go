@@ -16,8 +16,8 @@ import (
 
 // podEvent is what is read of an event of Kubernetes, whichever receiver has sent it.
 type podEvent struct {
-	kind, uid, reason, message, component string
-	at                                    time.Time
+	kind, namespace, uid, reason, message, component string
+	at                                               time.Time
 }
 
 // ReadPodEvent reads a log record of contrib's receivers k8s_events and k8sobjects, and reports whether it is an event of Kubernetes
@@ -37,7 +37,7 @@ func ReadPodEvent(resource pcommon.Resource, log plog.LogRecord, now time.Time) 
 	if by == "kubelet" { // it is on each node, and says nothing
 		by = ""
 	}
-	return &incident.PodEvent{UID: e.uid, Time: e.at, Cause: cause, By: by}, true
+	return &incident.PodEvent{Namespace: e.namespace, UID: e.uid, Time: e.at, Cause: cause, By: by}, true
 }
 
 // cause returns what has happened to the pod; empty for what does not stop it. A probe that has failed does not: it does so several
@@ -76,7 +76,8 @@ func ofEvents(resource pcommon.Resource, log plog.LogRecord, now time.Time) (e p
 	}
 	of := func(name string) string { return textOf(resource.Attributes(), name) }
 	return podEvent{
-		kind: of("k8s.object.kind"), uid: of("k8s.object.uid"), reason: text(reason), message: text(log.Body()), at: timeOf(log, now),
+		kind: of("k8s.object.kind"), namespace: textOf(log.Attributes(), "k8s.namespace.name"), uid: of("k8s.object.uid"), reason: text(reason), message: text(log.Body()),
+		at: timeOf(log, now),
 	}, true
 }
 
@@ -94,7 +95,7 @@ func ofObjects(log plog.LogRecord, now time.Time) (e podEvent, ok bool) {
 	}
 	about := mapOf(object, "involvedObject", "regarding")
 	return podEvent{
-		kind: textOf(about, "kind"), uid: textOf(about, "uid"), reason: textOf(object, "reason"),
+		kind: textOf(about, "kind"), namespace: textOf(about, "namespace"), uid: textOf(about, "uid"), reason: textOf(object, "reason"),
 		message: cmp.Or(textOf(object, "message"), textOf(object, "note")),
 		component: cmp.Or(textOf(object, "reportingComponent"), textOf(object, "reportingController"),
 			textOf(mapOf(object, "source", "deprecatedSource"), "component")),

@@ -25,15 +25,15 @@ func TestReadPodEvent(t *testing.T) {
 	t.Parallel()
 	for file, want := range map[string][]*incident.PodEvent{
 		"k8s_events.yaml": {
-			{UID: "uid of web", Time: noon, Cause: incident.PodLivenessProbe},
+			{Namespace: "shop", UID: "uid of web", Time: noon, Cause: incident.PodLivenessProbe},
 			nil, // a failed probe stops nothing yet
-			{UID: "uid of db", Time: noon.Add(time.Second), Cause: incident.PodEviction},
+			{Namespace: "shop", UID: "uid of db", Time: noon.Add(time.Second), Cause: incident.PodEviction},
 			nil, // of a node
 		},
 		"k8sobjects.yaml": {
-			{UID: "uid of web", Time: noon, Cause: incident.PodDrain, By: "cluster-autoscaler"},
-			{UID: "uid of db", Time: noon.Add(time.Second), Cause: incident.PodPreemption, By: "default-scheduler"},
-			{UID: "uid of log", Time: noon.Add(2 * time.Second), Cause: incident.PodEviction},
+			{Namespace: "shop", UID: "uid of web", Time: noon, Cause: incident.PodDrain, By: "cluster-autoscaler"},
+			{Namespace: "shop", UID: "uid of db", Time: noon.Add(time.Second), Cause: incident.PodPreemption, By: "default-scheduler"},
+			{Namespace: "shop", UID: "uid of log", Time: noon.Add(2 * time.Second), Cause: incident.PodEviction},
 			nil, // an event that is deleted
 			nil, // something else than an event
 		},
