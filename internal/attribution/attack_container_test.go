@@ -257,16 +257,19 @@ func TestForgedContainerStops(t *testing.T) {
 		"not below its systemd":              {box + "/system.slice/docker.service", "", []kill.Process{host}, kill.CauseNone},
 		"the container that it names":        {"/user.slice/x", "", []kill.Process{in("/user.slice/libpod-"+id, id)}, kill.CauseContainerStop},
 		"not the container that it names":    {"/user.slice/x", "", []kill.Process{other}, kill.CauseNone},
+		"nobody":                             {"/docker/x", "x", nil, kill.CauseNone},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := tableOf(true, systemdIn(50, box, 0, kill.WhoseOther))
-			table.Follow(50, true, false)
-			e := sends(0, kill.SIGKILL, tt.targets[0])
-			e.Targets = tt.targets
-			e.Sender = *process(70, "/usr/bin/runc kill "+id+" 9", 0, nobody, tt.cgroup, parent(99, "containerd-shim"))
-			e.Sender.Home.Program, e.Sender.Instance.Container = kill.WhoseOther, tt.container
-			table.Explain(e)
-			assert.Equal(t, tt.want, e.Cause)
+			for _, home := range []kill.Whose{kill.WhoseOther, kill.WhoseUnknown} { // it may have ended before anybody could look
+				table := tableOf(true, systemdIn(50, box, 0, kill.WhoseOther))
+				table.Follow(50, true, false)
+				e := sends(0, kill.SIGKILL, kill.Process{})
+				e.Targets = tt.targets
+				e.Sender = *process(70, "/usr/bin/runc kill "+id+" 9", 0, nobody, tt.cgroup, parent(99, "containerd-shim"))
+				e.Sender.Home.Program, e.Sender.Instance.Container = home, tt.container
+				table.Explain(e)
+				assert.Equal(t, tt.want, e.Cause)
+			}
 		})
 	}
 }

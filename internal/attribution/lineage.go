@@ -23,10 +23,11 @@ type lineage struct {
 	// at is when it was found out, programs what the table of processes was at then.
 	at       time.Time
 	programs uint64
-	// instance, login and session are those of the sender then.
+	// instance, login, session and claimed are those of the sender then.
 	instance *kill.Instance
 	login    kill.User
 	session  kill.ID
+	claimed  bool
 	parents  []kill.Ancestor
 	// behind is what is behind signals that the sender sends on its own, once complete is true.
 	behind   *kill.Behind
@@ -47,7 +48,9 @@ func (t *Table) lineageOf(p *kill.Process, at time.Time) ([]kill.Ancestor, *line
 	if current && last.programs == programs {
 		return last.parents, last
 	}
-	known := &lineage{at: at, programs: programs, instance: p.Instance, login: p.Login, session: p.Session, parents: p.Ancestry}
+	known := &lineage{
+		at: at, programs: programs, instance: p.Instance, login: p.Login, session: p.Session, claimed: p.Claimed, parents: p.Ancestry,
+	}
 	if t.config.Processes != nil {
 		known.parents = t.config.Processes.Titled(p, last.list())
 	}
@@ -76,7 +79,7 @@ func (t *Table) programs() uint64 {
 
 // of reports whether a sender is still what it was: it may have run another program, logged in anew, or moved.
 func (l *lineage) of(p *kill.Process) bool {
-	return l.instance == p.Instance && l.session == p.Session && l.login == p.Login
+	return l.instance == p.Instance && l.session == p.Session && l.login == p.Login && l.claimed == p.Claimed
 }
 
 // list returns the parents; nil if nothing is known.

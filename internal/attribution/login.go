@@ -4,6 +4,7 @@
 package attribution
 
 import (
+	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -39,6 +40,7 @@ func (t *Table) learnLogin(l *Login) {
 	}
 	k := loginKey{zeroForHost(l.Manager), strings.Clone(l.Session.ID)}
 	known := session{Login: *l}
+	known.Session.Root = t.letIn(l)
 	// Numbers begin anew with each boot, and the address of another login would be a lie.
 	if last := t.logins[k]; last != nil && last.User.ID == l.User.ID && last.Leader == l.Leader && l.Leader != 0 {
 		fill := func(to *string, from string) {
@@ -58,6 +60,19 @@ func (t *Table) learnLogin(l *Login) {
 		t.forgetLogins()
 	}
 	t.logins[k] = &known
+}
+
+// letIn returns the control group of the container whose program has let somebody in, as an audit record says of all alike; empty if
+// that was the host's. What the record says else is the program's own word (audit_receive_msg of kernel/audit.c, AUDIT_USER).
+func (t *Table) letIn(l *Login) string {
+	if l.Manager != 0 || l.Leader == 0 || t.config.Processes == nil {
+		return ""
+	}
+	leader := kill.Process{PID: l.Leader}
+	if !t.config.Processes.Complete(&leader, l.Time) || leader.Home.Program != kill.WhoseOther {
+		return ""
+	}
+	return cmp.Or(cgroupOf(&leader), "/")
 }
 
 // forgetLogins forgets the older half of the sessions of one logind: of the one other than the host's that knows the most, if there

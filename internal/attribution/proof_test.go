@@ -92,6 +92,38 @@ func TestUsersOfANamespace(t *testing.T) {
 	}
 }
 
+// TestLoginOfAContainer has the sshd of a container, or what says that it is one, let alice in from anywhere.
+func TestLoginOfAContainer(t *testing.T) {
+	const container, service = "/docker/7f3c", "/system.slice/ssh.service"
+	for name, tt := range map[string]struct {
+		of             kill.Whose
+		cgroup, target string
+		want           string
+	}{
+		"the host's":                {kill.WhoseHost, service, "/system.slice/mariadb.service", "10.6.6.6"},
+		"a container's":             {kill.WhoseOther, container, "/system.slice/mariadb.service", ""},
+		"a container's, for itself": {kill.WhoseOther, container, container, "10.6.6.6"},
+		"an unknown one's":          {kill.WhoseUnknown, "", "/system.slice/mariadb.service", "10.6.6.6"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leader := process(80, "/usr/sbin/sshd", 0, 1000, tt.cgroup)
+			leader.Home.Program = tt.of
+			table := New(Config{Processes: known{80: leader}, Live: true})
+			fact := login(0, "17", 1000, "alice", "10.6.6.6")
+			fact.Login.Leader, fact.Login.Audit = 80, kill.NewID(17)
+			learn(table, []Fact{fact})
+			e := sends(0, kill.SIGTERM, *process(5932, "/usr/sbin/mariadbd", 102, nobody, tt.target))
+			e.Sender = *process(300, "/usr/bin/pkill x", 1000, 1000, tt.cgroup, bash)
+			explain(table, e)
+			address := ""
+			if e.Behind != nil && e.Behind.Session != nil {
+				address = e.Behind.Session.Address
+			}
+			assert.Equal(t, tt.want, address)
+		})
+	}
+}
+
 // TestManyClaims has a user begin more sessions than are remembered.
 func TestManyClaims(t *testing.T) {
 	table := New(Config{})
