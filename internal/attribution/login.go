@@ -20,9 +20,12 @@ type loginKey struct {
 	id      string
 }
 
-// session is a login, and when it ended; zero if it has not.
+// session is a login.
 type session struct {
 	Login
+	// home says whose program has let somebody in, so that Session.Root is right; unknown if that had ended by then.
+	home kill.Whose
+	// ended is when the session ended; zero if it has not.
 	ended time.Time
 }
 
@@ -40,7 +43,7 @@ func (t *Table) learnLogin(l *Login) {
 	}
 	k := loginKey{zeroForHost(l.Manager), strings.Clone(l.Session.ID)}
 	known := session{Login: *l}
-	known.Session.Root = t.letIn(l)
+	known.home, known.Session.Root = t.letIn(l)
 	// Numbers begin anew with each boot, and the address of another login would be a lie.
 	if last := t.logins[k]; last != nil && last.User.ID == l.User.ID && last.Leader == l.Leader && l.Leader != 0 {
 		fill := func(to *string, from string) {
@@ -55,6 +58,9 @@ func (t *Table) learnLogin(l *Login) {
 		if known.Session.Port == 0 {
 			known.Session.Port = last.Session.Port
 		}
+		if known.home == kill.WhoseUnknown {
+			known.home, known.Session.Root = last.home, last.Session.Root
+		}
 	}
 	if len(t.logins) >= maxSessions {
 		t.forgetLogins()
@@ -62,17 +68,52 @@ func (t *Table) learnLogin(l *Login) {
 	t.logins[k] = &known
 }
 
-// letIn returns the control group of the container whose program has let somebody in, as an audit record says of all alike; empty if
-// that was the host's. What the record says else is the program's own word (audit_receive_msg of kernel/audit.c, AUDIT_USER).
-func (t *Table) letIn(l *Login) string {
-	if l.Manager != 0 || l.Leader == 0 || t.config.Processes == nil {
-		return ""
+// letIn returns whose program has let somebody in, and the control group of the container if that is no program of the host.
+func (t *Table) letIn(l *Login) (home kill.Whose, root string) {
+	if !l.Recorded {
+		return kill.WhoseHost, ""
 	}
 	leader := kill.Process{PID: l.Leader}
-	if !t.config.Processes.Complete(&leader, l.Time) || leader.Home.Program != kill.WhoseOther {
-		return ""
+	if l.Leader == 0 || t.config.Processes == nil || !t.config.Processes.Complete(&leader, l.Time) {
+		return kill.WhoseUnknown, ""
 	}
-	return cmp.Or(cgroupOf(&leader), "/")
+	if contained(&leader) {
+		return kill.WhoseOther, t.rootOf(&leader)
+	}
+	return leader.Home.Program, ""
+}
+
+// seenBy returns what is known of the session of a process in it. If nobody knows whether a container's program has let somebody in,
+// and the process is in a container, one of that has.
+func (s *session) seenBy(t *Table, p *kill.Process) *kill.Session {
+	if s.home != kill.WhoseUnknown || !contained(p) {
+		return &s.Session
+	}
+	inside := s.Session
+	inside.Root = t.rootOf(p)
+	return &inside
+}
+
+// contained reports whether a process is in a container.
+func contained(p *kill.Process) bool {
+	return p.Home.Program == kill.WhoseOther || containerID(p) != ""
+}
+
+// nowhere is no control group.
+const nowhere = "?"
+
+// rootOf returns the control group of the container that a process is in: that of its systemd, or what is called as the container
+// is. Otherwise it is the process's own.
+func (t *Table) rootOf(p *kill.Process) string {
+	cgroup, id := cgroupOf(p), containerID(p)
+	if m := t.containerOf(cgroup); m != nil {
+		return m.root
+	}
+	if at := strings.Index(cgroup, id); id != "" && at >= 0 {
+		name, _, _ := strings.Cut(cgroup[at:], "/")
+		return cgroup[:at] + name
+	}
+	return cmp.Or(cgroup, nowhere)
 }
 
 // forgetLogins forgets the older half of the sessions of one logind: of the one other than the host's that knows the most, if there
@@ -100,8 +141,8 @@ func (t *Table) forgetLogins() {
 // sessionOf returns the session of a process; nil if it is not known.
 func (t *Table) sessionOf(p *kill.Process) *kill.Session {
 	id := idOf(p.Session)
-	if session := t.session(0, id, p.Login.ID); session != nil {
-		return session // the kernel numbers the sessions of all containers together, and the host knows its own
+	if login := t.login(0, id, p.Login.ID); login != nil {
+		return login.seenBy(t, p) // the kernel numbers the sessions of all containers together, and the host knows its own
 	}
 	if cgroup := cgroupOf(p); cgroup != "" {
 		if m := t.containerOf(cgroup); m != nil {
@@ -162,6 +203,13 @@ func idOf(session kill.ID) string {
 
 // session returns a session, if it is the login user's.
 func (t *Table) session(manager int, id string, login kill.ID) *kill.Session {
+	if l := t.login(manager, id, login); l != nil {
+		return &l.Session
+	}
+	return nil
+}
+
+func (t *Table) login(manager int, id string, login kill.ID) *session {
 	if id == "" {
 		return nil
 	}
@@ -176,7 +224,7 @@ func (t *Table) session(manager int, id string, login kill.ID) *kill.Session {
 	if l == nil || login.Known && l.User.ID.Known && l.User.ID != login {
 		return nil
 	}
-	return &l.Session
+	return l
 }
 
 // sessionIn returns the session that a control group belongs to, and its user (systemd-logind.service(8)); empty if it

@@ -46,7 +46,7 @@ const othersWindow = 3 * time.Second
 // by the same user: anybody can give programs these names. So can root of a container, whose word counts in that container only.
 func (t *Table) explainContainer(e *kill.Event, id string) bool {
 	p := t.carriesOut(e)
-	if !rooted(&e.Sender) && (p == nil || p.User.ID != e.Sender.User.ID) || e.Sender.Home.Program != kill.WhoseHost && !t.staysInside(e, id) {
+	if !rooted(&e.Sender) && (p == nil || p.User.ID != e.Sender.User.ID) || e.Sender.Home.Program == kill.WhoseOther && !t.staysInside(e, id) {
 		return false
 	}
 	e.Behind, e.Cause = &kill.Behind{Managed: true, Evidence: kill.EvidenceObserved, Unit: id}, kill.CauseContainerStop

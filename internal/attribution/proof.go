@@ -95,7 +95,7 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	}
 	if t.config.Processes != nil {
 		switch opening, ok := t.config.Processes.Opening(p); {
-		case ok && allowed(&opening, p.Login.ID) && (!claimed || opening.Namespace):
+		case ok && allowed(&opening, p.Login.ID) && (!claimed || opening.NamespaceRoot):
 			known.prove(number, p.Login.ID)
 			return false
 		case ok || t.config.Live:
@@ -115,21 +115,21 @@ func (t *Table) believed(p *kill.Process, at time.Time) kill.ID {
 }
 
 // openers are the programs of root that let users in and whose parent may be init.
-var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true}
+var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true, "cron": true, "crond": true, "atd": true}
 
-// allowed reports whether the process that has begun the session of a user was allowed to. The users of a namespace can only become
-// each other. A program such as sudo(8) is root's as well, but whoever has started it may have begun the session: he is its parent, or
-// has ended, so that init is, or it has run another program before.
+// allowed reports whether the process that has begun the session of a user was allowed to: it was himself, root, or root of a namespace
+// that has him. A program such as sudo(8) is root's as well, and what it has started, but its user may have begun the session. He may be
+// its parent; he may have ended, so that an init is its parent; or it may have been his own process before.
 func allowed(o *kill.Opening, login kill.ID) bool {
 	user, parent := o.By.RealUser.ID, &o.Parent
 	switch {
-	case user == login, o.Namespace:
+	case user == login:
 		return true
-	case !user.Known || user.Value != 0:
+	case !user.Known || user.Value != 0 && !o.NamespaceRoot:
 		return false
 	case openers[path.Base(o.By.Executable)]:
 		return true
-	case o.AnyonesProgram:
+	case o.AnyonesProgram || o.Adopted:
 		return false
 	}
 	return parent.RealUser.ID == user && parent.PID != hostInit && parent.Command != "systemd" && !ofRuntime(parent.Command)

@@ -30,6 +30,13 @@ func by(user uint32, program string, parent uint32, parentPID int, parentName st
 	}}
 }
 
+// adopted has init be the parent of the process that has begun the session.
+func adopted(p Processes) Processes {
+	o := p.(opened)
+	o.how.Adopted = true
+	return o
+}
+
 // TestClaimedLogins has processes without a login say that they are somebody's.
 func TestClaimedLogins(t *testing.T) {
 	const root, wwwData, alice, service = 0, 33, 1000, "/system.slice/apache2.service"
@@ -53,6 +60,11 @@ func TestClaimedLogins(t *testing.T) {
 		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, 20, "apache2")},
 		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, 1, "systemd")},
 		"sudo of what has ended, in a container": {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "tini")},
+		"started by sudo of a service":           {user: root, processes: by(root, "/usr/bin/service", wwwData, 20, "apache2")},
+		"started by sudo, which has ended":       {user: root, processes: by(root, "/usr/bin/service", root, 1, "systemd")},
+		"the same in a container":                {user: root, processes: adopted(by(root, "/usr/bin/service", root, 44, "tini"))},
+		"the same, of a runtime":                 {user: root, processes: by(root, "/usr/bin/service", root, 44, "containerd-shim")},
+		"cron as init of a container":            {user: wwwData, processes: adopted(by(root, "/usr/sbin/cron", root, 44, "cron")), want: true},
 		"sudo of what has ended, of root":        {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "containerd-shim")},
 		"not known by whom":                      {user: wwwData, processes: opened{}},
 		"not known by whom, then sudo":           {user: root, processes: opened{}},
@@ -81,45 +93,80 @@ func TestClaimedLogins(t *testing.T) {
 	}
 }
 
-// TestUsersOfANamespace has a login within a container that is no root's, and one of a user of the host with as high a number.
+// TestUsersOfANamespace has the sshd of a container that is no root's let in a user of there, a service in there claim to be him, and
+// that of a directory, whose users have as high numbers.
 func TestUsersOfANamespace(t *testing.T) {
-	how := by(100000, "/usr/sbin/sshd", 100000, 500, "init").(opened)
-	for _, namespace := range []bool{true, false} {
-		how.how.Namespace = namespace
-		table := New(Config{Processes: how, Live: true})
-		learn(table, []Fact{{Login: &Login{Audit: kill.NewID(17), Claimed: true}}}) // to the kernel's record they look alike
-		assert.NotEqual(t, namespace, table.claims(process(300, "/usr/bin/pkill x", 100000, 101000, "/lxc/web"), after(0)))
+	for name, tt := range map[string]struct {
+		user    uint32
+		program string
+		root    bool
+		want    bool
+	}{
+		"let in":              {100000, "/usr/sbin/sshd", true, true},
+		"begun by its sudo":   {100000, "/usr/bin/sudo", true, false},
+		"a service in there":  {100033, "/usr/sbin/apache2", false, false},
+		"one of a directory":  {200001, "/usr/sbin/apache2", false, false},
+		"of another program":  {100000, "/usr/sbin/dropbear", true, true},
+		"a program of a user": {100033, "/usr/sbin/sshd", false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			how := by(tt.user, tt.program, tt.user, 500, "init").(opened)
+			how.how.NamespaceRoot = tt.root
+			table := New(Config{Processes: how, Live: true})
+			learn(table, []Fact{{Login: &Login{Audit: kill.NewID(17), Claimed: true}}}) // the kernel's record looks the same
+			assert.Equal(t, tt.want, !table.claims(process(300, "/usr/bin/pkill x", tt.user, 101000, "/lxc/web"), after(0)))
+		})
 	}
 }
 
 // TestLoginOfAContainer has the sshd of a container, or what says that it is one, let alice in from anywhere.
 func TestLoginOfAContainer(t *testing.T) {
-	const container, service = "/docker/7f3c", "/system.slice/ssh.service"
+	const mariadb, docker, box = "/system.slice/mariadb.service", "/docker/7f3c", "/machine.slice/box"
 	for name, tt := range map[string]struct {
-		of             kill.Whose
-		cgroup, target string
-		want           string
+		leader            kill.Whose
+		ended, again      bool
+		from, in, to      string
+		sender            kill.Whose
+		container, wanted string
 	}{
-		"the host's":                {kill.WhoseHost, service, "/system.slice/mariadb.service", "10.6.6.6"},
-		"a container's":             {kill.WhoseOther, container, "/system.slice/mariadb.service", ""},
-		"a container's, for itself": {kill.WhoseOther, container, container, "10.6.6.6"},
-		"an unknown one's":          {kill.WhoseUnknown, "", "/system.slice/mariadb.service", "10.6.6.6"},
+		"the host's":                       {leader: kill.WhoseHost, in: "/user.slice", to: mariadb, sender: kill.WhoseHost, wanted: "10.6.6.6"},
+		"the host's, for a toolbox":        {leader: kill.WhoseHost, in: "/user.slice", to: mariadb, sender: kill.WhoseOther, wanted: "10.6.6.6"},
+		"the host's, which has ended":      {ended: true, in: "/user.slice", to: mariadb, sender: kill.WhoseHost, wanted: "10.6.6.6"},
+		"a container's":                    {leader: kill.WhoseOther, from: docker, in: docker, to: mariadb, sender: kill.WhoseOther},
+		"a container's, for itself":        {leader: kill.WhoseOther, from: docker, in: docker, to: docker, sender: kill.WhoseOther, wanted: "10.6.6.6"},
+		"a container's, told again":        {leader: kill.WhoseOther, again: true, from: docker, in: docker, to: mariadb, sender: kill.WhoseOther},
+		"a container's, which has ended":   {ended: true, in: docker, to: mariadb, sender: kill.WhoseOther, container: "7f3c"},
+		"the same, for itself":             {ended: true, in: docker + "/a", to: docker + "/b", container: "7f3c", wanted: "10.6.6.6"},
+		"a container's, of unknown groups": {leader: kill.WhoseOther, to: mariadb, sender: kill.WhoseOther},
+		"of a container with a systemd": {
+			leader: kill.WhoseOther, from: box + "/system.slice/ssh.service", in: box + "/user.slice", to: box + mariadb, sender: kill.WhoseOther, wanted: "10.6.6.6",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			leader := process(80, "/usr/sbin/sshd", 0, 1000, tt.cgroup)
-			leader.Home.Program = tt.of
-			table := New(Config{Processes: known{80: leader}, Live: true})
+			leader := process(80, "/usr/sbin/sshd", 0, 1000, tt.from)
+			leader.Home.Program = tt.leader
+			processes := known{50: systemdIn(50, box, 0, kill.WhoseOther), 80: leader}
+			if tt.ended {
+				delete(processes, 80)
+			}
+			table := New(Config{Processes: processes, Live: true})
+			table.Follow(50, true, false)
 			fact := login(0, "17", 1000, "alice", "10.6.6.6")
-			fact.Login.Leader, fact.Login.Audit = 80, kill.NewID(17)
+			fact.Login.Leader, fact.Login.Audit, fact.Login.Recorded = 80, kill.NewID(17), true
 			learn(table, []Fact{fact})
-			e := sends(0, kill.SIGTERM, *process(5932, "/usr/sbin/mariadbd", 102, nobody, tt.target))
-			e.Sender = *process(300, "/usr/bin/pkill x", 1000, 1000, tt.cgroup, bash)
+			if tt.again {
+				delete(processes, 80)
+				learn(table, []Fact{fact})
+			}
+			e := sends(0, kill.SIGTERM, *process(5932, "/usr/sbin/mariadbd", 102, nobody, tt.to))
+			e.Sender = *process(300, "/usr/bin/pkill x", 1000, 1000, tt.in, bash)
+			e.Sender.Home.Program, e.Sender.Instance.Container = tt.sender, tt.container
 			explain(table, e)
 			address := ""
 			if e.Behind != nil && e.Behind.Session != nil {
 				address = e.Behind.Session.Address
 			}
-			assert.Equal(t, tt.want, address)
+			assert.Equal(t, tt.wanted, address)
 		})
 	}
 }

@@ -18,6 +18,8 @@ const ownerFor = time.Second
 type owner struct {
 	// user is its real user; login and session are those of the audit system.
 	user, login, session kill.ID
+	// first is true for the first process of a pid namespace.
+	first bool
 	// command is its current name, which it may have changed.
 	command string
 	// at is when /proc was read; 0 if it never was.

@@ -10,8 +10,12 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/procstat"
 )
 
-// maxOpeners bounds how many parents are asked for the session of a process.
-const maxOpeners = 32
+const (
+	// maxOpeners bounds how many parents are asked for the session of a process.
+	maxOpeners = 32
+	// openingsPerSecond bounds how often /proc is read for it: whoever begins sessions all the time must not use up other reads.
+	openingsPerSecond = 500
+)
 
 // Opening returns how the audit session of a process has begun. It returns false if that is not known.
 func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
@@ -41,8 +45,8 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 			opener, at, ok = is, e, true
 		default:
 			is.RealUser.ID = e.owner.user
-			opening := kill.Opening{By: opener, Parent: is}
-			opening.Namespace, opening.AnyonesProgram = t.rights(at, p.Login.ID)
+			opening := kill.Opening{By: opener, Parent: is, Adopted: e.owner.first}
+			opening.NamespaceRoot, opening.AnyonesProgram = t.rights(at, opener.RealUser.ID, p.Login.ID)
 			return opening, ok
 		}
 		pid, born = e.parent, e.Start
@@ -50,19 +54,19 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 	return kill.Opening{}, false
 }
 
-// knowsOwner reports whether it is known on whose behalf a process runs, or has run after it had a child: it may have begun a
-// session of its own before, but none later that the child is in as well.
+// knowsOwner reports whether it is known on whose behalf a process has run since it had a child. What was read before does not count: it
+// may have begun the child's session in between. A session that it begins later is not the child's.
 func (t *Table) knowsOwner(e *entry, child time.Duration) bool {
 	if e.owner.at != 0 && e.owner.at >= child+procstat.Tick {
 		return true
 	}
-	return t.proc.err == nil && t.reads.take() && t.readOwner(e)
+	return t.proc.err == nil && t.openings.take() && t.readOwner(e)
 }
 
-// rights implements Opening for its opener: whether it is in a user namespace that has a user, and whether its program gives whoever
-// starts it another user, or may do so, as the process has ended.
-func (t *Table) rights(e *entry, user kill.ID) (namespace, anyones bool) {
-	if e == nil || t.proc.err != nil || !t.reads.take() {
+// rights returns whether a process of a user is root of a user namespace that has a login user, and whether whoever starts its program
+// gets another user by that. If it has ended, nobody can tell any more.
+func (t *Table) rights(e *entry, user, login kill.ID) (namespaceRoot, anyonesProgram bool) {
+	if e == nil || t.proc.err != nil || !t.openings.take() {
 		return false, true
 	}
 	dir, _, ok := t.proc.openLife(e.Key)
@@ -70,5 +74,5 @@ func (t *Table) rights(e *entry, user kill.ID) (namespace, anyones bool) {
 		return false, true
 	}
 	defer dir.close()
-	return dir.has(user.Value), dir.setsUser()
+	return dir.mayBecome(user.Value, login.Value), dir.setsUser()
 }

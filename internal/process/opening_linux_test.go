@@ -75,9 +75,8 @@ func TestOpenerSinceAsked(t *testing.T) {
 	require.True(t, ok)
 	assert.Equal(t, 21, opening.By.PID)
 
-	h.write("proc/21/sessionid", "4294967295") // as it was when that was asked
 	delete(h.table.memory.newest, 22)
-	require.NoError(t, h.table.Prime())
+	h.table.memory.newest[21].owner.session = kill.ID{} // as it was when that was asked
 	h.uptime += time.Second
 	h.runs(23, fakeProcess{command: "sudo", parent: 21, start: h.uptime - 100*time.Millisecond, login: 1000, session: 6})
 	h.ends(21)
@@ -90,18 +89,23 @@ func TestOpenerSinceAsked(t *testing.T) {
 // TestOpenersRights has programs begin sessions that whoever starts them may have begun, and users of a namespace each other's.
 func TestOpenersRights(t *testing.T) {
 	t.Parallel()
+	const all = "0 0 4294967295"
 	for name, tt := range map[string]struct {
 		mode   os.FileMode
 		uidMap string
+		user   uint32
 		want   kill.Opening
 	}{
-		"a program":                        {mode: 0o755, uidMap: "0 0 4294967295"},
-		"a program of root":                {mode: 0o755 | os.ModeSetuid, uidMap: "0 0 4294967295", want: kill.Opening{AnyonesProgram: true}},
-		"a program of a group":             {mode: 0o755 | os.ModeSetgid, uidMap: "0 0 4294967295", want: kill.Opening{AnyonesProgram: true}},
-		"in the namespace of the user":     {mode: 0o755, uidMap: "0 100000 65536", want: kill.Opening{Namespace: true}},
-		"in a namespace without the user":  {mode: 0o755, uidMap: "0 200000 65536"},
-		"of which nothing can be read":     {mode: 0o755},
-		"of which no program can be found": {uidMap: "0 0 4294967295", want: kill.Opening{AnyonesProgram: true}},
+		"a program":                       {mode: 0o755, uidMap: all},
+		"a program of root":               {mode: 0o755 | os.ModeSetuid, uidMap: all, want: kill.Opening{AnyonesProgram: true}},
+		"a program of a group":            {mode: 0o755 | os.ModeSetgid, uidMap: all, want: kill.Opening{AnyonesProgram: true}},
+		"root of a namespace of the user": {mode: 0o755, uidMap: "0 100000 65536", user: 100000, want: kill.Opening{NamespaceRoot: true}},
+		"another one in that":             {mode: 0o755, uidMap: "0 100000 65536", user: 100033},
+		"with the host's root":            {mode: 0o755, uidMap: "0 0 200000", user: 33},
+		"root of another namespace":       {mode: 0o755, uidMap: "0 200000 65536", user: 200000},
+		"of which nothing can be read":    {mode: 0o755, user: 100000},
+		"of which no program is there":    {uidMap: all, want: kill.Opening{AnyonesProgram: true}},
+		"with an init for a parent":       {mode: 0o755, uidMap: all, want: kill.Opening{Adopted: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -112,15 +116,19 @@ func TestOpenersRights(t *testing.T) {
 				require.NoError(t, os.Chmod(program, tt.mode))
 			}
 			h.runs(20, fakeProcess{command: "init", start: 2 * time.Second, login: unsetID, session: unsetID})
-			h.runs(21, fakeProcess{command: "sh", executable: program, parent: 20, start: 3 * time.Second, user: 100000, login: 101000, session: 6})
+			h.runs(21, fakeProcess{command: "sh", executable: program, parent: 20, start: 3 * time.Second, user: tt.user, login: 101000, session: 6})
 			h.write("proc/21/uid_map", tt.uidMap)
+			if tt.want.Adopted {
+				h.write("proc/20/status", "Uid:\t0\t0\t0\t0\nNSpid:\t20\t1\n")
+			}
 			h.cursor(30)
 			require.NoError(t, h.table.Prime())
 			p := kill.Process{PID: 21}
 			h.table.Complete(&p, h.at(h.uptime))
 			opening, ok := h.table.Opening(&p)
 			require.True(t, ok)
-			assert.Equal(t, tt.want, kill.Opening{Namespace: opening.Namespace, AnyonesProgram: opening.AnyonesProgram})
+			opening.By, opening.Parent = kill.Process{}, kill.Process{}
+			assert.Equal(t, tt.want, opening)
 		})
 	}
 }

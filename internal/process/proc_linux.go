@@ -204,8 +204,12 @@ func (f folder) status() []byte { return f.read("status", maxFile) }
 
 func (f folder) owner() owner {
 	var o owner
-	if uids := parseStatus(f.status(), "Uid"); len(uids) > 0 {
+	status := f.status()
+	if uids := parseStatus(status, "Uid"); len(uids) > 0 {
 		o.user = parseID(uids[0])
+	}
+	if numbers := parseStatus(status, "NSpid"); len(numbers) > 0 {
+		o.first = numbers[len(numbers)-1] == "1"
 	}
 	o.login = parseID(string(f.read("loginuid", maxFile)))
 	o.session = parseID(string(f.read("sessionid", maxFile)))

@@ -38,7 +38,7 @@ func (folder) cgroups() []byte             { return nil }
 func (folder) owner() owner                { return owner{} }
 func (folder) hasThread(string) bool       { return false }
 func (folder) setsUser() bool              { return true }
-func (folder) has(uint32) bool             { return false }
+func (folder) mayBecome(_, _ uint32) bool  { return false }
 
 func (folder) pids() kill.Whose { return kill.WhoseUnknown }
 

@@ -93,9 +93,11 @@ type Table struct {
 	cgroups cgroups
 	homes   homes
 	reads   budget
-	scanned snapshot
-	round   uint64
-	batch   batch
+	// openings are the reads for Opening.
+	openings budget
+	scanned  snapshot
+	round    uint64
+	batch    batch
 }
 
 // NewTable returns an empty table.
@@ -116,7 +118,7 @@ func NewTable(config Config) *Table {
 		memory:  newMemory(config.Max),
 		cgroups: newCgroups(config.Root, config.Container),
 		homes:   newHomes(config.Root),
-		reads:   budget{perSecond: readsPerSecond},
+		reads:   budget{perSecond: readsPerSecond}, openings: budget{perSecond: openingsPerSecond},
 	}
 }
 
