@@ -110,9 +110,11 @@ func TestNobodyPaysWithTheLoginOfOthers(t *testing.T) {
 		}
 	}
 	for name, flood := range map[string]func(n int) func(*Record){
-		"the login of alice": func(int) func(*Record) { return by("33", "1000") },
-		"very many logins":   func(n int) func(*Record) { return by("33", strconv.Itoa(2000+n)) },
-		"very many numbers":  func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), "1001") },
+		"the login of alice":                 func(int) func(*Record) { return by("33", "1000") },
+		"very many logins":                   func(n int) func(*Record) { return by("33", strconv.Itoa(2000+n)) },
+		"very many numbers":                  func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), "1001") },
+		"very many numbers, without a login": func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), "") },
+		"very many numbers, as logins":       func(n int) func(*Record) { return by(strconv.Itoa(100_000+n), strconv.Itoa(100_000+n)) },
 		"very many logins, of a directory": func(n int) func(*Record) {
 			return func(r *Record) {
 				sentBy(r.Target.PID+1000, "x", "200001")(r)
@@ -151,6 +153,7 @@ func TestNobodyDrivesOutByCrashes(t *testing.T) {
 	for name, tt := range map[string]struct{ his, theirs func(*Record) }{
 		"crashes": {crash("1000"), crash("102")}, "crashes, and a lack of memory": {crash("1000"), lack("102")},
 		"in namespaces":    {func(r *Record) { crash(number(r.Target.PID + 100_000))(r); r.Target.AuditUser = "1000" }, crash("102")},
+		"of a directory":   {func(r *Record) { crash("200001")(r); r.Target.AuditUser = number(r.Target.PID + 1000) }, crash("102")},
 		"of its own group": {func(r *Record) { lack("1000")(r); r.OOMCgroup = number(r.Target.PID) }, lack("0")},
 		"without a user":   {crash("1000"), crash("")},
 	} {

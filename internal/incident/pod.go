@@ -36,67 +36,102 @@ const maxPodEvents = 10_000
 // podEvents are events that came before the signals that they explain. They are not stored: an event that was followed by a
 // restart before the signal came explains nothing.
 type podEvents struct {
-	byPod map[digest]*PodEvent
-	// order has the pods as they came, and inNamespace is how many of them are of each namespace: whoever may write events may
-	// do so in his own ones.
-	order       []digest
+	byPod map[digest][]*heldEvent
+	// order has them as they came, and inNamespace is how many of them are of each namespace: somebody may be allowed to write events,
+	// but only in his own namespaces.
+	order       []*heldEvent
 	inNamespace map[string]int
+}
+
+// heldEvent is an event of a pod. Those of other namespaces say nothing true of it, as it is in one only, but which that is may not be
+// known.
+type heldEvent struct {
+	*PodEvent
+	pod digest
 }
 
 // add remembers an event; the first one of a pod, which has led to the others, unless it is older than these by more than a gap.
 func (p *podEvents) add(pod digest, e *PodEvent, gap time.Duration) {
-	if known := p.byPod[pod]; known != nil {
+	for _, known := range p.byPod[pod] {
+		if known.Namespace != e.Namespace {
+			continue
+		}
 		if e.Time.Sub(known.Time) <= gap {
 			return
 		}
-		p.take(pod)
+		p.remove(known)
+		break
 	}
 	if p.byPod == nil {
-		p.byPod, p.inNamespace = map[digest]*PodEvent{}, map[string]int{}
+		p.byPod, p.inNamespace = map[digest][]*heldEvent{}, map[string]int{}
 	}
 	if len(p.order) >= maxPodEvents {
 		p.remove(p.oldestOfMost())
 	}
-	p.byPod[pod] = e
-	p.order = append(p.order, pod)
+	held := &heldEvent{e, pod}
+	p.byPod[pod] = append(p.byPod[pod], held)
+	p.order = append(p.order, held)
 	p.inNamespace[e.Namespace]++
 }
 
-// oldestOfMost returns where in the order the oldest event is of the namespace that has the most.
-func (p *podEvents) oldestOfMost() int {
-	most := p.byPod[p.order[0]].Namespace
+// of returns the event of a pod in a namespace, which is empty if that is not known; nil if there is none, or if events of several
+// namespaces say different things.
+func (p *podEvents) of(pod digest, namespace string) (found *heldEvent) {
+	for _, e := range p.byPod[pod] {
+		switch {
+		case !sameNamespace(e.Namespace, namespace):
+		case found != nil && found.Cause != e.Cause:
+			return nil
+		case found == nil:
+			found = e
+		}
+	}
+	return found
+}
+
+// sameNamespace reports whether two namespaces may be the same: they are empty if they are not known.
+func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
+
+// oldestOfMost returns the oldest event of the namespace that has the most.
+func (p *podEvents) oldestOfMost() *heldEvent {
+	most := p.order[0].Namespace
 	for namespace, count := range p.inNamespace {
 		if count > p.inNamespace[most] {
 			most = namespace
 		}
 	}
-	return slices.IndexFunc(p.order, func(pod digest) bool { return p.byPod[pod].Namespace == most })
+	return p.order[slices.IndexFunc(p.order, func(e *heldEvent) bool { return e.Namespace == most })]
 }
 
-// remove forgets the event at a place in the order.
-func (p *podEvents) remove(at int) {
-	pod := p.order[at]
-	namespace := p.byPod[pod].Namespace
-	p.inNamespace[namespace]--
-	if p.inNamespace[namespace] == 0 {
-		delete(p.inNamespace, namespace)
-	}
-	delete(p.byPod, pod)
+// remove forgets an event, such as once its incident has it.
+func (p *podEvents) remove(e *heldEvent) {
+	p.forget(e)
+	at := slices.Index(p.order, e)
 	p.order = slices.Delete(p.order, at, at+1)
 }
 
-// take forgets an event, such as once its incident has it.
-func (p *podEvents) take(pod digest) {
-	if at := slices.Index(p.order, pod); at >= 0 {
-		p.remove(at)
+// forget forgets an event but for its place in the order.
+func (p *podEvents) forget(e *heldEvent) {
+	p.inNamespace[e.Namespace]--
+	if p.inNamespace[e.Namespace] == 0 {
+		delete(p.inNamespace, e.Namespace)
+	}
+	left := slices.DeleteFunc(p.byPod[e.pod], func(other *heldEvent) bool { return other == e })
+	if len(left) == 0 {
+		delete(p.byPod, e.pod)
+	} else {
+		p.byPod[e.pod] = left
 	}
 }
 
 // expire forgets what is too old for any signal.
 func (p *podEvents) expire(before time.Time) {
-	for len(p.order) > 0 && p.byPod[p.order[0]].Time.Before(before) {
-		p.remove(0)
+	old := 0
+	for old < len(p.order) && p.order[old].Time.Before(before) {
+		p.forget(p.order[old])
+		old++
 	}
+	p.order = slices.Delete(p.order, 0, old)
 }
 
 // pods are those that an incident has processes of.
@@ -110,6 +145,8 @@ type pods struct {
 type reason struct {
 	Cause string `json:"c,omitempty"`
 	By    string `json:"b,omitempty"`
+	// Namespace is that of the pod; empty if not known.
+	Namespace string `json:"n,omitempty"`
 }
 
 func (p *pods) set(pod digest, why reason) {
@@ -144,7 +181,7 @@ func (t *Table) Explain(e *PodEvent) bool {
 	known := &PodEvent{Namespace: strings.Clone(cut(e.Namespace)), Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
 	explained := false
 	for i := range t.holders(podKey(pod)) {
-		if i.reaches(e.Time, &t.config) {
+		if sameNamespace(i.pods.why[pod].Namespace, known.Namespace) && i.reaches(e.Time, &t.config) {
 			explained = true
 			t.explain(i, pod, known)
 		}
@@ -163,10 +200,12 @@ func podKey(pod digest) key {
 
 // explain notes why the processes of a pod were stopped, unless that is known.
 func (t *Table) explain(i *incident, pod digest, e *PodEvent) {
-	if i.pods.why[pod].Cause != "" {
+	why := i.pods.why[pod]
+	if why.Cause != "" {
 		return
 	}
-	i.pods.set(pod, reason{e.Cause, e.By})
+	why.Cause, why.By = e.Cause, e.By
+	i.pods.set(pod, why)
 	t.store.explain(i, pod)
 	t.note(i, true)
 }
@@ -181,12 +220,12 @@ func (t *Table) addPod(i *incident, r *Record) {
 	if _, known := i.pods.why[pod]; known {
 		return
 	}
-	i.pods.set(pod, reason{})
+	i.pods.set(pod, reason{Namespace: strings.Clone(cut(r.Target.PodNamespace))})
 	t.store.explain(i, pod)
 	t.addKey(i, podKey(pod))
-	if e := t.podEvents.byPod[pod]; e != nil && i.reaches(e.Time, &t.config) {
-		t.explain(i, pod, e)
-		t.podEvents.take(pod)
+	if e := t.podEvents.of(pod, r.Target.PodNamespace); e != nil && i.reaches(e.Time, &t.config) {
+		t.explain(i, pod, e.PodEvent)
+		t.podEvents.remove(e)
 	}
 }
 

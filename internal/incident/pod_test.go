@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/kill"
 )
 
 func ofPod(uid string) func(*Record) {
@@ -210,5 +212,56 @@ func TestPodEventsOfOneNamespace(t *testing.T) {
 	assert.Equal(t, map[string]int{"shop": 2, "his": maxPodEvents - 2}, table.podEvents.inNamespace)
 	for _, uid := range []string{"web", "db"} {
 		assert.Contains(t, table.podEvents.byPod, table.hasher.sum("pod", uid))
+	}
+}
+
+// TestEventsOfOtherNamespaces has somebody write events in a namespace of his own about the pods of others.
+func TestEventsOfOtherNamespaces(t *testing.T) {
+	t.Parallel()
+	const stopped = string(kill.CauseContainerStop) // as the node has it
+	inNamespace := func(namespace, uid, cause string) *PodEvent {
+		e := podEvent(0, uid, cause, "")
+		e.Namespace = namespace
+		return e
+	}
+	for name, tt := range map[string]struct {
+		namespace string
+		events    []*PodEvent
+		want      string
+	}{
+		"only his":              {"shop", []*PodEvent{inNamespace("his", "1", PodDrain)}, stopped},
+		"his before the true":   {"shop", []*PodEvent{inNamespace("his", "1", PodDrain), inNamespace("shop", "1", PodEviction)}, PodEviction},
+		"his after the true":    {"shop", []*PodEvent{inNamespace("shop", "1", PodEviction), inNamespace("his", "1", PodDrain)}, PodEviction},
+		"it is not known which": {"", []*PodEvent{inNamespace("shop", "1", PodEviction), inNamespace("his", "1", PodDrain)}, stopped},
+		"one that is not known": {"", []*PodEvent{inNamespace("shop", "1", PodEviction)}, PodEviction},
+	} {
+		for _, late := range []bool{false, true} {
+			if late && tt.namespace == "" {
+				continue // the first one counts
+			}
+			t.Run(fmt.Sprintf("%s/%t", name, late), func(t *testing.T) {
+				t.Parallel()
+				f := &telling{table: NewTable(usual()), now: noon, last: map[string]*Report{}}
+				explain := func() {
+					for _, e := range tt.events {
+						f.table.Explain(e)
+					}
+				}
+				of := func(r *Record) {
+					ofPod("1")(r)
+					r.Target.PodNamespace = tt.namespace
+				}
+				if !late {
+					explain()
+				}
+				f.add(at(1, "node", 7, of), at(2, "node", 8, of))
+				if late {
+					explain()
+				}
+				reports := f.end()
+				require.Len(t, reports, 1)
+				assert.Equal(t, tt.want, reports[0].Shared[Cause])
+			})
+		}
 	}
 }

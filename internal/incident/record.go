@@ -152,8 +152,12 @@ func (r *Record) Unsent() bool {
 // of his own crash. It is no longer than other texts that are kept.
 func (r *Record) Payer() string {
 	if r.Unsent() {
-		if user := answerable(r.Target.UserID, r.Target.AuditUser); user != "" {
-			return cut(user)
+		switch user := r.Target.UserID; user {
+		case "":
+		case "0":
+			return cut(cmp.Or(r.Target.AuditUser, user))
+		default:
+			return cut(answerable(user, ""))
 		}
 	}
 	for _, user := range []string{r.Sender.UserID, r.Requester.UserID} {
@@ -164,14 +168,18 @@ func (r *Record) Payer() string {
 	return cut(cmp.Or(r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID))
 }
 
-// answerable returns who pays for what a process does: its real user, as who has no login yet may set it to anybody's, and in each of
-// his children to another one (proc_loginuid_write and audit_set_loginuid of Linux). His login pays for root, as whom many act, and for
-// a number that he may have for his namespaces, as he has thousands.
+// answerable returns who pays for what a process of an ordinary user does: he himself, as who has no login yet may set it to
+// anybody's, and in each of his children to another one (proc_loginuid_write and audit_set_loginuid of Linux). For a number that he may
+// have for his namespaces, as he has thousands, the login pays that is believed; or else all numbers near to it together.
 func answerable(user, login string) string {
-	if login != "" && (user == "" || user == "0" || subordinate(user)) {
+	if !subordinate(user) {
+		return user
+	}
+	if login != "" && !subordinate(login) {
 		return login
 	}
-	return user
+	number, _ := strconv.ParseUint(user, 10, 32)
+	return "near " + strconv.FormatUint(number>>16<<16, 10)
 }
 
 // subordinate reports whether a number is one of those that users get for their namespaces (login.defs(5), SUB_UID_MIN and

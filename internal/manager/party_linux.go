@@ -6,17 +6,25 @@ package manager
 import "golang.org/x/sys/unix"
 
 // parties returns whose place a systemd takes. What root has started, such as containers, may be many: then those in each
-// container share some, as their users have the numbers of others.
+// container share some, as their users have the numbers of others. Those of other users than root that nobody has logged in for share
+// some in all containers together.
 func (p *process) parties() []party {
 	user := p.maker()
+	login, _ := p.loginOf(p.pid)
 	switch {
-	case p.nested && user == 0:
-		return []party{{partyContainer, p.container()}}
-	case user == 0:
+	case user != 0:
+		return partiesOf(user, login)
+	case !p.nested:
 		return []party{{partyUser, 0}}
 	}
-	login, _ := p.loginOf(p.pid)
-	return partiesOf(user, login)
+	all := []party{{partyContainer, p.container()}}
+	switch {
+	case login.Known: // a program of root, such as a sandbox, makes a container for anybody
+		all = append(all, party{partyLogin, uint64(login.Value)})
+	case p.user != 0 && all[0].id != 0:
+		all = append(all, party{partyContainer, 0})
+	}
+	return all
 }
 
 // maker returns who has made the container of the process, or the user namespace right below ours: he may be many users in there. It is
@@ -27,7 +35,7 @@ func (p *process) maker() uint32 {
 	case !seen:
 		return p.user
 	case namespace < 0 && p.nested:
-		return 0 // only root makes one without a user namespace
+		return 0 // nobody else makes one without a user namespace
 	case namespace < 0:
 		return p.user
 	}

@@ -154,4 +154,9 @@ func TestMakerOfNamespaces(t *testing.T) {
 	assert.Equal(t, []party{{partyUser, 0}}, us.parties())
 	us.user, us.nested = 12_345, true
 	assert.Equal(t, []party{{partyContainer, 0}}, us.parties(), "a container of root has users of its own")
+	login := fmt.Sprintf("/proc/%d/loginuid", os.Getpid())
+	us.root = t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Dir(us.root+login), 0o755))
+	require.NoError(t, os.WriteFile(us.root+login, []byte("1001"), 0o600))
+	assert.Equal(t, []party{{partyContainer, 0}, {partyLogin, 1001}}, us.parties(), "whose sandbox it is")
 }

@@ -89,6 +89,7 @@ func TestKinds(t *testing.T) {
 		"values of names": {
 			{"aws|ssm|put-parameter|--name=/db/password|--value|hunter2", "aws|ssm|put-parameter|--name=/db/password|--value|***"},
 			{"aws|ssm|put-parameter|--value=hunter2|--name=/db/password", "aws|ssm|put-parameter|--value=***|--name=/db/password"},
+			{"iscsiadm|-m|node|-o|update|-vhunter2|-n|node.session.auth.password", "iscsiadm|-m|node|-o|update|-v***|-n|node.session.auth.password"},
 			{"iscsiadm|-m|node|-o|update|-v|hunter2|-n|node.session.auth.password", "iscsiadm|-m|node|-o|update|-v|***|-n|node.session.auth.password"},
 		},
 		"several options in one": {
@@ -278,6 +279,10 @@ func TestKinds(t *testing.T) {
 			{"sh|-c|echo hunter2 ¦ ssh h sudo -S reboot", "sh|-c|echo *** ¦ ssh h sudo -S reboot"},
 			{"sh|-c|echo hunter2 ¦ xargs tool --password", "sh|-c|echo *** ¦ xargs tool --password"},
 			{"sh|-c|echo hunter2 ¦ xargs zip -r x.zip f -P", "sh|-c|echo *** ¦ xargs zip -r x.zip f -P"},
+			{"sh|-c|echo hunter2 ¦ xargs -I{} tool --password {}", "sh|-c|echo *** ¦ xargs -I{} tool --password ***"},
+			{"sh|-c|echo hunter2 ¦ xargs -I % mysql -p% db", "sh|-c|echo *** ¦ xargs -I % mysql -p*** db"},
+			{"sh|-c|echo hunter2 ¦ parallel tool --password={}", "sh|-c|echo *** ¦ parallel tool --password=***"},
+			{"sh|-c|echo hello ¦ xargs -I{} tool --password hunter2 {}", "sh|-c|echo hello ¦ xargs -I{} tool --password *** {}"},
 			{"sh|-c|echo hello ¦ xargs zip -r x.zip", "sh|-c|echo hello ¦ xargs zip -r x.zip"},
 			{"sh|-c|printf '%s' hunter2 ¦ docker login -u a --password-stdin r", "sh|-c|printf '***' *** ¦ docker login -u a --password-stdin r"},
 			{"sh|-c|echo ann:hunter2 ¦ chpasswd", "sh|-c|echo *** ¦ chpasswd"},

@@ -26,6 +26,8 @@ func (c *command) readOption(w text) bool {
 	switch s := soundOf(name); {
 	case s == strong, s == weak && !c.keys:
 		c.expected.sound = s
+	case c.takesValue(v[:2]) && len(v) > 2 && c.namesSecret():
+		c.hide(w, 2, len(v))
 	case (name == "value" || c.takesValue(v)) && c.namesSecret():
 		c.expected.sound = strong
 	case userNames[name] && c.unknownOnly():

@@ -110,7 +110,8 @@ func (p *pipeline) read(f *finder, depth int) bool {
 		if fed {
 			f.hideEach(output)
 		}
-		wants := f.command(stage, depth, asScript)
+		from := len(f.secrets)
+		wants := f.command(stage, depth, asScript) || f.hidesAny(from, inserted(stage))
 		if fed && i == 0 && (len(stage) == 0 || len(stage) == 1 && groupEnds[stage[0].value]) {
 			f.hideEach(p.written)
 			p.written = nil
@@ -153,6 +154,31 @@ func written(stage []text) []text {
 		return nil
 	}
 	return stage[at+1:]
+}
+
+// inserted returns the words of a command in place of which xargs and parallel put their input: {}, or what -I says.
+func inserted(stage []text) []text {
+	mark, all := "{}", []text(nil)
+	for i, w := range stage {
+		if rest, ok := strings.CutPrefix(w.value, "-I"); ok && rest != "" {
+			mark = rest
+		} else if ok && i+1 < len(stage) {
+			mark = stage[i+1].value
+		}
+	}
+	for _, w := range stage {
+		if at := strings.Index(w.value, mark); at >= 0 && mark != "" {
+			all = append(all, w.part(at, at+len(mark)))
+		}
+	}
+	return all
+}
+
+// hidesAny reports whether one of some words is in one of the latest secrets, from an index on.
+func (f *finder) hidesAny(from int, words []text) bool {
+	return slices.ContainsFunc(words, func(w text) bool {
+		return slices.ContainsFunc(f.secrets[from:], func(s span) bool { return s.start <= w.place(0) && w.place(0) < s.end })
+	})
 }
 
 // appendsInput reports whether a word names a program that runs another one with its input as arguments.
@@ -201,11 +227,12 @@ var secretReaders = map[string][]string{
 
 // readsPassword reports whether a command reads a password from its input.
 func readsPassword(stage []text) bool {
-	reads := false
+	reads, sudo := false, false
 	for i, w := range stage {
 		v := w.value
 		reads = reads || v == "-" || strings.HasSuffix(v, "/dev/stdin") || strings.HasSuffix(v, "=-")
 		name := baseName(v)
+		sudo = sudo || name == "sudo"
 		if passwordReaders[name] && (i == 0 || v[0] != '-') {
 			return true
 		}
@@ -217,7 +244,7 @@ func readsPassword(stage []text) bool {
 		if len(v) < 2 || v[0] != '-' {
 			continue
 		}
-		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && slices.ContainsFunc(stage[:i], isSudo) ||
+		if v[1] != '-' && strings.IndexByte(v, 'S') > 0 && sudo ||
 			strings.HasSuffix(v, "stdin") || v == "--with-token" || strings.HasPrefix(v, "--passphrase-fd") ||
 			strings.HasPrefix(v, "--stdin-") && soundOf(v) != harmless {
 			return true
@@ -225,8 +252,6 @@ func readsPassword(stage []text) bool {
 	}
 	return reads && aboutSecret(stage)
 }
-
-func isSudo(w text) bool { return baseName(w.value) == "sudo" }
 
 // aboutSecret reports whether a word of a command says that what it reads is a secret.
 func aboutSecret(stage []text) bool {
