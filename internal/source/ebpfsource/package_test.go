@@ -7,6 +7,8 @@ package ebpfsource
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -22,6 +24,9 @@ func TestMain(m *testing.M) {
 	if play, ok := roles[os.Getenv(roleVariable)]; ok {
 		play(os.Args[1:])
 		return
+	}
+	if signal.Ignored(syscall.SIGHUP) { // by nohup(1): whatever the tests start would ignore it, too
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	}
 	goleak.VerifyTestMain(m)
 }
