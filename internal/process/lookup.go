@@ -18,8 +18,6 @@ const ownerFor = time.Second
 type owner struct {
 	// user is its real user; login and session are those of the audit system.
 	user, login, session kill.ID
-	// first is true for the first process of a pid namespace.
-	first bool
 	// command is its current name, which it may have changed.
 	command string
 	// at is when /proc was read; 0 if it never was.
@@ -115,7 +113,7 @@ func (t *Table) readOwner(e *entry) bool {
 		return false
 	}
 	defer dir.close()
-	e.owner = dir.owner()
+	e.owner, e.first = dir.owner()
 	e.owner.command, e.owner.at = s.Command, now
 	return true
 }

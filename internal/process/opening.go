@@ -45,7 +45,7 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 			opener, at, ok = is, e, true
 		default:
 			is.RealUser.ID = e.owner.user
-			opening := kill.Opening{By: opener, Parent: is, Adopted: e.owner.first}
+			opening := kill.Opening{By: opener, Parent: is, Adopted: e.first}
 			opening.NamespaceRoot, opening.AnyonesProgram = t.rights(at, opener.RealUser.ID, p.Login.ID)
 			return opening, ok
 		}
