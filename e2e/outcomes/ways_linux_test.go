@@ -18,7 +18,7 @@ import (
 var unseen = map[string]string{
 	"a tracer injects SIGTERM": "was killed by SIGTERM; nobody was seen to send it",
 	"a tracer injects SIGKILL": "was killed by SIGKILL; nobody was seen to send it",
-	"a tracer injects SIGUSR1": "was killed by SIGUSR1; nobody was seen to signal it, but signals may have been missed",
+	"a tracer injects SIGUSR1": "was killed by SIGUSR1; nobody was seen to send it, but signals may have been missed",
 	"it exits by itself":       "exited with code 1; nobody was seen to signal it",
 }
 

@@ -84,6 +84,9 @@ func Decode(data []byte) ([]*Fact, error) {
 		if json.Unmarshal(text, &one) != nil {
 			continue // the others may be sound
 		}
+		if one.Login != nil {
+			one.Login.Recorded = !one.Login.Claimed // nothing else is stored
+		}
 		if f := (&Fact{Node: one.Node, Login: one.Login, Command: one.Command}); f.storable() {
 			facts = append(facts, f)
 		}
@@ -100,7 +103,7 @@ func (f *Fact) storable() bool {
 			return l.Audit.Known && *l == (Login{Time: l.Time, Audit: l.Audit, Claimed: true})
 		}
 		s := &l.Session
-		return l.Recorded && l.Audit.Known && s.ID == strconv.FormatUint(uint64(l.Audit.Value), 10) && s.Service != "" && s.Port == 0 &&
+		return l.Audit.Known && s.ID == strconv.FormatUint(uint64(l.Audit.Value), 10) && s.Service != "" && s.Port == 0 &&
 			l.Manager == 0 && sane(l.Leader) && soundUser(&l.User) && short(s.Service, s.TTY, s.UserName, s.Address)
 	case c != nil && l == nil:
 		return c.Title != "" && sane(c.PID) && soundUser(&c.User) && soundUser(&c.Login) && short(c.Command)

@@ -109,9 +109,10 @@ func (t *Table) rootOf(p *kill.Process) string {
 	if m := t.containerOf(cgroup); m != nil {
 		return m.root
 	}
-	if at := strings.Index(cgroup, id); id != "" && at >= 0 {
-		name, _, _ := strings.Cut(cgroup[at:], "/")
-		return cgroup[:at] + name
+	for end := range cgroup {
+		if end > 0 && cgroup[end] == '/' && named(path.Base(cgroup[:end]), id) {
+			return cgroup[:end]
+		}
 	}
 	return cmp.Or(cgroup, nowhere)
 }
@@ -136,6 +137,12 @@ func (t *Table) forgetLogins() {
 	for _, k := range keys[:(len(keys)+1)/2] {
 		delete(t.logins, k)
 	}
+}
+
+// named reports whether a control group is called as a container is: docker-ID.scope, lxc.payload.NAME, or the id itself.
+func named(group, id string) bool {
+	at := strings.Index(group, id)
+	return id != "" && at >= 0 && (at == 0 || strings.IndexByte("-.:", group[at-1]) >= 0)
 }
 
 // sessionOf returns the session of a process; nil if it is not known.

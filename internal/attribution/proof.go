@@ -114,12 +114,17 @@ func (t *Table) believed(p *kill.Process, at time.Time) kill.ID {
 	return p.Login.ID
 }
 
-// openers are the programs of root that let users in and whose parent may be init.
-var openers = map[string]bool{"login": true, "sshd": true, "sshd-session": true, "cron": true, "crond": true, "atd": true}
+// openers are the programs of root that let users in.
+var openers = map[string]bool{
+	"atd": true, "cockpit-session": true, "cron": true, "crond": true, "dropbear": true, "gdm-session-worker": true, "in.rshd": true,
+	"lightdm": true, "login": true, "rlogind": true, "sddm-helper": true, "sshd": true, "sshd-session": true, "vsftpd": true,
+	"xrdp-sesexec": true, "xrdp-sesman": true,
+}
 
-// allowed reports whether the process that has begun the session of a user was allowed to: it was himself, root, or root of a namespace
-// that has him. A program such as sudo(8) is root's as well, and what it has started, but its user may have begun the session. He may be
-// its parent; he may have ended, so that an init is its parent; or it may have been his own process before.
+// allowed reports whether the process that has begun the session of a user was allowed to: it was himself, or root, or root of a
+// namespace that has him. A program such as sudo(8) is root's as well, and so is what it runs in its own process, though its user may
+// have begun the session before. So another program than those that let users in counts only if its parent, which is root's as well, is
+// the same one: it serves each user in a child.
 func allowed(o *kill.Opening, login kill.ID) bool {
 	user, parent := o.By.RealUser.ID, &o.Parent
 	switch {
@@ -129,8 +134,6 @@ func allowed(o *kill.Opening, login kill.ID) bool {
 		return false
 	case openers[path.Base(o.By.Executable)]:
 		return true
-	case o.AnyonesProgram || o.Adopted:
-		return false
 	}
-	return parent.RealUser.ID == user && parent.PID != hostInit && parent.Command != "systemd" && !ofRuntime(parent.Command)
+	return parent.RealUser.ID == user && o.By.Command == parent.Command && o.By.Executable == parent.Executable
 }

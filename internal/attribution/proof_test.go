@@ -4,7 +4,7 @@
 package attribution
 
 import (
-	"strings"
+	"path"
 	"testing"
 	"time"
 
@@ -22,24 +22,17 @@ type opened struct {
 func (o opened) Opening(*kill.Process) (kill.Opening, bool) { return o.how, o.how.By.PID != 0 }
 
 // by has a program of a user begin the session, and one of another user have started that.
-func by(user uint32, program string, parent uint32, parentPID int, parentName string) Processes {
+func by(user uint32, program string, parent uint32, parentProgram string) Processes {
 	return opened{how: kill.Opening{
-		By:             kill.Process{PID: 300, Executable: program, RealUser: kill.User{ID: kill.NewID(user)}},
-		Parent:         kill.Process{PID: parentPID, Command: parentName, RealUser: kill.User{ID: kill.NewID(parent)}},
-		AnyonesProgram: strings.HasSuffix(program, "sudo"),
+		By:     kill.Process{PID: 300, Command: path.Base(program), Executable: program, RealUser: kill.User{ID: kill.NewID(user)}},
+		Parent: kill.Process{PID: 20, Command: path.Base(parentProgram), Executable: parentProgram, RealUser: kill.User{ID: kill.NewID(parent)}},
 	}}
-}
-
-// adopted has init be the parent of the process that has begun the session.
-func adopted(p Processes) Processes {
-	o := p.(opened)
-	o.how.Adopted = true
-	return o
 }
 
 // TestClaimedLogins has processes without a login say that they are somebody's.
 func TestClaimedLogins(t *testing.T) {
 	const root, wwwData, alice, service = 0, 33, 1000, "/system.slice/apache2.service"
+	const apache, systemd = "/usr/sbin/apache2", "/usr/lib/systemd/systemd"
 	claim := Fact{Login: &Login{Time: after(0), Audit: kill.NewID(17), Claimed: true}}
 	logged := func(user uint32) Fact {
 		return Fact{Login: &Login{Time: after(0), Audit: kill.NewID(17), User: kill.User{ID: kill.NewID(user)}, Session: kill.Session{ID: "17"}}}
@@ -51,21 +44,23 @@ func TestClaimedLogins(t *testing.T) {
 		facts     []Fact
 		want      bool
 	}{
-		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh", root, 20, "apache2"), want: true},
-		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd", root, 1, "systemd"), want: true},
-		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron", root, 70, "cron"), want: true},
-		"begun by the user":                      {user: root, processes: by(alice, "/usr/lib/systemd/systemd", root, 1, "systemd"), want: true},
-		"begun by a service":                     {user: wwwData, processes: by(wwwData, "/usr/sbin/apache2", root, 20, "apache2")},
-		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh", root, 20, "apache2")},
-		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, 20, "apache2")},
-		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, 1, "systemd")},
-		"sudo of what has ended, in a container": {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "tini")},
-		"started by sudo of a service":           {user: root, processes: by(root, "/usr/bin/service", wwwData, 20, "apache2")},
-		"started by sudo, which has ended":       {user: root, processes: by(root, "/usr/bin/service", root, 1, "systemd")},
-		"the same in a container":                {user: root, processes: adopted(by(root, "/usr/bin/service", root, 44, "tini"))},
-		"the same, of a runtime":                 {user: root, processes: by(root, "/usr/bin/service", root, 44, "containerd-shim")},
-		"cron as init of a container":            {user: wwwData, processes: adopted(by(root, "/usr/sbin/cron", root, 44, "cron")), want: true},
-		"sudo of what has ended, of root":        {user: root, processes: by(root, "/usr/bin/sudo", root, 44, "containerd-shim")},
+		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh", root, apache), want: true},
+		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd", root, systemd), want: true},
+		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron", root, "/usr/sbin/cron"), want: true},
+		"begun by cron, the init of a container": {user: wwwData, processes: by(root, "/usr/sbin/cron", root, "/usr/bin/tini"), want: true},
+		"begun by another program of root":       {user: wwwData, processes: by(root, "/opt/x/accessd", root, "/opt/x/accessd"), want: true},
+		"begun by what another one runs":         {user: wwwData, processes: by(root, "/opt/x/helper", root, "/opt/x/accessd")},
+		"begun by the user":                      {user: root, processes: by(alice, systemd, root, systemd), want: true},
+		"begun by a service":                     {user: wwwData, processes: by(wwwData, apache, root, apache)},
+		"begun by a service of a user":           {user: wwwData, processes: by(wwwData, apache, wwwData, apache)},
+		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh", root, apache)},
+		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, apache)},
+		"sudo in its process":                    {user: root, processes: by(root, "/usr/bin/sudo", root, apache)},
+		"what sudo runs in its process":          {user: root, processes: by(root, "/usr/bin/pkill", root, apache)},
+		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, systemd)},
+		"what sudo has started":                  {user: root, processes: by(root, "/usr/bin/service", root, systemd)},
+		"the same in a container":                {user: root, processes: by(root, "/usr/bin/service", root, "/usr/bin/tini")},
+		"of which no path is known":              {user: root, processes: by(root, "", root, ""), want: true},
 		"not known by whom":                      {user: wwwData, processes: opened{}},
 		"not known by whom, then sudo":           {user: root, processes: opened{}},
 		"not known by whom, in the past":         {user: wwwData, processes: opened{}, past: true, want: true},
@@ -106,11 +101,11 @@ func TestUsersOfANamespace(t *testing.T) {
 		"begun by its sudo":   {100000, "/usr/bin/sudo", true, false},
 		"a service in there":  {100033, "/usr/sbin/apache2", false, false},
 		"one of a directory":  {200001, "/usr/sbin/apache2", false, false},
-		"of another program":  {100000, "/usr/sbin/dropbear", true, true},
+		"an ended service":    {100000, "/usr/sbin/apache2", true, false},
 		"a program of a user": {100033, "/usr/sbin/sshd", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			how := by(tt.user, tt.program, tt.user, 500, "init").(opened)
+			how := by(tt.user, tt.program, tt.user, "/sbin/init").(opened)
 			how.how.NamespaceRoot = tt.root
 			table := New(Config{Processes: how, Live: true})
 			learn(table, []Fact{{Login: &Login{Audit: kill.NewID(17), Claimed: true}}}) // the kernel's record looks the same
@@ -198,7 +193,7 @@ func TestClaimedRequester(t *testing.T) {
 
 // TestClaimedSessionEnd has what runs in bob's session say that it is somebody else's when that ends.
 func TestClaimedSessionEnd(t *testing.T) {
-	table := New(Config{Live: true, Processes: by(1001, "/bin/bash", 0, 77, "su")})
+	table := New(Config{Live: true, Processes: by(1001, "/bin/bash", 0, "/usr/bin/su")})
 	learn(table, []Fact{login(0, "c1", 1001, "bob", "10.6.6.6"), begins(0, 7, "stop", "session-c1.scope")})
 	target := process(900, "/bin/bash", 1001, 1000, "/user.slice/user-1001.slice/session-c1.scope")
 	target.Session = kill.NewID(55)

@@ -48,6 +48,7 @@ func (c *Capture) openOutcomes() {
 	}
 	if c.traits.Watch != nil {
 		config.Exits, config.Ordered = outcome.ReportedExits{AlsoWatch: c.traits.Watch, Processes: c.processes}, true
+		config.Sees = s.sees
 	} else {
 		watcher := c.newExits(s, c.panics)
 		if err := watcher.Start(); err != nil {

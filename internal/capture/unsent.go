@@ -15,6 +15,11 @@ func (s *Settings) tellsUnsent() bool {
 	return s.OutcomeTimeout > 0 && s.Unsent != kill.UnsentNone && len(s.Senders) == 0 && !s.ExcludesSenders
 }
 
+// sees reports whether a signal is seen whoever sends it, and whatever its target does about it.
+func (s *Settings) sees(signal kill.Signal) bool {
+	return len(s.Senders) == 0 && !s.ExcludesSenders && slices.Contains(s.Signals, signal)
+}
+
 // tellsExits reports whether ends by exit may be among them, too.
 func (s *Settings) tellsExits() bool {
 	return s.Unsent == kill.UnsentAll || s.Unsent == kill.UnsentUsual && len(s.Targets) > 0

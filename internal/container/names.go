@@ -220,8 +220,9 @@ func (n *Names) work() {
 		id := n.wanted[0]
 		n.wanted = n.wanted[1:]
 		e := n.known[id]
+		wanted := e != nil && e.done != nil // it may have been forgotten meanwhile
 		n.mu.Unlock()
-		if e != nil && e.done != nil { // it may have been forgotten meanwhile
+		if wanted {
 			n.readOne(id, e)
 		}
 	}

@@ -158,6 +158,12 @@ func TestWhatBelongsTogether(t *testing.T) {
 			}),
 			want: []string{"the program kill tried to signal 3 processes (mysqld) on a in 2s: 15 refused"},
 		},
+		"attempts of which nobody knows": {
+			records: many(3, func(n int) *Record {
+				return at(float64(n), "a", int64(n+2), sentBy(50, "kill", "1000"), doubtful, count(5))
+			}),
+			want: []string{"the program kill tried to signal 3 processes (mysqld) on a in 2s: 15 of unknown result"},
+		},
 		"a command line that forges": {
 			records: many(2, func(n int) *Record {
 				return at(float64(n), "a", int64(n+2), sentBy(50, "x", "1000"), begunBy(40, "apt-get of root", "x"))

@@ -57,6 +57,7 @@ type incident struct {
 type tally struct {
 	Signals   int64 `json:"s,omitempty"`
 	Failed    int64 `json:"f,omitempty"`
+	Doubtful  int64 `json:"d,omitempty"`
 	Exited    int   `json:"x,omitempty"`
 	Killed    int   `json:"k,omitempty"`
 	Cored     int   `json:"c,omitempty"`

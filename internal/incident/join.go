@@ -71,10 +71,10 @@ func (t *Table) links(r *Record, i, other *incident) bool {
 }
 
 // followed returns the incident that has the target of a record already, unless somebody else is behind that. What
-// follows a signal may come much later: a SIGKILL after 90 s, the end after two minutes. Nothing follows a signal that was refused:
-// anybody can send one to any process.
+// follows a signal may come much later: a SIGKILL after 90 s, the end after two minutes. Nothing follows a signal that was refused, or
+// may have been: anybody can send one to any process.
 func (t *Table) followed(r *Record, k *keys, from *host) *incident {
-	if r.Target.PID == 0 || r.Failed {
+	if r.Target.PID == 0 || !r.reaches() {
 		return nil
 	}
 	at, start := place{from, r.Target.PID}, t.startOf(r)
@@ -202,6 +202,7 @@ func (t *Table) merge(into, from *incident) {
 func (i *incident) absorb(from *incident) {
 	i.Signals += from.Signals
 	i.Failed += from.Failed
+	i.Doubtful += from.Doubtful
 	i.Loose += from.Loose
 	i.Incomplete = i.Incomplete || from.Incomplete
 	i.Inferred = i.Inferred || from.Inferred

@@ -153,7 +153,7 @@ func (t *Table) weakKeys(r *Record, k *keys) {
 	if s := &r.Sender; s.Name+s.Path != "" && !r.managed() && !own && r.telling() {
 		k.weak = append(k.weak, h.key(byProgram, s.Path, s.Name, s.UserID, r.Target.Name, who))
 	}
-	if r.Failed { // what is refused says nothing of the target: anybody can try to kill it
+	if !r.reaches() { // what is refused says nothing of the target: anybody can try to kill it
 		return
 	}
 	if unit := r.Target.Unit; unit != "" {

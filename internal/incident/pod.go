@@ -4,6 +4,7 @@
 package incident
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -22,8 +23,10 @@ const (
 
 // PodEvent is an event of Kubernetes that says why the processes of a pod are stopped.
 type PodEvent struct {
-	// Namespace is the namespace of Kubernetes that the pod is in.
+	// Namespace is the namespace of Kubernetes that the pod is in. Proven is true if the event is in that as well, in which not
+	// everybody may write events.
 	Namespace, UID string
+	Proven         bool
 	// Time is when it happened.
 	Time time.Time
 	// Cause is one of those above, By the component that says so; empty if not known.
@@ -37,8 +40,8 @@ const maxPodEvents = 10_000
 // restart before the signal came explains nothing.
 type podEvents struct {
 	byPod map[digest][]*heldEvent
-	// order has them as they came, and inNamespace is how many of them are of each namespace: somebody may be allowed to write events,
-	// but only in his own namespaces.
+	// order has them as they came, and inNamespace is how many of them are of each namespace, or of none that is proven: somebody may
+	// be allowed to write events, but only in his own namespaces.
 	order       []*heldEvent
 	inNamespace map[string]int
 }
@@ -71,7 +74,7 @@ func (p *podEvents) add(pod digest, e *PodEvent, gap time.Duration) {
 	held := &heldEvent{e, pod}
 	p.byPod[pod] = append(p.byPod[pod], held)
 	p.order = append(p.order, held)
-	p.inNamespace[e.Namespace]++
+	p.inNamespace[e.payer()]++
 }
 
 // of returns the event of a pod in a namespace, which is empty if that is not known; nil if there is none, or if events of several
@@ -92,15 +95,23 @@ func (p *podEvents) of(pod digest, namespace string) (found *heldEvent) {
 // sameNamespace reports whether two namespaces may be the same: they are empty if they are not known.
 func sameNamespace(a, b string) bool { return a == b || a == "" || b == "" }
 
+// payer returns the namespace that an event takes up room of.
+func (e *PodEvent) payer() string {
+	if e.Proven {
+		return e.Namespace
+	}
+	return ""
+}
+
 // oldestOfMost returns the oldest event of the namespace that has the most.
 func (p *podEvents) oldestOfMost() *heldEvent {
-	most := p.order[0].Namespace
+	most := p.order[0].payer()
 	for namespace, count := range p.inNamespace {
 		if count > p.inNamespace[most] {
 			most = namespace
 		}
 	}
-	return p.order[slices.IndexFunc(p.order, func(e *heldEvent) bool { return e.Namespace == most })]
+	return p.order[slices.IndexFunc(p.order, func(e *heldEvent) bool { return e.payer() == most })]
 }
 
 // remove forgets an event, such as once its incident has it.
@@ -112,9 +123,10 @@ func (p *podEvents) remove(e *heldEvent) {
 
 // forget forgets an event but for its place in the order.
 func (p *podEvents) forget(e *heldEvent) {
-	p.inNamespace[e.Namespace]--
-	if p.inNamespace[e.Namespace] == 0 {
-		delete(p.inNamespace, e.Namespace)
+	payer := e.payer()
+	p.inNamespace[payer]--
+	if p.inNamespace[payer] == 0 {
+		delete(p.inNamespace, payer)
 	}
 	left := slices.DeleteFunc(p.byPod[e.pod], func(other *heldEvent) bool { return other == e })
 	if len(left) == 0 {
@@ -178,7 +190,7 @@ func (p *pods) of() (all reason) {
 // Explain adds an event of Kubernetes, and reports whether an incident is known that it explains.
 func (t *Table) Explain(e *PodEvent) bool {
 	pod := t.hasher.sum("pod", e.UID)
-	known := &PodEvent{Namespace: strings.Clone(cut(e.Namespace)), Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
+	known := &PodEvent{Namespace: strings.Clone(cut(e.Namespace)), Proven: e.Proven, Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
 	explained := false
 	for i := range t.holders(podKey(pod)) {
 		if sameNamespace(i.pods.why[pod].Namespace, known.Namespace) && i.reaches(e.Time, &t.config) {
@@ -217,11 +229,16 @@ func (t *Table) addPod(i *incident, r *Record) {
 		return
 	}
 	pod := t.hasher.sum("pod", r.Target.PodUID)
-	if _, known := i.pods.why[pod]; known {
+	why, known := i.pods.why[pod]
+	if known && (why.Namespace != "" || r.Target.PodNamespace == "") {
 		return
 	}
-	i.pods.set(pod, reason{Namespace: strings.Clone(cut(r.Target.PodNamespace))})
+	why.Namespace = strings.Clone(cut(r.Target.PodNamespace))
+	i.pods.set(pod, why)
 	t.store.explain(i, pod)
+	if known {
+		return
+	}
 	t.addKey(i, podKey(pod))
 	if e := t.podEvents.of(pod, r.Target.PodNamespace); e != nil && i.reaches(e.Time, &t.config) {
 		t.explain(i, pod, e.PodEvent)
@@ -233,7 +250,8 @@ func (t *Table) addPod(i *incident, r *Record) {
 func (t *Table) absorbPods(into, from *incident) {
 	into.pods.others = into.pods.others || from.pods.others
 	for pod, why := range from.pods.why {
-		if into.pods.why[pod].Cause == "" {
+		if known := into.pods.why[pod]; known.Cause == "" {
+			why.Namespace = cmp.Or(known.Namespace, why.Namespace)
 			into.pods.set(pod, why)
 		}
 		t.store.explain(into, pod)

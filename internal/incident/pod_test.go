@@ -201,15 +201,20 @@ func TestPodEventsOfOneNamespace(t *testing.T) {
 	table := NewTable(usual())
 	add := func(namespace, uid string) {
 		e := podEvent(0, uid, PodEviction, "")
-		e.Namespace = namespace
+		e.Namespace, e.Proven = namespace, true
 		table.Explain(e)
 	}
 	add("shop", "web")
 	for n := range 2 * maxPodEvents {
 		add("his", strconv.Itoa(n))
 	}
+	for n := range maxPodEvents { // which he has invented
+		table.Explain(&PodEvent{UID: "x" + strconv.Itoa(n), Namespace: strconv.Itoa(n), Time: noon, Cause: PodDrain})
+	}
 	add("shop", "db")
-	assert.Equal(t, map[string]int{"shop": 2, "his": maxPodEvents - 2}, table.podEvents.inNamespace)
+	assert.Equal(t, maxPodEvents, len(table.podEvents.order))
+	assert.Equal(t, 2, table.podEvents.inNamespace["shop"])
+	assert.Len(t, table.podEvents.inNamespace, 3)
 	for _, uid := range []string{"web", "db"} {
 		assert.Contains(t, table.podEvents.byPod, table.hasher.sum("pod", uid))
 	}

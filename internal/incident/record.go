@@ -33,8 +33,8 @@ type Record struct {
 	// SignalNumber is negative if it is not known.
 	SignalNumber int64
 	SignalName   string
-	// Failed is true if the signal was refused.
-	Failed bool
+	// Failed is true if the signal was refused, Doubtful if nobody knows whether it was.
+	Failed, Doubtful bool
 	// Ignored is true if the target ignores the signal, or is about to end.
 	Ignored bool
 	// Kernel is true if the kernel has sent the signal on its own account. Sender is the process that has prompted it then.
@@ -138,6 +138,9 @@ func (r *Record) act() bool {
 	}
 	return r.Kind != kill.KindAbend && !r.prompted()
 }
+
+// reaches reports whether the signal has got through, as far as that is known.
+func (r *Record) reaches() bool { return !r.Failed && !r.Doubtful }
 
 // prompted reports whether the kernel has sent the signal for what a process has done, without a cause that says what that was, such
 // as open a file that the target has a lease of. Then that process is no sender.

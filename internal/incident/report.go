@@ -31,10 +31,11 @@ type Report struct {
 	// Hosts, Targets and Path are the first 100: names, processes on hosts, and where somebody came through.
 	Hosts, Targets, Path   []string `json:",omitempty"`
 	HostCount, TargetCount int
-	SignalCount, Failed    int64
-	Exited, Killed         int
-	CoreDumped, Survived   int
-	Escalated              int
+	// SignalCount is how many signals there were, Failed how many of them were refused, Doubtful of how many that is not known.
+	SignalCount, Failed, Doubtful int64
+	Exited, Killed                int
+	CoreDumped, Survived          int
+	Escalated                     int
 	// By is the component of Kubernetes that says why; empty if none does.
 	By string `json:",omitempty"`
 	// Complete is false if counts are lower bounds.
@@ -205,7 +206,7 @@ func (t *Table) report(i *incident) *Report {
 	}
 	r := &Report{
 		ID: i.name(), State: state, Start: i.start, End: i.end, HostCount: len(i.hosts), TargetCount: i.processes,
-		SignalCount: i.Signals, Failed: i.Failed, Exited: i.Exited, Killed: i.Killed, CoreDumped: i.Cored,
+		SignalCount: i.Signals, Failed: i.Failed, Doubtful: i.Doubtful, Exited: i.Exited, Killed: i.Killed, CoreDumped: i.Cored,
 		Survived: i.Survived, Escalated: i.Escalated, Complete: !i.Incomplete, Inferred: i.Inferred, Act: i.Act,
 		Targets: slices.Clone(i.listed), First: i.told.state == None, Shared: map[Field]string{}, of: i, revision: i.revision,
 	}

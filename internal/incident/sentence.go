@@ -158,12 +158,17 @@ var verbs = map[kill.Cause][2]string{
 	kill.CauseTimer: {"", "signaled by a timer"},
 }
 
+// OnlyTried reports whether no signal is known to have got through.
+func (r *Report) OnlyTried() bool {
+	return r.SignalCount > 0 && r.SignalCount == r.Failed+r.Doubtful && r.Exited+r.Killed+r.CoreDumped+r.Survived == 0
+}
+
 // verb returns what somebody did.
 func (r *Report) verb() string {
 	if verb := verbs[kill.Cause(r.Shared[Cause])][0]; verb != "" {
 		return verb
 	}
-	if r.Failed > 0 && r.SignalCount == r.Failed {
+	if r.OnlyTried() {
 		return "tried to signal"
 	}
 	if name := r.Shared[SignalName]; name != "" {
@@ -258,5 +263,6 @@ func (r *Report) appendOutcomes(buf []byte) []byte {
 	add(int64(r.CoreDumped), " dumped core")
 	add(int64(r.Survived), " survived")
 	add(r.Failed, " refused")
+	add(r.Doubtful, " of unknown result")
 	return buf
 }

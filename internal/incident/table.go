@@ -229,7 +229,7 @@ func (t *Table) targetOf(i *incident, r *Record, k *keys, from *host) (known *ta
 	if known.start == 0 {
 		known.start = start
 	}
-	known.reached = known.reached || !r.Failed
+	known.reached = known.reached || r.reaches()
 	if known.reached { // see findable
 		t.index(k.target, i)
 	}
@@ -287,8 +287,11 @@ func (s *sent) same(earlier sent) bool {
 func (i *incident) count(r *Record, known *target) {
 	if r.Kind != kill.KindOutcome {
 		i.Signals += r.Signals()
-		if r.Failed {
+		switch {
+		case r.Failed:
 			i.Failed += r.Signals()
+		case r.Doubtful:
+			i.Doubtful += r.Signals()
 		}
 		return
 	}

@@ -105,6 +105,8 @@ func ignored(r *Record) { r.Ignored = true }
 
 func failed(r *Record) { r.Failed = true }
 
+func doubtful(r *Record) { r.Doubtful = true }
+
 func count(n int64) func(*Record) { return func(r *Record) { r.Count = n } }
 
 func source(name string) func(*Record) { return func(r *Record) { r.Source = name } }

@@ -17,7 +17,9 @@ import (
 // podEvent is what is read of an event of Kubernetes, whichever receiver has sent it.
 type podEvent struct {
 	kind, namespace, uid, reason, message, component string
-	at                                               time.Time
+	// proven is true if the namespace is that of the event itself.
+	proven bool
+	at     time.Time
 }
 
 // ReadPodEvent reads a log record of contrib's receivers k8s_events and k8sobjects, and reports whether it is an event of Kubernetes
@@ -37,7 +39,7 @@ func ReadPodEvent(resource pcommon.Resource, log plog.LogRecord, now time.Time) 
 	if by == "kubelet" { // it is on each node, and says nothing
 		by = ""
 	}
-	return &incident.PodEvent{Namespace: e.namespace, UID: e.uid, Time: e.at, Cause: cause, By: by}, true
+	return &incident.PodEvent{Namespace: e.namespace, Proven: e.proven, UID: e.uid, Time: e.at, Cause: cause, By: by}, true
 }
 
 // cause returns what has happened to the pod; empty for what does not stop it. A probe that has failed does not: it does so several
@@ -81,7 +83,8 @@ func ofEvents(resource pcommon.Resource, log plog.LogRecord, now time.Time) (e p
 	}, true
 }
 
-// ofObjects reads a record of the receiver k8sobjects: an event of the API v1 or events.k8s.io/v1, alone or in a change.
+// ofObjects reads a record of the receiver k8sobjects: an event of the API v1 or events.k8s.io/v1, alone or in a change. Who may
+// write events in one namespace may write there that they are about a pod of another one.
 func ofObjects(log plog.LogRecord, now time.Time) (e podEvent, ok bool) {
 	if textOf(log.Attributes(), "k8s.resource.name") != "events" || log.Body().Type() != pcommon.ValueTypeMap {
 		return e, false
@@ -94,8 +97,12 @@ func ofObjects(log plog.LogRecord, now time.Time) (e podEvent, ok bool) {
 		object = inner.Map()
 	}
 	about := mapOf(object, "involvedObject", "regarding")
+	if textOf(about, "namespace") != textOf(mapOf(object, "metadata"), "namespace") {
+		return e, false
+	}
 	return podEvent{
-		kind: textOf(about, "kind"), namespace: textOf(about, "namespace"), uid: textOf(about, "uid"), reason: textOf(object, "reason"),
+		proven: true,
+		kind:   textOf(about, "kind"), namespace: textOf(about, "namespace"), uid: textOf(about, "uid"), reason: textOf(object, "reason"),
 		message: cmp.Or(textOf(object, "message"), textOf(object, "note")),
 		component: cmp.Or(textOf(object, "reportingComponent"), textOf(object, "reportingController"),
 			textOf(mapOf(object, "source", "deprecatedSource"), "component")),

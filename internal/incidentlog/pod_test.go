@@ -31,9 +31,9 @@ func TestReadPodEvent(t *testing.T) {
 			nil, // of a node
 		},
 		"k8sobjects.yaml": {
-			{Namespace: "shop", UID: "uid of web", Time: noon, Cause: incident.PodDrain, By: "cluster-autoscaler"},
-			{Namespace: "shop", UID: "uid of db", Time: noon.Add(time.Second), Cause: incident.PodPreemption, By: "default-scheduler"},
-			{Namespace: "shop", UID: "uid of log", Time: noon.Add(2 * time.Second), Cause: incident.PodEviction},
+			{Namespace: "shop", Proven: true, UID: "uid of web", Time: noon, Cause: incident.PodDrain, By: "cluster-autoscaler"},
+			{Namespace: "shop", Proven: true, UID: "uid of db", Time: noon.Add(time.Second), Cause: incident.PodPreemption, By: "default-scheduler"},
+			{Namespace: "shop", Proven: true, UID: "uid of log", Time: noon.Add(2 * time.Second), Cause: incident.PodEviction},
 			nil, // an event that is deleted
 			nil, // something else than an event
 		},

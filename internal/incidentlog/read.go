@@ -105,7 +105,7 @@ func Read(log plog.LogRecord, h *Host, r *incident.Record, now time.Time) bool {
 		case "kill.signal.name":
 			r.SignalName = text(value)
 		case "kill.result":
-			r.Failed = text(value) == "failure"
+			r.Failed, r.Doubtful = text(value) == "failure", text(value) == "unknown"
 		case "kill.origin":
 			r.Kernel = text(value) == string(kill.OriginKernel)
 		case "kill.delivery":

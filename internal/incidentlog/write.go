@@ -106,7 +106,7 @@ func severityOf(r *incident.Report) plog.SeverityNumber {
 	switch {
 	case r.CoreDumped > 0, cause == kill.CauseOOM, cause == kill.CauseCrash, cause == kill.CauseSeccomp:
 		return plog.SeverityNumberError
-	case r.SignalCount > 0 && r.SignalCount == r.Failed, cause == kill.CauseServiceReload:
+	case r.OnlyTried(), cause == kill.CauseServiceReload:
 		return plog.SeverityNumberInfo
 	}
 	return plog.SeverityNumberWarn

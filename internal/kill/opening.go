@@ -9,9 +9,4 @@ type Opening struct {
 	By, Parent Process
 	// NamespaceRoot is true if By is root of a user namespace that has the session's login user: it may become him.
 	NamespaceRoot bool
-	// AnyonesProgram is true if whoever starts the program of By gets another user by that (execve(2), set-user-ID), or if that is
-	// not known: he may have begun the session before he started it.
-	AnyonesProgram bool
-	// Adopted is true if Parent is the first process of a pid namespace: it adopts whatever has lost its parent (pid_namespaces(7)).
-	Adopted bool
 }

@@ -129,6 +129,9 @@ type Outcome struct {
 	LastSender *Process
 	// LastCause is why the last fatal signal was sent.
 	LastCause Cause
+	// Injected is the signal that has ended the process if nobody was seen to send it: whoever has sent the others is not to blame.
+	// It is 0 if somebody was, or if not all signals are seen.
+	Injected Signal
 	// Parent is the span of the call that had this and other processes as targets; zero if
 	// there was none.
 	Parent Span

@@ -6,8 +6,8 @@ package manager
 import "golang.org/x/sys/unix"
 
 // parties returns whose place a systemd takes. What root has started, such as containers, may be many: then those in each
-// container share some, as their users have the numbers of others. Those of other users than root that nobody has logged in for share
-// some in all containers together.
+// container share some, as their users have the numbers of others. Those of other users than root share some in all
+// containers together.
 func (p *process) parties() []party {
 	user := p.maker()
 	login, _ := p.loginOf(p.pid)
@@ -18,10 +18,10 @@ func (p *process) parties() []party {
 		return []party{{partyUser, 0}}
 	}
 	all := []party{{partyContainer, p.container()}}
-	switch {
-	case login.Known: // a program of root, such as a sandbox, makes a container for anybody
+	if login.Known { // a program of root, such as a sandbox, makes a container for anybody
 		all = append(all, party{partyLogin, uint64(login.Value)})
-	case p.user != 0 && all[0].id != 0:
+	}
+	if p.user != 0 && all[0].id != 0 {
 		all = append(all, party{partyContainer, 0})
 	}
 	return all

@@ -122,14 +122,17 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	}
 	t.unwatch(ep)
 	ep.leave()
-	if ep.Ended.IsZero() {
+	if who := (instance{ep.pid, ep.start}); ep.Ended.IsZero() {
 		t.config.Exits.Unwatch(ep.pid)
-		t.survivors.remember(instance{ep.pid, ep.start}, ep.Span)
+		t.survivors.remember(who, t.survivors.known[who]|ep.signals.numbers())
 	} else {
-		t.closed.remember(instance{ep.pid, ep.start}, ep.Span)
+		t.closed.remember(who, ep.Span)
 	}
 	t.held -= ep.signals.len()
 	told := ep.told(e.Outcome)
+	if number := e.Outcome.Exit.Signal(); number != 0 && t.config.Sees != nil && t.config.Sees(number) && !ep.signals.numbers().has(number) {
+		e.Outcome.Injected = number
+	}
 	if told {
 		t.outcomes = append(t.outcomes, e)
 	}

@@ -101,7 +101,7 @@ func TestRemembersFewOfTheDead(t *testing.T) {
 		f.died(pid, 9)
 	}
 	assert.Len(t, f.TakeOutcomes(), maxRemembered+10)
-	assert.Len(t, f.closed.spans, maxRemembered)
+	assert.Len(t, f.closed.known, maxRemembered)
 	assert.Len(t, f.closed.order, maxRemembered)
 }
 

@@ -4,6 +4,7 @@
 package outcome
 
 import (
+	"cmp"
 	"container/list"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,8 @@ type saved struct {
 type survivor struct {
 	PID   int
 	Start time.Duration
+	// Signals are those that it has survived; 0 if nothing is known of them.
+	Signals numbers
 }
 
 type savedEpisode struct {
@@ -78,7 +81,7 @@ func (t *Table) Save() ([]byte, error) {
 		s.Calls = append(s.Calls, kept)
 	}
 	for _, who := range t.survivors.order {
-		s.Survivors = append(s.Survivors, survivor{who.pid, who.start})
+		s.Survivors = append(s.Survivors, survivor{who.pid, who.start, t.survivors.known[who]})
 	}
 	data, err := json.Marshal(s.saved)
 	if err != nil {
@@ -121,7 +124,7 @@ func (t *Table) Restore(data []byte) error {
 	}
 	if s.Boot == t.config.BootID {
 		for _, who := range s.Survivors {
-			t.survivors.remember(instance{who.PID, who.Start}, kill.Span{})
+			t.survivors.remember(instance{who.PID, who.Start}, cmp.Or(who.Signals, anyNumber))
 		}
 	}
 	for i := range s.Episodes {

@@ -33,6 +33,8 @@ type Config struct {
 	// after all signals to it.
 	Exits   Exits
 	Ordered bool
+	// Sees reports whether a signal would have been seen, whoever has sent it; nil if none need be.
+	Sees func(kill.Signal) bool
 	// Conceal returns what may be stored of a command line.
 	Conceal func(commandLine string) string
 	// SinceBoot returns how long the host has been up.
@@ -54,9 +56,9 @@ type Table struct {
 	open               map[int]*episode
 	alive, gone, ended *list.List
 	calls              map[kill.Span]*call
-	// closed has the episodes of processes that have ended, survivors those of others, whose spans do
-	// not matter.
-	closed, survivors memory
+	// closed has the spans of the episodes of processes that have ended, survivors the signals that others have got.
+	closed    memory[kill.Span]
+	survivors memory[numbers]
 	// alivePerUser is how many processes of each user are watched.
 	alivePerUser map[kill.ID]int
 	// held is how many signals all episodes hold.

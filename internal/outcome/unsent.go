@@ -5,13 +5,15 @@ package outcome
 
 import "github.com/auditkill/auditkillreceiver/internal/kill"
 
-// unsent adds the outcome of a process to which no signal was seen: its tracer may have injected one,
+// unsent adds the outcome of a process to which no signal was seen, or none that it can have died of: its tracer may have injected one,
 // or it ended by itself. Its span lasts from the end to the end.
 func (t *Table) unsent(end *kill.End) {
 	who := instance{end.PID, end.Start}
-	if t.survivors.has(who) {
+	if survived, ok := t.survivors.known[who]; ok {
 		t.survivors.forget(who)
-		return // signals to it were seen
+		if number := end.Exit.Signal(); number == 0 || survived.has(number) {
+			return // it may have taken its time
+		}
 	}
 	if t.closed.has(who) {
 		return // its end was told

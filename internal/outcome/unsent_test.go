@@ -30,9 +30,17 @@ func TestUnsent(t *testing.T) {
 		before func(f *fixture)
 		want   bool
 	}{
-		"nothing was sent":       {func(*fixture) {}, true},
-		"another was struck":     {func(f *fixture) { f.born(pid + 1); f.send(kill.SIGTERM, pid+1) }, true},
-		"it has survived before": {func(f *fixture) { f.send(kill.SIGTERM, pid); f.pass(3 * time.Minute); f.TakeOutcomes() }, false},
+		"nothing was sent":        {func(*fixture) {}, true},
+		"another was struck":      {func(f *fixture) { f.born(pid + 1); f.send(kill.SIGTERM, pid+1) }, true},
+		"it has survived another": {func(f *fixture) { f.send(kill.SIGKILL, pid); f.pass(3 * time.Minute); f.TakeOutcomes() }, true},
+		"it has survived this":    {func(f *fixture) { f.send(kill.SIGTERM, pid); f.pass(3 * time.Minute); f.TakeOutcomes() }, false},
+		"it has survived this, and later another": {func(f *fixture) {
+			f.send(kill.SIGTERM, pid)
+			f.pass(3 * time.Minute)
+			f.send(kill.SIGKILL, pid)
+			f.pass(3 * time.Minute)
+			f.TakeOutcomes()
+		}, false},
 		"the pid was another's": {func(f *fixture) {
 			f.send(kill.SIGKILL, pid)
 			f.died(pid, 9)
@@ -96,5 +104,35 @@ func TestSurvivorsOverARestart(t *testing.T) {
 		require.NoError(t, next.Restore(data))
 		next.unexplained()
 		assert.Len(t, next.TakeOutcomes(), want, boot)
+	}
+}
+
+// TestInjected has a process die of a signal that was not among those that were seen.
+func TestInjected(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		sees bool
+		sent []kill.Signal
+		want kill.Signal
+	}{
+		"nobody has sent it": {true, []kill.Signal{kill.SIGHUP}, kill.SIGKILL},
+		"somebody has":       {true, []kill.Signal{kill.SIGHUP, kill.SIGKILL}, 0},
+		"not all are seen":   {false, []kill.Signal{kill.SIGHUP}, 0},
+		"it is the only one": {true, []kill.Signal{kill.SIGKILL}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, true)
+			f.config.Sees = func(kill.Signal) bool { return tt.sees }
+			f.born(pid)
+			for _, signal := range tt.sent {
+				f.send(signal, pid)
+			}
+			f.died(pid, int(kill.SIGKILL))
+			f.pass(time.Second)
+			got := f.TakeOutcomes()
+			require.Len(t, got, 1)
+			assert.Equal(t, tt.want, got[0].Outcome.Injected)
+		})
 	}
 }

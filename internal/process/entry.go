@@ -54,8 +54,6 @@ type entry struct {
 	notReusedUntil snapshot
 	// gone is true once the process is known to have ended.
 	gone bool
-	// first is true if it is the first process of a pid namespace, as was seen when it was asked for its owner.
-	first bool
 	// left is when it has ended, in nanoseconds since 1970; 0 if that was not reported.
 	left int64
 	// round is the last scan that found the process.

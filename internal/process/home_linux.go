@@ -143,16 +143,6 @@ func (f folder) pids() kill.Whose {
 	return kill.WhoseOther
 }
 
-// setsUser reports whether whoever starts the program of a process gets another user or group by that (execve(2), set-user-ID), or
-// whether that is unknown. Without the right to look at programs it counts as an ordinary one.
-func (f folder) setsUser() bool {
-	program, err := statOf(f.fd, "exe", 0)
-	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-		return false
-	}
-	return err != nil || program.mode&(unix.S_ISUID|unix.S_ISGID) != 0
-}
-
 // mayBecome reports whether a process of a user is root of a user namespace other than the initial one, and another user is in that.
 func (f folder) mayBecome(user, other uint32) bool {
 	ids := parseIDMap(f.read("uid_map", maxFile))

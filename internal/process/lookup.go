@@ -113,7 +113,7 @@ func (t *Table) readOwner(e *entry) bool {
 		return false
 	}
 	defer dir.close()
-	e.owner, e.first = dir.owner()
+	e.owner = dir.owner()
 	e.owner.command, e.owner.at = s.Command, now
 	return true
 }

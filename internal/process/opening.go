@@ -30,7 +30,10 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 	if len(p.Ancestry) > 0 {
 		pid = p.Ancestry[0].PID
 	}
-	opener, ok := *p, true
+	opener, ok := kill.Process{PID: p.PID, Command: p.Command, Executable: p.Executable, RealUser: p.RealUser}, true
+	if at != nil && at.program != nil { // what an audit record says may be the name of a thread
+		opener.Command, opener.Executable = at.program.command, at.program.executable
+	}
 	for range maxOpeners {
 		e := t.bornBefore(pid, born)
 		if e == nil || e.program == nil {
@@ -45,9 +48,7 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 			opener, at, ok = is, e, true
 		default:
 			is.RealUser.ID = e.owner.user
-			opening := kill.Opening{By: opener, Parent: is, Adopted: e.first}
-			opening.NamespaceRoot, opening.AnyonesProgram = t.rights(at, opener.RealUser.ID, p.Login.ID)
-			return opening, ok
+			return kill.Opening{By: opener, Parent: is, NamespaceRoot: t.namespaceRoot(at, opener.RealUser.ID, p.Login.ID)}, ok
 		}
 		pid, born = e.parent, e.Start
 	}
@@ -63,16 +64,15 @@ func (t *Table) knowsOwner(e *entry, child time.Duration) bool {
 	return t.proc.err == nil && t.openings.take() && t.readOwner(e)
 }
 
-// rights returns whether a process of a user is root of a user namespace that has a login user, and whether whoever starts its program
-// gets another user by that. If it has ended, nobody can tell any more.
-func (t *Table) rights(e *entry, user, login kill.ID) (namespaceRoot, anyonesProgram bool) {
-	if e == nil || t.proc.err != nil || !t.openings.take() {
-		return false, true
+// namespaceRoot reports whether a process of a user is root of a user namespace that has a login user.
+func (t *Table) namespaceRoot(e *entry, user, login kill.ID) bool {
+	if e == nil || user.Value == 0 || t.proc.err != nil || !t.openings.take() {
+		return false
 	}
 	dir, _, ok := t.proc.openLife(e.Key)
 	if !ok {
-		return false, true
+		return false
 	}
 	defer dir.close()
-	return dir.mayBecome(user.Value, login.Value), dir.setsUser()
+	return dir.mayBecome(user.Value, login.Value)
 }

@@ -4,8 +4,6 @@
 package process
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -86,49 +84,34 @@ func TestOpenerSinceAsked(t *testing.T) {
 	assert.False(t, ok, "who knows what it was when it ended")
 }
 
-// TestOpenersRights has programs begin sessions that whoever starts them may have begun, and users of a namespace each other's.
-func TestOpenersRights(t *testing.T) {
+// TestNamespaceRoot has somebody begin the session of a user of his namespace.
+func TestNamespaceRoot(t *testing.T) {
 	t.Parallel()
-	const all = "0 0 4294967295"
 	for name, tt := range map[string]struct {
-		mode   os.FileMode
 		uidMap string
 		user   uint32
-		want   kill.Opening
+		want   bool
 	}{
-		"a program":                       {mode: 0o755, uidMap: all},
-		"a program of root":               {mode: 0o755 | os.ModeSetuid, uidMap: all, want: kill.Opening{AnyonesProgram: true}},
-		"a program of a group":            {mode: 0o755 | os.ModeSetgid, uidMap: all, want: kill.Opening{AnyonesProgram: true}},
-		"root of a namespace of the user": {mode: 0o755, uidMap: "0 100000 65536", user: 100000, want: kill.Opening{NamespaceRoot: true}},
-		"another one in that":             {mode: 0o755, uidMap: "0 100000 65536", user: 100033},
-		"with the host's root":            {mode: 0o755, uidMap: "0 0 200000", user: 33},
-		"root of another namespace":       {mode: 0o755, uidMap: "0 200000 65536", user: 200000},
-		"of which nothing can be read":    {mode: 0o755, user: 100000},
-		"of which no program is there":    {uidMap: all, want: kill.Opening{AnyonesProgram: true}},
-		"with an init for a parent":       {mode: 0o755, uidMap: all, want: kill.Opening{Adopted: true}},
+		"root of a namespace of the user": {"0 100000 65536", 100000, true},
+		"another one in that":             {"0 100000 65536", 100033, false},
+		"with the host's root":            {"0 0 200000", 33, false},
+		"root of another namespace":       {"0 200000 65536", 200000, false},
+		"of the host":                     {"0 0 4294967295", 100000, false},
+		"of which nothing can be read":    {"", 100000, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := newFakeHost(t, false)
-			program := filepath.Join(t.TempDir(), "program")
-			if tt.mode != 0 {
-				require.NoError(t, os.WriteFile(program, nil, 0o600))
-				require.NoError(t, os.Chmod(program, tt.mode))
-			}
 			h.runs(20, fakeProcess{command: "init", start: 2 * time.Second, login: unsetID, session: unsetID})
-			h.runs(21, fakeProcess{command: "sh", executable: program, parent: 20, start: 3 * time.Second, user: tt.user, login: 101000, session: 6})
+			h.runs(21, fakeProcess{command: "sshd", parent: 20, start: 3 * time.Second, user: tt.user, login: 101000, session: 6})
 			h.write("proc/21/uid_map", tt.uidMap)
-			if tt.want.Adopted {
-				h.write("proc/20/status", "Uid:\t0\t0\t0\t0\nNSpid:\t20\t1\n")
-			}
 			h.cursor(30)
 			require.NoError(t, h.table.Prime())
 			p := kill.Process{PID: 21}
 			h.table.Complete(&p, h.at(h.uptime))
 			opening, ok := h.table.Opening(&p)
 			require.True(t, ok)
-			opening.By, opening.Parent = kill.Process{}, kill.Process{}
-			assert.Equal(t, tt.want, opening)
+			assert.Equal(t, tt.want, opening.NamespaceRoot)
 		})
 	}
 }

@@ -202,18 +202,14 @@ func (f folder) cgroups() []byte { return f.read("cgroup", maxFile) }
 
 func (f folder) status() []byte { return f.read("status", maxFile) }
 
-// owner returns on whose behalf a process runs, and whether it is the first one of a pid namespace.
-func (f folder) owner() (o owner, first bool) {
-	status := f.status()
-	if uids := parseStatus(status, "Uid"); len(uids) > 0 {
+func (f folder) owner() owner {
+	var o owner
+	if uids := parseStatus(f.status(), "Uid"); len(uids) > 0 {
 		o.user = parseID(uids[0])
-	}
-	if numbers := parseStatus(status, "NSpid"); len(numbers) > 0 {
-		first = numbers[len(numbers)-1] == "1"
 	}
 	o.login = parseID(string(f.read("loginuid", maxFile)))
 	o.session = parseID(string(f.read("sessionid", maxFile)))
-	return o, first
+	return o
 }
 
 // hasThread reports whether one of the threads has a name.

@@ -35,9 +35,8 @@ func (folder) stat() (procstat.Stat, bool) { return procstat.Stat{}, false }
 func (folder) executable() string          { return "" }
 func (folder) commandLine() string         { return "" }
 func (folder) cgroups() []byte             { return nil }
-func (folder) owner() (owner, bool)        { return owner{}, false }
+func (folder) owner() owner                { return owner{} }
 func (folder) hasThread(string) bool       { return false }
-func (folder) setsUser() bool              { return true }
 func (folder) mayBecome(_, _ uint32) bool  { return false }
 
 func (folder) pids() kill.Whose { return kill.WhoseUnknown }

@@ -111,12 +111,12 @@ func (p *pipeline) read(f *finder, depth int) bool {
 			f.hideEach(output)
 		}
 		from := len(f.secrets)
-		wants := f.command(stage, depth, asScript) || f.hidesAny(from, inserted(stage))
+		wants := f.command(stage, depth, asScript)
 		if fed && i == 0 && (len(stage) == 0 || len(stage) == 1 && groupEnds[stage[0].value]) {
 			f.hideEach(p.written)
 			p.written = nil
 		}
-		fed = fed || readsPassword(stage) || wants && slices.ContainsFunc(stage, appendsInput)
+		fed = fed || readsPassword(stage) || slices.ContainsFunc(stage, appendsInput) && (wants || f.hidesAny(from, inserted(stage)))
 		if i == 0 {
 			p.written = append(p.written, output...)
 		}
@@ -132,7 +132,13 @@ func (p *pipeline) fed(f *finder, input text) bool {
 	if len(p.ends) > 0 {
 		start = p.ends[len(p.ends)-1]
 	}
-	if readsPassword(p.words[start:]) {
+	stage := p.words[start:]
+	reads := readsPassword(stage)
+	if !reads && slices.ContainsFunc(stage, appendsInput) {
+		var of finder // it is read as a command later
+		reads = of.command(stage, deepest, asScript) || of.hidesAny(0, inserted(stage))
+	}
+	if reads {
 		f.hideAll(input)
 		return true
 	}
@@ -156,22 +162,42 @@ func written(stage []text) []text {
 	return stage[at+1:]
 }
 
-// inserted returns the words of a command in place of which xargs and parallel put their input: {}, or what -I says.
-func inserted(stage []text) []text {
-	mark, all := "{}", []text(nil)
+// placeholders returns what xargs and parallel put their input in place of: {}, and what options say.
+func placeholders(stage []text) []string {
+	all := []string{"{}"}
 	for i, w := range stage {
-		if rest, ok := strings.CutPrefix(w.value, "-I"); ok && rest != "" {
-			mark = rest
-		} else if ok && i+1 < len(stage) {
-			mark = stage[i+1].value
+		v := w.value
+		if mark, ok := strings.CutPrefix(v, "--replace="); ok {
+			all = append(all, mark)
+		}
+		if len(v) < 2 || v[0] != '-' || v[1] == '-' {
+			continue
+		}
+		switch at := strings.IndexAny(v, "Ii"); {
+		case at > 0 && at < len(v)-1: // -rI%
+			all = append(all, v[at+1:])
+		case at > 0 && v[at] == 'I' && i+1 < len(stage):
+			all = append(all, stage[i+1].value)
 		}
 	}
-	for _, w := range stage {
-		if at := strings.Index(w.value, mark); at >= 0 && mark != "" {
-			all = append(all, w.part(at, at+len(mark)))
+	return slices.DeleteFunc(all[:min(len(all), 8)], func(mark string) bool { return mark == "" })
+}
+
+// inserted returns the places of a command that xargs and parallel put their input in.
+func inserted(stage []text) (places []text) {
+	for _, mark := range placeholders(stage) {
+		for _, w := range stage {
+			for at := 0; ; at += len(mark) {
+				next := strings.Index(w.value[at:], mark)
+				if next < 0 {
+					break
+				}
+				at += next
+				places = append(places, w.part(at, at+len(mark)))
+			}
 		}
 	}
-	return all
+	return places
 }
 
 // hidesAny reports whether one of some words is in one of the latest secrets, from an index on.

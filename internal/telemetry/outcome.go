@@ -65,12 +65,10 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 	}
 	buf = appendVerdict(append(buf, ' '), o)
 	switch {
-	case o.Unsent && !e.Complete:
-		return append(buf, "; nobody was seen to signal it, but signals may have been missed"...)
 	case o.Unsent && o.Exit.Signal() != 0:
-		return append(buf, "; nobody was seen to send it"...)
+		return appendMissed(append(buf, "; nobody was seen to send it"...), e)
 	case o.Unsent:
-		return append(buf, "; nobody was seen to signal it"...)
+		return appendMissed(append(buf, "; nobody was seen to signal it"...), e)
 	}
 	if endedByItself(e) {
 		buf = append(buf, "; it was ending already when "...)
@@ -82,10 +80,21 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 	if e.Behind != nil || e.Cause.Managed() {
 		buf = s.appendBehind(buf, e, target)
 	}
-	if !o.Escalated {
+	if o.Escalated {
+		buf = s.appendEscalation(append(buf, "; "...), e, target)
+	}
+	if number := o.Injected; number != 0 {
+		buf = appendMissed(append(append(buf, "; nobody was seen to send "...), number.Name()...), e)
+	}
+	return buf
+}
+
+// appendMissed appends that somebody may have sent a signal all the same, if some may have been missed.
+func appendMissed(buf []byte, e *kill.Event) []byte {
+	if e.Complete {
 		return buf
 	}
-	return s.appendEscalation(append(buf, "; "...), e, target)
+	return append(buf, ", but signals may have been missed"...)
 }
 
 // appendEscalation appends that a process was killed in the end, and why, but not again who asked for

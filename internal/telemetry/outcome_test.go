@@ -88,6 +88,16 @@ func TestOutcome(t *testing.T) {
 			func(e *kill.Event) { e.Outcome.LastName = "my\x1bsql" },
 			`mysqld[3936], now "my\x1bsql", was killed by SIGTERM, ` + bySystemd, plog.SeverityNumberInfo, "",
 		},
+		"killed by what nobody sent": {
+			func(e *kill.Event) { e.Outcome.Exit.Status, e.Outcome.Injected = 9, kill.SIGKILL },
+			"mysqld[3936] was killed by SIGKILL, " + bySystemd + "; nobody was seen to send SIGKILL", plog.SeverityNumberWarn,
+			"was killed by SIGKILL 1.000 s after SIGTERM",
+		},
+		"killed by what may have been missed": {
+			func(e *kill.Event) { e.Outcome.Exit.Status, e.Outcome.Injected, e.Complete = 9, kill.SIGKILL, false },
+			"mysqld[3936] was killed by SIGKILL, " + bySystemd + "; nobody was seen to send SIGKILL, but signals may have been missed",
+			plog.SeverityNumberWarn, "was killed by SIGKILL 1.000 s after SIGTERM",
+		},
 		"out of memory": {
 			func(e *kill.Event) {
 				e.Origin, e.Cause, e.Signal, e.Outcome.Exit.Status = kill.OriginKernel, kill.CauseOOM, kill.SIGKILL, 9
