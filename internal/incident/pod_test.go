@@ -212,7 +212,7 @@ func TestPodEventsOfOneNamespace(t *testing.T) {
 		table.Explain(&PodEvent{UID: "x" + strconv.Itoa(n), Namespace: strconv.Itoa(n), Time: noon, Cause: PodDrain})
 	}
 	add("shop", "db")
-	assert.Equal(t, maxPodEvents, len(table.podEvents.order))
+	assert.Len(t, table.podEvents.order, maxPodEvents)
 	assert.Equal(t, 2, table.podEvents.inNamespace["shop"])
 	assert.Len(t, table.podEvents.inNamespace, 3)
 	for _, uid := range []string{"web", "db"} {
