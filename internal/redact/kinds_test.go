@@ -18,25 +18,35 @@ import (
 func TestCommandLines(t *testing.T) {
 	t.Parallel()
 	const secret = "hunter2Zq"
-	file, err := os.Open("testdata/command-lines.jsonl")
-	require.NoError(t, err)
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for number := 0; lines.Scan(); number++ {
-		var arguments []string
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &arguments))
+	for number, arguments := range commandLines(t) {
+		text := strings.Join(arguments, " ")
 		for form, separator := range map[string]string{"arguments": "\x00", "one string": " "} {
 			got := conceal(strings.Join(arguments, separator))
 			switch {
 			case number == 0:
 				assert.Contains(t, got, secret, form)
-			case form == "arguments" || !strings.Contains(lines.Text(), "two words") && !strings.Contains(lines.Text(), "a b"):
-				assert.NotContains(t, got, secret, "%s: %s became %q", form, lines.Text(), got)
+			case form == "arguments" || !strings.Contains(text, "two words") && !strings.Contains(text, "a b"):
+				assert.NotContains(t, got, secret, "%s: %s became %q", form, text, got)
 			}
 			assert.Contains(t, got, arguments[0], form)
 		}
 	}
+}
+
+// commandLines returns the arguments of command lines that were once shown with their secrets.
+func commandLines(t testing.TB) (all [][]string) {
+	t.Helper()
+	file, err := os.Open("testdata/command-lines.jsonl")
+	require.NoError(t, err)
+	defer file.Close()
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		var arguments []string
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &arguments))
+		all = append(all, arguments)
+	}
 	require.NoError(t, lines.Err())
+	return all
 }
 
 // Each hides exactly its secret. A | stands for the NUL between arguments, and a ¦ for itself.

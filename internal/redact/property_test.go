@@ -155,6 +155,9 @@ func FuzzRest(f *testing.F) {
 	for _, line := range ordinary {
 		f.Add(arguments(line))
 	}
+	for _, arguments := range commandLines(f) {
+		f.Add(strings.Join(arguments, "\x00"))
+	}
 	for _, p := range templates() {
 		for _, around := range p.around {
 			f.Add(arguments(around))

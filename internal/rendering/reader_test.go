@@ -4,6 +4,8 @@
 package rendering
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -125,6 +127,13 @@ func TestReadGivesTheSameNumberAgain(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add("Nov 14 22:13:20 db1 audit[701]: SYSCALL a0=0\nNov 14 22:13:20 db1 audit[701]: OBJ_PID opid=5")
 	f.Add(`{"_TRANSPORT":"audit","_AUDIT_TYPE":"1300","_AUDIT_ID":"45","_SOURCE_REALTIME_TIMESTAMP":"1700000000123000","_HOSTNAME":"a","MESSAGE":"SYSCALL x"}`)
+	cases, err := filepath.Glob("../../testdata/cases/*.log")
+	require.NoError(f, err)
+	for _, path := range cases {
+		log, err := os.ReadFile(path)
+		require.NoError(f, err)
+		f.Add(string(log))
+	}
 	f.Fuzz(func(t *testing.T, log string) {
 		var r Reader
 		for line := range strings.Lines(log) {

@@ -305,6 +305,13 @@ func FuzzLog(f *testing.F) {
 	f.Add([]byte(kill9(0, 1)))
 	f.Add([]byte("----\n" + kill9(0, 1)[:300] + "\n\x00\x00type=OBJ_PID msg=audit(1450214919.000:1): opid=3"))
 	f.Add([]byte("\x1f\x8b" + "rubbish"))
+	cases, err := filepath.Glob("../../../../testdata/cases/*.log")
+	require.NoError(f, err)
+	for _, path := range cases {
+		log, err := os.ReadFile(path)
+		require.NoError(f, err)
+		f.Add(log)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		config := correlate.Config{Timeout: time.Second, MaxPending: 16}
 		var events []*kill.Event
