@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -49,6 +50,8 @@ func TestEveryWayToEnd(t *testing.T) {
 			default:
 				assert.Equal(t, int64(ender), outcome.Attributes["process.pid"], "%s", outcome.Body)
 				assert.Equal(t, "user", outcome.Attributes["kill.origin"])
+				replaced := strings.HasSuffix(outcome.Body, "; nobody was seen to send SIGKILL")
+				assert.Equal(t, way == process.TracerReplaces, replaced, "%s", outcome.Body)
 			}
 			// Such a signal may have been sent before, and blocked.
 			assert.Equal(t, way != "a tracer injects SIGUSR1", outcome.Attributes["kill.complete"], "%s", outcome.Body)

@@ -24,6 +24,9 @@ const (
 
 	exits   = "it exits by itself"
 	limited = "a processor limit"
+
+	// TracerReplaces has a tracer send a SIGHUP that becomes a SIGKILL.
+	TracerReplaces = "a tracer replaces SIGHUP by SIGKILL"
 )
 
 func init() { harness.Roles[wayRole] = endByWay }
@@ -55,9 +58,10 @@ var Ways = map[string]func(pid int){
 	"SIGRTMIN":                    func(pid int) { check(unix.Kill(pid, 34)) },
 	"SIGRTMAX":                    func(pid int) { check(unix.Kill(pid, 64)) },
 	"USR1 to its group":           func(pid int) { check(unix.Kill(-pid, unix.SIGUSR1)) },
-	"a tracer injects SIGTERM":    func(pid int) { inject(pid, unix.SIGTERM) },
-	"a tracer injects SIGKILL":    func(pid int) { inject(pid, unix.SIGKILL) },
-	"a tracer injects SIGUSR1":    func(pid int) { inject(pid, unix.SIGUSR1) },
+	"a tracer injects SIGTERM":    func(pid int) { replace(pid, unix.SIGWINCH, unix.SIGTERM) },
+	"a tracer injects SIGKILL":    func(pid int) { replace(pid, unix.SIGWINCH, unix.SIGKILL) },
+	"a tracer injects SIGUSR1":    func(pid int) { replace(pid, unix.SIGWINCH, unix.SIGUSR1) },
+	TracerReplaces:                func(pid int) { replace(pid, unix.SIGHUP, unix.SIGKILL) },
 	"tgkill, odd number":          func(pid int) { call(unix.SYS_TGKILL|upperHalf, pid, pid, int(unix.SIGTERM)) },
 	"rt_sigqueueinfo, odd":        func(pid int) { queueBy(unix.SYS_RT_SIGQUEUEINFO|upperHalf, pid, unix.SIGTERM) },
 	"SIGALRM, odd number":         func(pid int) { call(unix.SYS_KILL|upperHalf, pid, int(unix.SIGALRM)) },
@@ -123,12 +127,12 @@ func queueBy(number uintptr, pid int, signal syscall.Signal) {
 	checkErrno(errno)
 }
 
-// inject replaces a signal that the process ignores by another: the kernel does not send that.
-func inject(pid int, signal syscall.Signal) {
+// replace replaces a signal to the process by another: the kernel does not send that.
+func replace(pid int, sent, by syscall.Signal) {
 	call(unix.SYS_PTRACE, unix.PTRACE_SEIZE, pid)
-	check(unix.Kill(pid, unix.SIGWINCH))
+	check(unix.Kill(pid, sent))
 	awaitStop(pid)
-	call(unix.SYS_PTRACE, unix.PTRACE_DETACH, pid, 0, int(signal))
+	call(unix.SYS_PTRACE, unix.PTRACE_DETACH, pid, 0, int(by))
 }
 
 // exitKill has a tracer end that takes the process with it.
