@@ -255,9 +255,13 @@ func (c *Config) checkSources() []string {
 		problems = append(problems, strings.Join(sources, ", ")+
 			": only one source is possible; use an audit_kill receiver of its own for each")
 	}
-	if unsent := kill.Unsent(c.Outcome.Unsent); unsent != kill.UnsentUsual && unsent != kill.UnsentNone &&
-		len(sources) > 0 && !c.EBPF.HasValue() {
+	unsent := kill.Unsent(c.Outcome.Unsent)
+	switch asked := unsent != kill.UnsentUsual && unsent != kill.UnsentNone; {
+	case asked && len(sources) > 0 && !c.EBPF.HasValue():
 		problems = append(problems, fmt.Sprintf("outcome::unsent: %s is for ebpf, which sees how all processes end; leave it out", unsent))
+	case asked && len(c.Senders)+len(c.ExcludeSenders) > 0:
+		problems = append(problems, fmt.Sprintf("outcome::unsent: %s cannot be told with senders or exclude_senders, as others may have sent a signal; "+
+			"drop records of senders with a filter processor instead", unsent))
 	}
 	if c.EBPF.HasValue() && c.KernelLog != nil && *c.KernelLog {
 		problems = append(problems, "kernel_log: true is for netlink, file and plugin, as ebpf sees these kills itself; leave it out")

@@ -106,6 +106,9 @@ func TestInvalidConfig(t *testing.T) {
 		},
 		{"unsent without ebpf", "{netlink: {}, outcome: {unsent: killed}}", "receivers::audit_kill: " +
 			"outcome::unsent: killed is for ebpf, which sees how all processes end; leave it out"},
+		{"unsent with senders", "{ebpf: {}, exclude_senders: [systemd], outcome: {unsent: all}}", "receivers::audit_kill: " +
+			"outcome::unsent: all cannot be told with senders or exclude_senders, as others may have sent a signal; " +
+			"drop records of senders with a filter processor instead"},
 		{"unsent", "outcome: {unsent: some}", `receivers::audit_kill::outcome: unsent: "some" must be none, killed or all`},
 		{
 			"no socket", `plugin: {path: ""}`, "receivers::audit_kill::plugin: " +
