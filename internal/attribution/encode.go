@@ -84,9 +84,6 @@ func Decode(data []byte) ([]*Fact, error) {
 		if json.Unmarshal(text, &one) != nil {
 			continue // the others may be sound
 		}
-		if one.Login != nil {
-			one.Login.Recorded = !one.Login.Claimed // nothing else is stored
-		}
 		if f := (&Fact{Node: one.Node, Login: one.Login, Command: one.Command}); f.storable() {
 			facts = append(facts, f)
 		}

@@ -127,9 +127,6 @@ type Login struct {
 	User   kill.User
 	Leader int
 	Audit  kill.ID
-	// Recorded is true if an audit record tells it. The kernel adds who has written that, and his own session; the rest is the word of
-	// the program, which needs CAP_AUDIT_WRITE, as root of a container may have (audit_receive_msg of kernel/audit.c).
-	Recorded bool
 	// Claimed is true if a process has begun it without any right, as a user who is another one (LOGIN). Nothing else but Audit and
 	// Time is known of it then.
 	Claimed bool

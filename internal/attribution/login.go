@@ -4,7 +4,6 @@
 package attribution
 
 import (
-	"cmp"
 	"path"
 	"slices"
 	"strconv"
@@ -20,12 +19,9 @@ type loginKey struct {
 	id      string
 }
 
-// session is a login.
+// session is a login, and when it ended; zero if it has not.
 type session struct {
 	Login
-	// home says whose program has let somebody in, so that Session.Root is right; unknown if that had ended by then.
-	home kill.Whose
-	// ended is when the session ended; zero if it has not.
 	ended time.Time
 }
 
@@ -43,7 +39,6 @@ func (t *Table) learnLogin(l *Login) {
 	}
 	k := loginKey{zeroForHost(l.Manager), strings.Clone(l.Session.ID)}
 	known := session{Login: *l}
-	known.home, known.Session.Root = t.letIn(l)
 	// Numbers begin anew with each boot, and the address of another login would be a lie.
 	if last := t.logins[k]; last != nil && last.User.ID == l.User.ID && last.Leader == l.Leader && l.Leader != 0 {
 		fill := func(to *string, from string) {
@@ -58,63 +53,11 @@ func (t *Table) learnLogin(l *Login) {
 		if known.Session.Port == 0 {
 			known.Session.Port = last.Session.Port
 		}
-		if known.home == kill.WhoseUnknown {
-			known.home, known.Session.Root = last.home, last.Session.Root
-		}
 	}
 	if len(t.logins) >= maxSessions {
 		t.forgetLogins()
 	}
 	t.logins[k] = &known
-}
-
-// letIn returns whose program has let somebody in, and the control group of the container if that is no program of the host.
-func (t *Table) letIn(l *Login) (home kill.Whose, root string) {
-	if !l.Recorded {
-		return kill.WhoseHost, ""
-	}
-	leader := kill.Process{PID: l.Leader}
-	if l.Leader == 0 || t.config.Processes == nil || !t.config.Processes.Complete(&leader, l.Time) {
-		return kill.WhoseUnknown, ""
-	}
-	if contained(&leader) {
-		return kill.WhoseOther, t.rootOf(&leader)
-	}
-	return leader.Home.Program, ""
-}
-
-// seenBy returns what is known of the session of a process in it. If nobody knows whether a container's program has let somebody in,
-// and the process is in a container, one of that has.
-func (s *session) seenBy(t *Table, p *kill.Process) *kill.Session {
-	if s.home != kill.WhoseUnknown || !contained(p) {
-		return &s.Session
-	}
-	inside := s.Session
-	inside.Root = t.rootOf(p)
-	return &inside
-}
-
-// contained reports whether a process is in a container.
-func contained(p *kill.Process) bool {
-	return p.Home.Program == kill.WhoseOther || containerID(p) != ""
-}
-
-// nowhere is no control group.
-const nowhere = "?"
-
-// rootOf returns the control group of the container that a process is in: that of its systemd, or what is called as the container
-// is. Otherwise it is the process's own.
-func (t *Table) rootOf(p *kill.Process) string {
-	cgroup, id := cgroupOf(p), containerID(p)
-	if m := t.containerOf(cgroup); m != nil {
-		return m.root
-	}
-	for end := range cgroup {
-		if end > 0 && cgroup[end] == '/' && named(path.Base(cgroup[:end]), id) {
-			return cgroup[:end]
-		}
-	}
-	return cmp.Or(cgroup, nowhere)
 }
 
 // forgetLogins forgets the older half of the sessions of one logind: of the one other than the host's that knows the most, if there
@@ -139,17 +82,11 @@ func (t *Table) forgetLogins() {
 	}
 }
 
-// named reports whether a control group is called as a container is: docker-ID.scope, lxc.payload.NAME, or the id itself.
-func named(group, id string) bool {
-	at := strings.Index(group, id)
-	return id != "" && at >= 0 && (at == 0 || strings.IndexByte("-.:", group[at-1]) >= 0)
-}
-
 // sessionOf returns the session of a process; nil if it is not known.
 func (t *Table) sessionOf(p *kill.Process) *kill.Session {
 	id := idOf(p.Session)
-	if login := t.login(0, id, p.Login.ID); login != nil {
-		return login.seenBy(t, p) // the kernel numbers the sessions of all containers together, and the host knows its own
+	if session := t.session(0, id, p.Login.ID); session != nil {
+		return session // the kernel numbers the sessions of all containers together, and the host knows its own
 	}
 	if cgroup := cgroupOf(p); cgroup != "" {
 		if m := t.containerOf(cgroup); m != nil {
@@ -210,13 +147,6 @@ func idOf(session kill.ID) string {
 
 // session returns a session, if it is the login user's.
 func (t *Table) session(manager int, id string, login kill.ID) *kill.Session {
-	if l := t.login(manager, id, login); l != nil {
-		return &l.Session
-	}
-	return nil
-}
-
-func (t *Table) login(manager int, id string, login kill.ID) *session {
 	if id == "" {
 		return nil
 	}
@@ -231,7 +161,7 @@ func (t *Table) login(manager int, id string, login kill.ID) *session {
 	if l == nil || login.Known && l.User.ID.Known && l.User.ID != login {
 		return nil
 	}
-	return l
+	return &l.Session
 }
 
 // sessionIn returns the session that a control group belongs to, and its user (systemd-logind.service(8)); empty if it

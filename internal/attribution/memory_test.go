@@ -18,7 +18,7 @@ var begin = time.UnixMilli(1795875522412).UTC()
 
 func loginOf(session int) *Fact {
 	return &Fact{Login: &Login{
-		Time: begin, Leader: 7, Recorded: true, Audit: kill.NewID(uint32(session)), User: kill.User{ID: kill.NewID(1000)},
+		Time: begin, Leader: 7, Audit: kill.NewID(uint32(session)), User: kill.User{ID: kill.NewID(1000)},
 		Session: kill.Session{ID: strconv.Itoa(session), Service: "sshd", UserName: "alice", Address: "192.0.2.15"},
 	}}
 }

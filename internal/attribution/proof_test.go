@@ -114,58 +114,6 @@ func TestUsersOfANamespace(t *testing.T) {
 	}
 }
 
-// TestLoginOfAContainer has the sshd of a container, or what says that it is one, let alice in from anywhere.
-func TestLoginOfAContainer(t *testing.T) {
-	const mariadb, docker, box = "/system.slice/mariadb.service", "/docker/7f3c", "/machine.slice/box"
-	for name, tt := range map[string]struct {
-		leader            kill.Whose
-		ended, again      bool
-		from, in, to      string
-		sender            kill.Whose
-		container, wanted string
-	}{
-		"the host's":                       {leader: kill.WhoseHost, in: "/user.slice", to: mariadb, sender: kill.WhoseHost, wanted: "10.6.6.6"},
-		"the host's, for a toolbox":        {leader: kill.WhoseHost, in: "/user.slice", to: mariadb, sender: kill.WhoseOther, wanted: "10.6.6.6"},
-		"the host's, which has ended":      {ended: true, in: "/user.slice", to: mariadb, sender: kill.WhoseHost, wanted: "10.6.6.6"},
-		"a container's":                    {leader: kill.WhoseOther, from: docker, in: docker, to: mariadb, sender: kill.WhoseOther},
-		"a container's, for itself":        {leader: kill.WhoseOther, from: docker, in: docker, to: docker, sender: kill.WhoseOther, wanted: "10.6.6.6"},
-		"a container's, told again":        {leader: kill.WhoseOther, again: true, from: docker, in: docker, to: mariadb, sender: kill.WhoseOther},
-		"a container's, which has ended":   {ended: true, in: docker, to: mariadb, sender: kill.WhoseOther, container: "7f3c"},
-		"the same, for itself":             {ended: true, in: docker + "/a", to: docker + "/b", container: "7f3c", wanted: "10.6.6.6"},
-		"a container's, of unknown groups": {leader: kill.WhoseOther, to: mariadb, sender: kill.WhoseOther},
-		"of a container with a systemd": {
-			leader: kill.WhoseOther, from: box + "/system.slice/ssh.service", in: box + "/user.slice", to: box + mariadb, sender: kill.WhoseOther, wanted: "10.6.6.6",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			leader := process(80, "/usr/sbin/sshd", 0, 1000, tt.from)
-			leader.Home.Program = tt.leader
-			processes := known{50: systemdIn(50, box, 0, kill.WhoseOther), 80: leader}
-			if tt.ended {
-				delete(processes, 80)
-			}
-			table := New(Config{Processes: processes, Live: true})
-			table.Follow(50, true, false)
-			fact := login(0, "17", 1000, "alice", "10.6.6.6")
-			fact.Login.Leader, fact.Login.Audit, fact.Login.Recorded = 80, kill.NewID(17), true
-			learn(table, []Fact{fact})
-			if tt.again {
-				delete(processes, 80)
-				learn(table, []Fact{fact})
-			}
-			e := sends(0, kill.SIGTERM, *process(5932, "/usr/sbin/mariadbd", 102, nobody, tt.to))
-			e.Sender = *process(300, "/usr/bin/pkill x", 1000, 1000, tt.in, bash)
-			e.Sender.Home.Program, e.Sender.Instance.Container = tt.sender, tt.container
-			explain(table, e)
-			address := ""
-			if e.Behind != nil && e.Behind.Session != nil {
-				address = e.Behind.Session.Address
-			}
-			assert.Equal(t, tt.wanted, address)
-		})
-	}
-}
-
 // TestManyClaims has a user begin more sessions than are remembered.
 func TestManyClaims(t *testing.T) {
 	table := New(Config{})

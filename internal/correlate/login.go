@@ -109,7 +109,7 @@ func (c *Correlator) addLogin(record *auditrecord.Record) {
 
 func newLogin(record *auditrecord.Record, pid int, auid, session uint32) *login {
 	return &login{Login: attribution.Login{
-		Time: timeOf(record), User: kill.User{ID: kill.NewID(auid)}, Leader: pid, Audit: kill.NewID(session), Recorded: true,
+		Time: timeOf(record), User: kill.User{ID: kill.NewID(auid)}, Leader: pid, Audit: kill.NewID(session),
 		Session: kill.Session{ID: strconv.FormatUint(uint64(session), 10)},
 	}}
 }

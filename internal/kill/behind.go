@@ -52,7 +52,7 @@ type Session struct {
 	// known.
 	Address string
 	Port    int
-	// Root is the control group of the container whose logind or sshd has told of the session; empty if the host's has. What a container
+	// Root is the control group of the container whose logind has told of the session; empty if the host's has. What a container
 	// tells of a sender counts only for signals that stay inside.
 	Root string
 }
