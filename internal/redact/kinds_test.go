@@ -34,18 +34,18 @@ func TestCommandLines(t *testing.T) {
 }
 
 // commandLines returns the arguments of command lines that were once shown with their secrets.
-func commandLines(t testing.TB) (all [][]string) {
-	t.Helper()
+func commandLines(tb testing.TB) (all [][]string) {
+	tb.Helper()
 	file, err := os.Open("testdata/command-lines.jsonl")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	defer file.Close()
 	lines := bufio.NewScanner(file)
 	for lines.Scan() {
 		var arguments []string
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &arguments))
+		require.NoError(tb, json.Unmarshal(lines.Bytes(), &arguments))
 		all = append(all, arguments)
 	}
-	require.NoError(t, lines.Err())
+	require.NoError(tb, lines.Err())
 	return all
 }
 
