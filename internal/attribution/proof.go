@@ -135,5 +135,15 @@ func allowed(o *kill.Opening, login kill.ID) bool {
 	case openers[path.Base(o.By.Executable)]:
 		return true
 	}
-	return parent.RealUser.ID == user && o.By.Command == parent.Command && o.By.Executable == parent.Executable
+	return parent.RealUser.ID == user && o.By.Command == parent.Command && o.By.Executable == parent.Executable &&
+		!ChangesUser(o.By.Command) // what sudo runs may have become sudo
+}
+
+// ChangesUser reports whether a program gives somebody the right of another user, without a new session.
+func ChangesUser(program string) bool {
+	switch program {
+	case "sudo", "su", "sudo-rs", "su-rs", "runuser", "doas", "pkexec", "polkit-agent-helper-1", "newrole", "sg", "setpriv":
+		return true
+	}
+	return false
 }

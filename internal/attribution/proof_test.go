@@ -56,6 +56,7 @@ func TestClaimedLogins(t *testing.T) {
 		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh", root, apache)},
 		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, apache)},
 		"sudo in its process":                    {user: root, processes: by(root, "/usr/bin/sudo", root, apache)},
+		"what sudo has run, as sudo":             {user: root, processes: by(root, "/usr/bin/sudo", root, "/usr/bin/sudo")},
 		"what sudo runs in its process":          {user: root, processes: by(root, "/usr/bin/pkill", root, apache)},
 		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, systemd)},
 		"what sudo has started":                  {user: root, processes: by(root, "/usr/bin/service", root, systemd)},

@@ -123,7 +123,7 @@ func (c *Correlator) sessionOf(record *auditrecord.Record, session uint32) sessi
 func (c *Correlator) begin(record *auditrecord.Record, s *auditrecord.Statement) {
 	program := c.program(s.Exe)
 	switch {
-	case changesUser(program):
+	case attribution.ChangesUser(program):
 		c.addRight(record, s)
 		return
 	case program == "" || !kill.NewID(s.Session).Known:
@@ -191,15 +191,6 @@ func (c *Correlator) end(record *auditrecord.Record, s *auditrecord.Statement) {
 
 // byPAM reports whether PAM has written a record.
 func byPAM(s *auditrecord.Statement) bool { return bytes.HasPrefix(s.Op, []byte("PAM:")) }
-
-// changesUser reports whether a program gives somebody the right of another user, without a new session.
-func changesUser(program string) bool {
-	switch program {
-	case "sudo", "su", "sudo-rs", "su-rs", "runuser", "doas", "pkexec", "polkit-agent-helper-1", "newrole", "sg", "setpriv":
-		return true
-	}
-	return false
-}
 
 // ofSystem reports whether a session of a program is not that of a person: systemd opens one for the manager of
 // a user's services, and for services with PAMName= (systemd.exec(5)).
