@@ -128,7 +128,7 @@ var openers = map[string]bool{
 func allowed(o *kill.Opening, login kill.ID) bool {
 	user, parent := o.By.RealUser.ID, &o.Parent
 	switch {
-	case user == login:
+	case user == login && user.Value != 0: // who is root may be so by sudo
 		return true
 	case !user.Known || user.Value != 0 && !o.NamespaceRoot:
 		return false
@@ -136,13 +136,13 @@ func allowed(o *kill.Opening, login kill.ID) bool {
 		return true
 	}
 	return parent.RealUser.ID == user && o.By.Command == parent.Command && o.By.Executable == parent.Executable &&
-		!ChangesUser(o.By.Command) // what sudo runs may have become sudo
+		!ChangesUser(o.By.Command) && !ChangesUser(path.Base(o.By.Executable)) // what sudo runs may have become sudo, by any name
 }
 
 // ChangesUser reports whether a program gives somebody the right of another user, without a new session.
 func ChangesUser(program string) bool {
 	switch program {
-	case "sudo", "su", "sudo-rs", "su-rs", "runuser", "doas", "pkexec", "polkit-agent-helper-1", "newrole", "sg", "setpriv":
+	case "sudo", "sudoedit", "sudo-rs", "sudo.ws", "su", "su-rs", "su.ws", "newgrp", "runuser", "doas", "pkexec", "polkit-agent-helper-1", "newrole", "sg", "setpriv":
 		return true
 	}
 	return false

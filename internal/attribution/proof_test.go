@@ -115,6 +115,13 @@ func TestUsersOfANamespace(t *testing.T) {
 	}
 }
 
+// TestSudoByAnotherName has a service and its child run sudo by a link of another name, and one of them claim to be root.
+func TestSudoByAnotherName(t *testing.T) {
+	sudo := kill.Process{Command: "x", Executable: "/usr/bin/sudo", RealUser: kill.User{ID: kill.NewID(0)}}
+	assert.False(t, allowed(&kill.Opening{By: sudo, Parent: sudo}, kill.NewID(1000)))
+	assert.False(t, allowed(&kill.Opening{By: sudo, Parent: kill.Process{Command: "apache2", RealUser: kill.User{ID: kill.NewID(33)}}}, kill.NewID(0)))
+}
+
 // TestManyClaims has a user begin more sessions than are remembered.
 func TestManyClaims(t *testing.T) {
 	table := New(Config{})

@@ -45,7 +45,7 @@ type End struct {
 	// Process is what is known about a process to which no signal was seen, and Parent about its
 	// parent; nil if one was.
 	Process, Parent *Process
-	// Complete is false if signals may have been missed. It counts only if Process is set.
+	// Complete is true if no signal to the process was lost since it began; false if that is not known.
 	Complete bool
 	// Source is the value of the attribute kill.source. It counts only if Process is set.
 	Source string

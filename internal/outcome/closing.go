@@ -35,6 +35,7 @@ func (t *Table) Exited(end *kill.End) {
 	if ep == nil || !ep.Ended.IsZero() || end.Start != ep.start {
 		return
 	}
+	ep.missed = ep.missed || !end.Complete
 	t.end(ep, end.Time, end.Exit, end.Command)
 	if t.config.Ordered {
 		t.close(ep, ep.endOutcome())
@@ -130,9 +131,7 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	}
 	t.held -= ep.signals.len()
 	told := ep.told(e.Outcome)
-	if number := e.Outcome.Exit.Signal(); number != 0 && t.config.Sees != nil && t.config.Sees(number) && !ep.signals.numbers().has(number) {
-		e.Outcome.Injected = number
-	}
+	e.Outcome.Injected = t.injected(ep, e.Outcome)
 	if told {
 		t.outcomes = append(t.outcomes, e)
 	}
@@ -145,6 +144,18 @@ func (t *Table) close(ep *episode, e *kill.Event) {
 	if ep.call.release() {
 		t.finish(ep.call)
 	}
+}
+
+// injected returns the signal that has ended a process if nobody can have sent it without being seen; 0 otherwise. A process that has
+// another name now may have been sent signals that were filtered out.
+func (t *Table) injected(ep *episode, o *kill.Outcome) kill.Signal {
+	number := o.Exit.Signal()
+	seen := ep.signals.numbers() | t.survivors.known[instance{ep.pid, ep.start}]
+	if number == 0 || ep.missed || ep.start == 0 || ep.start <= t.survivors.forgotten || o.LastName != "" ||
+		t.config.Sees == nil || !t.config.Sees(number) || seen.has(number) {
+		return 0
+	}
+	return number
 }
 
 // finish reports a call whose episodes are all closed.

@@ -30,6 +30,8 @@ type episode struct {
 	call *call
 	// unseen is true if the process ended while no collector ran.
 	unseen bool
+	// missed is true if other signals may have been sent to it than those that were seen.
+	missed bool
 	// queue holds the episode at place, until it is due.
 	queue *list.List
 	place *list.Element

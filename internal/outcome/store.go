@@ -147,7 +147,9 @@ func (t *Table) restore(s *saved, kept *savedEpisode) {
 	}
 	now := t.now()
 	waited := min(max(now.Sub(signals.first.Time), 0), t.config.Timeout)
-	ep := &episode{pid: kept.PID, start: kept.Start, due: now.Add(t.config.Timeout - waited), episodeState: kept.episodeState}
+	ep := &episode{
+		pid: kept.PID, start: kept.Start, missed: true, due: now.Add(t.config.Timeout - waited), episodeState: kept.episodeState,
+	}
 	ep.signals, ep.LastSender = signals, lastSender
 	t.held += signals.len()
 	if ep.call = t.calls[kept.Call]; ep.call != nil {

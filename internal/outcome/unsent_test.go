@@ -111,24 +111,34 @@ func TestSurvivorsOverARestart(t *testing.T) {
 func TestInjected(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
-		sees bool
-		sent []kill.Signal
-		want kill.Signal
+		sees, lost bool
+		sent       []kill.Signal
+		want       kill.Signal
+		survived   []kill.Signal
 	}{
-		"nobody has sent it": {true, []kill.Signal{kill.SIGHUP}, kill.SIGKILL},
-		"somebody has":       {true, []kill.Signal{kill.SIGHUP, kill.SIGKILL}, 0},
-		"not all are seen":   {false, []kill.Signal{kill.SIGHUP}, 0},
-		"it is the only one": {true, []kill.Signal{kill.SIGKILL}, 0},
+		"nobody has sent it": {true, false, []kill.Signal{kill.SIGHUP}, kill.SIGKILL, nil},
+		"somebody has":       {true, false, []kill.Signal{kill.SIGHUP, kill.SIGKILL}, 0, nil},
+		"not all are seen":   {false, false, []kill.Signal{kill.SIGHUP}, 0, nil},
+		"it was survived":    {true, false, []kill.Signal{kill.SIGHUP}, 0, []kill.Signal{kill.SIGKILL}},
+		"some were lost":     {true, true, []kill.Signal{kill.SIGHUP}, 0, nil},
+		"it is the only one": {true, false, []kill.Signal{kill.SIGKILL}, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, true)
 			f.config.Sees = func(kill.Signal) bool { return tt.sees }
 			f.born(pid)
+			for _, signal := range tt.survived {
+				f.send(signal, pid)
+				f.pass(3 * time.Minute)
+				f.TakeOutcomes()
+			}
 			for _, signal := range tt.sent {
 				f.send(signal, pid)
 			}
-			f.died(pid, int(kill.SIGKILL))
+			f.Exited(&kill.End{
+				PID: pid, Start: f.exits.starts[pid], Time: f.now(), Exit: kill.Exit{Known: true, Status: int(kill.SIGKILL)}, Complete: !tt.lost,
+			})
 			f.pass(time.Second)
 			got := f.TakeOutcomes()
 			require.Len(t, got, 1)

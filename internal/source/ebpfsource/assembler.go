@@ -254,10 +254,10 @@ func (a *assembler) exit(r *kernelExitRecord) {
 		return
 	}
 	end := a.events.exit(r)
+	// It may die of a lost signal at any time later, if it was blocking that.
+	end.Complete = a.lastLoss == 0 || time.Duration(r.Identity.Start) > a.lastLoss
 	if !signaled {
 		a.events.unexplained(end, r)
-		// It may die of a lost signal at any time later, if it was blocking that.
-		end.Complete = a.lastLoss == 0 || time.Duration(r.Identity.Start) > a.lastLoss
 	}
 	if !a.exits.keepBack(k, end) {
 		a.emit(source.Observation{End: end})
