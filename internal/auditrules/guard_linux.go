@@ -37,13 +37,23 @@ type Guard struct {
 	// Warn is called with what a person has to fix, Logger logs what may repeat.
 	Warn   func(*Problem)
 	Logger *zap.Logger
+
+	watch *watch
+	// before is what hindered the rules when Begin looked.
+	before []*kill.Event
 }
 
-// Run checks until ctx is done or handle returns false. It passes handle an event for each
+// Begin looks at what hinders the rules already, of which nobody is known to be the cause. It is called as soon as
+// records arrive, so that what comes later is reported with who has done it.
+func (g *Guard) Begin() {
+	g.watch = newWatch(g)
+	g.before = g.watch.look(g.Manager)
+}
+
+// Run goes on checking after Begin, until ctx is done or handle returns false. It passes handle an event for each
 // thing that was put back, and for each that hinders the rules, now or later.
 func (g *Guard) Run(ctx context.Context, handle func([]*kill.Event) bool) {
-	w := newWatch(g)
-	events := w.look(g.Manager)
+	w, events := g.watch, g.before
 	for {
 		if len(events) > 0 && !handle(events) {
 			return

@@ -183,7 +183,7 @@ func (c *Capture) use(ctx context.Context, k *Candidate) error {
 		return err
 	}
 	c.traits = opened.Traits()
-	c.warnOfRules()
+	c.beginGuard()
 	return nil
 }
 

@@ -24,6 +24,8 @@ type guard struct {
 	manages bool
 	// fromKernel is that of the candidate.
 	fromKernel func(daemon int) bool
+	// checks looks at the rules.
+	checks *auditrules.Guard
 	// problems were found when the rules were loaded, and are not reported yet.
 	problems []*auditrules.Problem
 }
@@ -46,11 +48,16 @@ func (c *Capture) observeRules(k *Candidate) {
 	}
 }
 
-// warnOfRules reports what keeps signals from being recorded.
-func (c *Capture) warnOfRules() {
+// beginGuard reports what keeps signals from being recorded, and looks at what hinders the rules, once records arrive.
+func (c *Capture) beginGuard() {
 	if c.guard == nil {
 		return
 	}
+	c.guard.checks = &auditrules.Guard{
+		Manager: c.guard.rules, Key: c.guard.key, Interval: cmp.Or(c.settings.RulesInterval, rulesInterval),
+		Suspicion: c.rulesCheck, Changes: &c.changes, Applies: c.guard.fromKernel, Warn: c.settings.Warn, Logger: c.sampled,
+	}
+	c.guard.checks.Begin()
 	for _, p := range c.guard.problems {
 		c.settings.Warn(p)
 	}
@@ -68,15 +75,7 @@ func (c *Capture) requestRulesCheck() {
 // runGuard puts rules back that somebody removes, until ctx is done. It does not wait for the
 // handler: even if that is stuck, signals must be recorded.
 func (c *Capture) runGuard(ctx context.Context) {
-	c.report(func(handle func([]*kill.Event) bool) { c.checking().Run(ctx, handle) })
-}
-
-// checking returns the guard that checks the rules.
-func (c *Capture) checking() *auditrules.Guard {
-	return &auditrules.Guard{
-		Manager: c.guard.rules, Key: c.guard.key, Interval: cmp.Or(c.settings.RulesInterval, rulesInterval),
-		Suspicion: c.rulesCheck, Changes: &c.changes, Applies: c.guard.fromKernel, Warn: c.settings.Warn, Logger: c.sampled,
-	}
+	c.report(func(handle func([]*kill.Event) bool) { c.guard.checks.Run(ctx, handle) })
 }
 
 // managesRules reports whether the guard loads rules.

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/elastic/go-libaudit/v2"
+	"github.com/elastic/go-libaudit/v2/rule"
+	"github.com/elastic/go-libaudit/v2/rule/flags"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -99,12 +101,12 @@ func newGuarded(t *testing.T, kernel *fakeRules) *guarded {
 		key:   "audit_kill",
 	}
 	g.guard.problems = g.guard.rules.Install()
-	g.warnOfRules()
+	g.beginGuard()
 	return g
 }
 
 // restore makes the guard check once.
-func (g *guarded) restore() []*kill.Event { return g.checking().Restore() }
+func (g *guarded) restore() []*kill.Event { return g.guard.checks.Restore() }
 
 func TestGuardPutsBack(t *testing.T) {
 	t.Parallel()
@@ -193,6 +195,31 @@ func TestGuardEndsWithTheReceiver(t *testing.T) {
 	g.runGuard(ctx)
 }
 
+// Whoever hinders the rules as soon as records arrive is named, even if the guard does not run yet.
+func TestGuardNamesWhoComesBeforeItRuns(t *testing.T) {
+	t.Parallel()
+	kernel := &fakeRules{enabled: 1}
+	g := newGuarded(t, kernel)
+	parsed, err := flags.Parse("-a task,never -F uid=54321")
+	require.NoError(t, err)
+	hindrance, err := rule.Build(parsed)
+	require.NoError(t, err)
+	require.NoError(t, kernel.AddRule(hindrance))
+	g.changes.Add(&kill.Event{
+		Time: time.Now(), Tamper: &kill.Tamper{Action: kill.TamperRuleAdded, Rule: "task"},
+		Sender: kill.Process{PID: 77},
+	})
+	g.requestRulesCheck()
+	ctx, cancel := context.WithCancel(t.Context())
+	g.handler = &handler{signal: func(e *kill.Event) error {
+		assert.Equal(t, kill.TamperRuleShadowed, e.Tamper.Action)
+		assert.Equal(t, 77, e.Sender.PID)
+		cancel()
+		return nil
+	}}
+	g.runGuard(ctx)
+}
+
 // A guard of rules that others load changes nothing, but reports what hinders them, and who did that
 // if a record says so.
 func TestGuardOnlyObserves(t *testing.T) {
@@ -206,6 +233,7 @@ func TestGuardOnlyObserves(t *testing.T) {
 		rules:      auditrules.New(auditrules.Settings{Signals: []kill.Signal{9, 15}, Key: "audit_kill", Kernel: kernel}),
 		fromKernel: func(pid int) bool { daemon = pid; return true },
 	}
+	g.beginGuard()
 	assert.False(t, g.ManagesRules())
 	ctx, cancel := context.WithCancel(t.Context())
 	g.handler = &handler{signal: func(e *kill.Event) error {

@@ -32,7 +32,7 @@ func (*Capture) observeRules(*Candidate) {}
 
 func (*Capture) guardRules(*Candidate) error { return errOnlyLinux }
 
-func (*Capture) warnOfRules() {}
+func (*Capture) beginGuard() {}
 
 func (*Capture) requestRulesCheck() {}
 

@@ -4,7 +4,11 @@
 package harness
 
 import (
+	"bytes"
+	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -71,4 +75,11 @@ func (p *Process) Wait() (status int, ended bool) {
 	case <-time.After(Patience):
 		return -1, false
 	}
+}
+
+// Stat returns the fields of /proc/pid/stat from the third, which is the state; nil if there is no such process. The
+// second, its name, may look like those that follow (proc_pid_stat(5)).
+func Stat(pid int) []string {
+	stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }

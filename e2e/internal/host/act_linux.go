@@ -171,13 +171,11 @@ func (h *Host) has(pid int) bool {
 		if namespace, _ := os.Readlink(fmt.Sprintf("/proc/%d/ns/pid", pid)); namespace == own {
 			return true
 		}
-		stat, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // it may have ended
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		fields := strings.Fields(rest)
-		if len(fields) < 2 {
+		stat := harness.Stat(pid)
+		if len(stat) < 2 { // it has ended
 			return false
 		}
-		pid = harness.Number(fields[1])
+		pid = harness.Number(stat[1])
 	}
 	return false
 }

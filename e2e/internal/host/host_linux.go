@@ -152,9 +152,9 @@ func children(pid int) []int {
 	paths, _ := filepath.Glob("/proc/[0-9]*/stat")
 	var all []int
 	for _, path := range paths {
-		text, _ := os.ReadFile(path)
-		if _, rest, ok := strings.Cut(string(text), ") "); ok && strings.Fields(rest)[1] == strconv.Itoa(pid) {
-			all = append(all, harness.Number(strings.Fields(string(text))[0]))
+		child := harness.Number(filepath.Base(filepath.Dir(path)))
+		if stat := harness.Stat(child); len(stat) > 1 && stat[1] == strconv.Itoa(pid) {
+			all = append(all, child)
 		}
 	}
 	return all

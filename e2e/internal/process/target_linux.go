@@ -89,8 +89,8 @@ func StartScript(t *testing.T, name, script string, reap bool, options ...func(*
 func (target *Target) AwaitState(state string) {
 	target.t.Helper()
 	harness.Eventually(target.t, func() bool {
-		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", target.PID))
-		return err == nil && strings.Contains(string(stat), ") "+state+" ")
+		stat := harness.Stat(target.PID)
+		return len(stat) > 0 && stat[0] == state
 	}, "process %d is in state %s", target.PID, state)
 }
 

@@ -250,10 +250,9 @@ func testHeadless(t *testing.T, w *watch) {
 // startOf returns when a process was created, according to /proc.
 func startOf(t *testing.T, pid int) time.Duration {
 	t.Helper()
-	stat, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
-	require.NoError(t, err)
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	ticks, err := strconv.Atoi(strings.Fields(rest)[19])
+	stat := statOf(pid)
+	require.NotEmpty(t, stat)
+	ticks, err := strconv.Atoi(stat[19])
 	require.NoError(t, err)
 	return time.Duration(ticks) * tick
 }

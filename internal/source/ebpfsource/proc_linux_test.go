@@ -6,6 +6,7 @@
 package ebpfsource
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,14 +31,20 @@ func awaitCommand(t *testing.T, pid int, name string) {
 	awaitState(t, pid, "S")
 }
 
+// statOf returns the fields of /proc/pid/stat from the third, which is the state; nil if there is no such process. The
+// second, its name, may look like those that follow.
+func statOf(pid int) []string {
+	stat, _ := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+}
+
 // awaitState waits until a process sleeps (S), is stopped (T) or dead (Z), or one of
 // several.
 func awaitState(t *testing.T, pid int, states string) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		stat, _ := os.ReadFile("/proc/" + itoa(pid) + "/stat")
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		return rest != "" && strings.Contains(states, rest[:1])
+		stat := statOf(pid)
+		return len(stat) > 0 && strings.Contains(states, stat[0])
 	}, limit, time.Millisecond)
 }
 
@@ -54,8 +61,8 @@ func awaitGone(t *testing.T, pid int) {
 func awaitEnd(t *testing.T, pid int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		stat, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
-		return err != nil || strings.Contains(string(stat), ") Z ")
+		stat := statOf(pid)
+		return len(stat) == 0 || stat[0] == "Z"
 	}, limit, time.Millisecond)
 }
 
@@ -66,13 +73,11 @@ func childrenOf(t *testing.T, pid int) []int {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	require.NoError(t, err)
 	for _, name := range stats {
-		stat, _ := os.ReadFile(name) // it may be gone
-		_, rest, _ := strings.Cut(string(stat), ") ")
-		if fields := strings.Fields(rest); len(fields) < 2 || fields[1] != itoa(pid) {
-			continue
-		}
 		child, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		require.NoError(t, err)
+		if stat := statOf(child); len(stat) < 2 || stat[1] != itoa(pid) {
+			continue
+		}
 		pids = append(pids, child)
 	}
 	slices.Sort(pids)
