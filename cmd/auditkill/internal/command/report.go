@@ -32,12 +32,8 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/telemetry"
 )
 
-const (
-	// standardOutput is the name of standard output as a file.
-	standardOutput = "-"
-	// maxDrawn is how many of the signals that one record stands for are drawn: a mark shows no more.
-	maxDrawn = 1 << 16
-)
+// standardOutput is the name of standard output as a file.
+const standardOutput = "-"
 
 // now is the current time. Tests replace it by one that is always the same.
 var now = time.Now
@@ -327,13 +323,7 @@ func (r *report) take(entry listing.Entry) error {
 		return nil
 	}
 	if r.drawing != nil {
-		mark := timeline.Mark{Time: entry.Event.Time, Sender: entry.Program(), Signal: entry.Signal(), Failed: entry.Failed()}
-		if target := entry.TargetName(); target != "" {
-			mark.Sender += " → " + target
-		}
-		for range min(entry.Event.Signals(), maxDrawn) {
-			r.drawing.Add(mark)
-		}
+		draw(r.drawing, entry)
 	}
 	if r.summary != nil {
 		r.summary.Add(entry)

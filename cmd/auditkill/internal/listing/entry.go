@@ -282,6 +282,9 @@ func unsentOutcome(o *kill.Outcome) string {
 // Failed reports whether the signal did not get through.
 func (e Entry) Failed() bool { return e.Event.ResultFor(e.Target).Failed() }
 
+// Doubtful reports whether nothing says if the signal got through.
+func (e Entry) Doubtful() bool { return !e.Failed() && e.Event.Doubtful(e.Target) }
+
 // Fatal reports whether a signal got through that by default ends its target.
 func (e Entry) Fatal() bool {
 	switch e.Event.DeliveryTo(e.Target) {

@@ -30,13 +30,15 @@ type Mark struct {
 	// Percent is where it is from left to right, Row the anchor of its first signal.
 	Percent float64
 	Row     string
-	// Kind is that of its worst signal: kill, term or other; Failed is true if none got through.
-	Kind   string
-	Failed bool
+	// Kind is that of its worst signal: kill, term or other. Failed is true if none got through, Doubtful if of none it is known that
+	// it did, and some may have.
+	Kind             string
+	Failed, Doubtful bool
 	// Text says which signals they are.
-	Text string
-	said int
-	more int
+	Text    string
+	through bool
+	said    int
+	more    int
 }
 
 // lanes returns the timeline of rows that are sorted by time: the busiest targets, in the order in which they were first sent a
@@ -66,7 +68,7 @@ func lanes(rows []row) []Lane {
 		l.Count += r.signals
 		if slot != last[i] {
 			last[i] = slot
-			l.Marks = append(l.Marks, Mark{Percent: float64(slot) * 100 / (slots - 1), Row: r.ID, Failed: true, Kind: other})
+			l.Marks = append(l.Marks, Mark{Percent: float64(slot) * 100 / (slots - 1), Row: r.ID, Kind: other})
 		}
 		l.Marks[len(l.Marks)-1].add(&r)
 	}
@@ -121,9 +123,9 @@ func (m *Mark) add(r *row) {
 	case "SIGTERM":
 		kind = term
 	}
-	if !r.Failed {
-		m.Failed = false
-	}
+	m.through = m.through || !r.Failed && !r.Doubtful
+	m.Doubtful = !m.through && (m.Doubtful || r.Doubtful)
+	m.Failed = !m.through && !m.Doubtful
 	if m.Kind == other || kind == fatal {
 		m.Kind = kind
 	}

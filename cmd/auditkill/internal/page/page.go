@@ -62,9 +62,9 @@ type Page struct {
 	// rows are a ring: the oldest is at next once there are maxRows.
 	rows []row
 	next int
-	// signals counts all, listed or not, and failed those that did not get through.
-	signals, failed  int
-	targets, senders map[string]bool
+	// signals counts all, listed or not, failed those that did not get through, and doubtful those of which nothing says whether they did.
+	signals, failed, doubtful int
+	targets, senders          map[string]bool
 }
 
 // row is a line of the table.
@@ -76,7 +76,7 @@ type row struct {
 	Signal, Target, Sender  string
 	By, Why, Sentence, Host string
 	Result                  string
-	Failed, Fatal           bool
+	Failed, Doubtful, Fatal bool
 	lane                    string
 	signals                 int
 	// end is true if it tells how a process ended, which is no signal.
@@ -102,7 +102,7 @@ func (p *Page) Add(e listing.Entry) {
 		at: e.Event.Time, Time: e.Event.Time.In(p.config.Location).Format("2006-01-02 15:04:05.000"), Stamp: e.Event.Time.UTC().Format(time.RFC3339Nano),
 		Signal: e.Signal(), Target: e.TargetProcess(), Sender: e.SenderProcess(), By: e.By(p.config.Conceal), Why: e.Cause(),
 		Sentence: telemetry.Sentence(e.Event, e.Target, p.config.Conceal), Host: e.Event.Audit.Node, Result: e.Result(),
-		Failed: e.Failed(), Fatal: e.Fatal() && e.Event.Outcome == nil, lane: e.TargetName(), signals: e.Event.Signals(), end: e.Event.Outcome != nil,
+		Failed: e.Failed(), Doubtful: e.Doubtful(), Fatal: e.Fatal() && e.Event.Outcome == nil, lane: e.TargetName(), signals: e.Event.Signals(), end: e.Event.Outcome != nil,
 	}
 	if r.By == "" {
 		r.By = e.Login()
@@ -130,6 +130,9 @@ func (p *Page) count(r *row) {
 	if r.Failed {
 		p.failed += r.signals
 	}
+	if r.Doubtful {
+		p.doubtful += r.signals
+	}
 	if len(p.targets) < maxNames {
 		p.targets[r.Target] = true
 	}
@@ -149,10 +152,11 @@ func (p *Page) Save(path string) error {
 // content is what the template shows.
 type content struct {
 	Config
-	Style                             template.CSS
-	Script                            template.JS
-	Policy                            string
-	Signals, Failed, Targets, Senders int
+	Style                     template.CSS
+	Script                    template.JS
+	Policy                    string
+	Signals, Failed, Doubtful int
+	Targets, Senders          int
 	// More is true if there are more targets or senders than were counted.
 	MoreTargets, MoreSenders bool
 	First, Last, Zone        string
@@ -182,7 +186,7 @@ func (p *Page) Write(out io.Writer) error {
 		Config: p.config, Style: template.CSS(style), Script: template.JS(script), //nolint:gosec // both are part of this program
 		Policy: "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(hash[:]) +
 			"'; base-uri 'none'; form-action 'none'",
-		Signals: p.signals, Failed: p.failed, Targets: len(p.targets), Senders: len(p.senders),
+		Signals: p.signals, Failed: p.failed, Doubtful: p.doubtful, Targets: len(p.targets), Senders: len(p.senders),
 		MoreTargets: len(p.targets) == maxNames, MoreSenders: len(p.senders) == maxNames,
 		First: first.Format(time.DateTime), Last: last.Format(time.DateTime), Zone: zone,
 		Rows: rows, Left: max(0, p.signals-listed), Lanes: lanes(rows),

@@ -71,6 +71,7 @@ func TestPage(t *testing.T) {
 			e.Signal, e.Result = kill.SIGTERM, kill.Result{Known: true, Errno: 1, Error: "EPERM"}
 			*e.AddTarget() = kill.Process{PID: 7, Command: "nginx"}
 		}),
+		kills(45, func(e *kill.Event) { e.Targets[0].Result = &kill.Result{} }),
 		kills(60, func(e *kill.Event) { e.Count, e.Signal, e.Audit.Node = 3, 10, "db1" }),
 	)
 	got := p.text(t)

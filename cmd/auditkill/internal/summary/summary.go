@@ -71,9 +71,9 @@ func Choice() string {
 type Row struct {
 	// Name is the value of the field: the program of the sender, the name of the target, ...
 	Name string
-	// Count is how many signals there were, Failed how many of them did not get through.
-	Count, Failed int
-	First, Last   time.Time
+	// Count is how many signals there were, Failed how many of them did not get through, Unknown of how many nothing says whether they did.
+	Count, Failed, Unknown int
+	First, Last            time.Time
 }
 
 // Summary counts signals.
@@ -104,6 +104,9 @@ func (s *Summary) Add(e listing.Entry) {
 	row.Count += e.Event.Signals()
 	if e.Failed() {
 		row.Failed += e.Event.Signals()
+	}
+	if e.Doubtful() {
+		row.Unknown += e.Event.Signals()
 	}
 	if e.Event.Time.Before(row.First) {
 		row.First = e.Event.Time
@@ -145,13 +148,18 @@ func (s *Summary) Write(out io.Writer, format string, on terminal.Terminal) erro
 	}
 	at := func(t time.Time) string { return t.In(s.location).Format(time.DateTime) }
 	rows := s.Rows()
-	written := table.New(out, on, []table.Column[Row]{
+	columns := []table.Column[Row]{
 		{Title: "COUNT", Least: 5, Text: func(r Row) string { return strconv.Itoa(r.Count) }},
 		{Title: "FAILED", Least: 6, Text: func(r Row) string { return strconv.Itoa(r.Failed) }},
 		{Title: "FIRST", Least: len(time.DateTime), Text: func(r Row) string { return at(r.First) }},
 		{Title: "LAST", Least: len(time.DateTime), Text: func(r Row) string { return at(r.Last) }},
 		{Title: s.by.title, Least: 6, KeepEnd: true, Text: func(r Row) string { return r.Name }},
-	}, len(rows))
+	}
+	if slices.ContainsFunc(rows, func(r Row) bool { return r.Unknown > 0 }) { // it is a rare case
+		unknown := table.Column[Row]{Title: "UNKNOWN", Least: 7, Text: func(r Row) string { return strconv.Itoa(r.Unknown) }}
+		columns = slices.Insert(columns, 2, unknown)
+	}
+	written := table.New(out, on, columns, len(rows))
 	for _, row := range rows {
 		if err := written.Print(row); err != nil {
 			return err
@@ -166,13 +174,14 @@ func (s *Summary) writeJSON(out io.Writer) error {
 	encoder.SetEscapeHTML(false)
 	for _, row := range s.Rows() {
 		err := encoder.Encode(struct {
-			By     string `json:"by"`
-			Name   string `json:"name"`
-			Count  int    `json:"count"`
-			Failed int    `json:"failed"`
-			First  string `json:"first"`
-			Last   string `json:"last"`
-		}{s.by.name, row.Name, row.Count, row.Failed, stamp(row.First), stamp(row.Last)})
+			By      string `json:"by"`
+			Name    string `json:"name"`
+			Count   int    `json:"count"`
+			Failed  int    `json:"failed"`
+			Unknown int    `json:"unknown"`
+			First   string `json:"first"`
+			Last    string `json:"last"`
+		}{s.by.name, row.Name, row.Count, row.Failed, row.Unknown, stamp(row.First), stamp(row.Last)})
 		if err != nil {
 			return err
 		}
@@ -182,12 +191,12 @@ func (s *Summary) writeJSON(out io.Writer) error {
 
 func (s *Summary) writeCSV(out io.Writer) error {
 	written := csv.NewWriter(out)
-	if err := written.Write([]string{"count", "failed", "first", "last", s.by.name}); err != nil {
+	if err := written.Write([]string{"count", "failed", "first", "last", s.by.name, "unknown"}); err != nil {
 		return err
 	}
 	for _, row := range s.Rows() {
 		err := written.Write([]string{
-			strconv.Itoa(row.Count), strconv.Itoa(row.Failed), stamp(row.First), stamp(row.Last), visible.Cell(row.Name),
+			strconv.Itoa(row.Count), strconv.Itoa(row.Failed), stamp(row.First), stamp(row.Last), visible.Cell(row.Name), strconv.Itoa(row.Unknown),
 		})
 		if err != nil {
 			return err

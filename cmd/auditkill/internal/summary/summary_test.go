@@ -50,14 +50,14 @@ func TestRows(t *testing.T) {
 	t.Parallel()
 	at := func(hours float64) time.Time { return night.Add(time.Duration(hours * float64(time.Hour))) }
 	for by, want := range map[string][]Row{
-		"sender": {{"kill", 3, 1, at(0), at(2)}, {"/usr/sbin/cron", 1, 0, at(1.5), at(1.5)}},
-		"target": {{"mysqld", 3, 0, at(1), at(2)}, {"nginx", 1, 1, at(0), at(0)}},
-		"signal": {{"SIGTERM", 3, 1, at(0), at(2)}, {"SIGKILL", 1, 0, at(1), at(1)}},
-		"user":   {{"alice", 3, 1, at(0), at(2)}, {"(no login)", 1, 0, at(1.5), at(1.5)}},
+		"sender": {{"kill", 3, 1, 0, at(0), at(2)}, {"/usr/sbin/cron", 1, 0, 0, at(1.5), at(1.5)}},
+		"target": {{"mysqld", 3, 0, 0, at(1), at(2)}, {"nginx", 1, 1, 0, at(0), at(0)}},
+		"signal": {{"SIGTERM", 3, 1, 0, at(0), at(2)}, {"SIGKILL", 1, 0, 0, at(1), at(1)}},
+		"user":   {{"alice", 3, 1, 0, at(0), at(2)}, {"(no login)", 1, 0, 0, at(1.5), at(1.5)}},
 		"hour": {
-			{"2026-11-22 03:00 +00:00", 1, 1, at(0), at(0)},
-			{"2026-11-22 04:00 +00:00", 2, 0, at(1), at(1.5)},
-			{"2026-11-22 05:00 +00:00", 1, 0, at(2), at(2)},
+			{"2026-11-22 03:00 +00:00", 1, 1, 0, at(0), at(0)},
+			{"2026-11-22 04:00 +00:00", 2, 0, 0, at(1), at(1.5)},
+			{"2026-11-22 05:00 +00:00", 1, 0, 0, at(2), at(2)},
 		},
 	} {
 		assert.Equal(t, want, filled(by).Rows(), by)
@@ -66,6 +66,22 @@ func TestRows(t *testing.T) {
 	assert.Equal(t, "sender, target, signal, user, address, requester, initiator, cause or hour", Choice())
 	require.NoError(t, Check(""))
 	require.ErrorContains(t, Check("weekday"), "weekday")
+}
+
+// TestRowsOfUnknownResult has kill(-1) report success, which one target need not have got.
+func TestRowsOfUnknownResult(t *testing.T) {
+	t.Parallel()
+	s := New("target", time.UTC)
+	e := entry(0, "kill", "mysqld", kill.SIGKILL, 0)
+	e.Target.Result = &kill.Result{}
+	s.Add(e)
+	s.Add(entry(0, "kill", "mysqld", kill.SIGKILL, 1))
+	s.Add(entry(0, "kill", "mysqld", kill.SIGKILL, 0))
+	assert.Equal(t, []Row{{Name: "mysqld", Count: 3, Failed: 1, Unknown: 1, First: night, Last: night}}, s.Rows())
+	var out bytes.Buffer
+	require.NoError(t, s.Write(&out, listing.FormatTable, terminal.Terminal{}))
+	assert.Equal(t, "COUNT  FAILED  UNKNOWN  FIRST                LAST                 TARGET\n"+
+		"3      1       1        2026-11-22 03:00:00  2026-11-22 03:00:00  mysqld\n", out.String())
 }
 
 // Who is behind a signal has the same row whichever manager has sent it.
@@ -86,7 +102,7 @@ func TestRowsBehind(t *testing.T) {
 			}
 			s.Add(e)
 		}
-		assert.Equal(t, []Row{{want.known, 2, 0, night, night}, {want.none, 1, 0, night, night}}, s.Rows(), by)
+		assert.Equal(t, []Row{{want.known, 2, 0, 0, night, night}, {want.none, 1, 0, 0, night, night}}, s.Rows(), by)
 	}
 }
 
@@ -114,7 +130,7 @@ func TestBounded(t *testing.T) {
 	}
 	rows := s.Rows()
 	assert.Len(t, rows, maxRows+1)
-	assert.Equal(t, Row{others, 1000, 0, night, night}, rows[0])
+	assert.Equal(t, Row{others, 1000, 0, 0, night, night}, rows[0])
 }
 
 func TestWrite(t *testing.T) {
@@ -123,11 +139,11 @@ func TestWrite(t *testing.T) {
 		listing.FormatTable: "COUNT  FAILED  FIRST                LAST                 SENDER\n" +
 			"3      1       2026-11-22 03:00:00  2026-11-22 05:00:00  kill\n" +
 			"1      0       2026-11-22 04:30:00  2026-11-22 04:30:00  /usr/sbin/cron\n",
-		listing.FormatCSV: "count,failed,first,last,sender\n" +
-			"3,1,2026-11-22T03:00:00Z,2026-11-22T05:00:00Z,kill\n" +
-			"1,0,2026-11-22T04:30:00Z,2026-11-22T04:30:00Z,/usr/sbin/cron\n",
-		listing.FormatJSON: `{"by":"sender","name":"kill","count":3,"failed":1,"first":"2026-11-22T03:00:00Z","last":"2026-11-22T05:00:00Z"}` + "\n" +
-			`{"by":"sender","name":"/usr/sbin/cron","count":1,"failed":0,"first":"2026-11-22T04:30:00Z","last":"2026-11-22T04:30:00Z"}` + "\n",
+		listing.FormatCSV: "count,failed,first,last,sender,unknown\n" +
+			"3,1,2026-11-22T03:00:00Z,2026-11-22T05:00:00Z,kill,0\n" +
+			"1,0,2026-11-22T04:30:00Z,2026-11-22T04:30:00Z,/usr/sbin/cron,0\n",
+		listing.FormatJSON: `{"by":"sender","name":"kill","count":3,"failed":1,"unknown":0,"first":"2026-11-22T03:00:00Z","last":"2026-11-22T05:00:00Z"}` + "\n" +
+			`{"by":"sender","name":"/usr/sbin/cron","count":1,"failed":0,"unknown":0,"first":"2026-11-22T04:30:00Z","last":"2026-11-22T04:30:00Z"}` + "\n",
 	} {
 		var out bytes.Buffer
 		require.NoError(t, filled("sender").Write(&out, format, terminal.Terminal{}))
@@ -144,8 +160,8 @@ func TestWriteUntrusted(t *testing.T) {
 	for format, want := range map[string]string{
 		listing.FormatTable: "COUNT  FAILED  FIRST                LAST                 TARGET\n" +
 			"1      0       2026-11-22 03:00:00  2026-11-22 03:00:00  =1+1\\n\\u202e\n",
-		listing.FormatCSV: "count,failed,first,last,target\n1,0,2026-11-22T03:00:00Z,2026-11-22T03:00:00Z,'=1+1\\n\\u202e\n",
-		listing.FormatJSON: `{"by":"target","name":"=1+1\\n\\u202e","count":1,"failed":0,` +
+		listing.FormatCSV: "count,failed,first,last,target,unknown\n1,0,2026-11-22T03:00:00Z,2026-11-22T03:00:00Z,'=1+1\\n\\u202e,0\n",
+		listing.FormatJSON: `{"by":"target","name":"=1+1\\n\\u202e","count":1,"failed":0,"unknown":0,` +
 			`"first":"2026-11-22T03:00:00Z","last":"2026-11-22T03:00:00Z"}` + "\n",
 	} {
 		var out bytes.Buffer

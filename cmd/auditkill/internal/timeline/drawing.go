@@ -6,6 +6,7 @@ package timeline
 import (
 	"math"
 	"strconv"
+	"strings"
 	"time"
 
 	"gonum.org/v1/plot/vg"
@@ -131,8 +132,15 @@ func (d *drawing) drawTitle(height vg.Length) {
 func (t *Timeline) summary() string {
 	senders, exact := t.senders()
 	text := plural(t.count, "signal")
-	if t.failed > 0 {
-		text += " (" + number(t.failed) + " failed)"
+	var bad []string
+	if failed := t.by[Failed]; failed > 0 {
+		bad = append(bad, number(failed)+" failed")
+	}
+	if unknown := t.by[Unknown]; unknown > 0 {
+		bad = append(bad, number(unknown)+" may have failed")
+	}
+	if len(bad) > 0 {
+		text += " (" + strings.Join(bad, ", ") + ")"
 	}
 	return text + " by " + about(senders, "sender", exact) + ", " + span(t.times())
 }

@@ -55,21 +55,33 @@ const (
 	anySignal = signals
 )
 
+// Result is what became of a signal.
+type Result int
+
+// The results, in the order in which they are drawn, one above another.
+const (
+	// Delivered is also for a signal that changed nothing, such as one that its target ignores.
+	Delivered Result = iota
+	// Unknown is for one of those to several processes, of which not all may have got it.
+	Unknown
+	// Failed is for one that the kernel has refused to send.
+	Failed
+	results
+)
+
 // kind is how a mark is drawn.
 type kind struct {
 	signal signal
-	failed bool
+	result Result
 }
 
 // kinds is how many kinds there are.
-const kinds = 2 * int(signals)
+const kinds = int(results) * int(signals)
 
-func (k kind) index() int {
-	if k.failed {
-		return int(k.signal) + int(signals)
-	}
-	return int(k.signal)
-}
+func (k kind) index() int { return int(k.result)*int(signals) + int(k.signal) }
+
+// each returns the kinds of a signal.
+func (s signal) each() []kind { return []kind{{s, Delivered}, {s, Unknown}, {s, Failed}} }
 
 // ring counts the marks of a kind in each slot, up to 65535.
 type ring [slots]uint16

@@ -3,7 +3,10 @@
 
 package timeline
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // drawLegend explains the marks in use, below the axis.
 func (d *drawing) drawLegend() {
@@ -16,16 +19,16 @@ func (d *drawing) drawLegend() {
 		d.write(d.regular, ink, x, y-textSize*0.35, text)
 		x += d.regular.Width(text) + 20
 	}
-	failed := false
 	for s := range signals {
-		hollow := kind{signal: s, failed: true}
-		failed = failed || d.timeline.has(hollow)
-		if d.timeline.has(kind{signal: s}) || d.timeline.has(hollow) {
+		if slices.ContainsFunc(s.each(), d.timeline.has) {
 			explain(kind{signal: s}, d.legible(d.timeline.signalName(s)))
 		}
 	}
-	if failed {
-		explain(kind{signal: anySignal, failed: true}, "hollow: failed")
+	if d.timeline.by[Failed] > 0 {
+		explain(kind{anySignal, Failed}, "hollow: failed")
+	}
+	if d.timeline.by[Unknown] > 0 {
+		explain(kind{anySignal, Unknown}, "pale: may have failed")
 	}
 	if d.several {
 		d.write(d.regular, faint, x, y-textSize*0.35, "larger: several at once")

@@ -32,7 +32,7 @@ func (d *drawing) drawMarks(l *lane, y vg.Length) {
 	row := y + laneHeight/2
 	for _, s := range rows {
 		row -= distance
-		for _, k := range []kind{{signal: s}, {signal: s, failed: true}} {
+		for _, k := range s.each() {
 			for group := range slices.Chunk(d.spots(l, k.index()), together) {
 				var shapes vg.Path
 				for _, spot := range group {
@@ -48,7 +48,7 @@ func (d *drawing) drawMarks(l *lane, y vg.Length) {
 // rows returns the signals that a lane has.
 func (l *lane) rows() (rows []signal) {
 	for s := range signals {
-		if l.has(kind{signal: s}) || l.has(kind{signal: s, failed: true}) {
+		if slices.ContainsFunc(s.each(), l.has) {
 			rows = append(rows, s)
 		}
 	}
@@ -85,14 +85,17 @@ func (d *drawing) spots(l *lane, kind int) (all []spot) {
 	return all
 }
 
-// mark draws the shapes of kills: the color stands for the signal, too, and failed ones are
-// hollow.
+// mark draws the shapes of kills: the color stands for the signal, too. Failed ones are hollow, those of which nobody
+// knows whether they failed are pale.
 func (d *drawing) mark(k kind, shapes vg.Path) {
-	if k.failed {
+	switch k.result {
+	case Failed:
 		d.stroke(outlines[k.signal], 1.3, shapes)
-		return
+	case Unknown:
+		d.fill(pales[k.signal], shapes)
+	default:
+		d.fill(colors[k.signal], shapes)
 	}
-	d.fill(colors[k.signal], shapes)
 }
 
 // shape returns the outline of a mark: a disc, a triangle or a diamond of about the same area.

@@ -35,6 +35,13 @@ var (
 		sigterm:     color.RGBA{0x00, 0x72, 0xb2, 255},
 		otherSignal: color.RGBA{0x00, 0x8e, 0x68, 255},
 	}
+	// pales are those colors in a third of their strength.
+	pales = [signals + 1]color.Color{
+		sigkill:     color.RGBA{0xf1, 0xc9, 0xaa, 255},
+		sigterm:     color.RGBA{0xaa, 0xd0, 0xe5, 255},
+		otherSignal: color.RGBA{0xaa, 0xd9, 0xcd, 255},
+		anySignal:   grid1,
+	}
 	// outlines are darker, to be seen above others of their color.
 	outlines = [signals + 1]color.Color{
 		sigkill:     color.RGBA{0x96, 0x3c, 0x00, 255},

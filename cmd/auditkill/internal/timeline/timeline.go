@@ -23,8 +23,8 @@ const (
 	// If there are more senders, the last lane is that of all others.
 	maxLanes = 20
 	// maxSenders is how many senders have a lane of their own while the kills are gathered,
-	// of which the busiest are drawn. A lane takes 4 KiB per kind of mark: 3 MiB if all kinds
-	// are everywhere.
+	// of which the busiest are drawn. A lane takes 4 KiB per kind of mark: 4.5 MiB if all
+	// kinds are everywhere.
 	maxSenders = 128
 	// maxName is how many bytes of a sender's name are remembered. A drawing shows fewer.
 	maxName = 160
@@ -47,8 +47,8 @@ type Mark struct {
 	Sender string
 	// Signal is the name of the signal, such as SIGKILL.
 	Signal string
-	// Failed is true if the kernel refused to send the signal.
-	Failed bool
+	// Result is what became of it.
+	Result Result
 }
 
 // Timeline gathers kills for a drawing. It is not safe for concurrent use.
@@ -58,7 +58,7 @@ type Timeline struct {
 
 	grid   grid
 	count  int64
-	failed int64
+	by     [results]int64 // how many of them have a result
 	kinds  [kinds]bool
 	first  int64 // Unix time in milliseconds
 	last   int64
@@ -88,9 +88,7 @@ func (t *Timeline) Add(m Mark) {
 		t.first, t.last = at, at
 	}
 	t.count++
-	if m.Failed {
-		t.failed++
-	}
+	t.by[m.Result]++
 	t.first, t.last = min(t.first, at), max(t.last, at)
 	if doublings := t.grid.include(at); doublings > 0 {
 		for _, l := range t.lanes {
@@ -163,7 +161,7 @@ func (t *Timeline) senders() (n int, exact bool) {
 
 // kind returns how a kill is drawn, and keeps the signal's name for the legend.
 func (t *Timeline) kind(m Mark) kind {
-	k := kind{signal: otherSignal, failed: m.Failed}
+	k := kind{signal: otherSignal, result: m.Result}
 	switch m.Signal {
 	case "SIGKILL":
 		k.signal = sigkill

@@ -41,7 +41,7 @@ func TestLanes(t *testing.T) {
 			// The first is the busiest.
 			for sender := range test.senders {
 				for i := range 200 - sender {
-					timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("sender-%04d", sender), "SIGKILL", false})
+					timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("sender-%04d", sender), "SIGKILL", Delivered})
 				}
 			}
 			lanes, others := timeline.drawn()
@@ -62,10 +62,10 @@ func TestLatecomersGetALane(t *testing.T) {
 	t.Parallel()
 	timeline := New("", time.UTC)
 	for i := range 5000 {
-		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("early-%04d", i), "SIGTERM", false})
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("early-%04d", i), "SIGTERM", Delivered})
 	}
 	for i := range 100 {
-		timeline.Add(Mark{noon.Add(time.Duration(5000+i) * time.Second), "late", "SIGKILL", false})
+		timeline.Add(Mark{noon.Add(time.Duration(5000+i) * time.Second), "late", "SIGKILL", Delivered})
 	}
 	lanes, others := timeline.drawn()
 	require.Len(t, lanes, maxLanes)
@@ -84,7 +84,7 @@ func TestSendersOfOneRankKeepTheirLanes(t *testing.T) {
 	timeline := New("", time.UTC)
 	names := senders(1000)
 	for i := range 20 * len(names) {
-		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), names[i%len(names)], "SIGTERM", false})
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), names[i%len(names)], "SIGTERM", Delivered})
 	}
 	require.Len(t, timeline.lanes, maxSenders)
 	for _, l := range timeline.lanes {
@@ -97,7 +97,7 @@ func TestALaneForgetsItsSender(t *testing.T) {
 	t.Parallel()
 	l, others := &lane{}, &lane{}
 	for b := range int64(100) {
-		l.add(b, kind{signal: sigkill, failed: b%2 == 0})
+		l.add(b, kind{signal: sigkill, result: Result(b % 3)})
 	}
 	others.takeOver(l)
 	l.add(50, kind{signal: sigterm})
@@ -128,7 +128,7 @@ func TestEveryKillIsInItsPlace(t *testing.T) {
 			for i := range times {
 				at := noon.Add(time.Duration(order(i)) * 12345 * time.Millisecond)
 				times[i] = at.UnixMilli()
-				timeline.Add(Mark{at, "sender", "SIGKILL", i%2 == 0})
+				timeline.Add(Mark{at, "sender", "SIGKILL", Result(i % int(results))})
 			}
 			for _, at := range times {
 				want[timeline.grid.bucket(at)]++
@@ -138,8 +138,10 @@ func TestEveryKillIsInItsPlace(t *testing.T) {
 			assert.GreaterOrEqual(t, l.hi-l.lo, int64(slots/2)-1, "no coarser than needed")
 			got := map[int64]int{}
 			for b := l.lo; b <= l.hi; b++ {
-				if n := int(l.at(kind{failed: true}.index(), b)) + int(l.at(kind{}.index(), b)); n > 0 {
-					got[b] = n
+				for _, k := range sigkill.each() {
+					if n := int(l.at(k.index(), b)); n > 0 {
+						got[b] += n
+					}
 				}
 			}
 			assert.Equal(t, want, got)
@@ -154,7 +156,7 @@ func TestManyKillsAtOnceAreNotForgotten(t *testing.T) {
 	t.Parallel()
 	timeline := New("", time.UTC)
 	for range 100_000 {
-		timeline.Add(Mark{noon, "sender", "SIGKILL", false})
+		timeline.Add(Mark{noon, "sender", "SIGKILL", Delivered})
 	}
 	assert.EqualValues(t, 65535, timeline.lanes[0].at(0, timeline.grid.lo), "a slot overflowed")
 	assert.EqualValues(t, 100_000, timeline.lanes[0].count)
@@ -186,7 +188,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := range 1_000_000 {
 		timeline.Add(Mark{
 			noon.Add(time.Duration(i) * time.Minute), names[i*7919%len(names)],
-			[]string{"SIGKILL", "SIGTERM", "SIGHUP"}[i%3], i%2 == 0,
+			[]string{"SIGKILL", "SIGTERM", "SIGHUP"}[i%3], Result(i % int(results)),
 		})
 	}
 	grown := int64(heap() - before)
@@ -202,8 +204,8 @@ func TestLongNamesAreNotKept(t *testing.T) {
 	timeline := New("", time.UTC)
 	for i := range maxSenders {
 		buffer := strconv.Itoa(i) + strings.Repeat("x", 1<<20)
-		timeline.Add(Mark{noon, buffer, buffer, false})
-		timeline.Add(Mark{noon, buffer[:10], buffer[:10], false})
+		timeline.Add(Mark{noon, buffer, buffer, Delivered})
+		timeline.Add(Mark{noon, buffer[:10], buffer[:10], Delivered})
 	}
 	assert.Less(t, int64(heap()-before), int64(2<<20))
 	assert.Len(t, timeline.otherSignals, maxOtherSignals+1)
@@ -215,7 +217,7 @@ func TestAddDoesNotAllocate(t *testing.T) {
 	names := senders(5000)
 	i := 0
 	add := func() {
-		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i%len(names)], "SIGHUP", false})
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i%len(names)], "SIGHUP", Delivered})
 		i++
 	}
 	for range 10_000 {
@@ -271,7 +273,7 @@ func BenchmarkAdd(b *testing.B) {
 			timeline := New("", time.UTC)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i*7919%n], "SIGTERM", false})
+				timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i*7919%n], "SIGTERM", Delivered})
 			}
 		})
 	}
