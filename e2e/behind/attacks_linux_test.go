@@ -78,22 +78,32 @@ func TestNobodyIsNamedByAttacks(t *testing.T) {
 	}, "bob has ended")
 }
 
-// TestNobodyIsWhoHeClaims has a service of bob's say that it is alice's, for which the kernel asks for no right.
+// TestNobodyIsWhoHeClaims has a service of bob's say that it is alice's, or root's, for which the kernel asks for no right. He may become
+// root, by sudo or a program that is root whoever runs it.
 func TestNobodyIsWhoHeClaims(t *testing.T) {
 	w := watch(t, "")
-	for name, claim := range map[string]string{
-		"itself":     "echo 1000 >/proc/self/loginuid; pkill -TERM -x mysqld",
-		"by a child": "sh -c 'echo 1000 >/proc/self/loginuid; sleep 1; sh -c \"pkill -TERM -x mysqld; :\"; :'",
+	w.Write("/etc/sudoers.d/bob", "bob ALL=(ALL) NOPASSWD: ALL\n", 0o440)
+	w.Root("cp", "/usr/bin/setpriv", "/opt/become")
+	w.Root("chmod", "u+s", "/opt/become")
+	for name, test := range map[string]struct {
+		login int64
+		claim string
+	}{
+		"itself":     {1000, "echo 1000 >/proc/self/loginuid; pkill -TERM -x mysqld"},
+		"by a child": {1000, "sh -c 'echo 1000 >/proc/self/loginuid; sleep 1; sh -c \"pkill -TERM -x mysqld; :\"; :'"},
+		"with sudo":  {0, "echo 0 >/proc/self/loginuid; sudo pkill -TERM -x mysqld"},
+		"by a child that becomes root like its parent": {1000, "(echo 1000 >/proc/self/loginuid; sleep 1; " +
+			"exec /opt/become --reuid=0 sh -c 'sleep 1; pkill -TERM -x mysqld; :') & exec /opt/become --reuid=0 sh -c 'sleep 5; :'"},
 	} {
 		pid := w.start("mysql", host.Mysqld+"User=bob\n")
-		w.Root("systemd-run", "--wait", "--uid=bob", "sh", "-c", claim)
+		w.Root("systemd-run", "--wait", "--uid=bob", "sh", "-c", test.claim)
 		r := w.signal(pid, "SIGTERM")
-		assert.Equal(t, int64(1000), r.Attributes["kill.sender.audit.user.id"], "%s: %s", name, r.Body)
+		assert.Equal(t, test.login, r.Attributes["kill.sender.audit.user.id"], "%s: %s", name, r.Body)
 		assert.Equal(t, "pkill", r.Text("process.command"), name)
 		for _, attribute := range []string{"user.id", "user.name", "client.address", "kill.session.id"} {
 			assert.Nil(t, r.Attributes[attribute], "%s: %s", name, r.Body)
 		}
-		assert.NotContains(t, r.Body, "login 1000", name)
+		assert.NotContains(t, r.Body, "login ", name)
 		assert.NotContains(t, r.Body, "alice", name)
 	}
 }

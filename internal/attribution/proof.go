@@ -78,7 +78,7 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if !user.Known {
 		user = p.User.ID
 	}
-	if !p.Login.ID.Known || !p.Session.Known || user == p.Login.ID {
+	if !p.Login.ID.Known || !p.Session.Known || user == p.Login.ID && user.Value != 0 { // who is root may be so by sudo
 		return false
 	}
 	number, known := p.Session.Value, t.proofs
@@ -122,21 +122,18 @@ var openers = map[string]bool{
 }
 
 // allowed reports whether the process that has begun the session of a user was allowed to: it was himself, or root, or root of a
-// namespace that has him. A program such as sudo(8) is root's as well, and so is what it runs in its own process, though its user may
-// have begun the session before. So another program than those that let users in counts only if its parent, which is root's as well, is
-// the same one: it serves each user in a child.
+// namespace that has him. What sudo(8) or another set-user-ID program runs in its own process is root's as well, though its user may
+// have begun the session before. So another program than those that let users in counts only in a child that serves one user, and
+// has run no other program since it was forked.
 func allowed(o *kill.Opening, login kill.ID) bool {
-	user, parent := o.By.RealUser.ID, &o.Parent
+	user := o.By.RealUser.ID
 	switch {
 	case user == login && user.Value != 0: // who is root may be so by sudo
 		return true
 	case !user.Known || user.Value != 0 && !o.NamespaceRoot:
 		return false
-	case openers[path.Base(o.By.Executable)]:
-		return true
 	}
-	return parent.RealUser.ID == user && o.By.Command == parent.Command && o.By.Executable == parent.Executable &&
-		!ChangesUser(o.By.Command) && !ChangesUser(path.Base(o.By.Executable)) // what sudo runs may have become sudo, by any name
+	return o.Forked || openers[path.Base(o.By.Executable)]
 }
 
 // ChangesUser reports whether a program gives somebody the right of another user, without a new session.

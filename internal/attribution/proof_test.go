@@ -21,12 +21,18 @@ type opened struct {
 
 func (o opened) Opening(*kill.Process) (kill.Opening, bool) { return o.how, o.how.By.PID != 0 }
 
-// by has a program of a user begin the session, and one of another user have started that.
-func by(user uint32, program string, parent uint32, parentProgram string) Processes {
-	return opened{how: kill.Opening{
-		By:     kill.Process{PID: 300, Command: path.Base(program), Executable: program, RealUser: kill.User{ID: kill.NewID(user)}},
-		Parent: kill.Process{PID: 20, Command: path.Base(parentProgram), Executable: parentProgram, RealUser: kill.User{ID: kill.NewID(parent)}},
-	}}
+// by has a program of a user begin the session.
+func by(user uint32, program string) opened {
+	return opened{how: kill.Opening{By: kill.Process{
+		PID: 300, Command: path.Base(program), Executable: program, RealUser: kill.User{ID: kill.NewID(user)},
+	}}}
+}
+
+// forked has a child that runs its parent's program begin it.
+func forked(user uint32, program string) opened {
+	o := by(user, program)
+	o.how.Forked = true
+	return o
 }
 
 // TestClaimedLogins has processes without a login say that they are somebody's.
@@ -39,29 +45,32 @@ func TestClaimedLogins(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		user      uint32
+		asRoot    bool
 		processes Processes
 		past      bool
 		facts     []Fact
 		want      bool
 	}{
-		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh", root, apache), want: true},
-		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd", root, systemd), want: true},
-		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron", root, "/usr/sbin/cron"), want: true},
-		"begun by cron, the init of a container": {user: wwwData, processes: by(root, "/usr/sbin/cron", root, "/usr/bin/tini"), want: true},
-		"begun by another program of root":       {user: wwwData, processes: by(root, "/opt/x/accessd", root, "/opt/x/accessd"), want: true},
-		"begun by what another one runs":         {user: wwwData, processes: by(root, "/opt/x/helper", root, "/opt/x/accessd")},
-		"begun by the user":                      {user: root, processes: by(alice, systemd, root, systemd), want: true},
-		"begun by a service":                     {user: wwwData, processes: by(wwwData, apache, root, apache)},
-		"begun by a service of a user":           {user: wwwData, processes: by(wwwData, apache, wwwData, apache)},
-		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh", root, apache)},
-		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo", wwwData, apache)},
-		"sudo in its process":                    {user: root, processes: by(root, "/usr/bin/sudo", root, apache)},
-		"what sudo has run, as sudo":             {user: root, processes: by(root, "/usr/bin/sudo", root, "/usr/bin/sudo")},
-		"what sudo runs in its process":          {user: root, processes: by(root, "/usr/bin/pkill", root, apache)},
-		"sudo of what has ended":                 {user: root, processes: by(root, "/usr/bin/sudo", root, systemd)},
-		"what sudo has started":                  {user: root, processes: by(root, "/usr/bin/service", root, systemd)},
-		"the same in a container":                {user: root, processes: by(root, "/usr/bin/service", root, "/usr/bin/tini")},
-		"of which no path is known":              {user: root, processes: by(root, "", root, ""), want: true},
+		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh"), want: true},
+		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd"), want: true},
+		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron"), want: true},
+		"begun by another program of root":       {user: wwwData, processes: forked(root, "/opt/x/accessd"), want: true},
+		"begun by what another one runs":         {user: wwwData, processes: by(root, "/opt/x/helper")},
+		"begun by the user":                      {user: root, processes: by(alice, systemd), want: true},
+		"begun by a service":                     {user: wwwData, processes: by(wwwData, apache)},
+		"begun by a child of a service":          {user: wwwData, processes: forked(wwwData, apache)},
+		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh")},
+		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo")},
+		"what sudo runs in its process":          {user: root, processes: by(root, "/usr/bin/pkill")},
+		"of which no path is known":              {user: root, processes: by(root, "")},
+		"root, begun by sshd":                    {user: root, asRoot: true, processes: by(root, "/usr/sbin/sshd"), want: true},
+		"root, begun by cron":                    {user: root, asRoot: true, processes: by(root, "/usr/sbin/cron"), want: true},
+		"root, known to logind":                  {user: root, asRoot: true, processes: opened{}, facts: []Fact{logged(root)}, want: true},
+		"root, by a service, then sudo":          {user: root, asRoot: true, processes: by(wwwData, apache)},
+		"root, begun by what sudo runs":          {user: root, asRoot: true, processes: by(root, "/usr/bin/pkill")},
+		"root, not known by whom":                {user: root, asRoot: true, processes: opened{}},
+		"root, in the past":                      {user: root, asRoot: true, past: true, want: true},
+		"root, a record shows it":                {user: root, asRoot: true, facts: []Fact{claim}},
 		"not known by whom":                      {user: wwwData, processes: opened{}},
 		"not known by whom, then sudo":           {user: root, processes: opened{}},
 		"not known by whom, in the past":         {user: wwwData, processes: opened{}, past: true, want: true},
@@ -75,14 +84,18 @@ func TestClaimedLogins(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			table := New(Config{Processes: tt.processes, Live: !tt.past})
 			learn(table, tt.facts)
+			login := uint32(alice)
+			if tt.asRoot {
+				login = root
+			}
 			e := sends(time.Second, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))
-			e.Sender = *process(300, "/usr/bin/pkill x", tt.user, alice, service, bash)
+			e.Sender = *process(300, "/usr/bin/pkill x", tt.user, login, service, bash)
 			for range 2 { // what is remembered says the same
 				table.Explain(e)
 				assert.Equal(t, tt.want, e.Behind.Person(&e.Sender).ID.Known)
 			}
 			e = sends(time.Second, kill.SIGKILL, ofUnit(5932, "mariadbd", "mariadb.service"))
-			e.Sender, e.Origin, e.Cause = *process(300, "/usr/bin/pkill x", tt.user, alice, service, bash), kill.OriginKernel, kill.CauseCgroupKill
+			e.Sender, e.Origin, e.Cause = *process(300, "/usr/bin/pkill x", tt.user, login, service, bash), kill.OriginKernel, kill.CauseCgroupKill
 			table.Explain(e)
 			assert.Equal(t, tt.want, e.Behind.Person(&e.Sender).ID.Known, "what it has the kernel do")
 		})
@@ -106,20 +119,13 @@ func TestUsersOfANamespace(t *testing.T) {
 		"a program of a user": {100033, "/usr/sbin/sshd", false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			how := by(tt.user, tt.program, tt.user, "/sbin/init").(opened)
+			how := by(tt.user, tt.program)
 			how.how.NamespaceRoot = tt.root
 			table := New(Config{Processes: how, Live: true})
 			learn(table, []Fact{{Login: &Login{Audit: kill.NewID(17), Claimed: true}}}) // the kernel's record looks the same
 			assert.Equal(t, tt.want, !table.claims(process(300, "/usr/bin/pkill x", tt.user, 101000, "/lxc/web"), after(0)))
 		})
 	}
-}
-
-// TestSudoByAnotherName has a service and its child run sudo by a link of another name, and one of them claim to be root.
-func TestSudoByAnotherName(t *testing.T) {
-	sudo := kill.Process{Command: "x", Executable: "/usr/bin/sudo", RealUser: kill.User{ID: kill.NewID(0)}}
-	assert.False(t, allowed(&kill.Opening{By: sudo, Parent: sudo}, kill.NewID(1000)))
-	assert.False(t, allowed(&kill.Opening{By: sudo, Parent: kill.Process{Command: "apache2", RealUser: kill.User{ID: kill.NewID(33)}}}, kill.NewID(0)))
 }
 
 // TestManyClaims has a user begin more sessions than are remembered.
@@ -149,7 +155,7 @@ func TestClaimedRequester(t *testing.T) {
 
 // TestClaimedSessionEnd has what runs in bob's session say that it is somebody else's when that ends.
 func TestClaimedSessionEnd(t *testing.T) {
-	table := New(Config{Live: true, Processes: by(1001, "/bin/bash", 0, "/usr/bin/su")})
+	table := New(Config{Live: true, Processes: by(1001, "/bin/bash")})
 	learn(table, []Fact{login(0, "c1", 1001, "bob", "10.6.6.6"), begins(0, 7, "stop", "session-c1.scope")})
 	target := process(900, "/bin/bash", 1001, 1000, "/user.slice/user-1001.slice/session-c1.scope")
 	target.Session = kill.NewID(55)

@@ -47,8 +47,7 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 			is.RealUser.ID = e.owner.user
 			opener, at, ok = is, e, true
 		default:
-			is.RealUser.ID = e.owner.user
-			return kill.Opening{By: opener, Parent: is, NamespaceRoot: t.namespaceRoot(at, opener.RealUser.ID, p.Login.ID)}, ok
+			return kill.Opening{By: opener, Forked: at != nil && at.forked, NamespaceRoot: t.namespaceRoot(at, opener.RealUser.ID, p.Login.ID)}, ok
 		}
 		pid, born = e.parent, e.Start
 	}

@@ -27,12 +27,13 @@ func TestOpener(t *testing.T) {
 	h.runs(23, fakeProcess{command: "pkill", parent: 22, start: 5 * time.Second, login: 1000, session: 6})
 	h.cursor(30)
 	require.NoError(t, h.table.Prime())
-	for pid, want := range map[int]struct{ opener, parent int }{12: {10, 1}, 11: {10, 1}, 10: {10, 1}, 23: {21, 20}, 22: {21, 20}, 21: {21, 20}, 4711: {}} {
+	for pid, want := range map[int]int{12: 10, 11: 10, 10: 10, 23: 21, 22: 21, 21: 21, 4711: 0} {
 		p := kill.Process{PID: pid}
 		h.table.Complete(&p, h.at(h.uptime))
 		opening, ok := h.table.Opening(&p)
-		assert.Equal(t, want.opener != 0, ok, pid)
-		assert.Equal(t, want, struct{ opener, parent int }{opening.By.PID, opening.Parent.PID}, pid)
+		assert.Equal(t, want != 0, ok, pid)
+		assert.Equal(t, want, opening.By.PID, pid)
+		assert.False(t, opening.Forked, "nobody has seen that")
 	}
 	h.ends(21)
 	h.scan()
@@ -50,6 +51,33 @@ func TestOpener(t *testing.T) {
 	opening, ok := h.table.Opening(&p)
 	assert.True(t, ok, "one between them has ended")
 	assert.Equal(t, 10, opening.By.PID)
+}
+
+// TestForkedOpener has a daemon serve a user in a child, which then runs a program.
+func TestForkedOpener(t *testing.T) {
+	t.Parallel()
+	h := newFakeHost(t, false)
+	h.runs(10, fakeProcess{command: "accessd", start: 2 * time.Second, login: unsetID, session: unsetID})
+	h.cursor(10)
+	require.NoError(t, h.table.Prime())
+	h.runs(11, fakeProcess{command: "accessd", parent: 10, start: 3 * time.Second, login: 1000, session: 5})
+	h.cursor(11)
+	child := Key{PID: 11, Start: 3 * time.Second}
+	forked := func() bool {
+		p := kill.Process{PID: 11}
+		h.table.Complete(&p, h.at(h.uptime))
+		opening, _ := h.table.Opening(&p)
+		return opening.By.PID == 11 && opening.Forked
+	}
+	h.table.Fork(Key{PID: 10, Start: 2 * time.Second}, child)
+	assert.True(t, forked())
+	h.table.Exec(Exec{Key: Key{PID: 10, Start: 2 * time.Second}, Command: "another", Executable: "/usr/bin/another"})
+	assert.True(t, forked(), "its parent runs another program")
+	h.table.Exec(Exec{Key: child, Parent: 10, Command: "accessd", Executable: "/usr/bin/accessd"})
+	assert.False(t, forked(), "the same program, which sudo may run")
+	h.table.Fork(Key{PID: 10, Start: 2 * time.Second}, child)
+	h.table.Doubt()
+	assert.False(t, forked(), "it may run another one")
 }
 
 // TestOpenerSinceAsked has a process begin a session after it was asked for its own, and start a program in there.

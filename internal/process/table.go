@@ -132,7 +132,7 @@ func (t *Table) Fork(parent, child Key) {
 		e.program, e.before, e.reported, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
 		e.home = home{}
 	}
-	e.parent = parent.PID
+	e.parent, e.forked = parent.PID, true
 	if e.program != nil {
 		return // /proc was quicker, and already knows a later program
 	}
@@ -155,7 +155,7 @@ func (t *Table) Exec(x Exec) {
 		command: x.Command, executable: withoutDeleted(x.Executable),
 		commandLine: trimCommandLine(x.CommandLine),
 	}
-	e.reported, e.instance, e.owner = true, nil, owner{}
+	e.reported, e.forked, e.instance, e.owner = true, false, nil, owner{}
 	if x.Executable == "" {
 		e.program, e.reported = nil, false // its path is too long to be reported, but /proc may know it
 	}
@@ -174,7 +174,7 @@ func (t *Table) Doubt() {
 	t.programs.Add(1)
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
-			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
+			e.program, e.before, e.reported, e.forked, e.instance, e.owner = nil, nil, false, false, nil, owner{}
 			e.home = home{}
 			if e.gone {
 				e.program = &program{} // never to be known
