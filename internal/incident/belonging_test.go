@@ -152,6 +152,22 @@ func TestWhatBelongsTogether(t *testing.T) {
 			},
 			want: []string{"kill of deploy sent SIGTERM to 3 processes (mysqld) on 3 hosts in 20s"},
 		},
+		"who comes from an address that was another host's": {
+			records: []*Record{
+				at(0, "a", 7, sentBy(50, "kill", "0"), login("deploy", "203.0.113.9", "1"), addresses("10.0.0.1")),
+				at(3, "a", 8, sentBy(50, "kill", "0"), login("deploy", "203.0.113.9", "1"), addresses("10.0.0.9")),
+				at(20, "c", 7, sentBy(60, "kill", "0"), login("deploy", "10.0.0.1", "2"), addresses("10.0.0.3")),
+			},
+			want: []string{"kill of deploy from 203.0.113.9 sent SIGTERM to 2 processes (mysqld) on a in 3s"},
+		},
+		"who comes from the address that a host has got": {
+			records: []*Record{
+				at(3, "a", 8, sentBy(50, "kill", "0"), login("deploy", "203.0.113.9", "1"), addresses("10.0.0.9")),
+				at(0, "a", 7, sentBy(50, "kill", "0"), login("deploy", "203.0.113.9", "1"), addresses("10.0.0.1")),
+				at(20, "c", 7, sentBy(60, "kill", "0"), login("deploy", "10.0.0.9", "2"), addresses("10.0.0.3")),
+			},
+			want: []string{"kill of deploy sent SIGTERM to 3 processes (mysqld) on 2 hosts in 20s"},
+		},
 		"attempts that are refused": {
 			records: many(3, func(n int) *Record {
 				return at(float64(n), "a", int64(n+2), sentBy(50, "kill", "1000"), failed, count(5))

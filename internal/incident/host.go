@@ -67,37 +67,43 @@ func (h *hosts) of(r *Record) *host {
 }
 
 // refer notes that an incident refers to a host.
-func (h *hosts) refer(to *host, addresses []string) {
+func (h *hosts) refer(to *host) {
 	to.incidents++
 	if to.incidents == 1 {
 		h.byID[to.id] = to
 	}
-	h.learn(to, addresses)
 }
 
-// learn notes the addresses of a host, unless they are known.
-func (h *hosts) learn(to *host, addresses []string) {
-	if to.addresses != nil {
-		return
+// hear notes the addresses that a record has of its host. An older one tells nothing: another host may have these by now.
+func (h *hosts) hear(from *host, r *Record) {
+	if len(r.Addresses) > 0 && !r.Time.Before(from.latest) {
+		h.learn(from, r.Addresses)
 	}
+}
+
+// learn notes which addresses a host has.
+func (h *hosts) learn(to *host, addresses []string) {
+	var known [maxAddresses]netip.Addr
+	all := known[:0]
 	for _, text := range addresses[:min(len(addresses), maxAddresses)] {
 		address, err := netip.ParseAddr(text)
-		if err != nil || !address.IsGlobalUnicast() || slices.Contains(to.addresses, address) {
-			continue
+		if err == nil && address.IsGlobalUnicast() && !slices.Contains(all, address) {
+			all = append(all, address)
 		}
-		to.addresses = append(to.addresses, address)
+	}
+	if slices.Equal(all, to.addresses) {
+		return
+	}
+	h.forget(to)
+	to.addresses = slices.Clone(all)
+	for _, address := range all {
 		h.byAddress[address] = append(h.byAddress[address], to)
 	}
 	h.change(to)
 }
 
-// release notes that an incident does not refer to a host any more.
-func (h *hosts) release(from *host) {
-	from.incidents--
-	if from.incidents > 0 {
-		return
-	}
-	delete(h.byID, from.id)
+// forget notes that a host has none of its addresses any more.
+func (h *hosts) forget(from *host) {
 	h.change(from)
 	for _, address := range from.addresses {
 		claims := slices.DeleteFunc(h.byAddress[address], func(claims *host) bool { return claims == from })
@@ -108,6 +114,16 @@ func (h *hosts) release(from *host) {
 		}
 	}
 	from.addresses = nil
+}
+
+// release notes that an incident does not refer to a host any more.
+func (h *hosts) release(from *host) {
+	from.incidents--
+	if from.incidents > 0 {
+		return
+	}
+	delete(h.byID, from.id)
+	h.forget(from)
 }
 
 // from returns the only host that a login came from, if that is another one of the fleet; else nil.

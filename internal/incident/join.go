@@ -178,7 +178,7 @@ func (t *Table) merge(into, from *incident) {
 	}
 	t.narrow(into, from.weak)
 	for _, h := range from.hosts {
-		t.addHost(into, h, nil)
+		t.addHost(into, h)
 	}
 	for _, uid := range from.records {
 		t.byUID[uid] = into

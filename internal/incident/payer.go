@@ -36,7 +36,7 @@ func (t *Table) charge(i *incident, from *host, user string) {
 			from.payers[user] = p
 		}
 	}
-	t.hosts.refer(from, nil)
+	t.hosts.refer(from)
 	i.payer = p
 	if i.closed {
 		t.closed++

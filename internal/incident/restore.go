@@ -125,7 +125,7 @@ func (t *Table) restorePiece(i *incident, value []byte, get func(key string) ([]
 	}
 	for _, h := range p.Hosts {
 		from, err := t.restoreHost(h, get)
-		t.addHost(i, from, nil)
+		t.addHost(i, from)
 		if err != nil {
 			return err
 		}

@@ -161,7 +161,8 @@ func (t *Table) join(i *incident, r *Record, k *keys, from *host, uid digest) Re
 	i.identify(t.idOf(uid), r.Time)
 	i.users.add(r.user())
 	i.addresses.add(r.Client)
-	t.addHost(i, from, r.Addresses)
+	t.addHost(i, from)
+	t.hosts.hear(from, r)
 	for _, strong := range k.strong {
 		t.addKey(i, strong)
 	}
@@ -199,14 +200,13 @@ func (t *Table) narrow(i *incident, weak []key) {
 	i.keep(weak)
 }
 
-func (t *Table) addHost(i *incident, from *host, addresses []string) {
+func (t *Table) addHost(i *incident, from *host) {
 	if _, known := i.members[from]; known {
-		t.hosts.learn(from, addresses) // after a restart they are not
 		return
 	}
 	i.members[from] = 0
 	i.hosts = append(i.hosts, from)
-	t.hosts.refer(from, addresses)
+	t.hosts.refer(from)
 }
 
 // targetOf returns the target of a record, and whether it was known; nil if it has none, or there is no room for it.
@@ -221,7 +221,7 @@ func (t *Table) targetOf(i *incident, r *Record, k *keys, from *host) (known *ta
 		if i.processes >= t.config.MaxMembers || length >= maxReused {
 			return nil, false
 		}
-		t.addHost(i, from, r.Addresses)
+		t.addHost(i, from)
 		known = &target{place: at, name: strings.Clone(cutTo(r.Target.Name, visible.NameLimit))}
 		i.put(known)
 		t.addPod(i, r)
