@@ -6,6 +6,7 @@ package incident
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -185,6 +186,14 @@ func TestWhatBelongsTogether(t *testing.T) {
 				return at(float64(n), "a", int64(n+2), sentBy(50, "x", "1000"), begunBy(40, "apt-get of root", "x"))
 			}),
 			want: []string{`the program "apt-get of root" sent SIGTERM to 2 processes (mysqld) on a in 1s`},
+		},
+		"a name that attributes have to escape": {
+			records: many(2, func(n int) *Record { return at(float64(n), "a", int64(n+2), sentBy(50, `x\n\\n`, "1000")) }),
+			want:    []string{`the program "x\n\\n" sent SIGTERM to 2 processes (mysqld) on a in 1s`},
+		},
+		"a long name": {
+			records: many(2, func(n int) *Record { return at(float64(n), "a", int64(n+2), sentBy(50, strings.Repeat("x", 65), "1000")) }),
+			want:    []string{"the program " + strings.Repeat("x", 64) + "… sent SIGTERM to 2 processes (mysqld) on a in 1s"},
 		},
 		"a container's unit of a known name": {
 			records: many(2, func(n int) *Record {

@@ -36,7 +36,7 @@ func (r *Report) Sentence() string {
 			buf = r.appendWhose(buf)
 		}
 		if r.By != "" {
-			buf = visible.AppendWord(append(buf, " by "...), r.By, visible.NameLimit)
+			buf = appendWord(append(buf, " by "...), r.By, visible.NameLimit)
 		}
 	}
 	buf = r.appendWhere(buf)
@@ -66,15 +66,15 @@ func (r *Report) appendActor(buf []byte) []byte {
 	managed := kill.Cause(s[Cause]).Managed()
 	switch {
 	case s[InitiatorTitle] != "":
-		buf = appendCommand(buf, s[InitiatorTitle])
+		buf = appendCommand(buf, s[InitiatorTitle], maxSpoken)
 	case s[InitiatorName] != "":
-		buf = appendCommand(buf, s[InitiatorName])
+		buf = appendCommand(buf, s[InitiatorName], visible.NameLimit)
 	case s[RequesterTitle] != "":
-		buf = appendCommand(buf, s[RequesterTitle])
+		buf = appendCommand(buf, s[RequesterTitle], maxSpoken)
 	case s[RequesterName] != "":
-		buf = appendCommand(buf, s[RequesterName])
+		buf = appendCommand(buf, s[RequesterName], visible.NameLimit)
 	case s[SenderName] != "" && !managed && s[Cause] == "":
-		buf = appendCommand(buf, s[SenderName])
+		buf = appendCommand(buf, s[SenderName], visible.NameLimit)
 	}
 	user := r.user()
 	switch {
@@ -89,7 +89,7 @@ func (r *Report) appendActor(buf []byte) []byte {
 		buf = append(append(buf, " of "...), user...)
 	}
 	if s[Client] != "" {
-		buf = append(append(buf, " from "...), visible.Name(s[Client])...)
+		buf = append(append(buf, " from "...), word(s[Client])...)
 	}
 	return buf
 }
@@ -100,7 +100,7 @@ func (r *Report) appendWhose(buf []byte) []byte {
 		buf = append(append(buf, " of "...), user...)
 	}
 	if client := r.Shared[Client]; client != "" {
-		buf = append(append(buf, " from "...), visible.Name(client)...)
+		buf = append(append(buf, " from "...), word(client)...)
 	}
 	return buf
 }
@@ -108,7 +108,7 @@ func (r *Report) appendWhose(buf []byte) []byte {
 // user returns the user that all members share; empty if they do not.
 func (r *Report) user() string {
 	if name := r.Shared[UserName]; name != "" {
-		return visible.Name(name)
+		return word(name)
 	}
 	if id := r.Shared[UserID]; id != "" {
 		return "user " + id
@@ -116,19 +116,28 @@ func (r *Report) user() string {
 	return ""
 }
 
-// appendCommand appends a command line. Anybody can choose his, so what could be taken for a part of the sentence is in
-// quotes.
-func appendCommand(buf []byte, title string) []byte {
+// appendCommand appends a command line or the name of a program. Anybody can choose his, so what could be taken for a part of the
+// sentence is in quotes.
+func appendCommand(buf []byte, title string, limit int) []byte {
 	const words = 4
+	title = visible.Original(title)
 	all := strings.Split(title, " ")
 	if len(all) > words || slices.ContainsFunc(all[1:], spoken) {
-		return visible.AppendQuoted(buf, title, maxSpoken)
+		return visible.AppendQuoted(buf, title, limit)
 	}
 	if len(all) == 1 {
-		return visible.AppendWord(buf, title, maxSpoken)
+		return visible.AppendWord(buf, title, limit)
 	}
-	return visible.AppendWords(buf, title, maxSpoken)
+	return visible.AppendWords(buf, title, limit)
 }
+
+// appendWord appends the value of an attribute, which is escaped already.
+func appendWord(buf []byte, value string, limit int) []byte {
+	return visible.AppendWord(buf, visible.Original(value), limit)
+}
+
+// word is appendWord for a name.
+func word(name string) string { return string(appendWord(nil, name, visible.NameLimit)) }
 
 // spoken reports whether a word could be one of the sentence.
 func spoken(word string) bool {
@@ -172,7 +181,7 @@ func (r *Report) verb() string {
 		return "tried to signal"
 	}
 	if name := r.Shared[SignalName]; name != "" {
-		return "sent " + visible.Name(name) + " to"
+		return "sent " + word(name) + " to"
 	}
 	return "signaled"
 }
@@ -198,7 +207,7 @@ func (r *Report) participle() string {
 		return "ended"
 	}
 	if name := r.Shared[SignalName]; name != "" {
-		return "sent " + visible.Name(name)
+		return "sent " + word(name)
 	}
 	return "signaled"
 }
@@ -217,7 +226,7 @@ func (r *Report) were() string {
 // appendObject appends what it was done to: a unit, or so many processes.
 func (r *Report) appendObject(buf []byte) []byte {
 	if unit := r.Shared[TargetUnit]; unit != "" {
-		return visible.AppendWord(buf, unit, maxSpoken)
+		return appendWord(buf, unit, maxSpoken)
 	}
 	if r.TargetCount == 0 {
 		return append(buf, "an unknown process"...)
@@ -227,7 +236,7 @@ func (r *Report) appendObject(buf []byte) []byte {
 		buf = buf[:len(buf)-len("es")]
 	}
 	if name := r.Shared[TargetName]; name != "" {
-		buf = visible.AppendWord(append(buf, " ("...), name, visible.NameLimit)
+		buf = appendWord(append(buf, " ("...), name, visible.NameLimit)
 		buf = append(buf, ')')
 	}
 	return buf
@@ -236,7 +245,7 @@ func (r *Report) appendObject(buf []byte) []byte {
 // appendWhere appends on how many hosts it was, and how long it took.
 func (r *Report) appendWhere(buf []byte) []byte {
 	if r.HostCount == 1 {
-		buf = visible.AppendWord(append(buf, " on "...), r.Hosts[0], maxSpoken)
+		buf = appendWord(append(buf, " on "...), r.Hosts[0], maxSpoken)
 	} else {
 		buf = append(strconv.AppendInt(append(buf, " on "...), int64(r.HostCount), 10), " hosts"...)
 	}
