@@ -94,16 +94,32 @@ func TestNobodyIsWhoHeClaims(t *testing.T) {
 		"with sudo":  {0, "echo 0 >/proc/self/loginuid; sudo pkill -TERM -x mysqld"},
 		"by a child that becomes root like its parent": {1000, "(echo 1000 >/proc/self/loginuid; sleep 1; " +
 			"exec /opt/become --reuid=0 sh -c 'sleep 1; pkill -TERM -x mysqld; :') & exec /opt/become --reuid=0 sh -c 'sleep 5; :'"},
+		"by a child that has lost its parents": {1000, "echo 1000 >/proc/self/loginuid; " +
+			"sudo setsid sh -c '(sleep 1; kill -TERM $(pgrep -x mysqld)) &'; sleep 4"},
+		"and becomes her": {1000, "echo 1000 >/proc/self/loginuid; " +
+			"(sleep 1; exec /opt/become --reuid=0 sh -c 'pkill -TERM -x mysqld; :') & exec /opt/become --reuid=1000 sleep 4"},
+		"with what logind takes for her session": {1000, "echo 1000 >/proc/self/loginuid; " +
+			"sudo su - alice -c 'sleep 5' & sleep 2; sudo pkill -TERM -x mysqld; wait"},
 	} {
 		pid := w.start("mysql", host.Mysqld+"User=bob\n")
 		w.Root("systemd-run", "--wait", "--uid=bob", "sh", "-c", test.claim)
 		r := w.signal(pid, "SIGTERM")
 		assert.Equal(t, test.login, r.Attributes["kill.sender.audit.user.id"], "%s: %s", name, r.Body)
-		assert.Equal(t, "pkill", r.Text("process.command"), name)
+		assert.Contains(t, []string{"pkill", "sh"}, r.Text("process.command"), name)
 		for _, attribute := range []string{"user.id", "user.name", "client.address", "kill.session.id"} {
 			assert.Nil(t, r.Attributes[attribute], "%s: %s", name, r.Body)
 		}
 		assert.NotContains(t, r.Body, "login ", name)
 		assert.NotContains(t, r.Body, "alice", name)
 	}
+}
+
+// TestWhoIsLetIn has a daemon that is not known by its name let alice in.
+func TestWhoIsLetIn(t *testing.T) {
+	w := watch(t, "")
+	pid := w.start("mysql", host.Mysqld)
+	w.Root("systemd-run", "--wait", "sh", "-c", "(echo 1000 >/proc/self/loginuid; sh -c 'pkill -TERM -x mysqld; :'); :")
+	r := w.signal(pid, "SIGTERM")
+	assert.Equal(t, int64(1000), r.Attributes["kill.sender.audit.user.id"], r.Body)
+	assert.Equal(t, "alice", r.Text("user.name"), r.Body)
 }

@@ -34,7 +34,7 @@ func (t *Table) learnLogin(l *Login) {
 	if l.Session.ID == "" {
 		return
 	}
-	if l.Manager == 0 && l.Audit.Known && l.User.ID.Known {
+	if l.Manager == 0 && l.Audit.Known && l.User.ID.Known && fromOutside(l.Session.Service) {
 		t.proofs.prove(l.Audit.Value, l.User.ID)
 	}
 	k := loginKey{zeroForHost(l.Manager), strings.Clone(l.Session.ID)}

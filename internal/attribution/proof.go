@@ -4,9 +4,11 @@
 package attribution
 
 import (
+	"fmt"
 	"maps"
 	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -78,8 +80,11 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if !user.Known {
 		user = p.User.ID
 	}
-	if !p.Login.ID.Known || !p.Session.Known || user == p.Login.ID && user.Value != 0 { // who is root may be so by sudo
+	if !p.Login.ID.Known || user == p.Login.ID && user.Value != 0 { // who is root may be so by sudo
 		return false
+	}
+	if !p.Session.Known { // the kernel sets both: it has ended before both were read
+		return t.config.Live
 	}
 	number, known := p.Session.Value, t.proofs
 	if of, proven := known.proven[number]; proven {
@@ -89,7 +94,7 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 		return true
 	}
 	_, claimed := known.claimed[number]
-	if !claimed && t.session(0, idOf(p.Session), p.Login.ID) != nil {
+	if of := t.session(0, idOf(p.Session), p.Login.ID); !claimed && of != nil && fromOutside(of.Service) {
 		known.prove(number, p.Login.ID)
 		return false
 	}
@@ -122,18 +127,26 @@ var openers = map[string]bool{
 }
 
 // allowed reports whether the process that has begun the session of a user was allowed to: it was himself, or root, or root of a
-// namespace that has him. What sudo(8) or another set-user-ID program runs in its own process is root's as well, though its user may
-// have begun the session before. So another program than those that let users in counts only in a child that serves one user, and
-// has run no other program since it was forked.
+// namespace that has him. Where the kernel has not reported who it was, all that is known is what it is now. It may have become root by
+// sudo(8), or himself, so that only programs that let users in count, and the user's systemd.
 func allowed(o *kill.Opening, login kill.ID) bool {
-	user := o.By.RealUser.ID
-	switch {
-	case user == login && user.Value != 0: // who is root may be so by sudo
+	if o.User.Known && (o.User.Value == 0 || o.User == login) {
 		return true
-	case !user.Known || user.Value != 0 && !o.NamespaceRoot:
-		return false
 	}
-	return o.Forked || openers[path.Base(o.By.Executable)]
+	switch user := o.By.RealUser.ID; {
+	case o.NamespaceRoot, user.Known && user.Value == 0 && !o.User.Known:
+		return openers[path.Base(o.By.Executable)]
+	case user == login && !o.User.Known:
+		return IsSystemd(o.By.Executable) && strings.HasPrefix(o.By.Instance.Cgroup, fmt.Sprintf("/user.slice/user-%[1]d.slice/user@%[1]d.service/", user.Value))
+	}
+	return false
+}
+
+// fromOutside reports whether a service (pam(8)) lets somebody in from outside. logind takes what su(1) begins for a session, too, under the
+// number of that in which it runs, whoever has begun it.
+func fromOutside(service string) bool {
+	program, _, _ := strings.Cut(service, "-") // such as su-l
+	return !ChangesUser(program) && program != "polkit" && service != "systemd-run0"
 }
 
 // ChangesUser reports whether a program gives somebody the right of another user, without a new session.

@@ -19,19 +19,21 @@ type opened struct {
 	how kill.Opening
 }
 
-func (o opened) Opening(*kill.Process) (kill.Opening, bool) { return o.how, o.how.By.PID != 0 }
+func (o opened) Opening(*kill.Process) (kill.Opening, bool) {
+	return o.how, o.how.By.PID != 0 || o.how.User.Known
+}
 
-// by has a program of a user begin the session.
+// by has a program of a user seem to have begun the session.
 func by(user uint32, program string) opened {
 	return opened{how: kill.Opening{By: kill.Process{
 		PID: 300, Command: path.Base(program), Executable: program, RealUser: kill.User{ID: kill.NewID(user)},
+		Instance: &kill.Instance{Cgroup: "/user.slice/user-1000.slice/user@1000.service/init.scope"},
 	}}}
 }
 
-// forked has a child that runs its parent's program begin it.
-func forked(user uint32, program string) opened {
-	o := by(user, program)
-	o.how.Forked = true
+// reported has the kernel report which user has begun it, who has run a program since.
+func reported(user uint32, o opened) opened {
+	o.how.User = kill.NewID(user)
 	return o
 }
 
@@ -43,6 +45,8 @@ func TestClaimedLogins(t *testing.T) {
 	logged := func(user uint32) Fact {
 		return Fact{Login: &Login{Time: after(0), Audit: kill.NewID(17), User: kill.User{ID: kill.NewID(user)}, Session: kill.Session{ID: "17"}}}
 	}
+	switched := logged(alice)
+	switched.Login.Session.Service = "su-l"
 	for name, tt := range map[string]struct {
 		user      uint32
 		asRoot    bool
@@ -52,22 +56,27 @@ func TestClaimedLogins(t *testing.T) {
 		want      bool
 	}{
 		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh"), want: true},
+		"reported of root":                       {user: wwwData, processes: reported(root, opened{}), want: true},
+		"reported of the user":                   {user: wwwData, processes: reported(alice, opened{}), want: true},
+		"reported of a service":                  {user: root, processes: reported(wwwData, opened{})},
+		"reported of a service, by its sshd":     {user: root, processes: reported(wwwData, by(root, "/usr/sbin/sshd"))},
 		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd"), want: true},
 		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron"), want: true},
-		"begun by another program of root":       {user: wwwData, processes: forked(root, "/opt/x/accessd"), want: true},
-		"begun by what another one runs":         {user: wwwData, processes: by(root, "/opt/x/helper")},
-		"begun by the user":                      {user: root, processes: by(alice, systemd), want: true},
+		"begun by another program of root":       {user: wwwData, processes: by(root, "/opt/x/accessd")},
+		"begun by the user's systemd":            {user: root, processes: by(alice, systemd), want: true},
+		"begun by another's systemd":             {user: root, processes: by(1001, systemd)},
+		"begun by another program of his":        {user: root, processes: by(alice, "/usr/bin/sleep")},
 		"begun by a service":                     {user: wwwData, processes: by(wwwData, apache)},
-		"begun by a child of a service":          {user: wwwData, processes: forked(wwwData, apache)},
 		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh")},
 		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo")},
 		"what sudo runs in its process":          {user: root, processes: by(root, "/usr/bin/pkill")},
 		"of which no path is known":              {user: root, processes: by(root, "")},
+		"root, reported of root":                 {user: root, asRoot: true, processes: reported(root, opened{}), want: true},
+		"root, reported of a service":            {user: root, asRoot: true, processes: reported(wwwData, opened{})},
 		"root, begun by sshd":                    {user: root, asRoot: true, processes: by(root, "/usr/sbin/sshd"), want: true},
-		"root, begun by cron":                    {user: root, asRoot: true, processes: by(root, "/usr/sbin/cron"), want: true},
-		"root, known to logind":                  {user: root, asRoot: true, processes: opened{}, facts: []Fact{logged(root)}, want: true},
 		"root, by a service, then sudo":          {user: root, asRoot: true, processes: by(wwwData, apache)},
 		"root, begun by what sudo runs":          {user: root, asRoot: true, processes: by(root, "/usr/bin/pkill")},
+		"root, known to logind":                  {user: root, asRoot: true, processes: opened{}, facts: []Fact{logged(root)}, want: true},
 		"root, not known by whom":                {user: root, asRoot: true, processes: opened{}},
 		"root, in the past":                      {user: root, asRoot: true, past: true, want: true},
 		"root, a record shows it":                {user: root, asRoot: true, facts: []Fact{claim}},
@@ -75,6 +84,7 @@ func TestClaimedLogins(t *testing.T) {
 		"not known by whom, then sudo":           {user: root, processes: opened{}},
 		"not known by whom, in the past":         {user: wwwData, processes: opened{}, past: true, want: true},
 		"known to logind":                        {user: wwwData, processes: opened{}, facts: []Fact{logged(alice)}, want: true},
+		"su is known to logind":                  {user: wwwData, processes: opened{}, facts: []Fact{switched}},
 		"known to logind as somebody's":          {user: wwwData, processes: opened{}, facts: []Fact{logged(1001)}},
 		"a record shows it":                      {user: root, facts: []Fact{claim}},
 		"no record":                              {user: wwwData, want: true},

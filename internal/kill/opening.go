@@ -5,10 +5,11 @@ package kill
 
 // Opening is how an audit session has begun: the children of a process are in its session, unless they begin another one.
 type Opening struct {
-	// By is the process that has begun the session; its parent is not in it.
+	// User is the real user of the process that has begun the session, as the kernel has reported it; unset if it has not.
+	User ID
+	// By is the process that seems to have begun it, as it is now: its parent is not in the session. It may have become another user, and
+	// run another program, since.
 	By Process
-	// Forked is true if By was seen to be forked, and has run no other program since: what it may do, it has been given by none.
-	Forked bool
 	// NamespaceRoot is true if By is root of a user namespace that has the session's login user: it may become him.
 	NamespaceRoot bool
 }

@@ -152,6 +152,10 @@ func (c *callers) identify(b *dbus.Body) caller {
 			return caller{}
 		}
 	}
-	found.login, found.session = c.of.loginOf(found.pid)
+	login, session, his := c.of.loginOf(found.pid, found.user)
+	if !his {
+		return caller{}
+	}
+	found.login, found.session = login, session
 	return found
 }

@@ -259,6 +259,19 @@ func TestCallerThatGoesAtOnce(t *testing.T) {
 	}, request.Requester)
 }
 
+// TestCallerOfReusedPid has a caller leave his connection to another process, and his pid to one of another user.
+func TestCallerOfReusedPid(t *testing.T) {
+	t.Parallel()
+	h, bus := observing(t, 0)
+	h.write("proc/4242/loginuid", "1000")
+	h.write("proc/4242/sessionid", "21\n")
+	h.write("proc/4242/status", "Name:\tvim\nUid:\t1000\t1000\t1000\t1000\n")
+	bus.call(5, 0, systemdName, systemdPath, managerName, "StopUnit", mysql, "replace")
+	bus.reply(systemdOwner, 5, "", godbus.ObjectPath(jobsPath+"7"))
+	eventually(t, func() bool { return h.Counts().Unnamed == 1 })
+	assert.Empty(t, told(h, requestFacts))
+}
+
 func TestCallerIsGone(t *testing.T) {
 	t.Parallel()
 	h, bus := observing(t, 0)

@@ -10,7 +10,7 @@ import "golang.org/x/sys/unix"
 // containers together.
 func (p *process) parties() []party {
 	user := p.maker()
-	login, _ := p.loginOf(p.pid)
+	login := p.loginuid()
 	switch {
 	case user != 0:
 		return partiesOf(user, login)

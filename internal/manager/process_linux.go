@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -133,14 +134,35 @@ func (p *process) userOf(pid int) kill.ID {
 	return kill.ID{}
 }
 
-// loginOf returns whom a process was started for, and the number of that login; unset if nobody has logged in.
-func (p *process) loginOf(pid int) (user, session kill.ID) {
-	return p.idOf(pid, "loginuid"), p.idOf(pid, "sessionid")
+// loginOf returns whom a process was started for, and the number of that login; unset if nobody has logged in. It returns false if the
+// process is not one of the user: his has ended then, and another one has its pid.
+func (p *process) loginOf(pid int, user kill.ID) (login, session kill.ID, his bool) {
+	dir, err := os.OpenRoot(filepath.Join(p.root, "proc", strconv.Itoa(pid)))
+	if err != nil {
+		return kill.ID{}, kill.ID{}, true // it has ended
+	}
+	defer dir.Close()
+	status, err := dir.ReadFile("status")
+	if users := numbers(status, "Uid"); err == nil && !slices.Contains(users, int(user.Value)) {
+		return kill.ID{}, kill.ID{}, false
+	}
+	loginuid, _ := dir.ReadFile("loginuid")
+	sessionid, _ := dir.ReadFile("sessionid")
+	login, session = idIn(loginuid), idIn(sessionid)
+	if login.Known != session.Known { // it has ended in between
+		return kill.ID{}, kill.ID{}, true
+	}
+	return login, session, true
 }
 
-// idOf returns the number in a file of a process.
-func (p *process) idOf(pid int, name string) kill.ID {
-	text, _ := os.ReadFile(filepath.Join(p.root, "proc", strconv.Itoa(pid), name))
+// loginuid returns whom the process was started for.
+func (p *process) loginuid() kill.ID {
+	text, _ := os.ReadFile(filepath.Join(p.root, "proc", strconv.Itoa(p.pid), "loginuid"))
+	return idIn(text)
+}
+
+// idIn returns the number in a file of a process.
+func idIn(text []byte) kill.ID {
 	number, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 32)
 	if err != nil {
 		return kill.ID{}

@@ -36,7 +36,7 @@ func (*process) file(string, int64, version) ([]byte, version, error) {
 
 func (*process) userOf(int) kill.ID { return kill.ID{} }
 
-func (*process) loginOf(int) (user, session kill.ID) { return kill.ID{}, kill.ID{} }
+func (*process) loginOf(int, kill.ID) (login, session kill.ID, his bool) { return kill.ID{}, kill.ID{}, true }
 
 type translator struct{}
 

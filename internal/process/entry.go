@@ -36,8 +36,6 @@ type entry struct {
 	before *program
 	// reported is true if the kernel reports what the process runs, so that /proc need not be read.
 	reported bool
-	// forked is true if the process was seen to be forked, and still runs the program of its parent.
-	forked bool
 	// place is where the process belongs; nil if that is not known. cgroup is its id, zero if the
 	// path comes from /proc.
 	place  *place
@@ -61,6 +59,7 @@ type entry struct {
 	// round is the last scan that found the process.
 	round uint64
 	owner owner
+	begun begun
 	home  home
 	// batch is that in which /proc was last read, 0 if in none.
 	batch uint64

@@ -21,37 +21,66 @@ const (
 func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	pid, born := p.ParentPID, t.now()
 	var at *entry
+	born := t.now()
 	if p.Instance != nil {
 		born = p.Instance.SinceBoot
 		at = t.memory.find(Key{PID: p.PID, Start: born}.rounded())
 	}
+	var user kill.ID
+	if at != nil && at.begun.session == p.Session.Value {
+		user = kill.NewID(at.begun.by)
+	}
+	if user.Known && (user.Value == 0 || user == p.Login.ID) {
+		return kill.Opening{User: user}, true
+	}
+	o, ok := t.opener(p, at, born)
+	o.User = user
+	return o, ok || user.Known
+}
+
+// opener looks for the process that has begun the session of another one among its ancestors.
+func (t *Table) opener(p *kill.Process, at *entry, born time.Duration) (kill.Opening, bool) {
+	pid := p.ParentPID
 	if len(p.Ancestry) > 0 {
 		pid = p.Ancestry[0].PID
 	}
-	opener, ok := kill.Process{PID: p.PID, Command: p.Command, Executable: p.Executable, RealUser: p.RealUser}, true
-	if at != nil && at.program != nil { // what an audit record says may be the name of a thread
-		opener.Command, opener.Executable = at.program.command, at.program.executable
-	}
+	user, sure := p.RealUser.ID, true
 	for range maxOpeners {
 		e := t.bornBefore(pid, born)
-		if e == nil || e.program == nil {
-			break
-		}
-		is := kill.Process{PID: e.PID, Command: e.program.command, Executable: e.program.executable}
 		switch {
+		case e == nil:
+			return kill.Opening{}, false
 		case !t.knowsOwner(e, born):
-			ok = false // it has ended, or too much was read
+			sure = false // it has ended, or too much was read
 		case e.owner.session == p.Session:
-			is.RealUser.ID = e.owner.user
-			opener, at, ok = is, e, true
+			at, user, sure = e, e.owner.user, true
+		case sure:
+			return t.seeming(at, user, p.Login.ID)
 		default:
-			return kill.Opening{By: opener, Forked: at != nil && at.forked, NamespaceRoot: t.namespaceRoot(at, opener.RealUser.ID, p.Login.ID)}, ok
+			return kill.Opening{}, false
 		}
 		pid, born = e.parent, e.Start
 	}
 	return kill.Opening{}, false
+}
+
+// seeming returns what is known of the process that seems to have begun a session of a login user. What it runs is asked after its
+// user was: he may have had a program run that is root whoever runs it.
+func (t *Table) seeming(e *entry, user, login kill.ID) (kill.Opening, bool) {
+	if e == nil || t.proc.err != nil || !t.openings.take() {
+		return kill.Opening{}, false
+	}
+	dir, s, ok := t.proc.openLife(e.Key)
+	if !ok {
+		return kill.Opening{}, false
+	}
+	defer dir.close()
+	by := kill.Process{
+		PID: e.PID, Command: s.Command, Executable: withoutDeleted(dir.executable()), RealUser: kill.User{ID: user},
+		Instance: &kill.Instance{Cgroup: parseCgroups(dir.cgroups())},
+	}
+	return kill.Opening{By: by, NamespaceRoot: user.Value != 0 && dir.mayBecome(user.Value, login.Value)}, true
 }
 
 // knowsOwner reports whether it is known on whose behalf a process has run since it had a child. What was read before does not count: it
@@ -61,17 +90,4 @@ func (t *Table) knowsOwner(e *entry, child time.Duration) bool {
 		return true
 	}
 	return t.proc.err == nil && t.openings.take() && t.readOwner(e)
-}
-
-// namespaceRoot reports whether a process of a user is root of a user namespace that has a login user.
-func (t *Table) namespaceRoot(e *entry, user, login kill.ID) bool {
-	if e == nil || user.Value == 0 || t.proc.err != nil || !t.openings.take() {
-		return false
-	}
-	dir, _, ok := t.proc.openLife(e.Key)
-	if !ok {
-		return false
-	}
-	defer dir.close()
-	return dir.mayBecome(user.Value, login.Value)
 }

@@ -33,7 +33,7 @@ func TestOpener(t *testing.T) {
 		opening, ok := h.table.Opening(&p)
 		assert.Equal(t, want != 0, ok, pid)
 		assert.Equal(t, want, opening.By.PID, pid)
-		assert.False(t, opening.Forked, "nobody has seen that")
+		assert.False(t, opening.User.Known, "nobody has seen that")
 	}
 	h.ends(21)
 	h.scan()
@@ -53,31 +53,97 @@ func TestOpener(t *testing.T) {
 	assert.Equal(t, 10, opening.By.PID)
 }
 
-// TestForkedOpener has a daemon serve a user in a child, which then runs a program.
-func TestForkedOpener(t *testing.T) {
+// TestReportedOpener has the kernel report in which sessions processes are.
+func TestReportedOpener(t *testing.T) {
 	t.Parallel()
-	h := newFakeHost(t, false)
-	h.runs(10, fakeProcess{command: "accessd", start: 2 * time.Second, login: unsetID, session: unsetID})
-	h.cursor(10)
-	require.NoError(t, h.table.Prime())
-	h.runs(11, fakeProcess{command: "accessd", parent: 10, start: 3 * time.Second, login: 1000, session: 5})
-	h.cursor(11)
-	child := Key{PID: 11, Start: 3 * time.Second}
-	forked := func() bool {
-		p := kill.Process{PID: 11}
-		h.table.Complete(&p, h.at(h.uptime))
-		opening, _ := h.table.Opening(&p)
-		return opening.By.PID == 11 && opening.Forked
+	const root, bob, alice, session = 0, 1001, 1000, 5
+	daemon, child, grandchild := Key{PID: 10, Start: 2 * time.Second}, Key{PID: 11, Start: 3 * time.Second}, Key{PID: 12, Start: 4 * time.Second}
+	in := func(number, user uint32) Session { return Session{Number: number, User: user} }
+	fork := func(table *Table, from, to Key, s Session) {
+		table.Witness(from, s)
+		table.Fork(from, to)
 	}
-	h.table.Fork(Key{PID: 10, Start: 2 * time.Second}, child)
-	assert.True(t, forked())
-	h.table.Exec(Exec{Key: Key{PID: 10, Start: 2 * time.Second}, Command: "another", Executable: "/usr/bin/another"})
-	assert.True(t, forked(), "its parent runs another program")
-	h.table.Exec(Exec{Key: child, Parent: 10, Command: "accessd", Executable: "/usr/bin/accessd"})
-	assert.False(t, forked(), "the same program, which sudo may run")
-	h.table.Fork(Key{PID: 10, Start: 2 * time.Second}, child)
-	h.table.Doubt()
-	assert.False(t, forked(), "it may run another one")
+	exec := func(table *Table, who Key, s Session) {
+		table.Exec(Exec{Key: who, Command: "x", Executable: "/usr/bin/x", Session: s})
+	}
+	for name, tt := range map[string]struct {
+		do   func(*Table)
+		want kill.ID
+	}{
+		"a child of root's": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			fork(table, child, grandchild, in(session, root))
+			exec(table, grandchild, in(session, alice))
+		}, kill.NewID(root)},
+		"a program of root's": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			exec(table, child, in(unset, root))
+			fork(table, child, grandchild, in(session, root))
+		}, kill.NewID(root)},
+		"before it runs another program": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			exec(table, child, in(session, alice))
+			fork(table, child, grandchild, in(session, alice))
+		}, kill.NewID(alice)},
+		"a service that becomes root": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			exec(table, child, in(session, bob))
+			exec(table, child, in(session, root))
+			fork(table, child, grandchild, in(session, root))
+			exec(table, grandchild, in(session, root))
+		}, kill.NewID(bob)},
+		"a service whose child becomes root, and which ends": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			fork(table, child, grandchild, in(session, bob))
+			table.Exit(child, table.wall())
+			exec(table, grandchild, in(session, root))
+			table.Witness(grandchild, in(session, root))
+		}, kill.NewID(bob)},
+		"another thread is in none": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			table.Witness(child, in(session, bob))
+			exec(table, child, in(session, root))
+			table.Witness(child, in(unset, root))
+			table.Witness(child, in(session, root))
+			fork(table, child, grandchild, in(session, root))
+		}, kill.NewID(bob)},
+		"who was in another one": {func(table *Table) {
+			fork(table, daemon, child, in(session-1, bob))
+			table.Witness(child, in(session-1, root))
+			fork(table, child, grandchild, in(session, root))
+		}, kill.NewID(root)},
+		"before the first report": {func(table *Table) {
+			fork(table, daemon, child, in(session, root))
+			fork(table, child, grandchild, in(session, root))
+		}, kill.NewID(unset)},
+		"of an unknown parent": {func(table *Table) { fork(table, Key{PID: 9}, grandchild, in(unset, root)) }, kill.ID{}},
+		"reports were lost": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			table.Doubt()
+			fork(table, child, grandchild, in(session, root))
+		}, kill.NewID(unset)},
+		"another session than that of the process": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			fork(table, child, grandchild, in(session+1, root))
+		}, kill.ID{}},
+		"without audit": {func(table *Table) {
+			fork(table, daemon, child, in(0, root))
+			fork(table, child, grandchild, in(0, root))
+		}, kill.ID{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table := NewTable(Config{Root: t.TempDir()})
+			exec(table, daemon, in(0, root))
+			tt.do(table)
+			opening, ok := table.Opening(&kill.Process{
+				PID: 12, Instance: &kill.Instance{SinceBoot: grandchild.Start},
+				Login: kill.User{ID: kill.NewID(alice)}, Session: kill.NewID(session),
+			})
+			assert.Equal(t, tt.want, opening.User)
+			assert.Equal(t, tt.want.Known, ok)
+		})
+	}
 }
 
 // TestOpenerSinceAsked has a process begin a session after it was asked for its own, and start a program in there.

@@ -58,6 +58,8 @@ type Exec struct {
 	CommandLine string
 	Cgroup      CgroupID
 	Namespaces  Namespaces
+	// Session is what it has just been in, before it may have changed anything.
+	Session Session
 }
 
 // Counts are the table's own numbers.
@@ -132,11 +134,15 @@ func (t *Table) Fork(parent, child Key) {
 		e.program, e.before, e.reported, e.gone, e.instance, e.owner = nil, nil, false, false, nil, owner{}
 		e.home = home{}
 	}
-	e.parent, e.forked = parent.PID, true
+	e.parent = parent.PID
+	p := t.memory.find(parent.rounded())
+	if p != nil {
+		e.begun = p.begun
+	}
 	if e.program != nil {
 		return // /proc was quicker, and already knows a later program
 	}
-	if p := t.memory.find(parent.rounded()); p != nil {
+	if p != nil {
 		e.program, e.reported = p.program, p.reported
 		e.place, e.cgroup = p.place, p.cgroup
 		e.home = p.home
@@ -155,7 +161,8 @@ func (t *Table) Exec(x Exec) {
 		command: x.Command, executable: withoutDeleted(x.Executable),
 		commandLine: trimCommandLine(x.CommandLine),
 	}
-	e.reported, e.forked, e.instance, e.owner = true, false, nil, owner{}
+	e.reported, e.instance, e.owner = true, nil, owner{}
+	e.begun.learn(x.Session)
 	if x.Executable == "" {
 		e.program, e.reported = nil, false // its path is too long to be reported, but /proc may know it
 	}
@@ -174,7 +181,7 @@ func (t *Table) Doubt() {
 	t.programs.Add(1)
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
-			e.program, e.before, e.reported, e.forked, e.instance, e.owner = nil, nil, false, false, nil, owner{}
+			e.program, e.before, e.reported, e.instance, e.owner, e.begun = nil, nil, false, nil, owner{}, begun{}
 			e.home = home{}
 			if e.gone {
 				e.program = &program{} // never to be known

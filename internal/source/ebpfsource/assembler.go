@@ -12,6 +12,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
 	"github.com/auditkill/auditkillreceiver/internal/managercall"
+	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -156,6 +157,7 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 		if r == nil {
 			return false
 		}
+		table.Witness(key(&r.Parent), process.Session{Number: r.Session, User: r.Uid})
 		table.Fork(key(&r.Parent), key(&r.Child))
 	case kindExec:
 		x, ok := viewExec(raw)

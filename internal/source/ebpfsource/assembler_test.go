@@ -279,14 +279,15 @@ func TestLost(t *testing.T) {
 func TestLife(t *testing.T) {
 	t.Parallel()
 	b := newBench(nil)
-	b.add(bytesOf(&kernelForkRecord{Kind: kindFork, Parent: party(10, "").Identity, Child: party(30, "").Identity}))
+	b.add(bytesOf(&kernelForkRecord{Kind: kindFork, Uid: 1001, Session: 7, Parent: party(10, "").Identity, Child: party(30, "").Identity}))
 	b.add(makes(5, "/a.service\x00"))
 	b.add(execs(30, "sleep\x00bin\x00", "sleep\x001000\x00"))
 	b.add(bytesOf(&kernelExitRecord{Kind: kindExit, Identity: party(30, "").Identity}))
 	assert.Equal(t, []string{
+		"session {10 100ms} {Number:7 User:1001}",
 		"fork {10 100ms} {30 300ms}",
 		"cgroup {4 5} /a.service",
-		"exec {Key:{PID:30 Start:300ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77} Namespaces:{Mount:6 Root:5 UserLevel:1}}",
+		"exec {Key:{PID:30 Start:300ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77} Namespaces:{Mount:6 Root:5 UserLevel:1} Session:{Number:8 User:1002}}",
 		"exit {30 300ms}",
 	}, b.fake.told)
 	assert.Empty(t, b.take())

@@ -36,6 +36,7 @@ const (
 // processes knows more about a process than the kernel reports with a signal.
 type processes interface {
 	Fork(parent, child process.Key)
+	Witness(key process.Key, session process.Session)
 	Exec(exec process.Exec)
 	Exit(key process.Key, at time.Time)
 	MadeCgroup(id process.CgroupID, path string)
@@ -266,6 +267,7 @@ type actor struct {
 
 func (m *events) fillActor(to *kill.Process, a *actor) {
 	m.fill(to, a.party)
+	m.processes.Witness(key(&a.party.Identity), process.Session{Number: a.party.Session, User: a.party.Uid})
 	to.User = user(a.party.Euid)
 	to.RealUser, to.SavedUser = user(a.party.Uid), user(a.party.Suid)
 	to.ParentPID = int(a.parent)
@@ -324,6 +326,7 @@ func (m *events) exec(x *execution) {
 		Executable:  x.executable(),
 		CommandLine: string(bytes.TrimRight(x.arguments, "\x00")),
 		Cgroup:      cgroup(&x.Group),
+		Session:     process.Session{Number: x.Session, User: x.Uid},
 		Namespaces:  process.Namespaces{Mount: x.MountNamespace, Root: x.Root, UserLevel: int(x.UserLevel)},
 	})
 }

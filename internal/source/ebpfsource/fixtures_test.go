@@ -67,7 +67,7 @@ func execs(pid uint32, path, arguments string) []byte {
 	r := &kernelExecRecord{
 		Kind: kindExec, Identity: party(pid, "").Identity, Group: kernelGroup{Id: 77}, Parent: 1,
 		PathLength: uint16(len(path)), ArgumentsLength: uint16(len(arguments)),
-		MountNamespace: 6, Root: 5, UserLevel: 1,
+		MountNamespace: 6, Root: 5, UserLevel: 1, Uid: 1002, Session: 8,
 	}
 	copy(r.Command[:], strings.SplitN(path, "\x00", 2)[0])
 	copy(r.Text[:], path+arguments)
@@ -89,6 +89,10 @@ type fakeProcesses struct {
 
 func (f *fakeProcesses) note(format string, args ...any) {
 	f.told = append(f.told, fmt.Sprintf(format, args...))
+}
+
+func (f *fakeProcesses) Witness(key process.Key, session process.Session) {
+	f.note("session %v %+v", key, session)
 }
 
 func (f *fakeProcesses) Fork(parent, child process.Key) { f.note("fork %v %v", parent, child) }

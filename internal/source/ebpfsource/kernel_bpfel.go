@@ -50,6 +50,10 @@ type kernelExecRecord struct {
 	Command         [16]uint8
 	MountNamespace  uint32
 	Root            uint64
+	Uid             uint32
+	Login           uint32
+	Session         uint32
+	Unused          uint32
 	Text            [2304]uint8
 }
 
@@ -68,11 +72,14 @@ type kernelExitRecord struct {
 }
 
 type kernelForkRecord struct {
-	_      structs.HostLayout
-	Kind   uint8
-	Unused [7]uint8
-	Parent kernelIdentity
-	Child  kernelIdentity
+	_       structs.HostLayout
+	Kind    uint8
+	Unused  [3]uint8
+	Uid     uint32
+	Login   uint32
+	Session uint32
+	Parent  kernelIdentity
+	Child   kernelIdentity
 }
 
 type kernelGroup struct {

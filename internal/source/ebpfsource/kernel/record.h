@@ -149,7 +149,10 @@ struct handled_record {
 
 struct fork_record {
 	u8 kind;
-	u8 unused[7];
+	u8 unused[3];
+	u32 uid; // real, of the parent
+	u32 login; // as in struct party
+	u32 session;
 	struct identity parent, child;
 };
 
@@ -165,6 +168,10 @@ struct exec_record {
 	u8 command[COMMAND];
 	u32 mount_namespace; // its inode number
 	u64 root;            // of its files: a number that no other folder has
+	u32 uid;             // real
+	u32 login;           // as in struct party
+	u32 session;
+	u32 unused;
 	// The parts of the path, last part first, each with a NUL; then the arguments.
 	u8 text[PATH_MAX + NAME_MAX + ARGUMENTS];
 };

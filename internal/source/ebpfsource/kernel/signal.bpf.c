@@ -520,6 +520,8 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 		return 0;
 	}
 	r->kind = FORK;
+	r->uid = parent->real_cred->uid.val;
+	login_of(parent, &r->login, &r->session);
 	identify(&r->parent, parent->group_leader);
 	identify(&r->child, child);
 	bpf_ringbuf_submit(r, life());
@@ -598,6 +600,8 @@ int BPF_PROG(executed, struct task_struct *task)
 	r->mount_namespace = BPF_CORE_READ(task, nsproxy, mnt_ns, ns.inum);
 	r->user_level = BPF_CORE_READ(task, cred, user_ns, level);
 	r->root = (u64)BPF_CORE_READ(task, fs, root.dentry);
+	r->uid = task->real_cred->uid.val;
+	login_of(task, &r->login, &r->session);
 	add_path(r, task);
 	path = r->path_length;
 	if (path > PATH_MAX + NAME_MAX)
