@@ -284,12 +284,12 @@ func TestLife(t *testing.T) {
 	b.add(execs(30, "sleep\x00bin\x00", "sleep\x001000\x00"))
 	b.add(bytesOf(&kernelExitRecord{Kind: kindExit, Identity: party(30, "").Identity}))
 	assert.Equal(t, []string{
-		"session {10 100ms} {Number:7 User:1001}",
 		"fork {10 100ms} {30 300ms}",
 		"cgroup {4 5} /a.service",
 		"exec {Key:{PID:30 Start:300ms} Parent:1 Command:sleep Executable:/bin/sleep CommandLine:sleep\x001000 Cgroup:{Hierarchy:0 ID:77} Namespaces:{Mount:6 Root:5 UserLevel:1} Session:{Number:8 User:1002}}",
 		"exit {30 300ms}",
 	}, b.fake.told)
+	assert.Equal(t, []string{"{10 100ms} {Number:7 User:1001}"}, b.fake.sessions)
 	assert.Empty(t, b.take())
 }
 

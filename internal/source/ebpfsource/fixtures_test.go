@@ -83,8 +83,10 @@ func makes(id uint64, path string) []byte {
 
 // fakeProcesses knows what the test says, and notes what is reported to it.
 type fakeProcesses struct {
-	told  []string
-	known map[int]process.Known
+	// sessions are those that were reported.
+	sessions []string
+	told     []string
+	known    map[int]process.Known
 }
 
 func (f *fakeProcesses) note(format string, args ...any) {
@@ -92,7 +94,7 @@ func (f *fakeProcesses) note(format string, args ...any) {
 }
 
 func (f *fakeProcesses) Witness(key process.Key, session process.Session) {
-	f.note("session %v %+v", key, session)
+	f.sessions = append(f.sessions, fmt.Sprintf("%v %+v", key, session))
 }
 
 func (f *fakeProcesses) Fork(parent, child process.Key) { f.note("fork %v %v", parent, child) }
