@@ -53,10 +53,12 @@ It reads what the service otelcol-auditkill remembers (--history), the audit log
 and the kernel's log (--kernel-log), which has the kills for lack of memory, and asks the journal
 and systemd about the unit, as far as the rights of whoever runs it permit; it says what it could
 not look at. "Nobody was seen to signal it" means that the kernel was
-watched; what was not recorded is called so.
+watched; what was not recorded is called so. If no death was, it is said what may have been it, such
+as a signal of which nothing says whether it reached TARGET.
 
-Exit codes: 0 if there is an answer, 1 if nothing was found (standard error says what to turn
-on for the next time), 2 if something is wrong with the question.`,
+Exit codes: 0 if there is an answer, also if that is only what may have ended it; 1 if nothing was
+found that may have (standard error says what to turn on for the next time); 2 if something is
+wrong with the question.`,
 		Example: `  auditkill why mysqld                     what killed mysqld?
   auditkill why mysqld -o json             the same for a program
   sudo auditkill why mariadb.service       with the right to read what the service remembers
@@ -244,6 +246,14 @@ func (q *inquiry) answer(cmd *cobra.Command) error {
 	return a.Write(out, terminal.Of(out))
 }
 
+// noneHasEnded says that there were signals, and that it is known of each that it has ended nothing.
+func noneHasEnded(signals int) string {
+	if signals == 1 {
+		return "there is 1 signal to it, which has not ended it"
+	}
+	return fmt.Sprintf("there are %s to it, of which none has ended it", countSignals(signals))
+}
+
 // nothing says why there is no answer, and what to do for the next time.
 func (q *inquiry) nothing() {
 	say := q.logs.notes.say
@@ -254,7 +264,7 @@ func (q *inquiry) nothing() {
 		say("%s has not died as far as is known: %s, %s was sent %s, and survived it", q.target, local(survived.Outcome.Began),
 			processName(survived), survived.Signal.Name())
 	case q.finder.Matched() > 0:
-		say("%s has not died as far as is known: there are %s to it, and none has ended it", q.target, countSignals(q.finder.Matched()))
+		say("%s has not died as far as is known: %s", q.target, noneHasEnded(q.finder.Matched()))
 	case first.IsZero():
 		say("nothing is recorded on this host about the death of any process, so not of %s either", q.target)
 	default:

@@ -6,6 +6,7 @@ package command
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -57,6 +58,11 @@ func TestWhy(t *testing.T) {
 		"too_early":     {"mysqld", "--audit-log", seed, "--history", nowhere, "--at", "2014-01-01"},
 		"nothing":       {"mysqld", "--audit-log", "/nonexistent/audit.log", "--history", nowhere},
 		"kernel_log":    {"python", "--audit-log", "/nonexistent/audit.log", "--history", nowhere, "--kernel-log", kernelLog},
+		"all":           {"mysqld", "--audit-log", recording("cases/kill_all_nobody_hit.log"), "--history", nowhere},
+		"all.json":      {"mysqld", "--audit-log", recording("cases/kill_all_nobody_hit.log"), "--history", nowhere, "-o", "json"},
+		"thread":        {"exporter", "--audit-log", recording("cases/seccomp_kill_thread.log"), "--history", nowhere},
+		"refused":       {"sh", "--audit-log", recording("cases/selinux_partial_group.log"), "--history", nowhere},
+		"none":          {"22591", "--audit-log", recording("variants.log"), "--history", nowhere},
 		"no_target":     {},
 		"two_targets":   {"a", "b"},
 		"wrong_pid":     {"0"},
@@ -82,6 +88,42 @@ func compareAnswer(t *testing.T, name, out, errs string, code int) {
 	t.Helper()
 	text := agePattern.ReplaceAllString(out, ", N ago")
 	golden(t, name, text+"--\n"+errs+"exit code "+strconv.Itoa(code)+"\n")
+}
+
+// sent is a record of a call of root's, named its records of two targets of two users.
+const (
+	sent = `type=SYSCALL msg=audit(1700000000.500:77): arch=c000003e syscall=62 success=yes exit=0 a0=%s a1=9 a2=0 a3=0 items=0 ppid=900 pid=901 ` +
+		`auid=1000 uid=0 gid=0 euid=0 suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=pts0 ses=3 comm="bash" exe="/usr/bin/bash" key="audit_kill"` + "\n"
+	named = `type=OBJ_PID msg=audit(1700000000.500:77): opid=3936 oauid=-1 ouid=27 oses=-1 ocomm="mysqld"` + "\n" +
+		`type=OBJ_PID msg=audit(1700000000.500:77): opid=3940 oauid=-1 ouid=0 oses=-1 ocomm="mysqld_safe"` + "\n"
+)
+
+// What may have ended it is told, and that this is not certain, in sentences and to programs.
+func TestWhyOfDoubt(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ log, want string }{
+		"to all":        {fmt.Sprintf(sent, "ffffffff") + named, "bash[901] (/usr/bin/bash, uid 0, login 1000) sent SIGKILL to all processes; whether"},
+		"to a group":    {fmt.Sprintf(sent, "fffff0a0") + named, "bash[901] (/usr/bin/bash, uid 0, login 1000) sent SIGKILL to process group 3936; whether"},
+		"a lost record": {named, "an unknown process sent an unknown signal to mysqld[3936]; whether"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := filepath.Join(t.TempDir(), "audit.log")
+			require.NoError(t, os.WriteFile(log, []byte(tt.log), 0o600))
+			out, errs, code := runWhy(t, "mysqld", "--history", nowhere, "--audit-log", log)
+			assert.Zero(t, code, errs)
+			assert.Contains(t, out, "The death of mysqld[3936] is not recorded, but this may have ended it on ")
+			assert.Contains(t, out, tt.want+" it reached mysqld[3936] is not recorded\n")
+			out, errs, code = runWhy(t, "mysqld", "--history", nowhere, "--audit-log", log, "-o", "json")
+			assert.Zero(t, code, errs)
+			var answer map[string]any
+			require.NoError(t, json.Unmarshal([]byte(out), &answer))
+			assert.NotContains(t, answer, "death")
+			assert.NotContains(t, answer, "last_signal")
+			require.Len(t, answer["maybe"], 1)
+			assert.Equal(t, "unknown", answer["maybe"].([]any)[0].(map[string]any)["kill.result"])
+		})
+	}
 }
 
 // What a collector has recorded has more than the audit log: how it ended.

@@ -20,8 +20,8 @@ type Death struct {
 	// Namesakes are the last deaths of other programs that go by the same name, the latest first: anybody may call his
 	// own so.
 	Namesakes []Moment
-	// Later is a signal after it to what was asked for, of which is not known what became of it; nil if there is none.
-	Later *Moment
+	// Later is what may have ended what was asked for after it; nil if there is nothing.
+	Later *Maybe
 }
 
 // settle looks at what happened around the last death.
@@ -86,16 +86,16 @@ func (d *Death) add(m Moment) {
 func (f *Finder) Death() *Death {
 	f.settle()
 	if f.found != nil {
-		f.found.Later, f.found.Namesakes = f.maybe, f.programs.besides(&f.found.Moment)
+		f.found.Later, f.found.Namesakes = f.Maybe(), f.programs.besides(&f.found.Moment)
 	}
 	return f.found
 }
 
-// Maybe returns the last signal that may have ended the target; nil if there was none since it died or survived.
-func (f *Finder) Maybe() *Moment { return f.maybe }
+// Maybe returns what may have ended the target; nil if there was nothing since it died or survived.
+func (f *Finder) Maybe() *Maybe { return f.candidates.best() }
 
 // Survived returns the last signal after which the target was still alive; nil if there was none.
 func (f *Finder) Survived() *Moment { return f.survived }
 
-// Matched returns how many events there were about the target.
+// Matched returns how many signals to the target there were, and reports about it.
 func (f *Finder) Matched() int { return f.matched }

@@ -35,11 +35,12 @@ type Finder struct {
 	last  *Moment
 	since int
 	found *Death
-	// maybe is the last signal that may have ended it, survived the last one that has not.
-	maybe, survived *Moment
-	matched         int
-	names           map[string]int
-	programs        programs
+	// candidates may have ended it since, survived is the last signal that has not.
+	candidates candidates
+	survived   *Moment
+	matched    int
+	names      map[string]int
+	programs   programs
 }
 
 // Moment is an event and the target that it is about.
@@ -80,22 +81,34 @@ func (f *Finder) add(m Moment) {
 	if m.match == noMatch || !f.until.IsZero() && m.Time.After(f.until) {
 		return
 	}
-	f.matched++
+	f.matched += m.Signals()
 	switch {
 	case m.died():
 		f.programs.add(&m)
-		f.maybe, f.survived = nil, nil
+		f.candidates, f.survived = nil, nil
 		if f.replaces(m) {
 			f.last, f.since, f.found = &m, 0, nil
 		}
 	case m.Outcome != nil && m.Outcome.Verdict == kill.VerdictSurvived:
 		f.survived = &m
-		if f.maybe != nil && sameProcess(f.maybe.Target, m.Target) {
-			f.maybe = nil
-		}
-	case m.Kind == kill.KindSignal && m.fatal():
-		f.maybe = &m
+		f.candidates.survive(m.Target)
+	case m.chance() == good || !f.hasJustDied(&m): // what may not have reached the dead is no news
+		f.candidates.add(&m)
 	}
+}
+
+// lastDeath returns the last death, whether or not it has been looked at; nil if there was none.
+func (f *Finder) lastDeath() *Moment {
+	if f.last == nil && f.found != nil {
+		return &f.found.Moment
+	}
+	return f.last
+}
+
+// hasJustDied reports whether the target is the process that has died last, not long ago.
+func (f *Finder) hasJustDied(m *Moment) bool {
+	last := f.lastDeath()
+	return last != nil && sameProcess(last.Target, m.Target) && m.Time.Sub(last.Time) <= episode
 }
 
 // forget makes room. Events about the target are held longest: anybody can cause others.
@@ -108,10 +121,7 @@ func (f *Finder) forget() {
 
 // replaces reports whether a death is a later one than the last, rather than a part of it.
 func (f *Finder) replaces(m Moment) bool {
-	last := f.last
-	if last == nil && f.found != nil {
-		last = &f.found.Moment
-	}
+	last := f.lastDeath()
 	switch {
 	case last == nil:
 		return true
@@ -170,11 +180,19 @@ func (m *Moment) died() bool {
 
 // fatal reports whether a signal got through that by default ends its target.
 func (m *Moment) fatal() bool {
+	return !m.harmless() && m.SignalKnown && m.ResultFor(m.Target).Succeeded() && !m.toInit()
+}
+
+// harmless reports whether a signal has certainly not ended its target.
+func (m *Moment) harmless() bool {
 	switch m.DeliveryTo(m.Target) {
 	case kill.DeliveryIgnored, kill.DeliveryOverflow:
-		return false
+		return true
 	}
-	return m.SignalKnown && m.Signal.Fatal() && m.ResultFor(m.Target).Succeeded() && !m.Doubtful(m.Target) && !m.toInit()
+	if m.toInit() && (m.Target.PID == 1 || m.Signal == kill.SIGKILL) {
+		return true // the host goes on, and nothing can handle SIGKILL
+	}
+	return m.SignalKnown && !m.Signal.Fatal() || m.ResultFor(m.Target).Failed()
 }
 
 // toInit reports whether the target is the first process of its pid namespace, as far as the sender saw it. The kernel drops what such

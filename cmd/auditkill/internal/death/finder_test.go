@@ -26,7 +26,10 @@ var (
 	again   = kill.Process{PID: 3936, Command: "mysqld", Instance: &kill.Instance{Unit: "mysql.service", Start: start.Add(time.Minute)}}
 	helper  = kill.Process{PID: 3940, Command: "helper", Instance: &kill.Instance{Unit: "mysql.service"}}
 	nginx   = kill.Process{PID: 99, Command: "nginx", Instance: &kill.Instance{Container: "4f5e6d7c8b9a0000"}}
+	server  = kill.Process{PID: 3936, Command: "mysqld", User: kill.User{ID: kill.NewID(27)}}
+	other   = kill.Process{PID: 5000, Command: "mysqld", User: kill.User{ID: kill.NewID(27)}}
 	systemd = kill.Process{PID: 1, Command: "systemd"}
+	eve     = kill.Process{PID: 6000, Command: "eve", User: kill.User{ID: kill.NewID(1000)}}
 	shell   = kill.Process{PID: 4000, Command: "bash", User: kill.User{ID: kill.NewID(0)}}
 )
 
@@ -51,6 +54,34 @@ func ended(after, began time.Duration, signal kill.Signal, target kill.Process, 
 	return t
 }
 
+// toMany is a signal to several processes, of which nothing says whether it reached this one.
+func toMany(sent telling.Telling, scope kill.Scope, requested int) telling.Telling {
+	sent.Scope, sent.Requested, sent.Targets[0].Result = scope, requested, &kill.Result{}
+	return sent
+}
+
+// changed is an event of which something else is known.
+func changed(told telling.Telling, change func(*kill.Event)) telling.Telling {
+	change(told.Event)
+	return told
+}
+
+// lost is a signal of which only the target was recorded.
+func lost(after time.Duration, target kill.Process) telling.Telling {
+	return changed(signaled(after, kill.Process{}, 0, target), func(e *kill.Event) {
+		e.SignalKnown, e.Result, e.Scope, e.Complete = false, kill.Result{}, kill.ScopeUnknown, false
+	})
+}
+
+// threadEnded is the report of seccomp that it has ended a thread.
+func threadEnded(after time.Duration, target kill.Process) telling.Telling {
+	return changed(signaled(after, kill.Process{}, kill.SIGSYS, target), func(e *kill.Event) {
+		e.Kind, e.Origin, e.Cause, e.Result = kill.KindAbend, kill.OriginKernel, kill.CauseSeccomp, kill.Result{}
+	})
+}
+
+func refused(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }
+
 func same(*kill.Outcome) {}
 
 func exited(code int) func(*kill.Outcome) {
@@ -62,6 +93,8 @@ func survived(o *kill.Outcome) { o.Verdict = kill.VerdictSurvived }
 func escalated(o *kill.Outcome) { o.Escalated, o.Exit.Status, o.LastSignal = true, 9, kill.SIGKILL }
 
 func unsent(o *kill.Outcome) { o.Verdict, o.Exit.Status, o.Unsent = kill.VerdictExited, 1<<8, true }
+
+func unwatched(o *kill.Outcome) { o.Verdict = kill.VerdictUnknown }
 
 // The kernel drops a signal that the first process of a pid namespace does not handle, also SIGKILL, and lets the call succeed.
 func TestInitDoesNotDie(t *testing.T) {
@@ -178,12 +211,156 @@ func TestWhy(t *testing.T) {
 			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:00, 60 min ago.\n" +
 				"  03:15:00.000  mysqld[3936] was killed by SIGKILL, right after systemd[1] sent SIGKILL\n",
 		},
+		"root's kill -9 -1": {
+			"mysqld",
+			[]telling.Telling{toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0)},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to all processes; whether it reached mysqld[3936] is not recorded\n",
+		},
+		"a group of several users": {
+			"mysqld",
+			[]telling.Telling{toMany(signaled(0, shell, kill.SIGTERM, server), kill.ScopeProcessGroup, 3936)},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGTERM to process group 3936; whether it reached mysqld[3936] is not recorded\n",
+		},
+		"a thread that seccomp ended": {
+			"mysqld",
+			[]telling.Telling{threadEnded(0, server)},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  seccomp ended a thread of mysqld[3936] (uid 27) with SIGSYS; whether the process ended is not recorded\n",
+		},
+		"a call whose record was lost": {
+			"mysqld",
+			[]telling.Telling{lost(0, server)},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  an unknown process sent an unknown signal to mysqld[3936]; whether it reached mysqld[3936] is not recorded\n",
+		},
+		"a signal without a number that got through": {
+			"mysqld",
+			[]telling.Telling{changed(signaled(0, shell, 0, server), func(e *kill.Event) { e.SignalKnown = false })},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent an unknown signal to mysqld[3936]; what became of it was not recorded\n",
+		},
+		"a container's init may handle it": {
+			"nginx",
+			[]telling.Telling{changed(signaled(0, shell, kill.SIGTERM, nginx), func(e *kill.Event) { e.Requested = 1 })},
+			time.Time{},
+			"The death of nginx[99] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGTERM to nginx[99]; what became of it was not recorded\n",
+		},
+		"the collector stopped": {
+			"mysqld",
+			[]telling.Telling{ended(0, -time.Second, kill.SIGTERM, server, unwatched)},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  mysqld[3936] was still followed when the collector stopped, 1.000 s after systemd[1] sent SIGTERM\n",
+		},
+		"the collector stopped, and the signal says more": {
+			"mysqld",
+			[]telling.Telling{signaled(-time.Second, shell, kill.SIGTERM, server), ended(0, -time.Second, kill.SIGTERM, server, unwatched)},
+			time.Time{},
+			"mysqld[3936] was sent SIGTERM on 2026-11-28 at 03:14:59, 60 min ago; what became of it was not recorded.\n" +
+				"  03:14:59.000  bash[4000] (uid 0) sent SIGTERM to mysqld[3936]\n",
+		},
+		"what got through hides no doubtful SIGKILL": {
+			"mysqld",
+			[]telling.Telling{
+				signaled(0, systemd, kill.SIGTERM, server), toMany(signaled(10*time.Second, shell, kill.SIGKILL, server), kill.ScopeProcessGroup, 3936),
+			},
+			time.Time{},
+			"mysqld[3936] was sent SIGTERM on 2026-11-28 at 03:15:00, 60 min ago; what became of it was not recorded.\n" +
+				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
+				"  Besides, 03:15:10: bash[4000] (uid 0) sent SIGKILL to process group 3936; whether it reached mysqld[3936] is not recorded.\n",
+		},
+		"a doubtful signal long before another one": {
+			"mysqld",
+			[]telling.Telling{
+				toMany(signaled(-time.Hour, shell, kill.SIGKILL, server), kill.ScopeAll, 0), signaled(0, systemd, kill.SIGTERM, other),
+			},
+			time.Time{},
+			"mysqld[5000] was sent SIGTERM on 2026-11-28 at 03:15:00, 60 min ago; what became of it was not recorded.\n" +
+				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[5000]\n",
+		},
+		"who has no right by his user displaces nobody": {
+			"mysqld",
+			[]telling.Telling{
+				toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0), toMany(signaled(time.Minute, eve, kill.SIGKILL, server), kill.ScopeAll, 0),
+			},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to all processes; whether it reached mysqld[3936] is not recorded\n" +
+				"  Besides, 03:16:00: eve[6000] (uid 1000) sent SIGKILL to all processes; whether it reached mysqld[3936] is not recorded.\n",
+		},
+		"a doubtful signal before the death": {
+			"mysqld",
+			[]telling.Telling{
+				toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0), ended(time.Second, 0, kill.SIGKILL, server, same),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:01, 60 min ago.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to all processes; whether it reached mysqld[3936] is not recorded\n",
+		},
+		"a doubtful signal to the dead": {
+			"mysqld",
+			[]telling.Telling{
+				signaled(0, shell, kill.SIGKILL, server), toMany(signaled(time.Second, shell, kill.SIGKILL, server), kill.ScopeProcessGroup, 3936),
+			},
+			time.Time{},
+			"mysqld[3936] was sent SIGKILL on 2026-11-28 at 03:15:00, 60 min ago, which no process can handle; its end itself was not recorded.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to mysqld[3936]\n",
+		},
+		"later ones of several chances": {
+			"mysqld",
+			[]telling.Telling{
+				signaled(0, shell, kill.SIGKILL, server), signaled(time.Minute, systemd, kill.SIGTERM, other),
+				toMany(signaled(2*time.Minute, shell, kill.SIGKILL, other), kill.ScopeAll, 0),
+			},
+			time.Time{},
+			"mysqld[3936] was sent SIGKILL on 2026-11-28 at 03:15:00, 60 min ago, which no process can handle; its end itself was not recorded.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to mysqld[3936]\n" +
+				"  Later, 03:16:00: systemd[1] sent SIGTERM to mysqld[5000]; what became of it was not recorded.\n" +
+				"  Besides, 03:17:00: bash[4000] (uid 0) sent SIGKILL to all processes; whether it reached mysqld[5000] is not recorded.\n",
+		},
+		"a doubtful signal to the next one": {
+			"mysqld",
+			[]telling.Telling{
+				signaled(0, shell, kill.SIGKILL, server), toMany(signaled(time.Minute, shell, kill.SIGKILL, other), kill.ScopeAll, 0),
+			},
+			time.Time{},
+			"mysqld[3936] was sent SIGKILL on 2026-11-28 at 03:15:00, 60 min ago, which no process can handle; its end itself was not recorded.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to mysqld[3936]\n" +
+				"  Later, 03:16:00: bash[4000] (uid 0) sent SIGKILL to all processes; whether it reached mysqld[5000] is not recorded.\n",
+		},
+		"what another one survived": {
+			"mysqld",
+			[]telling.Telling{
+				toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0), toMany(signaled(0, shell, kill.SIGKILL, other), kill.ScopeAll, 0),
+				ended(2*time.Minute, 0, kill.SIGKILL, other, survived),
+			},
+			time.Time{},
+			"The death of mysqld[3936] is not recorded, but this may have ended it on 2026-11-28 at 03:15:00, 60 min ago:\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to all processes; whether it reached mysqld[3936] is not recorded\n",
+		},
+		"a doubtful signal that it survived": {
+			"mysqld",
+			[]telling.Telling{
+				toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0), ended(2*time.Minute, 0, kill.SIGKILL, server, survived),
+			},
+			time.Time{}, "",
+		},
+		"a doubtful signal that nobody waits for": {
+			"mysqld", []telling.Telling{toMany(signaled(0, shell, 17, server), kill.ScopeAll, 0)}, time.Time{}, "",
+		},
+		"a signal without a number was refused": {
+			"mysqld", []telling.Telling{changed(lost(0, server), refused)}, time.Time{}, "",
+		},
 		"failed signals end nothing": {
-			"mysqld", []telling.Telling{func() telling.Telling {
-				failed := signaled(0, shell, kill.SIGKILL, mysqld)
-				failed.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"}
-				return failed
-			}()}, time.Time{}, "",
+			"mysqld", []telling.Telling{changed(signaled(0, shell, kill.SIGKILL, mysqld), refused)}, time.Time{}, "",
 		},
 		"survived":      {"mysqld", []telling.Telling{signaled(0, shell, kill.SIGHUP, mysqld), ended(2*time.Minute, 0, kill.SIGHUP, mysqld, survived)}, time.Time{}, ""},
 		"somebody else": {"mysqld", []telling.Telling{signaled(0, shell, kill.SIGKILL, nginx)}, time.Time{}, ""},
@@ -227,6 +404,21 @@ func TestFinderIsBounded(t *testing.T) {
 	require.NotNil(t, d)
 	assert.Len(t, d.Signals, 1)
 	assert.LessOrEqual(t, len(f.recent), maxRecent)
+}
+
+// However many may have ended, only so many are held, and those that are likelier to have longest.
+func TestCandidatesAreBounded(t *testing.T) {
+	t.Parallel()
+	target, err := ParseTarget("mysqld")
+	require.NoError(t, err)
+	f := NewFinder(target, time.Time{})
+	f.Add(toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0))
+	for i := range 5 * maxCandidates {
+		hers := kill.Process{PID: 10_000 + i, Command: "mysqld", User: kill.User{ID: kill.NewID(27)}}
+		f.Add(toMany(signaled(time.Duration(i)*time.Second, eve, kill.SIGKILL, hers), kill.ScopeAll, 0))
+	}
+	assert.Len(t, f.candidates, maxCandidates)
+	assert.Equal(t, server.PID, f.Maybe().Target.PID)
 }
 
 func TestParseTarget(t *testing.T) {

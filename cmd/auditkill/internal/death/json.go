@@ -21,6 +21,7 @@ type document struct {
 	Namesakes  []json.RawMessage `json:"namesakes,omitempty"`
 	Later      json.RawMessage   `json:"later_signal,omitempty"`
 	LastSignal json.RawMessage   `json:"last_signal,omitempty"`
+	Maybe      []json.RawMessage `json:"maybe,omitempty"`
 	Notes      []string          `json:"journal,omitempty"`
 	Unit       *Unit             `json:"unit,omitempty"`
 	Unseen     []string          `json:"not_looked_at,omitempty"`
@@ -30,12 +31,14 @@ type document struct {
 func (a *Answer) WriteJSON(out io.Writer, config telemetry.Config) error {
 	r := recorder{config: config}
 	d := document{
-		Target: a.Target.String(), LastSignal: r.one(a.Maybe), Notes: a.Notes, Unit: a.Unit, Unseen: a.Unseen,
+		Target: a.Target.String(), Notes: a.Notes, Unit: a.Unit, Unseen: a.Unseen,
 	}
 	if found := a.Death; found != nil {
-		d.LastSignal = nil // it is found.Later
-		d.Death, d.Later = r.one(&found.Moment), r.one(found.Later)
+		d.Death = r.one(&found.Moment)
 		d.Signals, d.Others, d.Namesakes = r.all(found.Signals), r.all(found.Others), r.all(found.Namesakes)
+		d.Later, d.Maybe = r.maybe(found.Later)
+	} else {
+		d.LastSignal, d.Maybe = r.maybe(a.Maybe)
 	}
 	if r.err != nil {
 		return r.err
@@ -62,6 +65,17 @@ func (r *recorder) one(m *Moment) json.RawMessage {
 	}
 	r.err = err
 	return bytes.TrimSpace(line.Bytes())
+}
+
+// maybe makes objects of what may have ended it: the signal that got through, and what may not have, the likeliest first.
+func (r *recorder) maybe(m *Maybe) (through json.RawMessage, others []json.RawMessage) {
+	switch {
+	case m == nil:
+		return nil, nil
+	case m.GotThrough():
+		return r.one(&m.Moment), r.all(m.Besides)
+	}
+	return nil, append([]json.RawMessage{r.one(&m.Moment)}, r.all(m.Besides)...)
 }
 
 func (r *recorder) all(moments []Moment) (objects []json.RawMessage) {

@@ -26,10 +26,9 @@ const (
 
 // Answer is what is said about a death.
 type Answer struct {
-	// Death is nil if only a signal is known that may have ended the process (Maybe), or only what systemd says
-	// (Notes).
+	// Death is nil if only is known what may have ended the process (Maybe), or what systemd says (Notes).
 	Death *Death
-	Maybe *Moment
+	Maybe *Maybe
 	// Target is what was asked for.
 	Target Target
 	// Notes are what others say about it, such as the journal, as sentences.
@@ -50,9 +49,7 @@ func (a *Answer) Write(out io.Writer, on terminal.Terminal) error {
 	case a.Death != nil:
 		a.death(&p, a.Death)
 	case a.Maybe != nil:
-		m := a.Maybe
-		p.head("%s was sent %s %s; what became of it was not recorded.", telemetry.Name(m.Target), m.Signal.Name(), a.when(m.Time))
-		a.sentence(&p, m)
+		a.maybe(&p, a.Maybe)
 	default:
 		p.head("Nobody has recorded a signal to %s, or its end, but systemd has.", visible.Name(a.Target.String()))
 	}
@@ -66,6 +63,39 @@ func (a *Answer) Write(out io.Writer, on terminal.Terminal) error {
 		p.line("Not looked at: %s.", strings.Join(a.Unseen, "; "))
 	}
 	return p.err
+}
+
+// maybe says what may have ended it, and not that it did.
+func (a *Answer) maybe(p *page, m *Maybe) {
+	if m.GotThrough() {
+		p.head("%s was sent %s %s; what became of it was not recorded.", telemetry.Name(m.Target), m.Signal.Name(), a.when(m.Time))
+		a.sentence(p, &m.Moment)
+	} else {
+		p.head("The death of %s is not recorded, but this may have ended it %s:", telemetry.Name(m.Target), a.when(m.Time))
+		p.item(clockOf(&m.Moment), a.doubt(&m.Moment))
+	}
+	a.besides(p, m)
+}
+
+func (a *Answer) besides(p *page, m *Maybe) {
+	for i := range m.Besides {
+		p.line("Besides, %s: %s.", a.clock(m.Besides[i].Time, m.Time), a.doubt(&m.Besides[i]))
+	}
+}
+
+// unrecorded ends the sentences that say themselves what is not known.
+const unrecorded = " is not recorded"
+
+// doubt is what was reported, and what is not known of it.
+func (a *Answer) doubt(m *Moment) string {
+	text := a.text(m)
+	switch {
+	case m.Kind != kill.KindSignal || strings.HasSuffix(text, unrecorded):
+		return text
+	case m.ResultFor(m.Target).Known:
+		return text + "; what became of it was not recorded"
+	}
+	return text + "; whether it reached " + telemetry.Name(m.Target) + unrecorded
 }
 
 func (a *Answer) death(p *page, d *Death) {
@@ -83,7 +113,8 @@ func (a *Answer) death(p *page, d *Death) {
 		a.namesake(p, &d.Namesakes[i])
 	}
 	if d.Later != nil {
-		p.line("Later, %s: %s; what became of it was not recorded.", a.clock(d.Later.Time, d.Time), a.text(d.Later))
+		p.line("Later, %s: %s.", a.clock(d.Later.Time, d.Time), a.doubt(&d.Later.Moment))
+		a.besides(p, d.Later)
 	}
 	if !d.Complete {
 		p.line("A part of what was reported then is lost.")
@@ -132,8 +163,10 @@ func (a *Answer) signals(p *page, d *Death) {
 
 // sentence writes what was reported.
 func (a *Answer) sentence(p *page, m *Moment) {
-	p.item(m.Time.Local().Format("15:04:05.000"), a.text(m))
+	p.item(clockOf(m), a.text(m))
 }
+
+func clockOf(m *Moment) string { return m.Time.Local().Format("15:04:05.000") }
 
 func (a *Answer) text(m *Moment) string {
 	if m.Record != nil && (a.CommandLine == redact.Redacted || a.CommandLine == redact.Full) {
