@@ -6,6 +6,7 @@ package auditkillreceiver
 import (
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -117,4 +118,27 @@ func TestRegistryOfFullEvents(t *testing.T) {
 			assert.True(t, written[key], "%s: the registry has %s, which nothing writes", event, key)
 		}
 	}
+}
+
+// TestRegistryOfCalls has the registry list what the root span of a call with many targets has.
+func TestRegistryOfCalls(t *testing.T) {
+	t.Parallel()
+	types, _ := registered(t)
+	e := fullSignal()
+	e.Kind = kill.KindCall
+	e.Outcome = &kill.Outcome{Began: e.Time, Verdicts: map[kill.Verdict]int{
+		kill.VerdictExited: 1, kill.VerdictKilled: 1, kill.VerdictCoreDumped: 1, kill.VerdictSurvived: 1, kill.VerdictEnded: 1, kill.VerdictUnknown: 1,
+	}}
+	traces := telemetry.NewTraces(telemetry.Config{CommandLine: redact.Full})
+	traces.Append(e)
+	counted := 0
+	for key := range traces.Take().ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0).Attributes().All() {
+		if strings.HasPrefix(key, "kill.outcomes.") {
+			counted++
+		}
+		if strings.HasPrefix(key, "kill.") {
+			assert.Contains(t, types, key)
+		}
+	}
+	assert.Equal(t, len(e.Outcome.Verdicts), counted)
 }
