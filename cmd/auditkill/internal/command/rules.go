@@ -71,7 +71,7 @@ locked, or audit is off, 2 if the kernel could not be asked.
    "rules": [{"rule", "state", "by": [rules], "unseen": ["SIGKILL by tkill"],
               "shadows": [rules], "mend": [commands]}],
    "problems": [{"what", "mend", "lines": [commands]}]}`,
-		Example: `  auditkill rules                                  rules for the signals that end or stop a process
+		Example: `  auditkill rules                                  rules for the default signals
   auditkill rules --signal KILL,TERM | sudo sh     load rules for two signals, until the next boot
   auditkill rules --format rules.d | sudo tee ` + auditrules.Path + `
   sudo augenrules --load                           load the rules now, and at every boot
@@ -82,7 +82,7 @@ locked, or audit is off, 2 if the kernel could not be asked.
 	}
 	flags := cmd.Flags()
 	flags.StringSliceVarP(&f.signals, "signal", "s", nil,
-		"signals, such as KILL,TERM, 9 or SIGRTMIN+1; all means all except 0 (default those that end or stop a process)")
+		"signals, such as KILL,TERM, 9 or SIGRTMIN+1; all means all except 0 (default those that people send to end a process, STOP, and those of crashes)")
 	flags.StringVarP(&f.key, "key", "k", capture.DefaultKey, "the key of the records (ausearch -k)")
 	flags.StringVar(&f.format, "format", formatAuditctl, "auditctl (commands) or rules.d (a file)")
 	flags.BoolVar(&f.check, "check", false, "compare with the loaded rules, and change nothing")

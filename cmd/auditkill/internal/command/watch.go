@@ -92,7 +92,7 @@ Exit codes: 0 if it has watched, 2 if it could not.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
 	flags := cmd.Flags()
-	f.register(flags, "those that end or stop a process; all means every signal")
+	f.register(flags, "those that people send to end a process, STOP, and those of crashes; all means every signal")
 	flags.StringVar(&f.source, "source", live.Auto, "auto, ebpf, multicast, unicast or file")
 	flags.StringVar(&f.file, "file", capture.DefaultLog, "the audit log, for --source file")
 	flags.StringVarP(&f.key, "key", "k", live.DefaultKey, "the key of the audit rules that it loads")
