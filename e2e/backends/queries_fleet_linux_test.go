@@ -210,6 +210,7 @@ func fleetEvents() []fleetEvent {
 		// Crashes, tampering, and an incomplete event.
 		{27, 9 * m, "abend", map[string]any{"kill.target.name": "python3"}},
 		{27, 8 * m, "abend", map[string]any{"kill.target.name": "python3"}},
+		{27, 7 * m, "abend", map[string]any{"kill.target.name": "python3", "kill.result": "unknown"}}, // one of its threads
 		{28, 9 * m, "removed", nil},
 		{28, 8 * m, "in vain", nil},
 		{29, 9 * m, "disabled", nil},
