@@ -101,6 +101,16 @@ func with(changes map[string]any, more ...map[string]any) map[string]any {
 	return changes
 }
 
+// unseen returns changes of an outcome: it is the end of a process, and nobody was seen to signal it.
+func unseen(more ...map[string]any) map[string]any {
+	return with(by("", "", map[string]any{
+		"process.pid": nil, "process.executable.path": nil, "process.executable.name": nil, "process.command": nil, "kill.signal.number": nil,
+		"kill.signal.name": nil, "kill.origin": nil, "kill.cause": nil, "kill.duration": nil, "kill.escalated": nil, "kill.signal.count": nil,
+		"kill.last_signal.number": nil, "kill.last_signal.name": nil, "kill.last_sender.pid": nil, "kill.last_sender.name": nil,
+		"kill.last_sender.executable.path": nil, "kill.last_sender.user.id": nil, "kill.last_sender.user.name": nil,
+	}), more...)
+}
+
 // elsewhere says that the sender's path is not one of the host.
 var elsewhere = map[string]any{"kill.sender.mount_namespace": "other"}
 
@@ -200,6 +210,13 @@ func fleetEvents() []fleetEvent {
 		{22, 11 * m, "kill", by("/usr/bin/stop-22", "", to("redis", 43))}, // the other way round
 		{23, 11 * m, "EPERM", by("/usr/bin/stop-23", "dave", to("redis", 44), sigterm)},
 		{23, 10 * m, "kill", by("/usr/bin/stop-23", "", to("redis", 44))},
+
+		// Deaths that nobody was seen to cause, and an exit.
+		{21, 9 * m, "killed", unseen(to("postgres", 45), map[string]any{"kill.exit.signal.name": "SIGKILL"})},
+		{21, 8 * m, "killed", unseen(to("postgres", 46), map[string]any{"kill.exit.signal.name": "SIGKILL"})},
+		{22, 9 * m, "killed", unseen(to("postgres", 45), map[string]any{"kill.outcome": "core_dumped", "kill.exit.signal.name": "SIGSEGV"})},
+		{22, 8 * m, "exited", unseen(to("postgres", 46))},
+		{38, 70 * m, "killed", unseen(to("postgres", 47))},
 
 		// Failed attempts, by mallory and by a process without a login user.
 		{24, 12 * m, "EPERM", by("/usr/bin/kill", "mallory", to("vault", 50))},

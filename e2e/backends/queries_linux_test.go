@@ -171,6 +171,12 @@ var questions = map[string]question{
 		tally{"host-07 mysqld SIGSEGV": 1, "host-27 python3 SIGSEGV": 2},
 		"crashes", nil,
 	},
+	"unsent": {
+		"Deaths that nobody was seen to cause",
+		[]string{"host.name", "kill.target.name", "kill.exit.signal.name", "kill.complete"},
+		tally{"host-21 postgres SIGKILL true": 2, "host-22 postgres SIGSEGV true": 1},
+		"deaths", nil,
+	},
 	"escalations": {
 		"SIGTERM followed by SIGKILL",
 		[]string{"host.name", "kill.target.name"},
@@ -471,7 +477,7 @@ func TestQueriesInDocs(t *testing.T) {
 		text, err := os.ReadFile(harness.Path("docs", document+".md"))
 		require.NoError(t, err)
 		shown := fence.FindAllStringSubmatch(string(text), -1)
-		assert.Len(t, shown, 7, "the seven questions in %s", document)
+		assert.Len(t, shown, 8, "the eight questions in %s", document)
 		for _, match := range shown {
 			assert.Equal(t, language, match[1])
 			assert.Contains(t, shipped[language], match[2])
