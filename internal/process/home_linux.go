@@ -49,10 +49,63 @@ func statOf(dir int, path string, flags int) (seen, error) {
 	return s, nil
 }
 
+// openat2 is the call of this name, or what a test has in its place.
+type openat2 func(dir int, path string, how *unix.OpenHow) (int, error)
+
+// find finds a file below a root, without opening it: that would wait for a FIFO's writer, or rewind a tape. Before Linux 5.6 there is no
+// openat2(2), before 5.12 no RESOLVE_CACHED, and RestrictSUIDSGID= (systemd.exec(5)) forbids it because no filter sees its flags.
+// Then no link is followed, and nothing is looked up in a folder that may not be entered.
+func (call openat2) find(root int, path string, resolve uint64, enter func(*seen) bool) (fd int, file seen, err error) {
+	fd, err = call(root, path, &unix.OpenHow{
+		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
+	})
+	switch {
+	case errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EPERM), errors.Is(err, unix.EINVAL):
+		return walk(root, path, enter)
+	case err != nil:
+		return -1, seen{}, err
+	}
+	if file, err = statOf(fd, "", unix.AT_EMPTY_PATH); err != nil {
+		_ = unix.Close(fd)
+	}
+	return fd, file, err
+}
+
+// walk does what find does, one part of the path after the other. Without links and "..", none leads out of the root.
+func walk(root int, path string, enter func(*seen) bool) (fd int, file seen, err error) {
+	if fd, err = unix.FcntlInt(uintptr(root), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+		return -1, seen{}, err
+	}
+	file, err = statOf(fd, "", unix.AT_EMPTY_PATH)
+	for part := range strings.FieldsFuncSeq(filepath.Clean("/"+path), func(r rune) bool { return r == '/' }) {
+		if err == nil && !enter(&file) {
+			err = unix.EAGAIN // as with RESOLVE_CACHED
+		}
+		if err != nil {
+			break
+		}
+		var next int
+		if next, err = unix.Openat(fd, part, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+			break
+		}
+		_ = unix.Close(fd)
+		fd = next
+		if file, err = statOf(fd, "", unix.AT_EMPTY_PATH); err == nil && file.mode&unix.S_IFMT == unix.S_IFLNK {
+			err = unix.ELOOP
+		}
+	}
+	if err != nil {
+		_ = unix.Close(fd)
+		return -1, seen{}, err
+	}
+	return fd, file, nil
+}
+
 // vantage is the host's view of its files: that of its init, or of whoever reads them for it.
 type vantage struct {
-	root string
-	at   time.Duration
+	root    string
+	at      time.Duration
+	openat2 openat2
 	// path is the host's root, folder what it is, users its /etc/passwd.
 	path   string
 	folder seen
@@ -60,7 +113,7 @@ type vantage struct {
 }
 
 func newVantage(root string) vantage {
-	return vantage{root: filepath.Join("/", root), at: -vantageFor}
+	return vantage{root: filepath.Join("/", root), at: -vantageFor, openat2: unix.Openat2}
 }
 
 func (v *vantage) refresh(p *proc, now time.Duration) {
@@ -153,8 +206,8 @@ func (f folder) mayBecome(user, other uint32) bool {
 
 // compareProgram returns whose the path of a program is. It is the host's if the program lies on the mount
 // of a root that is the host's, even if it was deleted since, or if the host has the same file there. The
-// path is only looked up in the kernel's cache (openat2(2), RESOLVE_CACHED), where the path of a running
-// program is: whoever chose it could let a lookup wait.
+// path is only looked up where that does not wait, as in the kernel's cache (RESOLVE_CACHED), which has the path of a running
+// program: whoever chose it could let a lookup wait.
 func (h *homes) compareProgram(dir folder, root *seen, executable string) kill.Whose {
 	program, err := statOf(dir.fd, "exe", 0)
 	if err != nil {
@@ -163,36 +216,38 @@ func (h *homes) compareProgram(dir folder, root *seen, executable string) kill.W
 	if root.fileID == h.host.folder.fileID && root.mount == program.mount && root.mount != 0 {
 		return kill.WhoseHost
 	}
-	host, ok := cachedIn(unix.AT_FDCWD, h.host.path, executable)
+	host, ok := h.host.cachedIn(unix.AT_FDCWD, h.host.path, executable)
 	if ok && host.fileID == program.fileID {
 		return kill.WhoseHost
 	}
 	// It may have been deleted. Then its folder decides, unless a mount has hidden what lies there.
-	host, ok = cachedIn(unix.AT_FDCWD, h.host.path, filepath.Dir(executable))
-	own, found := cachedIn(dir.fd, "root", filepath.Dir(executable))
+	host, ok = h.host.cachedIn(unix.AT_FDCWD, h.host.path, filepath.Dir(executable))
+	own, found := h.host.cachedIn(dir.fd, "root", filepath.Dir(executable))
 	if ok && found && own.fileID == host.fileID && own.mount == program.mount && own.mount != 0 {
 		return kill.WhoseHost
 	}
 	return kill.WhoseOther
 }
 
-// cachedIn asks for a file below a root, if the kernel has it in its cache.
-func cachedIn(dir int, root, path string) (seen, bool) {
+// cachedIn asks for a file below a root, if the kernel has it in its cache or, where it cannot be asked for that, if no lookup waits.
+func (v *vantage) cachedIn(dir int, root, path string) (seen, bool) {
 	base, err := unix.Openat(dir, root, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return seen{}, false
 	}
 	defer unix.Close(base)
-	file, err := unix.Openat2(base, path, &unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_SYMLINKS | resolveCached,
-	})
+	fd, file, err := v.openat2.find(base, path, unix.RESOLVE_NO_SYMLINKS|resolveCached, v.prompt)
 	if err != nil {
 		return seen{}, false
 	}
-	defer unix.Close(file)
-	s, err := statOf(file, "", unix.AT_EMPTY_PATH)
-	return s, err == nil
+	_ = unix.Close(fd)
+	return file, true
+}
+
+// prompt reports whether a lookup in a folder does not wait for anybody: it is on a disk, or where the host's root is. Others, such as
+// those of networks and of users (fuse(4)), have no disk's number.
+func (v *vantage) prompt(folder *seen) bool {
+	return unix.Major(folder.dev) != 0 || folder.dev == v.folder.dev
 }
 
 // compareUsers returns whose the user database of a process is, and notes how to reach it if it is
@@ -203,7 +258,7 @@ func (h *homes) compareUsers(dir folder, root *seen, found *home, now, age time.
 		return kill.WhoseUnknown
 	}
 	id := spaceID{namespaceOf(dir.fd, "ns/mnt"), root.fileID, root.mount, owner.Uid}
-	users := h.spaces.ask(id, now, age, func() reader { return usersBelow(dir, h.host.users) })
+	users := h.spaces.ask(id, now, age, func() reader { return usersBelow(dir, h.host.openat2, h.host.users) })
 	if users == kill.WhoseOther {
 		found.foreign = &foreign{id, parseIDMap(dir.read("uid_map", maxFile))}
 	}
@@ -211,14 +266,14 @@ func (h *homes) compareUsers(dir folder, root *seen, found *home, now, age time.
 }
 
 // usersBelow returns what reads the users of a process, even if that ends meanwhile; nil if it has ended.
-func usersBelow(dir folder, host fileID) reader {
+func usersBelow(dir folder, call openat2, host fileID) reader {
 	fd, err := unix.Openat(dir.fd, "root", unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil
 	}
 	return func(last version) reading {
 		defer unix.Close(fd)
-		path, file, err := openUsers(fd, 0)
+		path, file, err := openUsers(fd, call, 0)
 		if err != nil {
 			return reading{users: withoutUsers(err)}
 		}
@@ -226,31 +281,21 @@ func usersBelow(dir folder, host fileID) reader {
 		if file.fileID == host && host != (fileID{}) {
 			return reading{users: kill.WhoseHost}
 		}
-		return readUsers(fd, last)
+		return readUsers(fd, call, last)
 	}
 }
 
-// openUsers finds /etc/passwd below a root, without opening it: that would wait for a FIFO's writer, or
-// rewind a tape. Links stay below the root.
-func openUsers(root int, resolve uint64) (fd int, file seen, err error) {
-	fd, err = unix.Openat2(root, "etc/passwd", &unix.OpenHow{
-		Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_IN_ROOT | unix.RESOLVE_NO_MAGICLINKS | resolve,
-	})
-	if err != nil {
-		return -1, seen{}, err
-	}
-	if file, err = statOf(fd, "", unix.AT_EMPTY_PATH); err != nil {
-		_ = unix.Close(fd)
-	}
-	return fd, file, err
+// openUsers finds /etc/passwd below a root. Links stay below the root, or are not followed.
+func openUsers(root int, call openat2, resolve uint64) (fd int, file seen, err error) {
+	return call.find(root, "etc/passwd", resolve, func(*seen) bool { return true }) // whoever reads users may wait
 }
 
 // readUsers reads the /etc/passwd below a root, which may be anything. Only a regular file that
 // everybody may read counts, and no symbolic link is followed: it could lead to a file that this
 // process may read, but not who made the link, such as /proc/1/environ. The file is opened by what was found, not
 // by its name, which could be another file's by now. O_NONBLOCK does not wait for who holds a lease on it (fcntl(2)).
-func readUsers(root int, last version) reading {
-	path, file, err := openUsers(root, unix.RESOLVE_NO_SYMLINKS)
+func readUsers(root int, call openat2, last version) reading {
+	path, file, err := openUsers(root, call, unix.RESOLVE_NO_SYMLINKS)
 	if err != nil {
 		return reading{users: withoutUsers(err)}
 	}
@@ -276,7 +321,7 @@ func withoutUsers(err error) kill.Whose {
 			return kill.WhoseOther
 		}
 	}
-	return kill.WhoseUnknown // such as ENOSYS before Linux 5.6
+	return kill.WhoseUnknown
 }
 
 // readUpTo reads the beginning of a file.

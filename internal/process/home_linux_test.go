@@ -16,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/auditkill/auditkillreceiver/internal/audittest"
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -112,6 +113,13 @@ func (d *dwelling) about(user uint32) *kill.Event {
 	return e
 }
 
+// waysToOpen are openat2(2), and what answers where it is missing, or a filter such as that of RestrictSUIDSGID= forbids it.
+var waysToOpen = map[string]openat2{
+	"":                          unix.Openat2,
+	", openat2(2) is missing":   func(int, string, *unix.OpenHow) (int, error) { return -1, unix.ENOSYS },
+	", openat2(2) is forbidden": func(int, string, *unix.OpenHow) (int, error) { return -1, unix.EPERM },
+}
+
 const (
 	idles = "; echo ready; exec sleep 1000 >/dev/null"
 	// ownEtc is an /etc that its user may write.
@@ -132,8 +140,9 @@ func TestHomes(t *testing.T) {
 		// user is who it runs as on the host, own what its own database calls that user.
 		user uint32
 		own  string
-		// deleted is true if its program is deleted once it runs.
-		deleted bool
+		// deleted is true if its program is deleted once it runs, linked if a link leads to its users, which only openat2(2)
+		// keeps below a root.
+		deleted, linked bool
 	}{
 		"of the host": {script: ":" + idles, users: host, program: host},
 		"of the host, another user": {
@@ -182,7 +191,7 @@ func TestHomes(t *testing.T) {
 		},
 		"a link to the host's": {
 			attributes: asStranger(), script: `mount --bind /etc "$1/mnt"; ` + ownEtc + `ln -s "$1/mnt/passwd" /etc/passwd` + idles,
-			user: strangerID, users: host, program: host,
+			user: strangerID, users: host, program: host, linked: true,
 		},
 		"a link to an environment": {
 			attributes: asStranger(), script: ownEtc + "ln -s /proc/1/environ /etc/passwd" + idles, user: strangerID, users: other, program: host,
@@ -229,20 +238,27 @@ func TestHomes(t *testing.T) {
 					return err == nil && strings.HasSuffix(path, " (deleted)")
 				}, patience, time.Millisecond)
 			}
-			var e *kill.Event
-			require.Eventually(t, func() bool { // a busy machine may read the users too late for the first event
-				e = d.about(test.user)
-				e.Targets[0].Command = commandOf(t, d.pid)
-				table.Fill(e)
-				return e.Targets[0].Home.Users != kill.WhoseUnknown
-			}, patience, time.Millisecond)
-			target := &e.Targets[0]
-			require.NotNil(t, target.Instance)
-			assert.Equal(t, test.users, target.Home.Users, "users")
-			assert.Equal(t, test.program, target.Home.Program, "program")
-			assert.Equal(t, test.own, target.ContainerUser)
-			NewUsers("/etc/passwd", "").Fill(e)
-			assert.Equal(t, test.users == host, target.User.Name != "", target.User.Name)
+			for way, call := range waysToOpen {
+				table, users := newLiveTable(t), test.users
+				table.homes.host.openat2 = call
+				if test.linked && way != "" {
+					users = other
+				}
+				var e *kill.Event
+				require.Eventually(t, func() bool { // a busy machine may read the users too late for the first event
+					e = d.about(test.user)
+					e.Targets[0].Command = commandOf(t, d.pid)
+					table.Fill(e)
+					return e.Targets[0].Home.Users != kill.WhoseUnknown
+				}, patience, time.Millisecond, way)
+				target := &e.Targets[0]
+				require.NotNil(t, target.Instance, way)
+				assert.Equal(t, users, target.Home.Users, "users%s", way)
+				assert.Equal(t, test.program, target.Home.Program, "program%s", way)
+				assert.Equal(t, test.own, target.ContainerUser, way)
+				NewUsers("/etc/passwd", "").Fill(e)
+				assert.Equal(t, users == host, target.User.Name != "", "%s%s", target.User.Name, way)
+			}
 		})
 	}
 }
@@ -252,6 +268,49 @@ func commandOf(t *testing.T, pid int) string {
 	name, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
 	require.NoError(t, err)
 	return strings.TrimSuffix(string(name), "\n")
+}
+
+// Without openat2(2), and where that knows no RESOLVE_CACHED, a file is found without following a link, or asking a file system that
+// may let its caller wait.
+func TestFindStepByStep(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	require.NoError(t, os.MkdirAll(folder+"/usr/sbin", 0o755))
+	require.NoError(t, os.WriteFile(folder+"/usr/sbin/mariadbd", nil, 0o600))
+	require.NoError(t, os.WriteFile(folder+"/init", nil, 0o600))
+	require.NoError(t, os.Symlink("usr/sbin", folder+"/sbin"))
+	require.NoError(t, os.Symlink("mariadbd", folder+"/usr/sbin/mysqld"))
+	for name, test := range map[string]struct {
+		root, path string
+		// want is the file that is found.
+		want string
+	}{
+		"a program":                   {folder, "/usr/sbin/mariadbd", folder + "/usr/sbin/mariadbd"},
+		"a folder":                    {folder, "/usr/sbin", folder + "/usr/sbin"},
+		"the root":                    {folder, "/", folder},
+		"not above the root":          {folder + "/usr", "/../../init", ""},
+		"missing":                     {folder, "/usr/sbin/nginx", ""},
+		"below a file":                {folder, "/init/mariadbd", ""},
+		"a link":                      {folder, "/usr/sbin/mysqld", ""},
+		"below a link":                {folder, "/sbin/mariadbd", ""},
+		"the root of a process":       {"/", "/proc/self/root", ""},
+		"a file system that may wait": {"/", "/proc/self/status", ""},
+		"where such one is mounted":   {"/", "/proc", "/proc"},
+		"up and down":                 {folder, "usr/sbin/../../init", folder + "/init"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root, err := statOf(unix.AT_FDCWD, test.root, 0)
+			require.NoError(t, err)
+			want, _ := statOf(unix.AT_FDCWD, test.want, 0)
+			for _, missing := range []error{unix.ENOSYS, unix.EPERM, unix.EINVAL} {
+				v := vantage{folder: root, openat2: func(int, string, *unix.OpenHow) (int, error) { return -1, missing }}
+				got, ok := v.cachedIn(unix.AT_FDCWD, test.root, test.path)
+				assert.Equal(t, test.want != "", ok, missing)
+				assert.Equal(t, want.fileID, got.fileID, missing)
+			}
+		})
+	}
 }
 
 // Without the right to see a process's files, what all may see decides.
