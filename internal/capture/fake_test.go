@@ -40,6 +40,8 @@ type handler struct {
 
 func (h *handler) Wants(e *kill.Event) bool { return h.wants == nil || h.wants(e) }
 
+func (h *handler) WantsEnd(e *kill.Event) bool { return h.Wants(e) }
+
 func (h *handler) Signal(e *kill.Event) error {
 	h.mutex.Lock()
 	h.signals = append(h.signals, e)

@@ -22,6 +22,9 @@ type Handler interface {
 	// Wants reports whether an event is wanted. Outcomes are reported only for targets of
 	// wanted events.
 	Wants(e *kill.Event) bool
+	// WantsEnd reports whether the end of a process to which no signal was seen is wanted, as an event about that target. It is no
+	// signal that was filtered out if not.
+	WantsEnd(e *kill.Event) bool
 	// Signal takes a wanted event: a signal, a death that the kernel reports, or something
 	// that blinds the monitor. The spans of its targets are set.
 	Signal(e *kill.Event) error

@@ -61,7 +61,7 @@ func (c *Capture) wantsEnd(end *kill.End) bool {
 func (c *Capture) wantsProcess(p *kill.Process) bool {
 	e := &kill.Event{Kind: kill.KindOutcome, TargetCount: -1, Complete: true}
 	*e.AddTarget() = *p
-	return c.handler.Wants(e)
+	return c.handler.WantsEnd(e)
 }
 
 // Ending returns the signals that are reported only if their target ends of them, for a user who has

@@ -19,7 +19,7 @@ type choosy struct {
 	name string
 }
 
-func (c choosy) Wants(e *kill.Event) bool { return c.name == "" || e.Targets[0].Command == c.name }
+func (c choosy) WantsEnd(e *kill.Event) bool { return c.name == "" || e.Targets[0].Command == c.name }
 
 func TestWantsUnsent(t *testing.T) {
 	t.Parallel()

@@ -119,6 +119,9 @@ func (d *Delivery) Wants(e *kill.Event) bool {
 	return wanted
 }
 
+// WantsEnd implements capture.Handler.
+func (d *Delivery) WantsEnd(e *kill.Event) bool { return d.settings.Wants(e) }
+
 // Signal implements capture.Handler.
 func (d *Delivery) Signal(e *kill.Event) error { return d.append(e) }
 

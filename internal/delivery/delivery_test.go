@@ -414,6 +414,22 @@ func TestEventMetrics(t *testing.T) {
 	require.Len(t, f.telemetry.SpanRecorder.Ended(), 1)
 }
 
+// The end of a process to which nobody has sent a signal is none that was left out.
+func TestWantsEnd(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, stub.Answering(nil), func(s *Settings) {
+		s.Wants = func(e *kill.Event) bool { return e.Targets[0].PID == 1 }
+	})
+	for pid, want := range map[int]bool{1: true, 2: false} {
+		assert.Equal(t, want, f.WantsEnd(signal(pid)), pid)
+	}
+	require.NoError(t, f.Flush())
+	assert.Zero(t, f.metric(t, "otelcol_receiver_audit_kill_filtered"))
+	assert.False(t, f.Wants(signal(2)))
+	require.NoError(t, f.Flush())
+	assert.EqualValues(t, 1, f.metric(t, "otelcol_receiver_audit_kill_filtered"))
+}
+
 func TestNothingWanted(t *testing.T) {
 	t.Parallel()
 

@@ -32,6 +32,9 @@ func (h *handler) Wants(e *kill.Event) bool {
 	return e.Kind == kill.KindTamper || h.watch.selection.Apply(e)
 }
 
+// WantsEnd implements capture.Handler.
+func (h *handler) WantsEnd(e *kill.Event) bool { return h.Wants(e) }
+
 // Signal implements capture.Handler.
 func (h *handler) Signal(e *kill.Event) error {
 	if e.Kind == kill.KindTamper {
