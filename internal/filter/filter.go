@@ -16,7 +16,7 @@ type Config struct {
 	Targets []string
 	Senders []string
 	// ExcludeTargets and ExcludeSenders are not wanted, whatever else says that they are. A process of which nothing is
-	// known is none of them.
+	// known is none of them, nor is one that is excluded by a path, if its own is not known.
 	ExcludeTargets, ExcludeSenders []string
 	IncludeFailed                  bool
 	// Self is this process; 0 if it is not known by which pid the events name it. A signal that ends
@@ -101,7 +101,7 @@ func (f *Filter) selects(e *kill.Event) bool {
 	if e.SignalKnown && len(f.signals) > 0 && !f.signals[e.Signal] && !e.EndsTarget {
 		return false
 	}
-	if !f.wantsSender(e) || f.noSenders.holds(&e.Sender) {
+	if !f.wantsSender(e) || f.noSenders.hold(&e.Sender) {
 		return false
 	}
 	if len(e.Targets) == 0 {
@@ -114,7 +114,7 @@ func (f *Filter) selects(e *kill.Event) bool {
 }
 
 func (f *Filter) wantsTarget(e *kill.Event, p *kill.Process) bool {
-	return (f.includeFailed || !e.ResultFor(p).Failed()) && (len(f.targets) == 0 || f.targets.match(p)) && !f.noTargets.holds(p)
+	return (f.includeFailed || !e.ResultFor(p).Failed()) && (len(f.targets) == 0 || f.targets.match(p)) && !f.noTargets.hold(p)
 }
 
 // wantsSender reports whether the sender is wanted. A signal of the kernel has a sender only if

@@ -41,6 +41,9 @@ func NewNames(globs []string) (Names, error) {
 // Match reports whether one of the globs matches a process, as Filter does it.
 func (n Names) Match(p *kill.Process) bool { return n.names.match(p) }
 
+// Hold reports whether a process is known to be one that the globs match, as Filter excludes it.
+func (n Names) Hold(p *kill.Process) bool { return n.names.hold(p) }
+
 // Check returns an error if a glob cannot be used.
 func Check(glob string) error {
 	_, err := compileName(glob)
@@ -115,16 +118,21 @@ func (n names) needPaths() bool {
 	return slices.ContainsFunc(n, func(each name) bool { return each.executable != "" })
 }
 
+// match reports whether a process may be one of them.
 func (n names) match(p *kill.Process) bool {
-	unknown := p.Command == "" && p.Leader == "" && p.Executable == ""
-	return len(n) == 0 || unknown || n.holds(p)
+	return len(n) == 0 || !named(p) || slices.ContainsFunc(n, func(each name) bool { return each.match(p) })
 }
 
-// holds reports whether a process is known to be one of them.
-func (n names) holds(p *kill.Process) bool {
-	known := p.Command != "" || p.Leader != "" || p.Executable != ""
-	return known && slices.ContainsFunc(n, func(each name) bool { return each.match(p) })
+// hold reports whether a process is known to be one of them. With a path, its name does not do: who hides his path could choose
+// the name of one whose signals are not reported.
+func (n names) hold(p *kill.Process) bool {
+	return named(p) && slices.ContainsFunc(n, func(each name) bool {
+		return (each.executable == "" || p.Executable != "") && each.match(p)
+	})
 }
+
+// named reports whether anything is known by which a process could be matched.
+func named(p *kill.Process) bool { return p.Command != "" || p.Leader != "" || p.Executable != "" }
 
 // match compares the path if the glob has one and the path is known, else the name. The audit
 // log does not have the path of a target, for example. A path that is not the host's is none of

@@ -99,10 +99,7 @@ func (ps processes) matches(q *kill.Process) bool {
 
 // hold reports whether a process is known to be one of them.
 func (ps processes) hold(q *kill.Process) bool {
-	return slices.ContainsFunc(ps, func(p process) bool {
-		known := q.Command != "" || q.Leader != "" || q.Executable != ""
-		return p.matches(q) && (p.names == nil || known)
-	})
+	return slices.ContainsFunc(ps, func(p process) bool { return p.matches(q) && (p.names == nil || p.names.Hold(q)) })
 }
 
 // areTargets removes all other targets. A call that has struck none may have named the pid of one; one whose records are lost

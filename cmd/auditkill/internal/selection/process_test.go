@@ -23,29 +23,34 @@ func TestProcesses(t *testing.T) {
 	}
 	group := func(e *kill.Event) { missed(e); e.Scope = kill.ScopeProcessGroup }
 	nameless := func(e *kill.Event) { e.Targets[0] = kill.Process{PID: 3936} }
+	pathless := func(e *kill.Event) { two(e); e.Sender.Executable = "" }
 	for name, tt := range map[string]struct {
 		config Config
 		edit   func(*kill.Event)
 		want   []int
 	}{
-		"a pid":                         {Config{Targets: []string{"3936"}}, two, []int{3936}},
-		"another pid":                   {Config{Targets: []string{"39"}}, two, nil},
-		"a name and a pid":              {Config{Targets: []string{"sleep[3936]"}}, two, []int{3936}},
-		"a glob and a pid":              {Config{Targets: []string{"s*[3936]"}}, two, []int{3936}},
-		"the name of another":           {Config{Targets: []string{"mysqld[3936]"}}, two, nil},
-		"a name or a pid":               {Config{Targets: []string{"mysqld", "3936"}}, two, []int{2, 3936}},
-		"a pid that did not exist":      {Config{Targets: []string{"3936"}}, missed, []int{0}},
-		"a group of that number":        {Config{Targets: []string{"3936"}}, group, nil},
-		"a pid whose name is not known": {Config{Targets: []string{"sleep[3936]"}}, nameless, []int{3936}},
-		"without a target":              {Config{ExcludeTargets: []string{"sleep"}}, two, []int{2}},
-		"without a pid":                 {Config{ExcludeTargets: []string{"2"}}, two, []int{3936}},
-		"without any":                   {Config{ExcludeTargets: []string{"*"}}, two, nil},
-		"without who is not known":      {Config{ExcludeTargets: []string{"sleep"}}, nameless, []int{3936}},
-		"a sender by pid":               {Config{Senders: []string{"1"}}, two, []int{2, 3936}},
-		"a sender by name and pid":      {Config{Senders: []string{"kill[1]"}}, two, []int{2, 3936}},
-		"another sender":                {Config{Senders: []string{"kill[7]"}}, two, nil},
-		"without a sender":              {Config{ExcludeSenders: []string{"kill"}}, two, nil},
-		"without another sender":        {Config{ExcludeSenders: []string{"kill[7]"}}, two, []int{2, 3936}},
+		"a pid":                                     {Config{Targets: []string{"3936"}}, two, []int{3936}},
+		"another pid":                               {Config{Targets: []string{"39"}}, two, nil},
+		"a name and a pid":                          {Config{Targets: []string{"sleep[3936]"}}, two, []int{3936}},
+		"a glob and a pid":                          {Config{Targets: []string{"s*[3936]"}}, two, []int{3936}},
+		"the name of another":                       {Config{Targets: []string{"mysqld[3936]"}}, two, nil},
+		"a name or a pid":                           {Config{Targets: []string{"mysqld", "3936"}}, two, []int{2, 3936}},
+		"a pid that did not exist":                  {Config{Targets: []string{"3936"}}, missed, []int{0}},
+		"a group of that number":                    {Config{Targets: []string{"3936"}}, group, nil},
+		"a pid whose name is not known":             {Config{Targets: []string{"sleep[3936]"}}, nameless, []int{3936}},
+		"without a target":                          {Config{ExcludeTargets: []string{"sleep"}}, two, []int{2}},
+		"without a pid":                             {Config{ExcludeTargets: []string{"2"}}, two, []int{3936}},
+		"without any":                               {Config{ExcludeTargets: []string{"*"}}, two, nil},
+		"without who is not known":                  {Config{ExcludeTargets: []string{"sleep"}}, nameless, []int{3936}},
+		"a sender by pid":                           {Config{Senders: []string{"1"}}, two, []int{2, 3936}},
+		"a sender by name and pid":                  {Config{Senders: []string{"kill[1]"}}, two, []int{2, 3936}},
+		"another sender":                            {Config{Senders: []string{"kill[7]"}}, two, nil},
+		"without a sender":                          {Config{ExcludeSenders: []string{"kill"}}, two, nil},
+		"without a sender by path":                  {Config{ExcludeSenders: []string{"/usr/bin/kill"}}, two, nil},
+		"a sender without a path":                   {Config{Senders: []string{"/usr/bin/kill"}}, pathless, []int{2, 3936}},
+		"without a sender, whose path is not known": {Config{ExcludeSenders: []string{"/usr/bin/kill", "/usr/bin/kill[1]"}}, pathless, []int{2, 3936}},
+		"without a target, whose path is not known": {Config{ExcludeTargets: []string{"/usr/bin/sleep"}}, two, []int{2, 3936}},
+		"without another sender":                    {Config{ExcludeSenders: []string{"kill[7]"}}, two, []int{2, 3936}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
