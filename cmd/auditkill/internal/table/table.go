@@ -136,7 +136,7 @@ func (t *Table[Row]) measure() {
 	t.drop(func(c Column[Row]) bool { return c.Wanted != nil && !c.Wanted(sample) })
 	for _, row := range sample {
 		for i, column := range t.columns {
-			t.natural[i] = max(t.natural[i], widthOf(column.Text(row)))
+			t.natural[i] = max(t.natural[i], widthOf(inColumn(column.Text(row))))
 		}
 	}
 	for _, row := range sample {
@@ -164,12 +164,12 @@ func (t *Table[Row]) row(row Row) {
 		if column.Style != nil {
 			style = column.Style(row)
 		}
-		text := column.Text(row)
+		text := inColumn(column.Text(row))
 		if text == "" {
 			text, style = none, terminal.Plain
 		}
 		if column.Short != nil && t.width > 0 && widthOf(text) > t.widths[i] {
-			text = column.Short(row)
+			text = inColumn(column.Short(row))
 		}
 		return text, style
 	})
@@ -282,6 +282,25 @@ func (t *Table[Row]) line(cell func(i int) (string, terminal.Style)) {
 		padding = max(0, t.widths[i]-widthOf(text)) + t.gap
 	}
 	_ = t.out.WriteByte('\n')
+}
+
+// inColumn escapes the blanks of a text behind those between columns or another one, so that what somebody has chosen, such as the
+// name of a process, cannot be taken for several columns.
+func inColumn(text string) string {
+	if !strings.HasPrefix(text, " ") && !strings.Contains(text, "  ") {
+		return text
+	}
+	var escaped strings.Builder
+	last := ' '
+	for _, r := range text {
+		if r == ' ' && last == ' ' {
+			escaped.WriteString(`\x20`)
+		} else {
+			escaped.WriteRune(r)
+		}
+		last = r
+	}
+	return escaped.String()
 }
 
 // cut shortens a text to a width, and shows that it did.

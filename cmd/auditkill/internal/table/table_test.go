@@ -71,6 +71,48 @@ func TestPipe(t *testing.T) {
 	}, printed(t, 0), "of which none was looked at")
 }
 
+// Two blanks separate columns, so that no text has them.
+func TestBlanks(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ text, want string }{
+		"none":            {"kill", "kill"},
+		"one":             {"tmux: server", "tmux: server"},
+		"a forged column": {"kill  root", `kill \x20root`},
+		"many":            {"a    b  c", `a \x20\x20\x20b \x20c`},
+		"at the end":      {"kill   ", `kill \x20\x20`},
+		"at the beginning, beside those between columns": {" kill", `\x20kill`},
+		"nothing else": {" ", `\x20`},
+		"no text":      {"", "-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, sample := range []int{0, 1} {
+				var out bytes.Buffer
+				column := Column[string]{Title: "NAME", Text: func(s string) string { return s }}
+				last := Column[string]{Title: "LAST", Text: func(string) string { return "end" }}
+				table := New(&out, terminal.Terminal{}, []Column[string]{column, last}, sample)
+				require.NoError(t, table.Print(tt.text))
+				require.NoError(t, table.Flush())
+				_, line, _ := strings.Cut(strings.TrimSuffix(out.String(), "\n"), "\n")
+				assert.Equal(t, tt.want, strings.TrimRight(strings.TrimSuffix(line, "end"), " "))
+				assert.Regexp(t, "^[^ ]+( [^ ]+)* ?  +end$", line)
+			}
+		})
+	}
+}
+
+// A text that is written in place of a longer one has no two blanks either.
+func TestBlanksOfAShortText(t *testing.T) {
+	t.Setenv("NO_COLOR", "1")
+	tty, screen := onTerminal(t, 28)
+	all := columns()
+	all[0].Short = func(r row) string { return "1  2" }
+	table := New(tty, terminal.Of(tty), all, 0)
+	require.NoError(t, table.Print(rows[0]))
+	readLine(t, screen)
+	assert.Equal(t, `1 \x202 kill   …/kill kill …`, readLine(t, screen))
+}
+
 // onTerminal is where a table is printed on, and what it reads.
 func onTerminal(t *testing.T, width int) (*os.File, *bufio.Reader) {
 	t.Helper()
