@@ -192,8 +192,10 @@ func TestWhatBelongsTogether(t *testing.T) {
 			want:    []string{`the program "x\n\\n" sent SIGTERM to 2 processes (mysqld) on a in 1s`},
 		},
 		"a long name": {
-			records: many(2, func(n int) *Record { return at(float64(n), "a", int64(n+2), sentBy(50, strings.Repeat("x", 65), "1000")) }),
-			want:    []string{"the program " + strings.Repeat("x", 64) + "… sent SIGTERM to 2 processes (mysqld) on a in 1s"},
+			records: many(2, func(n int) *Record {
+				return at(float64(n), "a", int64(n+2), sentBy(50, strings.Repeat("x", 65), "1000"))
+			}),
+			want: []string{"the program " + strings.Repeat("x", 64) + "… sent SIGTERM to 2 processes (mysqld) on a in 1s"},
 		},
 		"a container's unit of a known name": {
 			records: many(2, func(n int) *Record {

@@ -36,7 +36,9 @@ func (*process) file(string, int64, version) ([]byte, version, error) {
 
 func (*process) userOf(int) kill.ID { return kill.ID{} }
 
-func (*process) loginOf(int, kill.ID) (login, session kill.ID, his bool) { return kill.ID{}, kill.ID{}, true }
+func (*process) loginOf(int, kill.ID) (login, session kill.ID, his bool) {
+	return kill.ID{}, kill.ID{}, true
+}
 
 type translator struct{}
 
