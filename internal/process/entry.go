@@ -36,6 +36,10 @@ type entry struct {
 	before *program
 	// reported is true if the kernel reports what the process runs, so that /proc need not be read.
 	reported bool
+	// gone is true once the process is known to have ended.
+	gone bool
+	// forgotten is true once it has been removed from the memory.
+	forgotten bool
 	// place is where the process belongs; nil if that is not known. cgroup is its id, zero if the
 	// path comes from /proc.
 	place  *place
@@ -52,8 +56,6 @@ type entry struct {
 	// notReusedUntil is the last snapshot at which no other process can have had the pid; zero if
 	// /proc was never read.
 	notReusedUntil snapshot
-	// gone is true once the process is known to have ended.
-	gone bool
 	// left is when it has ended, in nanoseconds since 1970; 0 if that was not reported.
 	left int64
 	// round is the last scan that found the process.
@@ -69,8 +71,6 @@ type entry struct {
 
 	// older is the previous process with this pid.
 	older *entry
-	// forgotten is true once it has been removed from the memory.
-	forgotten bool
 }
 
 // snapshot is the state of the pid allocator at one time.

@@ -351,7 +351,8 @@ func TestWhy(t *testing.T) {
 			[]telling.Telling{
 				toMany(signaled(0, shell, kill.SIGKILL, server), kill.ScopeAll, 0), ended(2*time.Minute, 0, kill.SIGKILL, server, survived),
 			},
-			time.Time{}, "",
+			time.Time{},
+			"",
 		},
 		"a doubtful signal that nobody waits for": {
 			"mysqld", []telling.Telling{toMany(signaled(0, shell, 17, server), kill.ScopeAll, 0)}, time.Time{}, "",

@@ -106,7 +106,7 @@ func TestBlanksOfAShortText(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	tty, screen := onTerminal(t, 28)
 	all := columns()
-	all[0].Short = func(r row) string { return "1  2" }
+	all[0].Short = func(row) string { return "1  2" }
 	table := New(tty, terminal.Of(tty), all, 0)
 	require.NoError(t, table.Print(rows[0]))
 	readLine(t, screen)
