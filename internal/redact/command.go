@@ -29,8 +29,8 @@ type command struct {
 	script bool
 	// verbs are the words that are neither options nor their values.
 	verbs []text
-	// option says that the word before was an option.
-	option bool
+	// option says that the word before was an option, and plain that the next one is its value, and no operand.
+	option, plain bool
 }
 
 // running is a program that a word names, and how many verbs were in front of that.
@@ -97,14 +97,14 @@ func (c *command) read(i int, w text) {
 		return
 	}
 	if len(w.value) > 1 && w.value[0] == '-' {
-		c.option = true
+		c.option, c.plain = true, false
 		if !c.readOption(w) {
 			c.argument(w, c.depth, c.how)
 		}
 		return
 	}
 	c.readWord(i, w)
-	c.option = false
+	c.option, c.plain = false, false
 }
 
 // take reads a word that is expected to be a secret, and reports whether that was all about it.
@@ -189,7 +189,9 @@ func (c *command) readWord(i int, w text) {
 		return
 	}
 	c.argument(w, c.depth, c.how)
-	c.verbs = append(c.verbs, w)
+	if !c.plain {
+		c.verbs = append(c.verbs, w)
+	}
 	v := w.value
 	switch last := v[len(v)-1]; {
 	case last == ':' || last == '=': // password: SECRET
@@ -256,7 +258,8 @@ func (c *command) talksAbout(i int) bool {
 	}
 	v := strings.ToLower(c.words[i].value)
 	for _, p := range c.programs {
-		if slices.ContainsFunc(p.operands, func(rule operandRule) bool { return rule.after == v }) {
+		known := func(rule operandRule) bool { return rule.after == v }
+		if slices.ContainsFunc(p.operands, known) || slices.Contains(strings.Fields(p.verb), v) {
 			return true // what is secret is known better
 		}
 	}

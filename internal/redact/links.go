@@ -3,7 +3,10 @@
 
 package redact
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // links hides the passwords of links, of user:password@host without a scheme, and the secrets of
 // some services that are a part of a link's path.
@@ -20,6 +23,8 @@ func (f *finder) links(t text) {
 		at = end
 	}
 	f.login(t)
+	f.sources(t)
+	f.codes(t)
 }
 
 // linkEnd returns where a link ends whose scheme ends before start-3: where a quote in front of it is
@@ -103,7 +108,7 @@ func (f *finder) login(t text) {
 		return
 	}
 	for i := range colon {
-		if c := v[i]; !nameByte(c) && strings.IndexByte("/\\@+=", c) < 0 {
+		if !userByte(v[i]) {
 			return
 		}
 	}
@@ -112,3 +117,76 @@ func (f *finder) login(t text) {
 	}
 	f.hide(t, colon+1, at)
 }
+
+// sources hides the passwords of sources of data as Go's drivers write them: user:password@tcp(host:3306)/name,
+// user:password@(host)/name, user:password@/name. What else may be around an @( in a shell has no such end.
+func (f *finder) sources(t text) {
+	v, floor := t.value, 0
+	for at := -1; ; {
+		next := strings.IndexByte(v[at+1:], '@')
+		if next < 0 {
+			return
+		}
+		at += 1 + next
+		if !sourceAddress(v[at+1:]) {
+			continue
+		}
+		start := at
+		for start > floor && !blank(v[start-1]) && quoteAt(v[start-1:]) == 0 {
+			start--
+		}
+		floor = at + 1
+		user, _, ok := strings.Cut(v[start:at], ":")
+		if from := start + len(user) + 1; ok && skip(user, 0, userByte) == len(user) && !strings.HasPrefix(v[from:], "//") {
+			f.hide(t, from, at)
+		}
+	}
+}
+
+// userByte reports whether a byte may be part of a user in front of :password@host, or of a name in front of that: --dsn=user.
+func userByte(c byte) bool { return nameByte(c) || strings.IndexByte("/\\@+=", c) >= 0 }
+
+// sourceAddress reports whether a text begins like the address of a source of data: tcp(host:3306)/, or / and a name that is
+// no path.
+func sourceAddress(v string) bool {
+	if v != "" && v[0] == '/' {
+		end := skip(v, 1, idByte)
+		return end == len(v) || v[end] == '?' || blank(v[end]) || quoteAt(v[end:]) > 0
+	}
+	open := skip(v, 0, letterOrDigit)
+	if open == len(v) || v[open] != '(' {
+		return false
+	}
+	end := skip(v, open+1, func(c byte) bool { return letterOrDigit(c) || strings.IndexByte("_-.:/[]@%${}", c) >= 0 })
+	return strings.HasPrefix(v[end:], ")/")
+}
+
+// loginClues are in links that have to do with logging in.
+var loginClues = []string{"/auth", "/cb", "/sso", "authoriz", "callback", "login", "oauth", "oidc", "redirect", "scope=", "state="}
+
+// codes hides the code that a browser comes back with from a login: /callback?code=SECRET. Other codes are no secrets, but
+// short: ?code=404.
+func (f *finder) codes(t text) {
+	v := t.value
+	if !strings.Contains(v, codeParameter) {
+		return
+	}
+	login := slices.ContainsFunc(loginClues, func(clue string) bool { return strings.Contains(v, clue) })
+	for at := 0; ; {
+		next := strings.Index(v[at:], codeParameter)
+		if next < 0 {
+			return
+		}
+		start := at + next + len(codeParameter)
+		at = start
+		if before := start - len(codeParameter); before == 0 || v[before-1] != '?' && v[before-1] != '&' {
+			continue
+		}
+		at = parameterEnd(v, start)
+		if code := v[start:at]; login && len(code) >= 6 || len(code) >= 20 && random(code) {
+			f.hide(t, start, at)
+		}
+	}
+}
+
+const codeParameter = "code="

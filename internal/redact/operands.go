@@ -36,7 +36,7 @@ func (c *command) operand(p running, rule operandRule) {
 		at += next + 1
 	}
 	kept := rule.kept
-	if rule.option != "" && strings.Contains(rule.option, "b") && c.has("n") {
+	if rule.option == "b" && c.has("n") {
 		kept-- // htpasswd -n has no file
 	}
 	for _, w := range c.verbs[min(at+kept, len(c.verbs)):] {
@@ -51,11 +51,14 @@ func (c *command) operand(p running, rule operandRule) {
 	}
 }
 
-// has reports whether there is an option with one of some letters.
-func (c *command) has(letters string) bool {
+// has reports whether there is a long option, or one with one of some letters.
+func (c *command) has(option string) bool {
 	return slices.ContainsFunc(c.words, func(w text) bool {
 		v := w.value
-		return len(v) > 1 && v[0] == '-' && v[1] != '-' && strings.ContainsAny(v, letters)
+		if strings.HasPrefix(option, "--") {
+			return v == option
+		}
+		return len(v) > 1 && v[0] == '-' && v[1] != '-' && strings.ContainsAny(v, option)
 	})
 }
 

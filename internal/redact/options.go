@@ -119,6 +119,10 @@ func (c *command) optionOf(p *program, w text) bool {
 		c.expected = expectation{sound: strong, more: 1}
 		return true
 	}
+	if p.switchWords[v] || p.plainWords[v] {
+		c.plain = p.plainWords[v]
+		return true
+	}
 	if v[1] == '-' {
 		return false
 	}

@@ -22,6 +22,9 @@ type program struct {
 	long, longPairs, doubles string
 	// values are options like --value, whose value is a secret if another word is its name.
 	values string
+	// switches are options that are named like a secret but have no value, and plain are those whose value is neither a
+	// secret nor an operand.
+	switches, plain string
 	// operands are secrets that are no options, and operand looks at every word that is none.
 	operands []operandRule
 	operand  func(f *finder, w text)
@@ -34,7 +37,7 @@ type program struct {
 	// keys says that what it calls a key is no secret.
 	keys bool
 
-	words, pairWords, doubleWords, commandWords, valueWords map[string]bool
+	words, pairWords, doubleWords, commandWords, valueWords, switchWords, plainWords map[string]bool
 }
 
 // operandRule says which operands are secrets.
@@ -42,7 +45,7 @@ type operandRule struct {
 	// after are words that must be in front, in any case, and kept is how many after them are none.
 	after string
 	kept  int
-	// option is a letter without which the rule does not apply.
+	// option is a letter, or a long option, without which the rule does not apply.
 	option string
 	// assigned says that the secrets are what is assigned to names, and pair that they are those of a user and a secret.
 	assigned, pair bool
@@ -63,6 +66,7 @@ var programs = func() map[string]*program {
 			p := &table[i]
 			p.words, p.pairWords, p.doubleWords = set(p.long), set(p.longPairs), set(p.doubles)
 			p.commandWords, p.valueWords = set(p.commands), set(p.values)
+			p.switchWords, p.plainWords = set(p.switches), set(p.plain)
 			for name := range strings.FieldsSeq(p.names) {
 				all[name] = p
 			}
@@ -90,6 +94,8 @@ var databases = []program{
 	{names: "nodetool", letters: "p", long: "-pw"},
 	{names: "redis-cli valkey-cli keydb-cli", letters: "a", operands: []operandRule{{after: "auth"}, {after: "auth2"}, {after: "acl setuser", kept: 1}}},
 	{names: "redis-benchmark", letters: "a"},
+	// The second is what the first becomes, behind java and its options.
+	{names: "elasticsearch-users org.elasticsearch.launcher.CliToolLauncher", verb: "passwd useradd", letters: "p"},
 	{names: "sqlcmd bcp tsql osql isql-fb", letters: "P"},
 	{names: "isql iusql", letters: "P", operands: []operandRule{{kept: 2}}},
 	{names: "sqlplus sqlldr expdp impdp exp imp rman sqlcl", operand: account},
@@ -119,6 +125,9 @@ var remote = []program{
 	{names: "lftp", pairs: "u", separator: ",", longPairs: "--user"},
 	{names: "open", pairs: "u", separator: ",", alone: true},
 	{names: "ftp tnftp", pairs: "u"},
+	{names: "transmission-remote", pairs: "n", longPairs: "--auth"},
+	{names: "transmission-daemon", letters: "v", switches: "--auth"},
+	{names: "zerotier-cli", glued: "T"},
 	{
 		names: `smbget smbtree smbcacls smbcquotas smbspool rpcclient net nmblookup winexe wmic wbinfo mount.cifs smbd sharesec
 			samba-tool`,
@@ -195,6 +204,9 @@ var accounts = []program{
 	{names: "usermod useradd adduser groupmod groupadd", letters: "p", flags: "aDhHlLmMNorSU"},
 	{names: "htpasswd htpasswd2", operands: []operandRule{{kept: 2, option: "b"}}},
 	{names: "htdigest"},
+	{names: "ipa-client-install ipa-getkeytab ipa-join", letters: "w", flags: "fNqU"},
+	{names: "ipa-server-install ipa-adtrust-install", letters: "ap", flags: "NqU"},
+	{names: "ipa-replica-install ipa-ca-install ipa-kra-install", letters: "pw", flags: "NqU"},
 	{names: "mosquitto_passwd", operands: []operandRule{{kept: 2, option: "b"}}}, //nolint:misspell // it is called that
 	{names: "mkpasswd", operands: []operandRule{{}}},
 	{names: "chpasswd newusers echo printf", operand: spoken, alone: true},
@@ -230,6 +242,27 @@ var services = []program{
 	{names: "mc", operands: []operandRule{{after: "alias set", kept: 2}, {after: "host add", kept: 2}}},
 	{names: "rclone", operands: []operandRule{{after: "obscure"}}},
 	{names: "cargo", operands: []operandRule{{after: "login"}}},
+	{
+		names: "pulumi", switches: "--secret", plain: "-C -s -t --cwd --config-file --stack --type",
+		operands: []operandRule{
+			{after: "config set", kept: 1, option: "--secret"},
+			{after: "config set-all", option: "--secret", assigned: true},
+		},
+	},
+	{
+		names: "netlify ntl", switches: "--secret", plain: "-s --context --filter --scope --site",
+		operands: []operandRule{{after: "env:set", kept: 1, option: "--secret"}},
+	},
+	{
+		names: "b2 b2v3 b2v4", plain: "--environment --realm",
+		operands: []operandRule{{after: "authorize-account", kept: 1}, {after: "authorize_account", kept: 1}, {after: "account authorize", kept: 1}},
+	},
+	{names: "pro ua ubuntu-advantage", plain: "--attach-config --format", operands: []operandRule{{after: "attach"}}},
+	{names: "snyk", operands: []operandRule{{after: "auth"}}},
+	{names: "wandb", plain: "--host", operands: []operandRule{{after: "login"}}},
+	{names: "swift", letters: "K"},
+	{names: "k3s rke2", verb: "agent server token etcd-snapshot", letters: "t"},
+	{names: "gitlab-runner gitlab-ci-multi-runner", verb: "register unregister verify run-single", letters: "rt"},
 	{names: "bw", operands: []operandRule{{after: "unlock"}, {after: "login", kept: 1}}},
 	{names: "fly flyctl heroku", operands: []operandRule{{after: "set", assigned: true}, {after: "config:set", assigned: true}}},
 	{names: "gh", verb: "secret", letters: "b", long: "--body"},

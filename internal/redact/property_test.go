@@ -206,6 +206,14 @@ var hostile = map[string]string{
 	"blanks":   "password" + strings.Repeat(" ", 4000) + ":",
 	"spaces":   strings.Repeat(": ", 2048),
 	"bytes":    strings.Repeat("\xff\xfe=", 1365),
+	"elements": strings.Repeat("<password a=b>", 292),
+	"openings": strings.Repeat("<password \"", 372),
+	"sources":  strings.Repeat("a:b@(c)/", 512),
+	"hosts":    strings.Repeat("@a(@", 1024),
+	"codes":    strings.Repeat("?code=a", 585),
+	"bots":     strings.Repeat("123456:", 585),
+	"prefixes": strings.Repeat("nvapi-", 682),
+	"switches": strings.Repeat("pulumi config set --secret ", 151),
 }
 
 // The time grows with the length, not with its square.

@@ -10,8 +10,9 @@ type clue struct {
 	text string
 	// left and right say that no other letter may stand on that side.
 	left, right bool
-	// option says that it is a short option with a value in the same word.
-	option bool
+	// option says that it is a short option with a value in the same word, and bot that it is a digit and the colon of a
+	// bot's token.
+	option, bot bool
 }
 
 // clueTable finds clues by their first two bytes.
@@ -41,10 +42,10 @@ var titleClues = func() *clueTable {
 	for _, c := range "@%\"'\\" {
 		t.sure[c] = true
 	}
-	for _, word := range []string{"://", "---BEGIN", "identified", "<<"} {
+	for _, word := range []string{"://", "---BEGIN", "identified", "<<", "?" + codeParameter, "&" + codeParameter} {
 		t.add(clue{text: word})
 	}
-	for _, form := range tokenForms {
+	for _, form := range allForms() {
 		t.add(clue{text: form.prefix, left: true})
 	}
 	for name, p := range programs {
@@ -56,6 +57,9 @@ var titleClues = func() *clueTable {
 		t.addWord(name)
 	}
 	t.add(clue{text: "-p", option: true})
+	for _, digit := range "0123456789" {
+		t.add(clue{text: string(digit) + ":", bot: true})
+	}
 	for name := range userNames {
 		t.add(clue{text: "-" + name, right: true})
 	}
@@ -140,6 +144,10 @@ func (c clue) at(title string, i int) bool {
 	end := i + len(c.text)
 	if end > len(title) || !strings.EqualFold(title[i:end], c.text) {
 		return false
+	}
+	if c.bot {
+		_, ok := botToken(title, end-1)
+		return ok
 	}
 	if c.option {
 		return (i == 0 || !wordByte(title[i-1])) && end < len(title) && wordByte(title[end])

@@ -3,7 +3,10 @@
 
 package redact
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // tokenForm is how the secrets of a service begin, and how long they are at least, without that. The
 // beginning stays.
@@ -20,12 +23,17 @@ var tokenForms = []tokenForm{
 	{"ASIA", 12},
 	{"ATATT3", 16},
 	{"ATCTT3", 16},
+	{"CFPAT-", 16},
 	{"EAAC", 24},
+	{"GR1348941", 8},
 	{"NRAK-", 8},
 	{"PMAK-", 8},
 	{"SG.", 16},
 	{"dckr_pat_", 4},
 	{"dop_v1_", 4},
+	{"dt0c01.", 8},
+	{"dt0s01.", 8},
+	{"dt0s16.", 8},
 	{"eyJ", 12},
 	{"figd_", 8},
 	{"gho_", 4},
@@ -34,12 +42,16 @@ var tokenForms = []tokenForm{
 	{"ghs_", 4},
 	{"ghu_", 4},
 	{"github_pat_", 4},
+	{"glcbt-", 4},
 	{"gldt-", 4},
+	{"glffct-", 4},
 	{"glft-", 4},
+	{"gloas-", 4},
 	{"glpat-", 4},
 	{"glptt-", 4},
 	{"glrt-", 4},
 	{"glsa_", 8},
+	{"glsoat-", 4},
 	{"hf_", 16},
 	{"hvb.", 8},
 	{"hvs.", 8},
@@ -62,6 +74,7 @@ var tokenForms = []tokenForm{
 	{"tskey-", 8},
 	{"whsec_", 4},
 	{"xapp-", 4},
+	{"xkeysib-", 16},
 	{"xoxa-", 4},
 	{"xoxb-", 4},
 	{"xoxe-", 4},
@@ -69,13 +82,70 @@ var tokenForms = []tokenForm{
 	{"xoxp-", 4},
 	{"xoxr-", 4},
 	{"xoxs-", 4},
+	{"xsmtpsib-", 16},
 	{"ya29.", 8},
+}
+
+// wordForm is a form whose prefix ordinary names have as well: gsk_tools. So what follows is looked at more closely.
+type wordForm struct {
+	tokenForm
+	// part says which bytes the secret is made of. If there is none, ordinary names have no such prefix.
+	part func(byte) bool
+}
+
+var wordForms = []wordForm{
+	{tokenForm{"atlasv1.", 32}, idByte}, // behind the name of the token
+	{tokenForm{"dapi", 32}, hexByte},
+	{tokenForm{"dp.audit.", 32}, letterOrDigit},
+	{tokenForm{"dp.ct.", 32}, letterOrDigit},
+	{tokenForm{"dp.pt.", 32}, letterOrDigit},
+	{tokenForm{"dp.sa.", 32}, letterOrDigit},
+	{tokenForm{"dp.scim.", 32}, letterOrDigit},
+	{tokenForm{"dp.st.", 32}, func(c byte) bool { return idByte(c) || c == '.' }}, // perhaps with the name of an environment in front
+	{tokenForm{"glagent-", 32}, idByte},
+	{tokenForm{"glimt-", 20}, letterOrDigit},
+	{tokenForm{"gsk_", 32}, letterOrDigit},
+	{tokenForm{"nvapi-", 48}, idByte},
+	{tokenForm{"pplx-", 32}, letterOrDigit},
+	{tokenForm{"pul-", 40}, hexByte},
+	{tokenForm{"r8_", 32}, letterOrDigit},
+	{tokenForm{"sbp_", 40}, hexByte},
+	{tokenForm{"xai-", 48}, letterOrDigit},
+}
+
+func hexByte(c byte) bool { return hexDigit(c) >= 0 }
+
+func idByte(c byte) bool { return letterOrDigit(c) || c == '_' || c == '-' }
+
+func tokenByte(c byte) bool { return letterOrDigit(c) || strings.IndexByte("_-.+/=~", c) >= 0 }
+
+// end returns where a secret may end that begins at an index, behind its prefix, and whether it is one. One that was cut off
+// is shorter.
+func (w wordForm) end(v string, start int) (end int, ok bool) {
+	if w.part == nil {
+		end = skip(v, start, tokenByte)
+		return end, end-start >= w.least || end == len(v) && end-start >= 4 && len(w.prefix) > 3
+	}
+	end = skip(v, start, w.part)
+	return end, end-start >= w.least || end == len(v) && random(v[start:end])
+}
+
+// random reports whether a text looks like no words that somebody wrote.
+func random(v string) bool {
+	return len(v) >= 8 && strings.ContainsAny(v, "0123456789") && strings.ContainsFunc(v, unicode.IsLetter)
 }
 
 // tokens hides secrets that have a form of their own.
 func (f *finder) tokens(t text) {
 	v := t.value
 	for i := 0; i < len(v); i++ {
+		if v[i] == ':' {
+			if end, ok := botToken(v, i); ok {
+				f.hide(t, i+1, end)
+				i = end - 1
+			}
+			continue
+		}
 		if i > 0 && letterOrDigit(v[i-1]) || tokenStarts[v[i]] == nil {
 			continue
 		}
@@ -88,17 +158,28 @@ func (f *finder) tokens(t text) {
 				continue
 			}
 			start := i + len(form.prefix)
-			end := start
-			for end < len(v) && (letterOrDigit(v[end]) || strings.IndexByte("_-.+/=~", v[end]) >= 0) {
-				end++
-			}
-			if end-start >= form.least || end == len(v) && end-start >= 4 && len(form.prefix) > 3 {
+			if end, ok := form.end(v, start); ok {
 				f.hide(t, start, end)
 				i = end - 1
 				break
 			}
 		}
 	}
+}
+
+// botToken returns where the token of a Telegram bot ends, whose colon is at an index, and whether it is one: a number, a
+// colon, and 35 characters, of which the first two are mostly AA.
+func botToken(v string, colon int) (end int, ok bool) {
+	digits := colon
+	for digits > 0 && '0' <= v[digits-1] && v[digits-1] <= '9' && colon-digits < 6 {
+		digits--
+	}
+	if colon-digits < 6 {
+		return colon, false
+	}
+	end = skip(v, colon+1, idByte)
+	secret := v[colon+1 : end]
+	return end, len(secret) == 35 && random(secret) || end == len(v) && strings.HasPrefix(secret, "AA") && len(secret) >= 8
 }
 
 // armored hides a private key that is written out, from its first line to its last, and returns
@@ -119,10 +200,18 @@ func (f *finder) armored(t text, start int) int {
 }
 
 // tokenStarts are the forms by the byte that they begin with.
-var tokenStarts = func() (starts [256][]tokenForm) {
-	starts['-'] = []tokenForm{} // of a private key
-	for _, form := range tokenForms {
+var tokenStarts = func() (starts [256][]wordForm) {
+	starts['-'] = []wordForm{} // of a private key
+	for _, form := range allForms() {
 		starts[form.prefix[0]] = append(starts[form.prefix[0]], form)
 	}
 	return starts
 }()
+
+func allForms() []wordForm {
+	all := wordForms[:len(wordForms):len(wordForms)]
+	for _, form := range tokenForms {
+		all = append(all, wordForm{tokenForm: form})
+	}
+	return all
+}

@@ -8,13 +8,17 @@ import "strings"
 // named hides the values of names that sound like secrets: name=value, name: value, "name": "value".
 // If a name is the first thing in the text, whole says that its value is all the rest.
 func (f *finder) named(t text, whole bool) {
-	v, several, done := t.value, t.several(), 0
+	v, several, done, open := t.value, t.several(), 0, -1
 	plain := until(v, 0, " \t\r\n\v\f({[<\"'`?&")
 	for i := 0; i < len(v); i++ {
 		switch v[i] {
 		case '=', ':', '(':
+		case '<':
+			open = i
+			continue
 		case '>':
-			i = f.element(t, done, i)
+			i = f.element(t, open, i)
+			open = -1
 			continue
 		default:
 			continue
@@ -78,15 +82,32 @@ func skip(v string, at int, kind func(byte) bool) int {
 	return at
 }
 
-// element hides what is in <password>, and returns where that ends. The > is at an index.
-func (f *finder) element(t text, floor, at int) int {
+// element hides what is in <password> or <x:password type="y">, and returns where that ends. The < and the > are at indexes;
+// there may be no <.
+func (f *finder) element(t text, open, at int) int {
 	v := t.value
-	n := nameBefore(v, floor, at)
-	if n.quoted || n.start == 0 || v[n.start-1] != '<' || soundOf(n.name(v)) == harmless {
+	if open < 0 || v[at-1] == '/' { // <password/>
 		return at
 	}
-	end := until(v, at+1, "<")
-	f.hide(t, at+1, end)
+	nameEnd := min(until(v, open+1, " \t\r\n\v\f>"), at)
+	name := v[open+1 : nameEnd]
+	if skip(name, 0, func(c byte) bool { return nameByte(c) || c == ':' }) < len(name) || soundOf(name) == harmless {
+		return at
+	}
+	from := at + 1
+	end := until(v, from, "<")
+	attributes := skip(v, nameEnd, blank) < at
+	if attributes && quoteAt(v[at-1:]) == 0 && !strings.HasPrefix(v[end:], "</") {
+		return at // a shell reads from one file and writes to another: <secrets.sql a=b >f
+	}
+	if strings.HasPrefix(v[end:], "<!") { // a comment, or <![CDATA[SECRET]]>
+		length := strings.Index(v[end:], "</")
+		if length < 0 {
+			length = len(v) - end
+		}
+		end += length
+	}
+	f.hide(t, from, end)
 	return max(at, end-1)
 }
 
