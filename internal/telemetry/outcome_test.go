@@ -59,6 +59,13 @@ func TestOutcome(t *testing.T) {
 			},
 			"mysqld[3936] exited with code 137 (128 + SIGKILL); nobody was seen to signal it", plog.SeverityNumberInfo, "",
 		},
+		"exited, having ignored it": {
+			func(e *kill.Event) {
+				e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 0
+				e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGTERM, Delivery: kill.DeliveryIgnored}}
+			},
+			"mysqld[3936] exited with code 0, " + bySystemd + ", which it ignored", plog.SeverityNumberInfo, "",
+		},
 		"dumped core": {
 			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictCoreDumped, 0x8b },
 			"mysqld[3936] dumped core on SIGSEGV, " + bySystemd, plog.SeverityNumberError,
