@@ -141,11 +141,12 @@ func (c *Correlator) addDenial(p *pending, d *auditrecord.Denial) {
 	if p.call != nil {
 		return
 	}
-	e.Sender.PID, e.Sender.Command, e.Sender.Label = d.PID, c.text(p, d.Comm), c.texts.plain(d.Subject)
+	e.Audit.Subject = c.texts.plain(d.Subject)
+	e.Sender.PID, e.Sender.Command, e.Sender.Label = d.PID, c.text(p, d.Comm), e.Audit.Subject
 	e.Signal, e.SignalKnown = deniedSignal(string(d.SignalName))
 	e.Result = *refusal.result
 	if d.TargetPID != 0 {
-		p.refused = kill.Process{PID: d.TargetPID, Command: c.text(p, d.TargetComm)}
+		p.refused = kill.Process{PID: d.TargetPID, Command: c.text(p, d.TargetComm), Label: c.texts.plain(d.Object)}
 	}
 }
 

@@ -123,6 +123,7 @@ func TestRefusalAlone(t *testing.T) {
 			assert.True(t, e.Complete)
 			assert.Empty(t, e.Targets)
 			assert.Equal(t, kill.KindSignal, e.Kind)
+			assert.NotEmpty(t, e.Audit.Subject, "whom the security module has refused it")
 		})
 	}
 	// If a rule has asked for the call, its SYSCALL record was lost, and nothing says what became of the others.
