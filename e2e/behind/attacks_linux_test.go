@@ -98,6 +98,8 @@ func TestNobodyIsWhoHeClaims(t *testing.T) {
 			"sudo setsid sh -c '(sleep 1; kill -TERM $(pgrep -x mysqld)) &'; sleep 4"},
 		"and becomes her": {1000, "echo 1000 >/proc/self/loginuid; " +
 			"(sleep 1; exec /opt/become --reuid=0 sh -c 'pkill -TERM -x mysqld; :') & exec /opt/become --reuid=1000 sleep 4"},
+		"by what is root whoever runs it": {1000, "exec >/proc/self/loginuid; exec /opt/become --reuid=0 sh -c 'echo 1000; pkill -TERM -x mysqld; :'"},
+		"by what sudo runs":               {1000, "sudo sh -c 'echo 1000 >/proc/self/loginuid; pkill -TERM -x mysqld; :'"},
 		"with what logind takes for her session": {1000, "echo 1000 >/proc/self/loginuid; " +
 			"sudo su - alice -c 'sleep 5' & sleep 2; sudo pkill -TERM -x mysqld; wait"},
 	} {

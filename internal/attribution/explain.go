@@ -111,12 +111,21 @@ func (t *Table) direct(e *kill.Event) *kill.Behind {
 	var known *lineage
 	e.Sender.Ancestry, known = t.lineageOf(&e.Sender, e.Time)
 	if known == nil {
-		return behindOf(nil, t.sessionOf(&e.Sender), &e.Sender)
+		return withoutClaimedSession(behindOf(nil, t.sessionOf(&e.Sender), &e.Sender), &e.Sender)
 	}
 	if !known.complete {
 		known.completeWith(behindOf(initiatorOf(known.parents), t.sessionOf(&e.Sender), &e.Sender))
 	}
-	return known.behind
+	return withoutClaimedSession(known.behind, &e.Sender)
+}
+
+// withoutClaimedSession removes the session of a login that the sender only claims to have: it may be that of somebody else who was let
+// in from there, as su(1) does.
+func withoutClaimedSession(b *kill.Behind, sender *kill.Process) *kill.Behind {
+	if b == nil || b.Session == nil || !sender.Claimed {
+		return b
+	}
+	return behindOf(b.Initiator, nil, sender)
 }
 
 func behindOf(initiator *kill.Ancestor, session *kill.Session, sender *kill.Process) *kill.Behind {

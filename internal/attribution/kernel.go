@@ -40,9 +40,12 @@ func (t *Table) explainKernel(e *kill.Event) (settled bool) {
 // behindTerminal returns to whose login a process in a terminal belongs; nil if that is not known. It need not be
 // who has pressed a key: others may share the terminal.
 func (t *Table) behindTerminal(p *kill.Process, at time.Time) *kill.Behind {
-	session := t.sessionOf(p)
 	p.Claimed = t.claims(p, at)
-	if session == nil && (!p.Login.ID.Known || p.Claimed) {
+	if p.Claimed {
+		return nil
+	}
+	session := t.sessionOf(p)
+	if session == nil && !p.Login.ID.Known {
 		return nil
 	}
 	return &kill.Behind{Session: session, User: p.Person()}

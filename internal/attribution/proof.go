@@ -76,34 +76,47 @@ func forgetLowest[T any](of map[uint32]T) uint32 {
 
 // claims reports whether a process may have become its login user without any right, so that nobody is to be accused of what it does.
 func (t *Table) claims(p *kill.Process, at time.Time) bool {
-	user := p.RealUser.ID
-	if !user.Known {
-		user = p.User.ID
-	}
-	if !p.Login.ID.Known || user == p.Login.ID && user.Value != 0 { // who is root may be so by sudo
+	if !p.Login.ID.Known {
 		return false
 	}
 	if !p.Session.Known { // the kernel sets both: it has ended before both were read
 		return t.config.Live
 	}
+	var by kill.ID
+	reported := false
+	if t.config.Processes != nil {
+		by, reported = t.config.Processes.Begun(p)
+	}
+	user := p.RealUser.ID
+	if !user.Known {
+		user = p.User.ID
+	}
+	switch {
+	case reported && (by.Value == 0 || by == p.Login.ID):
+		return false
+	case !reported && user == p.Login.ID && user.Value != 0: // who is root may be so by sudo
+		return false
+	}
 	number, known := p.Session.Value, t.proofs
-	if of, proven := known.proven[number]; proven {
+	if of, proven := known.proven[number]; proven && !reported {
 		return of != p.Login.ID.Value
 	}
 	if last, doubted := known.doubted[number]; doubted && at.Sub(last).Abs() < doubtFor {
 		return true
 	}
 	_, claimed := known.claimed[number]
-	if of := t.session(0, idOf(p.Session), p.Login.ID); !claimed && of != nil && fromOutside(of.Service) {
+	if of := t.session(0, idOf(p.Session), p.Login.ID); !reported && !claimed && of != nil && fromOutside(of.Service) {
 		known.prove(number, p.Login.ID)
 		return false
 	}
 	if t.config.Processes != nil {
 		switch opening, ok := t.config.Processes.Opening(p); {
-		case ok && allowed(&opening, p.Login.ID) && (!claimed || opening.NamespaceRoot):
+		case ok && reported && opening.NamespaceRoot && opening.By.RealUser.ID == by && allowed(&opening, p.Login.ID):
+			return false
+		case ok && !reported && allowed(&opening, p.Login.ID) && (!claimed || opening.NamespaceRoot):
 			known.prove(number, p.Login.ID)
 			return false
-		case ok || t.config.Live:
+		case ok || reported || t.config.Live:
 			known.doubt(number, at)
 			return true
 		}
@@ -126,17 +139,14 @@ var openers = map[string]bool{
 	"xrdp-sesexec": true, "xrdp-sesman": true,
 }
 
-// allowed reports whether the process that has begun the session of a user was allowed to: it was himself, or root, or root of a
-// namespace that has him. Where the kernel has not reported who it was, all that is known is what it is now. It may have become root by
-// sudo(8), or himself, so that only programs that let users in count, and the user's systemd.
+// allowed reports whether the process that seems to have begun the session of a user was allowed to. All that is known is what it is now. It
+// may have become root by sudo(8), or the user, so that only programs of root that let users in count, or of the root of a namespace that
+// has him, and his systemd.
 func allowed(o *kill.Opening, login kill.ID) bool {
-	if o.User.Known && (o.User.Value == 0 || o.User == login) {
-		return true
-	}
 	switch user := o.By.RealUser.ID; {
-	case o.NamespaceRoot, user.Known && user.Value == 0 && !o.User.Known:
+	case o.NamespaceRoot, user.Known && user.Value == 0:
 		return openers[path.Base(o.By.Executable)]
-	case user == login && !o.User.Known:
+	case user == login:
 		return IsSystemd(o.By.Executable) && strings.HasPrefix(o.By.Instance.Cgroup, fmt.Sprintf("/user.slice/user-%[1]d.slice/user@%[1]d.service/", user.Value))
 	}
 	return false

@@ -17,11 +17,12 @@ import (
 type opened struct {
 	known
 	how kill.Opening
+	by  kill.ID
 }
 
-func (o opened) Opening(*kill.Process) (kill.Opening, bool) {
-	return o.how, o.how.By.PID != 0 || o.how.User.Known
-}
+func (o opened) Begun(*kill.Process) (kill.ID, bool) { return o.by, o.by.Known }
+
+func (o opened) Opening(*kill.Process) (kill.Opening, bool) { return o.how, o.how.By.PID != 0 }
 
 // by has a program of a user seem to have begun the session.
 func by(user uint32, program string) opened {
@@ -33,7 +34,7 @@ func by(user uint32, program string) opened {
 
 // reported has the kernel report which user has begun it, who has run a program since.
 func reported(user uint32, o opened) opened {
-	o.how.User = kill.NewID(user)
+	o.by = kill.NewID(user)
 	return o
 }
 
@@ -55,41 +56,43 @@ func TestClaimedLogins(t *testing.T) {
 		facts     []Fact
 		want      bool
 	}{
-		"the user himself":                       {user: alice, processes: by(wwwData, "/bin/sh"), want: true},
-		"reported of root":                       {user: wwwData, processes: reported(root, opened{}), want: true},
-		"reported of the user":                   {user: wwwData, processes: reported(alice, opened{}), want: true},
-		"reported of a service":                  {user: root, processes: reported(wwwData, opened{})},
-		"reported of a service, by its sshd":     {user: root, processes: reported(wwwData, by(root, "/usr/sbin/sshd"))},
-		"begun by sshd":                          {user: wwwData, processes: by(root, "/usr/sbin/sshd"), want: true},
-		"begun by cron":                          {user: wwwData, processes: by(root, "/usr/sbin/cron"), want: true},
-		"begun by another program of root":       {user: wwwData, processes: by(root, "/opt/x/accessd")},
-		"begun by the user's systemd":            {user: root, processes: by(alice, systemd), want: true},
-		"begun by another's systemd":             {user: root, processes: by(1001, systemd)},
-		"begun by another program of his":        {user: root, processes: by(alice, "/usr/bin/sleep")},
-		"begun by a service":                     {user: wwwData, processes: by(wwwData, apache)},
-		"begun by a service, then sudo":          {user: root, processes: by(wwwData, "/bin/sh")},
-		"sudo of a service":                      {user: root, processes: by(root, "/usr/bin/sudo")},
-		"what sudo runs in its process":          {user: root, processes: by(root, "/usr/bin/pkill")},
-		"of which no path is known":              {user: root, processes: by(root, "")},
-		"root, reported of root":                 {user: root, asRoot: true, processes: reported(root, opened{}), want: true},
-		"root, reported of a service":            {user: root, asRoot: true, processes: reported(wwwData, opened{})},
-		"root, begun by sshd":                    {user: root, asRoot: true, processes: by(root, "/usr/sbin/sshd"), want: true},
-		"root, by a service, then sudo":          {user: root, asRoot: true, processes: by(wwwData, apache)},
-		"root, begun by what sudo runs":          {user: root, asRoot: true, processes: by(root, "/usr/bin/pkill")},
-		"root, known to logind":                  {user: root, asRoot: true, processes: opened{}, facts: []Fact{logged(root)}, want: true},
-		"root, not known by whom":                {user: root, asRoot: true, processes: opened{}},
-		"root, in the past":                      {user: root, asRoot: true, past: true, want: true},
-		"root, a record shows it":                {user: root, asRoot: true, facts: []Fact{claim}},
-		"not known by whom":                      {user: wwwData, processes: opened{}},
-		"not known by whom, then sudo":           {user: root, processes: opened{}},
-		"not known by whom, in the past":         {user: wwwData, processes: opened{}, past: true, want: true},
-		"known to logind":                        {user: wwwData, processes: opened{}, facts: []Fact{logged(alice)}, want: true},
-		"su is known to logind":                  {user: wwwData, processes: opened{}, facts: []Fact{switched}},
-		"known to logind as somebody's":          {user: wwwData, processes: opened{}, facts: []Fact{logged(1001)}},
-		"a record shows it":                      {user: root, facts: []Fact{claim}},
-		"no record":                              {user: wwwData, want: true},
-		"a record of an earlier boot":            {user: wwwData, facts: []Fact{claim, logged(alice)}, want: true},
-		"a record, and logind has an older boot": {user: wwwData, facts: []Fact{logged(alice), claim}},
+		"the user himself, reported of a service": {user: alice, processes: reported(wwwData, opened{})},
+		"known to logind, reported of a service":  {user: root, processes: reported(wwwData, opened{}), facts: []Fact{logged(alice)}},
+		"the user himself":                        {user: alice, processes: by(wwwData, "/bin/sh"), want: true},
+		"reported of root":                        {user: wwwData, processes: reported(root, opened{}), want: true},
+		"reported of the user":                    {user: wwwData, processes: reported(alice, opened{}), want: true},
+		"reported of a service":                   {user: root, processes: reported(wwwData, opened{})},
+		"reported of a service, by its sshd":      {user: root, processes: reported(wwwData, by(root, "/usr/sbin/sshd"))},
+		"begun by sshd":                           {user: wwwData, processes: by(root, "/usr/sbin/sshd"), want: true},
+		"begun by cron":                           {user: wwwData, processes: by(root, "/usr/sbin/cron"), want: true},
+		"begun by another program of root":        {user: wwwData, processes: by(root, "/opt/x/accessd")},
+		"begun by the user's systemd":             {user: root, processes: by(alice, systemd), want: true},
+		"begun by another's systemd":              {user: root, processes: by(1001, systemd)},
+		"begun by another program of his":         {user: root, processes: by(alice, "/usr/bin/sleep")},
+		"begun by a service":                      {user: wwwData, processes: by(wwwData, apache)},
+		"begun by a service, then sudo":           {user: root, processes: by(wwwData, "/bin/sh")},
+		"sudo of a service":                       {user: root, processes: by(root, "/usr/bin/sudo")},
+		"what sudo runs in its process":           {user: root, processes: by(root, "/usr/bin/pkill")},
+		"of which no path is known":               {user: root, processes: by(root, "")},
+		"root, reported of root":                  {user: root, asRoot: true, processes: reported(root, opened{}), want: true},
+		"root, reported of a service":             {user: root, asRoot: true, processes: reported(wwwData, opened{})},
+		"root, begun by sshd":                     {user: root, asRoot: true, processes: by(root, "/usr/sbin/sshd"), want: true},
+		"root, by a service, then sudo":           {user: root, asRoot: true, processes: by(wwwData, apache)},
+		"root, begun by what sudo runs":           {user: root, asRoot: true, processes: by(root, "/usr/bin/pkill")},
+		"root, known to logind":                   {user: root, asRoot: true, processes: opened{}, facts: []Fact{logged(root)}, want: true},
+		"root, not known by whom":                 {user: root, asRoot: true, processes: opened{}},
+		"root, in the past":                       {user: root, asRoot: true, past: true, want: true},
+		"root, a record shows it":                 {user: root, asRoot: true, facts: []Fact{claim}},
+		"not known by whom":                       {user: wwwData, processes: opened{}},
+		"not known by whom, then sudo":            {user: root, processes: opened{}},
+		"not known by whom, in the past":          {user: wwwData, processes: opened{}, past: true, want: true},
+		"known to logind":                         {user: wwwData, processes: opened{}, facts: []Fact{logged(alice)}, want: true},
+		"su is known to logind":                   {user: wwwData, processes: opened{}, facts: []Fact{switched}},
+		"known to logind as somebody's":           {user: wwwData, processes: opened{}, facts: []Fact{logged(1001)}},
+		"a record shows it":                       {user: root, facts: []Fact{claim}},
+		"no record":                               {user: wwwData, want: true},
+		"a record of an earlier boot":             {user: wwwData, facts: []Fact{claim, logged(alice)}, want: true},
+		"a record, and logind has an older boot":  {user: wwwData, facts: []Fact{logged(alice), claim}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := New(Config{Processes: tt.processes, Live: !tt.past})
@@ -103,6 +106,7 @@ func TestClaimedLogins(t *testing.T) {
 			for range 2 { // what is remembered says the same
 				table.Explain(e)
 				assert.Equal(t, tt.want, e.Behind.Person(&e.Sender).ID.Known)
+				assert.True(t, tt.want || e.Behind == nil || e.Behind.Session == nil)
 			}
 			e = sends(time.Second, kill.SIGKILL, ofUnit(5932, "mariadbd", "mariadb.service"))
 			e.Sender, e.Origin, e.Cause = *process(300, "/usr/bin/pkill x", tt.user, login, service, bash), kill.OriginKernel, kill.CauseCgroupKill

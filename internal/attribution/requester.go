@@ -173,7 +173,10 @@ func (t *Table) ask(b *kill.Behind, r *request) {
 	}
 	b.Requester, b.Initiator = &p, initiatorOf(p.Ancestry)
 	p.Claimed = t.claims(&p, r.Time)
-	b.User, b.Session = p.Person(), t.sessionOf(&p)
+	b.User = p.Person()
+	if !p.Claimed {
+		b.Session = t.sessionOf(&p)
+	}
 	if r.recorded && b.User.ID.Known && b.Session != nil && b.Session.Root == "" && b.Session.UserName != "" {
 		b.User.Name = b.Session.UserName // the log may be another host's, where somebody else has the number
 	}

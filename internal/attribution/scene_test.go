@@ -52,6 +52,8 @@ func (l endings) LeftBefore(p *kill.Process, at time.Time) bool {
 
 func (k known) Programs() uint64 { return 0 }
 
+func (k known) Begun(*kill.Process) (kill.ID, bool) { return kill.ID{}, false }
+
 // Opening returns an sshd, which lets all users in.
 func (k known) Opening(*kill.Process) (kill.Opening, bool) {
 	root := kill.User{ID: kill.NewID(0)}

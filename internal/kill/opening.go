@@ -3,10 +3,8 @@
 
 package kill
 
-// Opening is how an audit session has begun: the children of a process are in its session, unless they begin another one.
+// Opening is how an audit session seems to have begun: the children of a process are in its session, unless they begin another one.
 type Opening struct {
-	// User is the real user of the process that has begun the session, as the kernel has reported it; unset if it has not.
-	User ID
 	// By is the process that seems to have begun it, as it is now: its parent is not in the session. It may have become another user, and
 	// run another program, since.
 	By Process

@@ -15,25 +15,44 @@ type Session struct {
 const unset = 1<<32 - 1
 
 // begun is by whom the session of a process was begun. Each session has a number of its own, and whatever runs in it has inherited that.
-// So the first one of whom the kernel reports it, while it had none before or a lower one, has begun it, and has run no other program
-// since: that of an exec is reported after the fact. Its real user then is who has begun it, whatever sudo(8) makes of him later.
+// So the first process of which the kernel reports it, while that had none before or a lower one, has begun it.
+//
+// A user may have sudo(8) begin it, or what that runs: a file that he has opened in their place takes what they print. So who has become
+// another user without being root is no witness, nor is what he starts.
 type begun struct {
-	// session is its number, unset if it is in none; 0 if that is not known.
+	// session is its number, unset if the process is in none; 0 if nothing was reported.
 	session uint32
-	// by is the real user; unset if that is not known.
+	// by is the real user who has begun it; unset if that is not known.
 	by uint32
+	// user is the real user at the last report.
+	user uint32
+	// own is true if neither the process nor an ancestor has become another user without being root, as far as is known.
+	own bool
 }
 
 // learn adds what the kernel reports.
 func (b *begun) learn(s Session) {
-	switch {
-	case s.Number == 0, s.Number == b.session:
-	case b.session == 0:
-		*b = begun{session: s.Number, by: unset}
-	case s.Number == unset: // a thread may have another session than others
-	case b.session == unset, s.Number > b.session:
-		*b = begun{session: s.Number, by: s.User}
+	if s.Number == 0 {
+		return
 	}
+	first := b.session == 0
+	b.own = b.own && (first || b.user == 0 || b.user == s.User)
+	b.user = s.User
+	switch {
+	case first:
+		b.session, b.by = s.Number, unset
+	case s.Number == b.session, s.Number == unset: // a thread may have another session than others
+	case b.session == unset, s.Number > b.session:
+		b.session, b.by = s.Number, unset
+		if b.own {
+			b.by = s.User
+		}
+	}
+}
+
+// who returns the user who has begun a session, if that is known and the process is in that.
+func (b *begun) who(session uint32) (by uint32, known bool) {
+	return b.by, b.session == session && session != 0 && session != unset && b.by != unset
 }
 
 // Witness reports in which session a process is. Reports have to be in the order of what they are about.

@@ -245,9 +245,12 @@ func (v *vantage) cachedIn(dir int, root, path string) (seen, bool) {
 }
 
 // prompt reports whether a lookup in a folder does not wait for anybody: it is on a disk, or where the host's root is. Others, such as
-// those of networks and of users (fuse(4)), have no disk's number.
+// those of networks and of users (fuse(4)), have no disk's number, and a file or a network may be what a loop or network device is on
+// (Documentation/admin-guide/devices.txt).
 func (v *vantage) prompt(folder *seen) bool {
-	return unix.Major(folder.dev) != 0 || folder.dev == v.folder.dev
+	const loop, network = 7, 43
+	major := unix.Major(folder.dev)
+	return folder.dev == v.folder.dev || major != 0 && major != loop && major != network
 }
 
 // compareUsers returns whose the user database of a process is, and notes how to reach it if it is

@@ -17,7 +17,22 @@ const (
 	openingsPerSecond = 500
 )
 
-// Opening returns how the audit session of a process has begun. It returns false if that is not known.
+// Begun returns the real user who has begun the audit session of a process, and false if the kernel has not reported that.
+func (t *Table) Begun(p *kill.Process) (by kill.ID, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p.Instance == nil {
+		return kill.ID{}, false
+	}
+	e := t.memory.find(Key{PID: p.PID, Start: p.Instance.SinceBoot}.rounded())
+	if e == nil {
+		return kill.ID{}, false
+	}
+	user, known := e.begun.who(p.Session.Value)
+	return kill.NewID(user), known
+}
+
+// Opening returns which process seems to have begun the audit session of another one. It returns false if that cannot be found out.
 func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -27,16 +42,7 @@ func (t *Table) Opening(p *kill.Process) (kill.Opening, bool) {
 		born = p.Instance.SinceBoot
 		at = t.memory.find(Key{PID: p.PID, Start: born}.rounded())
 	}
-	var user kill.ID
-	if at != nil && at.begun.session == p.Session.Value {
-		user = kill.NewID(at.begun.by)
-	}
-	if user.Known && (user.Value == 0 || user == p.Login.ID) {
-		return kill.Opening{User: user}, true
-	}
-	o, ok := t.opener(p, at, born)
-	o.User = user
-	return o, ok || user.Known
+	return t.opener(p, at, born)
 }
 
 // opener looks for the process that has begun the session of another one among its ancestors.

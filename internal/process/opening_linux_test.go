@@ -33,7 +33,8 @@ func TestOpener(t *testing.T) {
 		opening, ok := h.table.Opening(&p)
 		assert.Equal(t, want != 0, ok, pid)
 		assert.Equal(t, want, opening.By.PID, pid)
-		assert.False(t, opening.User.Known, "nobody has seen that")
+		_, known := h.table.Begun(&p)
+		assert.False(t, known, "nobody has seen that")
 	}
 	h.ends(21)
 	h.scan()
@@ -53,8 +54,8 @@ func TestOpener(t *testing.T) {
 	assert.Equal(t, 10, opening.By.PID)
 }
 
-// TestReportedOpener has the kernel report in which sessions processes are.
-func TestReportedOpener(t *testing.T) {
+// TestBegun has the kernel report in which sessions processes are.
+func TestBegun(t *testing.T) {
 	t.Parallel()
 	const root, bob, alice, session = 0, 1001, 1000, 5
 	daemon, child, grandchild := Key{PID: 10, Start: 2 * time.Second}, Key{PID: 11, Start: 3 * time.Second}, Key{PID: 12, Start: 4 * time.Second}
@@ -85,6 +86,12 @@ func TestReportedOpener(t *testing.T) {
 			exec(table, child, in(session, alice))
 			fork(table, child, grandchild, in(session, alice))
 		}, kill.NewID(alice)},
+		"before it becomes root": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			fork(table, child, grandchild, in(session, alice))
+			exec(table, grandchild, in(session, alice))
+			table.Witness(grandchild, in(session, root))
+		}, kill.NewID(alice)},
 		"a service that becomes root": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			exec(table, child, in(session, bob))
@@ -99,6 +106,33 @@ func TestReportedOpener(t *testing.T) {
 			exec(table, grandchild, in(session, root))
 			table.Witness(grandchild, in(session, root))
 		}, kill.NewID(bob)},
+		"by what sudo prints": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			exec(table, child, in(unset, bob))
+			fork(table, child, grandchild, in(session, root))
+		}, kill.ID{}},
+		"by what sudo runs": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			exec(table, child, in(unset, bob))
+			exec(table, child, in(unset, root))
+			fork(table, child, grandchild, in(session, root))
+		}, kill.ID{}},
+		"by a child of what sudo runs": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			exec(table, child, in(unset, root))
+			fork(table, child, grandchild, in(unset, root))
+			table.Witness(grandchild, in(session, root))
+		}, kill.ID{}},
+		"by what runs as her": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			exec(table, child, in(unset, alice))
+			fork(table, child, grandchild, in(session, alice))
+		}, kill.ID{}},
+		"that sudo was run was not reported": {func(table *Table) {
+			fork(table, daemon, child, in(unset, bob))
+			table.Doubt()
+			fork(table, child, grandchild, in(session, root))
+		}, kill.ID{}},
 		"another thread is in none": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			table.Witness(child, in(session, bob))
@@ -108,20 +142,18 @@ func TestReportedOpener(t *testing.T) {
 			fork(table, child, grandchild, in(session, root))
 		}, kill.NewID(bob)},
 		"who was in another one": {func(table *Table) {
-			fork(table, daemon, child, in(session-1, bob))
-			table.Witness(child, in(session-1, root))
+			fork(table, daemon, child, in(session-1, root))
 			fork(table, child, grandchild, in(session, root))
 		}, kill.NewID(root)},
 		"before the first report": {func(table *Table) {
 			fork(table, daemon, child, in(session, root))
 			fork(table, child, grandchild, in(session, root))
-		}, kill.NewID(unset)},
-		"of an unknown parent": {func(table *Table) { fork(table, Key{PID: 9}, grandchild, in(unset, root)) }, kill.ID{}},
-		"reports were lost": {func(table *Table) {
-			fork(table, daemon, child, in(unset, root))
-			table.Doubt()
-			fork(table, child, grandchild, in(session, root))
-		}, kill.NewID(unset)},
+		}, kill.ID{}},
+		"of an unknown parent": {func(table *Table) {
+			fork(table, Key{PID: 9}, grandchild, in(unset, root))
+			exec(table, grandchild, in(unset, root))
+			table.Witness(grandchild, in(session, root))
+		}, kill.ID{}},
 		"another session than that of the process": {func(table *Table) {
 			fork(table, daemon, child, in(unset, root))
 			fork(table, child, grandchild, in(session+1, root))
@@ -133,15 +165,16 @@ func TestReportedOpener(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			table := NewTable(Config{Root: t.TempDir()})
-			exec(table, daemon, in(0, root))
-			tt.do(table)
-			opening, ok := table.Opening(&kill.Process{
-				PID: 12, Instance: &kill.Instance{SinceBoot: grandchild.Start},
-				Login: kill.User{ID: kill.NewID(alice)}, Session: kill.NewID(session),
-			})
-			assert.Equal(t, tt.want, opening.User)
-			assert.Equal(t, tt.want.Known, ok)
+			h := newFakeHost(t, false)
+			h.runs(10, fakeProcess{command: "daemon", start: daemon.Start})
+			h.cursor(10)
+			require.NoError(t, h.table.Prime())
+			tt.do(h.table)
+			by, known := h.table.Begun(&kill.Process{PID: 12, Instance: &kill.Instance{SinceBoot: grandchild.Start}, Session: kill.NewID(session)})
+			assert.Equal(t, tt.want.Known, known)
+			if known {
+				assert.Equal(t, tt.want, by)
+			}
 		})
 	}
 }

@@ -44,7 +44,15 @@ func (t *Table) Prime() error {
 		}
 	}
 	t.mu.Unlock()
-	return t.scan()
+	if err := t.scan(); err != nil {
+		return err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range t.memory.newest { // what has come before can only be taken for what it is
+		e.begun.own = e.begun.own || e.begun.session == 0
+	}
+	return nil
 }
 
 // Run keeps the table up to date until ctx is done, for sources that do not report every process.

@@ -136,6 +136,7 @@ func (t *Table) Fork(parent, child Key) {
 	}
 	e.parent = parent.PID
 	p := t.memory.find(parent.rounded())
+	e.begun = begun{}
 	if p != nil {
 		e.begun = p.begun
 	}
@@ -181,7 +182,7 @@ func (t *Table) Doubt() {
 	t.programs.Add(1)
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
-			e.program, e.before, e.reported, e.instance, e.owner, e.begun = nil, nil, false, nil, owner{}, begun{}
+			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
 			e.home = home{}
 			if e.gone {
 				e.program = &program{} // never to be known

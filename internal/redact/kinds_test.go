@@ -220,6 +220,8 @@ func TestKinds(t *testing.T) {
 			{"c|<password type=x>hunter2</password>", "c|<password type=x>***</password>"},
 			{"c|<password><![CDATA[hunter2]]></password><a>b</a>", "c|<password>***</password><a>b</a>"},
 			{"c|<password><!-- x -->hunter2</password>", "c|<password>***</password>"},
+			{"c|<password><![CDATA[hunter2</hunter2]]></password><a>b</a>", "c|<password>***</password><a>b</a>"},
+			{"c|<password><!-- a --->hunter2</password>", "c|<password>***</password>"},
 			{"c|<password>hunter2<![CDATA[hunter2]]></password>", "c|<password>***</password>"},
 			{`c|<password type="x">hunter2`, `c|<password type="x">***`},
 			{`c|<password

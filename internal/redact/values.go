@@ -100,12 +100,17 @@ func (f *finder) element(t text, open, at int) int {
 	if attributes && quoteAt(v[at-1:]) == 0 && !strings.HasPrefix(v[end:], "</") {
 		return at // a shell reads from one file and writes to another: <secrets.sql a=b >f
 	}
-	if strings.HasPrefix(v[end:], "<!") { // a comment, or <![CDATA[SECRET]]>
-		length := strings.Index(v[end:], "</")
+	for _, part := range [][2]string{{"<![CDATA[", "]]>"}, {"<!--", "-->"}, {"<!", "</"}} {
+		if !strings.HasPrefix(v[end:], part[0]) {
+			continue
+		}
+		length := strings.Index(v[end:], part[1])
 		if length < 0 {
 			length = len(v) - end
 		}
 		end += length
+		end = until(v, end, "<")
+		break
 	}
 	f.hide(t, from, end)
 	return max(at, end-1)

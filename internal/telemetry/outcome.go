@@ -77,11 +77,11 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 	}
 	buf = append(appendSender(buf, e), " sent "...)
 	buf = appendTrigger(appendReason(append(buf, signalName(e)...), e, target), e)
-	switch {
-	case e.Behind != nil || e.Cause.Managed():
-		buf = s.appendBehind(buf, e, target)
-	case len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored: // that has not ended it
+	if len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored { // that has not ended it
 		buf = append(buf, ", which it ignored"...)
+	}
+	if e.Behind != nil || e.Cause.Managed() {
+		buf = s.appendBehind(buf, e, target)
 	}
 	if o.Escalated {
 		buf = s.appendEscalation(append(buf, "; "...), e, target)
