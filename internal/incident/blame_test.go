@@ -200,3 +200,15 @@ func TestAddressesAfterRestart(t *testing.T) {
 		assert.Len(t, table.Reports(), 1, "restarted: %t", restarted)
 	}
 }
+
+// TestThreadEndedBySeccomp has seccomp end a thread, of which audit does not tell whether the process has ended, too.
+func TestThreadEndedBySeccomp(t *testing.T) {
+	t.Parallel()
+	r := Report{
+		TargetCount: 1, SignalCount: 1, Doubtful: 1, HostCount: 1, Hosts: []string{"a"}, Complete: true,
+		Shared: map[Field]string{Cause: "seccomp", SignalName: "SIGSYS", TargetName: "exporter"},
+	}
+	assert.Equal(t, "1 process (exporter) was signaled by seccomp on a: 1 of unknown result", r.Sentence())
+	r.Doubtful = 0
+	assert.Equal(t, "1 process (exporter) was ended by seccomp on a", r.Sentence())
+}

@@ -200,7 +200,11 @@ func (r *Report) participle() string {
 	if participle := podParticiples[r.Shared[Cause]]; participle != "" {
 		return participle
 	}
-	if participle := verbs[kill.Cause(r.Shared[Cause])][1]; participle != "" {
+	cause := kill.Cause(r.Shared[Cause])
+	if cause == kill.CauseSeccomp && r.OnlyTried() { // it may have ended a thread
+		return "signaled by seccomp"
+	}
+	if participle := verbs[cause][1]; participle != "" {
 		return participle
 	}
 	if r.SignalCount == 0 {
