@@ -90,7 +90,8 @@ func TestQueueFull(t *testing.T) {
 	backend.Behaves(faulty.Answers(http.StatusServiceUnavailable))
 	c := shipped.StartReading(t, "configs/agent-loki.yaml", map[string]string{
 		"LOKI_ENDPOINT": backend.Server.URL, "STORAGE_DIRECTORY": mountSmall(t, "8m"),
-	}, shipped.Overlay(t, shipped.QuickOTLP), shipped.Overlay(t, `exporters: {otlp_http: {sending_queue: {queue_size: 1_000_000}}}`))
+	}, shipped.Overlay(t, shipped.QuickOTLP), shipped.Overlay(t, `exporters: {otlp_http: {sending_queue: {queue_size: 1_000_000}}}`),
+		shipped.Overlay(t, "exporters: {file/history: {path: %s/events.json}}", t.TempDir())) // or it takes the room
 	promised := c.Add(t, 5000)
 	c.SaysSince(t, 0, "the next consumer did not take log records, trying again", "sending queue is full")
 	assert.Equal(t, 1_000_000, c.ExporterMetric("exporter_queue_capacity"))
