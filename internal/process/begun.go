@@ -50,6 +50,13 @@ func (b *begun) learn(s Session) {
 	}
 }
 
+// doubt notes that reports were lost. Who was in no session may have begun one by now, and have become root since.
+func (b *begun) doubt() {
+	if b.session == unset {
+		b.session, b.own = 0, b.own && b.user == 0
+	}
+}
+
 // who returns the user who has begun a session, if that is known and the process is in that.
 func (b *begun) who(session uint32) (by uint32, known bool) {
 	return b.by, b.session == session && session != 0 && session != unset && b.by != unset

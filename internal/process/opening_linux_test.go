@@ -133,6 +133,18 @@ func TestBegun(t *testing.T) {
 			table.Doubt()
 			fork(table, child, grandchild, in(session, root))
 		}, kill.ID{}},
+		"that a worker of root's was another user was not reported": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			table.Doubt()
+			fork(table, child, grandchild, in(session, root))
+		}, kill.ID{}},
+		"reports were lost before": {func(table *Table) {
+			fork(table, daemon, child, in(unset, root))
+			table.Doubt()
+			fork(table, daemon, child, in(unset, root))
+			fork(table, child, grandchild, in(session, root))
+			table.Doubt()
+		}, kill.NewID(root)},
 		"another thread is in none": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			table.Witness(child, in(session, bob))

@@ -183,6 +183,7 @@ func (t *Table) Doubt() {
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
 			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
+			e.begun.doubt()
 			e.home = home{}
 			if e.gone {
 				e.program = &program{} // never to be known
