@@ -91,10 +91,11 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if !user.Known {
 		user = p.User.ID
 	}
+	_, claimed := t.proofs.claimed[p.Session.Value]
 	switch {
 	case reported && (by.Value == 0 || by == p.Login.ID):
 		return false
-	case !reported && user == p.Login.ID && user.Value != 0: // who is root may be so by sudo
+	case !reported && !claimed && user == p.Login.ID && user.Value != 0: // who is root may be so by sudo
 		return false
 	}
 	number, known := p.Session.Value, t.proofs
@@ -104,7 +105,6 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if last, doubted := known.doubted[number]; doubted && at.Sub(last).Abs() < doubtFor {
 		return true
 	}
-	_, claimed := known.claimed[number]
 	if of := t.session(0, idOf(p.Session), p.Login.ID); !reported && !claimed && of != nil && fromOutside(of.Service) {
 		known.prove(number, p.Login.ID)
 		return false

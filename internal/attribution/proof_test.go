@@ -90,6 +90,7 @@ func TestClaimedLogins(t *testing.T) {
 		"su is known to logind":                   {user: wwwData, processes: opened{}, facts: []Fact{switched}},
 		"known to logind as somebody's":           {user: wwwData, processes: opened{}, facts: []Fact{logged(1001)}},
 		"a record shows it":                       {user: root, facts: []Fact{claim}},
+		"a record shows it, then sudo -u":         {user: alice, facts: []Fact{claim}},
 		"no record":                               {user: wwwData, want: true},
 		"a record of an earlier boot":             {user: wwwData, facts: []Fact{claim, logged(alice)}, want: true},
 		"a record, and logind has an older boot":  {user: wwwData, facts: []Fact{logged(alice), claim}},

@@ -77,8 +77,8 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 	}
 	buf = append(appendSender(buf, e), " sent "...)
 	buf = appendTrigger(appendReason(append(buf, signalName(e)...), e, target), e)
-	if len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored { // that has not ended it
-		buf = append(buf, ", which it ignored"...)
+	if len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored && !endedByItself(e) { // it ignored that, or was ending
+		buf = append(buf, ", which had no effect"...)
 	}
 	if e.Behind != nil || e.Cause.Managed() {
 		buf = s.appendBehind(buf, e, target)

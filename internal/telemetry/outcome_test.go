@@ -64,7 +64,15 @@ func TestOutcome(t *testing.T) {
 				e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 0
 				e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGTERM, Delivery: kill.DeliveryIgnored}}
 			},
-			"mysqld[3936] exited with code 0, " + bySystemd + ", which it ignored", plog.SeverityNumberInfo, "",
+			"mysqld[3936] exited with code 0, " + bySystemd + ", which had no effect", plog.SeverityNumberInfo, "",
+		},
+		"exited before SIGKILL came": {
+			func(e *kill.Event) {
+				e.Signal, e.Outcome.Verdict, e.Outcome.Exit.Status = kill.SIGKILL, kill.VerdictExited, 0
+				e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGKILL, Delivery: kill.DeliveryIgnored}}
+			},
+			"mysqld[3936] exited with code 0; it was ending already when systemd[1] (/sbin/init, uid 0) sent SIGKILL",
+			plog.SeverityNumberInfo, "",
 		},
 		"dumped core": {
 			func(e *kill.Event) { e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictCoreDumped, 0x8b },

@@ -386,9 +386,9 @@ func finderOfServer(t *testing.T) (f *Finder, target Target, server kill.Process
 // Whoever lets a program of his own die under the same name hides no other one.
 func TestNamesakes(t *testing.T) {
 	t.Parallel()
-	f, target, server := finderOfServer(t)
-	f.Add(signaled(0, shell, kill.SIGKILL, server))
-	f.Add(ended(time.Second, 0, kill.SIGKILL, server, same))
+	f, target, ours := finderOfServer(t)
+	f.Add(signaled(0, shell, kill.SIGKILL, ours))
+	f.Add(ended(time.Second, 0, kill.SIGKILL, ours, same))
 	for i := range 3 {
 		decoy := kill.Process{PID: 777 + i, Command: "mysqld", Executable: "/home/eve/mysqld", User: kill.User{ID: kill.NewID(1000)}}
 		at := time.Duration(i+1) * 10 * time.Second
@@ -406,7 +406,7 @@ func TestNamesakes(t *testing.T) {
 // TestNamesakesOfMany has somebody let many programs of his own die under the same name, before and after.
 func TestNamesakesOfMany(t *testing.T) {
 	t.Parallel()
-	f, _, server := finderOfServer(t)
+	f, _, ours := finderOfServer(t)
 	decoys := func(from time.Duration, first int) {
 		for i := range 2 * maxPrograms {
 			decoy := kill.Process{PID: first + i, Command: "mysqld", Executable: fmt.Sprintf("/home/eve/%d/mysqld", first+i), User: kill.User{ID: kill.NewID(1000)}}
@@ -414,10 +414,10 @@ func TestNamesakesOfMany(t *testing.T) {
 		}
 	}
 	decoys(-time.Hour, 10_000)
-	f.Add(ended(time.Second, 0, kill.SIGKILL, server, same))
+	f.Add(ended(time.Second, 0, kill.SIGKILL, ours, same))
 	decoys(time.Hour, 20_000)
 	found := f.Death()
 	require.Equal(t, 20_000+2*maxPrograms-1, found.Target.PID)
 	require.Len(t, found.Namesakes, mostNamesakes)
-	assert.True(t, slices.ContainsFunc(found.Namesakes, func(m Moment) bool { return m.Target.PID == server.PID }), "those of another user come first")
+	assert.True(t, slices.ContainsFunc(found.Namesakes, func(m Moment) bool { return m.Target.PID == ours.PID }), "those of another user come first")
 }
