@@ -4,6 +4,7 @@
 package behind
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -100,10 +101,15 @@ func TestNobodyIsWhoHeClaims(t *testing.T) {
 			"(sleep 1; exec /opt/become --reuid=0 sh -c 'pkill -TERM -x mysqld; :') & exec /opt/become --reuid=1000 sleep 4"},
 		"by what is root whoever runs it": {1000, "exec >/proc/self/loginuid; exec /opt/become --reuid=0 sh -c 'echo 1000; pkill -TERM -x mysqld; :'"},
 		"by what sudo runs":               {1000, "sudo sh -c 'echo 1000 >/proc/self/loginuid; pkill -TERM -x mysqld; :'"},
+		"by what is hers, in its place":   {1000, "exec >/proc/self/loginuid; exec /opt/become --reuid=1000 sh -c 'echo 1000; pkill -TERM -x mysqld; :'"},
 		"with what logind takes for her session": {1000, "echo 1000 >/proc/self/loginuid; " +
 			"sudo su - alice -c 'sleep 5' & sleep 2; sudo pkill -TERM -x mysqld; wait"},
 	} {
-		pid := w.start("mysql", host.Mysqld+"User=bob\n")
+		victim := "bob"
+		if strings.Contains(test.claim, "exec /opt/become --reuid=1000 sh") { // alice may not signal what is bob's
+			victim = "alice"
+		}
+		pid := w.start("mysql", host.Mysqld+"User="+victim+"\n")
 		w.Root("systemd-run", "--wait", "--uid=bob", "sh", "-c", test.claim)
 		r := w.signal(pid, "SIGTERM")
 		assert.Equal(t, test.login, r.Attributes["kill.sender.audit.user.id"], "%s: %s", name, r.Body)

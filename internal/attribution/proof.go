@@ -82,11 +82,12 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if !p.Session.Known { // the kernel sets both: it has ended before both were read
 		return t.config.Live
 	}
-	var by kill.ID
-	reported := false
+	var by kill.ID // of whom it is known that he was nobody else before
+	seen := false
 	if t.config.Processes != nil {
-		by, reported = t.config.Processes.Begun(p)
+		by, seen = t.config.Processes.Begun(p)
 	}
+	reported := seen && by.Known
 	user := p.RealUser.ID
 	if !user.Known {
 		user = p.User.ID
@@ -95,7 +96,7 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	switch {
 	case reported && (by.Value == 0 || by == p.Login.ID):
 		return false
-	case !reported && !claimed && user == p.Login.ID && user.Value != 0: // who is root may be so by sudo
+	case !seen && !claimed && user == p.Login.ID && user.Value != 0: // who is root may be so by sudo
 		return false
 	}
 	number, known := p.Session.Value, t.proofs

@@ -18,9 +18,11 @@ type opened struct {
 	known
 	how kill.Opening
 	by  kill.ID
+	// seen is true if the kernel reports that somebody has begun them.
+	seen bool
 }
 
-func (o opened) Begun(*kill.Process) (kill.ID, bool) { return o.by, o.by.Known }
+func (o opened) Begun(*kill.Process) (kill.ID, bool) { return o.by, o.seen }
 
 func (o opened) Opening(*kill.Process) (kill.Opening, bool) { return o.how, o.how.By.PID != 0 }
 
@@ -34,7 +36,13 @@ func by(user uint32, program string) opened {
 
 // reported has the kernel report which user has begun it, who has run a program since.
 func reported(user uint32, o opened) opened {
-	o.by = kill.NewID(user)
+	o.by, o.seen = kill.NewID(user), true
+	return o
+}
+
+// unwitnessed has the kernel report that one has begun it who had become another user before.
+func unwitnessed(o opened) opened {
+	o.seen = true
 	return o
 }
 
@@ -63,6 +71,10 @@ func TestClaimedLogins(t *testing.T) {
 		"reported of the user":                    {user: wwwData, processes: reported(alice, opened{}), want: true},
 		"reported of a service":                   {user: root, processes: reported(wwwData, opened{})},
 		"reported of a service, by its sshd":      {user: root, processes: reported(wwwData, by(root, "/usr/sbin/sshd"))},
+		"the user himself, by no witness":         {user: alice, processes: unwitnessed(opened{})},
+		"the user himself, in place, by none":     {user: alice, processes: unwitnessed(by(alice, "/usr/bin/make"))},
+		"by no witness, known to logind":          {user: alice, processes: unwitnessed(opened{}), facts: []Fact{logged(alice)}, want: true},
+		"by no witness, by its sshd":              {user: alice, processes: unwitnessed(by(root, "/usr/sbin/sshd")), want: true},
 		"begun by sshd":                           {user: wwwData, processes: by(root, "/usr/sbin/sshd"), want: true},
 		"begun by cron":                           {user: wwwData, processes: by(root, "/usr/sbin/cron"), want: true},
 		"begun by another program of root":        {user: wwwData, processes: by(root, "/opt/x/accessd")},

@@ -47,8 +47,9 @@ type Processes interface {
 	Titled(p *kill.Process, last []kill.Ancestor) []kill.Ancestor
 	// Programs returns a number that changes whenever Titled may return something else for a parent that lives.
 	Programs() uint64
-	// Begun returns the real user who has begun the audit session of a process, and false if the kernel has not reported that.
-	Begun(p *kill.Process) (by kill.ID, known bool)
+	// Begun returns the real user who has begun the audit session of a process, unknown if that was one who had become another user before.
+	// It returns false if the kernel has not reported who has begun it.
+	Begun(p *kill.Process) (by kill.ID, seen bool)
 	// Opening returns which process seems to have begun it. It returns false if it cannot tell.
 	Opening(p *kill.Process) (kill.Opening, bool)
 }

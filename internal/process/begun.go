@@ -22,7 +22,9 @@ const unset = 1<<32 - 1
 type begun struct {
 	// session is its number, unset if the process is in none; 0 if nothing was reported.
 	session uint32
-	// by is the real user who has begun it; unset if that is not known.
+	// seen is true if the session was seen to begin.
+	seen bool
+	// by is the real user who has begun it; unset if it was not seen, or begun by one who is no witness.
 	by uint32
 	// user is the real user at the last report.
 	user uint32
@@ -40,10 +42,10 @@ func (b *begun) learn(s Session) {
 	b.user = s.User
 	switch {
 	case first:
-		b.session, b.by = s.Number, unset
+		b.session, b.seen, b.by = s.Number, false, unset
 	case s.Number == b.session, s.Number == unset: // a thread may have another session than others
 	case b.session == unset, s.Number > b.session:
-		b.session, b.by = s.Number, unset
+		b.session, b.seen, b.by = s.Number, true, unset
 		if b.own {
 			b.by = s.User
 		}
@@ -57,9 +59,13 @@ func (b *begun) doubt() {
 	}
 }
 
-// who returns the user who has begun a session, if that is known and the process is in that.
-func (b *begun) who(session uint32) (by uint32, known bool) {
-	return b.by, b.session == session && session != 0 && session != unset && b.by != unset
+// who returns the user who has begun a session, unset if he is no witness. It returns false if the process is not in that, or nobody was
+// seen to begin it.
+func (b *begun) who(session uint32) (by uint32, seen bool) {
+	if !b.seen || b.session != session {
+		return unset, false
+	}
+	return b.by, true
 }
 
 // Witness reports in which session a process is. Reports have to be in the order of what they are about.

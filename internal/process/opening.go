@@ -17,8 +17,9 @@ const (
 	openingsPerSecond = 500
 )
 
-// Begun returns the real user who has begun the audit session of a process, and false if the kernel has not reported that.
-func (t *Table) Begun(p *kill.Process) (by kill.ID, known bool) {
+// Begun returns the real user who has begun the audit session of a process, unknown if that was one who had become another user before. It
+// returns false if the kernel has not reported who has begun it.
+func (t *Table) Begun(p *kill.Process) (by kill.ID, seen bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if p.Instance == nil {
@@ -28,8 +29,8 @@ func (t *Table) Begun(p *kill.Process) (by kill.ID, known bool) {
 	if e == nil {
 		return kill.ID{}, false
 	}
-	user, known := e.begun.who(p.Session.Value)
-	return kill.NewID(user), known
+	user, seen := e.begun.who(p.Session.Value)
+	return kill.NewID(user), seen
 }
 
 // Opening returns which process seems to have begun the audit session of another one. It returns false if that cannot be found out.

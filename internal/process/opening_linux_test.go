@@ -58,6 +58,7 @@ func TestOpener(t *testing.T) {
 func TestBegun(t *testing.T) {
 	t.Parallel()
 	const root, bob, alice, session = 0, 1001, 1000, 5
+	noWitness := kill.NewID(unset)
 	daemon, child, grandchild := Key{PID: 10, Start: 2 * time.Second}, Key{PID: 11, Start: 3 * time.Second}, Key{PID: 12, Start: 4 * time.Second}
 	in := func(number, user uint32) Session { return Session{Number: number, User: user} }
 	fork := func(table *Table, from, to Key, s Session) {
@@ -110,24 +111,24 @@ func TestBegun(t *testing.T) {
 			fork(table, daemon, child, in(unset, bob))
 			exec(table, child, in(unset, bob))
 			fork(table, child, grandchild, in(session, root))
-		}, kill.ID{}},
+		}, noWitness},
 		"by what sudo runs": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			exec(table, child, in(unset, bob))
 			exec(table, child, in(unset, root))
 			fork(table, child, grandchild, in(session, root))
-		}, kill.ID{}},
+		}, noWitness},
 		"by a child of what sudo runs": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			exec(table, child, in(unset, root))
 			fork(table, child, grandchild, in(unset, root))
 			table.Witness(grandchild, in(session, root))
-		}, kill.ID{}},
+		}, noWitness},
 		"by what runs as her": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			exec(table, child, in(unset, alice))
 			fork(table, child, grandchild, in(session, alice))
-		}, kill.ID{}},
+		}, noWitness},
 		"that sudo was run was not reported": {func(table *Table) {
 			fork(table, daemon, child, in(unset, bob))
 			table.Doubt()
@@ -165,7 +166,7 @@ func TestBegun(t *testing.T) {
 			fork(table, Key{PID: 9}, grandchild, in(unset, root))
 			exec(table, grandchild, in(unset, root))
 			table.Witness(grandchild, in(session, root))
-		}, kill.ID{}},
+		}, noWitness},
 		"another session than that of the process": {func(table *Table) {
 			fork(table, daemon, child, in(unset, root))
 			fork(table, child, grandchild, in(session+1, root))
@@ -182,9 +183,10 @@ func TestBegun(t *testing.T) {
 			h.cursor(10)
 			require.NoError(t, h.table.Prime())
 			tt.do(h.table)
-			by, known := h.table.Begun(&kill.Process{PID: 12, Instance: &kill.Instance{SinceBoot: grandchild.Start}, Session: kill.NewID(session)})
-			assert.Equal(t, tt.want.Known, known)
-			if known {
+			by, seen := h.table.Begun(&kill.Process{PID: 12, Instance: &kill.Instance{SinceBoot: grandchild.Start}, Session: kill.NewID(session)})
+			assert.Equal(t, tt.want != kill.ID{}, seen)
+			assert.Equal(t, tt.want.Known, by.Known)
+			if by.Known {
 				assert.Equal(t, tt.want, by)
 			}
 		})

@@ -53,7 +53,7 @@ func (l Loss) Problem(n int64) *problem.Problem {
 		p.What, unit = "the starts or ends of processes were lost because the ring buffer was full", "records"
 		p.Advice = []problem.Advice{problem.RaiseRingBuffer}
 	case ProgramsSkipped:
-		p.What, unit = "the kernel has skipped tracing programs: signals or the ends of processes may be missing", "times"
+		p.What, unit = "the kernel has skipped tracing programs: signals, or starts or ends of processes, may be missing", "times"
 	case KernelRecords:
 		p.What, unit = "the kernel has lost audit records because its queue was full, or over its rate limit", "records"
 		p.Fix = "see backlog_limit and rate_limit of auditctl -s"

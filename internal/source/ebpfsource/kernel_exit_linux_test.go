@@ -321,9 +321,9 @@ func (w *watch) requireEnds(t *testing.T, members []int) {
 		of[pid] = true
 	}
 	isEnd := func(e *kill.Event) bool { return e.Kind == endKind && of[e.Targets[0].PID] }
-	missed := 0 // see programs.missed
+	missed := 0 // see programs.skipped
 	require.Eventually(t, func() bool {
-		missed = int(w.programs.missed())
+		missed = int(w.programs.skipped().reports)
 		return len(w.all(isEnd))+missed >= len(members)
 	}, limit, 10*time.Millisecond)
 	ended := make(map[int]bool, len(members))

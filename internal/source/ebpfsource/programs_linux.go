@@ -339,22 +339,30 @@ func (p *programs) sums(now time.Duration, add func(*kernelSumKey, *kernelSum)) 
 	return p.counted.take(now, add)
 }
 
-// missed returns how often the kernel skipped a program that reports signals or ends. It
-// takes a system call for each program. Linux 7.3 was seen to skip some when hundreds of
-// processes ended at once on a busy machine.
-func (p *programs) missed() uint64 {
-	var missed uint64
+// skipped is how often the kernel has skipped programs since they were loaded.
+type skipped struct {
+	// reports is of those that report signals and ends, processes of those that report what became of processes.
+	reports, processes uint64
+}
+
+// skipped asks the kernel how often it skipped programs. It takes a system call for each program. Linux 7.3 was seen to skip some when
+// hundreds of processes ended at once on a busy machine.
+func (p *programs) skipped() skipped {
+	var of skipped
 	for name, program := range p.collection.Programs {
-		switch name {
-		case kernelProgForked, kernelProgExecuted, kernelProgMadeCgroup,
-			kernelProgStreamConnected, kernelProgConnectEnded, kernelProgStreamSent:
+		stats, err := program.Stats() // since Linux 5.12
+		if err != nil {
 			continue
 		}
-		if stats, err := program.Stats(); err == nil { // since Linux 5.12
-			missed += stats.RecursionMisses
+		switch name {
+		case kernelProgStreamConnected, kernelProgConnectEnded, kernelProgStreamSent:
+		case kernelProgForked, kernelProgExecuted, kernelProgMadeCgroup:
+			of.processes += stats.RecursionMisses
+		default:
+			of.reports += stats.RecursionMisses
 		}
 	}
-	return missed
+	return of
 }
 
 // close removes the programs from the kernel.

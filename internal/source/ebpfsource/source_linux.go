@@ -82,7 +82,7 @@ type Source struct {
 	reading, reporting sync.WaitGroup
 
 	reported snapshot
-	missed   uint64
+	skipped  skipped
 
 	// vigilInterval is the constant of that name, except in tests.
 	vigilInterval time.Duration
@@ -241,7 +241,7 @@ func (s *Source) Run(ctx context.Context, deliver source.Deliver) {
 // report updates the counts.
 func (s *Source) report() {
 	now, last, c := s.reader.snapshot(), s.reported, s.settings.Counts
-	missed := s.programs.missed()
+	skipped := s.programs.skipped()
 	signals, processes := int64(now.signals-last.signals), int64(now.processes-last.processes)
 	c.Records.Add(now.records - last.records)
 	c.Malformed.Add(now.malformed - last.malformed)
@@ -254,11 +254,14 @@ func (s *Source) report() {
 	s.tellWhose(signals)
 	c.Lose(source.RingProcesses, processes)
 	c.RequestsLost.Add(int64(now.losses.requests-last.losses.requests) + now.counts.requests - last.counts.requests)
-	c.Lose(source.ProgramsSkipped, int64(missed-s.missed))
-	if s.settings.LostEnds != nil && (signals > 0 || processes > 0 || missed > s.missed || now.dropped > 0) {
+	c.Lose(source.ProgramsSkipped, int64(skipped.reports+skipped.processes-s.skipped.reports-s.skipped.processes))
+	if skipped.processes > s.skipped.processes {
+		s.settings.Processes.Doubt()
+	}
+	if s.settings.LostEnds != nil && (signals > 0 || processes > 0 || skipped.reports > s.skipped.reports || now.dropped > 0) {
 		s.settings.LostEnds()
 	}
-	s.reported, s.missed = now, missed
+	s.reported, s.skipped = now, skipped
 }
 
 // tellWhose logs whose signals were lost.
