@@ -121,6 +121,10 @@ func checkKustomizations(t *testing.T, build func(*testing.T, string) string) {
 	plain, _ := agentOf(t, "daemonset-ebpf.yaml")
 	assert.Equal(t, plain, base, "the base is daemonset-ebpf.yaml")
 
+	for _, source := range []string{"netlink", "file"} {
+		assert.Equal(t, whole(t, "daemonset-"+source+".yaml"), whole(t, build(t, "deploy/kustomize/"+source)), "the overlay says the same as the file")
+	}
+
 	_, site := agentOf(t, build(t, "deploy/kustomize/site"))
 	assert.Regexp(t, `^registry\.example\.com/otelcol-auditkill@sha256:[0-9a-f]{64}$`, site.Image)
 	assert.Equal(t, "gateway.example.com:4317", valueOf(site, "GATEWAY_ENDPOINT"))
@@ -153,7 +157,9 @@ func checkKustomizations(t *testing.T, build func(*testing.T, string) string) {
 func checkChart(t *testing.T, render func(*testing.T, string) string) {
 	t.Helper()
 	for _, source := range []string{"ebpf", "netlink", "file"} {
-		agent, c := agentOf(t, render(t, "{source: "+source+"}"))
+		path := render(t, "{source: "+source+"}")
+		assertProbed(t, path)
+		agent, c := agentOf(t, path)
 		plain, want := agentOf(t, "daemonset-"+source+".yaml")
 		assert.Equal(t, want.SecurityContext, c.SecurityContext, source)
 		assert.Equal(t, []bool{plain.HostPID, plain.HostNetwork}, []bool{agent.HostPID, agent.HostNetwork}, source)
@@ -218,9 +224,22 @@ func TestQuickstartOfKubernetes(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"quickstart.yaml", "daemonset-ebpf.yaml", "daemonset-netlink.yaml", "daemonset-file.yaml"} {
-		_, c := agentOf(t, name)
-		assert.Equal(t, "health", c.ReadinessProbe.HTTPGet.Port, name)
+		assertProbed(t, name)
 	}
+}
+
+// assertProbed asserts that the kubelet asks where the collector answers: a probe without a host goes to the pod's address.
+func assertProbed(t *testing.T, path string) {
+	t.Helper()
+	agent, c := agentOf(t, path)
+	assert.Equal(t, "health", c.ReadinessProbe.HTTPGet.Port, path)
+	assert.Equal(t, c.ReadinessProbe.HTTPGet, c.LivenessProbe.HTTPGet, path)
+	host, endpoint := "", "[$(POD_IP)]:13133"
+	if agent.HostNetwork {
+		host, endpoint = "127.0.0.1", "127.0.0.1:13133"
+	}
+	assert.Equal(t, host, c.ReadinessProbe.HTTPGet.Host, path)
+	assert.Equal(t, endpoint, valueOf(c, "HEALTH_ENDPOINT"), path)
 }
 
 // valueOf returns the last value of an environment variable, which is the one that counts.

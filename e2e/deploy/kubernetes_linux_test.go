@@ -5,18 +5,20 @@ package deploy
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
-
-	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
 // The manifests for Kubernetes. The tests need no Kubernetes.
@@ -64,8 +66,8 @@ type container struct {
 		Capabilities                                     struct{ Add, Drop []string }
 		SeccompProfile, AppArmorProfile                  struct{ Type string }
 	}
-	ReadinessProbe struct{ HTTPGet struct{ Port string } }
-	VolumeMounts   []struct {
+	ReadinessProbe, LivenessProbe struct{ HTTPGet struct{ Host, Port string } }
+	VolumeMounts                  []struct {
 		Name, MountPath, SubPath string
 		ReadOnly                 bool
 	}
@@ -79,6 +81,49 @@ func manifests(t *testing.T, names ...string) []object {
 
 // patched returns the objects in manifests after a patch has been applied, unless that is empty.
 func patched(t *testing.T, patch string, names ...string) []object {
+	t.Helper()
+	var objects []object
+	for _, line := range converted(t, patch, names...) {
+		var o object
+		require.NoError(t, json.Unmarshal([]byte(line), &o))
+		objects = append(objects, o)
+	}
+	return objects
+}
+
+// whole returns all that the only DaemonSet in a file says, lists of objects in one order.
+func whole(t *testing.T, path string) any {
+	t.Helper()
+	for _, line := range converted(t, "", path) {
+		var o map[string]any
+		require.NoError(t, json.Unmarshal([]byte(line), &o))
+		if o["kind"] == "DaemonSet" {
+			return inOrder(o)
+		}
+	}
+	require.Fail(t, "no DaemonSet", path)
+	return nil
+}
+
+func inOrder(value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		for key := range value {
+			value[key] = inOrder(value[key])
+		}
+	case []any:
+		for i := range value {
+			value[i] = inOrder(value[i])
+		}
+		if len(value) > 0 && reflect.TypeOf(value[0]).Kind() == reflect.Map {
+			slices.SortFunc(value, func(a, b any) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })
+		}
+	}
+	return value
+}
+
+// converted returns the objects in manifests as JSON, after a patch has been applied, unless that is empty.
+func converted(t *testing.T, patch string, names ...string) []string {
 	t.Helper()
 	path := func(name string) string {
 		if filepath.IsAbs(name) {
@@ -100,13 +145,7 @@ func patched(t *testing.T, patch string, names ...string) []object {
 	command.Stderr = &said
 	output, err := command.Output()
 	require.NoError(t, err, said.String())
-	var objects []object
-	for line := range strings.Lines(string(output)) {
-		var o object
-		require.NoError(t, json.Unmarshal([]byte(line), &o))
-		objects = append(objects, o)
-	}
-	return objects
+	return slices.Collect(strings.Lines(string(output)))
 }
 
 // only returns the only object of a kind.
