@@ -5,7 +5,6 @@ package attribution
 
 import (
 	"path"
-	"slices"
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -25,6 +24,8 @@ const (
 	verbKill
 	// verbStart may stop what conflicts with it.
 	verbStart
+	// verbIsolate starts a unit, and stops all that this does not need.
+	verbIsolate
 	verbEndSession
 	// verbEndUser ends all sessions of a user.
 	verbEndUser
@@ -38,8 +39,12 @@ type ask struct {
 	about []string
 	// units are the same as the names of units; nil if they are too many to be remembered, or not yet.
 	units []string
+	// marked is true if it names none, but means units that were marked before, such as those of which a package has been upgraded.
+	marked bool
 	// loose is true if it names what containers belong to, such as a pod or a service of docker compose(1).
 	loose bool
+	// namespace is that of containerd in which it asks for containers; empty for other clients.
+	namespace string
 	// waits is true if the client waits until the manager has done that.
 	waits bool
 	// elsewhere is true if it asks another manager than the host's.
@@ -83,8 +88,9 @@ var programs = map[string]func(program string, arguments []string) ask{
 	"loginctl": asksLoginctl,
 	"busctl":   asksBus, "gdbus": asksBus, "dbus-send": asksBus,
 	"shutdown": asksShutdown, "poweroff": asksShutdown, "reboot": asksShutdown, "halt": asksShutdown,
-	"telinit": asksShutdown,
-	"docker":  asksContainer, "podman": asksContainer, "nerdctl": asksContainer, "crictl": asksContainer,
+	"telinit": asksShutdown, "init": asksShutdown,
+	"docker-compose": asksCompose, "podman-compose": asksCompose,
+	"docker": asksContainer, "podman": asksContainer, "nerdctl": asksContainer, "crictl": asksContainer,
 	"ctr":             asksContainer,
 	"supervisorctl":   asksSupervisor,
 	"systemd-run":     asksNothing,
@@ -101,79 +107,54 @@ var programs = map[string]func(program string, arguments []string) ask{
 
 func asksNothing(string, []string) ask { return ask{verb: verbNone} }
 
-// withValue are options of systemctl(1) and its siblings that are followed by a value.
-var withValue = map[string]bool{
-	"-t": true, "--type": true, "--state": true, "-p": true, "--property": true, "-P": true, "-s": true, "--signal": true,
-	"-H": true, "--host": true, "-M": true, "--machine": true, "-n": true, "--lines": true, "-o": true, "--output": true,
-	"--job-mode": true, "--kill-whom": true, "--kill-who": true, "--root": true, "--what": true, "--message": true,
-	"--when": true, "--timeout": true, "--address": true, "--dest": true, "--object-path": true, "--method": true,
-}
-
-// operands returns the arguments that are no options. One that is followed by a value of its own takes that with it.
-func operands(arguments []string, valued map[string]bool) []string {
-	var words []string
-	for i := 0; i < len(arguments); i++ {
-		switch word := arguments[i]; {
-		case word == "--":
-			return append(words, arguments[i+1:]...)
-		case len(word) > 1 && word[0] == '-':
-			if valued[word] {
-				i++
-			}
-		default:
-			words = append(words, word)
-		}
-	}
-	return words
-}
-
 // systemctlVerbs are the verbs of systemctl(1) that may send signals.
 var systemctlVerbs = map[string]verb{
 	"stop": verbStop, "kill": verbKill, "restart": verbRestart, "try-restart": verbRestart,
 	"condrestart": verbRestart, "reload": verbReload, "force-reload": verbRestart, "reload-or-restart": verbRestart,
 	"try-reload-or-restart": verbRestart, "reload-or-try-restart": verbRestart,
-	"start": verbStart, "isolate": verbStart, "rescue": verbStart, "emergency": verbStart, "default": verbStart,
+	"start": verbStart, "isolate": verbIsolate, "rescue": verbIsolate, "emergency": verbIsolate,
 	"exit": verbShutdown, "poweroff": verbShutdown, "reboot": verbShutdown, "halt": verbShutdown, "kexec": verbShutdown,
 	"soft-reboot": verbShutdown, "suspend": verbNone, "switch-root": verbShutdown,
 }
 
-func asksSystemctl(_ string, arguments []string) ask {
-	words := operands(arguments, withValue)
-	if len(words) == 0 {
-		return ask{verb: verbNone}
+func asksSystemctl(_ string, words []string) ask {
+	a := systemctlGrammar.read(words)
+	if len(a.operands) == 0 || a.has("--dry-run", "--when") {
+		return ask{verb: verbNone} // nothing happens now
 	}
-	v, ok := systemctlVerbs[words[0]]
-	now := false
-	for _, argument := range arguments {
-		now = now || argument == "--now"
-		if argument == "--dry-run" || argument == "--when" || strings.HasPrefix(argument, "--when=") {
-			return ask{verb: verbNone} // nothing happens now
-		}
-	}
-	switch {
-	case now && (words[0] == "disable" || words[0] == "mask"):
+	command, about := a.operands[0], a.operands[1:]
+	v, ok := systemctlVerbs[command]
+	switch now := a.has("--now"); {
+	case now && (command == "disable" || command == "mask"):
 		v, ok = verbStop, true
-	case now && (words[0] == "enable" || words[0] == "reenable"):
+	case now && (command == "enable" || command == "reenable"):
 		v, ok = verbStart, true
 	}
 	if !ok {
 		return ask{verb: verbNone}
 	}
-	return ask{verb: v, about: words[1:], elsewhere: slices.ContainsFunc(arguments, asksElsewhere)}
+	if v == verbIsolate {
+		about = isolated(command, about)
+	}
+	return ask{
+		verb: v, about: about, marked: a.has("--marked"), waits: v != verbKill && v != verbShutdown && !a.has("--no-block"),
+		elsewhere: a.has("--user", "--global", "-M", "-H", "-C", "--machine", "--host", "--capsule", "--root", "--image"),
+	}
 }
 
-// asksElsewhere reports whether an option of systemctl(1) makes it ask another manager.
-func asksElsewhere(argument string) bool {
-	name, _, _ := strings.Cut(argument, "=")
-	switch name {
-	case "--user", "-M", "--machine", "-H", "--host", "--root", "--image", "--global":
-		return true
+// isolated returns the target that a command of systemctl(1) isolates.
+func isolated(command string, about []string) []string {
+	if command != "isolate" {
+		return []string{command + ".target"}
 	}
-	return len(argument) > 2 && (strings.HasPrefix(argument, "-M") || strings.HasPrefix(argument, "-H"))
+	if len(about) == 1 && !strings.Contains(about[0], ".") {
+		return []string{about[0] + ".target"}
+	}
+	return about
 }
 
 func asksService(_ string, arguments []string) ask {
-	words := operands(arguments, nil)
+	words := plainGrammar.read(arguments).operands
 	if len(words) < 2 {
 		return ask{verb: verbNone}
 	}
@@ -185,7 +166,7 @@ func asksService(_ string, arguments []string) ask {
 }
 
 func asksLoginctl(_ string, arguments []string) ask {
-	words := operands(arguments, withValue)
+	words := systemctlGrammar.read(arguments).operands
 	if len(words) == 0 {
 		return ask{verb: verbNone}
 	}
@@ -199,13 +180,17 @@ func asksLoginctl(_ string, arguments []string) ask {
 }
 
 func asksMachinectl(_ string, arguments []string) ask {
-	words := operands(arguments, withValue)
+	words := systemctlGrammar.read(arguments).operands
 	if len(words) == 0 {
 		return ask{verb: verbNone}
 	}
 	switch words[0] {
 	case "stop", "poweroff", "reboot", "terminate", "kill":
-		return ask{verb: verbStop, about: words[1:]}
+		var units []string
+		for _, name := range words[1:] { // see unit_name_escape in systemd's src/basic/unit-name.c
+			units = append(units, "machine-"+strings.ReplaceAll(name, "-", `\x2d`)+".scope", "systemd-nspawn@"+name+".service")
+		}
+		return ask{verb: verbStop, about: units}
 	}
 	return ask{verb: verbNone}
 }
@@ -238,7 +223,8 @@ var members = map[string]verb{
 	"ReloadOrTryRestartUnit": verbRestart, "ReloadOrTryRestart": verbRestart, "ReloadUnit": verbReload, "Reload": verbReload,
 	"KillUnit": verbKill, "QueueSignalUnit": verbKill, "Kill": verbKill, "QueueSignal": verbKill, "KillUnitSubgroup": verbKill,
 	"StartUnit": verbStart, "StartUnitReplace": verbStart, "Start": verbStart, "StartTransientUnit": verbStart, "EnqueueUnitJob": verbUnknown,
-	"TerminateSession": verbEndSession, "KillSession": verbEndSession, "TerminateUser": verbEndUser, "KillUser": verbEndUser,
+	"EnqueueMarkedJobs": verbRestart,
+	"TerminateSession":  verbEndSession, "KillSession": verbEndSession, "TerminateUser": verbEndUser, "KillUser": verbEndUser,
 	"Terminate": verbEndSession, "TerminateSeat": verbEndSession,
 	"PowerOff": verbShutdown, "Reboot": verbShutdown, "Halt": verbShutdown, "KExec": verbShutdown, "Exit": verbShutdown,
 	"SoftReboot": verbShutdown, "PowerOffWithFlags": verbShutdown, "RebootWithFlags": verbShutdown, "HaltWithFlags": verbShutdown,
@@ -258,13 +244,13 @@ func asksShutdown(program string, arguments []string) ask {
 			return ask{verb: verbNone}
 		}
 	}
-	when := operands(arguments, nil)
+	when := plainGrammar.read(arguments).operands
 	switch program {
 	case "shutdown": // without a time, it is in a minute
-		if len(when) == 0 || when[0] != "now" && when[0] != "+0" {
+		if len(when) == 0 || when[0] != "now" && strings.Trim(strings.TrimPrefix(when[0], "+"), "0") != "" {
 			return ask{verb: verbNone}
 		}
-	case "telinit":
+	case "telinit", "init":
 		if len(when) == 0 || when[0] != "0" && when[0] != "6" {
 			return ask{verb: verbNone}
 		}
@@ -274,7 +260,7 @@ func asksShutdown(program string, arguments []string) ask {
 
 // asksCall returns what a call asks for.
 func asksCall(c *Call) ask {
-	a := ask{verb: members[c.Member]}
+	a := ask{verb: members[c.Member], marked: c.Member == "EnqueueMarkedJobs"}
 	if c.Object != "" {
 		a.about = []string{c.Object}
 	}

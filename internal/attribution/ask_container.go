@@ -16,23 +16,20 @@ var containerVerbs = map[string]verb{
 	"delete": verbStop, "down": verbStop, "del": verbStop, "remove": verbStop,
 }
 
-// containerValues are their options that are followed by a value.
-var containerValues = map[string]bool{
-	"-n": true, "--namespace": true, "-a": true, "--address": true, "-s": true, "--signal": true, "-t": true, "--time": true,
-	"--timeout": true, "-H": true, "--host": true, "-c": true, "--context": true, "--exec-id": true, "-r": true,
-	"--runtime-endpoint": true, "--connect-timeout": true,
-}
-
 // containerKinds are the words before the command that say what it is about.
 var containerKinds = map[string]bool{
 	"container": true, "containers": true, "c": true, "task": true, "tasks": true, "t": true, "compose": true, "pod": true,
 }
 
-func asksContainer(_ string, arguments []string) ask {
-	words := containerWords(arguments)
-	loose := false
+func asksContainer(program string, arguments []string) ask {
+	all := clientArguments(program, arguments)
+	words := all.operands
+	pods := false
 	for len(words) > 1 && containerKinds[words[0]] {
-		loose = loose || words[0] == "compose" || words[0] == "pod"
+		if words[0] == "compose" {
+			return asksCompose(program, arguments)
+		}
+		pods = pods || words[0] == "pod"
 		words = words[1:]
 	}
 	if len(words) == 0 {
@@ -42,42 +39,75 @@ func asksContainer(_ string, arguments []string) ask {
 	if !ok {
 		return ask{verb: verbNone}
 	}
-	return ask{verb: v, about: words[1:], loose: loose || words[0] == "stopp" || words[0] == "rmp", waits: true}
+	a := ask{verb: v, about: words[1:], loose: pods || words[0] == "stopp" || words[0] == "rmp", waits: true}
+	if program == "ctr" || program == "nerdctl" {
+		a.namespace = all.value("-n", "--namespace", "default")
+	}
+	return a
 }
 
-// containerWords returns the operands of a client of a container runtime. -a is an address before the command, and
-// means all behind it.
-func containerWords(arguments []string) []string {
-	for i := 0; i < len(arguments); i++ {
-		switch word := arguments[i]; {
-		case containerValues[word]:
-			i++
-		case !strings.HasPrefix(word, "-"):
-			words := slices.DeleteFunc(slices.Clone(arguments[i:]), func(word string) bool { return word == "-a" })
-			return operands(words, containerValues)
-		}
+// asksCompose returns what docker compose(1) asks for. docker(1) runs it as a program of its own, with the same arguments, and so do people
+// with older versions. What it starts anew it has stopped before.
+func asksCompose(_ string, arguments []string) ask {
+	words := composeGrammar.read(arguments).operands
+	if len(words) > 0 && words[0] == "compose" {
+		words = words[1:]
 	}
-	return nil
+	if len(words) == 0 {
+		return ask{verb: verbNone}
+	}
+	v, ok := containerVerbs[words[0]]
+	if words[0] == "up" {
+		v, ok = verbRestart, true
+	}
+	if !ok {
+		return ask{verb: verbNone}
+	}
+	return ask{verb: v, about: words[1:], loose: true, waits: true}
+}
+
+// clientArguments reads the arguments of a client of a container runtime. -a is an address before the command, and means all behind it.
+func clientArguments(program string, words []string) arguments {
+	g := &containerGrammar
+	if program == "ctr" || program == "crictl" {
+		g = &ctrGrammar
+	}
+	all := g.read(words)
+	if len(all.operands) == 0 {
+		return all
+	}
+	command := slices.Index(words, all.operands[0])
+	return g.read(slices.Concat(words[:command+1], slices.DeleteFunc(slices.Clone(words[command+1:]), func(word string) bool { return word == "-a" })))
 }
 
 // asksSignal returns the signal that a command line asks a manager to send; 0 if that is not known.
 func asksSignal(title string) kill.Signal {
-	program, arguments := programOf(title)
+	program, words := programOf(title)
 	name := ""
 	switch program {
 	case "supervisorctl":
-		if words := operands(arguments, supervisorValues); len(words) > 1 {
+		if words := supervisorGrammar.read(words).operands; len(words) > 1 {
 			name = words[1]
 		}
-	case "docker", "podman", "nerdctl", "systemctl", "ctr":
-		name = defaultSignals[program]
-		for i, word := range arguments {
-			if value, ok := strings.CutPrefix(word, "--signal="); ok {
-				name = value
-			} else if (word == "-s" || word == "--signal") && i+1 < len(arguments) {
-				name = arguments[i+1]
-			}
+	case "systemctl":
+		a := systemctlGrammar.read(words)
+		name = a.signal("TERM")
+	case "loginctl":
+		if a := systemctlGrammar.read(words); len(a.operands) > 0 && strings.HasPrefix(a.operands[0], "kill-") {
+			name = a.signal("TERM")
 		}
+	case "docker", "podman", "nerdctl":
+		a := clientArguments(program, words)
+		if slices.Contains(a.operands, "compose") {
+			a = composeGrammar.read(words)
+		}
+		name = a.signal("KILL")
+	case "docker-compose", "podman-compose":
+		a := composeGrammar.read(words)
+		name = a.signal("KILL")
+	case "ctr":
+		a := clientArguments(program, words)
+		name = a.signal("")
 	}
 	signal, err := kill.ParseSignal(name)
 	if err != nil {
@@ -86,16 +116,8 @@ func asksSignal(title string) kill.Signal {
 	return signal
 }
 
-// defaultSignals are those that programs ask for if none is named.
-var defaultSignals = map[string]string{"docker": "KILL", "podman": "KILL", "nerdctl": "KILL", "systemctl": "TERM"}
-
-// supervisorValues are the options of supervisorctl that are followed by a value.
-var supervisorValues = map[string]bool{
-	"-c": true, "--configuration": true, "-s": true, "--serverurl": true, "-u": true, "--username": true, "-p": true, "--password": true,
-}
-
 func asksSupervisor(_ string, arguments []string) ask {
-	words := operands(arguments, supervisorValues)
+	words := supervisorGrammar.read(arguments).operands
 	if len(words) == 0 {
 		return ask{verb: verbUnknown} // it is interactive
 	}

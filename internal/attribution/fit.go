@@ -36,7 +36,28 @@ func (m *managed) fit(r *request, u *unit, j *job, e *kill.Event) fits {
 	if served, ok := r.served.job(r, u.name); ok && (j == nil || served != j.ID) {
 		return fitsNot // that was for an earlier one
 	}
+	if j != nil && u.hadBefore(j, r) {
+		return fitsNot
+	}
+	if proxies[r.Requester.Executable] {
+		return fitsAlone // somebody has asked it
+	}
 	return how
+}
+
+// proxies are programs that ask systemd for what somebody asks them for.
+var proxies = map[string]bool{"/usr/lib/systemd/systemd-machined": true, "/lib/systemd/systemd-machined": true}
+
+// hadBefore reports whether a request was for an earlier job than this one: for one that has sent no signal, as the unit was not active, of
+// which nobody else is known to have asked for it.
+func (u *unit) hadBefore(j *job, r *request) bool {
+	if r.Call != nil && r.Call.Job != 0 {
+		return false
+	}
+	return slices.ContainsFunc(u.jobs, func(earlier *job) bool {
+		return earlier.Time.Before(j.Time) && earlier.ID != j.ID && !earlier.Time.Before(r.Time) && ofSameKind(r.ask.verb, earlier.Type) &&
+			(earlier.asked == nil || earlier.asked.sameProcess(r))
+	})
 }
 
 // fitNew returns the same of a request that explains nothing yet.
@@ -65,8 +86,12 @@ func (m *managed) fitNew(r *request, u *unit, j *job, e *kill.Event) fits {
 		return fitsNot
 	case j == nil && m.told:
 		return fitsNot // nobody has asked for a job
+	case j == nil && v == verbReload && e.Signal != kill.SIGHUP:
+		return fitsNot // such as of a watchdog
+	case j == nil && r.ask.marked && e.Signal != kill.SIGTERM && e.Signal != kill.SIGHUP:
+		return fitsNot
 	}
-	if u.namedBy(&r.ask) {
+	if r.ask.marked || u.namedBy(&r.ask) {
 		if j != nil && !ofSameKind(v, j.Type) {
 			return fitsNot
 		}
@@ -113,6 +138,9 @@ func (m *managed) stops(u, other *unit, j *job, v verb, kind string) bool {
 			return true
 		}
 	}
+	if v == verbIsolate {
+		return j.Type == "stop" && (kind == "start" || kind == "")
+	}
 	return ofSameKind(v, kind) && m.reaches(u, j, func(x *unit) bool { return slices.Contains(x.state.Bases, other.name) })
 }
 
@@ -150,7 +178,7 @@ func seen(r *request, how fits) fits {
 func ofSameKind(v verb, job string) bool {
 	switch job {
 	case "":
-		return v != verbStart
+		return v != verbStart && v != verbIsolate
 	case "stop":
 		return v == verbStop
 	case "restart", "try-restart", "start", "reload-or-start":

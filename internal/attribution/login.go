@@ -130,7 +130,7 @@ func (t *Table) timerOf(p *kill.Process, id string) *kill.Session {
 		}
 		timer := kill.Process{PID: parent.PID}
 		if t.config.Processes.Complete(&timer, time.Now()) && (rooted(&timer) || !timer.User.ID.Known) &&
-			timers[path.Base(timer.Executable)] && path.Dir(timer.Executable) == "/usr/sbin" {
+			timers[path.Base(timer.Executable)] && (path.Dir(timer.Executable) == "/usr/sbin" || path.Dir(timer.Executable) == "/usr/bin") {
 			return &kill.Session{ID: id, Service: path.Base(timer.Executable)}
 		}
 	}

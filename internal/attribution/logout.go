@@ -12,8 +12,57 @@ import (
 
 // explainSession explains the end of what belongs to a login session.
 func (t *Table) explainSession(e *kill.Event, m *managed, u *unit) {
-	b, id := e.Behind, sessionScope(u.name)
-	user := kill.User{}
+	b := e.Behind
+	session, user := t.loginOfUnit(e, m, u)
+	if r := t.endOfSession(m, e, u, user); r != nil {
+		t.ask(b, r)
+		e.Cause = kill.CauseSessionKill
+		return
+	}
+	// Whose session it was is what matters.
+	b.Session, b.User = session, user
+}
+
+// explainKilledSession explains a signal to what belongs to a login session that goes on, if somebody has asked logind for that.
+func (t *Table) explainKilledSession(e *kill.Event, m *managed, u *unit) (by *request) {
+	_, user := t.loginOfUnit(e, m, u)
+	by = t.endOfSession(m, e, u, user)
+	if by == nil || by.ask.verb == verbStop {
+		return nil
+	}
+	t.ask(e.Behind, by)
+	e.Cause = kill.CauseSessionKill
+	return by
+}
+
+// explainPersonalEnd explains a signal of a user's systemd that ends: it does when he has logged out, unless somebody has asked it to, or the
+// system ends. It reports whether the system's systemd has said so.
+func (t *Table) explainPersonalEnd(e *kill.Event, m *managed, u *unit, j *job) (by *request, certain bool) {
+	by = t.findRequester(e, m, u, j)
+	system := t.containerOf(m.root)
+	if system == nil {
+		system = t.managerOf(hostInit)
+	}
+	switch {
+	case by != nil, e.Behind.Candidates > 0, system.ending(e.Time):
+		return by, true
+	case !system.told:
+		e.Cause = kill.CauseNone
+		return nil, false
+	}
+	name := system.unitIn(m.root)
+	service := system.units[name]
+	if service == nil {
+		service = &unit{name: name}
+	}
+	e.Cause = kill.CauseSessionEnd
+	t.explainSession(e, system, service)
+	return nil, service.jobFor(e) != nil
+}
+
+// loginOfUnit returns the session that a unit belongs to, nil if that is not known, and whose that is.
+func (t *Table) loginOfUnit(e *kill.Event, m *managed, u *unit) (*kill.Session, kill.User) {
+	id, user := sessionScope(u.name), kill.User{}
 	if len(e.Targets) > 0 {
 		user.ID = t.believed(&e.Targets[0], e.Time)
 	}
@@ -25,13 +74,7 @@ func (t *Table) explainSession(e *kill.Event, m *managed, u *unit) {
 	if number := userOf(u.name); number.Known && (m.pid == hostInit || number == user.ID) { // a container has others' numbers
 		user.ID = number
 	}
-	if r := t.endOfSession(m, e, u, user); r != nil {
-		t.ask(b, r)
-		e.Cause = kill.CauseSessionKill
-		return
-	}
-	// Whose session it was is what matters.
-	b.Session, b.User = session, user
+	return session, user
 }
 
 // logind is the name of the program that knows the sessions.
@@ -42,7 +85,7 @@ func (t *Table) endOfSession(m *managed, e *kill.Event, u *unit, user kill.User)
 	var found []*request
 	id := sessionScope(u.name)
 	consider := func(r *request) {
-		if r.after(e.Time) || !m.mayAsk(r) || !r.endsSession(u, id, user) || slices.ContainsFunc(found, r.sameProcess) {
+		if r.after(e.Time) || !m.mayAsk(r) || !r.sends(e.Signal) || !r.endsSession(u, id, user) || slices.ContainsFunc(found, r.sameProcess) {
 			return
 		}
 		t.identify(r)
@@ -61,7 +104,7 @@ func (t *Table) endOfSession(m *managed, e *kill.Event, u *unit, user kill.User)
 	return found[0]
 }
 
-// endsSession reports whether somebody asks for the end of a session or of all sessions of its user, or for the stop
+// endsSession reports whether somebody asks for the end of a session or of all sessions of its user, for a signal to these, or for the stop
 // of its unit.
 func (r *request) endsSession(u *unit, id string, user kill.User) bool {
 	about := func(name string) bool { return name != "" && slices.Contains(r.ask.about, name) }
@@ -70,8 +113,8 @@ func (r *request) endsSession(u *unit, id string, user kill.User) bool {
 		return about(id)
 	case verbEndUser:
 		return about(user.Name) || about(idOf(user.ID))
-	case verbStop:
-		return u.namedBy(&r.ask)
+	case verbStop: // or that of the slice of its user, or of all
+		return u.namedBy(&r.ask) || slices.ContainsFunc(u.state.Bases, r.ask.names)
 	}
 	return false
 }

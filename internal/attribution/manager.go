@@ -117,7 +117,7 @@ func containerOf(p *kill.Process) (id string, ok bool) {
 		if i == 0 || word != "kill" && word != "delete" {
 			continue
 		}
-		if rest := operands(words[i+1:], nil); len(rest) > 0 {
+		if rest := plainGrammar.read(words[i+1:]).operands; len(rest) > 0 {
 			return rest[0], true
 		}
 		return "", true

@@ -4,6 +4,7 @@
 package attribution
 
 import (
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,19 +55,23 @@ func (t *Table) explainContainer(e *kill.Event, id string) bool {
 		t.askedByParent(e, p)
 		return true
 	}
-	var named, others []*request
-	name := nameOf(e, id)
-	t.each(e, func(asker) bool { return true }, func(r *request) {
+	var named, others, strangers []*request
+	name, namespace := nameOf(e, id), namespaceOf(&e.Sender)
+	t.each(e, othersWindow, func(asker) bool { return true }, func(r *request) {
 		switch {
-		case r.ask.verb == verbUnknown || !t.toRuntime(r) || !t.serves(r, &e.Sender) || r.done(id, e):
+		case !t.toRuntime(r) || !t.serves(r, &e.Sender) || r.done(id, e) || r.inAnother(namespace):
+		case r.ask.verb == verbUnknown:
+			if r.Call == nil && !t.habitsOf(r).has(r) && !ofRuntime(r.Requester.Command) {
+				strangers = append(strangers, r)
+			}
 		case namesContainer(r.ask.about, id), r.knowsNames() && name != "" && slices.Contains(r.ask.about, name):
 			named = append(named, r)
 		case r.knowsNames() && isContainerID(id) && r.mayMean(name) && r.mayServe(id):
 			others = append(others, r) // it may know the container by a name
 		}
 	})
-	if len(named) == 0 {
-		named = others
+	if len(named) == 0 && len(others) > 0 { // a stranger may have asked as well, but is not named for having connected
+		named = append(others, strangers...)
 	}
 	if r := t.askOnly(e, named); r != nil {
 		r.end(id, e.Sender.PID)
@@ -173,6 +178,22 @@ func (r *request) knowsNames() bool {
 	return true
 }
 
+// namespaceOf returns in which of its namespaces containerd has a container that runc is about to signal; empty if it does not say.
+func namespaceOf(runtime *kill.Process) string {
+	words := strings.Split(strings.TrimRight(commandLine(runtime), "\x00"), "\x00")
+	for i, word := range words[:len(words)-1] {
+		if word == "--root" && strings.HasPrefix(words[i+1], "/run/containerd/runc/") {
+			return path.Base(words[i+1])
+		}
+	}
+	return ""
+}
+
+// inAnother reports whether a client of containerd asks for containers in another one of its namespaces.
+func (r *request) inAnother(namespace string) bool {
+	return namespace != "" && r.ask.namespace != "" && r.ask.namespace != namespace
+}
+
 // mayServe reports whether a request that names things otherwise may be about this one: each of its names is
 // about one.
 func (r *request) mayServe(id string) bool {
@@ -188,8 +209,9 @@ func (r *request) end(id string, by int) {
 	r.ended[id] = by
 }
 
-// each calls a function with the requests of which a signal may be the result, of some of those who ask.
-func (t *Table) each(e *kill.Event, wanted func(asker) bool, consider func(r *request)) {
+// each calls a function with the requests of which a signal may be the result, of some of those who ask. strangers is how long before it
+// those may have connected of whom nobody knows what they ask for.
+func (t *Table) each(e *kill.Event, strangers time.Duration, wanted func(asker) bool, consider func(r *request)) {
 	for from, of := range t.requests {
 		if !wanted(from) {
 			continue
@@ -201,7 +223,7 @@ func (t *Table) each(e *kill.Event, wanted func(asker) bool, consider func(r *re
 			case verbShutdown:
 				window = endWindow // a manager that ends stops one after the other
 			case verbUnknown:
-				window = strangerWindow
+				window = strangers
 			default:
 				return
 			}
@@ -221,11 +243,11 @@ func (r *request) fits(e *kill.Event) bool {
 	return r.ask.verb != verbKill || r.sends(e.Signal)
 }
 
-// hasLeft reports whether a client that waits until it is done had ended before a signal: it had its answer, such as that
+// hasLeft reports whether a client that waits until it is done had ended before a time, such as that of a signal: it had its answer, such as that
 // there is nothing to be ended. It may have been interrupted as well, and the manager goes on: so nobody else who fits is
 // named for that.
-func (t *Table) hasLeft(r *request, e *kill.Event) bool {
-	return r.ask.waits && r.Call == nil && t.config.Processes != nil && t.config.Processes.LeftBefore(&r.Requester, e.Time)
+func (t *Table) hasLeft(r *request, at time.Time) bool {
+	return r.ask.waits && r.Call == nil && t.config.Processes != nil && t.config.Processes.LeftBefore(&r.Requester, at)
 }
 
 // goesOn reports whether a manager goes on with what was asked for until the target has ended.
@@ -251,7 +273,7 @@ func (t *Table) askOnly(e *kill.Event, all []*request) *request {
 	}
 	r := found[0]
 	goesOn := patient && r.sameProcess(last.request)
-	if !goesOn && t.hasLeft(r, e) {
+	if !goesOn && t.hasLeft(r, e.Time) {
 		return nil
 	}
 	t.ask(e.Behind, r)
@@ -298,7 +320,7 @@ func (t *Table) explainListener(e *kill.Event) bool {
 	var all, strangers []*request
 	// Anybody may listen in /tmp, and whoever has sub-uids may connect as very many users.
 	mayAsk := func(from asker) bool { return rooted(&e.Sender) || from.user == e.Sender.User.ID.Value }
-	t.each(e, mayAsk, func(r *request) {
+	t.each(e, strangerWindow, mayAsk, func(r *request) {
 		switch {
 		case r.Manager != e.Sender.PID || ofSystemd(r.Socket) || !rooted(&e.Sender) && e.Sender.User.ID != r.Requester.User.ID:
 		case r.ask.verb != verbUnknown && r.mayEnd(key):

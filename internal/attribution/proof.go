@@ -82,6 +82,9 @@ func (t *Table) claims(p *kill.Process, at time.Time) bool {
 	if !p.Session.Known { // the kernel sets both: it has ended before both were read
 		return t.config.Live
 	}
+	if of := t.session(0, idOf(p.Session), p.Login.ID); of != nil && of.Service == "systemd-run0" {
+		return true // root has not logged in: somebody who has was given his right
+	}
 	var by kill.ID // of whom it is known that he was nobody else before
 	seen := false
 	if t.config.Processes != nil {

@@ -60,6 +60,9 @@ func (t *Table) candidates(e *kill.Event, m *managed, u *unit, j *job) (found []
 			return
 		}
 		t.identify(r)
+		if t.hasLeft(r, doneAt(e, m, j)) {
+			return
+		}
 		how := m.fit(r, u, j, e)
 		switch {
 		case how == fitsNot || how < best:
@@ -92,6 +95,17 @@ func askedBetween(e *kill.Event, m *managed, j *job) (from, to time.Time) {
 		from = to.Add(-shutdownWindow)
 	}
 	return from, to
+}
+
+// doneAt returns when a client that waits has not had its answer yet: at the signal, or when a job began that is told late.
+func doneAt(e *kill.Event, m *managed, j *job) time.Time {
+	switch {
+	case j != nil:
+		return j.Time.Add(-jobLag)
+	case m.told:
+		return time.Time{}
+	}
+	return e.Time
 }
 
 // doubt forgets who was thought to have asked: what was learned since speaks for others as well.
@@ -159,6 +173,12 @@ func (t *Table) explainRequest(e *kill.Event, m *managed, u *unit, j *job, r *re
 	}
 }
 
+// bridges reports whether a program passes on what somebody else asks a user's systemd for: systemctl(1) of root has systemd start one in a
+// session of that user (systemctl --user --machine=alice@).
+func bridges(p *kill.Process) bool {
+	return p.Executable == "/usr/bin/systemd-stdio-bridge" && len(p.Ancestry) > 0 && p.Ancestry[0].PID == hostInit
+}
+
 // ask adds to what is behind an event who has asked for it.
 func (t *Table) ask(b *kill.Behind, r *request) {
 	p := r.Requester
@@ -172,7 +192,7 @@ func (t *Table) ask(b *kill.Behind, r *request) {
 		t.config.Name(&p)
 	}
 	b.Requester, b.Initiator = &p, initiatorOf(p.Ancestry)
-	p.Claimed = t.claims(&p, r.Time)
+	p.Claimed = t.claims(&p, r.Time) || bridges(&p)
 	b.User = p.Person()
 	if !p.Claimed {
 		b.Session = t.sessionOf(&p)

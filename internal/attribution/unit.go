@@ -63,6 +63,12 @@ func (t *Table) explainUnit(e *kill.Event, m *managed) (settled bool) {
 	switch {
 	case cause == kill.CauseSessionEnd:
 		t.explainSession(e, m, u)
+	case cause == kill.CauseShutdown && m.personal:
+		by, certain = t.explainPersonalEnd(e, m, u, j)
+	case cause == kill.CauseNone && m.ofSystem() && endsLogin(u.name):
+		if by = t.explainKilledSession(e, m, u); by == nil {
+			by = t.findRequester(e, m, u, j)
+		}
 	case asksFirst(cause):
 		by = t.findRequester(e, m, u, j)
 	case cause == kill.CauseStopTimeout && (j != nil || !m.told):

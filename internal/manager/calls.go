@@ -30,6 +30,7 @@ var calls = map[string]shape{
 	systemdName + ".Manager.ReloadOrRestartUnit":    {"ReloadOrRestartUnit", "n"},
 	systemdName + ".Manager.ReloadOrTryRestartUnit": {"ReloadOrTryRestartUnit", "n"},
 	systemdName + ".Manager.EnqueueUnitJob":         {"", "nt"},
+	systemdName + ".Manager.EnqueueMarkedJobs":      {"EnqueueMarkedJobs", ""},
 	systemdName + ".Manager.KillUnit":               {"KillUnit", "nxk"},
 	systemdName + ".Manager.KillUnitSubgroup":       {"KillUnitSubgroup", "nxxk"},
 	systemdName + ".Manager.QueueSignalUnit":        {"QueueSignalUnit", "nxk"},

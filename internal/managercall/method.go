@@ -40,7 +40,8 @@ var managers = map[string]map[string]shape{
 		"StartUnit": ofFirst, "StartUnitWithFlags": ofFirst, "StartUnitReplace": {1, -1}, "StartTransientUnit": ofFirst,
 		"StopUnit": ofFirst, "ReloadUnit": ofFirst, "RestartUnit": ofFirst, "TryRestartUnit": ofFirst,
 		"ReloadOrRestartUnit": ofFirst, "ReloadOrTryRestartUnit": ofFirst, "EnqueueUnitJob": ofFirst,
-		"KillUnit": {0, 2}, "KillUnitSubgroup": {0, 3}, "QueueSignalUnit": {0, 2},
+		"EnqueueMarkedJobs": ofAll,
+		"KillUnit":          {0, 2}, "KillUnitSubgroup": {0, 3}, "QueueSignalUnit": {0, 2},
 		"Exit": ofAll, "Reboot": ofAll, "SoftReboot": ofAll, "PowerOff": ofAll, "Halt": ofAll, "KExec": ofAll, "SwitchRoot": ofAll,
 	},
 	logind: {
