@@ -36,6 +36,21 @@ func TestPeople(t *testing.T) {
 			"kill.cause": "service_stop", "kill.requester.title": "systemctl --user stop job", "kill.sender.audit.user.id": int64(1000),
 		}))
 	})
+	t.Run("a service of a user's, by root", func(t *testing.T) {
+		before := len(w.sink.Records())
+		w.SSH("alice", "10.0.0.5", "export XDG_RUNTIME_DIR=/run/user/1000; systemd-run --user --quiet --unit=upgraded /usr/local/sbin/mysqld infinity")
+		w.Root("systemctl", "--user", "--machine=alice@", "stop", "upgraded")
+		r := w.after(before, "upgraded.service", "SIGTERM")
+		otlp.AssertAttributes(t, r, map[string]any{"kill.cause": "service_stop", "user.id": nil, "client.address": nil})
+		assert.NotContains(t, r.Body, "alice")
+	})
+	t.Run("services of a user who has logged out", func(t *testing.T) {
+		before := len(w.sink.Records())
+		w.SSH("bob", "10.0.0.5", "export XDG_RUNTIME_DIR=/run/user/1001; systemd-run --user --quiet --unit=left /usr/local/sbin/mysqld infinity")
+		otlp.AssertAttributes(t, w.after(before, "left.service", "SIGTERM"), map[string]any{ // ten seconds later (logind.conf(5), UserStopDelaySec=)
+			"kill.cause": "session_end", "user.id": "1001", "kill.requester.name": nil,
+		})
+	})
 	t.Run("a session that root ends", func(t *testing.T) {
 		login := w.Start("bob", "10.0.0.5", "exec /usr/local/sbin/mysqld infinity")
 		before := len(w.sink.Records())

@@ -111,6 +111,21 @@ func playServices(t *testing.T, w *watching, call string) {
 			"kill.cause": "service_kill", "kill.requester.title": "systemctl kill --signal=KILL mysql",
 		}))
 	})
+	t.Run("systemctl kill in short", func(t *testing.T) {
+		pid := w.start("mysql", mysqld)
+		w.SSH("alice", "10.0.0.5", "sudo systemctl kill -s9 mysql")
+		otlp.AssertAttributes(t, w.signal(pid, "SIGKILL"), byAlice(map[string]any{
+			"kill.cause": "service_kill", "kill.requester.title": "systemctl kill -s9 mysql",
+		}))
+	})
+	t.Run("what a package manager has marked", func(t *testing.T) {
+		pid := w.start("mysql", mysqld)
+		w.Root("systemctl", "set-property", "mysql.service", "Markers=+needs-restart")
+		w.SSH("alice", "10.0.0.5", "sudo systemctl reload-or-restart --marked")
+		otlp.AssertAttributes(t, w.signal(pid, "SIGTERM"), byAlice(map[string]any{
+			"kill.cause": "service_restart", "kill.requester.title": "systemctl reload-or-restart --marked",
+		}))
+	})
 	t.Run("a reload", func(t *testing.T) {
 		pid := w.start("mysql", mysqld+"ExecReload=/bin/kill -HUP $MAINPID\n")
 		w.SSH("alice", "10.0.0.5", "sudo systemctl reload mysql")
