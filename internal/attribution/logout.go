@@ -35,29 +35,40 @@ func (t *Table) explainKilledSession(e *kill.Event, m *managed, u *unit) (by *re
 	return by
 }
 
-// explainPersonalEnd explains a signal of a user's systemd that ends: it does when he has logged out, unless somebody has asked it to, or the
-// system ends. It reports whether the system's systemd has said so.
+// explainPersonalEnd explains a signal of a user's systemd that ends, or seems to: it does when he has logged out, unless somebody has asked it
+// to, or the system ends. It reports whether that is certain.
 func (t *Table) explainPersonalEnd(e *kill.Event, m *managed, u *unit, j *job) (by *request, certain bool) {
 	by = t.findRequester(e, m, u, j)
-	system := t.containerOf(m.root)
-	if system == nil {
-		system = t.managerOf(hostInit)
-	}
-	switch {
-	case by != nil, e.Behind.Candidates > 0, system.ending(e.Time):
-		return by, true
-	case !system.told:
-		e.Cause = kill.CauseNone
-		return nil, false
-	}
+	system := t.systemAround(m)
 	name := system.unitIn(m.root)
 	service := system.units[name]
 	if service == nil {
 		service = &unit{name: name}
 	}
+	stop := service.jobFor(e)
+	stops := stop != nil && stop.Type == "stop"
+	told := e.Cause == kill.CauseShutdown // by the user's systemd
+	switch {
+	case by != nil, e.Behind.Candidates > 0:
+		return by, told
+	case !system.told, !told && !stops:
+		e.Cause = kill.CauseNone
+		return nil, false
+	case system.ending(e.Time):
+		e.Cause = kill.CauseShutdown
+		return nil, told
+	}
 	e.Cause = kill.CauseSessionEnd
 	t.explainSession(e, system, service)
-	return nil, service.jobFor(e) != nil
+	return nil, told && stops
+}
+
+// systemAround returns the systemd of the system in which a user's runs.
+func (t *Table) systemAround(m *managed) *managed {
+	if system := t.containerOf(m.root); system != nil {
+		return system
+	}
+	return t.managerOf(hostInit)
 }
 
 // loginOfUnit returns the session that a unit belongs to, nil if that is not known, and whose that is.

@@ -153,23 +153,29 @@ func TestEndOfAPersonalSystemd(t *testing.T) {
 	ends := begins(-ms, 70, "stop", "user@1000.service")
 	for name, tt := range map[string]struct {
 		facts  []Fact
-		silent bool
+		silent bool // nothing is told by the host's systemd
+		closed bool // nothing is told by his
 		want   expected
 	}{
-		"logout":                           {facts: []Fact{ends}, want: expected{cause: kill.CauseSessionEnd, evidence: kill.EvidenceObserved, login: 1000}},
-		"the host's job is not known":      {want: expected{cause: kill.CauseSessionEnd, evidence: kill.EvidenceInferred, login: 1000}},
-		"the host's systemd says nothing":  {silent: true, want: expected{login: nobody}},
-		"the host ends":                    {facts: []Fact{begins(-ms, 71, "start", "poweroff.target"), ends}, want: expected{cause: kill.CauseShutdown, evidence: kill.EvidenceObserved, login: nobody}},
-		"somebody has the user logged out": {facts: []Fact{connects(0, root), ends}, want: expected{cause: kill.CauseSessionKill, evidence: kill.EvidenceInferred, requester: 11, login: 1000}},
-		"he has it end":                    {facts: []Fact{asks}, want: expected{cause: kill.CauseShutdown, evidence: kill.EvidenceInferred, requester: 10, login: 1000}},
+		"logout, of which only the host's tells": {facts: []Fact{ends}, closed: true, want: expected{cause: kill.CauseSessionEnd, evidence: kill.EvidenceInferred, login: 1000}},
+		"nobody tells of a logout":               {closed: true, want: expected{login: nobody}},
+		"logout":                                 {facts: []Fact{ends}, want: expected{cause: kill.CauseSessionEnd, evidence: kill.EvidenceObserved, login: 1000}},
+		"the host's job is not known":            {want: expected{cause: kill.CauseSessionEnd, evidence: kill.EvidenceInferred, login: 1000}},
+		"the host's systemd says nothing":        {silent: true, want: expected{login: nobody}},
+		"the host ends":                          {facts: []Fact{begins(-ms, 71, "start", "poweroff.target"), ends}, want: expected{cause: kill.CauseShutdown, evidence: kill.EvidenceObserved, login: nobody}},
+		"somebody has the user logged out":       {facts: []Fact{connects(0, root), ends}, want: expected{cause: kill.CauseSessionKill, evidence: kill.EvidenceInferred, requester: 11, login: 1000}},
+		"he has it end":                          {facts: []Fact{asks}, want: expected{cause: kill.CauseShutdown, evidence: kill.EvidenceInferred, requester: 10, login: 1000}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			table := New(Config{Processes: known{500: systemd, 10: exit, 11: root}})
 			table.Follow(1, !tt.silent, false)
-			table.Follow(500, true, false)
-			j, k := begins(10*ms, 7, "start", "exit.target"), begins(10*ms, 8, "stop", "pipewire.service")
-			j.Job.Manager, k.Job.Manager = 500, 500
-			learn(table, append(tt.facts, j, k))
+			learn(table, tt.facts)
+			if !tt.closed {
+				table.Follow(500, true, false)
+				j, k := begins(10*ms, 7, "start", "exit.target"), begins(10*ms, 8, "stop", "pipewire.service")
+				j.Job.Manager, k.Job.Manager = 500, 500
+				learn(table, []Fact{j, k})
+			}
 			target := *process(900, "pipewire", 1000, 1000, "/user.slice/user-1000.slice/user@1000.service/session.slice/pipewire.service")
 			e := sends(14*ms, kill.SIGTERM, target)
 			e.Sender = *systemd

@@ -60,7 +60,7 @@ func (t *Table) candidates(e *kill.Event, m *managed, u *unit, j *job) (found []
 			return
 		}
 		t.identify(r)
-		if t.hasLeft(r, doneAt(e, m, j)) {
+		if t.hasLeft(r, waitsAt(e, m, j)) {
 			return
 		}
 		how := m.fit(r, u, j, e)
@@ -97,11 +97,14 @@ func askedBetween(e *kill.Event, m *managed, j *job) (from, to time.Time) {
 	return from, to
 }
 
-// doneAt returns when a client that waits has not had its answer yet: at the signal, or when a job began that is told late.
-func doneAt(e *kill.Event, m *managed, j *job) time.Time {
+// waitsAt returns a time at which a client that waits cannot have had its answer yet: the signal, or, as it may have been interrupted, a
+// moment before its job began.
+func waitsAt(e *kill.Event, m *managed, j *job) time.Time {
 	switch {
-	case j != nil:
+	case j != nil && j.Time.Before(e.Time):
 		return j.Time.Add(-jobLag)
+	case j != nil:
+		return e.Time.Add(-jobLag)
 	case m.told:
 		return time.Time{}
 	}

@@ -63,7 +63,7 @@ func (t *Table) explainUnit(e *kill.Event, m *managed) (settled bool) {
 	switch {
 	case cause == kill.CauseSessionEnd:
 		t.explainSession(e, m, u)
-	case cause == kill.CauseShutdown && m.personal:
+	case m.personal && (cause == kill.CauseShutdown || cause == kill.CauseNone && !m.told):
 		by, certain = t.explainPersonalEnd(e, m, u, j)
 	case cause == kill.CauseNone && m.ofSystem() && endsLogin(u.name):
 		if by = t.explainKilledSession(e, m, u); by == nil {
@@ -84,7 +84,11 @@ func (t *Table) explainUnit(e *kill.Event, m *managed) (settled bool) {
 			b.Evidence = kill.EvidenceObserved
 		}
 	}
-	if !m.told {
+	switch {
+	case m.told:
+	case m.personal && b.Requester == nil && b.Candidates == 0 && e.Cause == kill.CauseNone && t.systemAround(m).told:
+		return false // the system's may say a moment later that it ends
+	default:
 		return !m.recorded || b.Requester != nil
 	}
 	switch {

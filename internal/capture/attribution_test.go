@@ -178,7 +178,13 @@ func TestHoldIsHurried(t *testing.T) {
 // TestHoldSurvivesPanics has whatever explains an event panic.
 func TestHoldSurvivesPanics(t *testing.T) {
 	t.Parallel()
-	table := attribution.New(attribution.Config{Session: func(int, string) (attribution.Login, bool) { panic("a bug") }})
+	wrong := false
+	table := attribution.New(attribution.Config{Session: func(int, string) (attribution.Login, bool) {
+		if wrong {
+			panic("a bug")
+		}
+		return attribution.Login{}, false
+	}})
 	table.Follow(1, true, false)
 	b := newBehind(table, 200*time.Millisecond, true, new(atomic.Int64))
 	b.panics = panics.NewGuard(zap.NewNop())
@@ -187,6 +193,7 @@ func TestHoldSurvivesPanics(t *testing.T) {
 	o.Event.Targets[0].Instance = &kill.Instance{Cgroup: "/user.slice/user-1000.slice/session-5.scope"}
 	require.True(t, b.hold(o, now), "nothing is known of the session yet")
 	require.True(t, b.hold(byHand(1), now))
+	wrong = true
 	b.learn(stopJob("session-5.scope"))
 	assert.Len(t, b.release(now), 2)
 	assert.EqualValues(t, 1, b.panics.Count())
