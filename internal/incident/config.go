@@ -31,7 +31,7 @@ const (
 	// Retention is how long a closed incident still takes in what comes late: the outcomes of its targets, and what a
 	// host had to keep while it could not send.
 	Retention = time.Hour
-	// maxListed is how many hosts, targets and hops a report lists.
+	// maxListed is how many hosts, targets and hosts of a path a report lists.
 	maxListed = 100
 	// recordsPerMember is how many records of one process are told apart on average: signals and an outcome.
 	recordsPerMember = 4
@@ -49,6 +49,8 @@ const (
 	maxReused = 8
 	// maxRecent is how many signals to a process are compared with what another source tells.
 	maxRecent = 8
+	// maxOrigins is how many addresses one incident tells apart that somebody came from: as many as a report lists hosts.
+	maxOrigins = maxListed
 	// maxAddresses is how many addresses of one host are remembered; the others lead to no host.
 	maxAddresses = 16
 )

@@ -87,7 +87,7 @@ func (h *hosts) learn(to *host, addresses []string) {
 	all := known[:0]
 	for _, text := range addresses[:min(len(addresses), maxAddresses)] {
 		address, err := netip.ParseAddr(text)
-		if err == nil && address.IsGlobalUnicast() && !slices.Contains(all, address) {
+		if address = address.Unmap(); err == nil && address.IsGlobalUnicast() && !slices.Contains(all, address) {
 			all = append(all, address)
 		}
 	}
@@ -126,15 +126,23 @@ func (h *hosts) release(from *host) {
 	h.forget(from)
 }
 
+// only returns the only host that has an address; nil if there is none, or if there are several.
+func (h *hosts) only(address netip.Addr) *host {
+	if claims := h.byAddress[address]; len(claims) == 1 {
+		return claims[0]
+	}
+	return nil
+}
+
 // from returns the only host that a login came from, if that is another one of the fleet; else nil.
-func (h *hosts) from(r *Record) *host {
-	if len(h.byAddress) == 0 || r.Client == "" {
-		return nil
+func (h *hosts) from(r *Record, to *host) *host {
+	if from := h.only(r.client); from != to {
+		return from
 	}
-	address, err := netip.ParseAddr(r.Client)
-	claims := h.byAddress[address]
-	if err != nil || len(claims) != 1 || claims[0].id == r.HostID {
-		return nil
-	}
-	return claims[0]
+	return nil
+}
+
+// has reports whether a host has an address.
+func (h *host) has(address netip.Addr) bool {
+	return address.IsValid() && slices.Contains(h.addresses, address)
 }

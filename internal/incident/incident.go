@@ -26,9 +26,10 @@ type incident struct {
 	// closed is true once nothing has joined for so long; it still takes in what comes late.
 	closed bool
 
-	users, addresses single
-	keys             map[key]struct{}
-	weak             []key
+	users   single
+	origins origins
+	keys    map[key]struct{}
+	weak    []key
 	// joined has a bit for each kind by which a member has joined.
 	joined uint32
 
@@ -36,8 +37,7 @@ type incident struct {
 	// processes is how many targets there are.
 	processes int
 	hosts     []*host
-	members   map[*host]int // how many targets each host has
-	hops      []Hop
+	members   map[*host]presence
 	records   []digest
 	listed    []string
 	shared    sharing
@@ -117,8 +117,13 @@ type sent struct {
 	death bool
 }
 
-// Hop is a login from one host of the fleet on another.
-type Hop struct{ From, To string }
+// presence is what an incident has of a host.
+type presence struct {
+	// targets is how many processes it has there.
+	targets int32
+	// origin is the place, from 1, of the address that somebody came from in the incident's origins; 0 if none is known.
+	origin int32
+}
 
 // single is a value that all members have that have one.
 type single struct {
@@ -199,11 +204,6 @@ func (i *incident) extend(start, end time.Time) {
 	}
 }
 
-// contradicts reports whether somebody else is behind the incident than behind a record.
-func (i *incident) contradicts(r *Record) bool {
-	return i.users.differs(r.user()) || i.addresses.differs(r.Client)
-}
-
 // process returns the target with a pid that was created at a time; nil if there is none. One of the two may not
 // say when.
 func (i *incident) process(at place, start uint64) (found *target, length int) {
@@ -223,7 +223,9 @@ func (i *incident) put(added *target) {
 	added.other = i.targets[added.place]
 	i.targets[added.place] = added
 	i.processes++
-	i.members[added.host]++
+	at := i.members[added.host]
+	at.targets++
+	i.members[added.host] = at
 	if len(i.listed) < maxListed {
 		i.listed = append(i.listed, listed(added))
 	}

@@ -23,23 +23,43 @@ func (t *Table) find(r *Record, k *keys, from *host) (*incident, kind) {
 
 // chosen returns the incident that a record belongs to, and by what; nil if there is none. Those with a strong key of it are one.
 func (t *Table) chosen(r *Record, k *keys, from *host) (*incident, kind) {
-	candidates, joined := t.united(r, k)
-	if i := t.followed(r, k, from); i != nil {
-		if joined = byTarget; !slices.Contains(candidates, i) {
-			candidates = append(candidates, i)
-		}
-	}
+	candidates := t.united(r, k, from)
 	if len(candidates) == 0 {
 		return t.attracted(r, k)
 	}
-	oldest := slices.MinFunc(candidates, byAge)
-	for _, other := range candidates {
-		if other != oldest && t.fits(oldest, other) {
-			t.merge(oldest, other)
+	first := candidates[0]
+	oldest := first
+	for _, other := range candidates[1:] { // a way alone leads to nobody else than the first one
+		if byAge(other.incident, oldest.incident) < 0 && (!other.hops() || t.unites(&first, &other, from)) {
+			oldest = other
 		}
 	}
-	return oldest, joined
+	for _, other := range candidates {
+		if other.incident != oldest.incident && t.unites(&oldest, &other, from) {
+			t.merge(oldest.incident, other.incident)
+		}
+	}
+	return oldest.incident, first.by
 }
+
+// unites reports whether two incidents are one by a record that may belong to both.
+func (t *Table) unites(a, b *candidate, from *host) bool {
+	return t.fits(a.incident, b.incident) && (!a.hops() && !b.hops() || t.sameWay(a.incident, b.incident, from))
+}
+
+// sameWay reports whether two incidents can be those of one person, by the ways of his logins over hosts, one of which is given.
+func (t *Table) sameWay(a, b *incident, over *host) bool {
+	return t.oneWay(&a.origins, &b.origins, func(h *host) bool { return h == over || a.on(h) || b.on(h) })
+}
+
+// candidate is an incident that a record may belong to, and the most telling of what they have in common.
+type candidate struct {
+	*incident
+	by kind
+}
+
+// hops reports whether that is only the way of a login over hosts.
+func (c *candidate) hops() bool { return c.by == byHop || c.by == byOrigin }
 
 // byAge compares incidents by their first members.
 func byAge(a, b *incident) int {
@@ -67,7 +87,8 @@ func (t *Table) linked(i *incident, r *Record, k *keys) *incident {
 
 // links reports whether two incidents, to one of which a record belongs, are one by it.
 func (t *Table) links(r *Record, i, other *incident) bool {
-	return other.reaches(r.Time, &t.config) && !other.contradicts(r) && !i.addresses.differs(other.addresses.Value) && t.fits(i, other)
+	return other.reaches(r.Time, &t.config) && !other.contradicts(r) && t.fits(i, other) &&
+		(i.origins.within(&other.origins) || other.origins.within(&i.origins))
 }
 
 // followed returns the incident that has the target of a record already, unless somebody else is behind that. What
@@ -96,15 +117,16 @@ func (t *Table) followed(r *Record, k *keys, from *host) *incident {
 	return perhaps
 }
 
-// united returns the incidents that have a strong key of a record, and the most telling of these.
-func (t *Table) united(r *Record, k *keys) (candidates []*incident, joined kind) {
+// united returns the incidents that have a target or a strong key of a record, or to which the way of its login over hosts leads. The
+// first one has the most telling of these.
+func (t *Table) united(r *Record, k *keys, from *host) (candidates []candidate) {
 	add := func(i *incident, by kind) {
-		if len(candidates) == 0 {
-			joined = by
+		if !slices.ContainsFunc(candidates, func(c candidate) bool { return c.incident == i }) {
+			candidates = append(candidates, candidate{i, by})
 		}
-		if !slices.Contains(candidates, i) {
-			candidates = append(candidates, i)
-		}
+	}
+	if i := t.followed(r, k, from); i != nil {
+		add(i, byTarget)
 	}
 	for _, strong := range k.strong {
 		for i := range t.holders(strong) {
@@ -113,23 +135,23 @@ func (t *Table) united(r *Record, k *keys) (candidates []*incident, joined kind)
 			}
 		}
 	}
-	if i := t.only(k.origin, byHop, r); i != nil {
+	if k.hop == (key{}) {
+		return candidates
+	}
+	if i := t.before(r, k, from); i != nil {
 		add(i, byHop)
 	}
-	if i := t.only(k.hop, byOrigin, r); i != nil {
-		add(i, byOrigin)
-	}
-	return candidates, joined
+	t.after(r, from, func(i *incident) { add(i, byOrigin) })
+	return candidates
 }
 
-// only returns the only incident to which the way of a login over hosts leads: of several, it could be any.
-func (t *Table) only(way key, as kind, r *Record) (found *incident) {
-	if way == (key{}) {
+// before returns the only incident of the user of a record on the host that he came from: of several, it could be any.
+func (t *Table) before(r *Record, k *keys, from *host) (found *incident) {
+	if k.origin == (key{}) {
 		return nil
 	}
-	way[0] = byte(as)
-	for i := range t.holders(way) {
-		if !i.reaches(r.Time, &t.config) || i.users.differs(r.user()) {
+	for i := range t.holders(k.origin) {
+		if !i.reaches(r.Time, &t.config) || !t.leadsTo(i, r, from) {
 			continue
 		}
 		if found != nil {
@@ -138,6 +160,20 @@ func (t *Table) only(way key, as kind, r *Record) (found *incident) {
 		found = i
 	}
 	return found
+}
+
+// after calls for each incident in which the user of a record came from its host to others, by addresses that no other host has.
+func (t *Table) after(r *Record, from *host, found func(*incident)) {
+	for _, address := range from.addresses {
+		if t.hosts.only(address) != from {
+			continue
+		}
+		for i := range t.holders(t.hasher.key(byClient, r.user(), address.String(), "")) {
+			if i.reaches(r.Time, &t.config) && t.leadsTo(i, r, from) {
+				found(i)
+			}
+		}
+	}
 }
 
 // attracted returns the largest incident of which all members have a weak key of the record.
@@ -179,6 +215,11 @@ func (t *Table) merge(into, from *incident) {
 	t.narrow(into, from.weak)
 	for _, h := range from.hosts {
 		t.addHost(into, h)
+		if address := from.origins.at(from.members[h].origin); address != "" {
+			if place := into.origins.add(address); place > 0 {
+				t.cameFrom(into, h, place)
+			}
+		}
 	}
 	for _, uid := range from.records {
 		t.byUID[uid] = into
@@ -190,8 +231,6 @@ func (t *Table) merge(into, from *incident) {
 		t.remove(t.targetKey(moved), from)
 		t.move(into, moved)
 	}
-	into.hops = append(into.hops, from.hops...)
-	into.hops = into.hops[:min(len(into.hops), maxListed)]
 	into.extend(from.start, from.end)
 	into.absorb(from)
 	t.size += into.size() - before
@@ -209,7 +248,7 @@ func (i *incident) absorb(from *incident) {
 	i.Act = i.Act || from.Act
 	i.joined |= from.joined
 	i.users.absorb(&from.users)
-	i.addresses.absorb(&from.addresses)
+	i.origins.absorb(&from.origins)
 }
 
 // move moves a target into an incident, which may have it already.
@@ -265,23 +304,6 @@ func (t *Table) addKey(i *incident, k key) {
 	i.keys[k] = struct{}{}
 	t.index(k, i)
 	t.store.addKey(i, k)
-}
-
-// addHop notes where the login of a member can have gone, and where it came from.
-func (t *Table) addHop(i *incident, r *Record, k *keys, to *host) {
-	if k.hop != (key{}) {
-		t.addKey(i, k.hop)
-	}
-	if k.origin == (key{}) {
-		return
-	}
-	t.addKey(i, k.origin)
-	if from := t.hosts.from(r); from != nil {
-		way := Hop{from.label(), to.label()}
-		if len(i.hops) < maxListed && !slices.Contains(i.hops, way) {
-			i.hops = append(i.hops, way)
-		}
-	}
 }
 
 // index makes an incident be found by a key.

@@ -6,7 +6,6 @@ package incident
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"net/netip"
 	"path"
 	"strconv"
 	"strings"
@@ -31,7 +30,7 @@ const (
 	bySession
 	// byClient is a login user and the address that he came from.
 	byClient
-	// byHop and byOrigin are a login user on one host, and one who came from there.
+	// byHop is a login user on one host. byOrigin is no key of records: one who came from a host is found by its addresses (byClient).
 	byHop
 	byOrigin
 	// What follows are weak keys.
@@ -84,26 +83,26 @@ func (h *hasher) key(k kind, texts ...string) key {
 type keys struct {
 	target       key
 	strong, weak []key
-	// hop and origin are of a login whose way over hosts is known; zero otherwise.
+	// hop is a login user on this host, and origin the same one on the host that he came from; zero if not known.
 	hop, origin key
 }
 
 // keysOf returns the keys of a record, most telling first. They are valid until the next call.
-func (t *Table) keysOf(r *Record) *keys {
+func (t *Table) keysOf(r *Record, from *host) *keys {
 	k := &t.keys
 	k.strong, k.weak = k.strong[:0], k.weak[:0]
 	k.target, k.hop, k.origin = key{}, key{}, key{}
 	if r.Target.PID != 0 {
 		k.target = t.hasher.key(byTarget, r.HostID, number(r.Target.PID))
 	}
-	t.strongKeys(r, k)
+	t.strongKeys(r, k, from)
 	t.weakKeys(r, k)
 	return k
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
 
-func (t *Table) strongKeys(r *Record, k *keys) {
+func (t *Table) strongKeys(r *Record, k *keys, from *host) {
 	h := &t.hasher
 	if q := &r.Requester; q.PID != 0 && !q.relay() {
 		k.strong = append(k.strong, h.key(byRequester, r.HostID, number(q.PID), q.Name))
@@ -126,21 +125,20 @@ func (t *Table) strongKeys(r *Record, k *keys) {
 		k.strong = append(k.strong, h.key(bySession, r.HostID, r.Session, user))
 	}
 	if r.Client != "" {
-		k.strong = append(k.strong, h.key(byClient, user, r.Client, r.whereClientIs()))
+		k.strong = append(k.strong, h.key(byClient, user, r.Client, r.whereClientIs(from)))
 	}
 	if r.UserName != "" {
 		k.hop = h.key(byHop, user, r.HostID)
-		if from := t.hosts.from(r); from != nil {
-			k.origin = h.key(byOrigin, user, from.id)
+		if via := t.hosts.from(r, from); via != nil {
+			k.origin = h.key(byHop, user, via.id)
 		}
 	}
 }
 
 // whereClientIs returns the host on which alone user and address mean something; empty if they mean the same on each: a
-// user whose name is known, and an address that is not of this host or link.
-func (r *Record) whereClientIs() string {
-	address, err := netip.ParseAddr(r.Client)
-	if r.UserName == "" || err == nil && !address.Unmap().IsGlobalUnicast() {
+// user whose name is known, and an address that is not of this host or link. Many hosts have the same address of a bridge.
+func (r *Record) whereClientIs(on *host) string {
+	if r.UserName == "" || r.client.IsValid() && !r.client.IsGlobalUnicast() || on.has(r.client) {
 		return r.HostID
 	}
 	return ""

@@ -138,7 +138,7 @@ func (p *payer) size() (size int) {
 
 // share is what one of them takes up there: its records are taken to be about all of its processes alike.
 func (p *payer) share(i *incident) int {
-	return 1 + i.size()*max(1, i.members[p.host])/max(1, i.processes)
+	return 1 + i.size()*max(1, int(i.members[p.host].targets))/max(1, i.processes)
 }
 
 // load is how much a host takes up.

@@ -5,6 +5,7 @@ package incident
 
 import (
 	"cmp"
+	"net/netip"
 	"strconv"
 	"strings"
 	"time"
@@ -54,6 +55,21 @@ type Record struct {
 	UserID, UserName, Client, Session string
 	// OOMCgroup is the control group whose limit was reached.
 	OOMCgroup string
+
+	// client is Client, if that is an address.
+	client netip.Addr
+}
+
+// parseClient has an address that came over IPv4 be the same however a host writes it.
+func (r *Record) parseClient() {
+	address, err := netip.ParseAddr(r.Client)
+	if err != nil {
+		r.client = netip.Addr{}
+		return
+	}
+	if r.client = address.Unmap(); r.client != address {
+		r.Client = r.client.String()
+	}
 }
 
 // Target is the process that was signaled.

@@ -223,7 +223,7 @@ func (t *Table) report(i *incident) *Report {
 	}
 	r.JoinedBy = i.joinedBy(r.Shared)
 	r.blame(i)
-	r.Path = i.path()
+	r.Path = t.path(i)
 	return r
 }
 
@@ -278,39 +278,4 @@ func (i *incident) kinds() (all []kind) {
 		}
 	}
 	return all
-}
-
-// path returns through which hosts somebody came, in the order of that; nil if he came from nowhere in the fleet.
-func (i *incident) path() (path []string) {
-	origins, distances := make(map[string]string, len(i.hops)), map[string]int{}
-	for _, h := range i.hops {
-		from, to := visible.Message(h.From), visible.Message(h.To)
-		if _, known := origins[to]; !known {
-			origins[to] = from
-		}
-		for _, name := range []string{from, to} {
-			if !slices.Contains(path, name) {
-				path = append(path, name)
-			}
-		}
-	}
-	for _, name := range path {
-		distances[name] = distance(name, origins)
-	}
-	// A record may have come before that of the host before.
-	slices.SortStableFunc(path, func(a, b string) int { return distances[a] - distances[b] })
-	return path[:min(len(path), maxListed)]
-}
-
-// distance is how many hops a host is away from where somebody came into the fleet. Hosts that each came from the next are
-// a ring, which has no beginning.
-func distance(name string, origins map[string]string) int {
-	for n := range len(origins) {
-		from, known := origins[name]
-		if !known {
-			return n
-		}
-		name = from
-	}
-	return len(origins)
 }

@@ -73,9 +73,9 @@ func (t *Table) restore(slot int, get func(key string) ([]byte, error), now time
 	}
 	i := &incident{
 		sequence: w.Sequence, start: time.Unix(0, w.Start), end: time.Unix(0, w.End), arrived: now, closed: w.Closed, users: w.Users,
-		addresses: w.Addresses, joined: w.Joined, hops: w.Hops, tally: w.Tally, told: told{state: w.Told, final: w.Final, fixed: w.Fixed || w.First == 0},
+		origins: w.Addresses, joined: w.Joined, tally: w.Tally, told: told{state: w.Told, final: w.Final, fixed: w.Fixed || w.First == 0},
 		first: time.Unix(0, cmp.Or(w.First, w.Start)), begun: now,
-		keys: map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]int{}, revision: 1,
+		keys: map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]presence{}, revision: 1,
 		saved: persisted{slot: slot, pieces: w.Pieces},
 	}
 	copy(i.id[:], w.ID)
@@ -94,7 +94,7 @@ func (t *Table) restore(slot int, get func(key string) ([]byte, error), now time
 	for _, k := range split(w.Weak) {
 		i.weak = append(i.weak, key(k))
 	}
-	from, err := t.restoreHost(storedHost{w.PayerID, w.PayerName}, get)
+	from, err := t.restoreHost(storedHost{ID: w.PayerID, Name: w.PayerName}, get)
 	t.charge(i, from, w.Payer)
 	for n := 0; n < w.Pieces && err == nil; n++ {
 		if value, err = get(pieceKey(slot, n)); err == nil {
@@ -126,6 +126,11 @@ func (t *Table) restorePiece(i *incident, value []byte, get func(key string) ([]
 	for _, h := range p.Hosts {
 		from, err := t.restoreHost(h, get)
 		t.addHost(i, from)
+		if h.Origin > 0 {
+			known := i.members[from]
+			known.origin = h.Origin
+			i.members[from] = known
+		}
 		if err != nil {
 			return err
 		}

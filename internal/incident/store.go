@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -42,8 +43,10 @@ type persisted struct {
 	records, hosts int
 	keys           []key
 	targets        []*target
-	pods           map[digest]struct{}
-	forgotten      bool
+	// arrivals are hosts of which it has become known where somebody came from.
+	arrivals  []*host
+	pods      map[digest]struct{}
+	forgotten bool
 }
 
 func newStore(enabled bool) store {
@@ -82,6 +85,13 @@ func (s *store) addKey(i *incident, k key) {
 	}
 }
 
+// came notes that it has become known where somebody came from to a host.
+func (s *store) came(i *incident, to *host) {
+	if s.enabled && slices.Contains(i.hosts[:min(i.saved.hosts, len(i.hosts))], to) {
+		i.saved.arrivals = append(i.saved.arrivals, to)
+	}
+}
+
 func (s *store) explain(i *incident, pod digest) {
 	if !s.enabled {
 		return
@@ -98,7 +108,7 @@ func (s *store) drop(i *incident) {
 		return
 	}
 	s.cut(i)
-	i.saved.keys, i.saved.targets, i.saved.pods = nil, nil, nil
+	i.saved.keys, i.saved.targets, i.saved.pods, i.saved.arrivals = nil, nil, nil, nil
 	if i.told.final == nil {
 		s.forget(i)
 	} else {
@@ -137,10 +147,9 @@ type whole struct {
 	End       int64
 	Closed    bool     `json:",omitempty"`
 	Users     single   `json:",omitzero"`
-	Addresses single   `json:",omitzero"`
+	Addresses origins  `json:",omitzero"`
 	Weak      []byte   `json:",omitempty"`
 	Joined    uint32   `json:",omitempty"`
-	Hops      []Hop    `json:",omitempty"`
 	Shared    []common `json:",omitempty"`
 	Tally     tally
 	Told      State   `json:",omitempty"`
@@ -167,7 +176,11 @@ type storedPod struct {
 	reason
 }
 
-type storedHost struct{ ID, Name string }
+// storedHost is a host. It is stored again once it is known where somebody came from to it.
+type storedHost struct {
+	ID, Name string
+	Origin   int32 `json:",omitempty"`
+}
 
 // storedTarget is a target. Host is an index of all hosts of the incident.
 type storedTarget struct {
@@ -242,7 +255,7 @@ func (t *Table) hostKey(id string) string {
 // rewrite has all members stored again, in one piece.
 func (s *store) rewrite(i *incident) {
 	s.cut(i)
-	i.saved.records, i.saved.hosts, i.saved.keys, i.saved.targets = 0, 0, nil, nil
+	i.saved.records, i.saved.hosts, i.saved.keys, i.saved.targets, i.saved.arrivals = 0, 0, nil, nil, nil
 	for k := range i.keys {
 		i.saved.keys = append(i.saved.keys, k)
 	}
@@ -259,7 +272,10 @@ func (s *store) rewrite(i *incident) {
 func (i *incident) changes() ([]Change, error) {
 	var p piece
 	for _, h := range i.hosts[min(i.saved.hosts, len(i.hosts)):] {
-		p.Hosts = append(p.Hosts, storedHost{h.id, h.name})
+		p.Hosts = append(p.Hosts, storedHost{h.id, h.name, i.members[h].origin})
+	}
+	for _, h := range i.saved.arrivals {
+		p.Hosts = append(p.Hosts, storedHost{h.id, h.name, i.members[h].origin})
 	}
 	for _, uid := range i.records[min(i.saved.records, len(i.records)):] {
 		p.Records = append(p.Records, uid[:]...)
@@ -280,7 +296,8 @@ func (i *incident) changes() ([]Change, error) {
 	for pod := range i.saved.pods {
 		p.Pods = append(p.Pods, storedPod{pod[:], i.pods.why[pod]})
 	}
-	i.saved.hosts, i.saved.records, i.saved.keys, i.saved.targets, i.saved.pods = len(i.hosts), len(i.records), nil, nil, nil
+	i.saved.hosts, i.saved.records = len(i.hosts), len(i.records)
+	i.saved.keys, i.saved.targets, i.saved.pods, i.saved.arrivals = nil, nil, nil, nil
 	var changes []Change
 	if len(p.Hosts)+len(p.Records)+len(p.Keys)+len(p.Targets)+len(p.Pods) > 0 {
 		value, err := json.Marshal(p)
@@ -320,7 +337,7 @@ func (k *target) stored(host int) storedTarget {
 func (i *incident) whole() whole {
 	w := whole{
 		ID: i.id[:], Sequence: i.sequence, Start: i.start.UnixNano(), First: i.first.UnixNano(), Fixed: i.told.fixed, End: i.end.UnixNano(), Closed: i.closed, Users: i.users,
-		Addresses: i.addresses, Joined: i.joined, Hops: i.hops, Tally: i.tally, Told: i.told.state,
+		Addresses: i.origins, Joined: i.joined, Tally: i.tally, Told: i.told.state,
 		Changed: i.told.revision != i.revision, Final: i.told.final, Pieces: i.saved.pieces,
 	}
 	if i.told.final != nil {

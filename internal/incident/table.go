@@ -94,7 +94,9 @@ func (t *Table) Add(r *Record, now time.Time) Result {
 	if _, known := t.byUID[uid]; known {
 		return Repeated
 	}
-	k := t.keysOf(r)
+	r.parseClient()
+	t.hosts.hear(from, r)
+	k := t.keysOf(r, from)
 	i, joined := t.find(r, k, from)
 	if i == nil {
 		i = t.open(r, k, from, uid, now)
@@ -105,6 +107,9 @@ func (t *Table) Add(r *Record, now time.Time) Result {
 	result := t.join(i, r, k, from, uid)
 	t.size += i.size() - before
 	i.arrived = now
+	if from.incidents == 0 { // there was no room for its record
+		t.hosts.forget(from)
+	}
 	t.note(i, result != Repeated)
 	t.bound()
 	return result
@@ -115,7 +120,7 @@ func (t *Table) open(r *Record, k *keys, from *host, uid digest, now time.Time) 
 	t.sequence++
 	i := &incident{
 		id: t.idOf(uid), first: r.Time, begun: now, sequence: t.sequence, start: r.Time, end: r.Time, weak: slices.Clone(k.weak),
-		keys: map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]int{},
+		keys: map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]presence{},
 	}
 	t.all[i] = struct{}{}
 	for _, weak := range i.weak {
@@ -160,13 +165,14 @@ func (t *Table) join(i *incident, r *Record, k *keys, from *host, uid digest) Re
 	i.records = append(i.records, uid)
 	i.identify(t.idOf(uid), r.Time)
 	i.users.add(r.user())
-	i.addresses.add(r.Client)
 	t.addHost(i, from)
-	t.hosts.hear(from, r)
+	t.addOrigin(i, r, k, from)
 	for _, strong := range k.strong {
 		t.addKey(i, strong)
 	}
-	t.addHop(i, r, k, from)
+	if k.hop != (key{}) {
+		t.addKey(i, k.hop)
+	}
 	if known == nil {
 		i.Loose++
 	}
@@ -204,7 +210,7 @@ func (t *Table) addHost(i *incident, from *host) {
 	if _, known := i.members[from]; known {
 		return
 	}
-	i.members[from] = 0
+	i.members[from] = presence{}
 	i.hosts = append(i.hosts, from)
 	t.hosts.refer(from)
 }
