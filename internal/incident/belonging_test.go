@@ -151,7 +151,7 @@ func TestWhatBelongsTogether(t *testing.T) {
 				at(9, "b", 7, sentBy(51, "kill", "0"), login("deploy", "10.0.0.1", "1"), addresses("10.0.0.2", "172.17.0.1")),
 				at(20, "c", 7, sentBy(60, "kill", "0"), login("deploy", "10.0.0.2", "2"), addresses("10.0.0.3")),
 			},
-			want: []string{"kill of deploy sent SIGTERM to 3 processes (mysqld) on 3 hosts in 20s"},
+			want: []string{"probably kill of deploy sent SIGTERM to 3 processes (mysqld) on 3 hosts in 20s"},
 		},
 		"who comes from an address that was another host's": {
 			records: []*Record{
@@ -167,7 +167,7 @@ func TestWhatBelongsTogether(t *testing.T) {
 				at(0, "a", 7, sentBy(50, "kill", "0"), login("deploy", "203.0.113.9", "1"), addresses("10.0.0.1")),
 				at(20, "c", 7, sentBy(60, "kill", "0"), login("deploy", "10.0.0.9", "2"), addresses("10.0.0.3")),
 			},
-			want: []string{"kill of deploy sent SIGTERM to 3 processes (mysqld) on 2 hosts in 20s"},
+			want: []string{"probably kill of deploy sent SIGTERM to 3 processes (mysqld) on 2 hosts in 20s"},
 		},
 		"attempts that are refused": {
 			records: many(3, func(n int) *Record {

@@ -37,8 +37,11 @@ func (t *Table) chosen(r *Record, k *keys, from *host) (*incident, kind) {
 	for _, other := range candidates {
 		if other.incident != oldest.incident && t.unites(&oldest, &other, from) {
 			t.merge(oldest.incident, other.incident)
+			oldest.Inferred = oldest.Inferred || other.hops()
 		}
 	}
+	// Somebody else may have come from that host: who does nothing there is not known to be logged in.
+	oldest.Inferred = oldest.Inferred || oldest.hops()
 	return oldest.incident, first.by
 }
 

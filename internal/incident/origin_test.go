@@ -85,6 +85,7 @@ func TestAWayOverHosts(t *testing.T) {
 				require.Len(t, reports, 1, "%s, restarted: %t", name, restarted)
 				assert.Contains(t, tt.want, reports[0].Path, "%s, restarted: %t", name, restarted)
 				assert.Equal(t, len(records), reports[0].TargetCount, name)
+				assert.True(t, reports[0].Inferred, name)
 			})
 		}
 	}
@@ -189,5 +190,27 @@ func TestOriginsOfOlderVersions(t *testing.T) {
 	mixed := &incident{origins: origins{First: "10.0.0.5", Mixed: true}}
 	for client, contradicts := range map[string]bool{"10.0.0.5": false, "10.0.0.6": true, "": false} {
 		assert.Equal(t, contradicts, mixed.contradicts(at(0, "a", 7, login("alice", client, "1"))), client)
+	}
+}
+
+// TestOneAccountOfTwo has somebody kill on a bastion, and somebody come from there who may be another one with the same account: the first
+// may not have gone on. What only one of them does is certain.
+func TestOneAccountOfTwo(t *testing.T) {
+	t.Parallel()
+	first := []*Record{on(0, "bastion", "deploy", "203.0.113.9", "1", "10.0.0.1"), on(1, "bastion", "deploy", "203.0.113.9", "1", "10.0.0.1")}
+	second := []*Record{on(9, "web", "deploy", "10.0.0.1", "1", "10.0.0.2"), on(10, "web", "deploy", "10.0.0.1", "1", "10.0.0.2")}
+	// This one has begun something on the bastion as well: two incidents become one by a way over hosts.
+	script := on(5, "bastion", "deploy", "", "1", "10.0.0.1")
+	for name, tt := range map[string]struct {
+		records  []*Record
+		inferred bool
+	}{
+		"on the bastion": {first, false}, "on the host behind it": {second, false}, "both": {slices.Concat(first, second), true},
+		"in the other order": {slices.Concat(second, first), true}, "by a merger": {slices.Concat(second[:1], []*Record{script}, first, second[1:]), true},
+	} {
+		reports := alone(closedOf(t, usual(), tt.records...))
+		require.Len(t, reports, 1, name)
+		assert.Equal(t, tt.inferred, reports[0].Inferred, name)
+		assert.Equal(t, tt.inferred, strings.HasPrefix(reports[0].Sentence(), "probably "), name)
 	}
 }
