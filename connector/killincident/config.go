@@ -22,7 +22,7 @@ type Config struct {
 	Gap time.Duration `mapstructure:"gap"`
 	// MaxDuration is the longest time from the first member of an incident to the last one.
 	MaxDuration time.Duration `mapstructure:"max_duration"`
-	// Delay is how long an incident waits before it is reported for the first time.
+	// Delay is how long records are held back, so that they are joined in the order of their own time.
 	Delay time.Duration `mapstructure:"delay"`
 	// MinTargets is how many processes make an incident.
 	MinTargets int `mapstructure:"min_targets"`

@@ -63,6 +63,7 @@ func newJoiner(config *Config, set connector.Settings) (*joiner, error) {
 	}
 	j.counts = newCounts(j.now())
 	j.observed.Store(&incident.Counts{})
+	j.table.Released = func(record *incident.Record, result incident.Result) { j.count(context.Background(), record, result) }
 	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
 		return nil, err
@@ -208,7 +209,13 @@ func (j *joiner) add(ctx context.Context, logs plog.Logs) {
 // addRecord adds one record. A bug that it finds costs no other.
 func (j *joiner) addRecord(ctx context.Context, record *incident.Record, now time.Time) {
 	defer j.guard.Contain("joining a signal")
-	result := j.table.Add(record, now)
+	if result := j.table.Add(record, now); result != incident.Held {
+		j.count(ctx, record, result)
+	}
+}
+
+// count counts what became of a record.
+func (j *joiner) count(ctx context.Context, record *incident.Record, result incident.Result) {
 	j.telemetry.results[result].Add(ctx, 1)
 	// A member that an incident has no room for is one all the same.
 	if (result == incident.Joined || result == incident.Uncounted) && j.nextMetrics != nil {
@@ -289,7 +296,7 @@ func (j *joiner) finish(ctx context.Context) error {
 	}
 	defer j.release()
 	if j.storage == nil {
-		j.table.End()
+		j.table.End(j.now())
 	}
 	errs := []error{j.save(ctx), j.report(ctx), j.save(ctx)}
 	j.measure(ctx)

@@ -13,8 +13,8 @@ type Config struct {
 	MaxDuration time.Duration
 	// Interval is how often an open incident is reported again if it has grown.
 	Interval time.Duration
-	// Delay is how long an incident waits before it is reported for the first time. Tables that get the same records in other orders
-	// meanwhile give it the same id. Zero reports it at once.
+	// Delay is how long records are held back, from their own time on, so that they are added in the order of that. Tables that get the same
+	// ones in other orders meanwhile find the same incidents with the same ids. Zero adds them as they come.
 	Delay time.Duration
 	// MinTargets is how many processes make an incident; fewer are not reported.
 	MinTargets int

@@ -17,8 +17,8 @@ import (
 type incident struct {
 	id       digest
 	sequence uint64
-	// first is the time of the member that the id is of, begun when the incident was opened, by the clock of the caller.
-	first, begun time.Time
+	// first is the time of the member that the id is of.
+	first time.Time
 	// start and end are the times of the first and the last member, by their own clocks.
 	start, end time.Time
 	// arrived is when the last one has joined, by the clock of the caller.

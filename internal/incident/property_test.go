@@ -146,6 +146,7 @@ func TestRandomRecords(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // the same in each run
 			config := persistent()
 			config.MaxOpen, config.MaxMembers = 5+r.IntN(100), 5+r.IntN(60)
+			config.Delay = time.Duration(seed%2) * 5 * time.Second
 			table, kept, now := NewTable(config), stored{}, noon
 			states := map[string]State{}
 			for step := range 500 {
@@ -170,7 +171,8 @@ func TestRandomRecords(t *testing.T) {
 					check(t, table)
 				}
 			}
-			now = now.Add(config.Gap)
+			table.Tick(now.Add(config.Delay)) // what is held back
+			now = now.Add(config.Delay + config.Gap)
 			table.Tick(now)
 			tell(t, table, now, states)
 			for id, state := range states {
@@ -228,6 +230,9 @@ func described(table *Table) (all []string) {
 	}
 	for _, h := range table.hosts.byID {
 		all = append(all, fmt.Sprint(h.id, h.addresses))
+	}
+	for _, h := range table.held.all {
+		all = append(all, fmt.Sprint("held ", h.record))
 	}
 	for _, i := range table.due {
 		if i.told.final != nil {

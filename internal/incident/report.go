@@ -61,7 +61,7 @@ func (t *Table) note(i *incident, changed bool) {
 		return
 	}
 	i.revision++
-	if i.told.state == None && i.reportable(&t.config) && (t.config.Delay == 0 || i.closed) {
+	if i.told.state == None && i.reportable(&t.config) {
 		t.demand(i)
 	}
 }
@@ -96,6 +96,7 @@ func (t *Table) finish(i, into *incident) {
 
 // Tick closes what has been quiet for long enough, and forgets what is closed for long. Call it about once a second.
 func (t *Table) Tick(now time.Time) {
+	t.mature(now)
 	t.podEvents.expire(now.Add(-Retention))
 	for i := range t.all {
 		if now.Before(i.arrived) { // the clock was set back
@@ -109,12 +110,6 @@ func (t *Table) Tick(now time.Time) {
 		case !i.closed && (quiet >= t.config.Gap || quiet >= t.calm() && t.passed(i)):
 			t.settle(i)
 			t.note(i, i.told.state != None || i.reportable(&t.config))
-		}
-		if now.Before(i.begun) {
-			i.begun = now
-		}
-		if i.told.state == None && i.reportable(&t.config) && now.Sub(i.begun) >= t.config.Delay {
-			t.demand(i)
 		}
 		if t.overdue(i, now, quiet) {
 			t.demand(i)
@@ -171,8 +166,9 @@ func (t *Table) present(i *incident) bool {
 	return present
 }
 
-// End closes all that is open.
-func (t *Table) End() {
+// End adds all that is held back by a time, and closes all that is open.
+func (t *Table) End(now time.Time) {
+	t.release(func(*held) bool { return true }, now)
 	for i := range t.all {
 		if !i.closed {
 			t.settle(i)

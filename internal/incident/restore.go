@@ -43,11 +43,12 @@ func (t *Table) Restore(get func(key string) ([]byte, error), now time.Time) err
 		if err != nil {
 			errs = append(errs, fmt.Errorf("reading incident %d: %w", slot, err))
 		}
-		if i == nil {
+		switch {
+		case i != nil:
+			all = append(all, i)
+		case len(t.held.all) == 0 || t.held.all[len(t.held.all)-1].slot != slot:
 			t.store.free = append(t.store.free, slot)
-			continue
 		}
-		all = append(all, i)
 	}
 	slices.SortFunc(all, func(a, b *incident) int { return cmp.Compare(a.sequence, b.sequence) })
 	for _, i := range all {
@@ -60,7 +61,7 @@ func (t *Table) Restore(get func(key string) ([]byte, error), now time.Time) err
 // maxSlots bounds how many places are looked at; there are never more than incidents.
 const maxSlots = 1 << 24
 
-// restore reads one incident; nil if there is none.
+// restore reads one incident, or a record that is held back; nil if there is no incident.
 func (t *Table) restore(slot int, get func(key string) ([]byte, error), now time.Time) (*incident, error) {
 	value, err := get(strconv.Itoa(slot))
 	if err != nil || value == nil {
@@ -71,11 +72,15 @@ func (t *Table) restore(slot int, get func(key string) ([]byte, error), now time
 	if err != nil {
 		return nil, err
 	}
+	if w.Held != nil {
+		t.restoreHeld(w.Held, slot, now)
+		return nil, nil
+	}
 	i := &incident{
 		sequence: w.Sequence, start: time.Unix(0, w.Start), end: time.Unix(0, w.End), arrived: now, closed: w.Closed, users: w.Users,
 		origins: w.Addresses, joined: w.Joined, tally: w.Tally, told: told{state: w.Told, final: w.Final, fixed: w.Fixed || w.First == 0},
-		first: time.Unix(0, cmp.Or(w.First, w.Start)), begun: now,
-		keys: map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]presence{}, revision: 1,
+		first: time.Unix(0, cmp.Or(w.First, w.Start)),
+		keys:  map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]presence{}, revision: 1,
 		saved: persisted{slot: slot, pieces: w.Pieces},
 	}
 	copy(i.id[:], w.ID)
@@ -198,7 +203,7 @@ func (t *Table) adopt(i *incident) {
 	for _, uid := range i.records {
 		t.byUID[uid] = i
 	}
-	if i.told.state == None && i.reportable(&t.config) && (t.config.Delay == 0 || i.closed) {
+	if i.told.state == None && i.reportable(&t.config) {
 		t.demand(i)
 	}
 }

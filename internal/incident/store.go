@@ -19,7 +19,7 @@ type Change struct {
 	Value []byte
 }
 
-// slotsKey is where the number of slots is. Each incident is in one: what is said about it as a whole at the number of
+// slotsKey is where the number of slots is. Each record that is held back is in one, and each incident: what is said about it as a whole at the number of
 // the slot, and its members in pieces, which are only added to, at "slot.piece". The addresses of hosts are at "host.digest".
 const slotsKey = "slots"
 
@@ -57,13 +57,29 @@ func (s *store) open(i *incident) {
 	if !s.enabled {
 		return
 	}
-	if n := len(s.free); n > 0 {
-		i.saved.slot, s.free = s.free[n-1], s.free[:n-1]
-		return
+	i.saved.slot = s.slot()
+}
+
+// slot returns a place that is free.
+func (s *store) slot() (slot int) {
+	if !s.enabled {
+		return 0
 	}
-	i.saved.slot = s.slots
+	if n := len(s.free); n > 0 {
+		slot, s.free = s.free[n-1], s.free[:n-1]
+		return slot
+	}
 	s.slots++
 	s.grown = true
+	return s.slots - 1
+}
+
+// vacate has a place be free again.
+func (s *store) vacate(slot int) {
+	if s.enabled {
+		s.deleted = append(s.deleted, strconv.Itoa(slot))
+		s.free = append(s.free, slot)
+	}
 }
 
 func (s *store) change(i *incident) {
@@ -131,8 +147,7 @@ func (s *store) forget(i *incident) {
 	}
 	i.saved.forgotten = true
 	delete(s.dirty, i)
-	s.deleted = append(s.deleted, strconv.Itoa(i.saved.slot))
-	s.free = append(s.free, i.saved.slot)
+	s.vacate(i.saved.slot)
 }
 
 func pieceKey(slot, piece int) string { return strconv.Itoa(slot) + "." + strconv.Itoa(piece) }
@@ -160,6 +175,8 @@ type whole struct {
 	PayerID   string  `json:",omitempty"`
 	PayerName string  `json:",omitempty"`
 	Pieces    int
+	// Held is a record that is held back; nil for an incident.
+	Held *Record `json:",omitempty"`
 }
 
 // piece is a part of the members.
@@ -211,6 +228,8 @@ func (t *Table) Changes() ([]Change, error) {
 		changes = append(changes, all...)
 		errs = append(errs, err)
 	}
+	records, err := t.heldChanges()
+	changes, errs = append(changes, records...), append(errs, err)
 	deleted := make([]Change, 0, len(s.deleted))
 	written := make(map[string]struct{}, len(changes))
 	for _, c := range changes {

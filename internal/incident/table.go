@@ -28,6 +28,8 @@ const (
 	Ignored
 	// Uncounted is a member of an incident that has no room for more.
 	Uncounted
+	// Held is one that is held back, and joins later.
+	Held
 )
 
 // Counts is what the table has, and what it has given up.
@@ -42,6 +44,9 @@ type Counts struct {
 
 // Table joins records. It is not safe for concurrent use.
 type Table struct {
+	// Released, if it is set, is called with what became of a record for which Add has returned Held.
+	Released func(*Record, Result)
+
 	config   Config
 	sequence uint64
 	hasher   hasher
@@ -59,6 +64,7 @@ type Table struct {
 	counts Counts
 	store  store
 
+	held      holding
 	podEvents podEvents
 }
 
@@ -80,7 +86,7 @@ func (t *Table) Counts() Counts {
 	return counts
 }
 
-// Add adds a record that has arrived now.
+// Add adds a record that has arrived now, or holds it back.
 func (t *Table) Add(r *Record, now time.Time) Result {
 	if r.Kind == kill.KindSignal && r.SignalNumber == 0 || r.logout() {
 		return Ignored
@@ -89,8 +95,17 @@ func (t *Table) Add(r *Record, now time.Time) Result {
 		r.HostID = r.HostName
 	}
 	r.HostID, r.HostName = cutTo(r.HostID, longestName), cutTo(r.HostName, longestName)
-	from := t.hosts.of(r)
 	uid := t.hasher.sum(r.identity()...)
+	if t.config.Delay > 0 {
+		t.hold(r, uid, now)
+		return Held
+	}
+	return t.add(r, uid, now)
+}
+
+// add adds a record.
+func (t *Table) add(r *Record, uid digest, now time.Time) Result {
+	from := t.hosts.of(r)
 	if _, known := t.byUID[uid]; known {
 		return Repeated
 	}
@@ -99,7 +114,7 @@ func (t *Table) Add(r *Record, now time.Time) Result {
 	k := t.keysOf(r, from)
 	i, joined := t.find(r, k, from)
 	if i == nil {
-		i = t.open(r, k, from, uid, now)
+		i = t.open(r, k, from, uid)
 	} else {
 		i.joined |= 1 << joined
 	}
@@ -116,10 +131,10 @@ func (t *Table) Add(r *Record, now time.Time) Result {
 }
 
 // open begins an incident.
-func (t *Table) open(r *Record, k *keys, from *host, uid digest, now time.Time) *incident {
+func (t *Table) open(r *Record, k *keys, from *host, uid digest) *incident {
 	t.sequence++
 	i := &incident{
-		id: t.idOf(uid), first: r.Time, begun: now, sequence: t.sequence, start: r.Time, end: r.Time, weak: slices.Clone(k.weak),
+		id: t.idOf(uid), first: r.Time, sequence: t.sequence, start: r.Time, end: r.Time, weak: slices.Clone(k.weak),
 		keys: map[key]struct{}{}, targets: map[place]*target{}, members: map[*host]presence{},
 	}
 	t.all[i] = struct{}{}

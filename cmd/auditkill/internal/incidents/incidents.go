@@ -87,7 +87,7 @@ func (i *Incidents) Ignored() int { return i.ignored }
 
 // End returns all other incidents, the oldest first.
 func (i *Incidents) End() []*incident.Report {
-	i.table.End()
+	i.table.End(i.now)
 	i.hold()
 	return i.release(time.Time{})
 }
