@@ -103,9 +103,10 @@ func (c *Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (c *Config) table() incident.Config {
+// table returns the configuration of the table of a connector with a name.
+func (c *Config) table(name string) incident.Config {
 	return incident.Config{
-		Gap: c.Gap, MaxDuration: c.MaxDuration, Interval: c.Interval, Delay: c.Delay, MinTargets: c.MinTargets, MaxOpen: c.MaxOpen,
+		Scope: name, Gap: c.Gap, MaxDuration: c.MaxDuration, Interval: c.Interval, Delay: c.Delay, MinTargets: c.MinTargets, MaxOpen: c.MaxOpen,
 		MaxMembers: c.MaxMembers, Persistent: c.StorageID != nil,
 	}
 }

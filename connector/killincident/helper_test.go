@@ -84,6 +84,7 @@ func newFixture(t *testing.T) *fixture {
 		t: t, factory: NewFactory(), config: createDefaultConfig().(*Config), set: connectortest.NewNopSettings(metadata.Type),
 		host: componenttest.NewNopHost(),
 	}
+	f.set.ID = component.NewID(metadata.Type) // a name would be a part of the ids of incidents
 	return f
 }
 

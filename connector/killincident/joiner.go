@@ -59,7 +59,7 @@ const maxReports = 200
 func newJoiner(config *Config, set connector.Settings) (*joiner, error) {
 	j := &joiner{
 		config: config, set: set, logger: logsampling.New(set.Logger), now: time.Now, turn: make(chan struct{}, 1),
-		table: incident.NewTable(config.table()), guard: panics.NewGuard(set.Logger), unsaved: map[string][]byte{},
+		table: incident.NewTable(config.table(set.ID.Name())), guard: panics.NewGuard(set.Logger), unsaved: map[string][]byte{},
 	}
 	j.counts = newCounts(j.now())
 	j.observed.Store(&incident.Counts{})

@@ -5,8 +5,11 @@ package incident
 
 import "time"
 
-// Config says what belongs together, and how much is remembered. All values but Delay must be positive.
+// Config says what belongs together, and how much is remembered. All values but Scope and Delay must be set, and positive.
 type Config struct {
+	// Scope is a part of the ids: tables of another scope that get some of the same records, such as one on a host and one for the fleet,
+	// give what is not the same incident another id.
+	Scope string
 	// Gap is the longest time between two members. An incident also is closed once nothing has joined it for so long.
 	Gap time.Duration
 	// MaxDuration is the longest time from the first member to the last one.

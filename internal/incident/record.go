@@ -62,9 +62,12 @@ type Record struct {
 
 // parseClient has an address that came over IPv4 be the same however a host writes it.
 func (r *Record) parseClient() {
+	r.client = netip.Addr{}
+	if r.Client == "" {
+		return
+	}
 	address, err := netip.ParseAddr(r.Client)
 	if err != nil {
-		r.client = netip.Addr{}
 		return
 	}
 	if r.client = address.Unmap(); r.client != address {

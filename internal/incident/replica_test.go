@@ -167,3 +167,23 @@ func TestDelay(t *testing.T) {
 	f.table.End(f.now)
 	assert.Len(t, f.table.Reports(), 2)
 }
+
+// TestScope has a table on a host and one for the fleet join some of the same records: the incident on the host is not that on many.
+func TestScope(t *testing.T) {
+	t.Parallel()
+	all := rolling(3, "alice", "10.0.0.5")
+	again := at(1, "web-0", 1001, restart("mariadb.service"), askedBy(500, "systemctl"), begunBy(499, "apt-get upgrade", "apt-get"), login("alice", "10.0.0.5", "20"))
+	ids := map[string]string{}
+	for name, tt := range map[string]struct {
+		scope   string
+		records []*Record
+	}{"host": {"host", []*Record{all[0], again}}, "fleet": {"", append(all, again)}, "standby": {"", append(all, again)}} {
+		config := usual()
+		config.Scope = tt.scope
+		reports := alone(closedOf(t, config, tt.records...))
+		require.Len(t, reports, 1)
+		ids[name] = reports[0].ID
+	}
+	assert.NotEqual(t, ids["host"], ids["fleet"])
+	assert.Equal(t, ids["fleet"], ids["standby"])
+}

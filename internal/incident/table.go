@@ -146,8 +146,14 @@ func (t *Table) open(r *Record, k *keys, from *host, uid digest) *incident {
 	return i
 }
 
-// idOf returns the id of an incident by its earliest member. Whoever gets the same records in another order finds the same.
-func (t *Table) idOf(uid digest) digest { return t.hasher.sum("incident", string(uid[:])) }
+// idOf returns the id of an incident by its earliest member. Whoever gets the same records in another order finds the same. By what they
+// are joined is no part of it: that depends on which of them have come so far, and changes when two incidents become one.
+func (t *Table) idOf(uid digest) digest {
+	if t.config.Scope == "" {
+		return t.hasher.sum("incident", string(uid[:]))
+	}
+	return t.hasher.sum("incident", string(uid[:]), t.config.Scope)
+}
 
 // identify gives an incident that nobody was told of the id of its earliest member.
 func (i *incident) identify(id digest, at time.Time) {
