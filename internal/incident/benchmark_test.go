@@ -93,13 +93,20 @@ func TestMemoryOfLongTexts(t *testing.T) { // not in parallel: others would allo
 				r.Target.Name = fmt.Sprint(n, long)
 			})
 		}, 256},
+		"pods in namespaces with long names": {func(n int) *Record {
+			return at(0, "node", int64(n+1), pod(fmt.Sprint(n, long), "web-0"), askedBy(100, "x"), func(r *Record) {
+				r.Target.PodUID, r.Target.Container = strconv.Itoa(n), ""
+			})
+		}, 1024},
+		"single signals": {func(n int) *Record { return singleOf(n, strings.Repeat("x", longest)) }, 10_240},
+		"single signals with names as long as names can be": {func(n int) *Record { return singleOf(n, strings.Repeat("x", longestText-5)) }, 11_264},
 		"hosts": {func(n int) *Record {
 			return at(0, fmt.Sprint(n, long), 1, login("alice", "10.0.0.5", ""))
 		}, 2304},
 	} {
 		t.Run(name, func(t *testing.T) {
 			config := usual()
-			config.MaxMembers = 10_000
+			config.MaxMembers, config.MaxOpen = 10_000, 10_000
 			var before, after runtime.MemStats
 			runtime.GC()
 			runtime.ReadMemStats(&before)
@@ -116,4 +123,21 @@ func TestMemoryOfLongTexts(t *testing.T) { // not in parallel: others would allo
 			assert.Positive(t, table.Counts().Members)
 		})
 	}
+}
+
+// singleOf is a signal with all texts that a record can have, which has nothing in common with others.
+func singleOf(n int, long string) *Record {
+	text := func(field string) string { return strconv.Itoa(n) + field + long }
+	return at(0, fmt.Sprint("h", n), 1, func(r *Record) {
+		r.SignalName, r.Cause, r.UserID, r.UserName, r.Client, r.Session = text(""), text("a"), text("b"), text("c"), text("d"), text("e")
+		r.Target = Target{
+			PID: 1, Start: text(""), Name: text("f"), Executable: text("g"), Unit: text("h"), Cgroup: text(""), Container: text("i"), ContainerName: text("j"),
+			PodUID: text("k"), PodName: text("l"), PodNamespace: text("m"),
+		}
+		r.Sender = Sender{PID: 2, Name: text("n"), Path: text("o"), UserID: text("p"), UserName: text("q")}
+		r.Requester = Requester{
+			PID: 2, Name: text("r"), Path: text("s"), Title: text("t"), Unit: text("u"), UserID: text("v"), UserName: text("w"),
+		}
+		r.Initiator, r.OOMCgroup = Initiator{PID: 3, Name: text("x"), Title: text("y")}, text("z")
+	})
 }

@@ -38,6 +38,9 @@ const (
 	maxListed = 100
 	// recordsPerMember is how many records of one process are told apart on average: signals and an outcome.
 	recordsPerMember = 4
+	// textsPerMember is how many bytes of texts take up the room of a member. A member takes more, but not by itself: 10,000 single
+	// signals with long texts must not take far more than as many with usual ones.
+	textsPerMember = 256
 	// membersPerTable is how many full incidents there is room for. That bounds the memory of many large ones.
 	membersPerTable = 20
 	// duplicateWindow is within which time two sources see the same signal.

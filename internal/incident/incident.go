@@ -41,7 +41,9 @@ type incident struct {
 	records   []digest
 	listed    []string
 	shared    sharing
-	pods      pods
+	// texts is how many bytes of texts it has.
+	texts int
+	pods  pods
 	tally
 
 	payer *payer
@@ -154,8 +156,14 @@ func (s *single) differs(value string) bool {
 }
 
 const (
-	// longest is how many bytes of a text are kept: as many as the receiver reports of a command line.
+	// longest is how many bytes of a command line are kept: as many as the receiver reports.
 	longest = 1024
+	// longestText is how long a name can be: no file, unit, user, container or pod has a longer one.
+	longestText = 256
+	// longestPath is how long a path of a program or a control group can be. Linux has longer ones, but no package makes any.
+	longestPath = 512
+	// longestNamespace is how long a namespace of Kubernetes can be, of which each process may have another one.
+	longestNamespace = 63
 	// longestName is how many bytes are kept of what there is once for each host: no name of one is longer (RFC 1035, 2.3.4),
 	// and the node's may follow it.
 	longestName = 512
@@ -165,6 +173,9 @@ const (
 
 // cut returns as much of a text as is kept, so that it is the same after a restart.
 func cut(text string) string { return cutTo(text, longest) }
+
+// cutName is cut for a name.
+func cutName(text string) string { return cutTo(text, longestText) }
 
 func cutTo(text string, limit int) string {
 	if text = visible.Cut(text, limit); !utf8.ValidString(text) {
@@ -176,7 +187,12 @@ func cutTo(text string, limit int) string {
 // size is how much of the table's room for members an incident takes up. A record need not be about a process, but it is of
 // a host.
 func (i *incident) size() int {
-	return max(i.processes, len(i.hosts)) + len(i.records)/recordsPerMember
+	return max(i.processes, len(i.hosts)) + len(i.records)/recordsPerMember + i.texts/textsPerMember
+}
+
+// weigh counts its texts anew.
+func (i *incident) weigh() {
+	i.texts = i.shared.bytes() + i.origins.bytes() + len(i.users.Value)
 }
 
 // reaches reports whether something at a time can be a member.

@@ -236,6 +236,7 @@ func (t *Table) merge(into, from *incident) {
 	}
 	into.extend(from.start, from.end)
 	into.absorb(from)
+	into.weigh()
 	t.size += into.size() - before
 	t.drop(from, into)
 }

@@ -58,7 +58,7 @@ func (o *origins) at(place int32) string {
 
 // add adds an address, and returns its place; 0 if there is no room for it.
 func (o *origins) add(address string) int32 {
-	address = cutTo(address, longestName)
+	address = cutName(address)
 	if place := o.place(address); place > 0 || address == "" {
 		return place
 	}
@@ -81,6 +81,14 @@ func (o *origins) absorb(other *origins) {
 	o.Mixed = o.Mixed || other.Mixed
 }
 
+// bytes is how long all addresses are.
+func (o *origins) bytes() (n int) {
+	for address := range o.all {
+		n += len(address)
+	}
+	return n
+}
+
 // within reports whether others have all of the addresses.
 func (o *origins) within(others *origins) bool {
 	if o.Mixed {
@@ -99,12 +107,12 @@ func (i *incident) contradicts(r *Record) bool {
 	if i.users.differs(r.user()) {
 		return true
 	}
-	return r.Client != "" && i.origins.First != "" && i.origins.First != r.Client && i.origins.place(cutTo(r.Client, longestName)) == 0
+	return r.Client != "" && i.origins.First != "" && i.origins.First != r.Client && i.origins.place(cutName(r.Client)) == 0
 }
 
 // leadsTo reports whether a login over a host can be that of who is behind the incident, as far as it says where it came from.
 func (t *Table) leadsTo(i *incident, r *Record, over *host) bool {
-	client := origins{First: cutTo(r.Client, longestName)}
+	client := origins{First: cutName(r.Client)}
 	return !i.users.differs(r.user()) && t.oneWay(&i.origins, &client, func(h *host) bool { return h == over || i.on(h) })
 }
 

@@ -6,6 +6,7 @@ package incident
 import (
 	"container/heap"
 	"container/list"
+	"slices"
 )
 
 // payer is a user of a host who has begun incidents. What is given up when the table is full is that of the host, and
@@ -78,34 +79,48 @@ func (t *Table) discharge(i *incident) {
 // bound makes room if the table is full: of closed incidents as long as there are any, then of open ones. But what one host
 // takes up far too much of is its own. It makes somewhat more than is needed, as looking for who takes up the most takes a while.
 func (t *Table) bound() {
-	for len(t.all) > t.config.MaxOpen || t.size > membersPerTable*t.config.MaxMembers {
-		const part = 64
-		few, tooMany := 1+t.config.MaxOpen/part, len(t.all) > t.config.MaxOpen
+	room, few := membersPerTable*t.config.MaxMembers, 1+t.config.MaxOpen/part
+	for len(t.all) > t.config.MaxOpen || t.size > room {
+		tooMany, closed, all := len(t.all) > t.config.MaxOpen, t.closed, len(t.all)
 		switch {
 		case t.closed > 0 && (tooMany || !t.hogged()):
-			t.relieve(min(few, t.closed), func(h *host) int { return h.closed }, func(p *payer) int { return p.closed.Len() }, (*payer).oldestClosed)
+			more := func() bool { return t.closed > max(0, closed-few) }
+			t.relieve(more, func(h *host) int { return h.closed }, func(p *payer) int { return p.closed.Len() }, t.evictClosed)
 		case tooMany:
-			t.relieve(few, func(h *host) int { return h.open }, func(p *payer) int { return p.open.Len() }, (*payer).oldestOpen)
+			more := func() bool { return len(t.all) > all-few }
+			t.relieve(more, func(h *host) int { return h.open }, func(p *payer) int { return p.open.Len() }, t.evictOpen)
 		default:
-			t.relieve(1, (*host).size, (*payer).size, (*payer).biggest)
+			t.relieve(func() bool { return t.size > room-room/part }, (*host).size, (*payer).size, t.evictBiggest)
 		}
 	}
 }
 
+// part is which part of what there is is given up at a time.
+const part = 64
+
 // hogged reports whether one host takes up far more room than others may need.
 func (t *Table) hogged() bool {
-	const part = 8
+	const farTooMuch = 8
 	for _, h := range t.hosts.byID {
-		if h.size() > membersPerTable*t.config.MaxMembers/part {
+		if h.size() > membersPerTable*t.config.MaxMembers/farTooMuch {
 			return true
 		}
 	}
 	return false
 }
 
-func (p *payer) oldestClosed() *incident { return p.closed.Front().Value.(*incident) }
+func (t *Table) evictClosed(p *payer) { t.evict(p.closed.Front().Value.(*incident)) }
 
-func (p *payer) oldestOpen() *incident { return p.open.Front().Value.(*incident) }
+func (t *Table) evictOpen(p *payer) { t.evict(p.open.Front().Value.(*incident)) }
+
+// evictBiggest gives up the incidents that take up the most of a payer's, but few at a time.
+func (t *Table) evictBiggest(p *payer) {
+	all := slices.Collect(p.all)
+	slices.SortStableFunc(all, func(a, b *incident) int { return p.share(b) - p.share(a) })
+	for _, i := range all[:1+(len(all)-1)/part] {
+		t.evict(i)
+	}
+}
 
 // all calls for each incident, closed ones first.
 func (p *payer) all(yield func(*incident) bool) {
@@ -116,16 +131,6 @@ func (p *payer) all(yield func(*incident) bool) {
 			}
 		}
 	}
-}
-
-// biggest returns the incident that takes up the most.
-func (p *payer) biggest() (found *incident) {
-	for i := range p.all {
-		if found == nil || p.share(i) > p.share(found) {
-			found = i
-		}
-	}
-	return found
 }
 
 // size is what the incidents take up on the payer's own host: whoever acts on many hosts does not pay for each of them.
@@ -169,8 +174,8 @@ func (l *loads) Pop() any {
 	return last
 }
 
-// relieve gives up so many incidents, each that of who takes up the most then.
-func (t *Table) relieve(n int, weight func(*host) int, weigh func(*payer) int, choose func(*payer) *incident) {
+// relieve gives up incidents as long as there have to be more, each that of who takes up the most then.
+func (t *Table) relieve(more func() bool, weight func(*host) int, weigh func(*payer) int, evict func(*payer)) {
 	var all loads
 	for _, h := range t.hosts.byID {
 		if weight := weight(h); weight > 0 {
@@ -178,9 +183,9 @@ func (t *Table) relieve(n int, weight func(*host) int, weigh func(*payer) int, c
 		}
 	}
 	heap.Init(&all)
-	for ; n > 0 && len(all) > 0; n-- {
+	for len(all) > 0 && more() {
 		h := all[0].host
-		t.evict(choose(h.largest(weigh)))
+		evict(h.largest(weigh))
 		if all[0].weight = weight(h); all[0].weight == 0 {
 			heap.Pop(&all)
 		} else {

@@ -51,6 +51,8 @@ type podEvents struct {
 type heldEvent struct {
 	*PodEvent
 	pod digest
+	// seen is when it was first looked at, by the clock of the caller: its own time may be any.
+	seen time.Time
 }
 
 // add remembers an event; the first one of a pod, which has led to the others, unless it is older than these by more than a gap.
@@ -71,7 +73,7 @@ func (p *podEvents) add(pod digest, e *PodEvent, gap time.Duration) {
 	if len(p.order) >= maxPodEvents {
 		p.remove(p.oldestOfMost())
 	}
-	held := &heldEvent{e, pod}
+	held := &heldEvent{PodEvent: e, pod: pod}
 	p.byPod[pod] = append(p.byPod[pod], held)
 	p.order = append(p.order, held)
 	p.inNamespace[e.payer()]++
@@ -136,14 +138,18 @@ func (p *podEvents) forget(e *heldEvent) {
 	}
 }
 
-// expire forgets what is too old for any signal.
-func (p *podEvents) expire(before time.Time) {
-	old := 0
-	for old < len(p.order) && p.order[old].Time.Before(before) {
-		p.forget(p.order[old])
-		old++
-	}
-	p.order = slices.Delete(p.order, 0, old)
+// expire forgets what has waited for too long for its signals.
+func (p *podEvents) expire(now time.Time) {
+	p.order = slices.DeleteFunc(p.order, func(e *heldEvent) bool {
+		if e.seen.IsZero() || now.Before(e.seen) { // it has just come, or the clock was set back
+			e.seen = now
+		}
+		expired := now.Sub(e.seen) > Retention
+		if expired {
+			p.forget(e)
+		}
+		return expired
+	})
 }
 
 // pods are those that an incident has processes of.
@@ -190,7 +196,9 @@ func (p *pods) of() (all reason) {
 // Explain adds an event of Kubernetes, and reports whether an incident is known that it explains.
 func (t *Table) Explain(e *PodEvent) bool {
 	pod := t.hasher.sum("pod", e.UID)
-	known := &PodEvent{Namespace: strings.Clone(cut(e.Namespace)), Proven: e.Proven, Time: e.Time, Cause: e.Cause, By: strings.Clone(cut(e.By))}
+	known := &PodEvent{
+		Namespace: strings.Clone(cutTo(e.Namespace, longestNamespace)), Proven: e.Proven, Time: e.Time, Cause: e.Cause, By: strings.Clone(cutName(e.By)),
+	}
 	explained := false
 	for i := range t.holders(podKey(pod)) {
 		if sameNamespace(i.pods.why[pod].Namespace, known.Namespace) && i.reaches(e.Time, &t.config) {
@@ -228,19 +236,19 @@ func (t *Table) addPod(i *incident, r *Record) {
 		i.pods.others = true
 		return
 	}
-	pod := t.hasher.sum("pod", r.Target.PodUID)
+	pod, namespace := t.hasher.sum("pod", r.Target.PodUID), cutTo(r.Target.PodNamespace, longestNamespace)
 	why, known := i.pods.why[pod]
-	if known && (why.Namespace != "" || r.Target.PodNamespace == "") {
+	if known && (why.Namespace != "" || namespace == "") {
 		return
 	}
-	why.Namespace = strings.Clone(cut(r.Target.PodNamespace))
+	why.Namespace = strings.Clone(namespace)
 	i.pods.set(pod, why)
 	t.store.explain(i, pod)
 	if known {
 		return
 	}
 	t.addKey(i, podKey(pod))
-	if e := t.podEvents.of(pod, r.Target.PodNamespace); e != nil && i.reaches(e.Time, &t.config) {
+	if e := t.podEvents.of(pod, namespace); e != nil && i.reaches(e.Time, &t.config) {
 		t.explain(i, pod, e.PodEvent)
 		t.podEvents.remove(e)
 	}

@@ -189,6 +189,7 @@ func TestPodEventsAreBounded(t *testing.T) {
 	}
 	assert.Len(t, table.podEvents.byPod, maxPodEvents)
 	assert.Len(t, table.podEvents.order, maxPodEvents)
+	table.Tick(noon)
 	table.Tick(noon.Add(2 * Retention))
 	assert.Empty(t, table.podEvents.byPod)
 	assert.Empty(t, table.podEvents.order)
@@ -269,4 +270,20 @@ func TestEventsOfOtherNamespaces(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestEventsOfAnyTimeAreForgotten has an event say that it happens in fifty years.
+func TestEventsOfAnyTimeAreForgotten(t *testing.T) {
+	t.Parallel()
+	table := NewTable(usual())
+	table.Explain(&PodEvent{UID: "later", Time: noon.AddDate(50, 0, 0), Cause: PodEviction})
+	for n := range 100 {
+		table.Explain(&PodEvent{UID: strconv.Itoa(n), Time: noon, Cause: PodEviction})
+	}
+	table.Tick(noon)
+	assert.Len(t, table.podEvents.order, 101)
+	table.Tick(noon.Add(Retention + time.Second))
+	assert.Empty(t, table.podEvents.order)
+	assert.Empty(t, table.podEvents.byPod)
+	assert.Empty(t, table.podEvents.inNamespace)
 }

@@ -131,9 +131,9 @@ func (r *Record) last(limit time.Duration) time.Time {
 func (r *Record) user() string {
 	switch {
 	case r.UserName != "":
-		return r.UserName
+		return cutName(r.UserName)
 	case r.UserID != "":
-		return "#" + r.UserID
+		return "#" + cutName(r.UserID)
 	}
 	return ""
 }
@@ -177,17 +177,17 @@ func (r *Record) Payer() string {
 		switch user := r.Target.UserID; user {
 		case "":
 		case "0":
-			return cut(cmp.Or(r.Target.AuditUser, user))
+			return cutName(cmp.Or(r.Target.AuditUser, user))
 		default:
-			return cut(answerable(user, ""))
+			return cutName(answerable(user, ""))
 		}
 	}
 	for _, user := range []string{r.Sender.UserID, r.Requester.UserID} {
 		if user != "" && user != "0" {
-			return cut(answerable(user, r.UserID))
+			return cutName(answerable(user, r.UserID))
 		}
 	}
-	return cut(cmp.Or(r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID))
+	return cutName(cmp.Or(r.Sender.AuditUser, r.UserID, r.Requester.UserID, r.Sender.UserID))
 }
 
 // answerable returns who pays for what a process of an ordinary user does: he himself, as who has no login yet may set it to

@@ -97,7 +97,7 @@ func (t *Table) finish(i, into *incident) {
 // Tick closes what has been quiet for long enough, and forgets what is closed for long. Call it about once a second.
 func (t *Table) Tick(now time.Time) {
 	t.mature(now)
-	t.podEvents.expire(now.Add(-Retention))
+	t.podEvents.expire(now)
 	for i := range t.all {
 		if now.Before(i.arrived) { // the clock was set back
 			i.arrived = now

@@ -190,6 +190,7 @@ func (t *Table) adopt(i *incident) {
 		return
 	}
 	t.all[i] = struct{}{}
+	i.weigh()
 	t.size += i.size()
 	for k := range i.keys {
 		t.index(k, i)

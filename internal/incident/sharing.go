@@ -81,6 +81,24 @@ func (f Field) Attribute() (name string, number bool) {
 	return attributes[f].name, attributes[f].number
 }
 
+// kept returns a value, unless it is longer than any such value is, which is forged: cut, two of them might be taken for one. Only command
+// lines are cut, as the receiver does.
+func (r *Record) kept(f Field) string {
+	value := r.value(f)
+	if len(value) <= longestText {
+		return value
+	}
+	switch f {
+	case RequesterTitle, InitiatorTitle:
+		return value
+	case TargetExecutable, SenderPath, RequesterPath, OOMCgroup:
+		if len(value) <= longestPath {
+			return value
+		}
+	}
+	return ""
+}
+
 func (r *Record) value(f Field) string {
 	if r.prompted() && behind(f) {
 		return ""
@@ -189,7 +207,7 @@ func (s *sharing) add(r *Record, known *target, again bool) {
 		known.has |= signaled
 	}
 	for f := range Fields {
-		value := r.value(f)
+		value := r.kept(f)
 		had := known != nil && known.has&bit(int(f)) != 0
 		if another && behind(f) && had != (value != "") {
 			s[f].Mixed = true
@@ -271,7 +289,7 @@ func laterOf(f Field) int {
 // exceed notes a member for which there is no room. What it does not have is not what all have.
 func (s *sharing) exceed(r *Record) {
 	for f := range Fields {
-		value, all := r.value(f), &s[f]
+		value, all := r.kept(f), &s[f]
 		if later := laterOf(f); later >= 0 && all.Value == "" {
 			all = &s[later]
 		}
@@ -307,6 +325,14 @@ func (s *sharing) overlap(a, b fields) fields {
 		}
 	}
 	return all
+}
+
+// bytes is how long all values are.
+func (s *sharing) bytes() (n int) {
+	for slot := range s {
+		n += len(s[slot].Value)
+	}
+	return n
 }
 
 // of returns the value that all of a number of members have; empty if there is none.

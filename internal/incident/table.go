@@ -120,6 +120,7 @@ func (t *Table) add(r *Record, uid digest, now time.Time) Result {
 	}
 	before := i.size()
 	result := t.join(i, r, k, from, uid)
+	i.weigh()
 	t.size += i.size() - before
 	i.arrived = now
 	if from.incidents == 0 { // there was no room for its record
