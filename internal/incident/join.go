@@ -98,8 +98,11 @@ func (t *Table) links(r *Record, i, other *incident) bool {
 // follows a signal may come much later: a SIGKILL after 90 s, the end after two minutes. Nothing follows a signal that was refused, or
 // may have been: anybody can send one to any process.
 func (t *Table) followed(r *Record, k *keys, from *host) *incident {
-	if r.Target.PID == 0 || !r.reaches() {
+	if r.Target.PID == 0 {
 		return nil
+	}
+	if !r.reaches() {
+		return t.attempted(r, k, from)
 	}
 	at, start := place{from, r.Target.PID}, t.startOf(r)
 	var perhaps *incident
@@ -118,6 +121,18 @@ func (t *Table) followed(r *Record, k *keys, from *host) *incident {
 		}
 	}
 	return perhaps
+}
+
+// attempted returns the incident in which another source has told the same signal, which was refused. It may not say when the sender was
+// created, by which what one process sends is joined.
+func (t *Table) attempted(r *Record, k *keys, from *host) *incident {
+	at, start, signal := place{from, r.Target.PID}, t.startOf(r), sentOf(r)
+	for i := range t.holders(k.attempt) {
+		if known, _ := i.process(at, start); known != nil && !i.contradicts(r) && slices.ContainsFunc(known.recent, signal.same) {
+			return i
+		}
+	}
+	return nil
 }
 
 // united returns the incidents that have a target or a strong key of a record, or to which the way of its login over hosts leads. The

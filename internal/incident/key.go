@@ -43,6 +43,8 @@ const (
 	byCause
 	// byPod is no key of records: an event of Kubernetes finds incidents by it.
 	byPod
+	// byAttempt is a signal to a process that was refused, or may have been: another source may tell it as well.
+	byAttempt
 	kinds
 )
 
@@ -81,8 +83,9 @@ func (h *hasher) key(k kind, texts ...string) key {
 
 // keys are what a record can be joined by.
 type keys struct {
-	target       key
-	strong, weak []key
+	// target is the process that is signaled; attempt the signal to it, if that need not have got through.
+	target, attempt key
+	strong, weak    []key
 	// hop is a login user on this host, and origin the same one on the host that he came from; zero if not known.
 	hop, origin key
 }
@@ -91,9 +94,12 @@ type keys struct {
 func (t *Table) keysOf(r *Record, from *host) *keys {
 	k := &t.keys
 	k.strong, k.weak = k.strong[:0], k.weak[:0]
-	k.target, k.hop, k.origin = key{}, key{}, key{}
+	k.target, k.attempt, k.hop, k.origin = key{}, key{}, key{}, key{}
 	if r.Target.PID != 0 {
 		k.target = t.hasher.key(byTarget, r.HostID, number(r.Target.PID))
+		if !r.reaches() {
+			k.attempt = t.hasher.key(byAttempt, r.HostID, number(r.Target.PID), number(r.SignalNumber))
+		}
 	}
 	t.strongKeys(r, k, from)
 	t.weakKeys(r, k)

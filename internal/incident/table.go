@@ -192,8 +192,10 @@ func (t *Table) join(i *incident, r *Record, k *keys, from *host, uid digest) Re
 	for _, strong := range k.strong {
 		t.addKey(i, strong)
 	}
-	if k.hop != (key{}) {
-		t.addKey(i, k.hop)
+	for _, way := range [...]key{k.hop, k.attempt} {
+		if way != (key{}) {
+			t.addKey(i, way)
+		}
 	}
 	if known == nil {
 		i.Loose++
@@ -280,12 +282,7 @@ func duplicate(known *target, r *Record) (again, dies bool) {
 	if r.Kind == kill.KindOutcome {
 		return false, false
 	}
-	s := sent{
-		at: r.Time.UnixNano(), signal: r.SignalNumber, sender: r.Sender.PID, source: cutTo(r.Source, longestSource), death: r.Kind == kill.KindAbend,
-	}
-	if s.death { // it does not say who has sent the signal
-		s.sender = 0
-	}
+	s := sentOf(r)
 	n := slices.IndexFunc(known.recent, s.same)
 	if n >= 0 && (s.death || !known.recent[n].death) {
 		return true, false
@@ -300,6 +297,17 @@ func duplicate(known *target, r *Record) (again, dies bool) {
 	}
 	known.recent = append(known.recent, s)
 	return false, false
+}
+
+// sentOf returns what a record says of its signal. Its source is still a part of the record's.
+func sentOf(r *Record) sent {
+	s := sent{
+		at: r.Time.UnixNano(), signal: r.SignalNumber, sender: r.Sender.PID, source: cutTo(r.Source, longestSource), death: r.Kind == kill.KindAbend,
+	}
+	if s.death { // it does not say who has sent the signal
+		s.sender = 0
+	}
+	return s
 }
 
 // same reports whether two records tell the same signal.

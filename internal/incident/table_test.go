@@ -227,6 +227,35 @@ func TestTwoSourcesTellOneKill(t *testing.T) {
 	assert.Equal(t, 2, reports[0].TargetCount)
 }
 
+// TestTwoSourcesTellWhatIsRefused has one of them not say when the sender was created, in any order, after a restart too.
+func TestTwoSourcesTellWhatIsRefused(t *testing.T) {
+	t.Parallel()
+	audit := func(r *Record) { r.Source, r.Sender.Start = "audit_multicast", "" }
+	for name, refused := range map[string]func(*Record){"refused": failed, "perhaps refused": doubtful} {
+		for _, restarted := range []bool{false, true} {
+			permutations([]*Record{
+				at(0, "a", 7, sentBy(50, "pkill", "1000"), refused), at(0.005, "a", 7, sentBy(50, "pkill", "1000"), refused, audit),
+				at(1, "a", 8, sentBy(50, "pkill", "1000"), refused), at(1.005, "a", 8, sentBy(50, "pkill", "1000"), refused, audit),
+			}, func(records []*Record) {
+				f, kept := &telling{table: NewTable(persistent()), now: noon, last: map[string]*Report{}}, stored{}
+				f.add(records[:2]...)
+				if restarted {
+					f.table = kept.restarted(t, f.table)
+				}
+				reports := alone(f.add(records[2:]...).end())
+				require.Len(t, reports, 1, name)
+				assert.EqualValues(t, 2, reports[0].SignalCount, name)
+			})
+		}
+	}
+	// Somebody else who tries the same is another one.
+	for _, r := range closedOf(t, usual(),
+		at(0, "a", 7, sentBy(50, "pkill", "1000"), failed), at(0, "a", 8, sentBy(50, "pkill", "1000"), failed),
+		at(0.005, "a", 7, sentBy(60, "pkill", "1001"), failed, audit), at(0.005, "a", 8, sentBy(60, "pkill", "1001"), failed, audit)) {
+		assert.EqualValues(t, 2, r.SignalCount)
+	}
+}
+
 // TestCrashIsOneSignal has the kernel tell the signal of a fault, and that the process dies of it; of seccomp, audit has two records.
 func TestCrashIsOneSignal(t *testing.T) {
 	t.Parallel()
