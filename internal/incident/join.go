@@ -221,7 +221,7 @@ func (t *Table) holders(k key) iter.Seq[*incident] {
 // fits reports whether two incidents can be one.
 func (t *Table) fits(a, b *incident) bool {
 	return a.span(b.start, b.end) <= t.config.MaxDuration && a.processes+b.processes <= t.config.MaxMembers &&
-		!a.users.differs(b.users.Value)
+		(!a.users.differs(b.users.Value) || a.shareSession(b))
 }
 
 // merge moves all of one incident into an older one.
@@ -266,7 +266,7 @@ func (i *incident) absorb(from *incident) {
 	i.Inferred = i.Inferred || from.Inferred
 	i.Act = i.Act || from.Act
 	i.joined |= from.joined
-	i.users.absorb(&from.users)
+	i.absorbUsers(from)
 	i.origins.absorb(&from.origins)
 }
 

@@ -120,15 +120,17 @@ func (t *Table) strongKeys(r *Record, k *keys, from *host) {
 		k.strong = append(k.strong, h.key(bySender, r.HostID, number(s.PID), s.Start))
 	}
 	user := r.user()
+	r.session = key{}
 	if user == "" {
 		return
 	}
 	if !r.act() { // it has nothing to do with what the same user does
-		k.strong = append(k.strong, h.key(bySession, r.HostID, r.Session, user, r.Cause))
+		k.strong = append(k.strong, h.key(bySession, r.HostID, r.Session, r.login(), r.Cause))
 		return
 	}
 	if r.Session != "" {
-		k.strong = append(k.strong, h.key(bySession, r.HostID, r.Session, user))
+		r.session = h.key(bySession, r.HostID, r.Session, r.login())
+		k.strong = append(k.strong, r.session)
 	}
 	if r.Client != "" {
 		k.strong = append(k.strong, h.key(byClient, user, r.Client, r.whereClientIs(from)))

@@ -104,7 +104,7 @@ func (o *origins) within(others *origins) bool {
 
 // contradicts reports whether somebody else is behind the incident than behind a record.
 func (i *incident) contradicts(r *Record) bool {
-	if i.users.differs(r.user()) {
+	if i.excludes(r) {
 		return true
 	}
 	return r.Client != "" && i.origins.First != "" && i.origins.First != r.Client && i.origins.place(cutName(r.Client)) == 0
@@ -113,7 +113,7 @@ func (i *incident) contradicts(r *Record) bool {
 // leadsTo reports whether a login over a host can be that of who is behind the incident, as far as it says where it came from.
 func (t *Table) leadsTo(i *incident, r *Record, over *host) bool {
 	client := origins{First: cutName(r.Client)}
-	return !i.users.differs(r.user()) && t.oneWay(&i.origins, &client, func(h *host) bool { return h == over || i.on(h) })
+	return !i.excludes(r) && t.oneWay(&i.origins, &client, func(h *host) bool { return h == over || i.on(h) })
 }
 
 // oneWay reports whether logins that came from some addresses, and from others, can be those of one person: the ones have all of the

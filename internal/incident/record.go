@@ -58,6 +58,8 @@ type Record struct {
 
 	// client is Client, if that is an address.
 	client netip.Addr
+	// session is the key of the session in which a user has done it; zero if not known.
+	session key
 }
 
 // parseClient has an address that came over IPv4 be the same however a host writes it.
@@ -136,6 +138,14 @@ func (r *Record) user() string {
 		return "#" + cutName(r.UserID)
 	}
 	return ""
+}
+
+// login returns by what a login user is known on a host: by the id, as not all records have the name.
+func (r *Record) login() string {
+	if r.UserID != "" {
+		return "#" + cutName(r.UserID)
+	}
+	return r.user()
 }
 
 // logout reports whether a record is of what each logout brings along. systemd ends a user's manager and its helper after the last one,

@@ -186,7 +186,7 @@ func (t *Table) join(i *incident, r *Record, k *keys, from *host, uid digest) Re
 	t.byUID[uid] = i
 	i.records = append(i.records, uid)
 	i.identify(t.idOf(uid), r.Time)
-	i.users.add(r.user())
+	i.addUser(r)
 	t.addHost(i, from)
 	t.addOrigin(i, r, k, from)
 	for _, strong := range k.strong {
