@@ -263,3 +263,22 @@ func TestWhatBelongsTogether(t *testing.T) {
 		})
 	}
 }
+
+// TestTheMostTelling has a record have something in common with two incidents: with the smaller one what is more telling.
+func TestTheMostTelling(t *testing.T) {
+	t.Parallel()
+	unit := func(seconds float64, host, unit string) *Record {
+		return at(seconds, host, int64(100+10*seconds), oom(""), func(r *Record) { r.Target.Unit = unit })
+	}
+	records := []*Record{unit(0, "h1", "x.service"), unit(0.1, "h2", "x.service")}
+	for n := range 5 {
+		records = append(records, unit(1+float64(n)/10, "h3", fmt.Sprint(n, ".service")))
+	}
+	var got []string
+	for _, r := range closedOf(t, usual(), append(records, unit(2, "h3", "x.service"))...) {
+		got = append(got, r.Sentence())
+	}
+	assert.ElementsMatch(t, []string{
+		"x.service was killed for lack of memory on 3 hosts in 2s", "5 processes (mysqld) were killed for lack of memory on h3",
+	}, got)
+}

@@ -194,16 +194,19 @@ func (t *Table) after(r *Record, from *host, found func(*incident)) {
 	}
 }
 
-// attracted returns the largest incident of which all members have a weak key of the record.
+// attracted returns the largest incident of which all members have a weak key of the record: the most telling one that any has.
 func (t *Table) attracted(r *Record, k *keys) (best *incident, joined kind) {
 	for _, weak := range k.weak {
 		for i := range t.holders(weak) {
 			if i.reaches(r.Time, &t.config) && !i.contradicts(r) && (best == nil || i.processes > best.processes) {
-				best, joined = i, weak.kind()
+				best = i
 			}
 		}
+		if best != nil {
+			return best, weak.kind()
+		}
 	}
-	return best, joined
+	return nil, 0
 }
 
 // holders returns the incidents with a key, newest first.

@@ -33,7 +33,7 @@ const (
 	// byHop is a login user on one host. byOrigin is no key of records: one who came from a host is found by its addresses (byClient).
 	byHop
 	byOrigin
-	// What follows are weak keys.
+	// What follows are weak keys. A record has that of the program first.
 	byUnit
 	byUnitOfHost
 	byOwner
