@@ -208,11 +208,14 @@ packages: binary $(PAGES) ## build the .deb and the .rpm for ARCH in PACKAGES (_
 	for kind in deb rpm; do ARCH=$(ARCH) VERSION=$(VERSION) go tool -modfile=tools/nfpm/go.mod nfpm package \
 		--config deploy/packaging/nfpm.yaml --packager $$kind --target $(PACKAGES) || exit 1; done
 
-# Not a part of .ci/run: it takes https://vuln.go.dev, whose database changes without any change here.
+# Not a part of .ci/run: it takes https://vuln.go.dev, whose database changes without any change here. VULNDB is a folder of a
+# snapshot of it, for a machine that cannot reach it.
+VULNDB   ?=
+
 .PHONY: vulnerabilities
-vulnerabilities: $(OTELCOL) ## look up in Go's vulnerability database what both programs call
-	go run $(GOVULNCHECK) ./...
-	cd _build && go run $(GOVULNCHECK) -tags grpcnotrace .
+vulnerabilities: $(OTELCOL) ## look up in Go's vulnerability database, or in a snapshot of it in VULNDB, what both programs call
+	go run $(GOVULNCHECK) $(if $(VULNDB),-db 'file://$(abspath $(VULNDB))') ./...
+	cd _build && go run $(GOVULNCHECK) $(if $(VULNDB),-db 'file://$(abspath $(VULNDB))') -tags grpcnotrace .
 
 .PHONY: manifests
 manifests: ## put the configurations into the ConfigMaps of deploy/kubernetes, at whose end they are
