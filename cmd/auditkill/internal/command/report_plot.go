@@ -13,10 +13,7 @@ const maxDrawn = 1 << 16
 
 // draw adds the marks of an entry to a drawing.
 func draw(drawing *timeline.Timeline, e listing.Entry) {
-	mark := timeline.Mark{Time: e.Event.Time, Sender: e.Program(), Signal: e.Signal()}
-	if target := e.TargetName(); target != "" {
-		mark.Sender += " → " + target
-	}
+	mark := timeline.Mark{Time: e.Event.Time, Sender: e.Program(), Target: e.TargetName(), Signal: e.Signal()}
 	switch {
 	case e.Failed():
 		mark.Result = timeline.Failed

@@ -6,10 +6,12 @@ package command
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,6 +152,26 @@ func TestReportPlot(t *testing.T) {
 	_, _, code := runReport(t, nil, recording("variants.log"), "--plot", path, "-t", "mysqld")
 	assert.Equal(t, exitNothing, code)
 	assert.NoFileExists(t, path, "there is nothing to draw")
+}
+
+// TestReportCountsSendersAlike has senders of many processes and many targets: the picture, the page and the table count them by program.
+func TestReportCountsSendersAlike(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"seed.log", "behind.log", "variants.log"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			table, _, _ := runReport(t, nil, recording(name), "--by", "sender", "--output", "csv")
+			senders := strings.Count(table, "\n") - 1
+			plot, _, _ := runReport(t, nil, recording(name), "--plot", "-")
+			assert.Regexp(t, fmt.Sprintf(` by %d senders?,`, senders), plot)
+			path := filepath.Join(t.TempDir(), "kills.html")
+			_, errs, code := runReport(t, nil, recording(name), "--html", path)
+			require.Equal(t, exitFound, code, errs)
+			html, err := os.ReadFile(path)
+			require.NoError(t, err)
+			assert.Contains(t, string(html), fmt.Sprintf("<dt>senders</dt><dd>%d</dd>", senders))
+		})
+	}
 }
 
 // Who waits for the end of an input that has none can end it.

@@ -64,7 +64,8 @@ type Page struct {
 	next int
 	// signals counts all, listed or not, failed those that did not get through, and doubtful those of which nothing says whether they did.
 	signals, failed, doubtful int
-	targets, senders          map[string]bool
+	// targets are processes, senders programs, as --by counts them.
+	targets, senders map[string]bool
 }
 
 // row is a line of the table.
@@ -77,7 +78,7 @@ type row struct {
 	By, Why, Sentence, Host string
 	Result                  string
 	Failed, Doubtful, Fatal bool
-	lane                    string
+	lane, program           string
 	signals                 int
 	// end is true if it tells how a process ended, which is no signal.
 	end bool
@@ -102,7 +103,7 @@ func (p *Page) Add(e listing.Entry) {
 		at: e.Event.Time, Time: e.Event.Time.In(p.config.Location).Format("2006-01-02 15:04:05.000"), Stamp: e.Event.Time.UTC().Format(time.RFC3339Nano),
 		Signal: e.Signal(), Target: e.TargetProcess(), Sender: e.SenderProcess(), By: e.By(p.config.Conceal), Why: e.Cause(),
 		Sentence: telemetry.Sentence(e.Event, e.Target, p.config.Conceal), Host: e.Event.Audit.Node, Result: e.Result(),
-		Failed: e.Failed(), Doubtful: e.Doubtful(), Fatal: e.Fatal() && e.Event.Outcome == nil, lane: e.TargetName(), signals: e.Event.Signals(), end: e.Event.Outcome != nil,
+		Failed: e.Failed(), Doubtful: e.Doubtful(), Fatal: e.Fatal() && e.Event.Outcome == nil, lane: e.TargetName(), program: e.Program(), signals: e.Event.Signals(), end: e.Event.Outcome != nil,
 	}
 	if r.By == "" {
 		r.By = e.Login()
@@ -137,7 +138,7 @@ func (p *Page) count(r *row) {
 		p.targets[r.Target] = true
 	}
 	if len(p.senders) < maxNames {
-		p.senders[r.Sender] = true
+		p.senders[r.program] = true
 	}
 }
 

@@ -75,7 +75,7 @@ func (t *Timeline) draw(p *pen) {
 func (d *drawing) nameLanes() {
 	var others int
 	d.lanes, others = d.timeline.drawn()
-	_, exact := d.timeline.senders()
+	_, exact := d.timeline.pairs()
 	var names, counts vg.Length
 	for i, l := range d.lanes {
 		name := d.cut(d.regular, d.legible(l.name), maxNameWidth)
@@ -87,7 +87,7 @@ func (d *drawing) nameLanes() {
 			count = "≥ " + count
 		}
 		if others > 0 && i == len(d.lanes)-1 {
-			name = about(others, "other sender", exact)
+			name = about(others, "other", exact)
 		}
 		d.names, d.counts = append(d.names, name), append(d.counts, count)
 		names = max(names, d.regular.Width(name))
@@ -130,7 +130,7 @@ func (d *drawing) drawTitle(height vg.Length) {
 
 // summary says how many signals there are, and from when to when.
 func (t *Timeline) summary() string {
-	senders, exact := t.senders()
+	senders, exact := t.senders.count()
 	text := plural(t.count, "signal")
 	var bad []string
 	if failed := t.by[Failed]; failed > 0 {

@@ -86,12 +86,12 @@ func (s signal) each() []kind { return []kind{{s, Delivered}, {s, Unknown}, {s, 
 // ring counts the marks of a kind in each slot, up to 65535.
 type ring [slots]uint16
 
-// lane holds the kills of a sender.
+// lane holds the kills of a sender to a target.
 type lane struct {
 	name string
 	// count is how many kills the lane shows.
 	count int64
-	// before is the estimated number of kills of its sender before it had the lane, which are
+	// before is the estimated number of kills of its pair before it had the lane, which are
 	// counted with the others.
 	before int64
 	rings  [kinds]*ring
@@ -99,7 +99,7 @@ type lane struct {
 	lo, hi int64
 }
 
-// standing is how many kills the sender has had.
+// standing is how many kills the pair has had.
 func (l *lane) standing() int64 { return l.count + l.before }
 
 func (l *lane) add(bucket int64, k kind) {
@@ -131,7 +131,7 @@ func (l *lane) at(kind int, bucket int64) uint16 {
 	return l.rings[kind][bucket&(slots-1)]
 }
 
-// has reports whether there is any mark of a kind: the sender before may have left an empty
+// has reports whether there is any mark of a kind: the pair before may have left an empty
 // ring.
 func (l *lane) has(k kind) bool {
 	for b := l.lo; b <= l.hi; b++ {
@@ -158,7 +158,7 @@ func (l *lane) merge(other *lane) {
 	}
 }
 
-// takeOver adds the marks of another lane and empties that one for the next sender.
+// takeOver adds the marks of another lane and empties that one for the next pair.
 func (l *lane) takeOver(other *lane) {
 	l.merge(other)
 	for k := range kinds {

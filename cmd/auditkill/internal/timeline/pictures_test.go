@@ -37,24 +37,24 @@ var sets = []struct {
 		start := time.Date(2025, 9, 1, 2, 0, 0, 0, berlin)
 		for day := range 30 {
 			at := start.AddDate(0, 0, day)
-			add(Mark{at.Add(time.Duration(random.IntN(3000)) * time.Millisecond), "/usr/local/bin/backup.sh", "SIGTERM", Delivered})
-			add(Mark{at.Add(30 * time.Second), "/usr/local/bin/backup.sh", "SIGKILL", Delivered})
+			add(Mark{at.Add(time.Duration(random.IntN(3000)) * time.Millisecond), "/usr/local/bin/backup.sh", "", "SIGTERM", Delivered})
+			add(Mark{at.Add(30 * time.Second), "/usr/local/bin/backup.sh", "", "SIGKILL", Delivered})
 		}
 		for i, sender := range []string{"/usr/bin/kill", "/usr/bin/pkill", "/usr/lib/systemd/systemd", "/usr/sbin/mysqld_safe", "/opt/app/bin/supervisor", "/usr/bin/bash"} {
 			for range 3 + 3*i {
 				signal := []string{"SIGKILL", "SIGTERM", "SIGHUP"}[random.IntN(3)]
-				add(Mark{start.Add(time.Duration(random.Int64N(int64(29 * 24 * time.Hour)))), sender, signal, failedIf(random.IntN(8) == 0)})
+				add(Mark{start.Add(time.Duration(random.Int64N(int64(29 * 24 * time.Hour)))), sender, "", signal, failedIf(random.IntN(8) == 0)})
 			}
 		}
 	}},
 	{"one", func(add func(Mark), _ *rand.Rand) {
-		add(Mark{time.Date(2025, 9, 17, 2, 0, 3, 417e6, berlin), "/usr/bin/kill", "SIGKILL", Delivered})
+		add(Mark{time.Date(2025, 9, 17, 2, 0, 3, 417e6, berlin), "/usr/bin/kill", "", "SIGKILL", Delivered})
 	}},
 	{"senders", func(add func(Mark), random *rand.Rand) {
 		start := time.Date(2025, 9, 16, 17, 30, 0, 0, berlin)
 		for i := range 2000 {
 			n := int(random.ExpFloat64() * 15)
-			add(Mark{start.Add(time.Duration(i) * 79 * time.Second), fmt.Sprintf("/usr/lib/app/worker-%02d/bin/run", n%100), "SIGTERM", Delivered})
+			add(Mark{start.Add(time.Duration(i) * 79 * time.Second), fmt.Sprintf("/usr/lib/app/worker-%02d/bin/run", n%100), "", "SIGTERM", Delivered})
 		}
 	}},
 	{"million", func(add func(Mark), random *rand.Rand) {
@@ -65,30 +65,30 @@ var sets = []struct {
 			if n%7 == 0 && at.Hour() > 6 {
 				n = 1
 			}
-			add(Mark{at, fmt.Sprintf("/opt/batch/job-%04d", n), []string{"SIGTERM", "SIGTERM", "SIGKILL"}[n%3], failedIf(n%11 == 0)})
+			add(Mark{at, fmt.Sprintf("/opt/batch/job-%04d", n), "", []string{"SIGTERM", "SIGTERM", "SIGKILL"}[n%3], failedIf(n%11 == 0)})
 		}
 	}},
 	{"second", func(add func(Mark), random *rand.Rand) {
 		start := time.Date(2025, 9, 17, 11, 59, 59, 600e6, berlin)
 		for i := range 60 {
-			add(Mark{start.Add(time.Duration(random.IntN(900)) * time.Millisecond), []string{"/usr/bin/killall", "/usr/bin/pkill", "/usr/bin/timeout"}[i%3], []string{"SIGTERM", "SIGKILL"}[i/30], Delivered})
+			add(Mark{start.Add(time.Duration(random.IntN(900)) * time.Millisecond), []string{"/usr/bin/killall", "/usr/bin/pkill", "/usr/bin/timeout"}[i%3], "", []string{"SIGTERM", "SIGKILL"}[i/30], Delivered})
 		}
 	}},
 	{"summertime", func(add func(Mark), _ *rand.Rand) {
 		for i := range 24 {
-			add(Mark{time.Date(2025, 3, 29, 18, 0, 0, 0, berlin).Add(time.Duration(i) * time.Hour), "/usr/sbin/cron", "SIGTERM", Delivered})
+			add(Mark{time.Date(2025, 3, 29, 18, 0, 0, 0, berlin).Add(time.Duration(i) * time.Hour), "/usr/sbin/cron", "", "SIGTERM", Delivered})
 		}
 	}},
 	{"wintertime", func(add func(Mark), _ *rand.Rand) {
 		for i := range 8 {
-			add(Mark{time.Date(2025, 10, 25, 23, 0, 0, 0, berlin).Add(time.Duration(i) * time.Hour), "/usr/sbin/cron", "SIGUSR1", Delivered})
+			add(Mark{time.Date(2025, 10, 25, 23, 0, 0, 0, berlin).Add(time.Duration(i) * time.Hour), "/usr/sbin/cron", "", "SIGUSR1", Delivered})
 		}
 	}},
 	{"failed", func(add func(Mark), random *rand.Rand) {
 		start := time.Date(2025, 9, 17, 9, 0, 0, 0, time.UTC)
 		for i := range 40 {
 			sender := []string{"/home/eve/probe", "/usr/bin/kill", "/usr/bin/fuser"}[i%3]
-			add(Mark{start.Add(time.Duration(random.IntN(7200)) * time.Second), sender, []string{"SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1", "SIGUSR2", "signal 0"}[random.IntN(7)], failedIf(i%3 == 0 || random.IntN(3) == 0)})
+			add(Mark{start.Add(time.Duration(random.IntN(7200)) * time.Second), sender, "", []string{"SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGUSR1", "SIGUSR2", "signal 0"}[random.IntN(7)], failedIf(i%3 == 0 || random.IntN(3) == 0)})
 		}
 	}},
 	{"odd names", func(add func(Mark), _ *rand.Rand) {
@@ -97,15 +97,15 @@ var sets = []struct {
 			"/usr/bin/ぷろせす", "\x1b[31mred\x07", "<script>alert('&')</script>", "", "\xff\xfe", "خادم", "naïve",
 			strings.Repeat("/very/long", 40) + "/end",
 		} {
-			add(Mark{start.AddDate(0, i, 3*i), sender, "SIGKILL", Delivered})
+			add(Mark{start.AddDate(0, i, 3*i), sender, "", "SIGKILL", Delivered})
 		}
 	}},
 	{"year", func(add func(Mark), random *rand.Rand) {
 		start := time.Date(2024, 11, 5, 3, 0, 0, 0, berlin)
 		for week := range 52 {
-			add(Mark{start.AddDate(0, 0, 7*week), "/etc/cron.weekly/rotate", "SIGHUP", Delivered})
+			add(Mark{start.AddDate(0, 0, 7*week), "/etc/cron.weekly/rotate", "", "SIGHUP", Delivered})
 			if week%3 == 0 {
-				add(Mark{start.AddDate(0, 0, 7*week+random.IntN(7)), "/usr/bin/kill", "SIGKILL", Delivered})
+				add(Mark{start.AddDate(0, 0, 7*week+random.IntN(7)), "/usr/bin/kill", "", "SIGKILL", Delivered})
 			}
 		}
 	}},

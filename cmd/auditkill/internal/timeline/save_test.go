@@ -30,12 +30,12 @@ func night() *Timeline {
 	timeline := New("Kills of mysqld", berlin)
 	for day := 1; day <= 3; day++ {
 		at := time.Date(2025, 9, day, 2, 0, 0, 0, berlin)
-		timeline.Add(Mark{at, "/usr/local/bin/backup.sh", "SIGTERM", Delivered})
-		timeline.Add(Mark{at.Add(30 * time.Second), "/usr/local/bin/backup.sh", "SIGKILL", Delivered})
+		timeline.Add(Mark{at, "/usr/local/bin/backup.sh", "", "SIGTERM", Delivered})
+		timeline.Add(Mark{at.Add(30 * time.Second), "/usr/local/bin/backup.sh", "", "SIGKILL", Delivered})
 	}
-	timeline.Add(Mark{time.Date(2025, 9, 2, 14, 0, 0, 0, berlin), "/usr/bin/kill", "SIGKILL", Failed})
-	timeline.Add(Mark{time.Date(2025, 9, 2, 14, 30, 0, 0, berlin), "/usr/bin/kill", "SIGTERM", Unknown})
-	timeline.Add(Mark{time.Date(2025, 9, 2, 15, 0, 0, 0, berlin), "/usr/bin/kill", "SIGHUP", Delivered})
+	timeline.Add(Mark{time.Date(2025, 9, 2, 14, 0, 0, 0, berlin), "/usr/bin/kill", "", "SIGKILL", Failed})
+	timeline.Add(Mark{time.Date(2025, 9, 2, 14, 30, 0, 0, berlin), "/usr/bin/kill", "", "SIGTERM", Unknown})
+	timeline.Add(Mark{time.Date(2025, 9, 2, 15, 0, 0, 0, berlin), "/usr/bin/kill", "", "SIGHUP", Delivered})
 	return timeline
 }
 
@@ -144,8 +144,8 @@ func TestLabelsHaveRoom(t *testing.T) {
 	t.Parallel()
 	between := func(from, to time.Time) []string {
 		drawing := New("", time.UTC)
-		drawing.Add(Mark{from, "sender", "SIGKILL", Delivered})
-		drawing.Add(Mark{to, "sender", "SIGKILL", Delivered})
+		drawing.Add(Mark{from, "sender", "", "SIGKILL", Delivered})
+		drawing.Add(Mark{to, "sender", "", "SIGKILL", Delivered})
 		return texts(t, drawing)
 	}
 	got := between(noon.Add(11*time.Hour+55*time.Minute), noon.Add(15*time.Hour))
@@ -160,8 +160,8 @@ func TestLabelsHaveRoom(t *testing.T) {
 func TestLongSpans(t *testing.T) {
 	t.Parallel()
 	drawing := New(strings.Repeat("a long title ", 100), berlin)
-	drawing.Add(Mark{time.Unix(0, 0), "first", "SIGKILL", Delivered})
-	drawing.Add(Mark{time.Date(9999, 12, 31, 12, 0, 0, 0, time.UTC), "last", "SIGKILL", Delivered})
+	drawing.Add(Mark{time.Unix(0, 0), "first", "", "SIGKILL", Delivered})
+	drawing.Add(Mark{time.Date(9999, 12, 31, 12, 0, 0, 0, time.UTC), "last", "", "SIGKILL", Delivered})
 	got := texts(t, drawing)
 	assert.Less(t, len(got[0]), 200)
 	assert.Contains(t, got[0], "…")
@@ -241,7 +241,7 @@ func TestFilesOfManyKillsAreSmall(t *testing.T) {
 	names := senders(30)
 	for i := range 400_000 {
 		drawing.Add(Mark{
-			noon.Add(time.Duration(i) * time.Minute), names[i%30],
+			noon.Add(time.Duration(i) * time.Minute), names[i%30], "",
 			[]string{"SIGKILL", "SIGTERM", "SIGHUP"}[i%7%3], failedIf(i%11%2 == 0),
 		})
 	}

@@ -1,8 +1,8 @@
 // Copyright The auditkill Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package timeline draws which senders killed when: time from left to right, a lane per sender,
-// so that a nightly job shows at a glance.
+// Package timeline draws which senders killed what when: time from left to right, a lane for each pair
+// of sender and target, so that a nightly job shows at a glance.
 //
 // It gathers kills in bounded memory, whatever the log holds (timeline.go, lane.go), and draws
 // them once it has them all (drawing.go and the rest). It uses the canvases and the texts of
@@ -20,13 +20,13 @@ import (
 
 const (
 	// maxLanes is how many lanes are drawn: more than fit a screen say nothing at a glance.
-	// If there are more senders, the last lane is that of all others.
+	// If there are more pairs, the last lane is that of all others.
 	maxLanes = 20
-	// maxSenders is how many senders have a lane of their own while the kills are gathered,
+	// maxPairs is how many pairs have a lane of their own while the kills are gathered,
 	// of which the busiest are drawn. A lane takes 4 KiB per kind of mark: 4.5 MiB if all
 	// kinds are everywhere.
-	maxSenders = 128
-	// maxName is how many bytes of a sender's name are remembered. A drawing shows fewer.
+	maxPairs = 128
+	// maxName is how many bytes of a pair's name are remembered. A drawing shows fewer.
 	maxName = 160
 	// maxOtherSignals is how many names of signals, besides the two with a color of their
 	// own, the legend gives.
@@ -43,12 +43,20 @@ type Mark struct {
 	// Time is when the signal was sent. A mark without it is not drawn, nor one before 1970 or
 	// after 9999.
 	Time time.Time
-	// Sender names the lane.
-	Sender string
+	// Sender and Target name the lane; a target that is not known leaves it to the sender.
+	Sender, Target string
 	// Signal is the name of the signal, such as SIGKILL.
 	Signal string
 	// Result is what became of it.
 	Result Result
+}
+
+// pair names the lane of a mark.
+func (m *Mark) pair() string {
+	if m.Target == "" {
+		return m.Sender
+	}
+	return m.Sender + " → " + m.Target
 }
 
 // Timeline gathers kills for a drawing. It is not safe for concurrent use.
@@ -64,10 +72,12 @@ type Timeline struct {
 	last   int64
 	lanes  []*lane
 	byName map[string]*lane
-	// others takes the marks of the senders that lost their lane.
+	// others takes the marks of the pairs that lost their lane.
 	others *lane
-	// crowd counts the kills of all senders once there are others, and is nil before.
+	// crowd counts the kills of all pairs once there are others, and is nil before.
 	crowd *sketch
+	// senders are those of all lanes, of which each may have several.
+	senders distinct
 	// least is at most the least standing of all lanes, which only grows.
 	least        int64
 	otherSignals []string
@@ -98,25 +108,24 @@ func (t *Timeline) Add(m Mark) {
 	}
 	k := t.kind(m)
 	t.kinds[k.index()] = true
-	t.lane(m.Sender).add(t.grid.bucket(at), k)
+	t.senders.add(m.Sender)
+	t.lane(m.pair()).add(t.grid.bucket(at), k)
 }
 
-// lane returns the lane for a sender's kill. If there are too many senders, it is the lane of the
-// others, until the sender has twice as many kills as the least of those with a lane, and takes
-// its place. So senders of about the same rank do not take turns.
-func (t *Timeline) lane(sender string) *lane {
-	if len(sender) > maxName {
-		sender = shorten(sender, maxName)
-	}
-	if l, ok := t.byName[sender]; ok {
+// lane returns the lane for a pair's kill. If there are too many pairs, it is the lane of the
+// others, until the pair has twice as many kills as the least of those with a lane, and takes
+// its place. So pairs of about the same rank do not take turns.
+func (t *Timeline) lane(pair string) *lane {
+	pair = shorten(pair, maxName)
+	if l, ok := t.byName[pair]; ok {
 		return l
 	}
-	if len(t.lanes) < maxSenders {
+	if len(t.lanes) < maxPairs {
 		l := &lane{}
 		t.lanes = append(t.lanes, l)
-		return t.give(l, sender)
+		return t.give(l, pair)
 	}
-	kills := t.estimate(sender)
+	kills := t.estimate(pair)
 	if kills <= 2*t.least {
 		return t.others
 	}
@@ -129,34 +138,34 @@ func (t *Timeline) lane(sender string) *lane {
 	delete(t.byName, l.name)
 	t.others.takeOver(l)
 	l.before = kills - 1
-	return t.give(l, sender)
+	return t.give(l, pair)
 }
 
-// give gives a lane to a sender.
-func (t *Timeline) give(l *lane, sender string) *lane {
+// give gives a lane to a pair.
+func (t *Timeline) give(l *lane, pair string) *lane {
 	// The name may be part of a buffer that holds much of the log.
-	l.name = strings.Clone(sender)
+	l.name = strings.Clone(pair)
 	t.byName[l.name] = l
 	return l
 }
 
-// estimate counts one more kill of a sender without a lane, and returns how many there were.
-func (t *Timeline) estimate(sender string) int64 {
+// estimate counts one more kill of a pair without a lane, and returns how many there were.
+func (t *Timeline) estimate(pair string) int64 {
 	if t.crowd == nil {
 		t.crowd = &sketch{}
 		for _, l := range t.lanes {
 			t.crowd.add(l.name, 1)
 		}
 	}
-	return t.crowd.add(sender, 1)
+	return t.crowd.add(pair, 1)
 }
 
-// senders returns how many senders there are, and whether that is exact.
-func (t *Timeline) senders() (n int, exact bool) {
+// pairs returns how many pairs there are, and whether that is exact.
+func (t *Timeline) pairs() (n int, exact bool) {
 	if t.crowd == nil {
 		return len(t.lanes), true
 	}
-	return max(t.crowd.senders(), len(t.lanes)+1), false
+	return max(t.crowd.names(), len(t.lanes)+1), false
 }
 
 // kind returns how a kill is drawn, and keeps the signal's name for the legend.
@@ -175,7 +184,7 @@ func (t *Timeline) kind(m Mark) kind {
 	return k
 }
 
-// drawn returns the lanes to draw, the lane of the others last, and how many senders the others
+// drawn returns the lanes to draw, the lane of the others last, and how many pairs the others
 // are.
 func (t *Timeline) drawn() (lanes []*lane, others int) {
 	lanes = slices.Clone(t.lanes)
@@ -190,8 +199,8 @@ func (t *Timeline) drawn() (lanes []*lane, others int) {
 	for _, l := range lanes[maxLanes-1:] {
 		rest.merge(l)
 	}
-	senders, _ := t.senders()
-	return append(lanes[:maxLanes-1], rest), senders - (maxLanes - 1)
+	pairs, _ := t.pairs()
+	return append(lanes[:maxLanes-1], rest), pairs - (maxLanes - 1)
 }
 
 // shorten cuts a text in the middle to at most limit bytes, of which "…" takes three.

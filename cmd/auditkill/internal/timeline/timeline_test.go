@@ -41,7 +41,7 @@ func TestLanes(t *testing.T) {
 			// The first is the busiest.
 			for sender := range test.senders {
 				for i := range 200 - sender {
-					timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("sender-%04d", sender), "SIGKILL", Delivered})
+					timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("sender-%04d", sender), "", "SIGKILL", Delivered})
 				}
 			}
 			lanes, others := timeline.drawn()
@@ -62,10 +62,10 @@ func TestLatecomersGetALane(t *testing.T) {
 	t.Parallel()
 	timeline := New("", time.UTC)
 	for i := range 5000 {
-		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("early-%04d", i), "SIGTERM", Delivered})
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), fmt.Sprintf("early-%04d", i), "", "SIGTERM", Delivered})
 	}
 	for i := range 100 {
-		timeline.Add(Mark{noon.Add(time.Duration(5000+i) * time.Second), "late", "SIGKILL", Delivered})
+		timeline.Add(Mark{noon.Add(time.Duration(5000+i) * time.Second), "late", "", "SIGKILL", Delivered})
 	}
 	lanes, others := timeline.drawn()
 	require.Len(t, lanes, maxLanes)
@@ -77,6 +77,31 @@ func TestLatecomersGetALane(t *testing.T) {
 	assert.Contains(t, texts(t, timeline), "≥ "+number(lanes[0].count))
 }
 
+// TestSendersAreNoLanes counts who sent, not to how many.
+func TestSendersAreNoLanes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		senders, targets int
+		want             string
+	}{
+		"few senders of many targets":   {2, 30, "60 signals by 2 senders,"},
+		"one of more than have a lane":  {1, 200, "200 signals by 1 sender,"},
+		"as many as are counted":        {maxDistinct, 1, "128 signals by 128 senders,"},
+		"more than are counted exactly": {300, 1, "300 signals by about 300 senders,"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			timeline := New("", time.UTC)
+			for _, sender := range senders(test.senders) {
+				for i := range test.targets {
+					timeline.Add(Mark{noon, sender, fmt.Sprintf("target-%d", i), "SIGKILL", Delivered})
+				}
+			}
+			assert.Contains(t, timeline.summary(), test.want)
+		})
+	}
+}
+
 // TestSendersOfOneRankKeepTheirLanes has kills by many in turn: none may lose what it has to
 // another that is no busier.
 func TestSendersOfOneRankKeepTheirLanes(t *testing.T) {
@@ -84,9 +109,9 @@ func TestSendersOfOneRankKeepTheirLanes(t *testing.T) {
 	timeline := New("", time.UTC)
 	names := senders(1000)
 	for i := range 20 * len(names) {
-		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), names[i%len(names)], "SIGTERM", Delivered})
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Second), names[i%len(names)], "", "SIGTERM", Delivered})
 	}
-	require.Len(t, timeline.lanes, maxSenders)
+	require.Len(t, timeline.lanes, maxPairs)
 	for _, l := range timeline.lanes {
 		assert.EqualValues(t, 20, l.count, l.name)
 		assert.Zero(t, l.before)
@@ -128,7 +153,7 @@ func TestEveryKillIsInItsPlace(t *testing.T) {
 			for i := range times {
 				at := noon.Add(time.Duration(order(i)) * 12345 * time.Millisecond)
 				times[i] = at.UnixMilli()
-				timeline.Add(Mark{at, "sender", "SIGKILL", Result(i % int(results))})
+				timeline.Add(Mark{at, "sender", "", "SIGKILL", Result(i % int(results))})
 			}
 			for _, at := range times {
 				want[timeline.grid.bucket(at)]++
@@ -156,7 +181,7 @@ func TestManyKillsAtOnceAreNotForgotten(t *testing.T) {
 	t.Parallel()
 	timeline := New("", time.UTC)
 	for range 100_000 {
-		timeline.Add(Mark{noon, "sender", "SIGKILL", Delivered})
+		timeline.Add(Mark{noon, "sender", "", "SIGKILL", Delivered})
 	}
 	assert.EqualValues(t, 65535, timeline.lanes[0].at(0, timeline.grid.lo), "a slot overflowed")
 	assert.EqualValues(t, 100_000, timeline.lanes[0].count)
@@ -187,25 +212,25 @@ func TestMemoryIsBounded(t *testing.T) {
 	names := senders(20_000)
 	for i := range 1_000_000 {
 		timeline.Add(Mark{
-			noon.Add(time.Duration(i) * time.Minute), names[i*7919%len(names)],
+			noon.Add(time.Duration(i) * time.Minute), names[i*7919%len(names)], "",
 			[]string{"SIGKILL", "SIGTERM", "SIGHUP"}[i%3], Result(i % int(results)),
 		})
 	}
 	grown := int64(heap() - before)
 	t.Logf("%d kB", grown/1000)
 	assert.Less(t, grown, int64(4<<20))
-	assert.Len(t, timeline.lanes, maxSenders)
-	assert.Len(t, timeline.byName, maxSenders)
+	assert.Len(t, timeline.lanes, maxPairs)
+	assert.Len(t, timeline.byName, maxPairs)
 	runtime.KeepAlive(names)
 }
 
 func TestLongNamesAreNotKept(t *testing.T) {
 	before := heap()
 	timeline := New("", time.UTC)
-	for i := range maxSenders {
+	for i := range maxPairs {
 		buffer := strconv.Itoa(i) + strings.Repeat("x", 1<<20)
-		timeline.Add(Mark{noon, buffer, buffer, Delivered})
-		timeline.Add(Mark{noon, buffer[:10], buffer[:10], Delivered})
+		timeline.Add(Mark{noon, buffer, "", buffer, Delivered})
+		timeline.Add(Mark{noon, buffer[:10], "", buffer[:10], Delivered})
 	}
 	assert.Less(t, int64(heap()-before), int64(2<<20))
 	assert.Len(t, timeline.otherSignals, maxOtherSignals+1)
@@ -217,7 +242,7 @@ func TestAddDoesNotAllocate(t *testing.T) {
 	names := senders(5000)
 	i := 0
 	add := func() {
-		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i%len(names)], "SIGHUP", Delivered})
+		timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i%len(names)], "", "SIGHUP", Delivered})
 		i++
 	}
 	for range 10_000 {
@@ -273,7 +298,7 @@ func BenchmarkAdd(b *testing.B) {
 			timeline := New("", time.UTC)
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i*7919%n], "SIGTERM", Delivered})
+				timeline.Add(Mark{noon.Add(time.Duration(i) * time.Millisecond), names[i*7919%n], "", "SIGTERM", Delivered})
 			}
 		})
 	}
