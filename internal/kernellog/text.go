@@ -62,10 +62,10 @@ type Reader struct {
 var (
 	// bracketed is what dmesg prints: "[12345.678901] ", with -T "[Sun Nov 29 02:37:32 2026] ", with -r "<6>[...] ".
 	bracketed = regexp.MustCompile(`^(?:<(\d{1,4})>)?\[ *(?:(\d{1,10})\.(\d{6})|([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}))\](?:\[ *([TC]\d{1,10})\])? ?(.*)$`)
-	// iso is what journalctl -o short-iso, dmesg --time-format iso and syslog print.
-	iso = regexp.MustCompile(`^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:([.,])(\d{1,9}))?(Z|[+-]\d\d:?\d\d) (.*)$`)
-	// short is what journalctl and syslog print: "Nov 29 02:37:32.123456 ".
-	short = regexp.MustCompile(`^([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (.*)$`)
+	// iso is what journalctl -o short-iso, dmesg --time-format iso and syslog print, this one perhaps with the priority: "<85>".
+	iso = regexp.MustCompile(`^(?:<\d{1,3}>)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:([.,])(\d{1,9}))?(Z|[+-]\d\d:?\d\d) (.*)$`)
+	// short is what journalctl and syslog print: "Nov 29 02:37:32.123456 ", "<85>Nov 29 02:37:32 ".
+	short = regexp.MustCompile(`^(?:<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (.*)$`)
 	// written is who wrote a line: "host kernel: ", "host systemd[1]: ".
 	written = regexp.MustCompile(`^([^ ]{1,255}) ([^ \[\]:]{1,64})(\[\d{1,10}\])?: (.*)$`)
 	// again is the time since boot that syslog may leave in a line of the kernel.

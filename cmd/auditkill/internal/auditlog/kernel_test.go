@@ -62,6 +62,8 @@ func TestKernelLogs(t *testing.T) {
 		"dmesg iso":                {line: "2026-11-29T02:37:32,123456+00:00 " + victim, at: utc, source: "kmsg"},
 		"journal short-iso":        {line: "2026-11-29T04:37:32+0200 db1 kernel: " + victim, at: utc.Truncate(time.Second), source: "journal", host: "db1"},
 		"syslog":                   {line: "2026-11-29T02:37:32.123456+00:00 db1 kernel: [   12.345678] " + victim, at: utc, source: "journal", host: "db1", doubts: Forgeable},
+		"syslog with a priority":   {line: "<3>2026-11-29T02:37:32.123456+00:00 db1 kernel: [   12.345678] " + victim, at: utc, source: "journal", host: "db1", doubts: Forgeable},
+		"short with a priority":    {line: "<3>Dec 31 23:59:59 db1 kernel: [   12.345678] " + victim, at: lastYear, source: "journal", host: "db1", doubts: Forgeable | NoYear},
 		"journal short":            {line: "Dec 31 23:59:59 db1 kernel: " + victim, at: lastYear, source: "journal", host: "db1", doubts: NoYear},
 		"journal with others":      {line: "2026-11-29T02:37:32.123456Z db1 sshd[7]: x\n2026-11-29T02:37:32.123456Z db1 kernel: " + victim, at: utc, source: "journal", host: "db1", doubts: Forgeable},
 		"journal json": {

@@ -236,6 +236,7 @@ func (q *inquiry) answer(cmd *cobra.Command) error {
 		q.nothing()
 		return exitError(exitNothing)
 	}
+	q.logs.noteDoubts()
 	out := cmd.OutOrStdout()
 	if q.flags.output == listing.FormatJSON {
 		host := thisMachine()

@@ -98,6 +98,41 @@ const (
 		`type=OBJ_PID msg=audit(1700000000.500:77): opid=3940 oauid=-1 ouid=0 oses=-1 ocomm="mysqld_safe"` + "\n"
 )
 
+// A culprit whom any user may have made up is told with that, as a report does it, with and without the priority that a syslog daemon writes.
+func TestWhyOfForgeableLogs(t *testing.T) {
+	t.Parallel()
+	seed, err := os.ReadFile(recording("seed.log"))
+	require.NoError(t, err)
+	const forgeable = "any user may have had a line written to it that looks like the kernel's"
+	for name, head := range map[string]string{
+		"short":               "Nov 14 22:13:20 db1 audispd: ",
+		"short with priority": "<85>Nov 14 22:13:20 db1 audispd: ",
+		"date with priority":  "<85>2026-11-14T22:13:20.123456+00:00 db1 audispd: ",
+		"auditd's own":        "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			for line := range bytes.Lines(seed) {
+				log.WriteString(head)
+				log.Write(line)
+			}
+			path := filepath.Join(t.TempDir(), "syslog")
+			require.NoError(t, os.WriteFile(path, log.Bytes(), 0o600))
+			_, reported, _ := runReport(t, nil, path)
+			out, errs, code := runWhy(t, "mysqld", "--audit-log", path, "--history", nowhere)
+			assert.Equal(t, exitFound, code, errs)
+			assert.Contains(t, out, "mykill")
+			if head == "" {
+				assert.NotContains(t, errs+reported, forgeable)
+				return
+			}
+			assert.Contains(t, reported, path+": "+forgeable)
+			assert.Contains(t, errs, path+": "+forgeable)
+		})
+	}
+}
+
 // What may have ended it is told, and that this is not certain, in sentences and to programs.
 func TestWhyOfDoubt(t *testing.T) {
 	t.Parallel()
