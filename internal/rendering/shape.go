@@ -15,6 +15,16 @@ type shape struct {
 	is           func(line []byte) bool
 }
 
+// record is how a record begins that may have a host's name before it.
+const record = `(node=[^ ]{1,255} )?type=[^ ]{1,32} msg=audit\(\d`
+
+const (
+	// Untagged takes the heads off the lines with rsyslog's own example of a tag, and drops all others, whatever these say.
+	Untagged = `sed -nE 's/^(<[0-9]+>)?(.{15}|[^ ]+) [^ ]+ tag_audit_log: //p' FILE | auditkill report -`
+	// Unstructured does the same with those that audispd has sent to a daemon of syslog.
+	Unstructured = `sed -nE 's/^<[0-9]+>1 [^ ]+ [^ ]+ (audispd|audisp-syslog) [^ ]+ [^ ]+ - //p' FILE | auditkill report -`
+)
+
 const raw = "`ausearch --raw` prints what can be read"
 
 // shapes are all of them. The first that fits counts.
@@ -41,6 +51,15 @@ var shapes = []shape{
 		matches(`^(SYSCALL arch=|OBJ_PID opid=|PROCTITLE proctitle=)`),
 	},
 	{"a file of the journal", "`journalctl --file FILE -o json` prints what can be read", begins("LPKSHHRH")},
+	{
+		"audit records behind another program's tag, as any user can write them", "where they are those of rsyslog's imfile, `" + Untagged +
+			"` reads the records of its tag",
+		matches(`^(<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d(\.\d{1,9})?|\d{4}-\d\d-\d\dT[^ ]{8,32}) [^ ]{1,255} [^ ]{1,64}: ` + record),
+	},
+	{
+		"syslog of RFC 5424", "`" + Unstructured + "` reads the records of auditd's plugin",
+		matches(`^<\d{1,3}>1 [^ ]+ [^ ]+ [^ ]+ [^ ]+ [^ ]+ (-|\[.*\]) \x{feff}?` + record),
+	},
 	{"UTF-16", "`iconv -f UTF-16 -t UTF-8` makes text of it that can be read", utf16},
 }
 

@@ -33,8 +33,17 @@ func TestDescribe(t *testing.T) {
 		},
 		"the output of journalctl -o cat, which has no times": {"SYSCALL arch=c000003e syscall=62", `PROCTITLE proctitle="-bash"`},
 		"a file of the journal":                               {"LPKSHHRH\x00\x00"},
-		"UTF-16":                                              {"\xff\xfet\x00y\x00", "t\x00y\x00p\x00e\x00=\x00", "\x00t\x00y\x00p\x00e\x00="},
-		"":                                                    {"", "hello", "type=SYSCALL msg=audit(1700000000.123:45): arch=c000003e", "{}", "a,b,c"},
+		"audit records behind another program's tag, as any user can write them": {
+			`Nov 14 22:13:20 db1 tag_audit_log: type=SYSCALL msg=audit(1700000000.123:45): arch=c000003e`,
+			`<85>Nov 14 22:13:20 db1 tag_audit_log: node=db1 type=OBJ_PID msg=audit(1700000000.123:45): opid=4192`,
+			`2026-11-14T22:13:20.123456+00:00 db1 logger[7]: type=SYSCALL msg=audit(1700000000.123:45): arch=c000003e`,
+		},
+		"syslog of RFC 5424": {
+			`<85>1 2026-11-14T22:13:20.123456+00:00 db1 audispd 701 - - type=SYSCALL msg=audit(1700000000.123:45): arch=c000003e`,
+			`<85>1 2026-11-14T22:13:20Z db1 tag_audit_log - - [meta sequenceId="1"] ` + "\ufeff" + `node=db1 type=SYSCALL msg=audit(1700000000.123:45): arch=c000003e`,
+		},
+		"UTF-16": {"\xff\xfet\x00y\x00", "t\x00y\x00p\x00e\x00=\x00", "\x00t\x00y\x00p\x00e\x00="},
+		"":       {"", "hello", "type=SYSCALL msg=audit(1700000000.123:45): arch=c000003e", "{}", "a,b,c", "Nov 14 22:13:20 db1 sshd[7]: type=x", "<85>1 2026-11-14T22:13:20Z db1 sshd 7 - - hello"},
 	} {
 		for _, line := range lines {
 			looks, helps := Describe([]byte(line))

@@ -6,6 +6,7 @@ package auditlog
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"container/heap"
 	"errors"
 	"io"
@@ -145,6 +146,7 @@ func (k *kernelReading) add(line string) bool {
 		if !e.Trusted && !kernellog.WritesToKernelLog(e.Writer) {
 			k.doubt(Forgeable)
 		}
+		k.disbelieve(line)
 		return true
 	}
 	k.parser.Source = sourceLog
@@ -170,6 +172,30 @@ func (k *kernelReading) addRecord(e *kernellog.Entry, record *rendering.Record) 
 		k.log.saw(e.Time)
 	}
 	return k.emit()
+}
+
+// Disbelieved are audit records that were not taken, as they stand where any user can have a line written.
+type Disbelieved struct {
+	// Records is how many there are. Looks and Helps say of the first what it looks like, and what helps.
+	Records      int
+	Looks, Helps string
+}
+
+// Disbelieved returns what was not believed in kernel logs.
+func (l *Log) Disbelieved() Disbelieved { return l.disbelieved }
+
+// disbelieve notes a line of another program if there is a record in it.
+func (k *kernelReading) disbelieve(line string) {
+	if !strings.Contains(line, "msg=audit(") {
+		return
+	}
+	looks, helps := rendering.Describe([]byte(line))
+	if looks == "" {
+		return
+	}
+	d := &k.log.disbelieved
+	d.Records++
+	d.Looks, d.Helps = cmp.Or(d.Looks, looks), cmp.Or(d.Helps, helps)
 }
 
 func (k *kernelReading) doubt(d Doubt) { k.log.doubts |= d }

@@ -49,6 +49,8 @@ type Log struct {
 	unread []string
 	// described is what the lines that were rejected look like.
 	described string
+	// disbelieved are the records in kernel logs that any user could have written.
+	disbelieved Disbelieved
 	// doubts and kills are about kernel logs.
 	doubts Doubt
 	kills  int

@@ -8,12 +8,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/auditkill/auditkillreceiver/internal/rendering"
 )
 
 // TestReportOfCases reads the logs in testdata/cases, in the shapes that people have them in, as the receiver does.
@@ -60,6 +63,17 @@ func TestReportOfOtherShapes(t *testing.T) {
 				"auditd.conf; `ausearch --raw` prints what can be read\n" +
 				"auditkill: standard input: none of its 1 lines is an audit record, or one of a kernel log\n",
 		},
+		"behind a tag": {
+			strings.Repeat("2026-11-14T22:13:20Z db1 tag_audit_log: type=SYSCALL msg=audit(1700000000.100:11): arch=c000003e syscall=62 success=yes exit=0 a0=7d0 a1=9\n", 2),
+			"auditkill: standard input: not believed: 2 lines that look like audit records behind another program's tag, as any user can write them: where they are " +
+				"those of rsyslog's imfile, `" + rendering.Untagged + "` reads the records of its tag\n" +
+				"auditkill: standard input: no signal from 2026-11-14 22:13:20 to 2026-11-14 22:13:20\n",
+		},
+		"RFC 5424": {
+			"<85>1 2026-11-14T22:13:20.123456+00:00 db1 audispd 701 - - type=SYSCALL msg=audit(1700000000.100:11): arch=c000003e syscall=62\n",
+			"auditkill: standard input:1: not an audit record: it looks like syslog of RFC 5424: `" + rendering.Unstructured + "` reads the records of auditd's plugin\n" +
+				"auditkill: standard input: none of its 1 lines is an audit record, or one of a kernel log\n",
+		},
 		"an unknown processor": {
 			"type=SYSCALL msg=audit(1700000000.100:11): arch=4 syscall=37 success=yes exit=0 a0=7d0 a1=9\n",
 			"auditkill: standard input:1: a system call on an architecture whose calls are not known: if it sent a signal, that is missing\n" +
@@ -71,6 +85,39 @@ func TestReportOfOtherShapes(t *testing.T) {
 			t.Parallel()
 			_, errs, _ := runReport(t, strings.NewReader(tt.log), "-")
 			assert.Equal(t, tt.want, errs)
+		})
+	}
+}
+
+// The commands that are told for records of syslog make records of what they are told for, and of nothing that others have written.
+func TestReportOfUntaggedRecords(t *testing.T) {
+	t.Parallel()
+	seed, err := os.ReadFile(recording("seed.log"))
+	require.NoError(t, err)
+	for name, tt := range map[string]struct{ head, forged, command string }{
+		"the tag of imfile":        {"Nov 14 22:13:20 db1 tag_audit_log: ", "Nov 14 22:13:20 db1 logger: tag_audit_log: ", rendering.Untagged},
+		"with a priority and zone": {"<85>2026-11-14T22:13:20.1+00:00 db1 tag_audit_log: ", "<85>2026-11-14T22:13:20Z db1 a: x tag_audit_log: ", rendering.Untagged},
+		"RFC 5424": {
+			"<85>1 2026-11-14T22:13:20Z db1 audispd 701 - - ", "<85>1 2026-11-14T22:13:20Z db1 logger - - - <85>1 a b audispd - - - ", rendering.Unstructured,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log, forged bytes.Buffer
+			for line := range bytes.Lines(seed) {
+				_, _ = log.WriteString(tt.head + string(line))
+				_, _ = forged.WriteString(tt.forged + string(line))
+			}
+			untagged := func(from []byte) []byte {
+				path := filepath.Join(t.TempDir(), "syslog")
+				require.NoError(t, os.WriteFile(path, from, 0o600))
+				command, _, _ := strings.Cut(tt.command, " | ")
+				out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command, "FILE", path, 1)).Output()
+				require.NoError(t, err)
+				return out
+			}
+			assert.Equal(t, string(seed), string(untagged(log.Bytes())))
+			assert.Empty(t, string(untagged(forged.Bytes())))
 		})
 	}
 }

@@ -278,9 +278,17 @@ func (l *logs) noteForeign() {
 	}
 }
 
-// noteDoubts says what is not certain about kernel logs.
+// disbelieved reports whether there are records that were not believed.
+func (l *logs) disbelieved() bool {
+	return slices.ContainsFunc(l.opened, func(log *auditlog.Log) bool { return log.Disbelieved().Records > 0 })
+}
+
+// noteDoubts says what is not certain about kernel logs, and what was not believed.
 func (l *logs) noteDoubts() {
 	for i, log := range l.opened {
+		if d := log.Disbelieved(); d.Records > 0 {
+			l.notes.say("%s: not believed: %d lines that look like %s: %s", l.paths[i], d.Records, d.Looks, d.Helps)
+		}
 		doubts := log.Doubts()
 		if doubts&auditlog.Forgeable != 0 {
 			l.notes.say("%s: any user may have had a line written to it that looks like the kernel's; journalctl -k has the kernel's only", l.paths[i])

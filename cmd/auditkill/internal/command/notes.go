@@ -155,7 +155,7 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 		n.say("%s: nothing is newer than %s, and --since is %s", from, local(last), local(config.Since))
 	case !config.Until.IsZero() && first.After(config.Until):
 		n.say("%s: nothing is older than %s, and --until is %s", from, local(first), local(config.Until))
-	case chosen.Seen() == 0 && len(l.opened) == 0:
+	case chosen.Seen() == 0 && (len(l.opened) == 0 || l.disbelieved()): // which was said
 		n.say("%s: no signal from %s to %s", from, local(first), local(last))
 	case chosen.Seen() == 0:
 		n.say("%s: no signal from %s to %s, perhaps because no audit rule recorded signals; `auditkill rules --check` "+

@@ -232,11 +232,11 @@ func (q *inquiry) answer(cmd *cobra.Command) error {
 	a.Notes, a.Unit = q.systemd(cmd.Context(), a)
 	a.Unseen = q.unseen
 	q.logs.notes.flush()
+	q.logs.noteDoubts()
 	if a.Death == nil && a.Maybe == nil && len(a.Notes) == 0 {
 		q.nothing()
 		return exitError(exitNothing)
 	}
-	q.logs.noteDoubts()
 	out := cmd.OutOrStdout()
 	if q.flags.output == listing.FormatJSON {
 		host := thisMachine()
