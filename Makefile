@@ -218,9 +218,10 @@ vulnerabilities: $(OTELCOL) ## look up in Go's vulnerability database, or in a s
 	cd _build && go run $(GOVULNCHECK) $(if $(VULNDB),-db 'file://$(abspath $(VULNDB))') -tags grpcnotrace .
 
 .PHONY: manifests
-manifests: ## put the configurations into the ConfigMaps of deploy/kubernetes, at whose end they are
+manifests: ## put the configurations into the ConfigMaps of deploy/kubernetes, at whose end they are, and a checksum beside them
 	for pair in agent=agent gateway=gateway quickstart=kubernetes; do name=$${pair#*=}; file=deploy/kubernetes/$${pair%=*}.yaml; \
 		sed -i "/^  $$name.yaml: |$$/q" $$file && sed 's/^./    &/' configs/$$name.yaml >> $$file || exit 1; done
+	sum=$$(sha256sum < configs/kubernetes.yaml) && sed -i "s|{checksum/config: .*}|{checksum/config: \"$${sum%% *}\"}|" deploy/kubernetes/quickstart.yaml
 	cp configs/kubernetes.yaml deploy/helm/auditkill/files/
 
 clean: ## remove what was built

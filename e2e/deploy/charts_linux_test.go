@@ -4,6 +4,8 @@
 package deploy
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -89,6 +91,10 @@ func TestManifestsConform(t *testing.T) {
 			conforms(t, path)
 			return path
 		})
+		checkPatchedConfiguration(t, func(t *testing.T, folder string) string {
+			t.Helper()
+			return written(t, run(t, true, "kustomize", folder))
+		})
 	})
 	t.Run("helm", func(t *testing.T) {
 		t.Parallel()
@@ -117,15 +123,21 @@ func agentOf(t *testing.T, path string) (pod, container) {
 // folder of their own. Objects of others' kinds are not for the strict reader.
 func checkKustomizations(t *testing.T, build func(*testing.T, string) string) {
 	t.Helper()
-	base, agent := agentOf(t, build(t, "deploy/kubernetes"))
+	built := build(t, "deploy/kubernetes")
+	assertStartsAnew(t, built)
+	base, agent := agentOf(t, built)
 	plain, _ := agentOf(t, "daemonset-ebpf.yaml")
 	assert.Equal(t, plain, base, "the base is daemonset-ebpf.yaml")
 
 	for _, source := range []string{"netlink", "file"} {
-		assert.Equal(t, whole(t, "daemonset-"+source+".yaml"), whole(t, build(t, "deploy/kustomize/"+source)), "the overlay says the same as the file")
+		overlay := build(t, "deploy/kustomize/"+source)
+		assertStartsAnew(t, overlay)
+		assert.Equal(t, whole(t, "daemonset-"+source+".yaml"), withoutAnnotations(t, whole(t, overlay)), "but for that the overlay says the same as the file")
 	}
 
-	_, site := agentOf(t, build(t, "deploy/kustomize/site"))
+	built = build(t, "deploy/kustomize/site")
+	assertStartsAnew(t, built)
+	_, site := agentOf(t, built)
 	assert.Regexp(t, `^registry\.example\.com/otelcol-auditkill@sha256:[0-9a-f]{64}$`, site.Image)
 	assert.Equal(t, "gateway.example.com:4317", valueOf(site, "GATEWAY_ENDPOINT"))
 	assert.Equal(t, agent.SecurityContext, site.SecurityContext)
@@ -151,6 +163,42 @@ func checkKustomizations(t *testing.T, build func(*testing.T, string) string) {
 	for overlay, kind := range map[string]string{"prometheus": "PodMonitor", "openshift": "SecurityContextConstraints"} {
 		assert.Contains(t, read(t, build(t, "deploy/kustomize/"+overlay)), "\nkind: "+kind+"\n")
 	}
+}
+
+// assertStartsAnew asserts that a changed configuration is another pod.
+func assertStartsAnew(t *testing.T, path string) (config string) {
+	t.Helper()
+	objects := manifests(t, path)
+	config = only(t, objects, "DaemonSet").Spec.Template.Metadata.Annotations["auditkill/config"]
+	assert.NotEmpty(t, config)
+	assert.Equal(t, only(t, objects, "ConfigMap").Data["agent.yaml"], config)
+	return config
+}
+
+// withoutAnnotations takes away the annotations of a DaemonSet's pods.
+func withoutAnnotations(t *testing.T, daemonSet any) any {
+	t.Helper()
+	template := daemonSet.(map[string]any)["spec"].(map[string]any)["template"].(map[string]any)
+	delete(template["metadata"].(map[string]any), "annotations")
+	return daemonSet
+}
+
+// checkPatchedConfiguration patches the ConfigMap where a site does it: in a copy of its overlay.
+func checkPatchedConfiguration(t *testing.T, build func(*testing.T, string) string) {
+	t.Helper()
+	folder := t.TempDir()
+	for _, name := range []string{"kubernetes", "kustomize"} {
+		require.NoError(t, os.CopyFS(filepath.Join(folder, name), os.DirFS(harness.Path("deploy/"+name))))
+	}
+	site := filepath.Join(folder, "kustomize", "site")
+	patched := read(t, filepath.Join(site, "kustomization.yaml")) + `  - patch: |
+      apiVersion: v1
+      kind: ConfigMap
+      metadata: {name: otelcol-auditkill-agent, namespace: auditkill}
+      data: {agent.yaml: "receivers: {}"}
+`
+	require.NoError(t, os.WriteFile(filepath.Join(site, "kustomization.yaml"), []byte(patched), 0o600))
+	assert.Equal(t, "receivers: {}", assertStartsAnew(t, build(t, site)))
 }
 
 // checkChart checks that the chart's agents are those of the manifests, with what the values say.
@@ -215,6 +263,8 @@ func TestQuickstartOfKubernetes(t *testing.T) {
 	}
 	assert.Equal(t, read(t, harness.Path("configs/kubernetes.yaml")), only(t, objects, "ConfigMap").Data["kubernetes.yaml"],
 		"the ConfigMap must equal configs/kubernetes.yaml; run `make manifests`")
+	assert.Equal(t, fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, harness.Path("configs/kubernetes.yaml"))))),
+		only(t, objects, "DaemonSet").Spec.Template.Metadata.Annotations["checksum/config"], "a changed configuration is another pod; run `make manifests`")
 	for i := range c.Env {
 		if c.Env[i].Name == "EXPORTER" {
 			for _, exporter := range []string{"debug", "otlp_http"} {

@@ -30,7 +30,10 @@ type object struct {
 	// Data is the data of a ConfigMap.
 	Data map[string]string
 	Spec struct {
-		Template             struct{ Spec pod }
+		Template struct {
+			Metadata struct{ Annotations map[string]string }
+			Spec     pod
+		}
 		VolumeClaimTemplates []struct {
 			Spec struct {
 				Resources struct{ Requests struct{ Storage string } }
