@@ -202,16 +202,38 @@ func TestReportByPID(t *testing.T) {
 		_, _, code := runReport(t, nil, append(arguments, recording("seed.log"))...)
 		assert.Equal(t, exitNothing, code, "%v", arguments)
 	}
-	_, errs, code := runReport(t, nil, "--target", "mysql", recording("seed.log"))
-	assert.Equal(t, exitNothing, code)
-	assert.Contains(t, errs, "did you mean mysqld?\n")
 	for pid, says := range map[string]string{
 		"-1": `"-1" is no pid`, "0": `"0" is no pid`, "mysqld": `"mysqld" is no pid; use --target for names`, "3936,x": `"x" is no pid; use --target for names`,
 	} {
-		_, errs, code = runReport(t, nil, "--pid", pid, recording("seed.log"))
+		_, errs, code := runReport(t, nil, "--pid", pid, recording("seed.log"))
 		assert.Equal(t, exitFailure, code)
 		assert.Equal(t, "auditkill: --pid: "+says+"\n", errs)
 	}
+}
+
+// What is not there is answered with what is like it.
+func TestReportSuggests(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		arguments []string
+		says      string
+	}{
+		"a target":               {[]string{"--target", "mysql"}, "did you mean --target mysqld?\n"},
+		"a sender":               {[]string{"--sender", "mykil"}, "did you mean --sender mykill?\n"},
+		"a user":                 {[]string{"--user", "alise", "--passwd", "testdata/passwd"}, "did you mean --user alice?\n"},
+		"a sender and a target":  {[]string{"--sender", "mykil", "--target", "mysql"}, "did you mean --sender mykill?\n"},
+		"a signal":               {[]string{"--signal", "TRM"}, "; did you mean TERM?\n"},
+		"a signal as it is sent": {[]string{"-s", "sigkil"}, "; did you mean KILL?\n"},
+		"a target for a log":     {[]string{"mysqld"}, "auditkill: mysqld: no such file or directory; did you mean --target mysqld?\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, errs, _ := runReport(t, nil, append(tt.arguments, recording("seed.log"))...)
+			assert.Contains(t, errs, tt.says)
+		})
+	}
+	_, errs, _ := runReport(t, nil, "missing.log")
+	assert.NotContains(t, errs, "did you mean")
 }
 
 // A flag that does not exist is answered with one that does.

@@ -88,7 +88,7 @@ func openLogs(cmd *cobra.Command, paths []string, recorded string, asked *select
 		if err == nil {
 			continue
 		}
-		err = withFix(err)
+		err = orTarget(withFix(err), path)
 		if len(paths) == 1 {
 			cancel()
 			return nil, err
@@ -386,6 +386,14 @@ func interruptible(ctx context.Context, in io.Reader) io.Reader {
 	}()
 	context.AfterFunc(ctx, func() { _ = reader.CloseWithError(context.Cause(ctx)) }) // never fails
 	return reader
+}
+
+// orTarget asks of a log that does not exist, and whose name is none of a log, whether a target of that name is meant.
+func orTarget(err error, path string) error {
+	if !errors.Is(err, fs.ErrNotExist) || strings.ContainsAny(path, "./") {
+		return err
+	}
+	return fmt.Errorf("%w; did you mean --target %s?", err, path)
 }
 
 // withFix adds what to do about a log that cannot be opened.

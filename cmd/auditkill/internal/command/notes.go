@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -167,17 +168,27 @@ func (n *notes) hint(chosen *selection.Selection, config selection.Config, l *lo
 	}
 }
 
-// suggest names targets that are like those that were asked for.
+// suggest names targets, senders and users that are like those that were asked for.
 func (n *notes) suggest(chosen *selection.Selection, config selection.Config) {
-	var names []string
-	for _, asked := range config.Targets {
-		if glob, _ := selection.Split(asked); !strings.ContainsAny(glob, "*?[/") {
-			names = append(names, likeness.Nearest(glob, chosen.Targets())...)
+	for _, each := range []struct {
+		flag  string
+		asked []string
+		seen  iter.Seq[string]
+	}{
+		{"target", config.Targets, chosen.Targets()},
+		{"sender", config.Senders, chosen.Senders()},
+		{"user", []string{config.User}, chosen.Users()},
+	} {
+		var names []string
+		for _, asked := range each.asked {
+			if glob, _ := selection.Split(asked); !strings.ContainsAny(glob, "*?[/") {
+				names = append(names, likeness.Nearest(glob, each.seen)...)
+			}
 		}
-	}
-	slices.Sort(names)
-	if names = slices.Compact(names); len(names) > 0 {
-		n.say("did you mean %s?", strings.Join(names, " or "))
+		slices.Sort(names)
+		if names = slices.Compact(names); len(names) > 0 {
+			n.say("did you mean --%s %s?", each.flag, strings.Join(names, " or "))
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/likeness"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/listing"
 	"github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/selection"
 	"github.com/auditkill/auditkillreceiver/internal/filter"
@@ -179,6 +180,22 @@ func checkRequester(glob string) error {
 	return filter.Check(glob)
 }
 
+// likeSignals asks whether signals of names that are like another one are meant.
+func likeSignals(asked string) string {
+	name := func(yield func(string) bool) {
+		for _, signal := range kill.AllSignals()[1:] {
+			if !yield(strings.TrimPrefix(signal.Name(), "SIG")) {
+				return
+			}
+		}
+	}
+	near := likeness.Nearest(strings.TrimPrefix(strings.ToUpper(strings.TrimSpace(asked)), "SIG"), name)
+	if len(near) == 0 {
+		return ""
+	}
+	return "; did you mean " + strings.Join(near, " or ") + "?"
+}
+
 // parseSignals reads the values of --signal. It returns none if "all" is among them, or if there
 // are none.
 func parseSignals(names []string) ([]kill.Signal, error) {
@@ -191,7 +208,7 @@ func parseSignals(names []string) ([]kill.Signal, error) {
 		}
 		signal, err := kill.ParseSignal(name)
 		if err != nil {
-			return nil, fmt.Errorf("--signal: %w", err)
+			return nil, fmt.Errorf("--signal: %w%s", err, likeSignals(name))
 		}
 		signals = append(signals, signal)
 	}

@@ -48,12 +48,21 @@ type Selection struct {
 	// behind are the conditions that ApplyBehind checks.
 	behind []*criterion
 	seen   int
-	// names are those of targets that were seen, if targets are asked for.
-	names map[string]bool
+	// targets, senders and users are the names that were seen of those that are asked for.
+	targets, senders, users names
 }
 
 // maxNames bounds the names that are remembered to suggest one of them: processes choose their own.
 const maxNames = 10_000
+
+// names are names that were seen; nil remembers none.
+type names map[string]bool
+
+func (n names) add(name string) {
+	if n != nil && len(n) < maxNames {
+		n[name] = true
+	}
+}
 
 // criterion is one condition of a selection.
 type criterion struct {
@@ -87,7 +96,7 @@ func New(config Config) (*Selection, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--target: %w", err)
 		}
-		s.names = make(map[string]bool)
+		s.targets = make(names)
 		s.add("with another target", asked.areTargets)
 	}
 	if len(config.Senders) > 0 {
@@ -95,6 +104,7 @@ func New(config Config) (*Selection, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--sender: %w", err)
 		}
+		s.senders = make(names)
 		s.add("with another sender", asked.haveSent)
 	}
 	if len(config.ExcludeTargets) > 0 {
@@ -112,6 +122,7 @@ func New(config Config) (*Selection, error) {
 		s.add("by a sender that is excluded", func(e *kill.Event) bool { return !asked.hold(&e.Sender) })
 	}
 	if config.User != "" {
+		s.users = make(names)
 		s.add("by another user", s.byUser)
 	}
 	if config.OnlyFailed {
@@ -143,9 +154,11 @@ func (s *Selection) filter(reason string, config filter.Config) error {
 func (s *Selection) Apply(e *kill.Event) bool {
 	s.seen += weight(e)
 	for i := range e.Targets {
-		if name := e.Targets[i].Command; s.names != nil && len(s.names) < maxNames {
-			s.names[name] = true
-		}
+		s.targets.add(e.Targets[i].Command)
+	}
+	s.senders.add(e.Sender.Command)
+	for _, user := range []kill.User{e.Sender.Person(), e.Sender.User, e.Sender.RealUser} {
+		s.users.add(user.Name)
 	}
 	return apply(s.criteria, e)
 }
@@ -154,7 +167,13 @@ func (s *Selection) Apply(e *kill.Event) bool {
 func weight(e *kill.Event) int { return max(1, len(e.Targets)) * e.Signals() }
 
 // Targets returns the names of the targets that were seen, if targets were asked for.
-func (s *Selection) Targets() iter.Seq[string] { return maps.Keys(s.names) }
+func (s *Selection) Targets() iter.Seq[string] { return maps.Keys(s.targets) }
+
+// Senders and Users do the same for theirs.
+func (s *Selection) Senders() iter.Seq[string] { return maps.Keys(s.senders) }
+
+// Users are all users of the senders.
+func (s *Selection) Users() iter.Seq[string] { return maps.Keys(s.users) }
 
 func apply(criteria []*criterion, e *kill.Event) bool {
 	for _, c := range criteria {
