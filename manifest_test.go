@@ -5,6 +5,7 @@ package auditkillreceiver
 
 import (
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,6 +35,18 @@ func TestOneVersion(t *testing.T) {
 	changes := readText(t, "CHANGELOG.md")
 	assert.True(t, strings.Contains(changes, "## "+version+"\n") || strings.Contains(changes, "## Unreleased: "+version+"\n"),
 		"CHANGELOG.md does not say what is in "+version)
+}
+
+// TestNoConfigurationOverHTTP keeps the provider out that the builder adds to a manifest without providers.
+func TestNoConfigurationOverHTTP(t *testing.T) {
+	t.Parallel()
+	var providers []string
+	for _, provider := range readYAML(t, "builder-config.yaml")["providers"].([]any) {
+		module, _, _ := strings.Cut(provider.(map[string]any)["gomod"].(string), " ")
+		providers = append(providers, path.Base(module))
+	}
+	assert.ElementsMatch(t, []string{"envprovider", "fileprovider", "httpsprovider", "yamlprovider"}, providers,
+		"whoever can change what comes over http would decide what runs as root")
 }
 
 // TestOwnCollectorPage compares docs/byo.md with the files that an end-to-end test builds and runs.

@@ -5,6 +5,7 @@ package deploy
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
@@ -248,6 +250,21 @@ priorityClassName: system-node-critical
 	others := read(t, render(t, "{podMonitor: {enabled: true}, securityContextConstraints: {enabled: true}}"))
 	assert.Contains(t, others, "\nkind: PodMonitor\n")
 	assert.Contains(t, others, "\nkind: SecurityContextConstraints\n")
+}
+
+// The operator makes a ConfigMap of what stands in the custom resource.
+func TestConfigurationOfTheOperator(t *testing.T) {
+	t.Parallel()
+	resource, err := confmap.NewRetrievedFromYAML([]byte(read(t, harness.Path("deploy/kubernetes/operator.yaml"))))
+	require.NoError(t, err)
+	whole, err := resource.AsConf()
+	require.NoError(t, err)
+	config, err := whole.Sub("spec::config")
+	require.NoError(t, err)
+	require.NotEmpty(t, config.AllKeys())
+	text, err := json.Marshal(config.ToStringMap()) // which is YAML, too
+	require.NoError(t, err)
+	assertValid(t, container{Args: []string{"--config=" + written(t, string(text))}}, "")
 }
 
 // The quick start is the agent of daemonset-ebpf.yaml without certificates, and prints or sends.

@@ -6,6 +6,7 @@ package deploy
 import (
 	"cmp"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
@@ -332,7 +333,8 @@ func TestRPM(t *testing.T) {
 		}
 	}
 	for _, path := range []string{
-		packageShare + "/queries/loki/dashboard.json", packageShare + "/queries/prometheus/rules.yaml",
+		packageShare + "/configs/audit_kill.schema.json", packageShare + "/sigma/tampering.yml", packageShare + "/sigma/fields.yaml",
+		packageShare + "/sigma/correlations/many-targets.yml", packageShare + "/queries/loki/dashboard.json", packageShare + "/queries/prometheus/rules.yaml",
 		"/usr/share/doc/otelcol-auditkill/docs/install.md", "/usr/share/doc/otelcol-auditkill/docs/runbooks/oom-kills.md",
 	} {
 		assert.Contains(t, lineWith(files, path+" "), "-rw-r--r-- root:root")
@@ -348,6 +350,27 @@ func TestRPM(t *testing.T) {
 	}
 	assert.NotContains(t, scripts, "userdel", "files may still belong to the user")
 	assert.NotContains(t, scripts, "deb-systemd-helper")
+	t.Run("leaves nothing behind", func(t *testing.T) { assertErased(t, rpm) })
+}
+
+// assertErased installs an rpm under a folder, without its scripts, which are those of a whole system, and erases it again.
+func assertErased(t *testing.T, path string) {
+	t.Helper()
+	harness.NeedRoot(t)
+	root := t.TempDir()
+	rpm := func(arguments ...string) { shell(t, "rpm", append([]string{"--root", root, "--dbpath", "/rpmdb", "--nodeps", "--noscripts"}, arguments...)...) }
+	rpm("--install", path)
+	assert.FileExists(t, filepath.Join(root, packagedUnit))
+	rpm("--erase", packageName)
+	require.NoError(t, filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		if entry.Name() == "rpmdb" {
+			return fs.SkipDir
+		}
+		assert.True(t, entry.IsDir(), path)
+		assert.NotContains(t, entry.Name(), "auditkill", path)
+		return nil
+	}))
 }
 
 // systemd understands every line of the units.
@@ -372,6 +395,9 @@ func TestUnitsAreValid(t *testing.T) {
 			text := read(t, harness.Path("deploy/systemd/otelcol-auditkill.service"))
 			// systemd-analyze needs a program that exists, and the package may not be installed.
 			text = strings.ReplaceAll(text, "/usr/bin/otelcol-auditkill ", "/bin/true ")
+			for _, page := range []string{"otelcol-auditkill", "auditkill"} {
+				assert.Contains(t, lineWith(text, "Documentation="), "man:"+page+"(1) ", "the package has this page")
+			}
 			path := filepath.Join(directory, "otelcol-auditkill.service")
 			require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
 			require.NoError(t, os.Mkdir(path+".d", 0o755))
