@@ -358,7 +358,9 @@ func assertErased(t *testing.T, path string) {
 	t.Helper()
 	harness.NeedRoot(t)
 	root := t.TempDir()
-	rpm := func(arguments ...string) { shell(t, "rpm", append([]string{"--root", root, "--dbpath", "/rpmdb", "--nodeps", "--noscripts"}, arguments...)...) }
+	rpm := func(arguments ...string) {
+		shell(t, "rpm", append([]string{"--root", root, "--dbpath", "/rpmdb", "--nodeps", "--noscripts"}, arguments...)...)
+	}
 	rpm("--install", path)
 	assert.FileExists(t, filepath.Join(root, packagedUnit))
 	rpm("--erase", packageName)

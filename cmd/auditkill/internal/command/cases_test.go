@@ -112,7 +112,7 @@ func TestReportOfUntaggedRecords(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "syslog")
 				require.NoError(t, os.WriteFile(path, from, 0o600))
 				command, _, _ := strings.Cut(tt.command, " | ")
-				out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command, "FILE", path, 1)).Output()
+				out, err := exec.CommandContext(t.Context(), "sh", "-c", strings.Replace(command, "FILE", path, 1)).Output() //nolint:gosec // is what people are told to type
 				require.NoError(t, err)
 				return out
 			}
