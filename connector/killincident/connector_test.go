@@ -223,6 +223,21 @@ func TestKill(t *testing.T) {
 	assert.Less(t, store.bytes, 40*20_000, "changes are stored, not the whole state again")
 }
 
+// TestAnIDThatWasSentSurvivesKill has the earliest member of an incident come after its id was sent, and kill -9 between the two.
+func TestAnIDThatWasSentSurvivesKill(t *testing.T) {
+	t.Parallel()
+	first, second := &consumertest.LogsSink{}, &consumertest.LogsSink{}
+	f := newFixture(t).store(newFaultyStore()).logs(first).start()
+	require.NoError(t, f.send(restarts(2, 2)))
+	f.kill()
+	f.quick().logs(second).start()
+	require.NoError(t, f.send(restarts(1, 1)), "of another gateway")
+	assert.Eventually(t, func() bool { return second.LogRecordCount() > 0 && lastState(second) == "closed" }, 10*time.Second, 10*time.Millisecond)
+	f.stop()
+	logs := second.AllLogs()
+	assert.Equal(t, valueOf(stub.Records(first.AllLogs()[0])[0], "kill.incident.id"), valueOf(stub.Records(logs[len(logs)-1])[0], "kill.incident.id"))
+}
+
 func lastState(sink *consumertest.LogsSink) any {
 	logs := sink.AllLogs()
 	return valueOf(stub.Records(logs[len(logs)-1])[0], "kill.incident.state")

@@ -156,12 +156,8 @@ func (j *joiner) observe() {
 
 // forward stores and sends what there is; what fails stays, and is tried again.
 func (j *joiner) forward(ctx context.Context) {
-	if err := j.save(ctx); err != nil {
-		j.logger.Warn("open incidents could not be stored; trying again", zap.Error(err))
-		return
-	}
 	if err := j.report(ctx); err != nil {
-		j.logger.Warn("incidents could not be sent; trying again", zap.Error(err))
+		j.logger.Warn("incidents could not be stored or sent; trying again", zap.Error(err))
 	}
 	if err := j.save(ctx); err != nil {
 		j.logger.Warn("open incidents could not be stored; trying again", zap.Error(err))
@@ -175,9 +171,6 @@ func (j *joiner) consume(ctx context.Context, logs plog.Logs) error {
 	}
 	defer j.release()
 	j.add(ctx, logs)
-	if err := j.save(ctx); err != nil {
-		return err
-	}
 	if err := j.report(ctx); err != nil {
 		return err
 	}
@@ -230,9 +223,13 @@ func (j *joiner) explain(ctx context.Context, e *incident.PodEvent) {
 	j.telemetry.explaining.Add(ctx, 1)
 }
 
-// report sends what is due.
+// report stores what has changed, and sends what is due. It describes that before it stores anything: from then on the id of an
+// incident stays as it is, which has to be in the store before anybody sees the id.
 func (j *joiner) report(ctx context.Context) error {
 	all := j.reports()
+	if err := j.save(ctx); err != nil {
+		return err
+	}
 	for len(all) > 0 {
 		part := all[:min(len(all), maxReports)]
 		if err := j.send(ctx, part); err != nil {
@@ -298,7 +295,7 @@ func (j *joiner) finish(ctx context.Context) error {
 	if j.storage == nil {
 		j.table.End(j.now())
 	}
-	errs := []error{j.save(ctx), j.report(ctx), j.save(ctx)}
+	errs := []error{j.report(ctx), j.save(ctx)}
 	j.measure(ctx)
 	j.observe()
 	if j.storage != nil {
