@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
@@ -32,7 +33,7 @@ type Config struct {
 	MaxOpen int `mapstructure:"max_open"`
 	// MaxMembers is how many processes of one incident are told apart.
 	MaxMembers int `mapstructure:"max_members"`
-	// Members is none, or pass if the records themselves go on as well.
+	// Members says what becomes of what comes: none goes on, or incidents replace signals and outcomes, or all pass.
 	Members string `mapstructure:"members"`
 	// StorageID names the extension that keeps open incidents over a restart.
 	StorageID *component.ID `mapstructure:"storage"`
@@ -41,8 +42,9 @@ type Config struct {
 }
 
 const (
-	membersNone = "none"
-	membersPass = "pass"
+	membersNone    = "none"
+	membersReplace = "replace"
+	membersPass    = "pass"
 
 	defaultGap      = 30 * time.Second
 	defaultInterval = 10 * time.Second
@@ -97,8 +99,8 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: %d must be from %d to %d", n.key, n.value, max(n.lowest, 1), most))
 		}
 	}
-	if c.Members != membersNone && c.Members != membersPass {
-		errs = append(errs, fmt.Errorf("members: %q must be none or pass", c.Members))
+	if all := []string{membersNone, membersReplace, membersPass}; !slices.Contains(all, c.Members) {
+		errs = append(errs, fmt.Errorf("members: %q must be none, replace or pass", c.Members))
 	}
 	return errors.Join(errs...)
 }

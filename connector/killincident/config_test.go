@@ -29,7 +29,7 @@ func TestConfig(t *testing.T) {
 		"min_targets":  {func(c *Config) { c.MinTargets = 0 }, "min_targets: 0 must be from 1 to 1000000"},
 		"max_open":     {func(c *Config) { c.MaxOpen = 0 }, "max_open: 0 must be from 1 to 1000000"},
 		"max_members":  {func(c *Config) { c.MaxMembers = 1 }, "max_members: 1 must be from 2 to 1000000"},
-		"members":      {func(c *Config) { c.Members = "all" }, `members: "all" must be none or pass`},
+		"members":      {func(c *Config) { c.Members = "all" }, `members: "all" must be none, replace or pass`},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

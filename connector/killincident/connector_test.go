@@ -141,18 +141,6 @@ func TestWhateverComesGoesOnUntouched(t *testing.T) {
 	}
 }
 
-func TestWithoutMembersOnlyIncidentsGoOn(t *testing.T) {
-	t.Parallel()
-	next := &consumertest.LogsSink{}
-	f := newFixture(t).logs(next).start()
-	require.NoError(t, f.send(restarts(0, 1)))
-	foreign := restarts(0, 1)
-	stub.Records(foreign)[0].SetEventName("other")
-	require.NoError(t, f.send(foreign))
-	f.stop()
-	assert.Empty(t, next.AllLogs())
-}
-
 var errBusy = errors.New("busy")
 
 func TestAConsumerThatRefuses(t *testing.T) {

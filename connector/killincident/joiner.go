@@ -170,17 +170,23 @@ func (j *joiner) consume(ctx context.Context, logs plog.Logs) error {
 		return err
 	}
 	defer j.release()
-	j.add(ctx, logs)
+	others := j.add(ctx, logs)
 	if err := j.report(ctx); err != nil {
 		return err
 	}
-	if j.config.Members == membersPass && j.nextLogs != nil {
+	switch {
+	case j.nextLogs == nil:
+		return nil
+	case j.config.Members == membersPass:
 		return j.nextLogs.ConsumeLogs(ctx, logs)
+	case j.config.Members == membersReplace && others > 0:
+		return j.nextLogs.ConsumeLogs(ctx, withoutSignals(logs))
 	}
 	return nil
 }
 
-func (j *joiner) add(ctx context.Context, logs plog.Logs) {
+// add takes in all records, and returns how many of them are not of signals.
+func (j *joiner) add(ctx context.Context, logs plog.Logs) (others int) {
 	now := j.now()
 	var record incident.Record
 	for _, resource := range logs.ResourceLogs().All() {
@@ -189,7 +195,10 @@ func (j *joiner) add(ctx context.Context, logs plog.Logs) {
 			for _, log := range scope.LogRecords().All() {
 				if incidentlog.Read(log, &host, &record, now) {
 					j.addRecord(ctx, &record, now)
-				} else if e, ok := incidentlog.ReadPodEvent(resource.Resource(), log, now); ok {
+					continue
+				}
+				others++
+				if e, ok := incidentlog.ReadPodEvent(resource.Resource(), log, now); ok {
 					j.explain(ctx, e)
 				} else {
 					j.telemetry.foreign.Add(ctx, 1)
@@ -197,6 +206,7 @@ func (j *joiner) add(ctx context.Context, logs plog.Logs) {
 			}
 		}
 	}
+	return others
 }
 
 // addRecord adds one record. A bug that it finds costs no other.
