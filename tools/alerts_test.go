@@ -110,6 +110,37 @@ func TestAlertsUseDocumentedMetrics(t *testing.T) {
 	}
 }
 
+// Two replicas of the connector count the same, under another instance each: what is recorded of its sums counts that once.
+func TestReplicasCountOnce(t *testing.T) {
+	t.Parallel()
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Record string `yaml:"record"`
+				Expr   string `yaml:"expr"`
+			} `yaml:"rules"`
+		} `yaml:"groups"`
+	}
+	if err := yaml.Unmarshal([]byte(read(t, "../deploy/queries/prometheus/rules.yaml")), &rules); err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, group := range rules.Groups {
+		for _, r := range group.Rules {
+			if !regexp.MustCompile(`kill_incident_\w+_total`).MatchString(r.Expr) {
+				continue
+			}
+			found++
+			if r.Record == "" || !strings.HasPrefix(r.Expr, "max without (instance) (") {
+				t.Errorf("%q counts the signals of each replica: %s", r.Record, r.Expr)
+			}
+		}
+	}
+	if found != 3 {
+		t.Errorf("%d rules use the connector's sums, not 3", found)
+	}
+}
+
 // alerts returns the alerts of the rules for Loki, vmalert and Prometheus, which have one format.
 func alerts(t *testing.T) (all []alert) {
 	t.Helper()

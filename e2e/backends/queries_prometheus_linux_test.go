@@ -40,6 +40,8 @@ func TestQueriesPrometheusAlerts(t *testing.T) {
 		"as shipped, for a day":  {tests: ofADay},
 		"new series":             {"(kill_incident_signals_total unless", "(kill_incident_signals_total unless kill_incident_signals_total unless", ofHours},
 		"series of an hour ago":  {"last_over_time(kill_incident_signals_total[1h] offset 5m)", "kill_incident_signals_total offset 5m", ofHours},
+		"two replicas":           {"max without (instance)", "sum without (instance)", ofHours},
+		"two tiers":              {"max without (instance)", "max without (instance, job)", ofHours},
 		"shutdown":               {`{kill_cause!~"shutdown|session_end"}`, "", ofHours},
 		"timeouts":               {`{kill_cause=~"watchdog|start_timeout|runtime_limit"}`, "", ofHours},
 		"crashes":                {`{kill_outcome="core_dumped"}`, "", ofHours},

@@ -85,7 +85,7 @@ func startTier(t *testing.T, secrets certificates.Files, sink *otlp.Sink, delay 
 	t.Helper()
 	address = harness.FreeAddress(t)
 	return address, shipped.Start(t, "configs/incidents.yaml", secrets.With(map[string]string{
-		"LISTEN_ENDPOINT": address, "LOGS_ENDPOINT": sink.URL,
+		"LISTEN_ENDPOINT": address, "LOGS_ENDPOINT": sink.URL, "METRICS_ENDPOINT": shipped.NoTraces(t),
 	}), shipped.Overlay(t, quickIncidents, delay))
 }
 
