@@ -4,6 +4,7 @@
 package auditkillreceiver
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -95,6 +96,35 @@ func TestRegistry(t *testing.T) {
 	}
 	for id := range types {
 		assert.True(t, explained(pages.String(), id), "%s: docs/events.md, outcomes.md and incidents.md do not explain it", id)
+	}
+}
+
+// TestListsAreTexts checks that configurations for backends without lists, such as VictoriaLogs, make texts of all lists that records have:
+// otherwise such a backend keeps how the protocol writes a list. Incidents come to a gateway from agents with the connector.
+func TestListsAreTexts(t *testing.T) {
+	t.Parallel()
+	types, _ := registered(t)
+	all := []string{"container.image.tags"} // not ours, but written
+	for name, written := range types {
+		if written == "string[]" {
+			all = append(all, name)
+		}
+	}
+	assert.Len(t, all, 11)
+	incident := func(name string) bool { return strings.HasPrefix(name, "kill.incident.") }
+	for path, has := range map[string]func(string) bool{
+		"agent-victorialogs.yaml": func(name string) bool { return !incident(name) },
+		"incidents.yaml":          incident,
+		"gateway.yaml":            func(string) bool { return true },
+		"gateway-incidents.yaml":  func(string) bool { return true },
+		"fleet/from-kafka.yaml":   func(string) bool { return true },
+	} {
+		text, err := os.ReadFile(filepath.Join("configs", path))
+		require.NoError(t, err)
+		for _, name := range all {
+			statement := fmt.Sprintf("set(log.attributes[%[1]q], String(log.attributes[%[1]q])) where log.attributes[%[1]q] != nil", name)
+			assert.Equal(t, has(name), strings.Contains(string(text), statement), "%s: %s", path, name)
+		}
 	}
 }
 
