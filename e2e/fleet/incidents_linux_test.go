@@ -6,6 +6,7 @@ package fleet
 import (
 	"fmt"
 	"os/exec"
+	"strings"
 	"testing"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/plog"
 	"go.opentelemetry.io/collector/pdata/plog/plogotlp"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/auditlog"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
@@ -162,6 +164,75 @@ func TestIncidentTier(t *testing.T) {
 		assert.Equal(t, r.Text("log.record.uid"), standby.Text("log.record.uid"))
 	}
 	harness.Eventually(t, func() bool { return otlp.CountDistinct(raw.Records()) == hosts }, "the signals themselves go their own way")
+}
+
+// TestAgentJoinsIncidents has an agent with the connector read of a signal to a group of processes, and of rules that somebody has removed. At
+// the backend the group is one incident. What tells of the rules arrives in any case.
+func TestAgentJoinsIncidents(t *testing.T) {
+	t.Parallel()
+	for members, passes := range map[string]bool{"pass": true, "replace": false} {
+		t.Run(members, func(t *testing.T) {
+			t.Parallel()
+			sink := otlp.NewSink(t, "http")
+			gateway := shipped.StartGateway(t, "configs/gateway.yaml", map[string]string{"LOGS_ENDPOINT": sink.URL, "TRACES_ENDPOINT": shipped.NoTraces(t)})
+			log := auditlog.New(t)
+			group := addGroup(t, log)
+			for _, e := range auditlog.Load(t, harness.Path("testdata/tamper.log"), -1) {
+				log.Add(e)
+			}
+			gateway.Agent["INCIDENT_MEMBERS"] = members
+			shipped.Start(t, "configs/agent.yaml", gateway.Agent, option("configs/options/incidents.yaml"), shipped.FromLog(t, log, "web-1"),
+				shipped.Overlay(t, "connectors: {kill_incident: {gap: 2s, interval: 1s}}"))
+			var found []otlp.Record
+			harness.Eventually(t, func() bool {
+				found = closedWith(sink, group)
+				return len(found) > 0 && countOf(sink, "kill.tamper") > 0
+			}, "the incident is closed")
+			require.Len(t, found, 1)
+			assert.Equal(t, int64(1), found[0].Number("kill.incident.host_count"))
+			assert.True(t, strings.HasPrefix(found[0].Text("kill.incident.targets"), `["`), "the gateway makes a text of it: %v", found[0].Attributes["kill.incident.targets"])
+			if passes {
+				harness.Eventually(t, func() bool { return countOf(sink, "kill.signal") >= len(log.Want) }, "each signal arrives")
+			} else {
+				assert.Zero(t, countOf(sink, "kill.signal")+countOf(sink, "kill.outcome"))
+			}
+		})
+	}
+}
+
+// addGroup writes a signal to a group of processes to a log, and returns how many these are.
+func addGroup(t *testing.T, log *auditlog.Log) (processes int) {
+	t.Helper()
+	for _, e := range auditlog.Kills(t) {
+		before := len(log.Want)
+		lines := log.Stamp(e)
+		if processes = len(log.Want) - before; processes > 2 {
+			log.Write(strings.Join(lines, ""))
+			log.Want = log.Want[before:]
+			return processes
+		}
+	}
+	t.Fatal("no such event was recorded")
+	return 0
+}
+
+// closedWith returns the incidents with so many processes.
+func closedWith(sink *otlp.Sink, targets int) (found []otlp.Record) {
+	for _, r := range incidentsAt(sink) {
+		if r.Text("kill.incident.state") == "closed" && r.Number("kill.incident.target_count") == int64(targets) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+func countOf(sink *otlp.Sink, event string) (count int) {
+	for _, r := range sink.Records() {
+		if r.Event == event {
+			count++
+		}
+	}
+	return count
 }
 
 // option returns an option of a collector: a file of configs/options beside its own.
