@@ -23,6 +23,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/e2e/internal/backend/bulk"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/certificates"
+	"github.com/auditkill/auditkillreceiver/e2e/internal/collector"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/shipped"
 )
@@ -69,14 +70,15 @@ func flatten(into map[string]any, prefix string, fields map[string]any) {
 	}
 }
 
-// startElasticGateway runs a gateway that sends to a store, and returns a connection to the gateway.
+// startElasticGateway runs a gateway that joins incidents and sends to a store, and returns a connection to the gateway.
 func startElasticGateway(t *testing.T) (*bulk.Store, *grpc.ClientConn) {
 	t.Helper()
 	store := bulk.NewStore(t, func(*http.Request) {})
 	files := certificates.New(t)
 	environment := files.Environment()
 	environment["ELASTICSEARCH_ENDPOINT"], environment["LISTEN_ENDPOINT"] = store.URL, harness.FreeAddress(t)
-	gateway := shipped.Start(t, "configs/gateway-elastic.yaml", environment)
+	gateway := shipped.Start(t, "configs/gateway-elastic.yaml", environment,
+		collector.Arguments("--config", harness.Path("configs/options/elastic-incidents.yaml")))
 	t.Cleanup(gateway.Stop)
 	return store, certificates.Connect(t, environment["LISTEN_ENDPOINT"], files)
 }
@@ -86,11 +88,14 @@ func TestQueriesElasticFields(t *testing.T) {
 	store, connection := startElasticGateway(t)
 	count := sendFleet(t, connection, fleetEvents(), fleetNow())
 	documents := indexedIn(t, store) // the gateway answers once everything is indexed
-	require.Len(t, documents, count)
+	joined := 0
 	known := make(map[string]map[string]bool) // the values of each field
 	for _, d := range documents {
 		assert.Equal(t, "logs-auditkill.otel-default", d.index)
 		assert.Equal(t, d.fields["log.record.uid"], d.id)
+		if d.fields["event_name"] == "kill.incident" {
+			joined++
+		}
 		for name, value := range d.fields {
 			if known[name] == nil {
 				known[name] = make(map[string]bool)
@@ -98,6 +103,8 @@ func TestQueriesElasticFields(t *testing.T) {
 			known[name][fmt.Sprint(value)] = true
 		}
 	}
+	assert.Positive(t, joined)
+	require.Len(t, documents, count+joined)
 	for name, query := range readESQL(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,7 +131,7 @@ func readESQL(t *testing.T) map[string]string {
 	for _, rule := range readDetectionRules(t) {
 		queries["rule "+rule.RuleID] = rule.Query
 	}
-	require.Len(t, queries, len(questions)+len(ruleNames))
+	require.Len(t, queries, len(questions)+len([]string{incidents})+len(ruleNames))
 	return queries
 }
 
@@ -167,7 +174,7 @@ func TestQueriesElasticSpanEvents(t *testing.T) {
 var (
 	esqlField = regexp.MustCompile(`@timestamp|\b[a-z_]+(?:\.[a-z_]+)*\b`)
 	esqlValue = regexp.MustCompile(`([a-z_.]+) (?:==|(?:NOT )?IN) (?:"([^"]*)"|\(([^)]*)\)|(\w+))`)
-	esqlGiven = regexp.MustCompile(`([a-z_.]+) = `)
+	esqlGiven = regexp.MustCompile(`([a-z_.]+) = |%\{([a-z_]+)\}`)
 	// Words that must be quoted if they are names of columns, and other words in lower case.
 	esqlReserved = []string{
 		"and", "as", "asc", "by", "desc", "first", "in", "is", "last", "like", "not", "nulls", "on", "or", "rlike", "where", "with",
@@ -181,7 +188,7 @@ func unknownIn(query string, known map[string]map[string]bool) []string {
 	var unknown []string
 	given := []string{}
 	for _, match := range esqlGiven.FindAllStringSubmatch(query, -1) {
-		given = append(given, match[1])
+		given = append(given, match[1]+match[2])
 	}
 	_, rest, _ := strings.Cut(query, "\n") // after the name of the data stream
 	for _, name := range esqlField.FindAllString(regexp.MustCompile(`"[^"]*"`).ReplaceAllString(rest, `""`), -1) {
@@ -281,7 +288,7 @@ func TestQueriesElasticSavedObjects(t *testing.T) {
 		assert.NotEmpty(t, o.Attributes.Description, "%s", o.ID)
 		assert.True(t, o.Attributes.TimeRestore, "%s", o.ID)
 	}
-	want := make(map[string]string)
+	want := map[string]string{"auditkill-incidents": "auditkill: " + incidents}
 	for name, q := range questions {
 		want["auditkill-"+name] = "auditkill: " + q.title
 	}
@@ -295,8 +302,8 @@ func TestQueriesElasticSavedObjects(t *testing.T) {
 		Type         string `json:"type"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(dashboard.Attributes.PanelsJSON), &panels))
-	require.Len(t, panels, len(questions))
-	require.Len(t, dashboard.References, len(questions))
+	require.Len(t, panels, len(want))
+	require.Len(t, dashboard.References, len(want))
 	for i, panel := range panels {
 		reference := dashboard.References[i]
 		assert.Equal(t, panel.PanelIndex+":"+panel.PanelRefName, reference.Name)

@@ -134,6 +134,15 @@ func TestMergedIncidents(t *testing.T) {
 			q := question{fields: []string{"kill.target.systemd.unit", "user.name"}}
 			return askPanel(t, l, onlyRule(t, "loki").Expr, panel, time.Now(), &q)
 		})
+		panel := readPanels(t)[incidents]
+		q := question{fields: []string{"kill.incident.host_count", "sentence"}}
+		eventually(t, tally{"5 systemctl restart cache of sam restarted cache.service on 5 hosts": 1}, func() tally { // the number is when that was told
+			got := tally{}
+			for row := range askPanel(t, l, panel.filled(".+"), panel, time.Now(), &q) {
+				got[row]++
+			}
+			return got
+		})
 	})
 }
 

@@ -218,6 +218,9 @@ var questions = map[string]question{
 	},
 }
 
+// incidents is the title of the view of incidents, which takes records of the connector: TestMergedIncidents asks it.
+const incidents = "Incidents"
+
 // ruleNames are the questions that have a rule, in the order of the files.
 var ruleNames = []string{
 	"many-hosts-executable", "many-hosts-user", "many-hosts-requester", "many-hosts-unit", "oom-kills", "timeouts", "escalations",

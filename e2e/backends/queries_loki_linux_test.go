@@ -95,7 +95,7 @@ func TestQueriesLoki(t *testing.T) {
 	now := startFleet(t, "http://"+l.Address+"/otlp", fleetEvents(), everythingIn(l))
 
 	panels := readPanels(t)
-	assert.Len(t, panels, len(questions))
+	assert.Len(t, panels, len(questions)+len([]string{incidents}))
 	for name, q := range questions {
 		t.Run(name, func(t *testing.T) {
 			panel := panels[q.title]

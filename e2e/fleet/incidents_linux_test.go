@@ -243,6 +243,7 @@ func TestOptionsAreValid(t *testing.T) {
 	t.Parallel()
 	for with, to := range map[string]string{
 		"configs/options/incidents.yaml": "configs/agent.yaml", "configs/options/to-incidents.yaml": "configs/gateway.yaml",
+		"configs/options/elastic-incidents.yaml": "configs/gateway-elastic.yaml",
 	} {
 		said, code := collector.Run(t, collector.Arguments("validate", "--config", harness.Path(to), "--config", harness.Path(with)))
 		assert.Zero(t, code, said)
