@@ -6,6 +6,8 @@ package fleet
 import (
 	"crypto/tls"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +161,18 @@ func TestIncidentsThroughKafka(t *testing.T) {
 	}
 	for n, sink := range sinks {
 		harness.Eventually(t, func() bool { return whole(sink, hosts) }, fmt.Sprintf("collector %d has all hosts", n))
+	}
+	// The same signals, straight to a collector.
+	straight := otlp.NewSink(t, "http")
+	direct, _ := startTier(t, secrets, straight, "3s")
+	client = plogotlp.NewGRPCClient(certificates.Connect(t, direct, secrets))
+	for host := range hosts {
+		deliver(t, client, restartOn(host, began))
+	}
+	harness.Eventually(t, func() bool { return whole(straight, hosts) }, "without Kafka there is one incident as well")
+	want := slices.Collect(maps.Keys(incidentsAt(straight)))
+	for _, sink := range sinks {
+		assert.Equal(t, want, slices.Collect(maps.Keys(incidentsAt(sink))), "it has the id that it has without Kafka")
 	}
 	harness.Eventually(t, func() bool { return otlp.CountDistinct(raw.Records()) == hosts }, "the signals themselves go their own way")
 }
