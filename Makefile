@@ -167,7 +167,7 @@ bench-file: $(OTELCOL) $(AUDITKILL) ## measure the collector and auditkill on a 
 bench-netlink: $(OTELCOL) ## measure the live source beside auditd; as root
 	go run ./bench/live
 
-bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 hosts
+bench-gateway: $(OTELCOL) $(FLEET) ## measure gateways with 10, 100 and 1,000 hosts, and an incident tier
 	go build -C bench/gateway -o $(CURDIR)/_build/bench-gateway
 	_build/bench-gateway
 

@@ -4,7 +4,7 @@
 //go:build linux
 
 // Command gateway measures what a gateway costs with 10, 100 and 1,000 hosts, and how
-// many records it can handle. It runs the shipped configurations with mutual TLS,
+// many records it, and an incident tier, can handle. It runs the shipped configurations with mutual TLS,
 // simulates the agents, each with a connection and a resource of its own, and has a
 // backend that only counts.
 package main
@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ import (
 // options are the command line options.
 type options struct {
 	collector, fleet string
+	parts            string
 	hosts            string
 	seconds          int
 	burst            int
@@ -31,6 +33,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector that runs as the gateway")
 	flag.StringVar(&o.fleet, "fleet", "_build/fleet/otelcol-fleet", "the collector that runs as the load balancer")
+	flag.StringVar(&o.parts, "parts", "hosts most incidents", "what to measure")
 	flag.StringVar(&o.hosts, "hosts", "10 100 1000", "numbers of hosts, measured one after the other")
 	flag.IntVar(&o.seconds, "seconds", 20, "how many seconds to measure each number of hosts")
 	flag.IntVar(&o.burst, "burst", 400_000, "how many records to send as fast as the gateway accepts them")
@@ -58,6 +61,31 @@ func tiers(o options) []tier {
 }
 
 func run(o options) error {
+	parts := strings.Fields(o.parts)
+	if slices.Contains(parts, "hosts") {
+		if err := steadies(o); err != nil {
+			return err
+		}
+	}
+	fmt.Println("| gateway | records a second at most | CPU us for a record | memory MB |")
+	fmt.Println("|---|--:|--:|--:|")
+	if slices.Contains(parts, "most") {
+		for _, tier := range tiers(o) {
+			if err := most(tier, o); err != nil {
+				return fmt.Errorf("%s at its limit: %w", tier.name, err)
+			}
+		}
+	}
+	if slices.Contains(parts, "incidents") {
+		if err := join(o); err != nil {
+			return fmt.Errorf("incidents.yaml: %w", err)
+		}
+	}
+	return nil
+}
+
+// steadies measures all numbers of hosts.
+func steadies(o options) error {
 	fmt.Println("| gateway | hosts | records a second | CPU seconds a second | for a host, ms | memory MB | p50 s | most s |")
 	fmt.Println("|---|--:|--:|--:|--:|--:|--:|--:|")
 	for _, tier := range tiers(o) {
@@ -71,13 +99,7 @@ func run(o options) error {
 			}
 		}
 	}
-	fmt.Println("\n| gateway | records a second at most | CPU us for a record | memory MB |")
-	fmt.Println("|---|--:|--:|--:|")
-	for _, tier := range tiers(o) {
-		if err := most(tier, o); err != nil {
-			return fmt.Errorf("%s at its limit: %w", tier.name, err)
-		}
-	}
+	fmt.Println()
 	return nil
 }
 

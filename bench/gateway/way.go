@@ -26,6 +26,8 @@ const patience = time.Minute
 // gateway is a collector with a shipped configuration.
 type gateway struct {
 	binary, config string
+	// variables are added to its environment.
+	variables []string
 }
 
 // way is a running tier.
@@ -87,9 +89,10 @@ func (w *way) start(g gateway, next int) (int, error) {
 		fmt.Sprintf("METRICS_PORT=%d", metrics),
 		"GATEWAYS_HOST=127.0.0.1", fmt.Sprintf("GATEWAYS_PORT=%d", next),
 		"STORAGE_DIRECTORY="+filepath.Join(w.folder, strconv.Itoa(listen)),
-		"LOGS_ENDPOINT="+w.backend.url, "TRACES_ENDPOINT="+w.backend.url,
+		"LOGS_ENDPOINT="+w.backend.url, "TRACES_ENDPOINT="+w.backend.url, "METRICS_ENDPOINT="+w.backend.url,
 		"TLS_CA_FILE="+w.certificates.ca, "TLS_CERT_FILE="+w.certificates.cert, "TLS_KEY_FILE="+w.certificates.key,
 	)
+	c.command.Env = append(c.command.Env, g.variables...)
 	c.command.Stderr = &c.said
 	c.command.SysProcAttr = &unix.SysProcAttr{Pdeathsig: unix.SIGTERM}
 	err = c.command.Start()
