@@ -6,6 +6,7 @@ package fleet
 import (
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -164,6 +165,62 @@ func TestIncidentTier(t *testing.T) {
 		assert.Equal(t, r.Text("log.record.uid"), standby.Text("log.record.uid"))
 	}
 	harness.Eventually(t, func() bool { return otlp.CountDistinct(raw.Records()) == hosts }, "the signals themselves go their own way")
+}
+
+// TestTiersShareClusters has two tiers share what happens in several clusters: each incident is whole, in one of them.
+func TestTiersShareClusters(t *testing.T) {
+	t.Parallel()
+	const clusters, hosts = 24, 4
+	secrets := certificates.New(t)
+	sinks := [2]*otlp.Sink{otlp.NewSink(t, "http"), otlp.NewSink(t, "http")}
+	addresses := [2]string{}
+	for n := range sinks {
+		addresses[n], _ = startTier(t, secrets, sinks[n], "0s")
+	}
+	entry := harness.FreeAddress(t)
+	shipped.Start(t, "configs/fleet/incident-tiers.yaml", secrets.With(map[string]string{"LISTEN_ENDPOINT": entry}), shipped.Stock(t),
+		shipped.Overlay(t, "exporters: {load_balancing: {resolver: {dns: null, static: {hostnames: [%q, %q]}}}}", addresses[0], addresses[1]))
+	client := plogotlp.NewGRPCClient(certificates.Connect(t, entry, secrets))
+	began := time.Now()
+	for host := range hosts {
+		together := plog.NewLogs() // as a gateway sends what is of several clusters
+		for cluster := range clusters {
+			restartIn(cluster, host, began).ResourceLogs().MoveAndAppendTo(together.ResourceLogs())
+		}
+		deliver(t, client, together)
+	}
+	harness.Eventually(t, func() bool { return len(clustersAt(sinks[0]))+len(clustersAt(sinks[1])) == clusters }, "there are incidents of all clusters")
+	for _, sink := range sinks {
+		assert.NotEmpty(t, clustersAt(sink))
+		for user, has := range clustersAt(sink) {
+			assert.EqualValues(t, hosts, has, user)
+		}
+	}
+}
+
+// restartIn is the record of a host of a cluster, where another user than in others restarts mariadb.
+func restartIn(cluster, host int, at time.Time) plog.Logs {
+	logs := restartOn(host, at)
+	resource := logs.ResourceLogs().At(0)
+	name := fmt.Sprintf("cluster-%d", cluster)
+	resource.Resource().Attributes().PutStr("k8s.cluster.name", name)
+	resource.Resource().Attributes().PutStr("host.id", fmt.Sprintf("%s-%d", name, host))
+	attributes := resource.ScopeLogs().At(0).LogRecords().At(0).Attributes()
+	attributes.PutStr("user.name", "admin of "+name)
+	attributes.PutStr("user.id", strconv.Itoa(2000+cluster))
+	attributes.PutStr("log.record.uid", fmt.Sprintf("uid of %s %d", name, host))
+	return logs
+}
+
+// clustersAt returns the users of closed incidents, with the number of their hosts.
+func clustersAt(sink *otlp.Sink) map[string]int64 {
+	users := map[string]int64{}
+	for _, r := range incidentsAt(sink) {
+		if r.Text("kill.incident.state") == "closed" {
+			users[r.Text("user.name")] += r.Number("kill.incident.host_count")
+		}
+	}
+	return users
 }
 
 // TestAgentJoinsIncidents has an agent with the connector read of a signal to a group of processes, and of rules that somebody has removed. At
