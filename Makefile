@@ -11,7 +11,7 @@ LINT     := go tool -modfile=$(CURDIR)/tools/lint/go.mod golangci-lint
 GOTEST   := $(TOOL) gotestsum --format standard-quiet --rerun-fails=1 --rerun-fails-max-failures=5 --rerun-fails-run-root-test
 MODULES  := $(dir $(shell find . -name go.mod -not -path './_build/*'))
 SOURCES  := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './_build/*' -not -path './tools/*' -not -path './e2e/*' -not -path './bench/*')
-GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' ':(glob)**/documentation.md' README.md
+GENERATED = ':(glob)**/generated_*.go' ':(glob)**/*_bpfel.*' ':(glob)**/documentation.md' README.md exporter/consoleexporter/README.md
 VERSION  := $(shell sed -n 's/^  version: //p' builder-config.yaml)
 VERSIONED := github.com/auditkill/auditkillreceiver/cmd/auditkill/internal/command.version
 FUZZTIME ?= 100000x
@@ -61,7 +61,7 @@ loki: ## build a Loki, and promtool, for the end-to-end tests, which ask for it 
 	@echo 'export LOKI_BIN=$(CURDIR)/$(LOKI)'
 
 run: $(OTELCOL) ## build and run it with configs/quickstart.yaml on AUDIT_LOG
-	$(OTELCOL) --config configs/quickstart.yaml
+	@$(OTELCOL) --config configs/quickstart.yaml
 
 # PICTURE is a file for a picture of the page, instead of a fleet that stays. With CI=true it fails and says so if a package is missing.
 PICTURE ?=
@@ -123,7 +123,7 @@ generate: ## regenerate code and documentation from metadata.yaml, and the eBPF 
 	go generate ./...
 	find . -name 'generated_*.go' -not -path './_build/*' -exec \
 		$(TOOL) goimports -w -local github.com/auditkill/auditkillreceiver {} +
-	chmod -R go+rX documentation.md generated_*.go internal/metadata* connector/killincident
+	chmod -R go+rX documentation.md generated_*.go internal/metadata* connector/killincident exporter/consoleexporter
 
 check-generated: generate ## fail if a generated file is not up to date
 	git diff --exit-code -- $(GENERATED)
