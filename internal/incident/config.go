@@ -16,7 +16,7 @@ type Config struct {
 	MaxDuration time.Duration
 	// Interval is how often an open incident is reported again if it has grown.
 	Interval time.Duration
-	// Delay is how long records are held back, from their own time on, so that they are added in the order of that. Tables that get the same
+	// Delay is how long records are held back, so that they are added in the order of their own time. Tables that get the same
 	// ones in other orders meanwhile find the same incidents with the same ids. Zero adds them as they come.
 	Delay time.Duration
 	// MinTargets is how many processes make an incident; fewer are not reported.

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// What joins depends on what has come before. Tables that get the same records in other orders hold each back until it is older than the
-// delay, and add them in the order of their own time: so all find the same.
+// What joins depends on what has come before. Tables that get the same records in other orders hold each back for the delay, and add them
+// in the order of their own time: so all find the same.
 
 const (
 	// maxHeld is how many bytes of records are held back: some 40,000 of usual ones, 8,000 a second by a delay of 5 s. Beyond that they
@@ -48,15 +48,20 @@ func (t *Table) hold(r *Record, uid digest, now time.Time) {
 	}
 }
 
-// mature adds the records that are old enough. Those of clocks that are ahead are no longer held back than others.
+// mature adds the records that have waited for the delay, and before each those that are of an earlier time, whenever they have come. Thus the
+// order is that of their time if none comes later than another by more than the delay, however old all are. A record whose host's clock is
+// ahead does not have all others be added before their time.
 func (t *Table) mature(now time.Time) {
-	before := now.Add(-t.config.Delay)
-	t.release(func(h *held) bool {
+	before, latest := now.Add(-t.config.Delay), time.Time{}
+	for _, h := range t.held.all {
 		if now.Before(h.arrived) { // the clock was set back
 			h.arrived = now
 		}
-		return !h.record.Time.After(before) || !h.arrived.After(before)
-	}, now)
+		if at := h.record.Time; !h.arrived.After(before) && at.After(latest) && !at.After(before) {
+			latest = at
+		}
+	}
+	t.release(func(h *held) bool { return !h.arrived.After(before) || !h.record.Time.After(latest) }, now)
 }
 
 // release adds records that are held back, in the order of their own time.

@@ -58,7 +58,7 @@ func (t *Table) Restore(get func(key string) ([]byte, error), now time.Time) err
 	return errors.Join(errs...)
 }
 
-// maxSlots bounds how many places are looked at; there are never more than incidents.
+// maxSlots bounds how many places are looked at; there are never more than incidents and records that are held back.
 const maxSlots = 1 << 24
 
 // restore reads one incident, or a record that is held back; nil if there is no incident.
