@@ -63,7 +63,7 @@ func newJoiner(config *Config, set connector.Settings) (*joiner, error) {
 	}
 	j.counts = newCounts(j.now())
 	j.observed.Store(&incident.Counts{})
-	j.table.Released = func(record *incident.Record, result incident.Result) { j.count(context.Background(), record, result) }
+	j.table.Released = j.released
 	builder, err := metadata.NewTelemetryBuilder(set.TelemetrySettings)
 	if err != nil {
 		return nil, err
@@ -215,6 +215,11 @@ func (j *joiner) addRecord(ctx context.Context, record *incident.Record, now tim
 	if result := j.table.Add(record, now); result != incident.Held {
 		j.count(ctx, record, result)
 	}
+}
+
+// released counts what became of a record that was held back.
+func (j *joiner) released(record *incident.Record, result incident.Result) {
+	j.count(context.Background(), record, result)
 }
 
 // count counts what became of a record.

@@ -80,7 +80,7 @@ func (t *Table) release(due func(*held) bool, now time.Time) {
 	slices.SortFunc(released, func(a, b *held) int {
 		return cmp.Or(a.record.Time.Compare(b.record.Time), bytes.Compare(a.uid[:], b.uid[:]))
 	})
-	t.held.all = append(released, kept...) // none is lost, nor added twice, if adding one panics
+	t.held.all = slices.Concat(released, kept) // none is lost, nor added twice, if adding one panics
 	for _, h := range released {
 		t.held.all = t.held.all[1:]
 		t.held.size -= h.record.size()
