@@ -86,8 +86,8 @@ func asksSignal(title string) kill.Signal {
 	name := ""
 	switch program {
 	case "supervisorctl":
-		if words := supervisorGrammar.read(words).operands; len(words) > 1 {
-			name = words[1]
+		if a := supervisorGrammar.read(words); len(a.operands) > 1 {
+			name = a.operands[1]
 		}
 	case "systemctl":
 		a := systemctlGrammar.read(words)

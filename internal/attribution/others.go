@@ -71,7 +71,7 @@ func (t *Table) explainContainer(e *kill.Event, id string) bool {
 		}
 	})
 	if len(named) == 0 && len(others) > 0 { // a stranger may have asked as well, but is not named for having connected
-		named = append(others, strangers...)
+		named = slices.Concat(others, strangers)
 	}
 	if r := t.askOnly(e, named); r != nil {
 		r.end(id, e.Sender.PID)
