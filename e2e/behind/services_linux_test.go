@@ -155,7 +155,7 @@ func playServices(t *testing.T, w *watching, call string) {
 		before := len(w.sink.Records())
 		_, err := w.Try("systemctl", "start", "slow")
 		require.Error(t, err)
-		r := w.after(before, "slow.service", "SIGTERM")
+		r := w.after(before, "slow.service")
 		otlp.AssertAttributes(t, r, map[string]any{
 			"kill.cause": "start_timeout", "kill.evidence": "observed", "kill.requester.name": nil, "user.id": nil,
 		})
@@ -182,7 +182,7 @@ func playServices(t *testing.T, w *watching, call string) {
 		before := len(w.sink.Records())
 		w.Service("main", "[Service]\nExecStart=/bin/sh -c '/usr/local/sbin/mysqld infinity & sleep 0.3'\n")
 		w.Root("systemctl", "start", "main")
-		otlp.AssertAttributes(t, w.after(before, "main.service", "SIGTERM"), map[string]any{
+		otlp.AssertAttributes(t, w.after(before, "main.service"), map[string]any{
 			"kill.cause": "main_process_end", "kill.evidence": "observed", "kill.requester.name": nil, "user.id": nil,
 		})
 	})

@@ -92,10 +92,10 @@ func byAlice(more map[string]any) map[string]any {
 	return want
 }
 
-// after waits for a signal to a process of a unit, after the first records.
-func (w *watching) after(skip int, unit, signal string) otlp.Record {
+// after waits for SIGTERM to a process of a unit, after the first records.
+func (w *watching) after(skip int, unit string) otlp.Record {
 	w.t.Helper()
-	return w.within(skip, "/"+unit, signal, "")
+	return w.within(skip, "/"+unit, "SIGTERM", "")
 }
 
 // within is the same for a part of the name of a control group, and the name of the process.
