@@ -284,7 +284,7 @@ func TestQuickstartOfKubernetes(t *testing.T) {
 		only(t, objects, "DaemonSet").Spec.Template.Metadata.Annotations["checksum/config"], "a changed configuration is another pod; run `make manifests`")
 	for i := range c.Env {
 		if c.Env[i].Name == "EXPORTER" {
-			for _, exporter := range []string{"console", "otlp_http"} {
+			for _, exporter := range []string{"console", "debug", "otlp_http"} {
 				c.Env[i].Value = exporter
 				assertValid(t, c, harness.Path("configs/kubernetes.yaml"))
 			}
