@@ -86,7 +86,7 @@ func (c *Config) Validate() error {
 		}
 	}
 	if c.Delay < 0 {
-		errs = append(errs, fmt.Errorf("delay: %v must not be negative; 0 reports an incident at once", c.Delay))
+		errs = append(errs, fmt.Errorf("delay: %v must not be negative; 0 joins records as they come", c.Delay))
 	}
 	if c.MaxDuration < c.Gap {
 		errs = append(errs, fmt.Errorf("max_duration: %v must be at least gap, which is %v", c.MaxDuration, c.Gap))

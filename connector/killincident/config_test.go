@@ -25,7 +25,7 @@ func TestConfig(t *testing.T) {
 		"gap":          {func(c *Config) { c.Gap = 0 }, "gap: 0s must be at least 1ms, such as 30s"},
 		"interval":     {func(c *Config) { c.Interval = -1 }, "interval: -1ns must be at least 1ms, such as 10s"},
 		"max_duration": {func(c *Config) { c.MaxDuration = time.Second }, "max_duration: 1s must be at least gap, which is 30s"},
-		"delay":        {func(c *Config) { c.Delay = -1 }, "delay: -1ns must not be negative; 0 reports an incident at once"},
+		"delay":        {func(c *Config) { c.Delay = -1 }, "delay: -1ns must not be negative; 0 joins records as they come"},
 		"min_targets":  {func(c *Config) { c.MinTargets = 0 }, "min_targets: 0 must be from 1 to 1000000"},
 		"max_open":     {func(c *Config) { c.MaxOpen = 0 }, "max_open: 0 must be from 1 to 1000000"},
 		"max_members":  {func(c *Config) { c.MaxMembers = 1 }, "max_members: 1 must be from 2 to 1000000"},

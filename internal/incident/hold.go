@@ -35,40 +35,73 @@ type held struct {
 
 // holding are the records that are held back.
 type holding struct {
-	all  []*held
-	size int
+	all   []*held
+	byUID map[digest]struct{}
+	size  int
 }
 
-// hold has a record be added later.
-func (t *Table) hold(r *Record, uid digest, now time.Time) {
-	h := &held{record: *r, uid: uid, arrived: now, slot: t.store.slot()}
-	t.held.all = append(t.held.all, h)
-	if t.held.size += r.size(); t.held.size > maxHeld {
+func (h *holding) has(uid digest) bool {
+	_, has := h.byUID[uid]
+	return has
+}
+
+func (h *holding) add(another *held) {
+	if h.byUID == nil {
+		h.byUID = map[digest]struct{}{}
+	}
+	h.byUID[another.uid] = struct{}{}
+	h.all = append(h.all, another)
+	h.size += another.record.size()
+}
+
+// takeFirst removes the first record.
+func (h *holding) takeFirst() *held {
+	first := h.all[0]
+	h.all[0] = nil // it is not kept any longer
+	h.all = h.all[1:]
+	h.size -= first.record.size()
+	delete(h.byUID, first.uid)
+	return first
+}
+
+// Waiting returns how many records are held back.
+func (t *Table) Waiting() int { return len(t.held.all) }
+
+// hold has a record be added later, unless it was before.
+func (t *Table) hold(r *Record, uid digest, now time.Time) Result {
+	if _, known := t.byUID[uid]; known || t.held.has(uid) {
+		return Repeated
+	}
+	t.held.add(&held{record: *r, uid: uid, arrived: now, slot: t.store.slot()})
+	if t.held.size > maxHeld {
 		t.release(func(*held) bool { return true }, now)
 	}
+	return Held
 }
 
-// mature adds the records that have waited for the delay, and before each those that are of an earlier time, whenever they have come. Thus the
-// order is that of their time if none comes later than another by more than the delay, however old all are. A record whose host's clock is
-// ahead does not have all others be added before their time.
+// mature adds the records that have waited for the delay, in the order of their own time, as long as none of an earlier time still waits. None
+// waits for others for more than the delay once more: a record whose host's clock is ahead, and one beside a backlog, are added by then.
+// Thus the order is that of their time if none comes later than another by more than the delay, however old all are.
 func (t *Table) mature(now time.Time) {
-	before, latest := now.Add(-t.config.Delay), time.Time{}
-	for _, h := range t.held.all {
+	waits := false
+	t.release(func(h *held) bool {
 		if now.Before(h.arrived) { // the clock was set back
 			h.arrived = now
 		}
-		if at := h.record.Time; !h.arrived.After(before) && at.After(latest) && !at.After(before) {
-			latest = at
-		}
-	}
-	t.release(func(h *held) bool { return !h.arrived.After(before) || !h.record.Time.After(latest) }, now)
+		waited := now.Sub(h.arrived)
+		waits = waits || waited < t.config.Delay
+		return !waits || waited >= 2*t.config.Delay
+	}, now)
 }
 
-// release adds records that are held back, in the order of their own time.
+// release adds records that are held back. It asks which are due in the order of their own time, and adds them in that.
 func (t *Table) release(due func(*held) bool, now time.Time) {
 	if len(t.held.all) == 0 {
 		return
 	}
+	slices.SortFunc(t.held.all, func(a, b *held) int {
+		return cmp.Or(a.record.Time.Compare(b.record.Time), bytes.Compare(a.uid[:], b.uid[:]))
+	})
 	var released, kept []*held
 	for _, h := range t.held.all {
 		if due(h) {
@@ -77,13 +110,9 @@ func (t *Table) release(due func(*held) bool, now time.Time) {
 			kept = append(kept, h)
 		}
 	}
-	slices.SortFunc(released, func(a, b *held) int {
-		return cmp.Or(a.record.Time.Compare(b.record.Time), bytes.Compare(a.uid[:], b.uid[:]))
-	})
 	t.held.all = slices.Concat(released, kept) // none is lost, nor added twice, if adding one panics
-	for _, h := range released {
-		t.held.all = t.held.all[1:]
-		t.held.size -= h.record.size()
+	for range released {
+		h := t.held.takeFirst()
 		t.store.vacate(h.slot)
 		result := t.add(&h.record, h.uid, now)
 		if t.Released != nil {
@@ -94,11 +123,15 @@ func (t *Table) release(due func(*held) bool, now time.Time) {
 
 // size is how many bytes a record takes up.
 func (r *Record) size() int {
-	size := heldRecordSize + len(r.UID) + len(r.HostID) + len(r.HostName) + len(r.Source) + len(r.Outcome) + len(r.Evidence)
-	p, s := &r.Target, &r.Sender
-	size += len(p.Start) + len(p.Cgroup) + len(p.UserID) + len(p.AuditUser) + len(s.Start) + len(s.Unit) + len(s.AuditUser)
-	for f := range Fields {
-		size += len(r.value(f))
+	p, s, q, b := &r.Target, &r.Sender, &r.Requester, &r.Initiator
+	size := heldRecordSize
+	for _, text := range [...]string{
+		r.UID, r.HostID, r.HostName, r.Source, r.SignalName, r.Cause, r.Evidence, r.Outcome,
+		p.Start, p.Name, p.Executable, p.Unit, p.Cgroup, p.Container, p.ContainerName, p.PodUID, p.PodName, p.PodNamespace, p.UserID, p.AuditUser,
+		s.Start, s.Name, s.Path, s.Unit, s.UserID, s.UserName, s.AuditUser,
+		q.Name, q.Path, q.Title, q.Unit, q.UserID, q.UserName, b.Name, b.Title, r.UserID, r.UserName, r.Client, r.Session, r.OOMCgroup,
+	} {
+		size += len(text)
 	}
 	for _, address := range r.Addresses {
 		size += len(address)
@@ -127,8 +160,10 @@ func (t *Table) heldChanges() (changes []Change, err error) {
 
 // restoreHeld holds back a record that was stored.
 func (t *Table) restoreHeld(r *Record, slot int, now time.Time) {
-	t.held.all = append(t.held.all, &held{
-		record: *r, uid: t.hasher.sum(r.identity()...), arrived: now, slot: slot, stored: true,
-	})
-	t.held.size += r.size()
+	uid := t.hasher.sum(r.identity()...)
+	if t.held.has(uid) { // an older version has stored it twice
+		t.store.vacate(slot)
+		return
+	}
+	t.held.add(&held{record: *r, uid: uid, arrived: now, slot: slot, stored: true})
 }

@@ -128,16 +128,96 @@ func TestHeldBack(t *testing.T) {
 		return got
 	}
 	assert.Equal(t, Ignored, table.Add(at(0, "a", 7, hangup, ignored), noon))
-	add(0, at(600, "ahead", 1), at(-60, "late", 2), at(-3, "a", 3), at(-3, "a", 3))
+	add(0, at(600, "ahead", 1), at(-60, "late", 2), at(-3, "a", 3))
+	assert.Equal(t, Repeated, table.Add(at(-3, "a", 3), noon.Add(time.Second)), "it is sent again")
 	add(4, at(-61, "late", 4), at(-2, "a", 5))
 	assert.Empty(t, pass(4))
-	assert.Equal(t, "4 joined 2 joined 3 joined 3 again 1 joined ", pass(5))
+	assert.Empty(t, pass(5), "one of an earlier time still waits")
 	assert.Empty(t, pass(8))
-	assert.Equal(t, "5 joined ", pass(9))
+	assert.Equal(t, "4 joined 2 joined 3 joined 5 joined 1 joined ", pass(9))
+	assert.Equal(t, Repeated, table.Add(at(-3, "a", 3), noon.Add(10*time.Second)))
 	add(20, at(20, "a", 6))
 	assert.Empty(t, pass(-3600), "the clock is set back")
 	assert.Equal(t, "6 joined ", pass(5-3600))
+	add(20-3600, at(30, "a", 8))
+	for n := range 9 { // earlier ones come all the time
+		add(float64(21+n-3600), at(29, "a", int64(10+n)))
+		pass(21 + n - 3600)
+	}
+	assert.Equal(t, "8 joined ", pass(30-3600), "it does not wait for ever")
+	pass(0)
 	assert.Zero(t, table.held.size)
+	assert.Empty(t, table.held.byUID)
+}
+
+// TestBacklogBesideWhatIsLive has a backlog come in two parts, in any order, while another host sends all the time.
+func TestBacklogBesideWhatIsLive(t *testing.T) {
+	t.Parallel()
+	want := ""
+	for seed := range uint64(10) {
+		records := twoRollingRestarts()
+		r := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // a test
+		r.Shuffle(len(records), func(i, j int) { records[i], records[j] = records[j], records[i] })
+		config := persistent()
+		config.Delay = 5 * time.Second
+		f := &telling{table: NewTable(config), now: noon.Add(time.Hour), last: map[string]*Report{}}
+		pass := func(seconds int) {
+			for range seconds {
+				n := int64(f.now.Sub(noon).Seconds())
+				f.add(at(float64(n), "live", n, func(r *Record) { r.Target.Unit, r.Target.Name = fmt.Sprint("x", n, ".service"), fmt.Sprint("x", n) }))
+				f.pass(time.Second)
+			}
+		}
+		pass(10)
+		f.add(records[:len(records)/2]...)
+		pass(2)
+		f.add(records[len(records)/2:]...)
+		pass(22)
+		var all []string
+		for _, report := range f.end() {
+			if !slices.Contains(report.Hosts, "live") {
+				all = append(all, fmt.Sprint(report.ID, report.MergedInto, report.TargetCount))
+			}
+		}
+		slices.Sort(all)
+		got := strings.Join(all, " ")
+		if want == "" {
+			want = got
+		}
+		assert.Equal(t, want, got, "seed %d", seed)
+	}
+}
+
+// TestClockThatIsAhead has two tables look at other moments at what has come, of which one host's clock is 0.8 s ahead.
+func TestClockThatIsAhead(t *testing.T) {
+	t.Parallel()
+	ids := map[string]bool{}
+	for _, phase := range []time.Duration{0, 500 * time.Millisecond} {
+		config := persistent()
+		config.Delay = 5 * time.Second
+		table, tick := NewTable(config), noon.Add(phase)
+		until := func(end time.Time) {
+			for ; tick.Before(end); tick = tick.Add(time.Second) {
+				table.Tick(tick)
+				reports := table.Reports()
+				for _, r := range reports {
+					ids[r.ID] = true
+				}
+				table.Told(reports, tick)
+			}
+		}
+		by := func(pid int64) []func(*Record) {
+			return []func(*Record){askedBy(pid, "apt"), login("alice", "10.0.0.5", "1")}
+		}
+		until(noon.Add(9600 * time.Millisecond))
+		for n := range int64(2) {
+			table.Add(at(10.4, "ahead", 10+n, by(7)...), noon.Add(9600*time.Millisecond))
+		}
+		until(noon.Add(10200 * time.Millisecond))
+		table.Add(at(10.2, "b", 20, by(8)...), noon.Add(10200*time.Millisecond))
+		until(noon.Add(25 * time.Second))
+	}
+	assert.Len(t, ids, 1)
 }
 
 // TestHeldBackIsBounded has more come than is held back.
@@ -147,6 +227,9 @@ func TestHeldBackIsBounded(t *testing.T) {
 	config.Delay = time.Hour
 	table := NewTable(config)
 	long := strings.Repeat("x", 1<<20)
+	prompted := func(r *Record) { r.Kernel, r.Cause, r.Requester.Title, r.Initiator.Title = true, "", long, long }
+	before := at(0, "a", 1).size()
+	assert.Greater(t, at(0, "a", 1, prompted).size(), before+2<<20-1)
 	for n := range int64(100) {
 		table.Add(at(0, "a", n+1, sentBy(50, long, "1000")), noon)
 		assert.LessOrEqual(t, table.held.size, maxHeld)

@@ -97,8 +97,7 @@ func (t *Table) Add(r *Record, now time.Time) Result {
 	r.HostID, r.HostName = cutTo(r.HostID, longestName), cutTo(r.HostName, longestName)
 	uid := t.hasher.sum(r.identity()...)
 	if t.config.Delay > 0 {
-		t.hold(r, uid, now)
-		return Held
+		return t.hold(r, uid, now)
 	}
 	return t.add(r, uid, now)
 }
