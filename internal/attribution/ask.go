@@ -137,7 +137,7 @@ func asksSystemctl(_ string, words []string) ask {
 		about = isolated(command, about)
 	}
 	return ask{
-		verb: v, about: about, marked: a.has("--marked"), waits: v != verbKill && v != verbShutdown && !a.has("--no-block"),
+		verb: v, about: about, marked: command == "reload-or-restart" && len(about) == 0 && a.has("--marked"), waits: v != verbKill && v != verbShutdown && !a.has("--no-block"),
 		elsewhere: a.has("--user", "--global", "-M", "-H", "-C", "--machine", "--host", "--capsule", "--root", "--image"),
 	}
 }
@@ -189,6 +189,9 @@ func asksMachinectl(_ string, arguments []string) ask {
 		var units []string
 		for _, name := range words[1:] { // see unit_name_escape in systemd's src/basic/unit-name.c
 			units = append(units, "machine-"+strings.ReplaceAll(name, "-", `\x2d`)+".scope", "systemd-nspawn@"+name+".service")
+		}
+		if words[0] == "kill" {
+			return ask{verb: verbKill, about: units}
 		}
 		return ask{verb: verbStop, about: units}
 	}
@@ -244,7 +247,7 @@ func asksShutdown(program string, arguments []string) ask {
 			return ask{verb: verbNone}
 		}
 	}
-	when := plainGrammar.read(arguments).operands
+	when := shutdownGrammar.read(arguments).operands
 	switch program {
 	case "shutdown": // without a time, it is in a minute
 		if len(when) == 0 || when[0] != "now" && strings.Trim(strings.TrimPrefix(when[0], "+"), "0") != "" {

@@ -4,7 +4,6 @@
 package attribution
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/auditkill/auditkillreceiver/internal/kill"
@@ -47,37 +46,42 @@ func asksContainer(program string, arguments []string) ask {
 }
 
 // asksCompose returns what docker compose(1) asks for. docker(1) runs it as a program of its own, with the same arguments, and so do people
-// with older versions. What it starts anew it has stopped before.
-func asksCompose(_ string, arguments []string) ask {
-	words := composeGrammar.read(arguments).operands
-	if len(words) > 0 && words[0] == "compose" {
-		words = words[1:]
-	}
-	if len(words) == 0 {
+// with older versions. What "up" starts anew it has stopped before, but mostly it stops nothing.
+func asksCompose(_ string, words []string) ask {
+	operands := composeArguments(words).operands
+	if len(operands) == 0 {
 		return ask{verb: verbNone}
 	}
-	v, ok := containerVerbs[words[0]]
-	if words[0] == "up" {
-		v, ok = verbRestart, true
+	if operands[0] == "up" {
+		return ask{}
 	}
+	v, ok := containerVerbs[operands[0]]
 	if !ok {
 		return ask{verb: verbNone}
 	}
-	return ask{verb: v, about: words[1:], loose: true, waits: true}
+	return ask{verb: v, about: operands[1:], loose: true, waits: true}
 }
 
-// clientArguments reads the arguments of a client of a container runtime. -a is an address before the command, and means all behind it.
+// composeArguments reads the arguments of docker compose(1), without its name.
+func composeArguments(words []string) arguments {
+	at := composeGrammar.command(words)
+	if at >= 0 && words[at] == "compose" {
+		words = words[at+1:]
+		at = composeGrammar.command(words)
+	}
+	behind := &composeCommandGrammar
+	if at >= 0 && words[at] == "rm" { // it has flags of such names
+		behind = &plainGrammar
+	}
+	return composeGrammar.around(words, behind)
+}
+
+// clientArguments reads the arguments of a client of a container runtime.
 func clientArguments(program string, words []string) arguments {
-	g := &containerGrammar
 	if program == "ctr" || program == "crictl" {
-		g = &ctrGrammar
+		return ctrGrammar.around(words, &ctrCommandGrammar)
 	}
-	all := g.read(words)
-	if len(all.operands) == 0 {
-		return all
-	}
-	command := slices.Index(words, all.operands[0])
-	return g.read(slices.Concat(words[:command+1], slices.DeleteFunc(slices.Clone(words[command+1:]), func(word string) bool { return word == "-a" })))
+	return containerGrammar.around(words, &containerCommandGrammar)
 }
 
 // asksSignal returns the signal that a command line asks a manager to send; 0 if that is not known.
@@ -89,7 +93,7 @@ func asksSignal(title string) kill.Signal {
 		if a := supervisorGrammar.read(words); len(a.operands) > 1 {
 			name = a.operands[1]
 		}
-	case "systemctl":
+	case "systemctl", "machinectl":
 		a := systemctlGrammar.read(words)
 		name = a.signal("TERM")
 	case "loginctl":
@@ -98,12 +102,12 @@ func asksSignal(title string) kill.Signal {
 		}
 	case "docker", "podman", "nerdctl":
 		a := clientArguments(program, words)
-		if slices.Contains(a.operands, "compose") {
-			a = composeGrammar.read(words)
+		if len(a.operands) > 0 && a.operands[0] == "compose" {
+			a = composeArguments(words)
 		}
 		name = a.signal("KILL")
 	case "docker-compose", "podman-compose":
-		a := composeGrammar.read(words)
+		a := composeArguments(words)
 		name = a.signal("KILL")
 	case "ctr":
 		a := clientArguments(program, words)

@@ -30,6 +30,13 @@ func (t *Table) explainKilledSession(e *kill.Event, m *managed, u *unit) (by *re
 	if by == nil || by.ask.verb == verbStop {
 		return nil
 	}
+	if others, best := t.candidates(e, m, u, nil); best >= fitsUnit {
+		others = slices.DeleteFunc(others, func(r *request) bool { return r.Requester.Command == logind || r.sameProcess(by) })
+		if len(others) > 0 {
+			e.Behind.Candidates = 1 + len(others)
+			return by
+		}
+	}
 	t.ask(e.Behind, by)
 	e.Cause = kill.CauseSessionKill
 	return by

@@ -13,10 +13,15 @@ import (
 type grammar struct {
 	// valued are the options that take a value: -s 9, -s9, --signal 9 or --signal=9.
 	valued map[string]bool
+	// abbreviates is true if long options may be cut short as long as no other begins so (getopt_long(3)).
+	abbreviates bool
 	// oneDash is true if one dash is as good as two, and short options stand alone, as in programs that are written with Go's
 	// package flag: -signal 9.
 	oneDash bool
 }
+
+// maxOptions is how many options of a command line are read: whoever writes very many writes none that matters.
+const maxOptions = 64
 
 // option is an option of a command line.
 type option struct{ name, value string }
@@ -40,6 +45,9 @@ func (g *grammar) read(words []string) (a arguments) {
 			a.operands = append(a.operands, word)
 			continue
 		}
+		if len(a.options) >= maxOptions {
+			continue
+		}
 		options, open := g.options(word)
 		if open && i+1 < len(words) {
 			i++
@@ -59,7 +67,7 @@ func (g *grammar) options(word string) (options []option, open bool) {
 		name, value, attached := strings.Cut(word, "=")
 		return []option{{name, value}}, !attached && g.takesValue(name)
 	}
-	for i := 1; i < len(word); i++ {
+	for i := 1; i < min(len(word), maxOptions); i++ {
 		name := "-" + word[i:i+1]
 		if g.valued[name] {
 			return append(options, option{name, word[i+1:]}), i+1 == len(word)
@@ -75,7 +83,7 @@ func (g *grammar) takesValue(name string) bool {
 		return true
 	}
 	for whole := range g.valued {
-		if !g.oneDash && cutShort(name, whole) {
+		if g.abbreviates && cutShort(name, whole) {
 			return true
 		}
 	}
@@ -107,6 +115,36 @@ func (a *arguments) value(short, long, otherwise string) string {
 // signal returns the signal that an option names, or the one that a program asks for without it.
 func (a *arguments) signal(otherwise string) string { return a.value("-s", "--signal", otherwise) }
 
+// command returns the place of the first operand, which is the command of programs that have some; -1 if there is none.
+func (g *grammar) command(words []string) int {
+	for i := 0; i < len(words); i++ {
+		switch word := words[i]; {
+		case word == "--":
+			if i+1 == len(words) {
+				return -1
+			}
+			return i + 1
+		case len(word) < 2 || word[0] != '-':
+			return i
+		default:
+			if _, open := g.options(word); open {
+				i++
+			}
+		}
+	}
+	return -1
+}
+
+// around reads what comes before a command in one way, and what is behind it in another.
+func (g *grammar) around(words []string, behind *grammar) arguments {
+	at := g.command(words)
+	if at < 0 {
+		return g.read(words)
+	}
+	a, after := g.read(words[:at]), behind.read(words[at+1:])
+	return arguments{append(a.options, after.options...), append([]string{words[at]}, after.operands...)}
+}
+
 func setOf(words string) map[string]bool {
 	set := map[string]bool{}
 	for word := range strings.FieldsSeq(words) {
@@ -118,21 +156,26 @@ func setOf(words string) map[string]bool {
 // The options with values of the programs that ask managers.
 var (
 	// systemctl(1), loginctl(1) and machinectl(1).
-	systemctlGrammar = grammar{valued: setOf(`-t --type --state -p --property -P -s --signal -H --host -M --machine -C --capsule -n --lines
-		-o --output --job-mode --kill-whom --kill-who --kill-value --kill-subgroup --root --image --image-policy --what --message --when
-		--legend --check-inhibitors --reboot-argument --boot-loader-menu --boot-loader-entry --timestamp --preset-mode --drop-in
-		--after --before --uid -E --setenv --verify --format --max-addresses`)}
-	// busctl(1), gdbus(1) and dbus-send(1), whose operands follow a fixed order.
+	systemctlGrammar = grammar{abbreviates: true, valued: setOf(`-t --type --state -p --property -P -s --signal -H --host -M --machine -C --capsule
+		-n --lines -o --output --job-mode --kill-whom --kill-who --kill-value --kill-subgroup --root --image --image-policy --what --message
+		--when --legend --check-inhibitors --reboot-argument --boot-loader-menu --boot-loader-entry --timestamp --preset-mode --drop-in
+		--uid -E --setenv --verify --format --max-addresses`)}
+	// service(8), runc(8) and others of which no option with a value matters.
 	plainGrammar = grammar{}
-	// docker(1), podman(1) and nerdctl(1).
-	containerGrammar = grammar{valued: setOf(`-n --namespace -a --address -s --signal -t --time --timeout -H --host -c --context -l --log-level
-		--connection --url --identity --root --runroot --config --filter --cidfile --pod-id-file`)}
-	// docker compose(1), after its own name and before.
+	// shutdown(8)
+	shutdownGrammar = grammar{valued: setOf("-t")}
+	// docker(1), podman(1) and nerdctl(1) before the command, and behind it.
+	containerGrammar = grammar{valued: setOf(`-n --namespace -a --address -H --host -c --context -l --log-level --connection --url --identity --root
+		--runroot --config --runtime --cgroup-manager --storage-driver --storage-opt --tmpdir --tlscacert --tlscert --tlskey`)}
+	containerCommandGrammar = grammar{valued: setOf("-s --signal -t --time --timeout --filter --cidfile --pod-id-file")}
+	// docker compose(1) before the command, and behind it.
 	composeGrammar = grammar{valued: setOf(`-f --file -p --project-name --project-directory --profile --env-file --parallel --ansi --progress
-		-t --timeout -s --signal --rmi -c --context -H --host --scale --pull --wait-timeout --attach --no-attach --exit-code-from -l --log-level`)}
-	// ctr(1) and crictl(1).
-	ctrGrammar = grammar{oneDash: true, valued: setOf(`-n --namespace -a --address -s --signal -t --timeout --exec-id -r --runtime-endpoint -i
-		--image-endpoint --connect-timeout -c --config`)}
-	// supervisorctl(1).
-	supervisorGrammar = grammar{valued: setOf("-c --configuration -s --serverurl -u --username -p --password")}
+		-c --context -H --host -l --log-level`)}
+	composeCommandGrammar = grammar{valued: setOf("-t --timeout -s --signal --rmi")}
+	// ctr(1) and crictl(1) before the command, and behind it.
+	ctrGrammar = grammar{oneDash: true, valued: setOf(`-n --namespace -a --address -t --timeout -r --runtime-endpoint -i --image-endpoint
+		--connect-timeout -c --config`)}
+	ctrCommandGrammar = grammar{oneDash: true, valued: setOf("-s --signal -t --timeout --exec-id")}
+	// supervisorctl(1)
+	supervisorGrammar = grammar{valued: setOf("-c --configuration -s --serverurl -u --username -p --password -r --history-file")}
 )

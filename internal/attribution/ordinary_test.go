@@ -17,8 +17,10 @@ import (
 // TestMarked has a package manager restart what it has upgraded: it marks units, and then asks for all that are marked.
 func TestMarked(t *testing.T) {
 	dnf, bob := byRoot(10, "systemctl reload-or-restart --marked"), byRoot(11, "systemctl restart mariadb")
+	stranger := byRoot(12, "/usr/bin/python3 /opt/deploy.py")
 	call := connects(0, dnf)
-	call.Request.Call = &Call{Member: "EnqueueMarkedJobs"}
+	call.Request.Socket, call.Request.Call = "", &Call{Member: "EnqueueMarkedJobs"}
+	onBus := func(f Fact) Fact { f.Request.Socket = "/run/dbus/system_bus_socket"; return f }
 	job := begins(ms, 7, "restart", "mariadb.service")
 	for name, tt := range map[string]struct {
 		facts  []Fact
@@ -26,6 +28,10 @@ func TestMarked(t *testing.T) {
 		signal kill.Signal
 		want   expected
 	}{
+		"called, beside who names the unit": {facts: []Fact{call, connects(0, bob), job}, told: true, want: expected{candidates: 2}},
+		"beside one of whom nobody knows what he asks for": {
+			facts: []Fact{connects(-time.Second, dnf), onBus(connects(0, stranger)), job}, told: true, want: expected{candidates: 2},
+		},
 		"alone":                     {facts: []Fact{connects(0, dnf), job}, told: true, want: expected{requester: 10}},
 		"called":                    {facts: []Fact{call, job}, told: true, want: expected{requester: 10}},
 		"beside who names the unit": {facts: []Fact{connects(0, dnf), connects(0, bob), job}, told: true, want: expected{candidates: 2}},
@@ -34,7 +40,7 @@ func TestMarked(t *testing.T) {
 		"a watchdog, without D-Bus": {facts: []Fact{connects(0, dnf)}, signal: kill.SIGABRT},
 	} {
 		t.Run(name, func(t *testing.T) {
-			table := tableOf(tt.told, dnf, bob)
+			table := tableOf(tt.told, dnf, bob, stranger)
 			learn(table, tt.facts)
 			signal := tt.signal
 			if signal == 0 {
@@ -80,6 +86,21 @@ func TestEarlierJob(t *testing.T) {
 			}
 			assert.Equal(t, tt.want, askedBy(explain(table, sends(at, kill.SIGTERM, target))))
 		})
+	}
+}
+
+// TestInterrupted has two people stop a service, of whom the first one does not wait for the end.
+func TestInterrupted(t *testing.T) {
+	for _, told := range []bool{false, true} {
+		alice, bob := byRoot(10, "systemctl stop mariadb"), byRoot(11, "systemctl stop mariadb")
+		table := New(Config{Processes: endings{known{10: alice, 11: bob}, map[int]time.Time{10: after(500 * ms)}}})
+		table.Follow(1, told, false)
+		facts := []Fact{connects(0, alice), connects(1400*ms, bob)}
+		if told {
+			facts = append(facts, begins(1500*ms, 7, "stop", "mariadb.service"))
+		}
+		learn(table, facts)
+		assert.Zero(t, askedBy(explain(table, sends(1504*ms, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service")))), "told: %v", told)
 	}
 }
 
@@ -140,6 +161,22 @@ func TestSignalToASession(t *testing.T) {
 				assert.NotEqual(t, 10, askedBy(e))
 			}
 		})
+	}
+}
+
+// TestSignalToASessionBesideAnother has two people signal what belongs to a session.
+func TestSignalToASessionBesideAnother(t *testing.T) {
+	carol, dave := byRoot(10, "loginctl kill-user bob"), byRoot(11, "systemctl kill session-21.scope")
+	seen := stops(1500*ms, dave, "session-21.scope")
+	seen.Request.Call.Member, seen.Request.Call.Signal = "KillUnit", kill.SIGTERM
+	for name, second := range map[string]Fact{"connected": connects(1500*ms, dave), "seen": seen} {
+		table := tableOf(true, carol, dave)
+		left := ofUnit(6000, "sleep", "session-21.scope")
+		left.Login, left.Session = kill.User{ID: kill.NewID(1001)}, kill.NewID(21)
+		learn(table, []Fact{login(0, "21", 1001, "bob", "10.0.0.6"), connects(0, carol), second})
+		x := told(explain(table, sends(1504*ms, kill.SIGTERM, left)), true)
+		assert.Zero(t, x.requester, name)
+		assert.Equal(t, 2, x.candidates, name)
 	}
 }
 
@@ -240,6 +277,22 @@ func TestBridgeToAUser(t *testing.T) {
 	}
 }
 
+// TestOwnBridge has a user run such a program himself, without a parent, and ask the host's systemd by that.
+func TestOwnBridge(t *testing.T) {
+	const alice = 1000
+	bridge := process(10, "/usr/bin/systemd-stdio-bridge", alice, alice, "/user.slice/user-1000.slice/session-17.scope", parent(1, "/sbin/init"))
+	for leader, want := range map[int]uint32{80: alice, 10: nobody} {
+		table := New(Config{Processes: known{10: bridge}})
+		table.Follow(1, true, true)
+		l := login(0, "17", alice, "alice", "10.0.0.5")
+		l.Login.Leader, l.Login.Audit = leader, kill.NewID(17)
+		learn(table, []Fact{l, stops(0, bridge, "mariadb.service"), begins(ms, 7, "stop", "mariadb.service")})
+		x := told(explain(table, sends(4*ms, kill.SIGTERM, ofUnit(5932, "mariadbd", "mariadb.service"))), true)
+		assert.Equal(t, 10, x.requester)
+		assert.Equal(t, want, x.login, "leader %d", leader)
+	}
+}
+
 // TestMachine has somebody ask systemd-machined to end a container.
 func TestMachine(t *testing.T) {
 	p := byRoot(10, "machinectl terminate web")
@@ -318,6 +371,26 @@ func TestNamespacesOfContainerd(t *testing.T) {
 		e.Sender = *process(70, "/usr/sbin/runc --root /run/containerd/runc/k8s.io --log x kill web 15", 0, nobody,
 			"/system.slice/containerd.service", parent(99, "containerd-shim"))
 		assert.Equal(t, want, askedBy(explain(table, e)), line)
+	}
+}
+
+// TestNamespaceOfTheEnvironment has ctr(1) have the namespace from its environment, and name a container by its id.
+func TestNamespaceOfTheEnvironment(t *testing.T) {
+	id := strings.Repeat("abcd", 16)
+	alice := process(10, "ctr task kill "+id, 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
+	bob := process(11, "crictl stop "+id, 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
+	containerd := process(50, "/usr/bin/containerd", 0, nobody, "/system.slice/containerd.service")
+	for n, clients := range [][]*kill.Process{{alice}, {alice, bob}} {
+		table := New(Config{Processes: known{10: alice, 11: bob, 50: containerd}})
+		for _, client := range clients {
+			f := connects(0, client)
+			f.Request.Manager, f.Request.Socket = 50, "/run/containerd/containerd.sock"
+			learn(table, []Fact{f})
+		}
+		e := sends(100*ms, kill.SIGTERM, ofUnit(900, "nginx", "containerd.service"))
+		e.Sender = *process(70, "/usr/sbin/runc --root /run/containerd/runc/k8s.io --log x kill "+id+" 15", 0, nobody,
+			"/system.slice/containerd.service", parent(99, "containerd-shim"))
+		assert.Equal(t, []int{10, 0}[n], askedBy(explain(table, e)))
 	}
 }
 

@@ -59,7 +59,7 @@ func (t *Table) explainContainer(e *kill.Event, id string) bool {
 	name, namespace := nameOf(e, id), namespaceOf(&e.Sender)
 	t.each(e, othersWindow, func(asker) bool { return true }, func(r *request) {
 		switch {
-		case !t.toRuntime(r) || !t.serves(r, &e.Sender) || r.done(id, e) || r.inAnother(namespace):
+		case !t.toRuntime(r) || !t.serves(r, &e.Sender) || r.done(id, e) || r.inAnother(namespace, id):
 		case r.ask.verb == verbUnknown:
 			if r.Call == nil && !t.habitsOf(r).has(r) && !ofRuntime(r.Requester.Command) {
 				strangers = append(strangers, r)
@@ -189,9 +189,10 @@ func namespaceOf(runtime *kill.Process) string {
 	return ""
 }
 
-// inAnother reports whether a client of containerd asks for containers in another one of its namespaces.
-func (r *request) inAnother(namespace string) bool {
-	return namespace != "" && r.ask.namespace != "" && r.ask.namespace != namespace
+// inAnother reports whether a client of containerd asks for a container in another one of its namespaces, which it can also have from its
+// environment: whoever names a container by an id that no other has means that.
+func (r *request) inAnother(namespace, id string) bool {
+	return namespace != "" && r.ask.namespace != "" && r.ask.namespace != namespace && !(isContainerID(id) && namesContainer(r.ask.about, id))
 }
 
 // mayServe reports whether a request that names things otherwise may be about this one: each of its names is
@@ -244,8 +245,8 @@ func (r *request) fits(e *kill.Event) bool {
 }
 
 // hasLeft reports whether a client that waits until it is done had ended before a time, such as that of a signal: it had its answer, such as that
-// there is nothing to be ended. It may have been interrupted as well, and the manager goes on: so nobody else who fits is
-// named for that.
+// there is nothing to be ended. It may have been interrupted as well, and the manager goes on: so it counts as one of several
+// who fit, and is not named if it is the only one.
 func (t *Table) hasLeft(r *request, at time.Time) bool {
 	return r.ask.waits && r.Call == nil && t.config.Processes != nil && t.config.Processes.LeftBefore(&r.Requester, at)
 }

@@ -21,6 +21,9 @@ func (t *Table) findRequester(e *kill.Event, m *managed, u *unit, j *job) *reque
 		return j.asked
 	}
 	found, best := t.candidates(e, m, u, j)
+	if len(found) == 1 && t.hasLeft(found[0], waitsAt(e, m, j)) {
+		found, best = nil, fitsNot
+	}
 	if best == fitsAlone && len(found) == 1 && t.habitsOf(found[0]).has(found[0]) {
 		found = nil
 	}
@@ -54,17 +57,16 @@ func (t *Table) findRequester(e *kill.Event, m *managed, u *unit, j *job) *reque
 // candidates returns who may have asked for what a manager does to a unit, and how well that fits: each process once.
 func (t *Table) candidates(e *kill.Event, m *managed, u *unit, j *job) (found []*request, best fits) {
 	from, to := askedBetween(e, m, j)
-	var all requesters
+	var all, marked requesters
 	consider := func(r *request) {
 		if !m.mayAsk(r) || r.after(to) && !r.made(j) {
 			return
 		}
 		t.identify(r)
-		if t.hasLeft(r, waitsAt(e, m, j)) {
-			return
-		}
 		how := m.fit(r, u, j, e)
 		switch {
+		case how != fitsNot && r.ask.marked:
+			marked.add(r)
 		case how == fitsNot || how < best:
 		case how > best:
 			best, all = how, requesters{}
@@ -76,6 +78,9 @@ func (t *Table) candidates(e *kill.Event, m *managed, u *unit, j *job) (found []
 	t.since(m, from, consider)
 	if best < fitsUnit {
 		t.commands.since(from, consider)
+	}
+	if len(marked.requests) > 0 && !slices.ContainsFunc(all.requests, func(r *request) bool { return r.made(j) }) {
+		all.requests, best = append(all.requests, marked.requests...), max(best, fitsUnit)
 	}
 	return all.requests, best
 }
@@ -177,9 +182,13 @@ func (t *Table) explainRequest(e *kill.Event, m *managed, u *unit, j *job, r *re
 }
 
 // bridges reports whether a program passes on what somebody else asks a user's systemd for: systemctl(1) of root has systemd start one in a
-// session of that user (systemctl --user --machine=alice@).
-func bridges(p *kill.Process) bool {
-	return p.Executable == "/usr/bin/systemd-stdio-bridge" && len(p.Ancestry) > 0 && p.Ancestry[0].PID == hostInit
+// session of that user (systemctl --user --machine=alice@), of which it is the leader.
+func (t *Table) bridges(p *kill.Process) bool {
+	if p.Executable != "/usr/bin/systemd-stdio-bridge" || len(p.Ancestry) == 0 || p.Ancestry[0].PID != hostInit {
+		return false
+	}
+	l := t.logins[loginKey{0, idOf(p.Session)}]
+	return l == nil || l.Leader == 0 || l.Leader == p.PID
 }
 
 // ask adds to what is behind an event who has asked for it.
@@ -195,7 +204,7 @@ func (t *Table) ask(b *kill.Behind, r *request) {
 		t.config.Name(&p)
 	}
 	b.Requester, b.Initiator = &p, initiatorOf(p.Ancestry)
-	p.Claimed = t.claims(&p, r.Time) || bridges(&p)
+	p.Claimed = t.claims(&p, r.Time) || t.bridges(&p)
 	b.User = p.Person()
 	if !p.Claimed {
 		b.Session = t.sessionOf(&p)

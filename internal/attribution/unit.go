@@ -84,11 +84,7 @@ func (t *Table) explainUnit(e *kill.Event, m *managed) (settled bool) {
 			b.Evidence = kill.EvidenceObserved
 		}
 	}
-	switch {
-	case m.told:
-	case m.personal && b.Requester == nil && b.Candidates == 0 && e.Cause == kill.CauseNone && t.systemAround(m).told:
-		return false // the system's may say a moment later that it ends
-	default:
+	if !m.told {
 		return !m.recorded || b.Requester != nil
 	}
 	switch {
