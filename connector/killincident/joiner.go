@@ -326,7 +326,10 @@ func (j *joiner) end() {
 		j.table.End(j.now())
 		return true
 	}
-	for waiting := j.table.Waiting(); !end() && j.table.Waiting() < waiting; waiting = j.table.Waiting() {
+	for waiting := j.table.Waiting(); !end(); waiting = j.table.Waiting() {
+		if j.table.Waiting() >= waiting {
+			return
+		}
 	}
 }
 

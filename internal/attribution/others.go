@@ -192,7 +192,10 @@ func namespaceOf(runtime *kill.Process) string {
 // inAnother reports whether a client of containerd asks for a container in another one of its namespaces, which it can also have from its
 // environment: whoever names a container by an id that no other has means that.
 func (r *request) inAnother(namespace, id string) bool {
-	return namespace != "" && r.ask.namespace != "" && r.ask.namespace != namespace && !(isContainerID(id) && namesContainer(r.ask.about, id))
+	if isContainerID(id) && namesContainer(r.ask.about, id) {
+		return false
+	}
+	return namespace != "" && r.ask.namespace != "" && r.ask.namespace != namespace
 }
 
 // mayServe reports whether a request that names things otherwise may be about this one: each of its names is
