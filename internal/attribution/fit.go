@@ -80,7 +80,7 @@ func (m *managed) fitNew(r *request, u *unit, j *job, e *kill.Event) fits {
 	case e.Cause == kill.CauseShutdown:
 		return fitsNot
 	case v == verbKill:
-		if j == nil && r.sends(e.Signal) && u.namedBy(&r.ask) {
+		if j == nil && r.sends(e.Signal) && u.namedBy(&r.ask) && !cameLater(e, r) {
 			return seen(r, fitsUnit)
 		}
 		return fitsNot
@@ -101,6 +101,11 @@ func (m *managed) fitNew(r *request, u *unit, j *job, e *kill.Event) fits {
 		return fitsOther
 	}
 	return fitsNot
+}
+
+// cameLater reports whether the first target of an event was not there yet when somebody asked for a signal, which is sent at once.
+func cameLater(e *kill.Event, r *request) bool {
+	return len(e.Targets) > 0 && e.Targets[0].Instance != nil && e.Targets[0].Instance.Start.Sub(r.Time) > callLag
 }
 
 // letsIn reports whether a program lets people in, or gives them the right of others: it connects to the bus to tell

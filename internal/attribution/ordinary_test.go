@@ -104,6 +104,16 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
+// TestSignalToAnEarlierProcess has two people signal a service that is started again in between.
+func TestSignalToAnEarlierProcess(t *testing.T) {
+	alice, bob := byRoot(10, "systemctl kill --signal=KILL mariadb"), byRoot(11, "systemctl kill -s9 mariadb")
+	table := tableOf(true, alice, bob)
+	learn(table, []Fact{enters(-time.Minute, "mariadb.service", "active", "running", "success"), connects(0, alice), connects(time.Second, bob)})
+	target := ofUnit(5932, "mariadbd", "mariadb.service")
+	target.Instance.Start = after(500 * ms)
+	assert.Equal(t, 11, askedBy(explain(table, sends(time.Second+2*ms, kill.SIGKILL, target))))
+}
+
 // TestReloadWithoutBus has somebody reload a service whose systemd does not say what it does: that explains no other signal.
 func TestReloadWithoutBus(t *testing.T) {
 	for signal, want := range map[kill.Signal]int{kill.SIGHUP: 10, kill.SIGABRT: 0, kill.SIGKILL: 0, kill.SIGTERM: 0} {
