@@ -16,6 +16,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/auditkill/auditkillreceiver/e2e/internal/browser"
 	"github.com/auditkill/auditkillreceiver/e2e/internal/harness"
 )
 
@@ -53,7 +54,11 @@ func TestDemo(t *testing.T) {
 		wait(row["_msg"], page)
 		return
 	}
-	assert.Contains(t, browse(t, page, *picture), told, "the page shows the incident")
+	const size = "--window-size=1200,640"
+	if *picture != "" {
+		browser.Picture(t, page, *picture, size)
+	}
+	assert.Contains(t, browser.Show(t, page, size), told, "the page shows the incident")
 }
 
 // savedQuery returns the query for incidents.
