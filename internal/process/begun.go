@@ -22,12 +22,12 @@ const unset = 1<<32 - 1
 type begun struct {
 	// session is its number, unset if the process is in none; 0 if nothing was reported.
 	session uint32
-	// seen is true if the session was seen to begin.
-	seen bool
 	// by is the real user who has begun it; unset if it was not seen, or begun by one who is no witness.
 	by uint32
 	// user is the real user at the last report.
 	user uint32
+	// seen is true if the session was seen to begin.
+	seen bool
 	// own is true if neither the process nor an ancestor has become another user without being root, as far as is known.
 	own bool
 }
