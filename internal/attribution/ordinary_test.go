@@ -337,6 +337,8 @@ func TestStrangersAtADocker(t *testing.T) {
 		"docker compose":                          {[]string{plugin}, false, 10},
 		"docker compose, names are known":         {[]string{plugin}, true, 10},
 		"an older docker-compose":                 {[]string{"/usr/bin/docker-compose down"}, true, 10},
+		"docker compose up":                       {[]string{"/usr/bin/docker-compose -p web up -d"}, true, 0},
+		"docker compose up beside docker stop":    {[]string{"/usr/bin/docker-compose -p web up -d", "docker stop web"}, false, 0},
 		"docker compose beside docker stop":       {[]string{plugin, "docker stop web"}, false, 0},
 		"docker stop of another, names are known": {[]string{plugin, "docker stop web"}, true, 10},
 		"a stranger":                              {[]string{library}, false, 0},
@@ -344,15 +346,7 @@ func TestStrangersAtADocker(t *testing.T) {
 		"a stranger beside docker stop by name":   {[]string{library, "docker stop db"}, true, 11},
 	} {
 		t.Run(name, func(t *testing.T) {
-			processes := known{50: process(50, "/usr/sbin/dockerd", 0, nobody, "/system.slice/docker.service")}
-			table := New(Config{Processes: processes})
-			for i, line := range tt.lines {
-				client := process(10+i, line, 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
-				processes[client.PID] = client
-				f := connects(time.Duration(i)*ms, client)
-				f.Request.Manager, f.Request.Socket = 50, "/run/docker.sock"
-				table.Learn(&f)
-			}
+			table := atDocker(tt.lines)
 			target := ofUnit(900, "mysqld", "docker-"+db+".scope")
 			target.Instance.Container = db
 			if tt.names {

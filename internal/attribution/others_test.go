@@ -179,15 +179,7 @@ func TestContainersWithNames(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			processes := known{50: process(50, "/usr/sbin/dockerd", 0, nobody, "/system.slice/docker.service")}
-			table := New(Config{Processes: processes})
-			for i, line := range tt.lines {
-				client := process(10+i, line, 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
-				processes[client.PID] = client
-				f := connects(time.Duration(i)*ms, client)
-				f.Request.Manager, f.Request.Socket = 50, "/run/docker.sock"
-				table.Learn(&f)
-			}
+			table := atDocker(tt.lines)
 			web := ofUnit(900, "nginx", "docker-"+id+".scope")
 			web.Instance.Container, web.Names = id, &kill.Names{Container: "web"}
 			e := sends(100*ms, kill.SIGTERM, web)

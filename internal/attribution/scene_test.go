@@ -214,3 +214,17 @@ func told(e *kill.Event, settled bool) expected {
 	}
 	return x
 }
+
+// atDocker returns a table to which programs were told that have connected to Docker, one after the other, as processes 10, 11, and so on.
+func atDocker(lines []string) *Table {
+	processes := known{50: process(50, "/usr/sbin/dockerd", 0, nobody, "/system.slice/docker.service")}
+	table := New(Config{Processes: processes})
+	for i, line := range lines {
+		client := process(10+i, line, 0, 1000, "/user.slice/user-1000.slice/session-17.scope", bash, sshd)
+		processes[client.PID] = client
+		f := connects(time.Duration(i)*ms, client)
+		f.Request.Manager, f.Request.Socket = 50, "/run/docker.sock"
+		table.Learn(&f)
+	}
+	return table
+}
