@@ -5,41 +5,57 @@ package consoleexporter
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"slices"
-	"sync"
 
 	"go.opentelemetry.io/collector/pdata/plog"
 
 	"github.com/auditkill/auditkillreceiver/internal/visible"
 )
 
-// console writes log records as lines.
-type console struct {
-	attributes bool
-
-	mutex sync.Mutex
-	out   io.Writer
+// output is what all exporters of a collector write to.
+type output struct {
+	// turn is held by who writes. Unlike a mutex it can be waited for only as long as a context lasts: a terminal may be stopped.
+	turn chan struct{}
+	to   io.Writer
 	// torn says that the last write has ended within a line, as on a full disk.
 	torn bool
 }
 
+func newOutput(to io.Writer) *output { return &output{turn: make(chan struct{}, 1), to: to} }
+
+// write writes whole lines at once.
+func (o *output) write(ctx context.Context, lines []byte) error {
+	select {
+	case o.turn <- struct{}{}:
+		defer func() { <-o.turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("standard output takes nothing: %w", ctx.Err())
+	}
+	if o.torn {
+		lines = slices.Insert(lines, 0, '\n')
+	}
+	written, err := o.to.Write(lines)
+	if written > 0 {
+		o.torn = lines[written-1] != '\n'
+	}
+	return err // the sender may send the batch again
+}
+
+// console writes log records as lines.
+type console struct {
+	attributes bool
+	out        *output
+}
+
 // write writes all lines of a batch at once: there is no system call for each of them, and no other batch comes between.
-func (c *console) write(_ context.Context, logs plog.Logs) error {
+func (c *console) write(ctx context.Context, logs plog.Logs) error {
 	lines := c.lines(logs)
 	if len(lines) == 0 {
 		return nil
 	}
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	if c.torn {
-		lines = slices.Insert(lines, 0, '\n')
-	}
-	written, err := c.out.Write(lines)
-	if written > 0 {
-		c.torn = lines[written-1] != '\n'
-	}
-	return err // the sender may send the batch again
+	return c.out.write(ctx, lines)
 }
 
 func (c *console) lines(logs plog.Logs) (lines []byte) {

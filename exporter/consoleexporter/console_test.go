@@ -12,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -251,4 +252,16 @@ func BenchmarkConsume(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// TestStoppedTerminal has a write not come back: who sends meanwhile waits as long as he wants to.
+func TestStoppedTerminal(t *testing.T) {
+	t.Parallel()
+	out := newOutput(io.Discard)
+	out.turn <- struct{}{} // another exporter of the same collector writes
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	require.ErrorIs(t, out.write(ctx, []byte("x\n")), context.DeadlineExceeded)
+	<-out.turn
+	require.NoError(t, out.write(t.Context(), []byte("x\n")))
 }

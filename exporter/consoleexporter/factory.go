@@ -18,7 +18,8 @@ import (
 // NewFactory returns the factory of the console exporter.
 func NewFactory() exporter.Factory { return newFactory(os.Stdout) }
 
-func newFactory(out io.Writer) exporter.Factory {
+func newFactory(to io.Writer) exporter.Factory {
+	out := newOutput(to)
 	createLogs := func(ctx context.Context, set exporter.Settings, cfg component.Config) (exporter.Logs, error) {
 		config := cfg.(*Config)
 		c := &console{out: out, attributes: config.Attributes}
