@@ -10,6 +10,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/attribution"
 	"github.com/auditkill/auditkillreceiver/internal/manager"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 )
 
 // discovery is how often systemds are searched for among the processes: those of containers and of users
@@ -40,8 +41,8 @@ func (c *Capture) listenToManagers(ctx context.Context) {
 		c.managers.Run(ctx)
 	}()
 	defer func() { <-done }()
-	ticker := time.NewTicker(discovery)
-	defer ticker.Stop()
+	timer := time.NewTimer(rhythm.Next(discovery))
+	defer timer.Stop()
 	var known map[process.Key]bool
 	var offered time.Time
 	for programs := uint64(0); ; {
@@ -54,8 +55,9 @@ func (c *Capture) listenToManagers(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-timer.C:
 		}
+		timer.Reset(rhythm.Next(discovery))
 	}
 }
 

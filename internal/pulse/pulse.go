@@ -9,11 +9,13 @@ package pulse
 import (
 	"context"
 	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 )
 
 const (
 	// interval is how often the process shows itself that it runs.
-	interval = 500 * time.Millisecond
+	interval = time.Second
 	// least is the shortest gap that is reported: longer than a busy machine, the garbage collector
 	// or the migration of a virtual machine hold a process up.
 	least = 5 * time.Second
@@ -32,21 +34,14 @@ type Gap struct {
 func Watch(ctx context.Context, report func(Gap)) { watch(ctx, time.Now, report) }
 
 func watch(ctx context.Context, now func() time.Time, report func(Gap)) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	last := now()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	rhythm.Every(ctx, interval, func() {
 		at := now()
 		if gap, found := between(last, at); found {
 			report(gap)
 		}
 		last = at
-	}
+	})
 }
 
 // between returns the gap, if there is one, between two beats.

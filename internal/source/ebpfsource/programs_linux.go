@@ -286,14 +286,8 @@ func (p *programs) attach(names ...string) error {
 	return nil
 }
 
-// wake sets whether the next signal wakes the reader.
-func (p *programs) wake(waiting bool) error {
-	var value uint32
-	if waiting {
-		value = 1
-	}
-	return p.waiting.Set(value)
-}
+// wake sets what wakes the reader.
+func (p *programs) wake(by alarm) error { return p.waiting.Set(uint32(by)) }
 
 // losses returns what has been lost since the start.
 func (p *programs) losses() (losses, error) {
@@ -338,6 +332,9 @@ func (p *programs) emptied(pressed bool) error {
 func (p *programs) sums(now time.Duration, add func(*kernelSumKey, *kernelSum)) (bool, error) {
 	return p.counted.take(now, add)
 }
+
+// counts reports whether signals are counted even while the ring has room.
+func (p *programs) counts() bool { return p.counted.counts() }
 
 // skipped is how often the kernel has skipped programs since they were loaded.
 type skipped struct {

@@ -17,21 +17,26 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 	"github.com/auditkill/auditkillreceiver/internal/source/queue"
 )
 
 const (
 	// pollInterval is how often the reader checks even if nothing wakes it: the records of
-	// processes do not.
-	pollInterval = 250 * time.Millisecond
-	// pace is how long the reader lets records gather after it has emptied the ring,
-	// because a wakeup costs the sender of a signal more than everything else; busyPace is
-	// the same while at least busyFrom arrive together. At 500,000 signals a second 2,500
-	// arrive meanwhile, and the default ring holds 8,000.
+	// processes do not. If nothing has happened for quietAfter, they do, and the reader checks every
+	// quietInterval: waking up is most of what it costs an idle host.
+	pollInterval  = 250 * time.Millisecond
+	quietAfter    = 2 * time.Second
+	quietInterval = 10 * time.Second
+	// pace is how long the reader lets records gather after a single one, somePace after several, and busyPace after
+	// at least busyFrom: a wakeup costs the sender of a signal more than everything else, and the goroutines that
+	// take the events have to wake up as well. At 500,000 signals a second 5,000 arrive during the longest of them, and
+	// the default ring holds 8,000.
 	pace     = 2 * time.Millisecond
-	busyPace = 5 * time.Millisecond
-	busyFrom = 16
+	somePace = 5 * time.Millisecond
+	busyPace = 10 * time.Millisecond
+	busyFrom = 32
 	// clockInterval is how often the two clocks are compared, clockBracket how long the
 	// comparison may take to be valid: it may be interrupted.
 	clockInterval = time.Second
@@ -45,6 +50,18 @@ const (
 	ringAlign = 8
 )
 
+// alarm is what wakes the reader while it waits (kernel/signal.bpf.c, waiting).
+type alarm uint32
+
+const (
+	// awake is a reader that does not wait.
+	awake alarm = iota
+	// aSignal is everything but the records of processes and requests, unless they fill the ring.
+	aSignal
+	// anything is every record.
+	anything
+)
+
 // ring is the part of ringbuf.Reader that the reader needs.
 type ring interface {
 	ReadInto(record *ringbuf.Record) error
@@ -56,12 +73,14 @@ type ring interface {
 
 // kernel is the part of programs that the reader needs.
 type kernel interface {
-	wake(waiting bool) error
+	wake(by alarm) error
 	losses() (losses, error)
 	// empty says that the ring was emptied once more, and whether the pipeline is far behind.
 	emptied(pressed bool) error
 	// sums passes on the signals that were counted until now. It returns false if some are still missing.
 	sums(now time.Duration, add func(*kernelSumKey, *kernelSum)) (bool, error)
+	// counts reports whether there are signals that are counted even while the ring has room, which wakes nobody.
+	counts() bool
 }
 
 // reader empties the ring. Its goroutine waits for nothing but the ring.
@@ -78,6 +97,8 @@ type reader struct {
 	// gathered holds what has not been handed on yet.
 	gathered []source.Observation
 	lost     losses
+	// came is when something happened last, since boot.
+	came time.Duration
 	// clockSet is when the clocks were last compared, since boot.
 	clockSet time.Duration
 	// stopped is true once events are no longer wanted.
@@ -124,6 +145,8 @@ func (r *reader) run() error {
 		case more == batch: // there is more to read
 		case came >= busyFrom:
 			time.Sleep(busyPace)
+		case came > 1:
+			time.Sleep(somePace)
 		case came > 0:
 			time.Sleep(pace)
 		}
@@ -131,6 +154,22 @@ func (r *reader) run() error {
 	}
 	return nil
 }
+
+// rests reports whether nothing has happened for a while, so that whatever happens next wakes the reader.
+func (r *reader) rests() bool {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.quiet()
+}
+
+// rouse keeps the reader from resting if something has happened.
+func (r *reader) rouse(happened bool) {
+	if happened {
+		r.came = r.now()
+	}
+}
+
+func (r *reader) quiet() bool { return r.now()-r.came >= quietAfter && !r.kernel.counts() }
 
 // end makes run return.
 func (r *reader) end() error {
@@ -141,7 +180,11 @@ func (r *reader) end() error {
 // await returns once a record has arrived, which it adds, or after a while. It returns how
 // many have arrived.
 func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, err error) {
-	if err := r.kernel.wake(true); err != nil {
+	alarm := aSignal
+	if r.rests() {
+		alarm = anything
+	}
+	if err := r.kernel.wake(alarm); err != nil {
 		return 0, err
 	}
 	// Records that arrived before the kernel knew that the reader waits do not wake it.
@@ -157,7 +200,7 @@ func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, er
 		}
 		r.ring.SetDeadline(time.Unix(0, 1))
 	}
-	return came, r.kernel.wake(false)
+	return came, r.kernel.wake(awake)
 }
 
 // read reads one record, and returns false if there is none.
@@ -183,7 +226,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	// What was counted comes before the records that are in the ring now: the end of a process after all signals to it.
 	room := r.ring.AvailableBytes()
 	r.takeSums()
-	busy := r.queue.HalfFull()
+	busy, happened := r.queue.HalfFull(), false
 	for came < batch && room > 0 {
 		got, err := r.read(record)
 		if err != nil {
@@ -197,11 +240,13 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		} else {
 			r.add(record.RawSample)
 		}
+		happened = happened || !isPulse(record.RawSample)
 		length := ringHeader + (len(record.RawSample)+ringAlign-1)/ringAlign*ringAlign
 		r.ahead -= length
 		room -= length
 		came++
 	}
+	r.rouse(happened)
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0
 	}
@@ -213,7 +258,9 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 func (r *reader) take(raw []byte) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
+	r.setClock()
 	r.add(raw)
+	r.rouse(!isPulse(raw))
 }
 
 func (r *reader) add(raw []byte) {
@@ -255,6 +302,9 @@ func (r *reader) settle() time.Duration {
 	r.setClock()
 	r.takeSums()
 	wait := pollInterval
+	if r.quiet() {
+		wait = rhythm.Next(quietInterval)
+	}
 	if next := r.expire(); next > 0 {
 		wait = min(wait, next)
 	}

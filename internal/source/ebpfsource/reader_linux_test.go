@@ -31,13 +31,15 @@ type fakeRing struct {
 	mutex    sync.Mutex
 	records  [][]byte
 	deadline time.Time
-	// waiting is true while the reader wants to be woken. onWake is called before the kernel knows that.
-	waiting bool
-	onWake  func(waiting bool)
-	lost    losses
-	asked   atomic.Int32
+	// by is what wakes the reader. onWake is called before the kernel knows that.
+	by     alarm
+	onWake func(by alarm)
+	lost   losses
+	asked  atomic.Int32
 	// unwritten is how many of the next reads find a record that is not complete yet.
 	unwritten int
+	// counting is true while the programs count signals instead of reporting each.
+	counting bool
 	// endless is a record that arrives again and again.
 	endless []byte
 	failure error
@@ -50,12 +52,17 @@ func newFakeRing() *fakeRing {
 }
 
 // write adds a record, and wakes a reader that wants to be.
-func (f *fakeRing) write(raw []byte) {
+func (f *fakeRing) write(raw []byte) { f.writeFor(aSignal, raw) }
+
+// writeLife adds the record of a process, which wakes only a reader that rests.
+func (f *fakeRing) writeLife(raw []byte) { f.writeFor(anything, raw) }
+
+func (f *fakeRing) writeFor(least alarm, raw []byte) {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
 	f.records = append(f.records, aligned(raw))
-	if f.waiting {
-		f.waiting = false
+	if f.by >= least {
+		f.by = awake
 		f.woken <- struct{}{}
 	}
 }
@@ -131,13 +138,13 @@ func (f *fakeRing) Flush() error {
 
 func (*fakeRing) Close() error { return nil }
 
-func (f *fakeRing) wake(waiting bool) error {
+func (f *fakeRing) wake(by alarm) error {
 	if f.onWake != nil {
-		f.onWake(waiting)
+		f.onWake(by)
 	}
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	f.waiting = waiting
+	f.by = by
 	return f.failure
 }
 
@@ -147,6 +154,12 @@ func (f *fakeRing) sums(time.Duration, func(*kernelSumKey, *kernelSum)) (bool, e
 	return true, nil
 }
 
+func (f *fakeRing) counts() bool {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.counting
+}
+
 func (f *fakeRing) losses() (losses, error) {
 	f.asked.Add(1)
 	f.mutex.Lock()
@@ -154,10 +167,12 @@ func (f *fakeRing) losses() (losses, error) {
 	return f.lost, nil
 }
 
-func (f *fakeRing) isWaiting() bool {
+func (f *fakeRing) isWaiting() bool { return f.waitsFor() != awake }
+
+func (f *fakeRing) waitsFor() alarm {
 	f.mutex.Lock()
 	defer f.mutex.Unlock()
-	return f.waiting
+	return f.by
 }
 
 // newFakeReader returns a reader of a fake ring, at a time that the test sets.
@@ -214,8 +229,8 @@ func TestReaderIsWoken(t *testing.T) {
 func TestReaderSleepsOverNothing(t *testing.T) {
 	t.Parallel()
 	r, ring, _ := newFakeReader()
-	ring.onWake = func(waiting bool) {
-		if waiting {
+	ring.onWake = func(by alarm) {
+		if by != awake {
 			ring.write(bytesOf(kills()))
 		}
 	}
@@ -235,6 +250,60 @@ func TestReaderLooksByItself(t *testing.T) {
 	require.Eventually(t, ring.isWaiting, limit, time.Millisecond)
 	ring.writeSilently(bytesOf(kills()))
 	assert.Equal(t, 10, next(t, r).Sender.PID)
+}
+
+// Once nothing has happened for a while, the reader looks less often, and whatever happens wakes it.
+func TestReaderRests(t *testing.T) {
+	t.Parallel()
+	r, ring, clock := newFakeReader()
+	assert.False(t, r.rests())
+	clock.Store(int64(quietAfter))
+	assert.True(t, r.rests())
+	assert.Greater(t, r.settle(), pollInterval)
+	for name, raw := range map[string][]byte{
+		"a process": bytesOf(&kernelExitRecord{Kind: kindExit}), "a request": asking(kindConnect, ""),
+	} {
+		came := make(chan int)
+		go func() {
+			n, err := r.await(newRecord(), time.Hour)
+			assert.NoError(t, err, name)
+			came <- n
+		}()
+		require.Eventually(t, func() bool { return ring.waitsFor() == anything }, limit, time.Millisecond, name)
+		ring.writeLife(raw)
+		assert.Equal(t, 1, <-came, name)
+		assert.False(t, r.rests(), name)
+		assert.Equal(t, pollInterval, r.settle(), name)
+		clock.Add(int64(quietAfter))
+	}
+}
+
+// What is only counted wakes nobody.
+func TestReaderDoesNotRestInAStorm(t *testing.T) {
+	t.Parallel()
+	r, ring, clock := newFakeReader()
+	clock.Store(int64(time.Hour))
+	ring.counting = true
+	assert.False(t, r.rests())
+	assert.Equal(t, pollInterval, r.settle())
+	ring.counting = false
+	assert.True(t, r.rests())
+}
+
+// The reader's own heartbeat does not keep it from resting.
+func TestReaderRestsBetweenBeats(t *testing.T) {
+	t.Parallel()
+	r, ring, clock := newFakeReader()
+	clock.Store(int64(quietAfter))
+	ring.writeSilently(bytesOf(&kernelPulseRecord{Kind: kindPulse, Number: 7}))
+	_, err := r.drain(newRecord())
+	require.NoError(t, err)
+	assert.True(t, r.rests())
+	assert.EqualValues(t, 7, r.heard())
+	ring.writeSilently(bytesOf(&kernelExitRecord{Kind: kindExit}))
+	_, err = r.drain(newRecord())
+	require.NoError(t, err)
+	assert.False(t, r.rests())
 }
 
 func TestReaderWaitsForWhatIsBeingWritten(t *testing.T) {

@@ -89,6 +89,9 @@ func isRequest(raw []byte) bool {
 	return len(raw) > 0 && (raw[0] == kindConnect || raw[0] == kindMessage)
 }
 
+// isPulse reports whether a record is only there because the reader wanted it.
+func isPulse(raw []byte) bool { return len(raw) > 0 && raw[0] == kindPulse }
+
 // execution is what a process started to run.
 type execution struct {
 	*kernelExecRecord

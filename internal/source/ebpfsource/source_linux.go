@@ -20,6 +20,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/process"
 	"github.com/auditkill/auditkillreceiver/internal/resident"
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -196,18 +197,25 @@ func (s *Source) watch(pid int, start time.Duration) {
 
 // supervise reports the counts, and whether the programs are still heard, until ctx is done.
 func (s *Source) supervise(ctx context.Context) {
-	ticker, rounds := time.NewTicker(reportInterval), time.NewTicker(s.vigilInterval)
-	defer ticker.Stop()
+	reports, rounds := time.NewTimer(rhythm.Next(reportInterval)), time.NewTimer(rhythm.Next(s.vigilInterval))
+	defer reports.Stop()
 	defer rounds.Stop()
 	v := vigil{programs: s.programs, heard: s.reader.heard}
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-reports.C:
+			if s.reader.rests() { // there is nothing to report
+				reports.Reset(rhythm.Next(quietInterval))
+				continue
+			}
 			s.report()
+			reports.Reset(rhythm.Next(reportInterval))
 		case <-rounds.C:
+			s.report()
 			s.tell(v.check())
+			rounds.Reset(rhythm.Next(s.vigilInterval))
 		}
 	}
 }

@@ -87,6 +87,9 @@ func (s *sums) take(now time.Duration, add func(*kernelSumKey, *kernelSum)) (boo
 	return true, err
 }
 
+// counts reports whether programs count signals even while the ring has room.
+func (s *sums) counts() bool { return s.unread || len(s.hot) > 0 }
+
 // settle waits until no program writes to a side any more.
 func (s *sums) settle(side uint32) (bool, error) {
 	var entered, left [2]uint64

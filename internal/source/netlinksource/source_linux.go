@@ -21,6 +21,7 @@ import (
 	"github.com/auditkill/auditkillreceiver/internal/panics"
 	"github.com/auditkill/auditkillreceiver/internal/privilege"
 	"github.com/auditkill/auditkillreceiver/internal/problem"
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -138,8 +139,8 @@ func (s *Source) read() {
 
 // supervise reports the counts and reacts to the kernel's state until ctx is done.
 func (s *Source) supervise(ctx context.Context) {
-	ticker := time.NewTicker(tick)
-	defer ticker.Stop()
+	timer := time.NewTimer(rhythm.Next(tick))
+	defer timer.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -149,9 +150,10 @@ func (s *Source) supervise(ctx context.Context) {
 		case <-s.reader.doubt:
 			s.supervisor.check(ctx)
 			sleep(ctx, checkInterval)
-		case <-ticker.C:
+		case <-timer.C:
 			s.supervisor.check(ctx)
 			s.report()
+			timer.Reset(rhythm.Next(tick))
 		}
 	}
 }

@@ -41,7 +41,7 @@ const volatile bool any_call_sends = false;
 const volatile bool any_call_connects = false;
 const volatile u32 self = 0;             // the reader's pid in the initial pid namespace, which nobody can change later
 
-volatile u32 waiting = 0; // the reader sleeps, and wants to be woken
+volatile u32 waiting = 0; // what wakes the reader: nothing while it is awake, a signal, or also the record of a process
 volatile u32 pulse = 0;   // the reader wants this number back, see beat
 u64 dropped_signals = 0;
 u64 dropped_processes = 0;
@@ -100,10 +100,15 @@ static __always_inline u64 wakeup(void)
 	return BPF_RB_FORCE_WAKEUP;
 }
 
-// life returns the flags to submit the record of a process with. It wakes the reader only if the ring is filling up.
+#define WAITS_FOR_PROCESSES 2
+
+// life returns the flags to submit the record of a process with. It wakes the reader only if the ring is filling up, or if
+// nothing has happened for so long that the reader has stopped looking by itself.
 static __always_inline u64 life(void)
 {
-	return bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2 ? wakeup() : BPF_RB_NO_WAKEUP;
+	if (waiting == WAITS_FOR_PROCESSES || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2)
+		return wakeup();
+	return BPF_RB_NO_WAKEUP;
 }
 
 static __always_inline bool no_room(u64 limit)
@@ -274,7 +279,7 @@ static __always_inline void beat(void)
 	pulse = 0;
 	r->kind = PULSE;
 	r->number = number;
-	bpf_ringbuf_submit(r, BPF_RB_NO_WAKEUP);
+	bpf_ringbuf_submit(r, wakeup());
 }
 
 // blinds reports whether a signal ends or stops the reader. It is wanted whatever the filters are.
