@@ -24,10 +24,11 @@ import (
 
 const (
 	// pollInterval is how often the reader checks even if nothing wakes it: the records of
-	// processes do not. If nothing has happened for quietAfter, they do, and the reader checks every
-	// quietInterval: waking up is most of what it costs an idle host.
+	// processes do not. On a host where something happens at most quietTimes in quietAfter, they do, and the reader
+	// checks every quietInterval: waking up is most of what it costs there.
 	pollInterval  = 250 * time.Millisecond
 	quietAfter    = 2 * time.Second
+	quietTimes    = 8
 	quietInterval = 10 * time.Second
 	// pace is how long the reader lets records gather after a single one, somePace after several, and busyPace after
 	// at least busyFrom: a wakeup costs the sender of a signal more than everything else, and the goroutines that
@@ -90,6 +91,8 @@ type reader struct {
 	queue  *queue.Queue
 	panics *panics.Guard
 	ending atomic.Bool
+	// roused has something in it if the reader rested and something has happened.
+	roused chan struct{}
 
 	// mutex guards the fields below; it is held for as long as a batch of records takes.
 	mutex     sync.Mutex
@@ -97,8 +100,10 @@ type reader struct {
 	// gathered holds what has not been handed on yet.
 	gathered []source.Observation
 	lost     losses
-	// came is when something happened last, since boot.
-	came time.Duration
+	// busy is when it happened last, since boot, that too much happened for the reader to rest; counting is since when it
+	// counts how often something happens, times is how often it has.
+	busy, counting time.Duration
+	times          int
 	// clockSet is when the clocks were last compared, since boot.
 	clockSet time.Duration
 	// stopped is true once events are no longer wanted.
@@ -111,7 +116,7 @@ type reader struct {
 }
 
 func newReader(ring ring, kernel kernel, config assemblerConfig, events *events) *reader {
-	r := &reader{ring: ring, kernel: kernel, queue: queue.New(), now: sinceBoot}
+	r := &reader{ring: ring, kernel: kernel, queue: queue.New(), roused: make(chan struct{}, 1), now: sinceBoot}
 	r.assembler = newAssembler(config, events, r.emit)
 	r.assembler.lostSoFar = r.lostSignals
 	return r
@@ -155,21 +160,32 @@ func (r *reader) run() error {
 	return nil
 }
 
-// rests reports whether nothing has happened for a while, so that whatever happens next wakes the reader.
+// rests reports whether so little happens that whatever happens next wakes the reader.
 func (r *reader) rests() bool {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
 	return r.quiet()
 }
 
-// rouse keeps the reader from resting if something has happened.
-func (r *reader) rouse(happened bool) {
-	if happened {
-		r.came = r.now()
+func (r *reader) quiet() bool { return r.now()-r.busy >= quietAfter && !r.kernel.counts() }
+
+// rouse notes that something has happened.
+func (r *reader) rouse() {
+	now := r.now()
+	if r.quiet() {
+		select {
+		case r.roused <- struct{}{}:
+		default: // whoever waits for it has not taken the last one
+		}
+	}
+	if now-r.counting >= quietAfter {
+		r.counting, r.times = now, 0
+	}
+	r.times++
+	if r.times > quietTimes {
+		r.busy = now
 	}
 }
-
-func (r *reader) quiet() bool { return r.now()-r.came >= quietAfter && !r.kernel.counts() }
 
 // end makes run return.
 func (r *reader) end() error {
@@ -180,11 +196,11 @@ func (r *reader) end() error {
 // await returns once a record has arrived, which it adds, or after a while. It returns how
 // many have arrived.
 func (r *reader) await(record *ringbuf.Record, wait time.Duration) (came int, err error) {
-	alarm := aSignal
+	by := aSignal
 	if r.rests() {
-		alarm = anything
+		by = anything
 	}
-	if err := r.kernel.wake(alarm); err != nil {
+	if err := r.kernel.wake(by); err != nil {
 		return 0, err
 	}
 	// Records that arrived before the kernel knew that the reader waits do not wake it.
@@ -226,7 +242,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	// What was counted comes before the records that are in the ring now: the end of a process after all signals to it.
 	room := r.ring.AvailableBytes()
 	r.takeSums()
-	busy, happened := r.queue.HalfFull(), false
+	full, happened := r.queue.HalfFull(), false
 	for came < batch && room > 0 {
 		got, err := r.read(record)
 		if err != nil {
@@ -235,7 +251,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		if !got {
 			break // the next record is reserved, but not written yet
 		}
-		if busy && isRequest(record.RawSample) { // anybody can make many: they must not displace signals
+		if full && isRequest(record.RawSample) { // anybody can make many: they must not displace signals
 			r.assembler.counts.requests++
 		} else {
 			r.add(record.RawSample)
@@ -246,7 +262,9 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		room -= length
 		came++
 	}
-	r.rouse(happened)
+	if happened {
+		r.rouse()
+	}
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0
 	}
@@ -260,7 +278,9 @@ func (r *reader) take(raw []byte) {
 	defer r.mutex.Unlock()
 	r.setClock()
 	r.add(raw)
-	r.rouse(!isPulse(raw))
+	if !isPulse(raw) {
+		r.rouse()
+	}
 }
 
 func (r *reader) add(raw []byte) {

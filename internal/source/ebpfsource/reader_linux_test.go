@@ -252,7 +252,7 @@ func TestReaderLooksByItself(t *testing.T) {
 	assert.Equal(t, 10, next(t, r).Sender.PID)
 }
 
-// Once nothing has happened for a while, the reader looks less often, and whatever happens wakes it.
+// While little happens, the reader does not look by itself, and whatever happens wakes it.
 func TestReaderRests(t *testing.T) {
 	t.Parallel()
 	r, ring, clock := newFakeReader()
@@ -272,10 +272,27 @@ func TestReaderRests(t *testing.T) {
 		require.Eventually(t, func() bool { return ring.waitsFor() == anything }, limit, time.Millisecond, name)
 		ring.writeLife(raw)
 		assert.Equal(t, 1, <-came, name)
-		assert.False(t, r.rests(), name)
-		assert.Equal(t, pollInterval, r.settle(), name)
-		clock.Add(int64(quietAfter))
+		<-r.roused
+		assert.True(t, r.rests(), name)
 	}
+}
+
+// Where more happens, it looks by itself, which is cheaper than to be woken each time.
+func TestReaderDoesNotRestOnABusyHost(t *testing.T) {
+	t.Parallel()
+	r, ring, clock := newFakeReader()
+	clock.Store(int64(time.Hour))
+	for n := range quietTimes + 1 {
+		assert.True(t, r.rests(), n)
+		ring.writeSilently(bytesOf(&kernelExitRecord{Kind: kindExit}))
+		_, err := r.drain(newRecord())
+		require.NoError(t, err)
+		clock.Add(int64(quietAfter / (quietTimes + 2)))
+	}
+	assert.False(t, r.rests())
+	assert.Equal(t, pollInterval, r.settle())
+	clock.Add(int64(quietAfter))
+	assert.True(t, r.rests())
 }
 
 // What is only counted wakes nobody.
@@ -290,20 +307,19 @@ func TestReaderDoesNotRestInAStorm(t *testing.T) {
 	assert.True(t, r.rests())
 }
 
-// The reader's own heartbeat does not keep it from resting.
+// The reader's own heartbeat is nothing that happens.
 func TestReaderRestsBetweenBeats(t *testing.T) {
 	t.Parallel()
 	r, ring, clock := newFakeReader()
-	clock.Store(int64(quietAfter))
-	ring.writeSilently(bytesOf(&kernelPulseRecord{Kind: kindPulse, Number: 7}))
-	_, err := r.drain(newRecord())
-	require.NoError(t, err)
+	clock.Store(int64(time.Hour))
+	for range quietTimes + 1 {
+		ring.writeSilently(bytesOf(&kernelPulseRecord{Kind: kindPulse, Number: 7}))
+		_, err := r.drain(newRecord())
+		require.NoError(t, err)
+	}
 	assert.True(t, r.rests())
+	assert.Empty(t, r.roused)
 	assert.EqualValues(t, 7, r.heard())
-	ring.writeSilently(bytesOf(&kernelExitRecord{Kind: kindExit}))
-	_, err = r.drain(newRecord())
-	require.NoError(t, err)
-	assert.False(t, r.rests())
 }
 
 func TestReaderWaitsForWhatIsBeingWritten(t *testing.T) {

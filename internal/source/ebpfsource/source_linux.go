@@ -206,14 +206,15 @@ func (s *Source) supervise(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-reports.C:
-			if s.reader.rests() { // there is nothing to report
-				reports.Reset(rhythm.Next(quietInterval))
-				continue
-			}
 			s.report()
+			next := reportInterval
+			if s.reader.rests() { // and says so as soon as there is something to report
+				next = quietInterval
+			}
+			reports.Reset(rhythm.Next(next))
+		case <-s.reader.roused:
 			reports.Reset(rhythm.Next(reportInterval))
 		case <-rounds.C:
-			s.report()
 			s.tell(v.check())
 			rounds.Reset(rhythm.Next(s.vigilInterval))
 		}
