@@ -6,10 +6,11 @@ package kernellog
 import (
 	"encoding/json"
 	"errors"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/auditkill/auditkillreceiver/internal/lazyregexp"
 )
 
 // Entry is a line of a kernel log as dmesg or journalctl prints it, or of a file of syslog.
@@ -61,15 +62,15 @@ type Reader struct {
 
 var (
 	// bracketed is what dmesg prints: "[12345.678901] ", with -T "[Sun Nov 29 02:37:32 2026] ", with -r "<6>[...] ".
-	bracketed = regexp.MustCompile(`^(?:<(\d{1,4})>)?\[ *(?:(\d{1,10})\.(\d{6})|([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}))\](?:\[ *([TC]\d{1,10})\])? ?(.*)$`)
+	bracketed = lazyregexp.New(`^(?:<(\d{1,4})>)?\[ *(?:(\d{1,10})\.(\d{6})|([A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}))\](?:\[ *([TC]\d{1,10})\])? ?(.*)$`)
 	// iso is what journalctl -o short-iso, dmesg --time-format iso and syslog print, this one perhaps with the priority: "<85>".
-	iso = regexp.MustCompile(`^(?:<\d{1,3}>)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:([.,])(\d{1,9}))?(Z|[+-]\d\d:?\d\d) (.*)$`)
+	iso = lazyregexp.New(`^(?:<\d{1,3}>)?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:([.,])(\d{1,9}))?(Z|[+-]\d\d:?\d\d) (.*)$`)
 	// short is what journalctl and syslog print: "Nov 29 02:37:32.123456 ", "<85>Nov 29 02:37:32 ".
-	short = regexp.MustCompile(`^(?:<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (.*)$`)
+	short = lazyregexp.New(`^(?:<\d{1,3}>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d)(?:\.(\d{1,9}))? (.*)$`)
 	// written is who wrote a line: "host kernel: ", "host systemd[1]: ".
-	written = regexp.MustCompile(`^([^ ]{1,255}) ([^ \[\]:]{1,64})(\[\d{1,10}\])?: (.*)$`)
+	written = lazyregexp.New(`^([^ ]{1,255}) ([^ \[\]:]{1,64})(\[\d{1,10}\])?: (.*)$`)
 	// again is the time since boot that syslog may leave in a line of the kernel.
-	again = regexp.MustCompile(`^\[ *\d{1,10}\.\d{6}\] `)
+	again = lazyregexp.New(`^\[ *\d{1,10}\.\d{6}\] `)
 )
 
 // Parse reads a line.
@@ -78,13 +79,13 @@ func (r *Reader) Parse(line string) (e Entry, err error) {
 	if strings.HasPrefix(line, "{") {
 		return parseJSON(line)
 	}
-	if m := bracketed.FindStringSubmatch(line); m != nil {
+	if m := bracketed().FindStringSubmatch(line); m != nil {
 		return r.bracketed(m)
 	}
-	if m := iso.FindStringSubmatch(line); m != nil {
+	if m := iso().FindStringSubmatch(line); m != nil {
 		return parseISO(m)
 	}
-	if m := short.FindStringSubmatch(line); m != nil {
+	if m := short().FindStringSubmatch(line); m != nil {
 		return r.short(m)
 	}
 	return e, ErrNoEntry
@@ -145,13 +146,13 @@ func (r *Reader) short(m []string) (e Entry, err error) {
 
 // written reads who wrote a line, and what.
 func (e *Entry) written(text string) bool {
-	m := written.FindStringSubmatch(text)
+	m := written().FindStringSubmatch(text)
 	if m == nil {
 		return false
 	}
 	e.Node, e.Writer, e.Text = m[1], m[2]+m[3], m[4]
 	if e.Kernel() {
-		number := again.FindString(e.Text)
+		number := again().FindString(e.Text)
 		e.Text, e.Numbered = strings.TrimPrefix(e.Text, number), number != ""
 	}
 	return true

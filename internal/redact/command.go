@@ -300,8 +300,9 @@ func baseName(v string) string {
 }
 
 func set(words string) map[string]bool {
-	all := map[string]bool{}
-	for word := range strings.FieldsSeq(words) {
+	fields := strings.Fields(words)
+	all := make(map[string]bool, len(fields))
+	for _, word := range fields {
 		all[word] = true
 	}
 	return all

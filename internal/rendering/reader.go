@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"hash/fnv"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/auditkill/auditkillreceiver/internal/auditrecord"
 	"github.com/auditkill/auditkillreceiver/internal/kernellog"
+	"github.com/auditkill/auditkillreceiver/internal/lazyregexp"
 )
 
 // maxOpen is how many events without a number may be incomplete at a time. A host has few processors at work on audited
@@ -60,7 +60,7 @@ type call struct {
 const noSuchProcess = "-3"
 
 // journalled is what follows the writer in a line of the journal: the type, and the record.
-var journalled = regexp.MustCompile(`^(?:AUDIT(\d{4})|([A-Z][A-Z0-9_]{1,31}|UNKNOWN\[\d{1,5}\])) (.*)$`)
+var journalled = lazyregexp.New(`^(?:AUDIT(\d{4})|([A-Z][A-Z0-9_]{1,31}|UNKNOWN\[\d{1,5}\])) (.*)$`)
 
 // Read reads a line, which has no line feed. now is the current time. It returns false if the line is no rendering of
 // a record that it knows.
@@ -83,7 +83,7 @@ func (r *Reader) Read(line []byte, now time.Time) (Record, bool) {
 	if writer, _, _ := strings.Cut(entry.Writer, "["); writer != "audit" {
 		return Record{}, false
 	}
-	m := journalled.FindStringSubmatch(entry.Text)
+	m := journalled().FindStringSubmatch(entry.Text)
 	if m == nil {
 		return Record{}, false
 	}

@@ -5,7 +5,8 @@ package rendering
 
 import (
 	"bytes"
-	"regexp"
+
+	"github.com/auditkill/auditkillreceiver/internal/lazyregexp"
 )
 
 // shape is a rendering that cannot be read back.
@@ -80,7 +81,10 @@ func interpreted(line []byte) bool {
 	return ok && end > 0 && bytes.ContainsAny(stamp[:end], "/ -")
 }
 
-func matches(pattern string) func([]byte) bool { return regexp.MustCompile(pattern).Match }
+func matches(expression string) func([]byte) bool {
+	compiled := lazyregexp.New(expression)
+	return func(line []byte) bool { return compiled().Match(line) }
+}
 
 func begins(text string) func([]byte) bool {
 	return func(line []byte) bool { return bytes.HasPrefix(line, []byte(text)) }
