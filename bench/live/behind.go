@@ -97,6 +97,9 @@ func behindCalls(o options, listed string) error {
 			without, with := least[i][1], least[i][2]
 			fmt.Printf("| %s | %d | %d | %d | %.2f | %d |\n", call[0], least[i][0].Nanoseconds(), without.Nanoseconds(),
 				with.Nanoseconds(), float64(with)/float64(without), (with - without).Nanoseconds())
+			if strings.Contains(call[0], "another") {
+				o.aims.atMost(way.name+": "+call[0]+": ns that attribution adds", float64((with - without).Nanoseconds()), 60)
+			}
 		}
 	}
 	return nil
@@ -236,6 +239,7 @@ func behindLatencies(o options, listed string) error {
 	fmt.Println("|---|--:|--:|")
 	for i, name := range names {
 		fmt.Printf("| attribution %s | %.1f | %.1f |\n", name, median(p50[i]), median(p99[i]))
+		o.aims.atMost("ebpf, attribution "+name+": p99 from kill(2) to the backend, ms", median(p99[i]), 10)
 	}
 	return nil
 }

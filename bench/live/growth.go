@@ -107,7 +107,7 @@ func measureLevel(o options, receiver string, level int, begin func(level int) (
 		wanted: level, reached: reached, sent: sent, cpu: 100 * (c.cpu() - before).Seconds() / time.Since(start).Seconds(),
 		resident: float64(c.resident()) / (1 << 20),
 	}
-	time.Sleep(time.Second) // for the last signals
+	settled(joiner{c}, int(count)+sent) // the last ones may be counted a little later
 	p.told = c.signals() - count
 	return p, nil
 }

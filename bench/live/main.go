@@ -29,6 +29,8 @@ type options struct {
 	seconds   float64
 	rounds    int
 	parts     string
+	// aims are those of this run.
+	aims *aims
 }
 
 func main() {
@@ -46,7 +48,7 @@ func main() {
 		}
 		return
 	}
-	var o options
+	o := options{aims: new(aims)}
 	flag.StringVar(&o.collector, "collector", "_build/otelcol-auditkill", "the collector to measure")
 	flag.Float64Var(&o.seconds, "seconds", 3, "how many seconds each rate must be sustained")
 	flag.IntVar(&o.rounds, "rounds", 7, "rounds of the timings, in turn; the least time counts")
@@ -84,7 +86,7 @@ func run(o options) (err error) {
 			return err
 		}
 	}
-	return nil
+	return o.aims.write(os.Stdout)
 }
 
 // loads measures how many signals per second each program handles, and what that costs.
@@ -127,6 +129,9 @@ func loads(o options) error {
 		}
 		fmt.Printf("| %s | %.0f%s | %.2f | %.2f | %.2f |\n", r.name, r.rate, note, r.rate/rows[0].rate, r.cpu, r.cpu/rows[1].cpu)
 	}
+	o.aims.atLeast("netlink, unicast: signals a second without loss, times those of auditd", rows[2].rate/rows[0].rate, 1)
+	o.aims.atMost("netlink, unicast: CPU, times that of auditd (enriched)", rows[2].cpu/rows[1].cpu, 0.45)
+	o.aims.atMost("netlink, multicast: CPU, times that of auditd (enriched)", rows[3].cpu/rows[1].cpu, 0.495)
 	return nil
 }
 
@@ -135,7 +140,7 @@ func loads(o options) error {
 func cost(t taker) (float64, error) {
 	const rate, seconds = 10_000, 10
 	before, count := t.cpu(), t.count()
-	sent, err := startSender("rate", rate, seconds*time.Second).wait()
+	sent, err := startOrphan("rate", rate, seconds*time.Second).wait()
 	if err != nil {
 		return 0, err
 	}
@@ -171,7 +176,7 @@ func highestRate(t taker, hold time.Duration) (float64, error) {
 	failed := 0
 	for rate := 20_000; rate < 2_000_000 && failed < 3; {
 		count, lost := t.count(), kernelLost()
-		sent, err := startSender("rate", rate, hold).wait()
+		sent, err := startOrphan("rate", rate, hold).wait()
 		if err != nil {
 			return 0, err
 		}

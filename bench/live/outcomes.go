@@ -48,6 +48,9 @@ func outcomes(o options) error {
 				return fmt.Errorf("%s: %w", s.name, err)
 			}
 			fmt.Printf("| %s: %s | %.1f | %.1f | %.2f | %.1f |\n", s.name, name, with, without, with/without, with-without)
+			if what == "fatal" {
+				o.aims.atMost(s.name+": us that outcomes add to a signal", with-without, 2)
+			}
 		}
 	}
 	fmt.Printf("\n| %d processes that were sent a fatal signal, and live | MB with outcomes | without | added | "+
@@ -64,6 +67,7 @@ func outcomes(o options) error {
 		}
 		fmt.Printf("| %s | %.1f | %.1f | %.1f | %.2f | %.2f |\n", s.name, with.resident, without.resident,
 			with.resident-without.resident, with.busy, without.busy)
+		o.aims.atMost(s.name+": MB for 4096 watches", with.resident-without.resident, 10)
 	}
 	return nil
 }

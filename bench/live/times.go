@@ -60,6 +60,7 @@ func callTimes(o options) error {
 		fmt.Printf("| %s | %d | %.2f | %.2f |\n", r.name, r.least.Nanoseconds(),
 			float64(r.least)/float64(base.least), float64(r.least)/float64(auditd.least))
 	}
+	o.aims.atMost("netlink: getppid(2), times that with auditd's single rule", float64(rows[2].least)/float64(rows[1].least), 1.1)
 	return nil
 }
 
@@ -92,6 +93,7 @@ func latencies(o options) error {
 			return fmt.Errorf("latency, %s: %w", mode, err)
 		}
 		fmt.Printf("| receiver, %s | %.1f | %.1f | %.1f |\n", mode, times.at(0.5), times.at(0.99), times.at(1))
+		o.aims.atMost("netlink, "+mode+": p99 from kill(2) to the backend, ms", times.at(0.99), 15)
 	}
 	return nil
 }
