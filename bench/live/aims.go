@@ -15,7 +15,7 @@ import (
 // aims are what was asked for, with what a run has measured of it.
 type aims struct{ rows []aim }
 
-// aim is one of them. In what it is measured is part of its name.
+// aim is one of them. The unit is part of its name.
 type aim struct {
 	name            string
 	measured, limit float64

@@ -68,7 +68,7 @@ func run(o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, restore()) }()
+	defer func() { err = errors.Join(err, o.aims.write(os.Stdout), restore()) }()
 	parts := map[string]func(options) error{
 		"calls": callTimes, "loads": loads, "latencies": latencies,
 		"tracing": tracing, "throughput": throughput, "burst": burst, "idle": idle, "outcomes": outcomes,
@@ -86,7 +86,7 @@ func run(o options) (err error) {
 			return err
 		}
 	}
-	return o.aims.write(os.Stdout)
+	return nil
 }
 
 // loads measures how many signals per second each program handles, and what that costs.

@@ -54,8 +54,8 @@ func startSender(what string, number int, duration time.Duration, socket ...stri
 	return s
 }
 
-// startOrphan starts a sender whose parent is that of all: it has no others whose command lines could be told, and which
-// would make each record as long as whatever has started this program is.
+// startOrphan starts a sender whose parent is that of all: it has no others whose command lines could be told, which
+// would make each record longer.
 func startOrphan(what string, number int, duration time.Duration) *sender {
 	s := &sender{command: exec.Command("sh", "-c", `"$0" "$@" &`, os.Args[0], senderRole, what, strconv.Itoa(number), duration.String())} //nolint:gosec // this program
 	s.command.Stdout, s.command.Stderr = &s.output, os.Stderr

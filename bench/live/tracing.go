@@ -70,12 +70,17 @@ func tracing(o options) error {
 			(r.least - base).Nanoseconds())
 		switch {
 		case !strings.Contains(r.name, "ebpf"):
+		case r.call == "getppid":
+			o.aims.atMost(r.name+": times nothing", float64(r.least)/float64(base), 1.01)
 		case strings.Contains(r.name, "reported"):
 			o.aims.atMost(r.name+": added ns", float64((r.least - base).Nanoseconds()), 200)
 		case r.call == "kill":
 			o.aims.atMost(r.name+": times nothing", float64(r.least)/float64(base), 1.1)
 		}
 	}
+	added := func(row int) float64 { return float64(rows[row].least - rows[rows[row].base].least) }
+	o.aims.atMost("kill(2) that is reported: what ebpf adds, times what killsnoop.bt adds", added(10)/added(11), 1)
+	o.aims.atMost("kill(2) that is reported: what ebpf adds, times what auditd adds", added(10)/added(12), 0.1)
 	return nil
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"go.uber.org/goleak"
+
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -49,6 +51,7 @@ func TestWatch(t *testing.T) {
 		var gaps []Gap
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
+		time.Sleep(rhythm.Next(interval))
 		began := time.Now()
 		go func() {
 			defer close(done)

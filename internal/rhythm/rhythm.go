@@ -10,14 +10,13 @@ import (
 	"time"
 )
 
-// Next returns how long it is until the wall clock reaches a multiple of an interval: the next one, unless that is
-// about to be reached. A timer may be a little early by a clock that is being adjusted, and must not count twice.
+// began is the moment that all intervals are counted from. It is this process's own: on the wall clock, all virtual
+// machines of a host would wake up at once.
+var began = time.Now()
+
+// Next returns how long it is until the next multiple of an interval since the process began.
 func Next(interval time.Duration) time.Duration {
-	wait := interval - time.Duration(time.Now().UnixNano())%interval
-	if wait < interval/4 {
-		wait += interval
-	}
-	return wait
+	return interval - (time.Since(began)%interval+interval)%interval
 }
 
 // Every calls do at each multiple of an interval until ctx is done. One that passes while do runs is left out.

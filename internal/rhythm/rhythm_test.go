@@ -17,20 +17,16 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestNext(t *testing.T) {
 	t.Parallel()
-	for name, tt := range map[string]struct{ since, interval, want time.Duration }{
-		"at one":              {0, time.Second, time.Second},
-		"after one":           {300 * time.Millisecond, time.Second, 700 * time.Millisecond},
-		"of a longer one":     {time.Second, 2 * time.Second, time.Second},
-		"a little before one": {999 * time.Millisecond, time.Second, 1001 * time.Millisecond},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				time.Sleep(tt.since) // the clock of a bubble begins at midnight
-				assert.Equal(t, tt.want, Next(tt.interval))
-			})
-		})
-	}
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(Next(2 * time.Second))
+		assert.Equal(t, 2*time.Second, Next(2*time.Second))
+		assert.Equal(t, time.Second, Next(time.Second), "a multiple of both")
+		time.Sleep(300 * time.Millisecond)
+		assert.Equal(t, 1700*time.Millisecond, Next(2*time.Second))
+		assert.Equal(t, 700*time.Millisecond, Next(time.Second))
+		time.Sleep(700 * time.Millisecond)
+		assert.Equal(t, time.Second, Next(2*time.Second))
+	})
 }
 
 // Whenever they have begun, all do it at the same moments.
@@ -40,7 +36,7 @@ func TestEvery(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var often, seldom []time.Time
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(Next(2*time.Second) + 100*time.Millisecond)
 		go Every(ctx, time.Second, func() { often = append(often, time.Now()) })
 		time.Sleep(350 * time.Millisecond)
 		go Every(ctx, 2*time.Second, func() { seldom = append(seldom, time.Now()) })
@@ -58,6 +54,7 @@ func TestEverySkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var at []time.Duration
+		time.Sleep(Next(time.Second))
 		began := time.Now()
 		go Every(ctx, time.Second, func() {
 			at = append(at, time.Since(began))

@@ -333,7 +333,7 @@ func (p *programs) sums(now time.Duration, add func(*kernelSumKey, *kernelSum)) 
 	return p.counted.take(now, add)
 }
 
-// counts reports whether signals are counted even while the ring has room.
+// counts reports whether signals are counted even while the ring has room, or were, and have not been passed on.
 func (p *programs) counts() bool { return p.counted.counts() }
 
 // skipped is how often the kernel has skipped programs since they were loaded.

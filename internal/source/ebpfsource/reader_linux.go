@@ -23,9 +23,9 @@ import (
 )
 
 const (
-	// pollInterval is how often the reader checks even if nothing wakes it: the records of
-	// processes do not. On a host where something happens at most quietTimes in quietAfter, they do, and the reader
-	// checks every quietInterval: waking up is most of what it costs there.
+	// pollInterval is how often the reader looks by itself, because the records of processes do not wake it. If no more
+	// than quietTimes things happen within quietAfter, every record wakes it, and it looks every quietInterval only: waking
+	// up is most of what it costs there.
 	pollInterval  = 250 * time.Millisecond
 	quietAfter    = 2 * time.Second
 	quietTimes    = 8
@@ -91,8 +91,6 @@ type reader struct {
 	queue  *queue.Queue
 	panics *panics.Guard
 	ending atomic.Bool
-	// roused has something in it if the reader rested and something has happened.
-	roused chan struct{}
 
 	// mutex guards the fields below; it is held for as long as a batch of records takes.
 	mutex     sync.Mutex
@@ -100,10 +98,13 @@ type reader struct {
 	// gathered holds what has not been handed on yet.
 	gathered []source.Observation
 	lost     losses
-	// busy is when it happened last, since boot, that too much happened for the reader to rest; counting is since when it
-	// counts how often something happens, times is how often it has.
-	busy, counting time.Duration
-	times          int
+	// busy is true if too much happens for the reader to rest. times counts the looks since counting that have found that
+	// something happened, happened all of them, and came is true if this one has.
+	busy     bool
+	times    int
+	counting time.Duration
+	happened uint64
+	came     bool
 	// clockSet is when the clocks were last compared, since boot.
 	clockSet time.Duration
 	// stopped is true once events are no longer wanted.
@@ -116,7 +117,7 @@ type reader struct {
 }
 
 func newReader(ring ring, kernel kernel, config assemblerConfig, events *events) *reader {
-	r := &reader{ring: ring, kernel: kernel, queue: queue.New(), roused: make(chan struct{}, 1), now: sinceBoot}
+	r := &reader{ring: ring, kernel: kernel, queue: queue.New(), now: sinceBoot}
 	r.assembler = newAssembler(config, events, r.emit)
 	r.assembler.lostSoFar = r.lostSignals
 	return r
@@ -167,24 +168,41 @@ func (r *reader) rests() bool {
 	return r.quiet()
 }
 
-func (r *reader) quiet() bool { return r.now()-r.busy >= quietAfter && !r.kernel.counts() }
+// quiet is rests for who holds the mutex. What is only counted wakes nobody, and while the pipeline is far behind, more is.
+func (r *reader) quiet() bool { return !r.busy && !r.kernel.counts() && !r.queue.Pressed() }
 
-// rouse notes that something has happened.
+// rouse decides after each look whether the reader may rest.
 func (r *reader) rouse() {
-	now := r.now()
-	if r.quiet() {
-		select {
-		case r.roused <- struct{}{}:
-		default: // whoever waits for it has not taken the last one
-		}
-	}
-	if now-r.counting >= quietAfter {
+	if now := r.now(); now-r.counting >= quietAfter {
+		r.busy = r.busy && r.times > quietTimes/2
 		r.counting, r.times = now, 0
 	}
-	r.times++
-	if r.times > quietTimes {
-		r.busy = now
+	if !r.came {
+		return
 	}
+	r.came = false
+	r.happened++
+	r.times++
+	r.busy = r.busy || r.times > quietTimes
+}
+
+// overlooked wakes a reader that rests although something is there. That can be: no barrier keeps the kernel from writing a
+// record before it knows that the reader waits, and the reader from looking before that.
+func (r *reader) overlooked() error {
+	r.mutex.Lock()
+	counts := r.kernel.counts()
+	r.mutex.Unlock()
+	if counts || r.ring.AvailableBytes() > 0 {
+		return r.ring.Flush()
+	}
+	return nil
+}
+
+// happenings returns how often something has happened.
+func (r *reader) happenings() uint64 {
+	r.mutex.Lock()
+	defer r.mutex.Unlock()
+	return r.happened
 }
 
 // end makes run return.
@@ -242,7 +260,7 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 	// What was counted comes before the records that are in the ring now: the end of a process after all signals to it.
 	room := r.ring.AvailableBytes()
 	r.takeSums()
-	full, happened := r.queue.HalfFull(), false
+	full := r.queue.HalfFull()
 	for came < batch && room > 0 {
 		got, err := r.read(record)
 		if err != nil {
@@ -256,14 +274,11 @@ func (r *reader) drain(record *ringbuf.Record) (came int, err error) {
 		} else {
 			r.add(record.RawSample)
 		}
-		happened = happened || !isPulse(record.RawSample)
+		r.came = r.came || !isPulse(record.RawSample)
 		length := ringHeader + (len(record.RawSample)+ringAlign-1)/ringAlign*ringAlign
 		r.ahead -= length
 		room -= length
 		came++
-	}
-	if happened {
-		r.rouse()
 	}
 	if r.ahead <= 0 || r.ring.AvailableBytes() == 0 {
 		r.upTo, r.ahead = r.mark, 0
@@ -278,9 +293,7 @@ func (r *reader) take(raw []byte) {
 	defer r.mutex.Unlock()
 	r.setClock()
 	r.add(raw)
-	if !isPulse(raw) {
-		r.rouse()
-	}
+	r.came = r.came || !isPulse(raw)
 }
 
 func (r *reader) add(raw []byte) {
@@ -321,6 +334,7 @@ func (r *reader) settle() time.Duration {
 	defer r.mutex.Unlock()
 	r.setClock()
 	r.takeSums()
+	r.rouse()
 	wait := pollInterval
 	if r.quiet() {
 		wait = rhythm.Next(quietInterval)

@@ -201,20 +201,21 @@ func (s *Source) supervise(ctx context.Context) {
 	defer reports.Stop()
 	defer rounds.Stop()
 	v := vigil{programs: s.programs, heard: s.reader.heard}
+	happened := uint64(0)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-reports.C:
-			s.report()
-			next := reportInterval
-			if s.reader.rests() { // and says so as soon as there is something to report
-				next = quietInterval
+			if now := s.reader.happenings(); now != happened {
+				happened = now
+				s.report()
+			} else if err := s.reader.overlooked(); err != nil {
+				s.settings.Logger.Debug("cannot wake the reader of the ring", zap.Error(err))
 			}
-			reports.Reset(rhythm.Next(next))
-		case <-s.reader.roused:
 			reports.Reset(rhythm.Next(reportInterval))
 		case <-rounds.C:
+			s.report()
 			s.tell(v.check())
 			rounds.Reset(rhythm.Next(s.vigilInterval))
 		}

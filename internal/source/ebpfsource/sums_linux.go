@@ -87,8 +87,11 @@ func (s *sums) take(now time.Duration, add func(*kernelSumKey, *kernelSum)) (boo
 	return true, err
 }
 
-// counts reports whether programs count signals even while the ring has room.
-func (s *sums) counts() bool { return s.unread || len(s.hot) > 0 }
+// counts reports whether programs count signals even while the ring has room, or have counted some that were not taken.
+func (s *sums) counts() bool {
+	var summed uint64
+	return s.unread || len(s.hot) > 0 || s.summed.Get(&summed) != nil || summed != s.taken
+}
 
 // settle waits until no program writes to a side any more.
 func (s *sums) settle(side uint32) (bool, error) {

@@ -103,7 +103,7 @@ static __always_inline u64 wakeup(void)
 #define WAITS_FOR_PROCESSES 2
 
 // life returns the flags to submit the record of a process with. It wakes the reader only if the ring is filling up, or if
-// nothing has happened for so long that the reader has stopped looking by itself.
+// so little happens that the reader does not look by itself.
 static __always_inline u64 life(void)
 {
 	if (waiting == WAITS_FOR_PROCESSES || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2)
