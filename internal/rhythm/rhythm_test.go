@@ -56,13 +56,17 @@ func TestEverySkips(t *testing.T) {
 		var at []time.Duration
 		time.Sleep(Next(time.Second))
 		began := time.Now()
-		go Every(ctx, time.Second, func() {
-			at = append(at, time.Since(began))
-			time.Sleep(1500 * time.Millisecond)
-		})
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			Every(ctx, time.Second, func() {
+				at = append(at, time.Since(began))
+				time.Sleep(1500 * time.Millisecond)
+			})
+		}()
 		time.Sleep(5 * time.Second)
 		cancel()
-		time.Sleep(2 * time.Second) // until the last one has ended
+		<-done
 		assert.Equal(t, []time.Duration{time.Second, 3 * time.Second}, at[:2])
 	})
 }
