@@ -368,7 +368,10 @@ func (r *reader) checkLosses() {
 // takeSums takes the signals that the programs have counted because the ring had no room.
 func (r *reader) takeSums() {
 	defer r.panics.Contain("reading what the kernel's programs have counted")
-	complete, err := r.kernel.sums(r.now(), func(key *kernelSumKey, s *kernelSum) { r.assembler.sum(key, s, r.queue) })
+	complete, err := r.kernel.sums(r.now(), func(key *kernelSumKey, s *kernelSum) {
+		r.came = true
+		r.assembler.sum(key, s, r.queue)
+	})
 	if err != nil || !complete {
 		r.assembler.lastLoss = r.now() // the end of a process may come before a signal to it
 	}

@@ -38,6 +38,8 @@ type fakeRing struct {
 	asked  atomic.Int32
 	// unwritten is how many of the next reads find a record that is not complete yet.
 	unwritten int
+	// sum are signals that were counted, and not taken yet.
+	sum *kernelSum
 	// counting is true while the programs count signals instead of reporting each.
 	counting bool
 	// endless is a record that arrives again and again.
@@ -153,7 +155,13 @@ func (f *fakeRing) wake(by alarm) error {
 
 func (f *fakeRing) emptied(bool) error { return nil }
 
-func (f *fakeRing) sums(time.Duration, func(*kernelSumKey, *kernelSum)) (bool, error) {
+func (f *fakeRing) sums(_ time.Duration, add func(*kernelSumKey, *kernelSum)) (bool, error) {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	if f.sum != nil {
+		add(&kernelSumKey{Kind: kindSignal, Special: infoOwn, Signal: int32(kill.SIGTERM)}, f.sum)
+		f.sum = nil
+	}
 	return true, nil
 }
 

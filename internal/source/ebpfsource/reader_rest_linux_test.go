@@ -85,6 +85,19 @@ func TestReaderDoesNotRestInAStorm(t *testing.T) {
 	assert.True(t, r.rests())
 }
 
+// Signals that were only counted are something that happens, of which the counts are reported.
+func TestSumsAreSomethingThatHappens(t *testing.T) {
+	t.Parallel()
+	r, ring, _ := newFakeReader()
+	r.settle()
+	assert.Zero(t, r.happenings())
+	ring.sum = &kernelSum{Count: 7}
+	r.settle()
+	assert.EqualValues(t, 1, r.happenings())
+	r.settle()
+	assert.EqualValues(t, 1, r.happenings())
+}
+
 // While the pipeline is far behind, the programs count more, until the reader has told them that it is not any more.
 func TestReaderDoesNotRestUnderPressure(t *testing.T) {
 	t.Parallel()

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
+	"github.com/auditkill/auditkillreceiver/internal/rhythm"
 	"github.com/auditkill/auditkillreceiver/internal/source"
 )
 
@@ -38,6 +39,7 @@ func newPlayed(t *testing.T) *played {
 		Counts: &p.counts, Logger: zap.New(core), Health: func(err error) { p.troubles <- err },
 	})
 	p.programs = &programs{collection: &ebpf.Collection{}}
+	p.vigilInterval = time.Hour // there is nothing to look at
 	p.reader, p.ring, _ = newFakeReader()
 	ctx, stop := context.WithCancel(t.Context())
 	p.stop = stop
@@ -79,6 +81,22 @@ func TestSourceThatIsShutDown(t *testing.T) {
 	require.NoError(t, p.Close())
 	assert.EqualValues(t, 1, p.counts.Lost(source.QueueFull))
 	assert.EqualValues(t, 2, p.counts.Records.Load())
+}
+
+// However often and at which moments something happens, the counts are reported every second.
+func TestSourceReportsInTime(t *testing.T) {
+	t.Parallel()
+	p := newPlayed(t)
+	for n := range 5 {
+		// At the end of each second, when the next report is due.
+		time.Sleep((rhythm.Next(reportInterval) + reportInterval - 100*time.Millisecond) % reportInterval)
+		p.ring.write(bytesOf(kills()))
+		if n >= 2 {
+			assert.Positive(t, p.counts.Records.Load(), "of the seconds before")
+		}
+	}
+	require.NoError(t, p.Close())
+	assert.EqualValues(t, 5, p.counts.Records.Load())
 }
 
 func TestSourceTellsOfLosses(t *testing.T) {
