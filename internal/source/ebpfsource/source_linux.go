@@ -210,7 +210,8 @@ func (s *Source) supervise(ctx context.Context) {
 			if now := s.reader.happenings(); now != happened {
 				happened = now
 				s.report()
-			} else if err := s.reader.overlooked(); err != nil {
+			}
+			if err := s.reader.overlooked(); err != nil {
 				s.settings.Logger.Debug("cannot wake the reader of the ring", zap.Error(err))
 			}
 			reports.Reset(rhythm.Next(reportInterval))
