@@ -122,11 +122,10 @@ func anything(r *rand.Rand, event string) plog.Logs {
 func TestWhateverComesGoesOnUntouched(t *testing.T) {
 	t.Parallel()
 	next := &consumertest.LogsSink{}
-	f := newFixture(t).logs(next)
+	f := newFixture(t)
 	f.config.Members = membersPass
-	f.config.MinTargets = 1_000_000
-	f.config.MaxMembers = 1_000_000
-	f.start()
+	f.config.MinTargets, f.config.MaxMembers = 1_000_000, 1_000_000 // so no incident comes in between
+	f.logs(next).start()
 	defer f.stop()
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in each run
 	marshaler := plog.ProtoMarshaler{}
