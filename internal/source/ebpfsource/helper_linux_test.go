@@ -30,7 +30,7 @@ func init() {
 	roles["recover"] = recoverFromFaults
 	roles["forbid"] = forbid
 	switch os.Getenv(roleVariable) {
-	case "target", "parent", "forger":
+	case "target", "parent", "forger", "timed":
 		runtime.LockOSThread() // so that no other goroutine runs on the first thread
 	}
 }

@@ -7,13 +7,12 @@ package ebpfsource
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"strconv"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -59,12 +58,14 @@ func beParent([]string) {
 	}
 }
 
-// beTimed waits for a timer of its own.
+// beTimed waits for a timer of its own. It says when that is set, and for how many milliseconds.
 func beTimed(arguments []string) {
-	const (
-		signalEvent = 0 // include/uapi/asm-generic/siginfo.h, SIGEV_SIGNAL
-		soon        = 10 * time.Millisecond
-	)
+	const signalEvent = 0 // include/uapi/asm-generic/siginfo.h, SIGEV_SIGNAL
+	var milliseconds, processor int
+	_, err := fmt.Sscan(arguments[1]+" "+arguments[2], &milliseconds, &processor)
+	check(err)
+	check(runOnly(processor, 1))
+	soon := int64(milliseconds) * int64(time.Millisecond)
 	switch which := arguments[0]; which {
 	case "posix":
 		event := struct {
@@ -77,7 +78,7 @@ func beTimed(arguments []string) {
 		if errno != 0 {
 			panic(errno)
 		}
-		when := [2]unix.Timespec{{}, unix.NsecToTimespec(int64(soon))}
+		when := [2]unix.Timespec{{}, unix.NsecToTimespec(soon)}
 		_, _, errno = unix.Syscall6(unix.SYS_TIMER_SETTIME, uintptr(timer), 0, uintptr(unsafe.Pointer(&when)), 0, 0, 0) //nolint:gosec // as timer_settime(2) wants it
 		if errno != 0 {
 			panic(errno)
@@ -85,12 +86,37 @@ func beTimed(arguments []string) {
 	default:
 		number, err := strconv.Atoi(which)
 		check(err)
-		_, err = unix.Setitimer(unix.ItimerWhich(number), unix.Itimerval{Value: unix.NsecToTimeval(int64(soon))})
+		_, err = unix.Setitimer(unix.ItimerWhich(number), unix.Itimerval{Value: unix.NsecToTimeval(soon)})
 		check(err)
 	}
+	fmt.Println("set")          //nolint:forbidigo // this is how it answers
 	for spins := 0; ; spins++ { // some timers run only as long as the process does
 		runtime.KeepAlive(spins)
 	}
+}
+
+// runOnly lets the calling thread run on one processor, and before all ordinary ones: what a timer that expires there
+// interrupts is this thread. It matters which that is: there are sandboxes whose kernel runs no programs while it interrupts the
+// sandbox's own init.
+func runOnly(processor int, priority uint32) error {
+	var one unix.CPUSet
+	one.Set(processor)
+	return errors.Join(
+		unix.SchedSetaffinity(0, &one),
+		unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: priority}, 0))
+}
+
+// occupy runs nothing but this process on one processor for a while.
+func occupy(processor int, during time.Duration) error {
+	failed := make(chan error)
+	go func() {
+		runtime.LockOSThread()       // never unlocked, so that the thread ends
+		err := runOnly(processor, 2) // before the target, too
+		for end := time.Now().Add(during); err == nil && time.Now().Before(end); {
+		}
+		failed <- err
+	}()
+	return <-failed
 }
 
 // beForger queues itself a signal with any si_code.
@@ -230,7 +256,7 @@ func testTimers(t *testing.T, w *watch) {
 		"a profile":     {"2", sigProfile, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			target := help(t, "timed", nil, tt.which)
+			target := help(t, "timed", nil, tt.which, "10", itoa(aProcessor(t)))
 			e := w.some(t, to(target.pid, tt.signal))
 			want := byKernel(tt.signal, target.pid).because(kill.CauseTimer)
 			want.Code, want.Threads = tt.code, []int{e.Targets[0].ThreadID}
@@ -239,26 +265,30 @@ func testTimers(t *testing.T, w *watch) {
 	}
 }
 
-// testTimersInTheReader has timers of others expire on processors on which the reader runs: what the kernel sends in its context is
-// not its own.
+// testTimersInTheReader has timers of others expire while the reader's own process runs there: what the kernel sends in its context
+// is not its own.
 func testTimersInTheReader(t *testing.T, w *watch) {
 	t.Helper()
-	var busy atomic.Bool
-	var spinning sync.WaitGroup
-	busy.Store(true)
-	for range runtime.NumCPU() {
-		spinning.Go(func() {
-			for busy.Load() { // nothing else
-			}
-		})
-	}
-	defer spinning.Wait()
-	defer busy.Store(false)
-	for range 20 {
-		target := help(t, "timed", nil, "posix")
+	const expires = 50 * time.Millisecond
+	for range 10 {
+		target := help(t, "timed", nil, "posix", itoa(int(expires.Milliseconds())), itoa(aProcessor(t)))
+		target.read(new(string))
+		require.NoError(t, occupy(aProcessor(t), 2*expires))
 		e := w.some(t, to(target.pid, kill.SIGTERM)) // the runtime of the target sends it once more, to end of it
 		require.Equal(t, kill.CauseTimer, e.Cause)
 	}
+}
+
+// aProcessor returns a processor on which tests may run, always the same.
+func aProcessor(t *testing.T) int {
+	t.Helper()
+	var allowed unix.CPUSet
+	require.NoError(t, unix.SchedGetaffinity(0, &allowed))
+	processor := 0
+	for !allowed.IsSet(processor) {
+		processor++
+	}
+	return processor
 }
 
 // Who breaks a lease has prompted the signal that its holder has asked for.
