@@ -75,6 +75,10 @@ func connective(cause kill.Cause, evidence kill.Evidence, asked bool) string {
 		return ", probably by "
 	case cause == kill.CauseSessionKill:
 		return " by "
+	case cause == kill.CauseStopTimeout && inferred: // it was the stop that somebody asked for, not this
+		return ", after a stop that was probably asked for by "
+	case cause == kill.CauseStopTimeout:
+		return ", after a stop asked for by "
 	case inferred:
 		return ", probably asked for by "
 	}

@@ -286,7 +286,7 @@ func TestOutcomeBehind(t *testing.T) {
 				e.Outcome.LastSender = bob
 				escalated(e, &kill.Behind{User: user(1001, "bob")}, kill.CauseNone)
 			},
-			stopped + "; escalated to SIGKILL by kill[5] (login 1001), on behalf of bob",
+			stopped + "; then kill[5] (login 1001) sent SIGKILL, on behalf of bob",
 		},
 		"nothing known of the last": {
 			func(e *kill.Event) { escalated(e, nil, kill.CauseNone) },

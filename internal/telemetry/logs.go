@@ -165,7 +165,7 @@ func signalSeverity(e *kill.Event, target *kill.Process) plog.SeverityNumber {
 		return plog.SeverityNumberError
 	case e.SignalKnown && e.Signal == 0:
 		return plog.SeverityNumberDebug
-	case e.ResultFor(target).Failed() || e.Doubtful(target) || failure(e.DeliveryTo(target)) != "" || !e.Signal.Fatal():
+	case e.ResultFor(target).Failed() || e.Doubtful(target) || failure(e, e.DeliveryTo(target)) != "" || !e.Signal.Fatal():
 		return plog.SeverityNumberInfo
 	}
 	return plog.SeverityNumberWarn

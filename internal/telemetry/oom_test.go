@@ -173,7 +173,7 @@ func TestOutOfMemoryInTraces(t *testing.T) {
 		})
 	})
 	record := convert(testConfig(), e)
-	assert.Contains(t, record.Body().Str(), "; escalated to SIGKILL by the kernel: out of memory: /system.slice/mysql.service reached its limit of 2 GiB, ")
+	assert.Contains(t, record.Body().Str(), "; then the kernel sent SIGKILL: out of memory: /system.slice/mysql.service reached its limit of 2 GiB, ")
 	traces := NewTraces(testConfig())
 	traces.Append(e)
 	span := traces.Take().ResourceSpans().At(0).ScopeSpans().At(0).Spans().At(0)

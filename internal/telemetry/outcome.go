@@ -77,11 +77,14 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 	}
 	buf = append(appendSender(buf, e), " sent "...)
 	buf = appendTrigger(appendReason(append(buf, signalName(e)...), e, target), e)
-	if len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored && !endedByItself(e) { // it ignored that, or was ending
-		buf = append(buf, ", which had no effect"...)
+	if e.Origin == kill.OriginKernel && !namesSender(e.Cause) {
+		buf = appendPrompter(buf, &e.Sender, target)
 	}
 	if e.Behind != nil || e.Cause.Managed() {
 		buf = s.appendBehind(buf, e, target)
+	}
+	if len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored && !endedByItself(e) { // it ignored that, or was ending
+		buf = append(append(append(buf, "; "...), signalName(e)...), " had no effect"...)
 	}
 	if o.Escalated {
 		buf = s.appendEscalation(append(buf, "; "...), e, target)
@@ -104,25 +107,28 @@ func appendMissed(buf []byte, e *kill.Event) []byte {
 // that.
 func (s *speaker) appendEscalation(buf []byte, e *kill.Event, target *kill.Process) []byte {
 	o := e.Outcome
-	buf = append(append(buf, "escalated to "...), o.LastSignal.Name()...)
 	if o.LastCause == kill.CauseOOM {
 		last := kill.Event{Cause: o.LastCause, OutOfMemory: e.OutOfMemory}
-		return appendReason(append(buf, " by the kernel"...), &last, target)
+		return appendReason(append(append(buf, "then the kernel sent "...), o.LastSignal.Name()...), &last, target)
 	}
 	p := o.LastSender
 	if p == nil {
-		return buf
+		return append(append(buf, "escalated to "...), o.LastSignal.Name()...)
 	}
 	last := kill.Event{Sender: *p, Cause: o.LastCause}
 	if sent := lastSent(o); sent != nil {
 		last.Origin, last.Behind, last.Trigger = sent.Origin, sent.Behind, sent.Trigger
 	}
+	// Only who has sent both has escalated. Another one may not even have known of the first.
 	switch {
 	case last.Origin == kill.OriginKernel && e.Origin != kill.OriginKernel:
-		buf = append(buf, " by the kernel"...)
+		buf = append(buf, "then the kernel sent "...)
 	case last.Origin != kill.OriginKernel && (p.PID != e.Sender.PID || p.Command != e.Sender.Command):
-		buf = appendDetails(appendProcess(append(buf, " by "...), p), p)
+		buf = append(appendDetails(appendProcess(append(buf, "then "...), p), p), " sent "...)
+	default:
+		buf = append(buf, "escalated to "...)
 	}
+	buf = append(buf, o.LastSignal.Name()...)
 	buf = appendTrigger(buf, &last)
 	if last.Behind == nil && !last.Cause.Managed() {
 		return buf

@@ -64,7 +64,7 @@ func TestOutcome(t *testing.T) {
 				e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 0
 				e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGTERM, Delivery: kill.DeliveryIgnored}}
 			},
-			"mysqld[3936] exited with code 0, " + bySystemd + ", which had no effect", plog.SeverityNumberInfo, "",
+			"mysqld[3936] exited with code 0, " + bySystemd + "; SIGTERM had no effect", plog.SeverityNumberInfo, "",
 		},
 		"exited before SIGKILL came": {
 			func(e *kill.Event) {
@@ -96,7 +96,7 @@ func TestOutcome(t *testing.T) {
 				e.Outcome.Escalated, e.Outcome.LastSignal, e.Outcome.Exit.Status = true, kill.SIGKILL, 9
 				e.Outcome.LastSender = &kill.Process{PID: 3997, Command: "mykill"}
 			},
-			"mysqld[3936] was killed by SIGKILL, " + bySystemd + "; escalated to SIGKILL by mykill[3997]",
+			"mysqld[3936] was killed by SIGKILL, " + bySystemd + "; then mykill[3997] sent SIGKILL",
 			plog.SeverityNumberWarn, "was killed by SIGKILL 1.000 s after SIGTERM",
 		},
 		"renamed": {

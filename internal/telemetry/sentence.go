@@ -100,7 +100,7 @@ func (s *speaker) signalSentence(buf []byte, e *kill.Event, target *kill.Process
 	case result.Failed():
 		return append(append(buf, ": "...), result.Error...)
 	}
-	return append(buf, failure(e.DeliveryTo(target))...)
+	return append(buf, failure(e, e.DeliveryTo(target))...)
 }
 
 // appendSender appends who sent a signal. Of a manager that runs as root its name is enough: the rest of the
@@ -146,10 +146,14 @@ func appendPrompter(buf []byte, p, target *kill.Process) []byte {
 	return appendDetails(appendProcess(append(buf, ", prompted by "...), p), p)
 }
 
-// failure returns why a signal that was sent did not arrive; empty if it did.
-func failure(delivery kill.Delivery) string {
+// failure returns why a signal that was sent did not arrive; empty if it did. No process can ignore SIGKILL: it was ending
+// already, or it is the init of the sender's pid namespace.
+func failure(e *kill.Event, delivery kill.Delivery) string {
 	switch delivery {
 	case kill.DeliveryIgnored:
+		if e.Signal == kill.SIGKILL {
+			return ": no effect"
+		}
 		return ": ignored"
 	case kill.DeliveryOverflow:
 		return ": queue full"

@@ -143,5 +143,5 @@ func TestOutcomeOfLimits(t *testing.T) {
 		"escalated to SIGKILL: CPU time limit of 12 s reached", Sentence(e, &e.Targets[0], redact.Redacted))
 	e.Origin, e.Cause, e.Trigger, e.Signal, e.Sender = kill.OriginUser, kill.CauseNone, nil, kill.SIGTERM, prompter
 	assert.Equal(t, "burn[12] was killed by SIGKILL, 2.000 s after bash[77] (uid 0) sent SIGTERM; "+
-		"escalated to SIGKILL by the kernel: CPU time limit of 12 s reached", Sentence(e, &e.Targets[0], redact.Redacted))
+		"then the kernel sent SIGKILL: CPU time limit of 12 s reached", Sentence(e, &e.Targets[0], redact.Redacted))
 }

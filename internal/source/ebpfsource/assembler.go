@@ -233,7 +233,7 @@ func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 	a.events.addTarget(e, &r.Target)
 	a.exits.await(&e.Targets[len(e.Targets)-1])
 	last := len(e.Targets) - 1
-	switch delivery := deliveryOf(r.Result); e.Delivery {
+	switch delivery := deliveryOf(kill.Signal(r.Signal), r.Result); e.Delivery {
 	case delivery:
 		return
 	case kill.DeliveryUnknown: // it already differs between the targets
@@ -243,7 +243,7 @@ func (a *assembler) addAnother(e *kill.Event, r *kernelSignalRecord) {
 		}
 		e.Delivery = kill.DeliveryUnknown
 	}
-	e.Targets[last].Delivery = deliveryOf(r.Result)
+	e.Targets[last].Delivery = deliveryOf(kill.Signal(r.Signal), r.Result)
 }
 
 // exit emits the end of a process that was signaled, or of one for which that would explain it. If the pipeline is too slow, the queue

@@ -206,7 +206,7 @@ func TestDeliveriesOfAGroup(t *testing.T) {
 			require.Len(t, b.events, 1)
 			assert.Equal(t, tt.want, b.events[0].Event.Delivery)
 			for i, result := range tt.results {
-				assert.Equal(t, deliveryOf(result), b.events[0].Event.DeliveryTo(&b.events[0].Event.Targets[i]))
+				assert.Equal(t, deliveryOf(kill.SIGTERM, result), b.events[0].Event.DeliveryTo(&b.events[0].Event.Targets[i]))
 			}
 		})
 	}

@@ -18,12 +18,15 @@ import (
 // Signals that the kernel sends for reasons of their own (signal(7)), mostly while it
 // interrupts whatever process runs.
 const (
-	signalAlarm        = 14
-	signalChild        = 17
-	signalUrgent       = 23
-	signalVirtualAlarm = 26
-	signalProfile      = 27
-	signalIO           = 29
+	signalAlarm         = 14
+	signalChild         = 17
+	signalContinue      = 18
+	signalUrgent        = 23
+	signalCPULimit      = 24
+	signalFileSizeLimit = 25
+	signalVirtualAlarm  = 26
+	signalProfile       = 27
+	signalIO            = 29
 )
 
 // causes are those that the programs find out (kernel/cause.h).

@@ -72,7 +72,7 @@ func (m *events) signal(r *kernelSignalRecord) *kill.Event {
 	signal := kill.Signal(r.Signal)
 	e := m.begin(kill.KindSignal, r)
 	e.EndsTarget = !m.wasAsked(r.Signal)
-	e.Code, e.Delivery, e.Result = codeName(signal, r.Code), deliveryOf(r.Result), kill.Success()
+	e.Code, e.Delivery, e.Result = codeName(signal, r.Code), deliveryOf(signal, r.Result), kill.Success()
 	if r.Special != infoOwn {
 		e.Code = ""
 	}
@@ -120,11 +120,8 @@ func (m *events) call(r *kernelSignalRecord) *kill.Event {
 // death makes the event of a process that dies of a signal that dumps core.
 func (m *events) death(r *kernelSignalRecord) *kill.Event {
 	e := m.begin(kill.KindAbend, r)
-	e.Origin, e.Cause, e.Scope, e.Result = kill.OriginKernel, kill.CauseCrash, kill.ScopeProcess, kill.Success()
+	e.Origin, e.Cause, e.Scope, e.Result = kill.OriginKernel, causeOfDeath(e.Signal, r.Code), kill.ScopeProcess, kill.Success()
 	e.Code = codeName(e.Signal, r.Code)
-	if causeOf(e.Signal, r.Code) == kill.CauseSeccomp {
-		e.Cause = kill.CauseSeccomp
-	}
 	m.addTarget(e, &r.Target)
 	e.TargetCount = 1
 	return e

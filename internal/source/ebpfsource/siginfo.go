@@ -74,6 +74,18 @@ func causeOf(signal kill.Signal, code int32) kill.Cause {
 	return kill.CauseCrash
 }
 
+// causeOfDeath returns whether a program that died of a signal has crashed: by a fault of its own, or as it raised the signal itself
+// (abort(3), which sends it to the own thread). What kill(2) or a limit of CPU time or file size has sent is none.
+func causeOfDeath(signal kill.Signal, code int32) kill.Cause {
+	switch {
+	case signal == signalCPULimit || signal == signalFileSizeLimit || code == codeUser || code == codeQueue:
+		return kill.CauseNone
+	case causeOf(signal, code) == kill.CauseSeccomp:
+		return kill.CauseSeccomp
+	}
+	return kill.CauseCrash
+}
+
 // hasAddress reports whether a fault has an address that it is about: of the memory, or of the instruction. The kernel
 // has some without, for which it says 0 (arch/x86/kernel/traps.c, exc_alignment_check; Documentation/arch/arm64/memory-tagging-extension.rst).
 func hasAddress(signal kill.Signal, code int32, address uint64) bool {
@@ -96,12 +108,18 @@ var deliveries = [...]kill.Delivery{
 	kill.DeliveryDelivered, kill.DeliveryIgnored, kill.DeliveryPending, kill.DeliveryOverflow, kill.DeliveryWithoutInfo,
 }
 
-func deliveryOf(result int32) kill.Delivery {
+func deliveryOf(signal kill.Signal, result int32) kill.Delivery {
+	if signal == signalContinue && result == ignored {
+		return kill.DeliveryUnknown // a process that was stopped goes on all the same (kernel/signal.c, prepare_signal)
+	}
 	if result < 0 || int(result) >= len(deliveries) {
 		return kill.DeliveryUnknown
 	}
 	return deliveries[result]
 }
+
+// ignored is the result of a signal that the target ignores, or that finds it ending.
+const ignored = 1
 
 // overflow is the result of a signal for which the target's queue had no room.
 const overflow = 3

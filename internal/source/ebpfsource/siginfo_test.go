@@ -54,12 +54,37 @@ func TestCodes(t *testing.T) {
 	}
 }
 
+func TestCauseOfDeath(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		signal kill.Signal
+		code   int32
+		want   kill.Cause
+	}{
+		"a fault":                    {kill.SIGSEGV, 1, kill.CauseCrash},
+		"a fault without an address": {kill.SIGSEGV, codeKernel, kill.CauseCrash},
+		"abort(3)":                   {kill.SIGABRT, codeTkill, kill.CauseCrash},
+		"seccomp":                    {kill.SIGSYS, codeSeccomp, kill.CauseSeccomp},
+		"kill -ABRT":                 {kill.SIGABRT, codeUser, kill.CauseNone},
+		"sigqueue(3)":                {kill.SIGSEGV, codeQueue, kill.CauseNone},
+		"the limit of CPU time":      {signalCPULimit, codeKernel, kill.CauseNone},
+		"the limit of file sizes":    {signalFileSizeLimit, codeUser, kill.CauseNone},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, tt.want, causeOfDeath(tt.signal, tt.code))
+		})
+	}
+}
+
 func TestDelivery(t *testing.T) {
 	t.Parallel()
 	for result, want := range map[int32]kill.Delivery{
 		-1: kill.DeliveryUnknown, 0: kill.DeliveryDelivered, 1: kill.DeliveryIgnored, 2: kill.DeliveryPending,
 		overflow: kill.DeliveryOverflow, 4: kill.DeliveryWithoutInfo, 5: kill.DeliveryUnknown,
 	} {
-		assert.Equal(t, want, deliveryOf(result), result)
+		assert.Equal(t, want, deliveryOf(kill.SIGTERM, result), result)
 	}
+	assert.Equal(t, kill.DeliveryUnknown, deliveryOf(signalContinue, ignored), "a stopped process goes on")
+	assert.Equal(t, kill.DeliveryDelivered, deliveryOf(signalContinue, 0))
 }

@@ -69,6 +69,11 @@ func sameRequest(a, b *kill.Behind) bool {
 		a.Requester.Command == b.Requester.Command
 }
 
+// ignored reports whether the first of its signals had no effect.
+func (d *Death) ignored() bool {
+	return len(d.Signals) > 0 && d.Signals[0].DeliveryTo(d.Signals[0].Target) == kill.DeliveryIgnored
+}
+
 // add adds another process that died, or what says more about it.
 func (d *Death) add(m Moment) {
 	for i := range d.Others {

@@ -68,7 +68,7 @@ func TestWhy(t *testing.T) {
 				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
 				"  03:16:30.000  systemd[1] sent SIGKILL to mysqld[3936]\n" +
 				"  On SIGTERM it did not end for 90.0 s: then SIGKILL came.\n" +
-				"  Then also ended: helper[3940] (was sent SIGKILL).\n",
+				"  Within 5 s of that also ended: helper[3940] (was sent SIGKILL, 2.0 s later).\n",
 		},
 		"exit code 143": {
 			"3936",
@@ -78,9 +78,44 @@ func TestWhy(t *testing.T) {
 			time.Time{},
 			"mysqld[3936] exited with code 143 (128 + SIGTERM) on 2026-11-28 at 03:15:01, 60 min ago.\n" +
 				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
-				"  On SIGTERM it exited by itself with code 143, 1.0 s later.\n" +
+				"  After SIGTERM it exited by itself with code 143, 1.0 s later.\n" +
 				"  Exit code 143 is 128 + 15: so shells and runtimes report that SIGTERM ended what they ran, and some programs exit so when " +
 				"they handle it. The code alone does not say that anybody sent it.\n",
+		},
+		"a signal that it ignores, before it exits": {
+			"3936",
+			[]telling.Telling{
+				changed(signaled(0, shell, kill.SIGTERM, mysqld), ignored), ended(2*time.Second, 0, kill.SIGTERM, mysqld, exited(0)),
+			},
+			time.Time{},
+			"mysqld[3936] exited with code 0 on 2026-11-28 at 03:15:02, 60 min ago.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGTERM to mysqld[3936]: ignored\n" +
+				"  SIGTERM had no effect; it exited by itself with code 0, 2.0 s later.\n",
+		},
+		"a signal that it ignores, before SIGKILL": {
+			"3936",
+			[]telling.Telling{
+				changed(signaled(0, shell, kill.SIGTERM, mysqld), ignored), signaled(2*time.Second, shell, kill.SIGKILL, mysqld),
+				ended(2*time.Second, 0, kill.SIGTERM, mysqld, escalated),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:02, 60 min ago.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGTERM to mysqld[3936]: ignored\n" +
+				"  03:15:02.000  bash[4000] (uid 0) sent SIGKILL to mysqld[3936]\n" +
+				"  SIGTERM had no effect; 2.0 s later SIGKILL came.\n",
+		},
+		"others that ended before": {
+			"mysqld",
+			[]telling.Telling{
+				changed(signaled(-time.Minute, shell, kill.SIGKILL, nginx), begun),
+				ended(-3*time.Second, -4*time.Second, kill.SIGTERM, helper, exited(0)),
+				changed(signaled(0, shell, kill.SIGKILL, mysqld), begun), changed(ended(0, 0, kill.SIGKILL, mysqld, same), begun),
+			},
+			time.Time{},
+			"mysqld[3936] was killed by SIGKILL on 2026-11-28 at 03:15:00, 60 min ago.\n" +
+				"  03:15:00.000  bash[4000] (uid 0) sent SIGKILL to mysqld[3936], begun by cleanup.sh[3990]\n" +
+				"  Within 5 s of that also ended: helper[3940] (exit code 0, 3.0 s before).\n" +
+				"  The same process was also behind earlier ends: nginx[99] (was sent SIGKILL, at 03:14:00).\n",
 		},
 		"nobody was seen": {
 			"/usr/sbin/mysqld",
@@ -99,7 +134,7 @@ func TestWhy(t *testing.T) {
 			"mysqld[3936] was killed by SIGTERM on 2026-11-28 at 03:15:01, 60 min ago.\n" +
 				"  03:15:00.000  systemd[1] sent SIGTERM to mysqld[3936]\n" +
 				"  SIGTERM itself ended it, 1.0 s after it was sent.\n" +
-				"  Then also ended: helper[3940] (exit code 0).\n",
+				"  Within 5 s of that also ended: helper[3940] (exit code 0, 1.0 s later).\n",
 		},
 		"of a container by its id": {
 			"4f5e6d7c",

@@ -73,6 +73,13 @@ func threadEnded(after time.Duration, target kill.Process) telling.Telling {
 
 func refused(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 1, Error: "EPERM"} }
 
+func ignored(e *kill.Event) { e.Delivery = kill.DeliveryIgnored }
+
+// begun is what a script has begun.
+func begun(e *kill.Event) {
+	e.Behind = &kill.Behind{Initiator: &kill.Ancestor{PID: 3990, Command: "cleanup.sh"}}
+}
+
 func same(*kill.Outcome) {}
 
 func exited(code int) func(*kill.Outcome) {

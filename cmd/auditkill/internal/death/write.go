@@ -6,6 +6,7 @@ package death
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -182,16 +183,24 @@ func (a *Answer) reaction(p *page, d *Death) {
 		return
 	}
 	first := d.Signal.Name()
+	idle := d.ignored()
 	if o.Escalated && len(d.Signals) > 1 {
 		if last := d.Signals[len(d.Signals)-1]; last.Signal == kill.SIGKILL {
-			p.line("On %s it did not end for %s: then SIGKILL came.", first, spell(last.Time.Sub(o.Began)))
+			after := spell(last.Time.Sub(o.Began))
+			if idle {
+				p.line("%s had no effect; %s later SIGKILL came.", first, after)
+			} else {
+				p.line("On %s it did not end for %s: then SIGKILL came.", first, after)
+			}
 			return
 		}
 	}
 	after := spell(d.Time.Sub(o.Began))
 	switch {
+	case idle && o.Verdict == kill.VerdictExited:
+		p.line("%s had no effect; it exited by itself with code %d, %s later.", first, o.Exit.Code(), after)
 	case o.Verdict == kill.VerdictExited && d.Signal != kill.SIGKILL:
-		p.line("On %s it exited by itself with code %d, %s later.", first, o.Exit.Code(), after)
+		p.line("After %s it exited by itself with code %d, %s later.", first, o.Exit.Code(), after)
 	case o.Exit.Signal() == d.Signal && d.Signal != kill.SIGKILL:
 		p.line("%s itself ended it, %s after it was sent.", first, after)
 	case o.Escalated:
@@ -212,20 +221,42 @@ func spell(d time.Duration) string {
 	return strconv.FormatFloat(d.Minutes(), 'f', 0, 64) + " min"
 }
 
-// others names who else died.
+// others names who else died, and when: those at the same time have perhaps nothing to do with it.
 func (a *Answer) others(p *page, d *Death) {
-	if len(d.Others) == 0 {
-		return
-	}
-	var names []string
+	var near, before []string
 	for i := range d.Others {
-		if i == mostOthers {
-			names = append(names, fmt.Sprintf("and %d more", len(d.Others)-mostOthers))
-			break
+		m := &d.Others[i]
+		if apart := m.Time.Sub(d.Time); apart.Abs() <= Around {
+			near = append(near, fmt.Sprintf("%s (%s, %s)", telemetry.Name(m.Target), briefly(m), beside(apart)))
+		} else {
+			before = append(before, fmt.Sprintf("%s (%s, at %s)", telemetry.Name(m.Target), briefly(m), a.clock(m.Time, d.Time)))
 		}
-		names = append(names, telemetry.Name(d.Others[i].Target)+" ("+briefly(&d.Others[i])+")")
 	}
-	p.line("Then also ended: %s.", strings.Join(names, ", "))
+	if len(near) > 0 {
+		p.line("Within %.0f s of that also ended: %s.", Around.Seconds(), list(near))
+	}
+	if len(before) > 0 {
+		p.line("The same process was also behind earlier ends: %s.", list(before))
+	}
+}
+
+// list names the first of them, and says how many more there are.
+func list(names []string) string {
+	if left := len(names) - mostOthers; left > 0 {
+		names = append(slices.Clone(names[:mostOthers]), fmt.Sprintf("and %d more", left))
+	}
+	return strings.Join(names, ", ")
+}
+
+// beside is how much later or earlier something was.
+func beside(apart time.Duration) string {
+	switch {
+	case apart.Abs() < time.Millisecond:
+		return "at the same time"
+	case apart < 0:
+		return spell(-apart) + " before"
+	}
+	return spell(apart) + " later"
 }
 
 // briefly is how another process ended.

@@ -22,6 +22,12 @@ import (
 // unknown stands for an unknown value.
 const unknown = "?"
 
+// none stands for what there is none of.
+const none = "-"
+
+// noEffect is the result of a signal that changed nothing.
+const noEffect = "no effect"
+
 // Entry is one line of a listing: an event and one of its targets. Its methods return text that
 // is safe for a terminal.
 type Entry struct {
@@ -55,7 +61,15 @@ func (e Entry) Signal() string {
 }
 
 // signals is the signal, and how many of it the event stands for.
-func (e Entry) signals() string { return e.Signal() + e.times() }
+func (e Entry) signals() string {
+	if e.exited() {
+		return none
+	}
+	return e.Signal() + e.times()
+}
+
+// exited reports whether a process ended without a signal.
+func (e Entry) exited() bool { return e.unsent() && !e.Event.SignalKnown }
 
 func (e Entry) times() string {
 	if e.Event.Count > 1 {
@@ -231,6 +245,9 @@ func (e Entry) attempt() string {
 	}
 	switch delivery {
 	case kill.DeliveryIgnored:
+		if e.Event.Signal == kill.SIGKILL { // which no process can ignore: it was ending, or is the init of the sender's pid namespace
+			return noEffect
+		}
 		return "ignored"
 	case kill.DeliveryPending:
 		return "pending already"

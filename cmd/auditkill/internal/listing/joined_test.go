@@ -50,7 +50,7 @@ func ended(after time.Duration, verdict kill.Verdict) func(*kill.Event) {
 	}
 }
 
-func ignored(e *kill.Event) { e.Delivery = kill.DeliveryIgnored }
+func idle(e *kill.Event) { e.Delivery = kill.DeliveryIgnored }
 
 func otherSender(e *kill.Event) { e.Sender.PID++ }
 
@@ -69,7 +69,7 @@ func TestJoined(t *testing.T) {
 		"two":                     {group[:2], []string{"mysqld 100 ok", "mysqld 101 ok"}},
 		"of different names":      {append(group[:2:2], to("nginx", 1)), []string{"3 processes  ok"}},
 		"of different senders":    {append(group[:3:3], to("mysqld", 1, otherSender)), []string{"mysqld ×3  ok", "mysqld 1 ok"}},
-		"one of which ignores it": {append(group[:2:2], to("mysqld", 1, ignored)), []string{"mysqld ×3  2 ok, 1 ignored"}},
+		"one of which was ending": {append(group[:2:2], to("mysqld", 1, idle)), []string{"mysqld ×3  2 ok, 1 no effect"}},
 		"their ends": {
 			[]Entry{
 				to("mysqld", 1, ended(time.Second, kill.VerdictKilled)), to("mysqld", 2, ended(3*time.Second, kill.VerdictKilled)),
@@ -136,7 +136,7 @@ func TestJoinedIsBounded(t *testing.T) {
 			require.NoError(t, j.Print(to("mysqld", n, func(e *kill.Event) { e.Delivery = results[n%4] })))
 		}
 		require.NoError(t, j.Flush())
-		require.Equal(t, []string{"mysqld ×40  10 ok, 10 ignored, 20 others"}, out.rows)
+		require.Equal(t, []string{"mysqld ×40  10 ok, 10 no effect, 20 others"}, out.rows)
 	})
 }
 

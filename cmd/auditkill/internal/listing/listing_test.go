@@ -104,7 +104,8 @@ func TestResult(t *testing.T) {
 		"errno 4711":      func(e *kill.Event) { e.Result = kill.Result{Known: true, Errno: 4711} },
 		"?":               func(e *kill.Event) { e.Result = kill.Result{} },
 		"died":            func(e *kill.Event) { e.Kind = kill.KindAbend },
-		"ignored":         delivery(kill.DeliveryIgnored),
+		"no effect":       delivery(kill.DeliveryIgnored),
+		"ignored":         func(e *kill.Event) { e.Signal, e.Delivery = kill.SIGTERM, kill.DeliveryIgnored },
 		"pending already": delivery(kill.DeliveryPending),
 		"queue full":      delivery(kill.DeliveryOverflow),
 	} {

@@ -26,6 +26,9 @@ func (e Entry) shortTarget() string {
 
 // shortSignal is the signal in four columns: "KILL", or the number of one with a long name.
 func (e Entry) shortSignal() string {
+	if e.exited() {
+		return none
+	}
 	name := strings.TrimPrefix(e.Signal(), "SIG")
 	if len(name) > 4 {
 		name = strconv.Itoa(int(e.Event.Signal))
@@ -46,7 +49,11 @@ func (e Entry) shortResult() string {
 	case outcome != nil:
 		return "gone " + shortTime(e.Event.Time.Sub(outcome.Began))
 	}
-	first, _, _ := strings.Cut(e.Result(), " ")
+	result := e.Result()
+	if result == noEffect {
+		return result
+	}
+	first, _, _ := strings.Cut(result, " ")
 	return first
 }
 
