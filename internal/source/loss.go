@@ -63,7 +63,7 @@ func (l Loss) Problem(n int64) *problem.Problem {
 	case SequenceGaps:
 		p.What, unit = "audit events are missing: the kernel's numbers have gaps", "events"
 	case QueueFull:
-		p.What, unit = "dropped events because they are not taken as fast as signals are sent", "events"
+		p.What, unit = "events were dropped: signals are sent faster than the pipeline takes them", "events"
 	case KernelLogMessages:
 		p.What, unit = "messages of the kernel's log were overwritten before they were read: kills for lack of memory may be missing", "messages"
 		p.Fix = "the kernel keeps more with log_buf_len=4M on its command line"

@@ -139,14 +139,14 @@ func (s *Source) attach() error {
 
 // logCallEnds logs what seeing the ends of calls costs, if it costs anything.
 func (s *Source) logCallEnds() {
-	const cost = "which cost every system call some 20 to 100 ns; "
+	const cost = "which costs every system call of the host a little (docs/ebpf.md#what-it-costs); "
 	switch s.programs.calls {
 	case endsOfSixCalls, endsOfAllCalls:
-		s.settings.Logger.Info("the kernel does not allow functions to be traced, so failed signals are seen by tracepoints, "+
+		s.settings.Logger.Info("the kernel does not allow functions to be traced, so failed signals are seen in a way "+
 			cost+"include_failed: false avoids that", zap.String("by", string(s.programs.calls)))
 	}
 	if s.programs.connects.costsAll() && s.programs.calls != endsOfAllCalls {
-		s.settings.Logger.Info("the kernel does not allow functions to be traced, so requests to managers are seen by tracepoints, "+
+		s.settings.Logger.Info("the kernel does not allow functions to be traced, so requests to managers are seen in a way "+
 			cost+"without attribution there are none", zap.String("by", string(s.programs.connects)))
 	}
 	if s.programs.connects != connectsUnseen && s.programs.collection.Programs[kernelProgStreamSent] == nil {
@@ -280,7 +280,7 @@ func (s *Source) tellWhose(signals int64) {
 	if signals <= 0 {
 		return
 	}
-	s.settings.Logger.Warn("whose signals neither the ring buffer nor the sums had room for, since the start",
+	s.settings.Logger.Warn("signals of these users have been lost since the start: neither the ring buffer nor the sums had room",
 		zap.Any("by_user_id", s.programs.lostOf()))
 }
 

@@ -124,7 +124,7 @@ func (n *notes) sumTampers() {
 	n.tamper = nil
 	said := fmt.Sprintf("%s: %s", local(e.Time), telemetry.Sentence(e, target(e), redact.Redacted))
 	if n.tampers > 1 {
-		said += fmt.Sprintf("; that was the last of %d changes of the audit system since %s, which --tampering lists", n.tampers, local(n.since.Time))
+		said += fmt.Sprintf("; the last of %d changes of the audit system since %s (--tampering lists them)", n.tampers, local(n.since.Time))
 	}
 	n.keep("%s", said)
 }

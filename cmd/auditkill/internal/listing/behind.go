@@ -34,10 +34,15 @@ func (e Entry) By(conceal redact.Policy) string {
 	case person == "" && e.Event.Cause.Managed():
 		by = "(" + string(e.Event.Cause) + ")"
 	}
-	if b != nil && b.Evidence == kill.EvidenceInferred && by != "" {
+	if by != "" && e.inferred() {
 		return inferred + by
 	}
 	return by
+}
+
+// inferred reports whether nobody has seen who is behind the signal.
+func (e Entry) inferred() bool {
+	return e.Event.Behind != nil && e.Event.Behind.Evidence == kill.EvidenceInferred
 }
 
 // person is who had logged in, and from where, if that is more than the login of the sender.

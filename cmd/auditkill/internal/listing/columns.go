@@ -25,7 +25,7 @@ func Past(location *time.Location, conceal redact.Policy, severalLogs bool) []ta
 		{Title: "TARGET", Least: 10, Text: Entry.TargetProcess, KeepEnd: true, Whole: true},
 		{Title: "SENDER", Least: 10, Text: Entry.SenderProcess, KeepEnd: true, Whole: true},
 		{Title: "EXECUTABLE", Least: 10, Text: Entry.Executable, KeepEnd: true, Yields: true, Optional: true},
-		{Title: "LOGIN", Least: 5, Text: Entry.Login},
+		{Title: "LOGIN", Least: 5, Text: Entry.shownLogin},
 		{Title: "BY", Least: 12, Text: func(e Entry) string { return e.By(conceal) }, Yields: true},
 		{Title: "RESULT", Least: 6, Text: Entry.Result, Style: resultStyle, Whole: true},
 		{Title: "HOST", Least: 4, Text: Entry.Host, KeepEnd: true, Wanted: func(entries []Entry) bool { return severalLogs || anyNamed(entries) }},
@@ -62,10 +62,19 @@ func Live(location *time.Location, conceal redact.Policy) []table.Column[Entry] 
 // who is the user behind the signal: who had logged in or, if nobody had, as whom the sender
 // ran.
 func (e Entry) who() string {
-	if login := e.Login(); login != "" {
+	if login := e.shownLogin(); login != "" {
 		return login
 	}
 	return e.User()
+}
+
+// shownLogin is the login, marked if it is inferred that it is that user who is behind the signal.
+func (e Entry) shownLogin() string {
+	login := e.Login()
+	if login != "" && e.inferred() {
+		return inferred + login
+	}
+	return login
 }
 
 func signalStyle(e Entry) terminal.Style {
