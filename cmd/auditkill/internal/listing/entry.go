@@ -272,15 +272,43 @@ func outcomeOf(e *kill.Event) string {
 	}
 	switch o.Verdict {
 	case kill.VerdictExited:
-		return gone + ", exit code " + strconv.Itoa(o.Exit.Code())
+		gone += ", exit code " + strconv.Itoa(o.Exit.Code())
+		if hadNoEffect(o) {
+			gone += "; " + e.Signal.Name() + " had no effect"
+		}
+		return gone
 	case kill.VerdictKilled:
-		return gone + ", by " + o.Exit.Signal().Name()
+		gone += ", by " + o.Exit.Signal().Name()
+		if other := finisher(e); other != "" {
+			gone += " of " + other
+		}
+		return gone
 	case kill.VerdictCoreDumped:
 		return gone + ", core dumped on " + o.Exit.Signal().Name()
 	case kill.VerdictUnknown:
 		return "not waited for any more"
 	}
 	return gone
+}
+
+// hadNoEffect reports whether the first signal changed nothing.
+func hadNoEffect(o *kill.Outcome) bool {
+	return len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored
+}
+
+// finisher is who sent the signal that ended the process, if it was somebody else than the sender of the first one; empty if not.
+func finisher(e *kill.Event) string {
+	o := e.Outcome
+	p := o.LastSender
+	if p == nil || o.Exit.Signal() != o.LastSignal || p.PID == e.Sender.PID && p.Command == e.Sender.Command {
+		return ""
+	}
+	for i := range o.Signals {
+		if sent := &o.Signals[i]; sent.Sender == p && sent.Signal == o.LastSignal && sent.Origin == kill.OriginKernel {
+			return "the kernel"
+		}
+	}
+	return named(p)
 }
 
 // unsentOutcome is how a process ended by itself, or for a reason that nobody saw.

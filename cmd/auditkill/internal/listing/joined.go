@@ -51,7 +51,9 @@ type likeness struct {
 	signal, sender, login, user, by, at string
 	verdict                             kill.Verdict
 	status                              int
-	unsent, failed                      bool
+	unsent, failed, idle                bool
+	// other is who sent the last signal, if it was somebody else.
+	other string
 }
 
 // Joined prints entries that differ only in their target as one, with counts: a signal to a group, or a sweep.
@@ -149,7 +151,7 @@ func (j *Joined) likenessOf(e Entry) likeness {
 		at: e.Host(), failed: e.Failed(),
 	}
 	if o := e.Event.Outcome; o != nil {
-		l.verdict, l.status, l.unsent = o.Verdict, o.Exit.Status, o.Unsent
+		l.verdict, l.status, l.unsent, l.idle, l.other = o.Verdict, o.Exit.Status, o.Unsent, hadNoEffect(o), finisher(e.Event)
 	}
 	return l
 }

@@ -115,6 +115,38 @@ func TestResult(t *testing.T) {
 	assert.False(t, only(event(func(e *kill.Event) { e.Signal = 0 })).Fatal())
 }
 
+func TestOutcomeResult(t *testing.T) {
+	t.Parallel()
+	stranger := &kill.Process{PID: 8057, Command: "bash"}
+	for want, edit := range map[string]func(*kill.Event){
+		"gone after 1.5 s, by SIGKILL":                         func(e *kill.Event) { e.Outcome.LastSender = &e.Sender },
+		"gone after 1.5 s, by SIGKILL of bash[8057]":           func(e *kill.Event) { e.Outcome.LastSender = stranger },
+		"gone after 1.5 s, by SIGTERM":                         func(e *kill.Event) { e.Outcome.LastSender, e.Outcome.Exit.Status = stranger, 15 },
+		"gone after 1.5 s, exit code 0; SIGTERM had no effect": exits(kill.DeliveryIgnored),
+		"gone after 1.5 s, exit code 0":                        exits(kill.DeliveryDelivered),
+		"gone after 1.5 s, by SIGKILL of the kernel": func(e *kill.Event) {
+			e.Outcome.LastSender = stranger // in whose context it was
+			e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGKILL, Sender: stranger, Origin: kill.OriginKernel}}
+		},
+	} {
+		assert.Equal(t, want, only(event(func(e *kill.Event) {
+			e.Kind, e.Signal = kill.KindOutcome, kill.SIGTERM
+			e.Outcome = &kill.Outcome{
+				Verdict: kill.VerdictKilled, Exit: kill.Exit{Known: true, Status: 9}, LastSignal: kill.SIGKILL, Began: at.Add(-1500 * time.Millisecond),
+			}
+			edit(e)
+		})).Result())
+	}
+}
+
+// exits makes a process exit after a signal.
+func exits(delivery kill.Delivery) func(*kill.Event) {
+	return func(e *kill.Event) {
+		e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 0
+		e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGTERM, Delivery: delivery}}
+	}
+}
+
 // list writes some events in a format.
 func list(t *testing.T, format string, sample int, events ...*kill.Event) string {
 	t.Helper()
