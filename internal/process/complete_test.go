@@ -60,3 +60,20 @@ func TestAncestryIsShared(t *testing.T) {
 	assert.Equal(t, "sh", first[0].Command)
 	assert.Empty(t, e.sharing(nil))
 }
+
+// What one process runs may be in doubt alone.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	table := NewTable(Config{Root: t.TempDir()})
+	one, other := Key{PID: 90, Start: time.Second}, Key{PID: 91, Start: 2 * time.Second}
+	for _, key := range []Key{one, other} {
+		table.Exec(Exec{Key: key, Parent: 1, Command: "sh", Executable: "/bin/sh"})
+	}
+	before := table.Programs()
+	table.Changed(one)
+	assert.NotEqual(t, before, table.Programs())
+	_, executable := table.Identify(one, CgroupID{})
+	assert.Empty(t, executable)
+	_, executable = table.Identify(other, CgroupID{})
+	assert.Equal(t, "/bin/sh", executable)
+}

@@ -182,13 +182,28 @@ func (t *Table) Doubt() {
 	t.programs.Add(1)
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
-			e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
-			e.begun.doubt()
-			e.home = home{}
-			if e.gone {
-				e.program = &program{} // never to be known
-			}
+			e.doubt()
 		}
+	}
+}
+
+// Changed reports that one process runs another program, of which nothing else was reported: /proc has to be read.
+func (t *Table) Changed(key Key) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.memory.find(key.rounded()); e != nil { // of others nothing is known that could be wrong
+		t.programs.Add(1)
+		e.doubt()
+	}
+}
+
+// doubt forgets what a process runs.
+func (e *entry) doubt() {
+	e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
+	e.begun.doubt()
+	e.home = home{}
+	if e.gone {
+		e.program = &program{} // never to be known
 	}
 }
 

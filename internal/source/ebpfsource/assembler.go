@@ -165,6 +165,12 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 			return false
 		}
 		a.events.exec(&x)
+	case kindChanged:
+		r := whole[kernelChangedRecord](raw)
+		if r == nil {
+			return false
+		}
+		table.Changed(key(&r.Identity))
 	case kindExit:
 		r := whole[kernelExitRecord](raw)
 		if r == nil {
@@ -186,7 +192,7 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 
 func (a *assembler) signal(r *kernelSignalRecord) {
 	if r.Kind != kindCall && kill.Signal(r.Signal).Fatal() {
-		a.exits.watch(key(&r.Target.Identity), time.Duration(r.Time))
+		a.exits.watch(key(&r.Target.Identity), r.Target.Uid, time.Duration(r.Time))
 	}
 	switch {
 	case r.Kind == kindDeath:

@@ -111,11 +111,8 @@ func prompted(r *kernelSignalRecord, cause kill.Cause) bool {
 func asynchronous(r *kernelSignalRecord) bool {
 	// Whatever call it was, these come from a process.
 	byProcess := r.Special == infoOwn && (r.Code == codeUser || r.Code == codeTkill || r.Code == codeQueue)
-	switch {
-	case r.Signal == signalChild:
+	if r.Signal == signalChild {
 		return false // from its child, which stopped or ended
-	case r.Special == infoOwn && r.Code == codeMessage:
-		return false // from who opens or changes a file, and never because of something from a network (fs/locks.c)
 	}
 	switch r.Signal {
 	case signalAlarm, signalUrgent, signalVirtualAlarm, signalProfile, signalIO:

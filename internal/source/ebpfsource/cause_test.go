@@ -72,7 +72,7 @@ func TestKernelsCauses(t *testing.T) {
 			ofKernel(infoOwn, kill.SIGTERM, causeUnknown, func(r *kernelSignalRecord) { r.Code = codeTimer }), kill.CauseTimer, nil, 0,
 		},
 		"a broken lease": {
-			ofKernel(infoOwn, kill.SIGTERM, causeUnknown, func(r *kernelSignalRecord) { r.Code = codeMessage }), kill.CauseNone, nil, 10,
+			ofKernel(infoOwn, kill.SIGTERM, causeUnknown, func(r *kernelSignalRecord) { r.Code = 3 }), kill.CauseNone, nil, 0, // POLL_MSG
 		},
 		"input has come": {
 			ofKernel(infoOwn, kill.SIGTERM, causeUnknown, func(r *kernelSignalRecord) { r.Code = 1 }), kill.CauseNone, nil, 0,

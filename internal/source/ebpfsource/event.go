@@ -38,6 +38,7 @@ type processes interface {
 	Fork(parent, child process.Key)
 	Witness(key process.Key, session process.Session)
 	Exec(exec process.Exec)
+	Changed(key process.Key)
 	Exit(key process.Key, at time.Time)
 	MadeCgroup(id process.CgroupID, path string)
 	Identify(key process.Key, cgroup process.CgroupID) (instance *kill.Instance, executable string)

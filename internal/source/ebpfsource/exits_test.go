@@ -38,7 +38,7 @@ func newExitBench() *bench {
 func TestExits(t *testing.T) {
 	t.Parallel()
 	a := toGroup(-20)
-	dies := bytesOf(sends(func(r *kernelSignalRecord) { r.Kind, r.Signal = kindDeath, 11 }))
+	dies := bytesOf(sends(func(r *kernelSignalRecord) { r.Kind, r.Signal, r.Code = kindDeath, 11, 1 }))
 	tests := map[string]struct {
 		records [][]byte
 		// now is what is emitted at once, later what is emitted once all waiting is over.
@@ -155,40 +155,64 @@ func TestExitsAreForgotten(t *testing.T) {
 	life := func(pid int) process.Key { return process.Key{PID: pid} }
 	begin := func() exits {
 		x := newExits(followFor)
-		x.watch(life(1), followFor)
+		x.watch(life(1), 0, followFor)
 		return x
 	}
 	t.Run("not while they are of interest", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		x.watch(life(2), 2*followFor-1)
-		x.watch(life(3), 2*followFor)
+		x.watch(life(2), 0, 2*followFor-1)
+		x.watch(life(3), 0, 2*followFor)
 		assert.True(t, x.forget(life(1)))
 		assert.False(t, x.forget(life(1)))
 	})
 	t.Run("when they are no longer", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		x.watch(life(2), 2*followFor)
-		x.watch(life(3), 3*followFor)
+		x.watch(life(2), 0, 2*followFor)
+		x.watch(life(3), 0, 3*followFor)
 		assert.False(t, x.forget(life(1)))
 		assert.True(t, x.forget(life(2)))
 	})
 	t.Run("not if they are struck again", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
-		x.watch(life(1), 2*followFor)
-		x.watch(life(2), 3*followFor)
+		x.watch(life(1), 0, 2*followFor)
+		x.watch(life(2), 0, 3*followFor)
 		assert.True(t, x.forget(life(1)))
 	})
 	t.Run("when there are too many", func(t *testing.T) {
 		t.Parallel()
 		x := begin()
 		for pid := 2; pid < 4*maxWatched; pid++ {
-			x.watch(life(pid), followFor)
-			assert.LessOrEqual(t, len(x.young)+len(x.old), 2*maxWatched)
+			x.watch(life(pid), 0, followFor)
+			assert.LessOrEqual(t, len(x.ofRoot.young.users)+len(x.ofRoot.old.users), 2*maxWatched)
 		}
 		assert.False(t, x.forget(life(1)))
 		assert.True(t, x.forget(life(3*maxWatched)))
+	})
+	t.Run("not because of others'", func(t *testing.T) {
+		t.Parallel()
+		x := begin()
+		x.watch(life(2), 27, followFor)
+		for pid := 3; pid < 8*maxWatched; pid++ {
+			x.watch(life(pid), 65534, followFor)
+		}
+		assert.True(t, x.forget(life(1)), "root's")
+		assert.True(t, x.forget(life(2)), "another user's")
+		assert.True(t, x.forget(life(3)), "his own first ones")
+		assert.False(t, x.forget(life(3+maxWatchedOfUser)))
+		x.watch(life(3+maxWatchedOfUser), 65534, followFor)
+		assert.True(t, x.forget(life(3+maxWatchedOfUser)), "one has ended since")
+		assert.Len(t, x.others.young.count, 1)
+	})
+	t.Run("if they are of too many users", func(t *testing.T) {
+		t.Parallel()
+		x := begin()
+		for pid := 2; pid < 4*maxWatched; pid++ {
+			x.watch(life(pid), uint32(pid), followFor)
+			assert.LessOrEqual(t, len(x.others.young.users)+len(x.others.old.users), 2*maxWatched)
+		}
+		assert.True(t, x.forget(life(1)))
 	})
 }

@@ -37,6 +37,13 @@ type kernelCgroupRecord struct {
 	Path       [1024]uint8
 }
 
+type kernelChangedRecord struct {
+	_        structs.HostLayout
+	Kind     uint8
+	Unused   [7]uint8
+	Identity kernelIdentity
+}
+
 type kernelExecRecord struct {
 	_               structs.HostLayout
 	Kind            uint8
@@ -151,6 +158,7 @@ type kernelShare struct {
 	_       structs.HostLayout
 	Round   uint32
 	Records uint32
+	Bytes   uint32
 	Look    uint32
 	Sums    uint32
 }
@@ -301,6 +309,7 @@ const (
 	kernelProgStreamSent        = "stream_sent"
 	kernelVarAnyCallConnects    = "any_call_connects"
 	kernelVarAnyCallSends       = "any_call_sends"
+	kernelVarDroppedExecs       = "dropped_execs"
 	kernelVarDroppedProcesses   = "dropped_processes"
 	kernelVarDroppedRequests    = "dropped_requests"
 	kernelVarDroppedSignals     = "dropped_signals"
@@ -429,6 +438,7 @@ type kernelMapSpecs struct {
 type kernelVariableSpecs struct {
 	AnyCallConnects    *ebpf.VariableSpec `ebpf:"any_call_connects"`
 	AnyCallSends       *ebpf.VariableSpec `ebpf:"any_call_sends"`
+	DroppedExecs       *ebpf.VariableSpec `ebpf:"dropped_execs"`
 	DroppedProcesses   *ebpf.VariableSpec `ebpf:"dropped_processes"`
 	DroppedRequests    *ebpf.VariableSpec `ebpf:"dropped_requests"`
 	DroppedSignals     *ebpf.VariableSpec `ebpf:"dropped_signals"`
@@ -533,6 +543,7 @@ func (m *kernelMaps) Close() error {
 type kernelVariables struct {
 	AnyCallConnects    *ebpf.Variable `ebpf:"any_call_connects"`
 	AnyCallSends       *ebpf.Variable `ebpf:"any_call_sends"`
+	DroppedExecs       *ebpf.Variable `ebpf:"dropped_execs"`
 	DroppedProcesses   *ebpf.Variable `ebpf:"dropped_processes"`
 	DroppedRequests    *ebpf.Variable `ebpf:"dropped_requests"`
 	DroppedSignals     *ebpf.Variable `ebpf:"dropped_signals"`

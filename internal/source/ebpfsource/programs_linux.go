@@ -37,8 +37,8 @@ type programs struct {
 }
 
 // losses counts the records that found no room in the ring, since the start. counted are signals that were counted
-// instead.
-type losses struct{ signals, processes, requests, counted uint64 }
+// instead; execs are those of the processes' records after which nothing that is known of a process is certain.
+type losses struct{ signals, processes, requests, counted, execs uint64 }
 
 // fewNames is how many names are compared one by one (kernel/record.h, FEW).
 const fewNames = 8
@@ -295,6 +295,7 @@ func (p *programs) losses() (losses, error) {
 	err := errors.Join(
 		p.collection.Variables[kernelVarDroppedSignals].Get(&l.signals),
 		p.collection.Variables[kernelVarDroppedProcesses].Get(&l.processes),
+		p.collection.Variables[kernelVarDroppedExecs].Get(&l.execs),
 		p.collection.Variables[kernelVarDroppedRequests].Get(&l.requests),
 		p.collection.Variables[kernelVarSummedSignals].Get(&l.counted))
 	return l, err

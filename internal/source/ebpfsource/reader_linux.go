@@ -313,11 +313,11 @@ func (r *reader) emit(o source.Observation) {
 	}
 }
 
-// watch reports the end of a process as if it had been signaled.
+// watch reports the end of a process as if it had been signaled. There are few of them, whoever's they are.
 func (r *reader) watch(key process.Key) {
 	r.mutex.Lock()
 	defer r.mutex.Unlock()
-	r.assembler.exits.watch(key, r.now())
+	r.assembler.exits.watch(key, 0, r.now())
 }
 
 // heard returns the latest number that the programs have returned.
@@ -353,7 +353,7 @@ func (r *reader) checkLosses() {
 	if err != nil {
 		return
 	}
-	if now.processes != r.lost.processes {
+	if now.execs != r.lost.execs {
 		r.assembler.events.processes.Doubt()
 	}
 	if now.signals != r.lost.signals {

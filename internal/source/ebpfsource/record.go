@@ -24,6 +24,7 @@ const (
 	kindConnect // to a manager's socket
 	kindMessage // sent on such a connection
 	kindHandled // by the OOM killer: all victims of one lack of memory were reported
+	kindChanged // a process runs another program; there was no room for more
 )
 
 // The calls that send signals (kernel/call.h).

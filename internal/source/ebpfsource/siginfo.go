@@ -15,8 +15,6 @@ const (
 	codeTimer  = -2
 	codeSigIO  = -5
 	codeTkill  = -6
-	// codeMessage is POLL_MSG: a lease was broken, or a directory has changed (fcntl(2)).
-	codeMessage = 3
 	// codeSeccomp marks a SIGSYS from seccomp.
 	codeSeccomp = 1
 )

@@ -26,7 +26,7 @@ type kinds map[kernelSumKey]queue.Key
 // sum passes on signals that the programs have counted.
 func (a *assembler) sum(kind *kernelSumKey, s *kernelSum, to joiner) {
 	if kind.Kind != kindCall && kill.Signal(kind.Signal).Fatal() {
-		a.exits.watch(key(&kind.Target), time.Duration(s.Last))
+		a.exits.watch(key(&kind.Target), s.Target.Uid, time.Duration(s.Last))
 	}
 	var made *kill.Event
 	name, known := a.kinds[*kind]

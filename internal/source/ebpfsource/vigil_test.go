@@ -83,7 +83,7 @@ func TestVigil(t *testing.T) {
 			{change: func(f *fakeWatched) { f.deaf, f.gone = true, []string{"generate"} }, want: []kill.Tamper{silent}}, {}, {}, {},
 		},
 		"losses hidden": {
-			{change: func(f *fakeWatched) { f.lost = losses{5, 5, 0, 0} }},
+			{change: func(f *fakeWatched) { f.lost = losses{5, 5, 0, 0, 0} }},
 			{
 				change: func(f *fakeWatched) { f.lost.processes = 0 },
 				want:   []kill.Tamper{{Action: kill.TamperProgramModified, Rule: "the counts of losses"}},

@@ -38,6 +38,7 @@ enum kind {
 	CONNECT = 10, // to a manager's socket
 	MESSAGE = 11, // sent on such a connection
 	HANDLED = 12, // the OOM killer has killed all that it wants
+	CHANGED = 13, // a process runs another program; there was no room for more
 };
 
 struct group {
@@ -174,6 +175,12 @@ struct exec_record {
 	u32 unused;
 	// The parts of the path, last part first, each with a NUL; then the arguments.
 	u8 text[PATH_MAX + NAME_MAX + ARGUMENTS];
+};
+
+struct changed_record {
+	u8 kind;
+	u8 unused[7];
+	struct identity identity;
 };
 
 struct exit_record {

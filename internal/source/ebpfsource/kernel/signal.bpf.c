@@ -45,6 +45,7 @@ volatile u32 waiting = 0; // what wakes the reader: nothing while it is awake, a
 volatile u32 pulse = 0;   // the reader wants this number back, see beat
 u64 dropped_signals = 0;
 u64 dropped_processes = 0;
+u64 dropped_execs = 0; // of them those that say that a process runs another program
 u64 dropped_requests = 0;
 
 // Keeps these types in the type information, from which bpf2go generates the Go types.
@@ -54,6 +55,7 @@ const union {
 	struct handled_record handled;
 	struct fork_record fork;
 	struct exec_record exec;
+	struct changed_record changed;
 	struct exit_record exit;
 	struct cgroup_record cgroup;
 	struct pulse_record pulse;
@@ -109,14 +111,6 @@ static __always_inline u64 life(void)
 	if (waiting == WAITS_FOR_PROCESSES || bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) > room_for_signals / 2)
 		return wakeup();
 	return BPF_RB_NO_WAKEUP;
-}
-
-static __always_inline bool no_room(u64 limit)
-{
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= limit)
-		return false;
-	__sync_fetch_and_add(&dropped_processes, 1);
-	return true;
 }
 
 static __always_inline bool in(u64 set, s32 signal)
@@ -176,6 +170,27 @@ static __always_inline bool from_wanted(struct task_struct *sender)
 }
 
 #include "sums.h"
+
+// has_room reports whether the ring has room for the record of a user's process. While there is much room, it has. Then a user is
+// limited to a share, all but root together to half of the ring, and root to three quarters.
+static __always_inline bool has_room(u32 user, u32 size)
+{
+	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+
+	if (used <= ring_size / 4)
+		return true;
+	if (user == 0)
+		return used <= room_for_signals;
+	return used <= ring_size / 2 && in_byte_share(user, size, ring_size / 16);
+}
+
+static __always_inline bool drops(u32 user, u32 size)
+{
+	if (has_room(user, size))
+		return false;
+	__sync_fetch_and_add(&dropped_processes, 1);
+	return true;
+}
 
 static __always_inline void clear_party(struct party *p)
 {
@@ -517,7 +532,7 @@ int BPF_PROG(forked, struct task_struct *parent, struct task_struct *child)
 {
 	struct fork_record *r;
 
-	if (child->pid != child->tgid || no_room(room_for_signals))
+	if (child->pid != child->tgid || drops(parent->real_cred->uid.val, sizeof(*r)))
 		return 0;
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -583,6 +598,24 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 	}
 }
 
+// changed says only that a process runs another program, for which there is nearly always room: without that, all that is known of
+// any process would be in doubt.
+static __always_inline void changed(struct task_struct *task, u32 user)
+{
+	struct changed_record *r = NULL;
+
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= (user == 0 ? ring_size / 8 * 7 : ring_size / 8 * 5))
+		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
+	if (!r) {
+		__sync_fetch_and_add(&dropped_processes, 1);
+		__sync_fetch_and_add(&dropped_execs, 1);
+		return;
+	}
+	r->kind = CHANGED;
+	identify(&r->identity, task->group_leader);
+	bpf_ringbuf_submit(r, life());
+}
+
 SEC("tp_btf/sched_process_exec")
 int BPF_PROG(executed, struct task_struct *task)
 {
@@ -590,9 +623,12 @@ int BPF_PROG(executed, struct task_struct *task)
 	struct mm_struct *mm;
 	u64 length, path;
 	u32 zero = 0;
+	u32 user = task->real_cred->uid.val;
 
-	if (no_room(room_for_signals))
+	if (!has_room(user, 0)) {
+		changed(task, user);
 		return 0;
+	}
 	r = bpf_map_lookup_elem(&exec_scratch, &zero);
 	if (!r)
 		return 0;
@@ -621,8 +657,8 @@ int BPF_PROG(executed, struct task_struct *task)
 	length += path + __builtin_offsetof(struct exec_record, text);
 	if (length > sizeof(*r))
 		return 0;
-	if (bpf_ringbuf_output(&ring, r, length, life()))
-		__sync_fetch_and_add(&dropped_processes, 1);
+	if (!has_room(user, length) || bpf_ringbuf_output(&ring, r, length, life()))
+		changed(task, user);
 	return 0;
 }
 
@@ -633,7 +669,7 @@ int BPF_PROG(exited, struct task_struct *task)
 	struct task_struct *leader = task->group_leader;
 	struct exit_record *r;
 
-	if (task->signal->live.counter || no_room(room_for_signals))
+	if (task->signal->live.counter || drops(leader->real_cred->uid.val, sizeof(*r)))
 		return 0;
 	r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
@@ -658,7 +694,7 @@ int BPF_PROG(made_cgroup, struct cgroup *cgroup, const char *path)
 	struct cgroup_record *r;
 	u32 zero = 0;
 
-	if (no_room(room_for_signals))
+	if (drops(bpf_get_current_uid_gid(), sizeof(*r)))
 		return 0;
 	r = bpf_map_lookup_elem(&cgroup_scratch, &zero);
 	if (!r)

@@ -59,11 +59,12 @@ u64 summed_signals = 0;
 
 volatile u32 looks = 0; // counts how often the reader has changed the side
 
-// How many records of a user are in the ring since the reader has emptied it, and how many sums he has begun since it
-// has changed the side.
+// How many records of a user's signals are in the ring since the reader has emptied it, how many bytes of records of his
+// processes, and how many sums he has begun since it has changed the side.
 struct share {
 	u32 round;
 	u32 records;
+	u32 bytes;
 	u32 look;
 	u32 sums;
 };
@@ -99,11 +100,34 @@ static __always_inline bool in_share(u32 user, u64 most)
 	if (share->round != first.round) {
 		share->round = first.round;
 		share->records = 1;
+		share->bytes = 0;
 		return true;
 	}
 	if (share->records >= most)
 		return false;
 	share->records++; // to lose one to another processor does no harm
+	return true;
+}
+
+// in_byte_share counts the record of a process of a user, and reports whether he may have that many bytes.
+static __always_inline bool in_byte_share(u32 user, u32 size, u64 most)
+{
+	struct share *share = bpf_map_lookup_elem(&shares, &user);
+	struct share first = { .round = rounds, .bytes = size };
+
+	if (!share) {
+		bpf_map_update_elem(&shares, &user, &first, BPF_ANY);
+		return true;
+	}
+	if (share->round != first.round) {
+		share->round = first.round;
+		share->records = 0;
+		share->bytes = size;
+		return true;
+	}
+	if (share->bytes + size > most)
+		return false;
+	share->bytes += size; // to lose some to another processor does no harm
 	return true;
 }
 
@@ -262,9 +286,12 @@ static __always_inline bool count_in_sum(struct sum_key *key, u32 user, struct t
 // reserve returns room for the record of a signal. If there is none for this user, the signal is counted instead.
 static __always_inline struct signal_record *reserve(struct sum_key *key, struct task_struct *sender, struct task_struct *target)
 {
-	u32 user = key->special == 1 || key->kernel_thread ? 0 : sender->cred->uid.val;
+	u32 user = sender->cred->uid.val;
 	struct signal_record *r = NULL;
 
+	// What the kernel sends takes the share of the target's user: of his own terminals and timers anybody has as many as he likes.
+	if (key->special == 1 || key->kernel_thread)
+		user = target ? target->real_cred->uid.val : 0;
 	user += nothing;
 
 	if (storming && count_in_sum(key, user, sender, target, false))
