@@ -142,7 +142,11 @@ func (s *scenario) differences(d deed, audited, traced otlp.Record) map[string]s
 		note("the time", audited.Time, traced.Time)
 	}
 	if traced.Attributes["kill.delivery"] != nil && traced.Attributes["kill.delivery"] != "delivered" {
-		audited.Body += ": " + strings.ReplaceAll(fmt.Sprint(traced.Attributes["kill.delivery"]), "_", " ")
+		without := strings.ReplaceAll(fmt.Sprint(traced.Attributes["kill.delivery"]), "_", " ")
+		if without == "ignored" && traced.Attributes["kill.signal.name"] == "SIGKILL" {
+			without = "no effect" // no process can ignore that one
+		}
+		audited.Body += ": " + without
 		audited.Severity = plog.SeverityNumberInfo // because the signal had no effect, which audit cannot know
 	}
 	if traced.Event == "kill.abend" { // what the crash was is not in audit's record
