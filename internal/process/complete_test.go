@@ -70,7 +70,7 @@ func TestChanged(t *testing.T) {
 		table.Exec(Exec{Key: key, Parent: 1, Command: "sh", Executable: "/bin/sh"})
 	}
 	before := table.Programs()
-	table.Changed(one)
+	table.Changed(one, Session{Number: 3, User: 1000})
 	assert.NotEqual(t, before, table.Programs())
 	_, executable := table.Identify(one, CgroupID{})
 	assert.Empty(t, executable)

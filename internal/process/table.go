@@ -183,24 +183,24 @@ func (t *Table) Doubt() {
 	for _, e := range t.memory.newest {
 		for ; e != nil; e = e.older {
 			e.doubt()
+			e.begun.doubt()
 		}
 	}
 }
 
-// Changed reports that one process runs another program, of which nothing else was reported: /proc has to be read.
-func (t *Table) Changed(key Key) {
+// Changed reports that one process runs another program, and for whom. Nothing else was reported: /proc has to be read.
+func (t *Table) Changed(key Key, session Session) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if e := t.memory.find(key.rounded()); e != nil { // of others nothing is known that could be wrong
-		t.programs.Add(1)
-		e.doubt()
-	}
+	e := t.entryOf(key) // a new one, lest what is known of an earlier process with that pid is taken for this one's
+	t.programs.Add(1)
+	e.doubt()
+	e.begun.learn(session)
 }
 
 // doubt forgets what a process runs.
 func (e *entry) doubt() {
 	e.program, e.before, e.reported, e.instance, e.owner = nil, nil, false, nil, owner{}
-	e.begun.doubt()
 	e.home = home{}
 	if e.gone {
 		e.program = &program{} // never to be known

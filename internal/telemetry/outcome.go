@@ -84,9 +84,9 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 		buf = s.appendBehind(buf, e, target)
 	}
 	if len(o.Signals) > 0 && o.Signals[0].Delivery == kill.DeliveryIgnored && !endedByItself(e) { // it ignored that, or was ending
-		buf = append(append(append(buf, "; "...), signalName(e)...), " had no effect"...)
+		buf = append(buf, "; that signal had no effect"...)
 	}
-	if o.Escalated {
+	if o.Escalated || diedOfAnother(e) {
 		buf = s.appendEscalation(append(buf, "; "...), e, target)
 	}
 	if number := o.Injected; number != 0 {
@@ -94,6 +94,17 @@ func (s *speaker) outcomeSentence(buf []byte, e *kill.Event, target *kill.Proces
 	}
 	return buf
 }
+
+// diedOfAnother reports whether another process sent the signal that ended the target: the first one had no effect.
+func diedOfAnother(e *kill.Event) bool {
+	o := e.Outcome
+	if len(o.Signals) == 0 || o.Signals[0].Delivery != kill.DeliveryIgnored || o.LastSender == nil {
+		return false
+	}
+	return o.Exit.Signal() != 0 && o.Exit.Signal() == o.LastSignal && !sameSender(o.LastSender, &e.Sender)
+}
+
+func sameSender(a, b *kill.Process) bool { return a.PID == b.PID && a.Command == b.Command }
 
 // appendMissed appends that somebody may have sent a signal all the same, if some may have been missed.
 func appendMissed(buf []byte, e *kill.Event) []byte {
@@ -123,12 +134,15 @@ func (s *speaker) appendEscalation(buf []byte, e *kill.Event, target *kill.Proce
 	switch {
 	case last.Origin == kill.OriginKernel && e.Origin != kill.OriginKernel:
 		buf = append(buf, "then the kernel sent "...)
-	case last.Origin != kill.OriginKernel && (p.PID != e.Sender.PID || p.Command != e.Sender.Command):
+	case last.Origin != kill.OriginKernel && !sameSender(p, &e.Sender):
 		buf = append(appendDetails(appendProcess(append(buf, "then "...), p), p), " sent "...)
 	default:
 		buf = append(buf, "escalated to "...)
 	}
 	buf = append(buf, o.LastSignal.Name()...)
+	if sent := lastSent(o); sent != nil && sent.Delivery == kill.DeliveryIgnored {
+		buf = append(buf, " without effect"...)
+	}
 	buf = appendTrigger(buf, &last)
 	if last.Behind == nil && !last.Cause.Managed() {
 		return buf

@@ -64,7 +64,7 @@ func TestOutcome(t *testing.T) {
 				e.Outcome.Verdict, e.Outcome.Exit.Status = kill.VerdictExited, 0
 				e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGTERM, Delivery: kill.DeliveryIgnored}}
 			},
-			"mysqld[3936] exited with code 0, " + bySystemd + "; SIGTERM had no effect", plog.SeverityNumberInfo, "",
+			"mysqld[3936] exited with code 0, " + bySystemd + "; that signal had no effect", plog.SeverityNumberInfo, "",
 		},
 		"exited before SIGKILL came": {
 			func(e *kill.Event) {
@@ -98,6 +98,26 @@ func TestOutcome(t *testing.T) {
 			},
 			"mysqld[3936] was killed by SIGKILL, " + bySystemd + "; then mykill[3997] sent SIGKILL",
 			plog.SeverityNumberWarn, "was killed by SIGKILL 1.000 s after SIGTERM",
+		},
+		"killed by another, after a signal without effect": {
+			func(e *kill.Event) {
+				another := &kill.Process{PID: 3997, Command: "mykill"}
+				e.Outcome.LastSender, e.Outcome.LastSignal = another, kill.SIGTERM
+				e.Outcome.Signals = []kill.Sent{
+					{Signal: kill.SIGTERM, Delivery: kill.DeliveryIgnored}, {Signal: kill.SIGTERM, Delivery: kill.DeliveryDelivered, Sender: another},
+				}
+			},
+			"mysqld[3936] was killed by SIGTERM, " + bySystemd + "; that signal had no effect; then mykill[3997] sent SIGTERM", plog.SeverityNumberInfo, "",
+		},
+		"a SIGKILL of another that came too late": {
+			func(e *kill.Event) {
+				another := &kill.Process{PID: 3997, Command: "mykill"}
+				e.Outcome.Escalated, e.Outcome.LastSender, e.Outcome.LastSignal = true, another, kill.SIGKILL
+				e.Outcome.Signals = []kill.Sent{
+					{Signal: kill.SIGTERM, Delivery: kill.DeliveryDelivered}, {Signal: kill.SIGKILL, Delivery: kill.DeliveryIgnored, Sender: another},
+				}
+			},
+			"mysqld[3936] was killed by SIGTERM, " + bySystemd + "; then mykill[3997] sent SIGKILL without effect", plog.SeverityNumberInfo, "",
 		},
 		"renamed": {
 			func(e *kill.Event) { e.Outcome.LastName = "my\x1bsql" },

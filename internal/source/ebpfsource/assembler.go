@@ -170,7 +170,7 @@ func (a *assembler) life(kind byte, raw []byte) bool {
 		if r == nil {
 			return false
 		}
-		table.Changed(key(&r.Identity))
+		table.Changed(key(&r.Identity), process.Session{Number: r.Session, User: r.Uid})
 	case kindExit:
 		r := whole[kernelExitRecord](raw)
 		if r == nil {

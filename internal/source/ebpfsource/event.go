@@ -38,7 +38,7 @@ type processes interface {
 	Fork(parent, child process.Key)
 	Witness(key process.Key, session process.Session)
 	Exec(exec process.Exec)
-	Changed(key process.Key)
+	Changed(key process.Key, session process.Session)
 	Exit(key process.Key, at time.Time)
 	MadeCgroup(id process.CgroupID, path string)
 	Identify(key process.Key, cgroup process.CgroupID) (instance *kill.Instance, executable string)
@@ -121,7 +121,7 @@ func (m *events) call(r *kernelSignalRecord) *kill.Event {
 // death makes the event of a process that dies of a signal that dumps core.
 func (m *events) death(r *kernelSignalRecord) *kill.Event {
 	e := m.begin(kill.KindAbend, r)
-	e.Origin, e.Cause, e.Scope, e.Result = kill.OriginKernel, causeOfDeath(e.Signal, r.Code), kill.ScopeProcess, kill.Success()
+	e.Origin, e.Cause, e.Scope, e.Result = kill.OriginKernel, causeOfDeath(e.Signal, r.Code, r.Number != 0), kill.ScopeProcess, kill.Success()
 	e.Code = codeName(e.Signal, r.Code)
 	m.addTarget(e, &r.Target)
 	e.TargetCount = 1

@@ -116,7 +116,7 @@ func (*fakeProcesses) Identify(key process.Key, _ process.CgroupID) (instance *k
 
 func (f *fakeProcesses) Doubt() { f.note("doubt") }
 
-func (f *fakeProcesses) Changed(key process.Key) { f.note("changed %v", key) }
+func (f *fakeProcesses) Changed(key process.Key, _ process.Session) { f.note("changed %v", key) }
 
 func (f *fakeProcesses) Lookup(pid int) (process.Known, bool) {
 	known, ok := f.known[pid]

@@ -40,8 +40,11 @@ type kernelCgroupRecord struct {
 type kernelChangedRecord struct {
 	_        structs.HostLayout
 	Kind     uint8
-	Unused   [7]uint8
+	Unused   [3]uint8
+	Uid      uint32
 	Identity kernelIdentity
+	Login    uint32
+	Session  uint32
 }
 
 type kernelExecRecord struct {

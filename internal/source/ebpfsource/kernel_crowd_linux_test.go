@@ -80,7 +80,7 @@ func TestProgramsOfAUser(t *testing.T) {
 	crowd.say("%d", 1500) // whose records have 600 kB
 	crowd.read(new(int))
 	used := w.reader.ring.AvailableBytes()
-	killer := run(t, exec.Command("/bin/kill", "-KILL", itoa(target)))
+	killer := run(t, command("/bin/kill", "-KILL", itoa(target)))
 	awaitEnd(t, killer)
 	resume()
 	assert.Less(t, used, smallRing/8*5+int(execTextOffset), "bytes of the crowd's records")

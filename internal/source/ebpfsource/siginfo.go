@@ -72,16 +72,17 @@ func causeOf(signal kill.Signal, code int32) kill.Cause {
 	return kill.CauseCrash
 }
 
-// causeOfDeath returns whether a program that died of a signal has crashed: by a fault of its own, or as it raised the signal itself
-// (abort(3), which sends it to the own thread). What kill(2) or a limit of CPU time or file size has sent is none.
-func causeOfDeath(signal kill.Signal, code int32) kill.Cause {
+// causeOfDeath returns why a program died of a signal. It has crashed if the signal was a fault of its own, or if it has sent itself the
+// signal (abort(3), or a handler that lets it die after all). It has not if somebody else sent it, or if it was over a limit.
+func causeOfDeath(signal kill.Signal, code int32, own bool) kill.Cause {
+	cause := causeOf(signal, code)
 	switch {
-	case signal == signalCPULimit || signal == signalFileSizeLimit || code == codeUser || code == codeQueue:
+	case signal == signalCPULimit || signal == signalFileSizeLimit:
 		return kill.CauseNone
-	case causeOf(signal, code) == kill.CauseSeccomp:
-		return kill.CauseSeccomp
+	case cause == kill.CauseNone && (own || code == codeKernel):
+		return kill.CauseCrash
 	}
-	return kill.CauseCrash
+	return cause
 }
 
 // hasAddress reports whether a fault has an address that it is about: of the memory, or of the instruction. The kernel

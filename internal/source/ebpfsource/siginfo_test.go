@@ -59,20 +59,25 @@ func TestCauseOfDeath(t *testing.T) {
 	for name, tt := range map[string]struct {
 		signal kill.Signal
 		code   int32
+		own    bool
 		want   kill.Cause
 	}{
-		"a fault":                    {kill.SIGSEGV, 1, kill.CauseCrash},
-		"a fault without an address": {kill.SIGSEGV, codeKernel, kill.CauseCrash},
-		"abort(3)":                   {kill.SIGABRT, codeTkill, kill.CauseCrash},
-		"seccomp":                    {kill.SIGSYS, codeSeccomp, kill.CauseSeccomp},
-		"kill -ABRT":                 {kill.SIGABRT, codeUser, kill.CauseNone},
-		"sigqueue(3)":                {kill.SIGSEGV, codeQueue, kill.CauseNone},
-		"the limit of CPU time":      {signalCPULimit, codeKernel, kill.CauseNone},
-		"the limit of file sizes":    {signalFileSizeLimit, codeUser, kill.CauseNone},
+		"a fault":                      {kill.SIGSEGV, 1, false, kill.CauseCrash},
+		"a fault without an address":   {kill.SIGSEGV, codeKernel, false, kill.CauseCrash},
+		"abort(3)":                     {kill.SIGABRT, codeTkill, true, kill.CauseCrash},
+		"raised again by a handler":    {kill.SIGSEGV, codeUser, true, kill.CauseCrash},
+		"seccomp":                      {kill.SIGSYS, codeSeccomp, false, kill.CauseSeccomp},
+		"kill -ABRT":                   {kill.SIGABRT, codeUser, false, kill.CauseNone},
+		"tgkill(2) by another process": {kill.SIGABRT, codeTkill, false, kill.CauseNone},
+		"sigqueue(3)":                  {kill.SIGSEGV, codeQueue, false, kill.CauseNone},
+		"a timer":                      {kill.SIGABRT, codeTimer, false, kill.CauseTimer},
+		"a file is ready":              {kill.SIGABRT, 1, false, kill.CauseNone},
+		"the limit of CPU time":        {signalCPULimit, codeKernel, false, kill.CauseNone},
+		"the limit of file sizes":      {signalFileSizeLimit, codeUser, true, kill.CauseNone},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.want, causeOfDeath(tt.signal, tt.code))
+			assert.Equal(t, tt.want, causeOfDeath(tt.signal, tt.code, tt.own))
 		})
 	}
 }

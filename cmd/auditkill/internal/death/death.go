@@ -69,9 +69,14 @@ func sameRequest(a, b *kill.Behind) bool {
 		a.Requester.Command == b.Requester.Command
 }
 
-// ignored reports whether the first of its signals had no effect.
+// ignored reports whether the first of its signals is known, and had no effect.
 func (d *Death) ignored() bool {
-	return len(d.Signals) > 0 && d.Signals[0].DeliveryTo(d.Signals[0].Target) == kill.DeliveryIgnored
+	if len(d.Signals) == 0 || d.Outcome == nil {
+		return false
+	}
+	first := &d.Signals[0]
+	return first.Signal == d.Signal && first.Time.Sub(d.Outcome.Began).Abs() <= time.Millisecond &&
+		first.DeliveryTo(first.Target) == kill.DeliveryIgnored
 }
 
 // add adds another process that died, or what says more about it.

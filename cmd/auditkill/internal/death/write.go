@@ -201,7 +201,7 @@ func (a *Answer) reaction(p *page, d *Death) {
 		p.line("%s had no effect; it exited by itself with code %d, %s later.", first, o.Exit.Code(), after)
 	case o.Verdict == kill.VerdictExited && d.Signal != kill.SIGKILL:
 		p.line("After %s it exited by itself with code %d, %s later.", first, o.Exit.Code(), after)
-	case o.Exit.Signal() == d.Signal && d.Signal != kill.SIGKILL:
+	case !idle && o.Exit.Signal() == d.Signal && d.Signal != kill.SIGKILL:
 		p.line("%s itself ended it, %s after it was sent.", first, after)
 	case o.Escalated:
 		p.line("It ended %s after %s, and was sent SIGKILL as well.", after, first)

@@ -303,10 +303,17 @@ func finisher(e *kill.Event) string {
 	if p == nil || o.Exit.Signal() != o.LastSignal || p.PID == e.Sender.PID && p.Command == e.Sender.Command {
 		return ""
 	}
-	for i := range o.Signals {
-		if sent := &o.Signals[i]; sent.Sender == p && sent.Signal == o.LastSignal && sent.Origin == kill.OriginKernel {
+	for i := len(o.Signals) - 1; i >= 0; i-- {
+		sent := &o.Signals[i]
+		switch {
+		case sent.Sender != p || sent.Signal != o.LastSignal:
+			continue
+		case sent.Delivery == kill.DeliveryIgnored || sent.Delivery == kill.DeliveryPending:
+			return "" // it came too late
+		case sent.Origin == kill.OriginKernel:
 			return "the kernel"
 		}
+		break
 	}
 	return named(p)
 }

@@ -124,12 +124,16 @@ func TestOutcomeResult(t *testing.T) {
 		"gone after 1.5 s, by SIGTERM":                         func(e *kill.Event) { e.Outcome.LastSender, e.Outcome.Exit.Status = stranger, 15 },
 		"gone after 1.5 s, exit code 0; SIGTERM had no effect": exits(kill.DeliveryIgnored),
 		"gone after 1.5 s, exit code 0":                        exits(kill.DeliveryDelivered),
+		"gone after 1.5 s, by SIGKILL ": func(e *kill.Event) {
+			e.Outcome.LastSender = stranger
+			e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGKILL, Sender: stranger, Delivery: kill.DeliveryIgnored}}
+		},
 		"gone after 1.5 s, by SIGKILL of the kernel": func(e *kill.Event) {
 			e.Outcome.LastSender = stranger // in whose context it was
 			e.Outcome.Signals = []kill.Sent{{Signal: kill.SIGKILL, Sender: stranger, Origin: kill.OriginKernel}}
 		},
 	} {
-		assert.Equal(t, want, only(event(func(e *kill.Event) {
+		assert.Equal(t, strings.TrimSpace(want), only(event(func(e *kill.Event) {
 			e.Kind, e.Signal = kill.KindOutcome, kill.SIGTERM
 			e.Outcome = &kill.Outcome{
 				Verdict: kill.VerdictKilled, Exit: kill.Exit{Known: true, Status: 9}, LastSignal: kill.SIGKILL, Began: at.Add(-1500 * time.Millisecond),

@@ -111,7 +111,8 @@ struct signal_record {
 	// What follows counts only with the causes that it is about, and an address with a fault that has one.
 	u32 cause;
 	s32 parent_status; // as waitpid(2) returns it; -1 if only the thread has ended that was the parent
-	u64 number;        // the limit, of CPU time in s or without a pause in us, or of a file's size in bytes; or the address
+	u64 number;        // the limit, of CPU time in s or without a pause in us, or of a file's size in bytes; or the address; of a
+	                   // DEATH 1 if the process has sent itself the signal, else 0
 	u64 killed;        // the control group
 	u8 terminal[TERMINAL];
 };
@@ -179,8 +180,11 @@ struct exec_record {
 
 struct changed_record {
 	u8 kind;
-	u8 unused[7];
+	u8 unused[3];
+	u32 uid; // real
 	struct identity identity;
+	u32 login; // as in struct party
+	u32 session;
 };
 
 struct exit_record {

@@ -169,6 +169,12 @@ static __always_inline bool from_wanted(struct task_struct *sender)
 	return !only_senders || is_sender(sender);
 }
 
+// by_call reports whether a call sends signals with a code (include/uapi/asm-generic/siginfo.h: SI_USER, SI_QUEUE, SI_TKILL).
+static __always_inline bool by_call(s32 code)
+{
+	return code == 0 || code == -1 || code == -6;
+}
+
 #include "sums.h"
 
 // has_room reports whether the ring has room for the record of a user's process. While there is much room, it has. Then a user is
@@ -182,6 +188,22 @@ static __always_inline bool has_room(u32 user, u32 size)
 	if (user == 0)
 		return used <= room_for_signals;
 	return used <= ring_size / 2 && in_byte_share(user, size, ring_size / 16);
+}
+
+// shuts_out reports whether a user's next exec finds no room either, so that nothing has to be found out about it.
+static __always_inline bool shuts_out(u32 user)
+{
+	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
+	struct share *share;
+
+	if (used <= ring_size / 4)
+		return false;
+	if (user == 0)
+		return used > room_for_signals;
+	if (used > ring_size / 2)
+		return true;
+	share = bpf_map_lookup_elem(&shares, &user);
+	return share && share->round == rounds && share->bytes + __builtin_offsetof(struct exec_record, text) > ring_size / 16;
 }
 
 static __always_inline bool drops(u32 user, u32 size)
@@ -238,12 +260,6 @@ static __always_inline bool fault(s32 signal, s32 code)
 		return code > 0;
 	}
 	return false;
-}
-
-// by_call reports whether a call sends signals with a code (include/uapi/asm-generic/siginfo.h: SI_USER, SI_QUEUE, SI_TKILL).
-static __always_inline bool by_call(s32 code)
-{
-	return code == 0 || code == -1 || code == -6;
 }
 
 // handler_of returns a process's handler of a signal: 0 is the default (SIG_DFL), 1 is none (SIG_IGN).
@@ -439,7 +455,7 @@ static __always_inline int ended(long result)
 	struct sum_key key = { .kind = CALL, .signal = call.signal, .result = result, .call = call };
 	identify(&key.sender, sender->group_leader);
 	if (!failed && call.signal != 0) { // only its signals count: without the end, they are complete a little later
-		if (!admits(sender->cred->uid.val, SIGNAL, 0))
+		if (!admits(sender->cred->uid.val, SIGNAL, 0, false))
 			return 0;
 		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	} else {
@@ -499,6 +515,21 @@ static __always_inline bool dumps_core(s32 signal)
 	return false;
 }
 
+// from_itself reports whether a signal's siginfo says that the process itself has sent it.
+static __always_inline bool from_itself(void *info, s32 code, struct task_struct *task)
+{
+	struct pid *pid = task->group_leader->thread_pid;
+	s32 sender = 0, own = 0;
+	u32 level = BPF_CORE_READ(pid, level);
+
+	if ((u64)info <= 1 || !by_call(code))
+		return false;
+	bpf_probe_read_kernel(&sender, sizeof(sender), &((struct kernel_siginfo *)info)->_sifields._kill._pid);
+	bpf_probe_read_kernel(&own, sizeof(own), (void *)pid + bpf_core_field_offset(struct pid, numbers) +
+		(level & 31) * bpf_core_type_size(struct upid) + bpf_core_field_offset(struct upid, nr));
+	return sender == own;
+}
+
 SEC("tp_btf/signal_deliver")
 int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
 {
@@ -520,6 +551,7 @@ int BPF_PROG(deliver, int signal, void *info, struct k_sigaction *action)
 	add_key(r, &key);
 	clear_party(&r->sender);
 	describe(&r->target, task, task->real_cred);
+	r->number = from_itself(info, key.code, task);
 	r->parent = r->level = r->ancestor_count = r->title_length = 0;
 	bpf_ringbuf_submit(r, wakeup());
 	return 0;
@@ -598,13 +630,13 @@ static __always_inline void add_path(struct exec_record *r, struct task_struct *
 	}
 }
 
-// changed says only that a process runs another program, for which there is nearly always room: without that, all that is known of
-// any process would be in doubt.
+// changed says only that a process runs another program. Without that, all that is known of any process would be in doubt, so it finds
+// room where the signals of ordinary users find none.
 static __always_inline void changed(struct task_struct *task, u32 user)
 {
 	struct changed_record *r = NULL;
 
-	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= (user == 0 ? ring_size / 8 * 7 : ring_size / 8 * 5))
+	if (bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA) <= ring_size / 16 * (user == 0 ? 15 : 13))
 		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r) {
 		__sync_fetch_and_add(&dropped_processes, 1);
@@ -613,6 +645,8 @@ static __always_inline void changed(struct task_struct *task, u32 user)
 	}
 	r->kind = CHANGED;
 	identify(&r->identity, task->group_leader);
+	r->uid = user;
+	login_of(task, &r->login, &r->session);
 	bpf_ringbuf_submit(r, life());
 }
 
@@ -625,7 +659,7 @@ int BPF_PROG(executed, struct task_struct *task)
 	u32 zero = 0;
 	u32 user = task->real_cred->uid.val;
 
-	if (!has_room(user, 0)) {
+	if (shuts_out(user)) {
 		changed(task, user);
 		return 0;
 	}
@@ -694,8 +728,6 @@ int BPF_PROG(made_cgroup, struct cgroup *cgroup, const char *path)
 	struct cgroup_record *r;
 	u32 zero = 0;
 
-	if (drops(bpf_get_current_uid_gid(), sizeof(*r)))
-		return 0;
 	r = bpf_map_lookup_elem(&cgroup_scratch, &zero);
 	if (!r)
 		return 0;
@@ -706,6 +738,8 @@ int BPF_PROG(made_cgroup, struct cgroup *cgroup, const char *path)
 	if (n <= 0 || n > sizeof(r->path))
 		return 0;
 	r->path_length = n;
+	if (drops(bpf_get_current_uid_gid(), __builtin_offsetof(struct cgroup_record, path) + n))
+		return 0;
 	if (bpf_ringbuf_output(&ring, r, __builtin_offsetof(struct cgroup_record, path) + n, life()))
 		__sync_fetch_and_add(&dropped_processes, 1);
 	return 0;

@@ -86,6 +86,7 @@ struct {
 
 #define IGNORED 1 // include/trace/events/signal.h, TRACE_SIGNAL_IGNORED
 #define PENDING 2 // TRACE_SIGNAL_ALREADY_PENDING
+#define SIGKILL 9
 
 // in_share counts a record of a user, and reports whether he may have that many.
 static __always_inline bool in_share(u32 user, u64 most)
@@ -132,16 +133,16 @@ static __always_inline bool in_byte_share(u32 user, u32 size, u64 most)
 }
 
 // admits reports whether a signal gets a record of its own. While there is much room, all do. Then a user is limited to a
-// share, so that others find room: root to a large one. The last quarter is for signals of root and the kernel that are of
-// consequence: whoever has sub-uids has as many shares.
-static __always_inline bool admits(u32 user, s32 kind, s32 result)
+// share, so that others find room: root to a large one. The last quarter is for signals of root that are of consequence, and for
+// what the kernel kills, as for lack of memory: whoever has sub-uids has as many shares.
+static __always_inline bool admits(u32 user, s32 kind, s32 result, bool kills)
 {
 	u64 used = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
 	u64 most = ring_size / sizeof(struct signal_record) / (user == 0 ? 4 : 16);
 
 	if (!pressed && used < ring_size / 4 * (user == 0 ? 3 : 1))
 		return true;
-	if (used >= ring_size / 4 * 3 && (user != 0 || kind == CALL || result == IGNORED || result == PENDING))
+	if (used >= ring_size / 4 * 3 && (user != 0 && !kills || kind == CALL || result == IGNORED || result == PENDING))
 		return false;
 	return in_share(user, most);
 }
@@ -290,13 +291,13 @@ static __always_inline struct signal_record *reserve(struct sum_key *key, struct
 	struct signal_record *r = NULL;
 
 	// What the kernel sends takes the share of the target's user: of his own terminals and timers anybody has as many as he likes.
-	if (key->special == 1 || key->kernel_thread)
+	if (key->special == 1 || key->kernel_thread || key->special == 2 && !by_call(key->code) && key->call.signal != key->signal)
 		user = target ? target->real_cred->uid.val : 0;
 	user += nothing;
 
 	if (storming && count_in_sum(key, user, sender, target, false))
 		return NULL;
-	if (admits(user, key->kind, key->result))
+	if (admits(user, key->kind, key->result, key->special == 1 && key->signal == SIGKILL))
 		r = bpf_ringbuf_reserve(&ring, sizeof(*r), 0);
 	if (!r)
 		count_in_sum(key, user, sender, target, true);

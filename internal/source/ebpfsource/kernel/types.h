@@ -341,6 +341,9 @@ struct kernel_siginfo {
 	s32 si_code;
 	union {
 		struct {
+			s32 _pid;
+		} _kill;
+		struct {
 			void *_addr;
 		} _sigfault;
 	} _sifields;
