@@ -23,4 +23,4 @@
 package ebpfsource
 
 //go:generate go tool -modfile=../../../tools/go.mod bpf2go -go-package ebpfsource -target bpfel -cc clang -cflags "-O2 -g -mcpu=v2 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-parentheses -Wno-sign-compare" -type name -type identity -type group -type ancestor -type call -type party -type signal_record -type victim_record -type handled_record -type fork_record -type exec_record -type changed_record -type exit_record -type cgroup_record -type pulse_record -type request_record -type socket_name -type sum_key -type sum_party -type sum kernel kernel/signal.bpf.c
-//go:generate llvm-objcopy --remove-section=.rel.BTF --remove-section=.rel.BTF.ext kernel_bpfel.o
+//go:generate llvm-objcopy --remove-section=.rel.BTF --remove-section=.rel.BTF.ext --wildcard --strip-symbol=LBB* kernel_bpfel.o
