@@ -125,6 +125,7 @@ func TestSupervisor(t *testing.T) {
 	})
 	t.Run("a shutdown of supervisord", func(t *testing.T) {
 		pids := []int{w.supervised("mysqld"), w.supervised("redis"), w.supervised("stubborn")}
+		w.Root("sleep", "3") // within that, whoever has just restarted all may have asked for it as well
 		w.SSH("alice", "10.0.0.5", "sudo supervisorctl shutdown")
 		for _, pid := range pids {
 			otlp.AssertAttributes(t, w.signal(pid, "SIGTERM"), bySupervisorctl("service_stop", "shutdown"))
