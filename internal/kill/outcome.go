@@ -42,6 +42,8 @@ type End struct {
 	Exit Exit
 	// Command is its name at the end; empty if not known.
 	Command string
+	// User is the real user that it ran as, as the host numbers him; not known for sources whose ends nobody can make in masses.
+	User ID
 	// Process is what is known about a process to which no signal was seen, and Parent about its
 	// parent; nil if one was.
 	Process, Parent *Process

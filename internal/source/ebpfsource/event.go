@@ -134,6 +134,7 @@ func (m *events) exit(r *kernelExitRecord) *kill.End {
 	return &kill.End{
 		PID: who.PID, Start: who.Start, Time: m.boot.Add(time.Duration(r.Time)),
 		Exit: kill.Exit{Known: true, Status: int(r.Status)}, Command: m.texts.get(trimCommand(r.Command[:])),
+		User: kill.NewID(r.Uid),
 	}
 }
 

@@ -120,7 +120,7 @@ func TestExit(t *testing.T) {
 	events, _ := newFakeEvents()
 	want := &kill.End{
 		PID: 20, Start: instanceOf(20).SinceBoot, Time: boot.Add(3 * time.Second), Exit: kill.Exit{Known: true, Status: 0x8b},
-		Command: "renamed",
+		Command: "renamed", User: kill.NewID(0),
 	}
 	assert.Equal(t, want, events.exit(whole[kernelExitRecord](aligned(ending(20, 0x8b)))))
 }

@@ -103,7 +103,11 @@ func (q *Queue) add(o source.Observation) {
 			}
 		}
 	}
-	if q.weight > 0 && q.weight+Weight(o) > Max {
+	room := Max
+	if o.End != nil && o.End.User.Known && o.End.User.Value != 0 {
+		room -= reserve // anybody may end as many processes as he likes, and root's ends come later
+	}
+	if q.weight > 0 && q.weight+Weight(o) > room {
 		q.dropped++
 		return
 	}

@@ -117,6 +117,26 @@ func TestEndComesAfterSums(t *testing.T) {
 	q.Abandon()
 }
 
+// However many of a user's processes end, the ends of root's find room.
+func TestEndsOfAUser(t *testing.T) {
+	t.Parallel()
+	q := untimed()
+	end := func(pid int, user uint32) { q.Add(source.Ends([]*kill.End{{PID: pid, User: kill.NewID(user)}})) }
+	for pid := range 2 * Max {
+		end(pid, 65534)
+	}
+	end(4711, 0)
+	taken := q.Take(2 * Max)
+	require.NotEmpty(t, taken)
+	assert.Equal(t, 4711, taken[len(taken)-1].End.PID)
+	assert.Equal(t, int64(2*Max+1-len(taken)), q.TakeDropped(), "the loss is counted")
+	for pid := range 2 * Max {
+		end(pid, 0)
+	}
+	assert.Len(t, q.Take(2*Max), Max, "root has all of it")
+	q.Abandon()
+}
+
 func mustKey(t *testing.T, e *kill.Event) Key {
 	t.Helper()
 	key, ok := KeyOf(e)
